@@ -1,0 +1,1 @@
+"""The part of the example that knows nothing of parallel jobs."""

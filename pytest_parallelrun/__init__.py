@@ -1,0 +1,37 @@
+"""Run and gate Azure ML parallel-job scoring scripts under pytest.
+
+The public names are resolved on first use: pytest imports this package in every run of its users, and
+neither pandas nor Hypothesis may be part of that.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.faults import Fault as Fault
+    from pytest_parallelrun.emulator.job import ParallelJob as ParallelJob
+    from pytest_parallelrun.emulator.result import JobResult as JobResult
+    from pytest_parallelrun.emulator.rules import Rules as Rules
+    from pytest_parallelrun.emulator.settings import JobSettings as JobSettings
+
+_HOMES = {
+    "Fault": "pytest_parallelrun.emulator.faults",
+    "JobResult": "pytest_parallelrun.emulator.result",
+    "JobSettings": "pytest_parallelrun.emulator.settings",
+    "ParallelJob": "pytest_parallelrun.emulator.job",
+    "Rules": "pytest_parallelrun.emulator.rules",
+}
+
+__all__ = ["Fault", "JobResult", "JobSettings", "ParallelJob", "Rules"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""The parallel runtime, emulated. Knows neither pytest nor Hypothesis."""

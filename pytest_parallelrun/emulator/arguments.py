@@ -1,0 +1,216 @@
+"""Program arguments: those that set something in the runtime, and those that the runtime adds itself.
+
+The runtime reads its settings from the very list that the entry script gets as sys.argv, by argparse without
+abbreviations, and leaves everything in it. Source: guide to parallel jobs in pipelines; SDK reference of
+ParallelRunConfig for what the v1 client sends and refuses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn
+
+from pytest_parallelrun.emulator.declaration import Profile
+from pytest_parallelrun.emulator.errors import SettingsError
+from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.emulator.values import Choice, Flag, Kind, Text, WholeNumber, parsed
+
+ORIGIN = "program arguments"
+CLIENT_SDK_VERSION = "1.62.0"
+
+NOT_EMULATED: Mapping[str, Kind[object]] = {
+    "--resource_monitor_interval": WholeNumber(0),
+    "--copy_logs_to_parent": Flag(),
+    "--metrics_name_prefix": Text(),
+    "--push_metrics_to_parent": Flag(),
+    "--profiling_module": Choice(("", "cProfile", "profile")),
+    "--nice": Text(),
+    "--run_id": Text(),
+    "--cleanup_leaked_queues": Text(),
+}
+"""Arguments of the runtime that are accepted, checked and named in reports, and have no effect here."""
+
+RANK_MINI_BATCHES = "--rank_mini_batch_count"
+
+V1_RESERVED: Mapping[str, str] = {
+    "allowed_failed_count": "set allowed_failed_count of ParallelRunConfig",
+    "allowed_failed_percent": "set allowed_failed_percent of ParallelRunConfig",
+    "append_row_file_name": "set append_row_file_name of ParallelRunConfig",
+    "error_threshold": "set error_threshold of ParallelRunConfig",
+    "logging_level": "set logging_level of ParallelRunConfig",
+    "mini_batch_size": "set mini_batch_size of ParallelRunConfig",
+    "model_name": "the service keeps this name to itself: choose another one",
+    "output": "the step's own output supplies it: choose another name for yours",
+    "output_action": "set output_action of ParallelRunConfig",
+    "partition_keys": "set partition_keys of ParallelRunConfig",
+    "process_count_per_node": "set process_count_per_node of ParallelRunConfig",
+    "run_invocation_timeout": "set run_invocation_timeout of ParallelRunConfig",
+    "run_max_try": "set run_max_try of ParallelRunConfig",
+}
+
+PASSED_BY_THE_RUNTIME = frozenset(
+    {
+        "--append_row_file_name",
+        "--client_sdk_version",
+        "--create_snapshot_at_runtime",
+        "--logging_level",
+        "--mini_batch_size",
+        "--output",
+        "--output_action",
+        "--output_uri_file",
+        "--partition_keys",
+        "--process_count_per_node",
+        "--run_invocation_timeout",
+        "--run_max_try",
+        "--scoring_module_name",
+    }
+)
+
+
+@dataclass(frozen=True)
+class ProgramArguments:
+    """What a user's program arguments say.
+
+    argv: all of them, as the entry script sees them. settings: raw values by the v2 name of the setting.
+    not_emulated: arguments of the runtime that have no effect here. notes: sentences for the report.
+    """
+
+    argv: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
+    not_emulated: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(f"{ORIGIN}: {message}; write it as '--name VALUE' or '--name=VALUE'")
+
+
+def parse_program_arguments(
+    arguments: str | Sequence[str | int | float | os.PathLike[str]], *, profile: Profile
+) -> ProgramArguments:
+    """Reads program arguments as the runtime does: no abbreviations, the last one wins, unknown ones stay.
+
+    A str is split as a POSIX shell does. The values in `settings` are raw, `apply_program_arguments` checks
+    them. SettingsError: an open quote, a missing value, an argument that the profile refuses.
+    """
+    argv = _split(arguments)
+    options = tuple(_option_names(argv))
+    if argv and profile == "batch":
+        raise SettingsError(
+            f"{ORIGIN} {shlex.join(argv)!r}: a batch deployment has none: use environment_variables"
+        )
+    if profile == "v1":
+        _refuse_reserved(argv, options)
+
+    names = {setting.argument: name for name, setting in setting_table().items() if setting.argument}
+    undocumented = sorted({option for option in options if re.fullmatch(r"--amlbi_\w+", option)})
+    parser = _Parser(prog="", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for option in (*names, *NOT_EMULATED, RANK_MINI_BATCHES):
+        parser.add_argument(option, dest=option)
+    for option in undocumented:
+        parser.add_argument(option, dest=option, nargs="?")
+    found: dict[str, str] = vars(parser.parse_known_args(argv)[0])
+
+    for option, kind in NOT_EMULATED.items():
+        if option in found:
+            parsed(kind, option, found[option], ORIGIN)
+    ranks = parsed(WholeNumber(0), RANK_MINI_BATCHES, found.get(RANK_MINI_BATCHES, 0), ORIGIN)
+    if ranks > 0:
+        raise SettingsError(
+            f"{RANK_MINI_BATCHES}={ranks} (from {ORIGIN}): mini-batches without data are not supported: "
+            "leave it out"
+        )
+    return ProgramArguments(
+        argv=argv,
+        settings={name: found[option] for option, name in names.items() if option in found},
+        not_emulated=tuple(option for option in (*NOT_EMULATED, *undocumented) if option in found),
+        notes=tuple(
+            f"the runtime passes {option} as well: the entry script sees both, its own last"
+            for option in dict.fromkeys(options)
+            if option in PASSED_BY_THE_RUNTIME or option.startswith("--input_asset_")
+        ),
+    )
+
+
+def apply_program_arguments(settings: JobSettings, arguments: ProgramArguments) -> JobSettings:
+    """The settings with what the arguments add. A field that is explicit in `settings` wins; one that comes
+    from an argument counts as explicit. SettingsError names the program arguments.
+    """
+    return settings.over(JobSettings.from_mapping(arguments.settings, ORIGIN))
+
+
+def runtime_arguments(
+    settings: JobSettings,
+    *,
+    scoring_module_name: str,
+    output: str | None,
+    kind: Literal["files", "tabular"],
+) -> tuple[str, ...]:
+    """What the runtime puts into sys.argv before the user's arguments, in the order of the v1 client.
+
+    output: the folder of the appended file; passed on only with append_row. SettingsError: a mini-batch size
+    in bytes for an input of files.
+    """
+    size = settings.files_per_mini_batch if kind == "files" else settings.bytes_per_mini_batch
+    appends = settings.output_action == "append_row"
+    arguments: dict[str, object] = {
+        "--client_sdk_version": CLIENT_SDK_VERSION,
+        "--scoring_module_name": scoring_module_name,
+        "--mini_batch_size": size,
+        "--error_threshold": settings.error_threshold,
+        "--output_action": settings.output_action,
+        "--logging_level": settings.logging_level,
+        "--run_invocation_timeout": settings.timeout,
+        "--run_max_try": settings.max_retries + 1,
+        "--create_snapshot_at_runtime": True,
+    }
+    if "mini_batch_error_threshold" in settings.explicit:
+        arguments["--allowed_failed_count"] = settings.mini_batch_error_threshold
+    if "allowed_failed_percent" in settings.explicit:
+        arguments["--allowed_failed_percent"] = settings.allowed_failed_percent
+    if appends:
+        arguments["--append_row_file_name"] = settings.append_row_file_name
+    if appends and output is not None:
+        arguments["--output"] = output
+    arguments["--process_count_per_node"] = settings.max_concurrency_per_instance
+    return tuple(part for name, value in arguments.items() for part in (name, str(value)))
+
+
+def _split(arguments: str | Sequence[str | int | float | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(arguments, str):
+        try:
+            return tuple(shlex.split(arguments))
+        except ValueError as error:
+            raise SettingsError(
+                f"{ORIGIN} {arguments!r}: {str(error).lower()}; quote them as for a POSIX shell"
+            ) from None
+    for part in arguments:
+        if not isinstance(part, (str, int, float, os.PathLike)):
+            raise SettingsError(f"{ORIGIN}: {part!r} is of type {type(part).__name__}: give texts")
+    return tuple(os.fspath(part) if isinstance(part, os.PathLike) else str(part) for part in arguments)
+
+
+def _option_names(argv: Iterable[str]) -> Iterable[str]:
+    for part in argv:
+        if part == "--":  # What follows is never an option.
+            return
+        if part.startswith("-"):
+            yield part.partition("=")[0]
+
+
+def _refuse_reserved(argv: Sequence[str], options: Iterable[str]) -> None:
+    if argv and not argv[0].startswith("-"):
+        raise SettingsError(
+            f"{ORIGIN}: the first one, {argv[0]!r}, must start with '-' under profile v1: "
+            "put a name before it, such as --value"
+        )
+    for option in options:
+        instead = V1_RESERVED.get(option.lstrip("-"))
+        if instead is not None:
+            raise SettingsError(f"{ORIGIN}: {option} is reserved under profile v1: {instead}")

@@ -1,0 +1,150 @@
+"""The clock of an emulated worker: real time plus the sleeping that was skipped.
+
+A script that sleeps does nothing that a test could learn from, so its `time.sleep` returns at once and its
+clock jumps ahead; a sleep past the limit of the attempt ends the attempt at once. A loop that polls the clock
+still ends, since the clock moves. Where somebody else could be making progress meanwhile (a thread that the
+script started, a child process), sleeping is real: skipping it would turn a patient wait into a timeout.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import get_ident
+
+real_sleep = time.sleep
+real_time = time.time
+real_monotonic = time.monotonic
+real_perf_counter = time.perf_counter
+real_time_ns = time.time_ns
+real_monotonic_ns = time.monotonic_ns
+real_perf_counter_ns = time.perf_counter_ns
+
+
+class AttemptTimeout(BaseException):
+    """Interrupts the script when its time is up.
+
+    A BaseException, so that the `except Exception` of a script does not take it for a failed item.
+    """
+
+
+class WorkerClock:
+    """Time as the script sees it, in seconds, and the moment at which its current call is due to end.
+
+    `skipping` off makes every sleep a real one; the clock is then plain real time.
+    """
+
+    def __init__(self, *, skipping: bool = True) -> None:
+        self.skipped = 0.0
+        self.deadline: float | None = None
+        self.on_skip: Callable[[], None] | None = None
+        self.skipping = skipping
+        self._known_threads = {thread.ident for thread in threading.enumerate()}
+
+    def now(self) -> float:
+        """Seconds on the clock of the script; only differences mean something."""
+        return real_perf_counter() + self.skipped
+
+    def sleep(self, seconds: float) -> None:
+        """`time.sleep` as the script gets it."""
+        if self.deadline is not None and seconds >= (remaining := self.deadline - self.now()):
+            # However the rest of the world moves on, this sleep outlasts the limit.
+            self.skipped += max(remaining, 0.0)
+            raise AttemptTimeout
+        if not self.skipping or seconds <= 0 or self._others_at_work():
+            real_sleep(seconds)
+            return
+        self.skipped += seconds
+        if self.on_skip is not None:
+            self.on_skip()
+
+    def _others_at_work(self) -> bool:
+        me = get_ident()
+        if any(
+            thread.ident not in self._known_threads and thread.ident != me for thread in threading.enumerate()
+        ):
+            return True
+        return _has_child_processes()
+
+
+def _has_child_processes() -> bool:
+    if not hasattr(os, "waitid"):
+        # Not told here; a real sleep is slower, never wrong.
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+# Which thread runs a script under which clock. It belongs to the process as the functions of `time` do:
+# libraries that did `from time import sleep` during a job keep the functions below for good, and those must
+# find the clock of a later job and fall through to real time when there is none.
+_CLOCKS: dict[int, WorkerClock] = {}
+
+
+def _sleep(seconds: float, /) -> None:
+    clock = _CLOCKS.get(get_ident())
+    if clock is None or not isinstance(seconds, (int, float)):
+        real_sleep(seconds)
+    else:
+        clock.sleep(seconds)
+
+
+def _shifted(real: Callable[[], float]) -> Callable[[], float]:
+    def reading() -> float:
+        clock = _CLOCKS.get(get_ident())
+        return real() if clock is None else real() + clock.skipped
+
+    return reading
+
+
+def _shifted_ns(real: Callable[[], int]) -> Callable[[], int]:
+    def reading() -> int:
+        clock = _CLOCKS.get(get_ident())
+        return real() if clock is None else real() + round(clock.skipped * 1_000_000_000)
+
+    return reading
+
+
+_PATCHES: dict[str, Callable[..., object]] = {
+    "sleep": _sleep,
+    "time": _shifted(real_time),
+    "monotonic": _shifted(real_monotonic),
+    "perf_counter": _shifted(real_perf_counter),
+    "time_ns": _shifted_ns(real_time_ns),
+    "monotonic_ns": _shifted_ns(real_monotonic_ns),
+    "perf_counter_ns": _shifted_ns(real_perf_counter_ns),
+}
+
+
+@contextmanager
+def patched_time() -> Iterator[None]:
+    """Puts the functions above into the module `time` and takes them out again."""
+    before = {name: getattr(time, name) for name in _PATCHES}
+    for name, patch in _PATCHES.items():
+        setattr(time, name, patch)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(time, name, function)
+
+
+@contextmanager
+def running_under(clock: WorkerClock) -> Iterator[None]:
+    """This thread runs a script under `clock`; an enclosing job gets its own clock back afterwards."""
+    me = get_ident()
+    before = _CLOCKS.get(me)
+    _CLOCKS[me] = clock
+    try:
+        yield
+    finally:
+        if before is None:
+            del _CLOCKS[me]
+        else:
+            _CLOCKS[me] = before

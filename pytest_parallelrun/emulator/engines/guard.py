@@ -1,0 +1,151 @@
+"""Interrupts a script on the main thread when its time is up, and lets nobody else's alarm get lost.
+
+There is one real-time timer in a process, and pytest-timeout has usually armed it. The guard takes it over for
+the length of a job: it arms the earlier of the two deadlines, calls the outer handler when that one is due,
+and gives handler and remaining time back. Where a script cannot be interrupted (another thread, Windows) the
+attempt is judged when it returns; `interrupts` says which way it is.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+REPEAT_AFTER = 1.0
+"""Seconds until a script that swallowed the interrupt is interrupted again."""
+
+SAY_SO_AFTER = 3
+"""Interrupts until the terminal is told why nothing moves."""
+
+# The kernel counts in microseconds, and zero would disarm the timer.
+_SOON = 1e-6
+
+
+class TimeoutGuard:
+    """Bounds each call of a script by `clock.deadline`, for the length of one job."""
+
+    def __init__(self, clock: WorkerClock, *, allowed: bool = True) -> None:
+        self._clock = clock
+        self.interrupts = (
+            allowed
+            and hasattr(signal, "setitimer")
+            and threading.current_thread() is threading.main_thread()
+        )
+        self.interruptions = 0
+        """How often the current call was interrupted; above one, the script swallowed the first."""
+        self.outside: BaseException | None = None
+        """What a handler of the host raised into the script: Ctrl-C, or pytest-timeout's own limit.
+
+        It is not the script's failure and ends the job, also when the script swallows it.
+        """
+        self._outer_due: float | None = None
+        self._outer_interval = 0.0
+        self._armed_until = float("inf")
+        # Bound once: the identity tells whether the script has put another handler in.
+        self._alarm_handler = self._on_alarm
+        self._interrupt_handler = self._on_interrupt
+
+    def __enter__(self) -> Self:
+        if not self.interrupts:
+            return self
+        remaining, self._outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        if remaining:
+            self._outer_due = real_monotonic() + remaining
+        self._outer_alarm = signal.signal(signal.SIGALRM, self._alarm_handler)
+        self._outer_interrupt = signal.signal(signal.SIGINT, self._interrupt_handler)
+        self._clock.on_skip = self._arm
+        self._arm()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if not self.interrupts:
+            return
+        self._clock.deadline = None
+        self._clock.on_skip = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._outer_alarm)
+        signal.signal(signal.SIGINT, self._outer_interrupt)
+        if self._outer_due is not None:
+            left = max(self._outer_due - real_monotonic(), _SOON)
+            signal.setitimer(signal.ITIMER_REAL, left, self._outer_interval)
+
+    def begin(self, deadline: float) -> None:
+        """The script gets control until `deadline` on its clock."""
+        self._clock.deadline = deadline
+        self.interruptions = 0
+        if not self.interrupts:
+            return
+        if signal.getsignal(signal.SIGINT) is not self._interrupt_handler:
+            signal.signal(signal.SIGINT, self._interrupt_handler)
+        # Rearming costs a system call, so an alarm that is due earlier is left to find out that it has nothing
+        # to do. Scripts set alarms of their own, and leave them; both are looked at first.
+        if signal.getsignal(signal.SIGALRM) is not self._alarm_handler:
+            signal.signal(signal.SIGALRM, self._alarm_handler)
+            self._arm()
+        elif (
+            signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
+            or real_monotonic() + (deadline - self._clock.now()) < self._armed_until
+        ):
+            self._arm()
+
+    def end(self) -> None:
+        """The script gave control back; an alarm that comes from here on is dropped."""
+        self._clock.deadline = None
+
+    def _arm(self) -> None:
+        now = real_monotonic()
+        due = float("inf") if self._outer_due is None else self._outer_due
+        if self._clock.deadline is not None:
+            due = min(due, now + self._clock.deadline - self._clock.now())
+        self._armed_until = due
+        signal.setitimer(signal.ITIMER_REAL, 0 if due == float("inf") else max(due - now, _SOON))
+
+    def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
+        if self._outer_due is not None and real_monotonic() >= self._outer_due:
+            self._outer_due = real_monotonic() + self._outer_interval if self._outer_interval else None
+            self._arm()
+            self._call_outer(self._outer_alarm, signum, frame)
+        elif self._clock.deadline is not None and self._clock.now() >= self._clock.deadline:
+            self._repeat()
+            raise AttemptTimeout
+        else:
+            self._arm()
+
+    def _repeat(self) -> None:
+        self.interruptions += 1
+        if self.interruptions == SAY_SO_AFTER and sys.__stderr__ is not None:
+            sys.__stderr__.write(
+                "parallelrun: the script swallows the interrupt of its timeout (a bare `except:` or "
+                "`except BaseException`) and cannot be stopped inside this process.\n"
+            )
+        self._armed_until = real_monotonic() + REPEAT_AFTER
+        if self._outer_due is not None:
+            self._armed_until = min(self._armed_until, self._outer_due)
+        signal.setitimer(signal.ITIMER_REAL, max(self._armed_until - real_monotonic(), _SOON))
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        self._call_outer(self._outer_interrupt, signum, frame)
+
+    def _call_outer(self, handler: object, signum: int, frame: FrameType | None) -> None:
+        if not callable(handler):
+            if handler == signal.SIG_DFL:
+                signal.signal(signum, signal.SIG_DFL)
+                signal.raise_signal(signum)
+            return
+        try:
+            handler(signum, frame)
+        except BaseException as error:
+            self.blame_outside(error)
+            raise
+
+    def blame_outside(self, error: BaseException) -> None:
+        """Remembers an exception that came from the host, not from the script."""
+        self.outside = error

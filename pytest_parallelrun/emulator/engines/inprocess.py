@@ -1,0 +1,384 @@
+"""Workers that take turns in this process: quick to start, at home in a debugger.
+
+What it cannot do is said in `notes`: it cannot stop native code or a script that swallows every interrupt.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.clock import (
+    AttemptTimeout,
+    WorkerClock,
+    patched_time,
+    real_perf_counter,
+    running_under,
+)
+from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.failures import describe_exception, retry_code, user_traceback
+from pytest_parallelrun.emulator.engines.guard import TimeoutGuard
+from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
+from pytest_parallelrun.emulator.events import (
+    AttemptEnded,
+    Event,
+    Failure,
+    Outcome,
+    Phase,
+    WorkerFailed,
+    WorkerStarted,
+    WorkerStopped,
+)
+from pytest_parallelrun.emulator.output import count_returned, wrong_type_message
+from pytest_parallelrun.emulator.policy import (
+    INIT_GRACE,
+    classify_return,
+    init_failures_allowed,
+    init_limit,
+    job_init_failures_allowed,
+)
+from pytest_parallelrun.emulator.service.context import MiniBatchContext
+from pytest_parallelrun.emulator.splitting.base import LoadError
+from pytest_parallelrun.emulator.worker.host import WorkerExit
+from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
+
+
+class InProcessEngine:
+    """`instance_count` times `max_concurrency_per_instance` workers, one attempt after the other."""
+
+    capacity = 1
+
+    def __init__(
+        self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan
+    ) -> None:
+        self._plan = plan
+        self._splitter = splitter
+        self._settings = settings
+        self._faults = faults
+        self._timeout = float(settings.timeout)
+        self._overhead = float(settings.task_overhead_timeout)
+        self._whole_attempt = settings.rules.attempt_limit == "with_overhead"
+        self._clock = WorkerClock(skipping=settings.clock == "virtual")
+        self._guard = TimeoutGuard(self._clock, allowed=settings.thread == "main")
+        self._stage = Stage(plan)
+        self._stack = ExitStack()
+        self._slots: list[Worker | None] = []
+        self._turn = 0
+        self._next_number = 0
+        self._init_failures = [0] * settings.instance_count
+        self._last_init_failure: Failure | None = None
+        self._late_returns = 0
+        self._events: list[Event] = []
+        self._waiting: deque[Delivery] = deque()
+        self._threads_before = set(threading.enumerate())
+
+    def start(self) -> None:
+        """Starts all workers; NoWorkersLeft where init() fails too often."""
+        self._call: Callable[..., object] = _call_here
+        self._stack.enter_context(patched_time())
+        if self._settings.thread == "worker":
+            thread = ScriptThread(self._clock, self._guard.blame_outside)
+            self._call = self._stack.enter_context(thread).call
+        else:
+            self._stack.enter_context(running_under(self._clock))
+        self._stack.enter_context(self._stage)
+        self._stack.enter_context(self._guard)
+        self._born = self._clock.now()
+        settings = self._settings
+        self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
+        for slot in range(len(self._slots)):
+            self._fill(slot)
+        self._require_workers()
+
+    def stop(self, *, normal: bool) -> None:
+        """Ends the workers; shutdown() is called at a normal end only, as on the service."""
+        try:
+            for worker in self._slots:
+                if worker is not None:
+                    self._shut_down(worker, normal=normal)
+        finally:
+            self._stack.close()
+
+    def elapsed(self) -> float:
+        """Seconds since the start of the job, on the clock of the workers."""
+        return self._clock.now() - self._born
+
+    def worker_events(self) -> Sequence[Event]:
+        """What happened to workers since the last call."""
+        events, self._events = self._events, []
+        return events
+
+    def notes(self) -> Sequence[str]:
+        notes = []
+        if not self._guard.interrupts:
+            why = "thread=worker" if self._settings.thread == "worker" else "not on the main thread"
+            notes.append(f"timeouts: judged when run() returned, since the script ran where nothing can stop it ({why})")
+        elif self._late_returns:
+            notes.append(
+                f"timeouts: {self._late_returns} attempt(s) could not be interrupted (native code, or a script that "
+                "catches BaseException) and were judged when they returned"
+            )
+        left = [thread.name for thread in threading.enumerate() if thread not in self._threads_before]
+        if left:
+            notes.append(f"the script left {len(left)} thread(s) running: {', '.join(left[:5])}")
+        return notes
+
+    def _fill(self, slot: int) -> None:
+        """Starts a worker in the slot, again and again until it is up or too many have failed."""
+        settings = self._settings
+        instance = slot // settings.max_concurrency_per_instance
+        self._slots[slot] = None
+        while self._slots[slot] is None and not self._given_up(instance):
+            worker = Worker(self._next_number, instance, self._plan)
+            self._next_number += 1
+            started = self.elapsed()
+            failure = self._bring_up(worker)
+            duration = self.elapsed() - started
+            if failure is None:
+                self._slots[slot] = worker
+                self._events.append(WorkerStarted(worker.number, instance, started, duration))
+            else:
+                self._init_failures[instance] += 1
+                self._last_init_failure = failure
+                self._events.append(WorkerFailed(worker.number, instance, started, duration, failure))
+
+    def _given_up(self, instance: int) -> bool:
+        settings = self._settings
+        if self._init_failures[instance] >= init_failures_allowed(settings.max_concurrency_per_instance):
+            return True
+        return self.elapsed() > INIT_GRACE and sum(self._init_failures) >= job_init_failures_allowed(
+            settings.instance_count, settings.max_concurrency_per_instance
+        )
+
+    def _bring_up(self, worker: Worker) -> Failure | None:
+        failure = self._guarded("import", self._stage.start, worker)
+        if failure is not None:
+            return failure
+        fault = self._faults.for_init(worker.number)
+        if fault is not None:
+            return self._guarded("init", _raise, fault.exception())
+        init = worker.functions.init
+        return None if init is None else self._guarded("init", init)
+
+    def _guarded(self, phase: Phase, function: Callable[..., object], *arguments: object) -> Failure | None:
+        """Calls a function of the script outside an attempt; what it raises is a failure of that phase."""
+        limit = init_limit(self._timeout)
+        deadline = self._clock.now() + limit
+        failure = None
+        self._guard.begin(deadline)
+        try:
+            self._call(function, *arguments)
+        except AttemptTimeout:
+            pass
+        except BaseException as error:
+            self._guard.end()
+            failure = Failure(phase, describe_exception(error), user_traceback(error))
+        self._guard.end()
+        if self._guard.outside is not None:
+            raise self._guard.outside
+        if self._clock.now() >= deadline:
+            return Failure(phase, f"{phase} took longer than {limit:g} s (3 x timeout + 30)")
+        return failure
+
+    def _require_workers(self) -> None:
+        if any(worker is not None for worker in self._slots):
+            return
+        failure = self._last_init_failure
+        if failure is None:
+            raise NoWorkersLeft("the script stopped all workers (ParallelRunException with Retry.StopProcess)")
+        what = "the import of the entry script" if failure.phase == "import" else "init()"
+        allowed = init_failures_allowed(self._settings.max_concurrency_per_instance)
+        raise NoWorkersLeft(
+            f"{what} failed {sum(self._init_failures)} time(s) and no worker is left; an instance is given up after "
+            f"3 x max_concurrency_per_instance = {allowed} failures. Last error: {failure.error}"
+        )
+
+    def _shut_down(self, worker: Worker, *, normal: bool) -> None:
+        failure = None
+        if normal and worker.functions.shutdown is not None:
+            self._stage.switch(worker)
+            failure = self._guarded("shutdown", worker.functions.shutdown)
+        reason = "end of the job" if normal else "the job was stopped"
+        self._events.append(WorkerStopped(worker.number, reason, failure))
+
+    def submit(self, delivery: Delivery) -> None:
+        self._waiting.append(delivery)
+
+    def collect(self) -> AttemptEnded:
+        """Executes the next delivery on the worker whose turn it is."""
+        mini_batch, number = self._waiting.popleft()
+        slot, worker = self._next_worker()
+        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
+        ended, error = self._attempt(worker, mini_batch, number, fault)
+        if ended.outcome in ("timeout", "crashed"):
+            self._restart(slot, worker, ended.outcome)
+        elif error is not None:
+            self._heed(slot, worker, error)
+        return ended
+
+    def _next_worker(self) -> tuple[int, Worker]:
+        slots = self._slots
+        while (worker := slots[self._turn]) is None:
+            self._turn = (self._turn + 1) % len(slots)
+        slot = self._turn
+        self._turn = (slot + 1) % len(slots)
+        if worker is not self._stage.active:
+            self._stage.switch(worker)
+        return slot, worker
+
+    def _restart(self, slot: int, worker: Worker, reason: str) -> None:
+        self._events.append(WorkerStopped(worker.number, reason))
+        self._fill(slot)
+
+    def _heed(self, slot: int, worker: Worker, error: BaseException) -> None:
+        """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
+        wish = retry_code(error)
+        if wish is None:
+            return
+        code, delay = wish
+        if code == "Retry.RestartProcess":
+            self._restart(slot, worker, code)
+        elif code == "Retry.StopProcess":
+            self._events.append(WorkerStopped(worker.number, code))
+            self._slots[slot] = None
+        elif code == "Retry.Sleep":
+            self._clock.skipped += delay
+
+    def _attempt(
+        self, worker: Worker, mini_batch: MiniBatch, number: int, fault: Fault | None
+    ) -> tuple[AttemptEnded, BaseException | None]:
+        """One attempt, and the exception where the script raised one."""
+        clock, guard = self._clock, self._guard
+        started = real_perf_counter() + clock.skipped
+        returned: int | None = None
+        value: object = None
+        failure: Failure | None = None
+        raised: BaseException | None = None
+        outcome: Outcome = "succeeded"
+        payload: object = None
+        try:
+            if fault is not None and fault.kind == "load_fails":
+                raise LoadError(f"injected by {fault}")
+            payload = self._splitter.load(mini_batch)
+        except LoadError as error:
+            outcome, failure = "load_error", Failure("load", str(error))
+        loaded = real_perf_counter() + clock.skipped
+        if self._whole_attempt:
+            deadline = started + self._timeout + self._overhead
+        else:
+            deadline = loaded + self._timeout
+            if loaded - started >= self._overhead and failure is None:
+                outcome = "timeout"
+                failure = Failure(
+                    "load", f"loading took longer than task_overhead_timeout = {self._overhead:g} s"
+                )
+        if failure is None:
+            guard.begin(deadline)
+            try:
+                if fault is None:
+                    value = self._run(worker, mini_batch, payload)
+                else:
+                    value = self._run_with(fault, worker, mini_batch, payload)
+                guard.end()
+            except AttemptTimeout:
+                outcome = "timeout"
+            except WorkerExit as death:
+                outcome, failure = "crashed", Failure("run", str(death))
+            except BaseException as error:
+                guard.end()
+                raised = error
+                outcome = "exception"
+                wish = retry_code(error)
+                may_retry = wish is None or wish[0] != "Retry.NoRetry"
+                failure = Failure("run", describe_exception(error), user_traceback(error), may_retry)
+            guard.end()
+        ended = real_perf_counter() + clock.skipped
+        if guard.outside is not None:
+            raise guard.outside
+        if outcome == "timeout" and failure is None:
+            failure = self._over_time(late=False)
+        elif ended >= deadline and outcome in ("succeeded", "exception"):
+            # It came back on its own, after its limit: too late, whatever it brought.
+            self._late_returns += 1
+            outcome, failure, raised = "timeout", self._over_time(late=True), None
+            value = None
+        if outcome == "succeeded":
+            returned = count_returned(value)
+            if returned is None:
+                outcome, failure = "wrong_type", Failure("return", wrong_type_message(value))
+                if inspect.iscoroutine(value):
+                    value.close()
+                value = None
+            else:
+                value = list(value) if isinstance(value, (list, tuple)) else value.copy()  # type: ignore[attr-defined]
+                outcome = classify_return(returned, mini_batch.size)
+                if outcome == "short":
+                    failure = Failure(
+                        "return",
+                        f"run() returned {returned} result(s) for {mini_batch.size} item(s), "
+                        f"{mini_batch.size - returned} missing",
+                    )
+        return (
+            AttemptEnded(
+                mini_batch,
+                number,
+                worker.number,
+                outcome,
+                returned,
+                value,
+                started - self._born,
+                loaded - started,
+                ended - loaded,
+                failure,
+                fault,
+            ),
+            raised,
+        )
+
+    def _over_time(self, *, late: bool) -> Failure:
+        limit = self._timeout + (self._overhead if self._whole_attempt else 0)
+        what = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
+        how = "returned after" if late else "was interrupted at"
+        times = f", {self._guard.interruptions} times in vain" if self._guard.interruptions > 1 else ""
+        return Failure("run", f"run() {how} its limit of {limit:g} s ({what}){times}")
+
+    def _run(self, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
+        functions = worker.functions
+        if not functions.takes_context:
+            return self._call(functions.run, payload)
+        context = MiniBatchContext(
+            minibatch_index=mini_batch.id, global_row_index_lower_bound=mini_batch.first_item
+        )
+        return self._call(functions.run, payload, context)
+
+    def _run_with(self, fault: Fault, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
+        if fault.kind == "raises":
+            raise fault.exception()
+        if fault.kind == "times_out":
+            self._clock.skipped += max(0.0, (self._clock.deadline or 0.0) - self._clock.now())
+            raise AttemptTimeout
+        if fault.kind == "crashes":
+            raise WorkerExit(f"the worker process died: injected by {fault}")
+        if fault.kind == "returns":
+            return fault.payload
+        value = self._run(worker, mini_batch, payload)
+        if fault.kind == "drops" and count_returned(value) is not None:
+            return value[: -fault.payload]  # type: ignore[index, operator]
+        return value
+
+
+def _call_here(function: Callable[..., object], *arguments: object) -> object:
+    return function(*arguments)
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -1,0 +1,139 @@
+"""An entry script: where it is, under which name a worker imports it, and what it defines."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean
+
+
+@dataclass(frozen=True)
+class EntryFile:
+    """A script on disk. `code_root` is the one folder of the user's that is on sys.path in a worker."""
+
+    path: Path
+    code_root: Path
+
+    @property
+    def module_name(self) -> str:
+        """The dotted name that a worker imports: the path below the code root without `.py`."""
+        relative = self.path.relative_to(self.code_root).as_posix()
+        return relative.removesuffix(".py").replace("/", ".")
+
+    @property
+    def label(self) -> str:
+        return self.path.relative_to(self.code_root).as_posix()
+
+
+@dataclass(frozen=True)
+class EntryObject:
+    """A module or any object with run() and optionally init() and shutdown().
+
+    It is taken as it is: all workers share it, since only a script on disk can be loaded afresh.
+    """
+
+    target: object
+
+    @property
+    def label(self) -> str:
+        return getattr(self.target, "__name__", None) or f"<{type(self.target).__name__} object>"
+
+
+@dataclass(frozen=True)
+class EntryFunctions:
+    """What the emulator calls. `takes_context`: run() has a second positional parameter."""
+
+    run: Callable[..., object]
+    init: Callable[[], object] | None
+    shutdown: Callable[[], object] | None
+    takes_context: bool
+
+
+def find_entry(entry: object, code: str | os.PathLike[str] | None = None) -> EntryFile | EntryObject:
+    """The entry that was meant: a path of a script, or an object. EntryScriptError where there is none."""
+    if not isinstance(entry, (str, os.PathLike)):
+        if code is not None:
+            raise EntryScriptError(f"code={os.fspath(code)!r} goes with the path of a script, not an object.")
+        return EntryObject(entry)
+    path = Path(os.path.abspath(os.path.expanduser(os.fspath(entry))))
+    if path.is_dir():
+        scripts = sorted(file.name for file in path.glob("*.py"))
+        raise EntryScriptError(
+            f"entry script '{entry}' is a folder; give the script itself"
+            + (f", one of: {', '.join(scripts)}." if scripts else ".")
+        )
+    if not path.is_file():
+        near = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, near) if near else f"There is no script in '{path.parent}'."
+        raise EntryScriptError(f"entry script '{entry}' does not exist. {hint}")
+    if path.suffix != ".py":
+        raise EntryScriptError(f"entry script '{entry}' is not a Python file: its name must end in .py.")
+    if not os.access(path, os.R_OK):
+        raise EntryScriptError(f"entry script '{entry}' cannot be read: permission denied.")
+    return EntryFile(path, _code_root(path, code))
+
+
+def _code_root(path: Path, code: str | os.PathLike[str] | None) -> Path:
+    if code is None:
+        return path.parent
+    root = Path(os.path.abspath(os.path.expanduser(os.fspath(code))))
+    if not root.is_dir():
+        raise EntryScriptError(f"code root '{code}' is not a folder.")
+    if not path.is_relative_to(root):
+        raise EntryScriptError(f"entry script '{path}' does not lie below the code root '{root}'.")
+    return root
+
+
+def import_entry(entry: EntryFile) -> EntryFunctions:
+    """Imports the script under its dotted name, into the modules of the worker that is active.
+
+    Raises whatever the import raises. AttributeError where the script defines no run().
+    """
+    name = entry.module_name
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        raise ImportError(
+            f"a worker that imports '{name}' gets the standard library's module of that name, "
+            f"not {entry.label}: rename the script."
+        )
+    module = importlib.import_module(name)
+    found = getattr(module, "__file__", None)
+    if found is None or not os.path.samefile(found, entry.path):
+        raise ImportError(
+            f"a worker that imports '{name}' gets {found or 'a package without a file'}, not {entry.path}: "
+            "rename the script."
+        )
+    return functions_of(module)
+
+
+def functions_of(target: object) -> EntryFunctions:
+    """run(), init() and shutdown() of a module or object; AttributeError where there is no run()."""
+    run = getattr(target, "run", None)
+    if not callable(run):
+        kind = "script" if isinstance(target, ModuleType) else "object"
+        what = "defines no run(mini_batch)" if run is None else f"has a run that is {type(run).__name__}"
+        raise AttributeError(f"the entry {kind} {what}; the service calls run(mini_batch).")
+    init = getattr(target, "init", None)
+    shutdown = getattr(target, "shutdown", None)
+    return EntryFunctions(
+        run,
+        init if callable(init) else None,
+        shutdown if callable(shutdown) else None,
+        takes_context(run),
+    )
+
+
+def takes_context(run: Callable[..., object]) -> bool:
+    """Whether run() takes the context too: parameters are matched by position, the names are free."""
+    try:
+        parameters = inspect.signature(run).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(parameter.kind in positional for parameter in parameters) >= 2

@@ -1,0 +1,41 @@
+"""The errors that a wrong set-up raises. A failed job is a result, never one of these.
+
+Every message says the value, where it came from, what is allowed and, where there is one, the nearest
+right name, in one line or two: the plugin shows it as pytest's usage error without a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ParallelRunError(Exception):
+    """Base of the errors of a wrong set-up."""
+
+
+class SettingsError(ParallelRunError, ValueError):
+    """A setting, rule, argument or option that is unknown, mistyped, out of range or in conflict."""
+
+
+class InputError(ParallelRunError):
+    """An input that does not exist, cannot be read or parsed, or mixes kinds."""
+
+
+class EmptyInputError(InputError):
+    """An input without a single item."""
+
+
+class EntryScriptError(ParallelRunError):
+    """An entry script that is missing, is a folder, or lies outside its code root."""
+
+
+class FaultError(ParallelRunError):
+    """A fault that cannot be injected as addressed, or that never fired."""
+
+
+def did_you_mean(value: str, allowed: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest right one, or all of them."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
+    return f"Did you mean '{near[0]}'?" if near else f"Allowed: {', '.join(names)}."

@@ -1,0 +1,95 @@
+"""What happens in a job, in the order in which it happens.
+
+Result, explanations, report and timeline are all made from these; nothing is collected twice. Times are
+seconds since the start of the job, on the clock of the workers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.splitting.base import MiniBatch
+
+Outcome = Literal["succeeded", "short", "exception", "timeout", "wrong_type", "crashed", "load_error"]
+MiniBatchStatus = Literal["succeeded", "failed", "unfinished"]
+JobStatus = Literal["Completed", "Failed"]
+Phase = Literal["import", "init", "load", "run", "return", "shutdown"]
+
+
+class Failure(NamedTuple):
+    """Why something failed: `error` in one line, `traceback` with the frames of the user's code, or ''."""
+
+    phase: Phase
+    error: str
+    traceback: str = ""
+    retry: bool = True
+    """False where the script asked not to be tried again (ParallelRunException with Retry.NoRetry)."""
+
+
+class WorkerStarted(NamedTuple):
+    """A worker imported the script and its init() returned."""
+
+    worker: int
+    instance: int
+    started: float
+    duration: float
+
+
+class WorkerFailed(NamedTuple):
+    """A worker could not be started: its import or init() failed, or took too long."""
+
+    worker: int
+    instance: int
+    started: float
+    duration: float
+    failure: Failure
+
+
+class WorkerStopped(NamedTuple):
+    """A worker ended: at the end of the job, or earlier, for the reason given."""
+
+    worker: int
+    reason: str
+    failure: Failure | None = None
+
+
+class AttemptEnded(NamedTuple):
+    """One call of run() for a mini-batch, or an attempt at one.
+
+    returned: number of results, None when there were none of a legal type. value: a copy of them.
+    loading, running: seconds spent on loading the mini-batch and in run().
+    """
+
+    mini_batch: MiniBatch
+    number: int
+    worker: int
+    outcome: Outcome
+    returned: int | None
+    value: object
+    started: float
+    loading: float
+    running: float
+    failure: Failure | None
+    fault: Fault | None
+
+
+class MiniBatchEnded(NamedTuple):
+    """A mini-batch will not be tried again; `succeeded` and `failed` count items."""
+
+    mini_batch: MiniBatch
+    status: MiniBatchStatus
+    succeeded: int
+    failed: int
+
+
+class JobEnded(NamedTuple):
+    """`reason` has the arithmetic; `exceeded` names the setting that was exceeded, if one was."""
+
+    status: JobStatus
+    reason: str | None
+    exceeded: str | None
+    duration: float
+
+
+Event = WorkerStarted | WorkerFailed | WorkerStopped | AttemptEnded | MiniBatchEnded | JobEnded

@@ -1,0 +1,346 @@
+"""A parallel job: the queue of mini-batches and the only place with state.
+
+It asks `policy`, through its ledger, what an attempt means, drives an engine, and records events.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.arguments import (
+    apply_program_arguments,
+    parse_program_arguments,
+    runtime_arguments,
+)
+from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+from pytest_parallelrun.emulator.entry import find_entry
+from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.events import (
+    AttemptEnded,
+    Event,
+    JobEnded,
+    JobStatus,
+    MiniBatchEnded,
+    MiniBatchStatus,
+)
+from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+from pytest_parallelrun.emulator.ledger import Ledger
+from pytest_parallelrun.emulator.models import find_models, model_directory
+from pytest_parallelrun.emulator.output import AppendedFile, OutputError
+from pytest_parallelrun.emulator.policy import Exceeded, Ruling
+from pytest_parallelrun.emulator.readings import read_under_presets
+from pytest_parallelrun.emulator.result import JobResult
+from pytest_parallelrun.emulator.rules import PRESETS
+from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
+
+NO_RESULT = (
+    "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
+    "job whatever the thresholds (NoResultToAppendError)"
+)
+
+
+class ParallelJob:
+    """A job that runs here as it would on the service.
+
+    entry: path of a script, a module, or any object with run() and optionally init() and shutdown().
+    input: path of a folder, glob or file, a list of paths, or a DataFrame.
+    settings: JobSettings; a field that is not set takes the documented default of its profile.
+    program_arguments: what follows the runtime's own arguments in sys.argv; those that the service reads
+        itself (--error_threshold and others) change the settings too, unless a field of `settings` was set.
+    faults: Fault objects. engine: "inprocess".
+    code: the code root, default the folder of the script. models: paths on disk, as "PATH" or "NAME=PATH".
+    output: folder that keeps what the job wrote; without it that lives as long as the result.
+
+    Raises a ParallelRunError for a wrong set-up, here or in run(). A failed job is a result.
+    """
+
+    def __init__(
+        self,
+        entry: object,
+        input: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame,
+        settings: JobSettings | None = None,
+        program_arguments: str | Sequence[str] = (),
+        faults: Iterable[Fault] = (),
+        engine: str = "inprocess",
+        *,
+        code: str | os.PathLike[str] | None = None,
+        models: Iterable[str | os.PathLike[str]] = (),
+        output: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if engine not in ENGINES:
+            raise SettingsError(f"engine={engine!r} is not an engine. {did_you_mean(str(engine), ENGINES)}")
+        settings = JobSettings() if settings is None else settings
+        if not isinstance(settings, JobSettings):
+            raise SettingsError(f"settings={settings!r}: give a JobSettings object.")
+        self.entry = find_entry(entry, code)
+        self.input = input
+        self.arguments = parse_program_arguments(program_arguments, profile=settings.profile)
+        self.settings = apply_program_arguments(settings, self.arguments)
+        self.faults = tuple(faults)
+        FaultPlan(self.faults)
+        self.engine = engine
+        self.models = find_models(models)
+        self.output = None if output is None else Path(os.path.abspath(output))
+
+    def run(self) -> JobResult:
+        """Runs the job from the start; every call is a run of its own."""
+        return _Run(self).result()
+
+
+class _Run:
+    """One run of a job."""
+
+    def __init__(self, job: ParallelJob) -> None:
+        self._job = job
+        self._settings = job.settings
+        self._faults = FaultPlan(job.faults)
+        self._events: list[Event] = []
+        self._retries: deque[Delivery] = deque()
+        self._redelivered: set[tuple[int, int]] = set()
+        self._latest: dict[int, object] = {}
+        self._exceeded: Exceeded | None = None
+        self._cut_short = False
+        self._appended: AppendedFile | None = None
+        self._every_attempt = job.settings.rules.appended_rows == "every_attempt"
+        # Of a table alone: the list of files can be split again at any time.
+        self._queued: list[MiniBatch] = []
+
+    def result(self) -> JobResult:
+        job, settings = self._job, self._settings
+        try:
+            self._splitter = open_input(job.input, settings)
+        except EmptyInputError as error:
+            return self._without_items(str(error))
+        workspace = tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True)
+        folder = Path(os.path.realpath(workspace.name))
+        self._ledger = Ledger(settings, self._splitter.kind, self._splitter.total_mini_batches)
+        output_dir = job.output or folder / "output"
+        output_dir.mkdir(parents=True, exist_ok=True)
+        appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
+        plan = self._worker_plan(folder, output_dir if appended else None)
+        engine = InProcessEngine(plan, self._splitter, settings, self._faults)
+        with ExitStack() as stack:
+            if appended is not None:
+                file = AppendedFile(appended, header=settings.append_row_dataframe_header)
+                self._appended = stack.enter_context(file)
+            ended = self._drive(engine)
+        if job.output is not None:
+            _keep_files(folder / "work", job.output)
+        if not self._cut_short and (unused := self._faults.never_fired()):
+            raise FaultError(
+                f"{', '.join(map(str, unused))} never fired: no attempt of the job had that address. "
+                "Mini-batches and workers count from 0, attempts from 1."
+            )
+        readings: dict[str, JobStatus | None]
+        if self._cut_short and self._exceeded is None:
+            # No reading of the rules helps a job without workers.
+            readings = dict.fromkeys(PRESETS, ended.status)
+        else:
+            attempts = [event for event in self._events if isinstance(event, AttemptEnded)]
+            readings = read_under_presets(job.input, settings, self._splitter, attempts, ended.status)
+        return JobResult(
+            entry=job.entry.label,
+            settings=settings,
+            splitter=self._splitter,
+            ledger=self._ledger,
+            queued=self._queued,
+            events=self._events,
+            notes=[*self._notes(readings), *engine.notes()],
+            readings=readings,
+            output_path=appended,
+            workspace=workspace,
+        )
+
+    def _without_items(self, what: str) -> JobResult:
+        settings = self._settings
+        reason = (
+            f"{what} On the service no task would be created: FirstTaskCreationTimeout, "
+            f"unable to create any task within {settings.first_task_creation_timeout:g} seconds."
+        )
+        return JobResult(
+            entry=self._job.entry.label,
+            settings=settings,
+            splitter=None,
+            ledger=Ledger(settings, "files", 0),
+            queued=(),
+            events=[JobEnded("Failed", reason, None, 0.0)],
+            notes=(),
+            readings=dict.fromkeys(PRESETS, "Failed"),
+            output_path=None,
+            workspace=None,
+        )
+
+    def _worker_plan(self, folder: Path, output_dir: Path | None) -> WorkerPlan:
+        job, settings = self._job, self._settings
+        environment = dict(settings.environment_variables)
+        model_dir = model_directory(job.models)
+        if model_dir is not None:
+            environment.setdefault("AZUREML_MODEL_DIR", str(model_dir))
+        if output_dir is not None:
+            environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
+        runtime = runtime_arguments(
+            settings,
+            scoring_module_name=job.entry.label,
+            output=None if output_dir is None else str(output_dir),
+            kind=self._splitter.kind,
+        )
+        return WorkerPlan(
+            entry=job.entry,
+            arguments=(*runtime, *job.arguments.argv),
+            environment=environment,
+            folder=folder,
+            output_dir=output_dir,
+            models=job.models,
+            logging_level=settings.logging_level,
+            azureml=settings.azureml,
+        )
+
+    def _drive(self, engine: Engine) -> JobEnded:
+        """Runs the job to its end: all mini-batches ended, a threshold exceeded, or no worker left."""
+        reason: str | None = None
+        completed = False
+        try:
+            try:
+                engine.start()
+                self._work_off(engine)
+                completed = self._exceeded is None
+            except NoWorkersLeft as error:
+                reason = str(error)
+        finally:
+            engine.stop(normal=completed)
+        self._events.extend(engine.worker_events())
+        self._cut_short = not completed
+        if self._exceeded is not None:
+            reason = self._exceeded.arithmetic
+        elif completed and self._appended is not None and not self._ledger.succeeded_items:
+            reason = NO_RESULT
+        ended = JobEnded(
+            "Completed" if reason is None else "Failed",
+            reason,
+            None if self._exceeded is None else self._exceeded.setting,
+            engine.elapsed(),
+        )
+        self._events.append(ended)
+        return ended
+
+    def _work_off(self, engine: Engine) -> None:
+        """Hands out mini-batches until none is left or a threshold is exceeded."""
+        deliveries = self._deliveries()
+        held = 0
+        while True:
+            while held < engine.capacity and (delivery := next(deliveries)) is not None:
+                engine.submit(delivery)
+                held += 1
+            if self._exceeded is not None or not held:
+                return
+            attempt = engine.collect()
+            held -= 1
+            self._record(attempt)
+            if events := engine.worker_events():
+                self._events.extend(events)
+
+    def _deliveries(self) -> Iterator[Delivery | None]:
+        """Fresh mini-batches first, then retries in the order of their failures; None while there are none."""
+        known = self._ledger.total_mini_batches is not None
+        for mini_batch in self._splitter.mini_batches():
+            if not known:
+                self._queued.append(mini_batch)
+            if mini_batch.size:
+                yield Delivery(mini_batch, 1)
+            else:
+                # The service does not call run() on a table without rows.
+                self._end(mini_batch, self._ledger.record(mini_batch.id, 0, "succeeded", number=1, returned=0))
+        if not known:
+            self._ledger.total_mini_batches = len(self._queued)
+            # From here on the percentage has its denominator.
+            self._exceeded = self._exceeded or self._ledger.exceeded(ended=True)
+        while True:
+            yield self._retries.popleft() if self._retries else None
+
+    def _record(self, attempt: AttemptEnded) -> None:
+        self._events.append(attempt)
+        mini_batch, number, _, outcome, returned, value, _, _, _, failure, fault = attempt
+        if returned is not None and self._every_attempt:
+            self._append(mini_batch, value)
+        if fault is not None and fault.kind == "delivers_twice":
+            delivery = (mini_batch.id, number)
+            if delivery not in self._redelivered:
+                self._redelivered.add(delivery)
+                self._retries.append(Delivery(mini_batch, number))
+                return
+        ruling = self._ledger.record(
+            mini_batch.id,
+            mini_batch.size,
+            outcome,
+            number=number,
+            returned=returned,
+            retry_allowed=failure is None or failure.retry,
+        )
+        if not ruling.retry:
+            if self._appended is not None and not self._every_attempt:
+                rows = value if returned is not None else self._latest.pop(mini_batch.id, None)
+                if rows is not None:
+                    self._append(mini_batch, rows)
+            self._end(mini_batch, ruling)
+            return
+        if returned is not None:
+            self._latest[mini_batch.id] = value
+        self._retries.append(Delivery(mini_batch, number + 1))
+        self._exceeded = self._ledger.exceeded(ended=False)
+
+    def _end(self, mini_batch: MiniBatch, ruling: Ruling) -> None:
+        status: MiniBatchStatus = "failed" if ruling.failed else "succeeded"
+        self._events.append(MiniBatchEnded(mini_batch, status, ruling.succeeded, ruling.failed_items))
+        self._exceeded = self._ledger.exceeded(ended=True)
+
+    def _append(self, mini_batch: MiniBatch, rows: object) -> None:
+        if self._appended is None:
+            return
+        try:
+            self._appended.append(rows)
+        except OutputError as error:
+            raise NoWorkersLeft(f"the results of mini-batch {mini_batch.id} cannot be appended: {error}") from error
+
+    def _notes(self, readings: Mapping[str, JobStatus | None]) -> Iterator[str]:
+        job = self._job
+        yield from job.arguments.notes
+        if job.arguments.not_emulated:
+            yield f"not emulated, only handed to the script: {', '.join(job.arguments.not_emulated)}"
+        for name in sorted(self._settings.explicit):
+            if not setting_table()[name].emulated:
+                yield f"not emulated in-process: {name}"
+        capped = sum(
+            event.returned is not None and event.returned > event.mini_batch.size
+            for event in self._events
+            if isinstance(event, AttemptEnded)
+        )
+        if capped:
+            yield (
+                f"{capped} attempt(s) returned more results than items: the service caps the count and keeps "
+                "all rows"
+            )
+        if len(set(readings.values())) > 1:
+            told = ", ".join(f"{name}: {status or 'cannot be told'}" for name, status in readings.items())
+            yield f"the readings of the rules disagree ({told}); see --parallelrun-set rules=NAME"
+
+
+def _keep_files(work: Path, output: Path) -> None:
+    """Moves what workers wrote into their own folders to where the user wants to keep it."""
+    for folder in sorted(work.iterdir()):
+        if any(folder.iterdir()):
+            shutil.move(folder, output / folder.name)

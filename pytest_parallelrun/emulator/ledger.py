@@ -1,0 +1,96 @@
+"""The running counts of a job: attempts in, rulings and exceeded thresholds out.
+
+The job keeps one as it goes; a second one, fed with the recorded attempts, tells what another reading of the
+rules would have made of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.policy import (
+    Exceeded,
+    Limits,
+    Ruling,
+    Tally,
+    exceeded_threshold,
+    rule_on_attempt,
+)
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.events import Outcome
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import InputKind
+
+
+class Ledger:
+    """Counts of mini-batches and items, kept by the rules of `settings`."""
+
+    def __init__(self, settings: JobSettings, kind: InputKind, total_mini_batches: int | None) -> None:
+        rules = settings.rules
+        self.total_mini_batches = total_mini_batches
+        self.processed = 0
+        self.succeeded_mini_batches = 0
+        self.failed_mini_batches = 0
+        self.succeeded_items = 0
+        self.failed_items = 0
+        self._tries = settings.max_retries + 1
+        self._short_return = rules.short_return
+        self._pending_counts = rules.threshold_check == "pending"
+        self._given_up_is_one = rules.failed_unit == "partition" and kind == "tabular"
+        self._awaiting_retry: set[int] = set()
+        self._limits = Limits(
+            settings.error_threshold, settings.mini_batch_error_threshold, settings.allowed_failed_percent
+        )
+        self._unlimited = self._limits == Limits()
+
+    def record(
+        self,
+        mini_batch: int,
+        size: int,
+        outcome: Outcome,
+        *,
+        number: int,
+        returned: int | None,
+        retry_allowed: bool = True,
+    ) -> Ruling:
+        """Counts an attempt; the ruling says whether its mini-batch ended with it."""
+        ruling = rule_on_attempt(
+            outcome,
+            number=number,
+            tries=self._tries,
+            size=size,
+            returned=returned,
+            short_return=self._short_return,
+            retry_allowed=retry_allowed,
+        )
+        if ruling.retry:
+            self._awaiting_retry.add(mini_batch)
+            return ruling
+        if ruling.failed and self._given_up_is_one and outcome != "short":
+            ruling = ruling._replace(failed_items=1)
+        if self._awaiting_retry:
+            self._awaiting_retry.discard(mini_batch)
+        self.processed += 1
+        self.succeeded_items += ruling.succeeded
+        self.failed_items += ruling.failed_items
+        if ruling.failed:
+            self.failed_mini_batches += 1
+        else:
+            self.succeeded_mini_batches += 1
+        return ruling
+
+    def exceeded(self, *, ended: bool) -> Exceeded | None:
+        """The threshold that is exceeded now. `ended`: a mini-batch has just ended, or the input has.
+
+        While a mini-batch awaits its retry only the two mini-batch thresholds can change, and only under
+        threshold_check "pending".
+        """
+        if self._unlimited or not (ended or self._pending_counts):
+            return None
+        failed = self.failed_mini_batches
+        if self._pending_counts:
+            failed += len(self._awaiting_retry)
+        return exceeded_threshold(
+            Tally(self.failed_items, failed, self.total_mini_batches), self._limits, items=ended
+        )

@@ -1,0 +1,126 @@
+"""The decisions of the service, pure: counts in, decision out. No clock, no threads, no state.
+
+Sources: the articles on parallel jobs and their YAML reference; where these and the observed service differ,
+`Rules` says which reading holds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pytest_parallelrun.emulator.events import Outcome
+from pytest_parallelrun.emulator.rules import ShortReturn
+
+
+class Ruling(NamedTuple):
+    """What an attempt means for its mini-batch. `succeeded` and `failed_items` are its counts if it ends."""
+
+    retry: bool
+    failed: bool
+    succeeded: int
+    failed_items: int
+
+
+def classify_return(returned: int, size: int) -> Outcome:
+    """More results than items are capped, so only fewer are a matter of their own."""
+    return "short" if returned < size else "succeeded"
+
+
+def rule_on_attempt(
+    outcome: Outcome,
+    *,
+    number: int,
+    tries: int,
+    size: int,
+    returned: int | None,
+    short_return: ShortReturn,
+    retry_allowed: bool = True,
+) -> Ruling:
+    """Whether the mini-batch is tried again, and what it counts for as it stands after this attempt.
+
+    number: of this attempt, from 1. tries: how many attempts a mini-batch has, 1 + max_retries.
+    A mini-batch's counts come from its last attempt: an exception, a timeout, a crash, a load error or a wrong
+    type fails all its items, a short return the missing ones.
+    """
+    if outcome == "succeeded":
+        return Ruling(False, False, size, 0)
+    retry = retry_allowed and number < tries
+    if outcome == "short":
+        kept = returned or 0
+        if short_return == "items_only":
+            return Ruling(False, False, kept, size - kept)
+        return Ruling(retry, True, kept, size - kept)
+    return Ruling(retry, True, 0, size)
+
+
+class Tally(NamedTuple):
+    """The counts that thresholds are held against. `total_mini_batches`: None while not all are known."""
+
+    failed_items: int
+    failed_mini_batches: int
+    total_mini_batches: int | None
+
+
+class Limits(NamedTuple):
+    """The three thresholds; -1, and 100 percent, switch one off. 0 tolerates no failure."""
+
+    error_threshold: int = -1
+    mini_batch_error_threshold: int = -1
+    allowed_failed_percent: float = 100
+
+
+class Exceeded(NamedTuple):
+    """A threshold that was exceeded, and the arithmetic in words."""
+
+    setting: str
+    arithmetic: str
+
+
+def exceeded_threshold(tally: Tally, limits: Limits, *, items: bool = True) -> Exceeded | None:
+    """The first threshold that a count is greater than. `items` off leaves the item threshold out."""
+    failed, batches, total = tally
+    if items and 0 <= limits.error_threshold < failed:
+        return Exceeded(
+            "error_threshold",
+            f"{_count(failed, 'failed item')} > error_threshold {limits.error_threshold}",
+        )
+    if 0 <= limits.mini_batch_error_threshold < batches:
+        return Exceeded(
+            "mini_batch_error_threshold",
+            f"{_count(batches, 'failed mini-batch', 'es')} > "
+            f"mini_batch_error_threshold {limits.mini_batch_error_threshold}",
+        )
+    percent = limits.allowed_failed_percent
+    # Multiplied out, so that 1 of 3 against 33.3 is not decided by rounding.
+    if percent < 100 and total and batches * 100 > percent * total:
+        return Exceeded(
+            "allowed_failed_percent",
+            f"{batches} of {_count(total, 'mini-batch', 'es')} failed = {100 * batches / total:.4g} % > "
+            f"allowed_failed_percent {percent:g}",
+        )
+    return None
+
+
+def init_failures_allowed(workers_per_instance: int) -> int:
+    """Failed init() calls on one instance, none of whose workers is up, that stop it.
+
+    Source: the article on debugging the ParallelRunStep, 3 x process_count_per_node.
+    """
+    return 3 * workers_per_instance
+
+
+def job_init_failures_allowed(instances: int, workers_per_instance: int) -> int:
+    """Failed init() calls of a job older than INIT_GRACE seconds that stop it (same article)."""
+    return 2 * instances * workers_per_instance
+
+
+INIT_GRACE = 120.0
+
+
+def init_limit(timeout: float) -> float:
+    """Seconds that init() may take: beyond them the service sees no progress (same article)."""
+    return 3 * timeout + 30
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{plural}"

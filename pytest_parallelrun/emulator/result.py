@@ -1,0 +1,211 @@
+"""What became of a job: counts, mini-batches, attempts, rows. Made from the events, with nothing added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.events import (
+    AttemptEnded,
+    Event,
+    JobEnded,
+    JobStatus,
+    MiniBatchEnded,
+    MiniBatchStatus,
+    Outcome,
+    WorkerFailed,
+    WorkerStarted,
+)
+from pytest_parallelrun.emulator.output import as_rows
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+    from pytest_parallelrun.emulator.ledger import Ledger
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One call of run() for a mini-batch.
+
+    number: from 1; a second delivery of the same attempt has the same number. worker: number of the worker,
+    from 0. returned: count of results, None when there were none of a legal type. duration: seconds in run().
+    error: one line, None when all went well. traceback: with the user's own frames, or "".
+    """
+
+    number: int
+    worker: int
+    outcome: Outcome
+    returned: int | None
+    duration: float
+    error: str | None
+    phase: str | None = None
+    traceback: str = ""
+    started: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MiniBatchResult:
+    """One mini-batch: `size`, `succeeded` and `failed` count its items.
+
+    status "unfinished": the job ended first; it counts nowhere and keeps its attempts.
+    """
+
+    id: int
+    size: int
+    status: MiniBatchStatus
+    succeeded: int
+    failed: int
+    attempts: tuple[Attempt, ...]
+
+
+class JobResult:
+    """The result of a job. A failed job is a result too; only a wrong set-up raises."""
+
+    status: JobStatus
+    reason: str | None
+    exceeded: str | None
+
+    def __init__(
+        self,
+        *,
+        entry: str,
+        settings: JobSettings,
+        splitter: Splitter | None,
+        ledger: Ledger,
+        queued: Sequence[MiniBatch],
+        events: Sequence[Event],
+        notes: Sequence[str],
+        readings: dict[str, JobStatus | None],
+        output_path: Path | None,
+        workspace: TemporaryDirectory[str] | None,
+    ) -> None:
+        self.entry = entry
+        self.settings = settings
+        self.events = tuple(events)
+        ended = next(event for event in self.events if isinstance(event, JobEnded))
+        self.status, self.reason, self.exceeded = ended.status, ended.reason, ended.exceeded
+        self.duration = ended.duration
+        self.notes = tuple(notes)
+        self.readings = readings
+        """Status that each preset of the rules gives to the recorded attempts; None: it cannot be told."""
+        self.processed_mini_batches = ledger.processed
+        self.succeeded_mini_batches = ledger.succeeded_mini_batches
+        self.failed_mini_batches = ledger.failed_mini_batches
+        self.succeeded_items = ledger.succeeded_items
+        self.failed_items = ledger.failed_items
+        self.output_path = output_path
+        self._splitter = splitter
+        self._queued = queued
+        self._workspace = workspace
+        known = None if splitter is None else splitter.total_mini_batches
+        self.total_mini_batches = len(queued) if known is None else known
+        items = None if splitter is None else splitter.total_items
+        # Rows are counted as they are processed; a given-up partition may count as one.
+        self.total_items = self.succeeded_items + self.failed_items if items is None else items
+
+    @cached_property
+    def attempts(self) -> tuple[AttemptEnded, ...]:
+        """All attempts in the order in which they ended."""
+        return tuple(event for event in self.events if isinstance(event, AttemptEnded))
+
+    @cached_property
+    def worker_failures(self) -> tuple[WorkerFailed, ...]:
+        """Workers whose import or init() failed."""
+        return tuple(event for event in self.events if isinstance(event, WorkerFailed))
+
+    @property
+    def init_calls(self) -> int:
+        """How many workers were started or tried to: each costs an import and an init()."""
+        return sum(isinstance(event, (WorkerStarted, WorkerFailed)) for event in self.events)
+
+    @cached_property
+    def mini_batches(self) -> tuple[MiniBatchResult, ...]:
+        """All mini-batches in order of their ids."""
+        attempts: dict[int, list[Attempt]] = {}
+        for event in self.attempts:
+            attempts.setdefault(event.mini_batch.id, []).append(_attempt(event))
+        ends = {event.mini_batch.id: event for event in self.events if isinstance(event, MiniBatchEnded)}
+        results = []
+        batches: Sequence[MiniBatch] = self._queued
+        if self._splitter is not None and len(batches) < self.total_mini_batches:
+            batches = list(self._splitter.mini_batches())
+        for batch in batches:
+            end = ends.get(batch.id)
+            results.append(
+                MiniBatchResult(
+                    id=batch.id,
+                    size=batch.size,
+                    status="unfinished" if end is None else end.status,
+                    succeeded=0 if end is None else end.succeeded,
+                    failed=0 if end is None else end.failed,
+                    attempts=tuple(attempts.get(batch.id, ())),
+                )
+            )
+        return tuple(results)
+
+    @cached_property
+    def rows(self) -> list[object]:
+        """What run() returned, by the rule `appended_rows`: elements of lists, a dict for each DataFrame row.
+
+        Rows of one mini-batch stay together and in order; mini-batches are in the order in which they ended.
+        """
+        rows: list[object] = []
+        for value in appended_values(self.events, self.settings.rules.appended_rows):
+            rows.extend(as_rows(value))
+        return rows
+
+    def item_names(self, mini_batch: int) -> tuple[str, ...]:
+        """Names of the items of a mini-batch, for messages: relative paths, or rows of a table."""
+        if self._splitter is None:
+            return ()
+        for event in self.attempts:
+            if event.mini_batch.id == mini_batch:
+                return tuple(self._splitter.item_names(event.mini_batch))
+        return ()
+
+    def explain(self) -> str:
+        """The verdict in words: the arithmetic, then every failed mini-batch with its attempts."""
+        from pytest_parallelrun.emulator.explain import explain
+
+        return explain(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<JobResult {self.status}: {self.processed_mini_batches} of {self.total_mini_batches} mini-batches "
+            f"processed, {self.succeeded_items} items succeeded, {self.failed_items} failed>"
+        )
+
+
+def _attempt(event: AttemptEnded) -> Attempt:
+    failure = event.failure
+    return Attempt(
+        number=event.number,
+        worker=event.worker,
+        outcome=event.outcome,
+        returned=event.returned,
+        duration=event.running,
+        error=None if failure is None else failure.error,
+        phase=None if failure is None else failure.phase,
+        traceback="" if failure is None else failure.traceback,
+        started=event.started,
+    )
+
+
+def appended_values(events: Sequence[Event], rule: str) -> list[object]:
+    """What goes to the appended file, in order, by the rule `appended_rows`."""
+    if rule == "every_attempt":
+        return [e.value for e in events if isinstance(e, AttemptEnded) and e.returned is not None]
+    values = []
+    latest: dict[int, object] = {}
+    for event in events:
+        if isinstance(event, AttemptEnded) and event.returned is not None:
+            latest[event.mini_batch.id] = event.value
+        elif isinstance(event, MiniBatchEnded) and event.mini_batch.id in latest:
+            values.append(latest.pop(event.mini_batch.id))
+    return values

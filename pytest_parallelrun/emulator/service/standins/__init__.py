@@ -1,0 +1,1 @@
+"""The stand-ins, laid out as on the service. They import each other relatively, to fit both layouts."""

@@ -1,0 +1,206 @@
+"""Gives the process to one emulated worker at a time, and back to the host in the end.
+
+Environment, folder, arguments and modules are swapped when the worker changes, and only where they differ.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from pytest_parallelrun.emulator.entry import (
+    EntryFile,
+    EntryFunctions,
+    EntryObject,
+    functions_of,
+    import_entry,
+)
+from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
+from pytest_parallelrun.emulator.worker.host import apply_environment, host_restored
+from pytest_parallelrun.emulator.worker.modules import (
+    CodeRootFinder,
+    code_root_at,
+    is_installed_path,
+    is_shared,
+)
+from pytest_parallelrun.emulator.worker.streams import WorkerStream
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# A real azureml that the host has loaded must not be what the script finds, nor half of a stand-in stay.
+_SERVICE_PACKAGES = ("azureml", "azureml_user", "entry_script")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPlan:
+    """What all workers of a job start from.
+
+    arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host.
+    folder: each worker works in a folder of its own below it.
+    """
+
+    entry: EntryFile | EntryObject
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path
+    output_dir: Path | None = None
+    models: Mapping[str, Path] = field(default_factory=dict)
+    logging_level: str = "INFO"
+    azureml: Literal["standin", "installed"] = "standin"
+
+
+class Worker:
+    """One emulated worker process: its number counts all workers of the job, its instance the machines."""
+
+    functions: EntryFunctions
+    """Known once Stage.start has imported the script."""
+
+    def __init__(self, number: int, instance: int, plan: WorkerPlan) -> None:
+        self.number = number
+        self.instance = instance
+        self.name = f"process{number:03d}"
+        self.folder = plan.folder / "work" / self.name
+        self.folder.mkdir(parents=True)
+        entry = plan.entry
+        code_root = entry.code_root if isinstance(entry, EntryFile) else Path.cwd()
+        self.stand_ins = StandIns(
+            WorkerFacts(
+                agent_name=self.name,
+                output_dir=plan.output_dir,
+                working_dir=code_root,
+                entry_dir=entry.path.parent if isinstance(entry, EntryFile) else code_root,
+                log_dir=plan.folder / "logs" / "user" / "entry_script_log" / f"instance{instance}",
+                logging_level=plan.logging_level,
+                models=plan.models,
+                arguments=plan.arguments,
+            ),
+            code_root=code_root,
+            azureml=plan.azureml,
+        )
+        script = str(entry.path) if isinstance(entry, EntryFile) else entry.label
+        self.argv = [script, *plan.arguments]
+        self.environment = {**os.environ, **plan.environment}
+        self.cwd = str(self.folder)
+        self.path: list[str] = []
+        self.meta_path: list[object] = []
+        self.modules: dict[str, ModuleType] = {}
+        self.stdout: TextIO | None = None
+        self.stderr: TextIO | None = None
+
+
+class Stage:
+    """A context manager around a job; inside it, `switch` makes a worker the active one."""
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        entry = plan.entry
+        self._code_root = code_root_at(entry.code_root) if isinstance(entry, EntryFile) else None
+        self.active: Worker | None = None
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        self._host_modules = dict(sys.modules)
+        self._host_stdout, self._host_stderr = sys.stdout, sys.stderr
+        self._stack.callback(self._restore_modules)
+        self._stack.enter_context(host_restored())
+        self._host_path, self._host_meta_path = list(sys.path), list(sys.meta_path)
+        # A script that was written a moment ago is not in the import system's listing of its folder.
+        importlib.invalidate_caches()
+        self._hide_modules()
+        self._visible = set(sys.modules)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._suspend()
+        self._stack.close()
+
+    def start(self, worker: Worker) -> None:
+        """Makes a new worker the active one and imports the script for it; raises what the import raises."""
+        worker.stdout, worker.stderr = WorkerStream(self._host_stdout), WorkerStream(self._host_stderr)
+        finders: list[object] = [worker.stand_ins, *self._host_meta_path]
+        if self._code_root is None:
+            worker.path = list(self._host_path)
+        else:
+            installed = [entry for entry in self._host_path if is_installed_path(entry)]
+            worker.path = [self._code_root.folder, *installed]
+            finders.insert(0, CodeRootFinder(self._code_root))
+        worker.meta_path = finders
+        self.switch(worker)
+        entry = self._plan.entry
+        worker.functions = (
+            import_entry(entry) if isinstance(entry, EntryFile) else functions_of(entry.target)
+        )
+
+    def switch(self, worker: Worker) -> None:
+        """Makes `worker` the active one."""
+        if self.active is worker:
+            return
+        self._suspend()
+        sys.argv = worker.argv
+        sys.path[:] = worker.path
+        sys.meta_path[:] = worker.meta_path  # type: ignore[assignment]
+        apply_environment(worker.environment)
+        os.chdir(worker.cwd)
+        sys.modules.update(worker.modules)
+        sys.stdout, sys.stderr = worker.stdout, worker.stderr  # type: ignore[assignment]
+        self.active = worker
+
+    def _suspend(self) -> None:
+        worker, self.active = self.active, None
+        if worker is None:
+            return
+        worker.argv = sys.argv
+        worker.path = list(sys.path)
+        worker.environment = dict(os.environ)
+        try:
+            worker.cwd = os.getcwd()
+        except FileNotFoundError:
+            # The script removed the folder it was in.
+            worker.cwd = str(worker.folder)
+        worker.stdout, worker.stderr = sys.stdout, sys.stderr
+        worker.modules = {}
+        for name in sys.modules.keys() - self._visible:
+            module = sys.modules[name]
+            if self._stays(name, module):
+                self._visible.add(name)
+            else:
+                worker.modules[name] = sys.modules.pop(name)
+
+    def _stays(self, name: str, module: object) -> bool:
+        """Whether a module that a worker imported is one that all share, and that outlives the job."""
+        if name.partition(".")[0] in _SERVICE_PACKAGES:
+            return self._plan.azureml == "installed" and name.startswith("azureml.")
+        root = self._code_root or code_root_at(Path(os.sep))
+        return is_shared(name, module, root)
+
+    def _hide_modules(self) -> None:
+        own_names: set[str] = set()
+        if self._code_root is not None:
+            own_names = self._code_root.top_level_names() - sys.stdlib_module_names
+        for name, module in self._host_modules.items():
+            top = name.partition(".")[0]
+            if top in _SERVICE_PACKAGES:
+                hidden = self._plan.azureml == "standin"
+            elif self._code_root is None or top == __name__.partition(".")[0]:
+                hidden = False
+            else:
+                hidden = top in own_names or not is_shared(name, module, self._code_root)
+            if hidden:
+                del sys.modules[name]
+
+    def _restore_modules(self) -> None:
+        for name, module in list(sys.modules.items()):
+            # What is installed stays loaded: a second load of numpy in one process fails.
+            if name not in self._host_modules and not self._stays(name, module):
+                del sys.modules[name]
+        for name, module in self._host_modules.items():
+            if sys.modules.get(name) is not module:
+                sys.modules[name] = module
