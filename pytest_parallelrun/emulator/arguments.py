@@ -102,9 +102,7 @@ def parse_program_arguments(
     argv = _split(arguments)
     options = tuple(_option_names(argv))
     if argv and profile == "batch":
-        raise SettingsError(
-            f"{ORIGIN} {shlex.join(argv)!r}: a batch deployment has none: use environment_variables"
-        )
+        raise SettingsError(f"{ORIGIN} {shlex.join(argv)!r}: a batch deployment has none: use environment_variables")
     if profile == "v1":
         _refuse_reserved(argv, options)
 
@@ -123,8 +121,7 @@ def parse_program_arguments(
     ranks = parsed(WholeNumber(0), RANK_MINI_BATCHES, found.get(RANK_MINI_BATCHES, 0), ORIGIN)
     if ranks > 0:
         raise SettingsError(
-            f"{RANK_MINI_BATCHES}={ranks} (from {ORIGIN}): mini-batches without data are not supported: "
-            "leave it out"
+            f"{RANK_MINI_BATCHES}={ranks} (from {ORIGIN}): mini-batches without data are not supported: leave it out"
         )
     return ProgramArguments(
         argv=argv,

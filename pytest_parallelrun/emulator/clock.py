@@ -63,9 +63,7 @@ class WorkerClock:
 
     def _others_at_work(self) -> bool:
         me = get_ident()
-        if any(
-            thread.ident not in self._known_threads and thread.ident != me for thread in threading.enumerate()
-        ):
+        if any(thread.ident not in self._known_threads and thread.ident != me for thread in threading.enumerate()):
             return True
         return _has_child_processes()
 

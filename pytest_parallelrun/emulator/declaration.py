@@ -127,9 +127,7 @@ class Setting(Generic[T_co]):
         return cast("T_co", self.defaults[settings.profile])
 
 
-def read(
-    values: Mapping[str, object], table: Mapping[str, Setting[object]], origin: str | None
-) -> dict[str, object]:
+def read(values: Mapping[str, object], table: Mapping[str, Setting[object]], origin: str | None) -> dict[str, object]:
     """What was given, checked: by field or rule, as it would be written in a call. None is left out.
 
     `origin` is named in the errors: an option, a file, or None where the call itself is the origin.
@@ -187,7 +185,5 @@ def _rules_as_written(rules: Rules) -> dict[str, object]:
     if rules == Rules.observed():
         return {"rules": "observed"}
     documented = Rules.documented()
-    single = {
-        name: getattr(rules, name) for name in CHOICES if getattr(rules, name) != getattr(documented, name)
-    }
+    single = {name: getattr(rules, name) for name in CHOICES if getattr(rules, name) != getattr(documented, name)}
     return {"rules": "documented", **single}

@@ -91,10 +91,10 @@ def _code_root(path: Path, code: str | os.PathLike[str] | None) -> Path:
     return root
 
 
-def import_entry(entry: EntryFile) -> EntryFunctions:
+def import_entry(entry: EntryFile) -> ModuleType:
     """Imports the script under its dotted name, into the modules of the worker that is active.
 
-    Raises whatever the import raises. AttributeError where the script defines no run().
+    Raises whatever the import raises.
     """
     name = entry.module_name
     if name.partition(".")[0] in sys.stdlib_module_names:
@@ -109,7 +109,7 @@ def import_entry(entry: EntryFile) -> EntryFunctions:
             f"a worker that imports '{name}' gets {found or 'a package without a file'}, not {entry.path}: "
             "rename the script."
         )
-    return functions_of(module)
+    return module
 
 
 def functions_of(target: object) -> EntryFunctions:

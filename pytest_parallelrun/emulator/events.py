@@ -14,7 +14,8 @@ from pytest_parallelrun.emulator.splitting.base import MiniBatch
 Outcome = Literal["succeeded", "short", "exception", "timeout", "wrong_type", "crashed", "load_error"]
 MiniBatchStatus = Literal["succeeded", "failed", "unfinished"]
 JobStatus = Literal["Completed", "Failed"]
-Phase = Literal["import", "init", "load", "run", "return", "shutdown"]
+Phase = Literal["import", "define", "init", "load", "run", "return", "shutdown"]
+"""Where something failed; "define": the script was imported and lacks run()."""
 
 
 class Failure(NamedTuple):

@@ -12,9 +12,7 @@ from typing import Literal
 
 from pytest_parallelrun.emulator.errors import FaultError
 
-FaultKind = Literal[
-    "raises", "times_out", "crashes", "returns", "drops", "delivers_twice", "load_fails", "init_raises"
-]
+FaultKind = Literal["raises", "times_out", "crashes", "returns", "drops", "delivers_twice", "load_fails", "init_raises"]
 _ExceptionLike = BaseException | type[BaseException]
 
 
@@ -60,9 +58,7 @@ class Fault:
         return cls(kind="times_out", mini_batch=mini_batch, attempt=attempt, worker=worker)
 
     @classmethod
-    def crashes(
-        cls, *, mini_batch: int | None = None, attempt: int | None = None, worker: int | None = None
-    ) -> Fault:
+    def crashes(cls, *, mini_batch: int | None = None, attempt: int | None = None, worker: int | None = None) -> Fault:
         """The worker process dies; run() is not called, the worker is replaced."""
         return cls(kind="crashes", mini_batch=mini_batch, attempt=attempt, worker=worker)
 
@@ -147,9 +143,7 @@ class FaultPlan:
         self._faults = tuple(faults)
         for fault in self._faults:
             if not isinstance(fault, Fault):
-                raise FaultError(
-                    f"faults={fault!r}: give Fault objects, for example Fault.raises(ValueError())."
-                )
+                raise FaultError(f"faults={fault!r}: give Fault objects, for example Fault.raises(ValueError()).")
         self._fired: set[int] = set()
 
     def __bool__(self) -> bool:

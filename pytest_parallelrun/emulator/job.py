@@ -6,9 +6,9 @@ It asks `policy`, through its ledger, what an attempt means, drives an engine, a
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections import deque
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,7 +46,7 @@ from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
+    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch
 
 NO_RESULT = (
     "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
@@ -101,6 +101,35 @@ class ParallelJob:
         """Runs the job from the start; every call is a run of its own."""
         return _Run(self).result()
 
+    def worker_plan(
+        self, kind: InputKind, folder: Path, output_dir: Path | None, *, runtime: bool = True
+    ) -> WorkerPlan:
+        """What the workers of this job start from; `runtime` off leaves the runtime's own arguments out.
+
+        output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended.
+        """
+        settings = self.settings
+        environment = dict(settings.environment_variables)
+        model_dir = model_directory(self.models)
+        if model_dir is not None:
+            environment.setdefault("AZUREML_MODEL_DIR", str(model_dir))
+        if output_dir is not None:
+            environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
+        own: tuple[str, ...] = ()
+        if runtime:
+            output = None if output_dir is None else str(output_dir)
+            own = runtime_arguments(settings, scoring_module_name=self.entry.label, output=output, kind=kind)
+        return WorkerPlan(
+            entry=self.entry,
+            arguments=(*own, *self.arguments.argv),
+            environment=environment,
+            folder=folder,
+            output_dir=output_dir,
+            models=self.models,
+            logging_level=settings.logging_level,
+            azureml=settings.azureml,
+        )
+
 
 class _Run:
     """One run of a job."""
@@ -126,13 +155,20 @@ class _Run:
             self._splitter = open_input(job.input, settings)
         except EmptyInputError as error:
             return self._without_items(str(error))
-        workspace = tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True)
-        folder = Path(os.path.realpath(workspace.name))
+        folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
+        try:
+            return self._result_in(folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _result_in(self, folder: Path) -> JobResult:
+        job, settings = self._job, self._settings
         self._ledger = Ledger(settings, self._splitter.kind, self._splitter.total_mini_batches)
         output_dir = job.output or folder / "output"
         output_dir.mkdir(parents=True, exist_ok=True)
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
-        plan = self._worker_plan(folder, output_dir if appended else None)
+        plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None)
         engine = InProcessEngine(plan, self._splitter, settings, self._faults)
         with ExitStack() as stack:
             if appended is not None:
@@ -163,7 +199,7 @@ class _Run:
             notes=[*self._notes(readings), *engine.notes()],
             readings=readings,
             output_path=appended,
-            workspace=workspace,
+            folder=folder,
         )
 
     def _without_items(self, what: str) -> JobResult:
@@ -182,32 +218,7 @@ class _Run:
             notes=(),
             readings=dict.fromkeys(PRESETS, "Failed"),
             output_path=None,
-            workspace=None,
-        )
-
-    def _worker_plan(self, folder: Path, output_dir: Path | None) -> WorkerPlan:
-        job, settings = self._job, self._settings
-        environment = dict(settings.environment_variables)
-        model_dir = model_directory(job.models)
-        if model_dir is not None:
-            environment.setdefault("AZUREML_MODEL_DIR", str(model_dir))
-        if output_dir is not None:
-            environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
-        runtime = runtime_arguments(
-            settings,
-            scoring_module_name=job.entry.label,
-            output=None if output_dir is None else str(output_dir),
-            kind=self._splitter.kind,
-        )
-        return WorkerPlan(
-            entry=job.entry,
-            arguments=(*runtime, *job.arguments.argv),
-            environment=environment,
-            folder=folder,
-            output_dir=output_dir,
-            models=job.models,
-            logging_level=settings.logging_level,
-            azureml=settings.azureml,
+            folder=None,
         )
 
     def _drive(self, engine: Engine) -> JobEnded:
@@ -331,12 +342,14 @@ class _Run:
         )
         if capped:
             yield (
-                f"{capped} attempt(s) returned more results than items: the service caps the count and keeps "
-                "all rows"
+                f"{capped} attempt(s) returned more results than items: the service caps the count and keeps all rows"
             )
-        if len(set(readings.values())) > 1:
-            told = ", ".join(f"{name}: {status or 'cannot be told'}" for name, status in readings.items())
-            yield f"the readings of the rules disagree ({told}); see --parallelrun-set rules=NAME"
+        told = {name: status for name, status in readings.items() if status is not None}
+        if len(set(told.values())) > 1:
+            verdicts = ", ".join(f"{status} under rules={name}" for name, status in told.items())
+            yield f"the sources on the service disagree, and it matters here: {verdicts}"
+        for name in readings.keys() - told.keys():
+            yield f"what rules={name} would make of this job cannot be told from these attempts"
 
 
 def _keep_files(work: Path, output: Path) -> None:

@@ -91,6 +91,4 @@ class Ledger:
         failed = self.failed_mini_batches
         if self._pending_counts:
             failed += len(self._awaiting_retry)
-        return exceeded_threshold(
-            Tally(self.failed_items, failed, self.total_mini_batches), self._limits, items=ended
-        )
+        return exceeded_threshold(Tally(self.failed_items, failed, self.total_mini_batches), self._limits, items=ended)

@@ -16,11 +16,16 @@ from pytest_parallelrun.emulator.splitting import open_input
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import AttemptEnded, JobStatus, Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import Source, Splitter
+    from pytest_parallelrun.emulator.splitting import InputSource
+    from pytest_parallelrun.emulator.splitting.base import Splitter
 
 
 def read_under_presets(
-    source: Source, settings: JobSettings, splitter: Splitter, attempts: list[AttemptEnded], status: JobStatus
+    source: InputSource,
+    settings: JobSettings,
+    splitter: Splitter,
+    attempts: list[AttemptEnded],
+    status: JobStatus,
 ) -> dict[str, JobStatus | None]:
     """Status of the job under each preset; `status` is the one under the job's own rules."""
     readings: dict[str, JobStatus | None] = {}
@@ -35,7 +40,7 @@ def read_under_presets(
     return readings
 
 
-def _same_split(source: Source, other: JobSettings, splitter: Splitter) -> bool:
+def _same_split(source: InputSource, other: JobSettings, splitter: Splitter) -> bool:
     """Whether grouping files the other way would have made the same mini-batches."""
     if splitter.kind == "tabular" or other.files_per_mini_batch == 1:
         return True

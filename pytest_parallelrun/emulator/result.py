@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +24,6 @@ from pytest_parallelrun.emulator.events import (
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
-
     from pytest_parallelrun.emulator.ledger import Ledger
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
@@ -83,7 +83,7 @@ class JobResult:
         notes: Sequence[str],
         readings: dict[str, JobStatus | None],
         output_path: Path | None,
-        workspace: TemporaryDirectory[str] | None,
+        folder: Path | None,
     ) -> None:
         self.entry = entry
         self.settings = settings
@@ -102,9 +102,12 @@ class JobResult:
         self.output_path = output_path
         self._splitter = splitter
         self._queued = queued
-        self._workspace = workspace
+        if folder is not None:
+            # What the job wrote lives as long as its result. (A TemporaryDirectory would warn when it goes.)
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         known = None if splitter is None else splitter.total_mini_batches
         self.total_mini_batches = len(queued) if known is None else known
+        self.splitter_kind = None if splitter is None else splitter.kind
         items = None if splitter is None else splitter.total_items
         # Rows are counted as they are processed; a given-up partition may count as one.
         self.total_items = self.succeeded_items + self.failed_items if items is None else items

@@ -92,7 +92,7 @@ class Rules:
 
     @property
     def name(self) -> str:
-        """"documented", "observed", or what differs from the documented preset."""
+        """Which preset this is, or what differs from the documented preset."""
         if self == Rules.documented():
             return "documented"
         if self == Rules.observed():

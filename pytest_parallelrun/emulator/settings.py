@@ -118,9 +118,7 @@ class JobSettings:
     a value that is not allowed, settings that exclude each other.
     """
 
-    profile = Setting[Profile](
-        Choice(get_args(Profile)), "v2", "whose defaults and checks apply", source=ADDITION
-    )
+    profile = Setting[Profile](Choice(get_args(Profile)), "v2", "whose defaults and checks apply", source=ADDITION)
     rules = Setting[Rules](
         RulesOrPreset(), Rules(), "reading of the service where its sources disagree", source=ADDITION
     )
@@ -129,9 +127,7 @@ class JobSettings:
         None,
         "files in a mini-batch, or bytes of a table; 1 file (v1, batch: 10) or 1 MB",
     )
-    partition_keys = Setting[tuple[str, ...]](
-        Names(), (), "one mini-batch for each combination of their values"
-    )
+    partition_keys = Setting[tuple[str, ...]](Names(), (), "one mini-batch for each combination of their values")
     error_threshold = Setting[int](
         WholeNumber(-1),
         -1,
@@ -161,9 +157,7 @@ class JobSettings:
         v1_name="run_max_try",
         v1_kind=TotalTries(),
     )
-    timeout = Setting[float](
-        Seconds(), 60, "seconds for one call of run()", batch=30, v1_name="run_invocation_timeout"
-    )
+    timeout = Setting[float](Seconds(), 60, "seconds for one call of run()", batch=30, v1_name="run_invocation_timeout")
     task_overhead_timeout = Setting[float](
         Seconds(),
         600,
@@ -224,9 +218,7 @@ class JobSettings:
     environment_variables = Setting[Mapping[str, str]](
         Variables(), MappingProxyType({}), "set before the entry script is imported"
     )
-    thread = Setting[Thread](
-        Choice(get_args(Thread)), "main", "thread that calls the entry script", source=ADDITION
-    )
+    thread = Setting[Thread](Choice(get_args(Thread)), "main", "thread that calls the entry script", source=ADDITION)
     clock = Setting[ClockName](
         Choice(get_args(ClockName)), "virtual", "real: time.sleep() really sleeps", source=ADDITION
     )
@@ -377,9 +369,7 @@ def _conflict(settings: JobSettings) -> str | None:
     if profile == "batch":
         for name in ("mini_batch_error_threshold", "allowed_failed_percent"):
             if name in explicit:
-                return (
-                    f"{name} is not allowed under profile batch: a batch deployment has only error_threshold"
-                )
+                return f"{name} is not allowed under profile batch: a batch deployment has only error_threshold"
         if settings.output_action == "summary_only" and "append_row_file_name" in explicit:
             return (
                 f"append_row_file_name={settings.append_row_file_name!r} needs output_action=append_row: "

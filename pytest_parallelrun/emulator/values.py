@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import codecs
 import math
-import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from types import MappingProxyType
-from typing import Generic, Protocol, SupportsIndex, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import SettingsError
 
@@ -54,12 +54,10 @@ def parsed(kind: Kind[T_co], name: str, raw: object, origin: str | None) -> T_co
 def _integer(raw: object) -> int | None:
     if isinstance(raw, str):
         return int(raw) if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", raw) else None
-    if isinstance(raw, SupportsIndex) and not isinstance(raw, bool):
-        try:
-            return operator.index(raw)
-        except TypeError:  # NumPy's arrays and booleans have an __index__ that refuses.
-            return None
-    return None
+    if isinstance(raw, bool):
+        return None
+    # Integral covers NumPy's integers and leaves out its booleans.
+    return int(raw) if isinstance(raw, Integral) else None
 
 
 def _number(raw: object) -> int | float | None:
@@ -280,8 +278,7 @@ class Encoding:
         # endswith: utf-8-sig puts its byte order mark in front.
         if not encoded.endswith(structure.encode("ascii")):
             raise ValueError(
-                f"an encoding that writes a line end as ASCII does, which {name} does not: "
-                "convert the table to utf-8"
+                f"an encoding that writes a line end as ASCII does, which {name} does not: convert the table to utf-8"
             )
         return name
 

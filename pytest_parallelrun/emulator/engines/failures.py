@@ -26,11 +26,7 @@ def user_traceback(error: BaseException) -> str:
     while part is not None and id(part) not in seen:
         seen.add(id(part))
         part.stack = traceback.StackSummary.from_list(
-            [
-                frame
-                for frame in part.stack
-                if not frame.filename.startswith((_OUR_PACKAGE, *_IMPORT_MACHINERY))
-            ]
+            [frame for frame in part.stack if not frame.filename.startswith((_OUR_PACKAGE, *_IMPORT_MACHINERY))]
         )
         part = part.__cause__ or part.__context__
     return "".join(report.format()).rstrip()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ REPEAT_AFTER = 1.0
 SAY_SO_AFTER = 3
 """Interrupts until the terminal is told why nothing moves."""
 
+# signal.getsignal makes an enum member of what it finds, which costs more than all the rest of the guard.
+_getsignal = import_module("_signal").getsignal
+
 # The kernel counts in microseconds, and zero would disarm the timer.
 _SOON = 1e-6
 
@@ -35,12 +39,12 @@ class TimeoutGuard:
     def __init__(self, clock: WorkerClock, *, allowed: bool = True) -> None:
         self._clock = clock
         self.interrupts = (
-            allowed
-            and hasattr(signal, "setitimer")
-            and threading.current_thread() is threading.main_thread()
+            allowed and hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         )
         self.interruptions = 0
         """How often the current call was interrupted; above one, the script swallowed the first."""
+        self.suspended = False
+        """Whether a debugger was at its prompt when the time of the current call was up."""
         self.outside: BaseException | None = None
         """What a handler of the host raised into the script: Ctrl-C, or pytest-timeout's own limit.
 
@@ -81,13 +85,14 @@ class TimeoutGuard:
         """The script gets control until `deadline` on its clock."""
         self._clock.deadline = deadline
         self.interruptions = 0
+        self.suspended = False
         if not self.interrupts:
             return
-        if signal.getsignal(signal.SIGINT) is not self._interrupt_handler:
+        if _getsignal(signal.SIGINT) is not self._interrupt_handler:
             signal.signal(signal.SIGINT, self._interrupt_handler)
         # Rearming costs a system call, so an alarm that is due earlier is left to find out that it has nothing
         # to do. Scripts set alarms of their own, and leave them; both are looked at first.
-        if signal.getsignal(signal.SIGALRM) is not self._alarm_handler:
+        if _getsignal(signal.SIGALRM) is not self._alarm_handler:
             signal.signal(signal.SIGALRM, self._alarm_handler)
             self._arm()
         elif (
@@ -114,6 +119,11 @@ class TimeoutGuard:
             self._arm()
             self._call_outer(self._outer_alarm, signum, frame)
         elif self._clock.deadline is not None and self._clock.now() >= self._clock.deadline:
+            if _in_debugger(frame):
+                # Somebody is looking at the script; its time stands still for the rest of the call.
+                self.suspended = True
+                self._clock.deadline = None
+                return
             self._repeat()
             raise AttemptTimeout
         else:
@@ -149,3 +159,12 @@ class TimeoutGuard:
     def blame_outside(self, error: BaseException) -> None:
         """Remembers an exception that came from the host, not from the script."""
         self.outside = error
+
+
+def _in_debugger(frame: FrameType | None) -> bool:
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name in ("bdb", "pdb") or "pydevd" in name:
+            return True
+        frame = frame.f_back
+    return False

@@ -47,6 +47,7 @@ from pytest_parallelrun.emulator.worker.host import WorkerExit
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.entry import EntryFunctions
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
@@ -57,9 +58,7 @@ class InProcessEngine:
 
     capacity = 1
 
-    def __init__(
-        self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan
-    ) -> None:
+    def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._plan = plan
         self._splitter = splitter
         self._settings = settings
@@ -72,6 +71,7 @@ class InProcessEngine:
         self._stage = Stage(plan)
         self._stack = ExitStack()
         self._slots: list[Worker | None] = []
+        self._vacant: set[int] = set()
         self._turn = 0
         self._next_number = 0
         self._init_failures = [0] * settings.instance_count
@@ -83,6 +83,13 @@ class InProcessEngine:
 
     def start(self) -> None:
         """Starts all workers; NoWorkersLeft where init() fails too often."""
+        self.open()
+        for slot in range(len(self._slots)):
+            self._fill(slot)
+        self._require_workers()
+
+    def open(self) -> None:
+        """Takes over the process, without any worker yet."""
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -95,9 +102,6 @@ class InProcessEngine:
         self._born = self._clock.now()
         settings = self._settings
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
-        for slot in range(len(self._slots)):
-            self._fill(slot)
-        self._require_workers()
 
     def stop(self, *, normal: bool) -> None:
         """Ends the workers; shutdown() is called at a normal end only, as on the service."""
@@ -121,7 +125,9 @@ class InProcessEngine:
         notes = []
         if not self._guard.interrupts:
             why = "thread=worker" if self._settings.thread == "worker" else "not on the main thread"
-            notes.append(f"timeouts: judged when run() returned, since the script ran where nothing can stop it ({why})")
+            notes.append(
+                f"timeouts: judged when run() returned, since the script ran where nothing can stop it ({why})"
+            )
         elif self._late_returns:
             notes.append(
                 f"timeouts: {self._late_returns} attempt(s) could not be interrupted (native code, or a script that "
@@ -138,18 +144,31 @@ class InProcessEngine:
         instance = slot // settings.max_concurrency_per_instance
         self._slots[slot] = None
         while self._slots[slot] is None and not self._given_up(instance):
-            worker = Worker(self._next_number, instance, self._plan)
-            self._next_number += 1
-            started = self.elapsed()
-            failure = self._bring_up(worker)
-            duration = self.elapsed() - started
-            if failure is None:
-                self._slots[slot] = worker
-                self._events.append(WorkerStarted(worker.number, instance, started, duration))
-            else:
-                self._init_failures[instance] += 1
-                self._last_init_failure = failure
-                self._events.append(WorkerFailed(worker.number, instance, started, duration, failure))
+            self.bring_up(slot)
+
+    def bring_up(self, slot: int, *, init: bool = True) -> WorkerStarted | WorkerFailed:
+        """Tries once to start a worker in the slot: import, run() found, init()."""
+        instance = slot // self._settings.max_concurrency_per_instance
+        worker = Worker(self._next_number, instance, self._plan)
+        self._next_number += 1
+        started = self.elapsed()
+        failure = self._come_up(worker, init=init)
+        duration = self.elapsed() - started
+        event: WorkerStarted | WorkerFailed
+        if failure is None:
+            self._slots[slot] = worker
+            event = WorkerStarted(worker.number, instance, started, duration)
+        else:
+            self._init_failures[instance] += 1
+            self._last_init_failure = failure
+            event = WorkerFailed(worker.number, instance, started, duration, failure)
+        self._events.append(event)
+        return event
+
+    def functions(self, slot: int) -> EntryFunctions | None:
+        """The functions of the script as the worker in the slot has them."""
+        worker = self._slots[slot]
+        return None if worker is None else worker.functions
 
     def _given_up(self, instance: int) -> bool:
         settings = self._settings
@@ -159,15 +178,16 @@ class InProcessEngine:
             settings.instance_count, settings.max_concurrency_per_instance
         )
 
-    def _bring_up(self, worker: Worker) -> Failure | None:
+    def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
         failure = self._guarded("import", self._stage.start, worker)
-        if failure is not None:
+        failure = failure or self._guarded("define", worker.find_functions)
+        if failure is not None or not init:
             return failure
         fault = self._faults.for_init(worker.number)
         if fault is not None:
             return self._guarded("init", _raise, fault.exception())
-        init = worker.functions.init
-        return None if init is None else self._guarded("init", init)
+        function = worker.functions.init
+        return None if function is None else self._guarded("init", function)
 
     def _guarded(self, phase: Phase, function: Callable[..., object], *arguments: object) -> Failure | None:
         """Calls a function of the script outside an attempt; what it raises is a failure of that phase."""
@@ -185,17 +205,17 @@ class InProcessEngine:
         self._guard.end()
         if self._guard.outside is not None:
             raise self._guard.outside
-        if self._clock.now() >= deadline:
+        if self._clock.now() >= deadline and not self._guard.suspended:
             return Failure(phase, f"{phase} took longer than {limit:g} s (3 x timeout + 30)")
         return failure
 
     def _require_workers(self) -> None:
-        if any(worker is not None for worker in self._slots):
+        if self._vacant or any(worker is not None for worker in self._slots):
             return
         failure = self._last_init_failure
         if failure is None:
             raise NoWorkersLeft("the script stopped all workers (ParallelRunException with Retry.StopProcess)")
-        what = "the import of the entry script" if failure.phase == "import" else "init()"
+        what = "init()" if failure.phase == "init" else "loading the entry script"
         allowed = init_failures_allowed(self._settings.max_concurrency_per_instance)
         raise NoWorkersLeft(
             f"{what} failed {sum(self._init_failures)} time(s) and no worker is left; an instance is given up after "
@@ -227,17 +247,25 @@ class InProcessEngine:
 
     def _next_worker(self) -> tuple[int, Worker]:
         slots = self._slots
-        while (worker := slots[self._turn]) is None:
-            self._turn = (self._turn + 1) % len(slots)
-        slot = self._turn
-        self._turn = (slot + 1) % len(slots)
-        if worker is not self._stage.active:
-            self._stage.switch(worker)
-        return slot, worker
+        while True:
+            slot = self._turn
+            worker = slots[slot]
+            if worker is None and slot in self._vacant:
+                self._vacant.discard(slot)
+                self._fill(slot)
+                self._require_workers()
+                worker = slots[slot]
+            self._turn = (slot + 1) % len(slots)
+            if worker is not None:
+                if worker is not self._stage.active:
+                    self._stage.switch(worker)
+                return slot, worker
 
     def _restart(self, slot: int, worker: Worker, reason: str) -> None:
         self._events.append(WorkerStopped(worker.number, reason))
-        self._fill(slot)
+        self._slots[slot] = None
+        # Filled when its turn comes: after the last mini-batch nobody pays for another init().
+        self._vacant.add(slot)
 
     def _heed(self, slot: int, worker: Worker, error: BaseException) -> None:
         """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
@@ -250,6 +278,7 @@ class InProcessEngine:
         elif code == "Retry.StopProcess":
             self._events.append(WorkerStopped(worker.number, code))
             self._slots[slot] = None
+            self._require_workers()
         elif code == "Retry.Sleep":
             self._clock.skipped += delay
 
@@ -278,9 +307,7 @@ class InProcessEngine:
             deadline = loaded + self._timeout
             if loaded - started >= self._overhead and failure is None:
                 outcome = "timeout"
-                failure = Failure(
-                    "load", f"loading took longer than task_overhead_timeout = {self._overhead:g} s"
-                )
+                failure = Failure("load", f"loading took longer than task_overhead_timeout = {self._overhead:g} s")
         if failure is None:
             guard.begin(deadline)
             try:
@@ -306,7 +333,7 @@ class InProcessEngine:
             raise guard.outside
         if outcome == "timeout" and failure is None:
             failure = self._over_time(late=False)
-        elif ended >= deadline and outcome in ("succeeded", "exception"):
+        elif ended >= deadline and outcome in ("succeeded", "exception") and not guard.suspended:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
             outcome, failure, raised = "timeout", self._over_time(late=True), None
@@ -355,9 +382,7 @@ class InProcessEngine:
         functions = worker.functions
         if not functions.takes_context:
             return self._call(functions.run, payload)
-        context = MiniBatchContext(
-            minibatch_index=mini_batch.id, global_row_index_lower_bound=mini_batch.first_item
-        )
+        context = MiniBatchContext(minibatch_index=mini_batch.id, global_row_index_lower_bound=mini_batch.first_item)
         return self._call(functions.run, payload, context)
 
     def _run_with(self, fault: Fault, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:

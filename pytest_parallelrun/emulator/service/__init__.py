@@ -67,9 +67,7 @@ class StandIns(MetaPathFinder):
     but its other modules stay importable, unless `azureml` is "installed": then all of it is the real one.
     """
 
-    def __init__(
-        self, facts: WorkerFacts, *, code_root: Path, azureml: Literal["standin", "installed"]
-    ) -> None:
+    def __init__(self, facts: WorkerFacts, *, code_root: Path, azureml: Literal["standin", "installed"]) -> None:
         self._facts = facts
         self._code_root = os.path.abspath(code_root)
         self._roots = _ROOTS - {"azureml"} if azureml == "installed" else _ROOTS
@@ -117,8 +115,7 @@ class StandIns(MetaPathFinder):
         return [
             entry
             for entry in entries
-            if entry.startswith(start)
-            and not any(part in entry[len(start) - 1 :] for part in _INSTALLED_PARTS)
+            if entry.startswith(start) and not any(part in entry[len(start) - 1 :] for part in _INSTALLED_PARTS)
         ]
 
     def _spec(self, name: str) -> ModuleSpec:

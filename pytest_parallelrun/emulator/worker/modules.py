@@ -69,9 +69,7 @@ class CodeRoot:
         self.folder = str(folder)
         # A virtual environment inside the code root is installed all the same. A prefix that contains the
         # code root (an image with everything in /usr) says nothing about it.
-        self._prefixes_inside = tuple(
-            prefix for prefix in {sys.prefix, sys.base_prefix} if _below(prefix, self.folder)
-        )
+        self._prefixes_inside = tuple(prefix for prefix in {sys.prefix, sys.base_prefix} if _below(prefix, self.folder))
         self._shared: dict[str, bool] = {}
 
     def owns(self, file: str) -> bool:

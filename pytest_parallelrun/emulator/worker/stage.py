@@ -60,8 +60,10 @@ class WorkerPlan:
 class Worker:
     """One emulated worker process: its number counts all workers of the job, its instance the machines."""
 
+    script: object
+    """The module or object, known once Stage.start has imported it."""
     functions: EntryFunctions
-    """Known once Stage.start has imported the script."""
+    """Known after find_functions()."""
 
     def __init__(self, number: int, instance: int, plan: WorkerPlan) -> None:
         self.number = number
@@ -95,6 +97,10 @@ class Worker:
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
 
+    def find_functions(self) -> None:
+        """Looks up run(), init() and shutdown(); AttributeError where there is no run()."""
+        self.functions = functions_of(self.script)
+
 
 class Stage:
     """A context manager around a job; inside it, `switch` makes a worker the active one."""
@@ -104,6 +110,7 @@ class Stage:
         entry = plan.entry
         self._code_root = code_root_at(entry.code_root) if isinstance(entry, EntryFile) else None
         self.active: Worker | None = None
+        self._started: list[Worker] = []
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
@@ -120,10 +127,13 @@ class Stage:
 
     def __exit__(self, *exc_info: object) -> None:
         self._suspend()
+        for worker in self._started:
+            worker.stand_ins.close()
         self._stack.close()
 
     def start(self, worker: Worker) -> None:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""
+        self._started.append(worker)
         worker.stdout, worker.stderr = WorkerStream(self._host_stdout), WorkerStream(self._host_stderr)
         finders: list[object] = [worker.stand_ins, *self._host_meta_path]
         if self._code_root is None:
@@ -135,9 +145,7 @@ class Stage:
         worker.meta_path = finders
         self.switch(worker)
         entry = self._plan.entry
-        worker.functions = (
-            import_entry(entry) if isinstance(entry, EntryFile) else functions_of(entry.target)
-        )
+        worker.script = import_entry(entry) if isinstance(entry, EntryFile) else entry.target
 
     def switch(self, worker: Worker) -> None:
         """Makes `worker` the active one."""
@@ -176,8 +184,9 @@ class Stage:
 
     def _stays(self, name: str, module: object) -> bool:
         """Whether a module that a worker imported is one that all share, and that outlives the job."""
-        if name.partition(".")[0] in _SERVICE_PACKAGES:
-            return self._plan.azureml == "installed" and name.startswith("azureml.")
+        if name.partition(".")[0] in _SERVICE_PACKAGES and self._plan.azureml == "standin":
+            # A stand-in, or a part of the real package that is tied to one.
+            return False
         root = self._code_root or code_root_at(Path(os.sep))
         return is_shared(name, module, root)
 

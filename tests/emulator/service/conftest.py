@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Literal, Protocol
 
 import pytest
@@ -77,7 +78,7 @@ def activate(code_root: Path, log_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
     sys.path[:], sys.meta_path[:] = path, meta_path
 
 
-def _take_service_modules() -> dict[str, object]:
+def _take_service_modules() -> dict[str, ModuleType]:
     names = [name for name in sys.modules if name.partition(".")[0] in ROOTS]
     return {name: sys.modules.pop(name) for name in names}
 

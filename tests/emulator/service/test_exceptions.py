@@ -44,14 +44,26 @@ def test_arguments_for_the_service_are_accepted(exceptions: Any) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "ActivityFailedException",
         "AuthenticationException",
+        "AzureMLAggregatedException",
+        "ComputeTargetException",
+        "DatasetTimestampMissingError",
+        "DiscoveryUrlNotFoundException",
+        "ExperimentExecutionException",
         "ModelNotFoundException",
+        "ModelPathNotFoundException",
         "ParallelRunException",
         "ProjectSystemException",
+        "RunConfigurationException",
         "RunEnvironmentException",
+        "ServiceException",
+        "SnapshotException",
+        "TrainingException",
         "UserErrorException",
         "WebserviceException",
         "WorkspaceException",
+        "WorkspacePrivateEndpointException",
     ],
 )
 def test_every_exception_is_caught_as_an_azureml_exception(exceptions: Any, name: str) -> None:

@@ -1,4 +1,8 @@
-"""Stand-in for azureml.exceptions: how a script controls its retries, and the errors that scripts catch."""
+"""Stand-in for azureml.exceptions: how a script controls its retries, and the errors that scripts catch.
+
+All public names of the SDK reference are here: an installed azureml, whose other modules stay importable,
+takes them from this module.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,27 @@ class AzureMLException(Exception):
         self.message = exception_message
 
 
-class UserErrorException(AzureMLException):
+class ActivityFailedException(AzureMLException):
     pass
 
 
-class AuthenticationException(UserErrorException):
+class AzureMLAggregatedException(AzureMLException):
+    pass
+
+
+class ComputeTargetException(AzureMLException):
+    pass
+
+
+class DatasetTimestampMissingError(AzureMLException):
+    pass
+
+
+class DiscoveryUrlNotFoundException(AzureMLException):
+    pass
+
+
+class ExperimentExecutionException(AzureMLException):
     pass
 
 
@@ -25,11 +45,35 @@ class ModelNotFoundException(AzureMLException):
     pass
 
 
+class ModelPathNotFoundException(AzureMLException):
+    pass
+
+
 class ProjectSystemException(AzureMLException):
     pass
 
 
+class RunConfigurationException(AzureMLException):
+    pass
+
+
 class RunEnvironmentException(AzureMLException):
+    pass
+
+
+class ServiceException(AzureMLException):
+    pass
+
+
+class SnapshotException(AzureMLException):
+    pass
+
+
+class TrainingException(AzureMLException):
+    pass
+
+
+class UserErrorException(AzureMLException):
     pass
 
 
@@ -38,6 +82,14 @@ class WebserviceException(AzureMLException):
 
 
 class WorkspaceException(AzureMLException):
+    pass
+
+
+class WorkspacePrivateEndpointException(AzureMLException):
+    pass
+
+
+class AuthenticationException(UserErrorException):
     pass
 
 

@@ -54,9 +54,7 @@ class Run(StandIn):
         self._uploaded: set[str] = set()
 
     @classmethod
-    def get_context(
-        cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: object
-    ) -> Run:
+    def get_context(cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: object) -> Run:
         """The worker's run, the same object each time; a submitted one, so never an offline run."""
         return _RUN
 
@@ -81,9 +79,7 @@ class Run(StandIn):
     def log_table(self, name: str, value: Mapping[str, object], description: str = "") -> None:
         self._remember(name, dict(value))
 
-    def log_image(
-        self, name: str, path: str | None = None, plot: object = None, description: str = ""
-    ) -> None:
+    def log_image(self, name: str, path: str | None = None, plot: object = None, description: str = "") -> None:
         self._remember(name, plot if path is None else path)
 
     def _remember(self, name: str, value: object) -> None:

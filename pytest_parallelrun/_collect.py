@@ -1,0 +1,131 @@
+"""Hangs the generated tests under the entry script: `score.py::test_job_completes`.
+
+A script has no tests of its own, so its path is added to the arguments of pytest, and where pytest would make a
+Module of it an EntryModule takes that place, whose tests come from the contract.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_parallelrun._gate import EntryPlan
+from pytest_parallelrun.contract import CHECKS, FAMILIES
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+CONTRACT = "pytest_parallelrun.contract"
+
+NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
+
+OUTER_NET = 3600
+"""Seconds for one generated test when the user has set no timeout: pytest-timeout ends what the timeout of the
+emulated job cannot."""
+
+
+def add_to_arguments(config: pytest.Config, plans: Sequence[EntryPlan]) -> None:
+    """Makes pytest visit the entries, unless an argument names that very file already.
+
+    Workers of pytest-xdist read the command line themselves, so they come to the same list.
+    """
+    named = {_path_of(argument, config) for argument in config.args}
+    config.args.extend(str(plan.entry.path) for plan in plans if plan.entry.path not in named)
+
+
+def _path_of(argument: str, config: pytest.Config) -> Path:
+    return Path(config.invocation_params.dir, argument.partition("::")[0]).absolute()
+
+
+class EntryModule(pytest.Module):
+    """The generated tests of one entry script."""
+
+    plan: EntryPlan
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, plan: EntryPlan) -> Self:
+        # The node id is given: for a file outside rootdir pytest makes an empty one, and two would collide.
+        module: Self = cls.from_parent(parent, path=plan.entry.path, nodeid=plan.nodeid)
+        module.plan = plan
+        return module
+
+    def _getobj(self) -> ModuleType:
+        return contract_module(self.plan.nodeid)
+
+
+def contract_module(nodeid: str) -> ModuleType:
+    """A module with the test functions of all checks, in the order of the table.
+
+    The families are executed anew: Hypothesis keeps what it knows of a test with its function, and a function
+    that two entries shared would replay the failures of one on the other.
+    """
+    merged = ModuleType("pytest_parallelrun_gate")
+    merged.__doc__ = f"Generated tests of {nodeid}"
+    fresh = {family: _execute(family) for family in FAMILIES}
+    for check in CHECKS:
+        name = f"test_{check.name}"
+        setattr(merged, name, getattr(fresh[check.family], name))
+    return merged
+
+
+def _execute(family: str) -> ModuleType:
+    spec = importlib.util.find_spec(f"{CONTRACT}.{family}")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def entry_module_of(node: pytest.Item | pytest.Collector) -> EntryModule | None:
+    """The EntryModule that a test belongs to, None for the user's own tests."""
+    return node.getparent(EntryModule)
+
+
+class Collection:
+    """The hooks that put an EntryModule where pytest meets an entry; registered when there are entries."""
+
+    def __init__(self, plans: Sequence[EntryPlan]) -> None:
+        self._plans = {plan.entry.path: plan for plan in plans}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        collectors = yield
+        plan = self._plans.get(file_path)
+        if plan is None:
+            return collectors
+        others = [collector for collector in collectors if not isinstance(collector, pytest.Module)]
+        return [EntryModule.of(parent, plan), *others]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Puts the outer net around the generated tests, where the user has not set one."""
+        if config.getoption("timeout", None) is not None or _timeout_in_ini(config):
+            return
+        for item in items:
+            if entry_module_of(item) is not None and item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(OUTER_NET))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
+        """A check that needs a sample and has none is skipped, with the option that would give it."""
+        module = entry_module_of(pyfuncitem)
+        check = pyfuncitem.funcargs.get("parallelrun_check")
+        if module is not None and module.plan.input is None and check is not None and check.spec.needs_input:
+            check.cannot_decide(NO_INPUT)
+
+
+def _timeout_in_ini(config: pytest.Config) -> bool:
+    try:
+        return bool(config.getini("timeout")) or "PYTEST_TIMEOUT" in os.environ
+    except ValueError:
+        # pytest-timeout was switched off with -p no:timeout.
+        return True

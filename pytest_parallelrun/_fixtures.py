@@ -1,0 +1,113 @@
+"""The fixtures: for the generated tests, and for tests that users write on the emulator.
+
+They are part of every pytest run, so what they need is imported when they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_parallelrun._gate import EntryPlan
+    from pytest_parallelrun._jobs import JobFactory
+    from pytest_parallelrun.contract.baseline import Baseline
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.result import JobResult
+
+MARKER = (
+    "parallelrun(entry=None, input=None, program_arguments=(), code=None, models=(), **settings): defaults of the "
+    "fixtures of pytest-parallelrun; settings are fields of JobSettings, paths start at the folder of the test"
+)
+
+
+@pytest.fixture
+def parallelrun(request: pytest.FixtureRequest) -> Callable[..., JobResult]:
+    """Runs a parallel job: call it with an entry, an input and settings, get a JobResult."""
+    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._jobs import JobFactory, running, with_markers
+
+    return running(JobFactory(with_markers(request.node, gate_of(request.config))))
+
+
+@pytest.fixture(scope="session")
+def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
+    """Makes a ParallelJob, to be run with `.run()`; immutable, and safe inside @given."""
+    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._jobs import JobFactory
+
+    return JobFactory(gate_of(request.config))
+
+
+@pytest.fixture(scope="module")
+def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EntryUnderTest:
+    """The entry under test, to be run with `.job(input, **settings)`; immutable, and safe inside @given."""
+    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun.contract.subject import EntryUnderTest
+
+    plan: EntryPlan | None = getattr(request, "param", None)
+    if plan is None:
+        raise pytest.UsageError(
+            "the fixture parallelrun_entry needs --parallelrun-entry=PATH or @pytest.mark.parallelrun(entry=...)."
+        )
+    return EntryUnderTest(
+        entry=plan.entry,
+        settings=plan.settings,
+        arguments=plan.arguments.argv,
+        models=plan.models,
+        sample=plan.input,
+        folder=tmp_path_factory.mktemp("parallelrun"),
+        engine=gate_of(request.config).engine,
+    )
+
+
+@pytest.fixture(scope="module")
+def parallelrun_baseline(request: pytest.FixtureRequest, parallelrun_entry: EntryUnderTest) -> Baseline | None:
+    """The one run of the whole sample that the generated tests share; None without a sample."""
+    from pytest_parallelrun._collect import entry_module_of
+    from pytest_parallelrun.contract.baseline import Baseline
+
+    if parallelrun_entry.sample is None:
+        return None
+    module = entry_module_of(request.node)
+    return Baseline(parallelrun_entry.job(output=None if module is None else module.plan.output))
+
+
+@pytest.fixture
+def parallelrun_check(request: pytest.FixtureRequest) -> Check:
+    """How a generated test says what it found."""
+    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun.contract import CHECKS
+    from pytest_parallelrun.contract.check import Check
+
+    name = request.function.__name__.removeprefix("test_")
+    spec = next(check for check in CHECKS if check.name == name)
+    return Check(spec, strict=gate_of(request.config).strict)
+
+
+def parametrize_entries(metafunc: pytest.Metafunc) -> None:
+    """Gives `parallelrun_entry` its entry: that of the EntryModule or marker, or each one of the options."""
+    if "parallelrun_entry" not in metafunc.fixturenames:
+        return
+    from pytest_parallelrun._collect import entry_module_of
+    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._jobs import with_markers
+
+    gate = gate_of(metafunc.config)
+    module = entry_module_of(metafunc.definition)
+    marked = metafunc.definition.get_closest_marker("parallelrun")
+    if module is not None:
+        plans: Sequence[EntryPlan] = [module.plan]
+    elif marked is None:
+        plans = gate.plans()
+    else:
+        plans = with_markers(metafunc.definition, gate).plans()
+    if not plans:
+        return
+    # A parameter, though there is often one: Hypothesis then keys its database by the test id, and two entries
+    # do not replay each other's failures.
+    ids = [pytest.HIDDEN_PARAM] if len(plans) == 1 else [plan.nodeid for plan in plans]
+    metafunc.parametrize("parallelrun_entry", plans, indirect=True, ids=ids, scope="module")

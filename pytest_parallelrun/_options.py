@@ -1,0 +1,118 @@
+"""The command line options and their ini twins, from one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+GROUP = "Azure ML parallel jobs (pytest-parallelrun)"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. `kind`: a "value", a "list" (repeatable; its ini twin has one a line), or a "flag"."""
+
+    name: str
+    metavar: str
+    help: str
+    kind: Literal["value", "list", "flag"]
+
+    @property
+    def flag(self) -> str:
+        return f"--parallelrun-{self.name}"
+
+    @property
+    def dest(self) -> str:
+        return f"parallelrun_{self.name}"
+
+
+OPTIONS = (
+    Option("entry", "PATH", "entry script to gate; its generated tests join the run", "list"),
+    Option("input", "PATH", "sample input: folder, glob, file or CSV; shared by all entries", "list"),
+    Option("code", "DIR", "code root: the only folder on sys.path; default: the folder of the entry", "value"),
+    Option("args", "ARGUMENTS", "program arguments of the entry script, in one string", "value"),
+    Option("env", "NAME=VALUE", "environment variable, set before the script is imported", "list"),
+    Option("model", "[NAME=]PATH", "model on disk, for AZUREML_MODEL_DIR and azureml.core.Model", "list"),
+    Option(
+        "set",
+        "NAME=VALUE",
+        "a setting or rule of the job, such as error_threshold=5 or rules=observed",
+        "list",
+    ),
+    Option("engine", "NAME", "who executes attempts: inprocess", "value"),
+    Option("plan", "", "print the split, the settings with their origins and the checks; run nothing", "flag"),
+    Option("report", "FILE", "write a report; the ending says which kind: .json", "list"),
+    Option("output", "DIR", "keep what the job wrote: the appended file and the script's own", "value"),
+    Option("strict", "", "advice, and checks that could not be made, count as failures", "flag"),
+)
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Adds every option of the table and its ini twin, with one help text for both."""
+    group = parser.getgroup("parallelrun", GROUP)
+    for option in OPTIONS:
+        if option.kind == "flag":
+            group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=option.help)
+            parser.addini(option.dest, option.help, type="bool", default=False)
+            continue
+        action = "append" if option.kind == "list" else "store"
+        group.addoption(
+            option.flag,
+            dest=option.dest,
+            action=action,
+            default=None,
+            metavar=option.metavar,
+            help=option.help + (" (repeatable)" if option.kind == "list" else ""),
+        )
+        ini_type: Literal["linelist", "string"] = "linelist" if option.kind == "list" else "string"
+        parser.addini(option.dest, option.help, type=ini_type, default=[] if option.kind == "list" else "")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value with its origin: where it was written, and the folder that its relative paths start at."""
+
+    value: str
+    origin: str
+    base: Path
+
+
+def given(config: pytest.Config, name: str) -> list[Given]:
+    """The values of an option from the command line, else from its ini twin."""
+    option = _BY_NAME[name]
+    value = config.getoption(option.dest)
+    if value is not None:
+        values = value if isinstance(value, list) else [value]
+        return [Given(str(text), option.flag, config.invocation_params.dir) for text in values]
+    return given_in_ini(config, name)
+
+
+def given_in_ini(config: pytest.Config, name: str) -> list[Given]:
+    option = _BY_NAME[name]
+    value = config.getini(option.dest)
+    if not value:
+        return []
+    file = config.inipath
+    base = config.rootpath if file is None else file.parent
+    origin = f"{option.dest} in {file.name if file else 'the ini file'}"
+    return [Given(str(text), origin, base) for text in (value if isinstance(value, list) else [value])]
+
+
+def flag(config: pytest.Config, name: str) -> bool:
+    """A flag from the command line, else from its ini twin."""
+    option = _BY_NAME[name]
+    return bool(config.getoption(option.dest) or config.getini(option.dest))
+
+
+def given_on_command_line(config: pytest.Config, name: str) -> list[Given]:
+    """The values of an option from the command line alone."""
+    return given(config, name) if config.getoption(_BY_NAME[name].dest) is not None else []
+
+
+def any_given(config: pytest.Config) -> bool:
+    """Whether this run has to do with the plugin at all."""
+    return any(config.getoption(option.dest) or config.getini(option.dest) for option in OPTIONS)

@@ -1,0 +1,95 @@
+"""From the reports of pytest to the reports of the gate. The controller of pytest-xdist alone writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_parallelrun._collect import entry_module_of
+from pytest_parallelrun._gate import Gate
+from pytest_parallelrun.report.json_report import write_json
+from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
+from pytest_parallelrun.report.terminal import summary_lines
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.baseline import Baseline
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.subject import EntryUnderTest
+
+# Set on a report, an attribute of plain values travels with it from a worker of pytest-xdist.
+_ATTRIBUTE = "parallelrun"
+
+
+class Reporting:
+    """Collects a record for each check as it ends, and writes summary and report files in the end."""
+
+    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+        self._files = gate.reports
+        self._reports = {plan.nodeid: EntryReport(entry=plan.nodeid) for plan in gate.plans()}
+        self._is_controller = not hasattr(config, "workerinput")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        module = entry_module_of(item)
+        if module is None:
+            return report
+        if call.excinfo is not None:
+            from pytest_parallelrun.contract.check import CheckFailed
+
+            if isinstance(call.excinfo.value, CheckFailed):
+                report.longrepr = str(call.excinfo.value)
+        if report.when == "call" or report.outcome != "passed":
+            setattr(report, _ATTRIBUTE, _record(item, report, module.plan.nodeid).as_json())
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        values = getattr(report, _ATTRIBUTE, None)
+        if values is not None and self._is_controller:
+            record = CheckRecord(**values)
+            self._reports[record.entry].add(record)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        reports = [report for report in self._reports.values() if report.checks]
+        if not self._is_controller or not reports:
+            return
+        terminalreporter.section("parallelrun", sep="=")
+        for report in reports:
+            for line in summary_lines(report):
+                terminalreporter.write_line(line)
+        for path in self._files:
+            terminalreporter.write_line(f"report: {path}")
+
+    def pytest_sessionfinish(self) -> None:
+        if self._is_controller:
+            for path in self._files:
+                write_json(path, list(self._reports.values()))
+
+
+def _record(item: pytest.Item, report: pytest.TestReport, entry: str) -> CheckRecord:
+    arguments = getattr(item, "funcargs", {})
+    check: Check | None = arguments.get("parallelrun_check")
+    baseline: Baseline | None = arguments.get("parallelrun_baseline")
+    subject: EntryUnderTest | None = arguments.get("parallelrun_entry")
+    outcome: CheckOutcome = "skipped" if report.skipped else "failed" if report.failed else "passed"
+    message = ""
+    if report.skipped and isinstance(report.longrepr, tuple):
+        message = report.longrepr[2].removeprefix("Skipped: ")
+    elif report.failed:
+        message = report.longreprtext
+    elif check is not None and check.advice is not None:
+        outcome, message = "advice", check.advice
+    return CheckRecord(
+        entry=entry,
+        name=item.name.removeprefix("test_"),
+        outcome=outcome,
+        message=message,
+        notes=() if check is None else tuple(check.notes),
+        init_calls=0 if subject is None else subject.cost.take(),
+        duration=report.duration,
+        job=None if baseline is None else job_facts(baseline.result),
+    )

@@ -1,0 +1,72 @@
+"""Watches argparse while a script reads its arguments, to see which of them the runtime's argv changed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
+
+
+class Parsing(NamedTuple):
+    """One call of a parser: its options by flag -> dest, and the values that it made of them."""
+
+    allow_abbrev: bool
+    options: dict[str, str]
+    values: dict[str, object]
+
+
+class Taken(NamedTuple):
+    """A flag of the runtime that argparse took for an option of the script."""
+
+    flag: str
+    option: str
+    got: object
+    wanted: object
+
+
+class RecordedParsers:
+    """A context manager in which every successful parsing is recorded."""
+
+    def __init__(self) -> None:
+        self.parsings: list[Parsing] = []
+
+    def __enter__(self) -> RecordedParsers:
+        self._parse = parse = argparse.ArgumentParser.parse_known_args
+        parsings = self.parsings
+
+        def recorded(
+            parser: argparse.ArgumentParser,
+            args: Sequence[str] | None = None,
+            namespace: argparse.Namespace | None = None,
+        ) -> tuple[argparse.Namespace, list[str]]:
+            values, rest = parse(parser, args, namespace)
+            options = {flag: action.dest for action in parser._actions for flag in action.option_strings}
+            parsings.append(Parsing(parser.allow_abbrev, options, dict(vars(values))))
+            return values, rest
+
+        argparse.ArgumentParser.parse_known_args = recorded  # type: ignore[method-assign, assignment]
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        argparse.ArgumentParser.parse_known_args = self._parse  # type: ignore[method-assign]
+
+
+def abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Taken]:
+    """The runtime's flags that changed a value because they begin like an option of the script.
+
+    An option that the script declares under the very name of a runtime's flag reads it on purpose.
+    """
+    taken = []
+    for parsed, own in zip(with_runtime, without, strict=False):
+        if not parsed.allow_abbrev:
+            continue
+        for flag in sorted(PASSED_BY_THE_RUNTIME):
+            if flag in parsed.options:
+                continue
+            for option, dest in parsed.options.items():
+                got, wanted = parsed.values.get(dest), own.values.get(dest)
+                if option.startswith(flag) and got != wanted:
+                    taken.append(Taken(flag, option, got, wanted))
+    return taken

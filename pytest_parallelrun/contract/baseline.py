@@ -1,0 +1,46 @@
+"""The one run of the whole sample that the checks of an entry share, under the job's own settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.wording import items_text
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.result import JobResult
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The result of that run, and what checks ask of it."""
+
+    result: JobResult
+
+    @property
+    def first_mini_batch_works(self) -> bool:
+        """Whether run() returned something legal for mini-batch 0 at its first attempt."""
+        return any(
+            attempt.mini_batch.id == 0 and attempt.number == 1 and attempt.returned is not None
+            for attempt in self.result.attempts
+        )
+
+    def items(self, attempt: AttemptEnded) -> str:
+        """Names of the items of an attempt's mini-batch."""
+        return items_text(self.result.item_names(attempt.mini_batch.id))
+
+    def why_nothing_returned(self) -> str:
+        """Why there is no return value to judge."""
+        if not self.result.attempts:
+            return f"run() was never called: {self.result.reason}"
+        failure = self.result.attempts[0].failure
+        return f"run() never returned: {failure.error if failure else 'it got no items'}"
+
+    def first_traceback(self) -> str:
+        """The first traceback of the user's code in this run, or ''."""
+        failures = [
+            *(event.failure for event in self.result.worker_failures),
+            *(attempt.failure for attempt in self.result.attempts if attempt.failure is not None),
+        ]
+        return next((failure.traceback for failure in failures if failure.traceback), "")

@@ -1,0 +1,76 @@
+"""Would the job complete, and would it lose anything without a word?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.wording import (
+    ERROR_LOG,
+    THRESHOLDS,
+    finding,
+    indented,
+    reading_text,
+    thresholds_set,
+)
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.baseline import Baseline
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.emulator.result import JobResult
+
+
+def test_job_completes(parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+    """The whole sample runs through under the job's own settings."""
+    __tracebackhide__ = True
+    result = parallelrun_baseline.result
+    if result.status == "Completed":
+        return
+    parallelrun_check.fail(
+        finding(
+            f"The job fails: {result.reason}",
+            indented(result.explain()),
+            indented(parallelrun_baseline.first_traceback()),
+            reading_text(result),
+            f"On the service: exit code 42, the error is in {ERROR_LOG}.",
+        )
+    )
+
+
+def test_no_silent_losses(parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+    """No item is lost in a job that completes, unless somebody set a threshold that allows it."""
+    __tracebackhide__ = True
+    result = parallelrun_baseline.result
+    if result.status != "Completed":
+        parallelrun_check.cannot_decide("the job fails, so nothing is lost silently; see test_job_completes")
+    if not result.failed_items:
+        return
+    consent = thresholds_set(result.settings)
+    if consent:
+        allowed = ", ".join(f"{name}={getattr(result.settings, name):g}" for name in consent)
+        parallelrun_check.note(f"{_losses(result)}, which {allowed}, set on purpose, allows")
+        return
+    parallelrun_check.fail(
+        finding(
+            f"The job ends Completed, and {_losses(result)}: no threshold is set, and the defaults "
+            f"({', '.join(f'{name} {getattr(result.settings, name):g}' for name in THRESHOLDS)}) let everything pass.",
+            indented(result.explain()),
+            indented(parallelrun_baseline.first_traceback()),
+            f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
+            "error_threshold=-1 on purpose if the loss is meant.",
+            reading_text(result),
+        )
+    )
+
+
+def _losses(result: JobResult) -> str:
+    return f"{result.failed_items} of {result.total_items} items failed"
+
+
+def _catching(result: JobResult) -> str:
+    """The largest values of the thresholds that would still have failed the job."""
+    options = [f"error_threshold={result.failed_items - 1} or less"]
+    if result.failed_mini_batches:
+        options.append(f"mini_batch_error_threshold={result.failed_mini_batches - 1} or less")
+        percent = 100 * result.failed_mini_batches / result.total_mini_batches
+        options.append(f"allowed_failed_percent below {percent:.4g}")
+    return ", ".join(options)

@@ -1,0 +1,93 @@
+"""Does run() return what the service counts?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.wording import finding, items_text, reading_text, thresholds_set
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.baseline import Baseline
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.events import AttemptEnded
+
+
+def test_returns_valid_type(parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+    """run() returns a list, a tuple or a DataFrame."""
+    __tracebackhide__ = True
+    attempts = parallelrun_baseline.result.attempts
+    wrong = [attempt for attempt in attempts if attempt.outcome == "wrong_type"]
+    if wrong:
+        first = wrong[0]
+        assert first.failure is not None
+        parallelrun_check.fail(
+            finding(
+                first.failure.error,
+                f"Seen in mini-batch {first.mini_batch.id} ({parallelrun_baseline.items(first)}), attempt "
+                f"{first.number}, and in {len({a.mini_batch.id for a in wrong})} of "
+                f"{parallelrun_baseline.result.total_mini_batches} mini-batches.",
+                "On the service: the attempt fails, is tried again, and all items of the mini-batch are lost.",
+            )
+        )
+    if all(attempt.returned is None for attempt in attempts):
+        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+
+
+def test_returns_one_result_per_item(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """run() returns at least as many results as it gets items."""
+    __tracebackhide__ = True
+    result = parallelrun_baseline.result
+    returned = [attempt for attempt in result.attempts if attempt.returned is not None]
+    if not returned:
+        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+    short = {attempt.mini_batch.id: attempt for attempt in returned if attempt.outcome == "short"}
+    if not short:
+        _advise_on_more(parallelrun_baseline, parallelrun_check, returned)
+        return
+    missing = sum(_missing(attempt) for attempt in short.values())
+    first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
+    text = finding(
+        f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
+        f"{result.total_mini_batches} mini-batches.",
+        f"Mini-batch {first.mini_batch.id}: {first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
+        f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
+        + _culprits(parallelrun_entry, parallelrun_baseline, first),
+        "On the service a missing result is a failed item; by the documents the whole mini-batch fails and is "
+        "tried again. Return one result for every item, an error row for one that could not be scored.",
+        reading_text(result),
+    )
+    consent = thresholds_set(result.settings)
+    if consent and result.status == "Completed":
+        allowed = ", ".join(f"{name}={getattr(result.settings, name):g}" for name in consent)
+        parallelrun_check.advise(finding(text, f"The job may lose them: {allowed} was set on purpose."))
+        return
+    parallelrun_check.fail(text)
+
+
+def _missing(attempt: AttemptEnded) -> int:
+    return attempt.mini_batch.size - (attempt.returned or 0)
+
+
+def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) -> str:
+    """The items that come back empty when they are alone in a mini-batch."""
+    if baseline.result.splitter_kind != "files" or attempt.mini_batch.size == 1:
+        return f"Items: {baseline.items(attempt)}."
+    alone = entry.items_without_result(attempt)
+    if not alone:
+        return f"Each of its items has a result when it is alone in a mini-batch; items: {baseline.items(attempt)}."
+    return f"No result for: {items_text(alone)}."
+
+
+def _advise_on_more(baseline: Baseline, check: Check, returned: list[AttemptEnded]) -> None:
+    """More results than items are legal where an item is a file of many rows; a row is just one."""
+    more = [attempt for attempt in returned if (attempt.returned or 0) > attempt.mini_batch.size]
+    if more and baseline.result.splitter_kind == "tabular":
+        first = more[0]
+        check.advise(
+            f"run() returned more results than it got rows: mini-batch {first.mini_batch.id} has "
+            f"{first.mini_batch.size} row(s) and {first.returned} result(s). The service caps the count and keeps "
+            "all rows, so a row that was lost elsewhere would not be noticed."
+        )

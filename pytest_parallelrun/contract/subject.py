@@ -1,0 +1,185 @@
+"""The entry under test: immutable, and safe inside @given, since every job builds all it needs anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.paths import locate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pytest_parallelrun.emulator.entry import EntryFile, EntryFunctions
+    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.settings import JobSettings
+
+MOST_ALONE = 50
+"""Items of a mini-batch that are run one by one to find the one without a result."""
+
+Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass
+class Cost:
+    """What the checks of an entry cost: real init() calls load models for many seconds."""
+
+    init_calls: int = 0
+
+    def take(self) -> int:
+        """The calls since the last question."""
+        calls, self.init_calls = self.init_calls, 0
+        return calls
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryUnderTest:
+    """An entry script with the settings, arguments, models and sample that the options give it.
+
+    folder: where copies of the sample go. `sample` is None without an input.
+    """
+
+    entry: EntryFile
+    settings: JobSettings
+    arguments: tuple[str, ...]
+    models: Mapping[str, Path]
+    sample: str | tuple[str, ...] | None
+    folder: Path
+    engine: str = "inprocess"
+    cost: Cost = field(default_factory=Cost, compare=False)
+
+    def job(
+        self,
+        input: Input | pd.DataFrame | None = None,
+        *,
+        faults: Sequence[Fault] = (),
+        output: Path | None = None,
+        **settings: object,
+    ) -> JobResult:
+        """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
+
+        Without an input it runs on a fresh copy of the sample.
+        """
+        if input is None:
+            input = self.copy_sample()
+        changed = self.settings.replace(**settings)  # type: ignore[arg-type]
+        result = self._job(input, changed, faults, output).run()
+        self.cost.init_calls += result.init_calls
+        return result
+
+    def rehearse(
+        self,
+        *,
+        workers: int = 1,
+        runtime_arguments: bool = True,
+        init: bool = True,
+        first_attempt: bool = False,
+        look: Callable[[EntryFunctions], None] | None = None,
+    ) -> Rehearsal:
+        """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
+        input: Input = self.copy_sample() if first_attempt else []
+        self.cost.init_calls += workers if init else 0
+        return rehearse(
+            self._job(input, self.settings),
+            workers=workers,
+            runtime_arguments=runtime_arguments,
+            init=init,
+            first_attempt=first_attempt,
+            look=look,
+        )
+
+    def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
+        """Items of a mini-batch of files for which run() returns nothing when they are alone."""
+        splitter = open_input(self.copy_sample(), self.settings)
+        folder = Path(tempfile.mkdtemp(prefix="alone-", dir=self.folder))
+        for path, name in zip(splitter.load(attempt.mini_batch), splitter.item_names(attempt.mini_batch), strict=True):
+            if len(os.listdir(folder)) < MOST_ALONE:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, folder / name)
+        result = self.job(folder, mini_batch_size=1, max_retries=0, **self._without_thresholds())
+        return tuple(
+            result.item_names(batch.id)[0]
+            for batch in result.mini_batches
+            if batch.attempts and batch.attempts[0].returned == 0
+        )
+
+    def _without_thresholds(self) -> dict[str, object]:
+        off: dict[str, object] = {"error_threshold": -1}
+        if self.settings.profile != "batch":
+            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
+        return off
+
+    def where_is(self, error: str) -> str:
+        """A hint where a module that a worker does not find lies, if it is near by."""
+        missing = re.search(r"No module named '([^'.]+)", error)
+        if missing is None:
+            return ""
+        name = missing.group(1)
+        for folder in (self.entry.path.parent, *sys.path):
+            for place in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
+                if folder and place.is_file() and Path(folder) != self.entry.code_root:
+                    return (
+                        f"'{place}' would be it, but that folder is not on sys.path in a worker. Move it below the "
+                        "code root, make the folder above both the code root (--parallelrun-code=DIR), or add "
+                        "the folder of __file__ to sys.path in the script."
+                    )
+        return f"If '{name}' is a package to install, it is missing in this Python."
+
+    def _job(
+        self,
+        input: Input | pd.DataFrame,
+        settings: JobSettings,
+        faults: Sequence[Fault] = (),
+        output: Path | None = None,
+    ) -> ParallelJob:
+        return ParallelJob(
+            self.entry.path,
+            input,
+            settings=settings,
+            program_arguments=self.arguments,
+            faults=faults,
+            engine=self.engine,
+            code=self.entry.code_root,
+            models=[f"{name}={path}" for name, path in self.models.items()],
+            output=output,
+        )
+
+    def copy_sample(self) -> str | list[str]:
+        """A fresh copy of the sample, for no check may touch the user's own; relative paths stay as they are."""
+        if self.sample is None:
+            raise InputError("there is no input: give --parallelrun-input=PATH.")
+        paths = [self.sample] if isinstance(self.sample, str) else list(self.sample)
+        folder = Path(tempfile.mkdtemp(prefix="sample-", dir=self.folder))
+        copies = []
+        for number, path in enumerate(paths):
+            # One folder for each: two inputs may have the same name.
+            target = folder / str(number) if len(paths) > 1 else folder
+            target.mkdir(exist_ok=True)
+            copies.append(_copy(path, target))
+        return copies if len(copies) > 1 else copies[0]
+
+
+def _copy(path: str, folder: Path) -> str:
+    place = locate(path, os.getcwd(), must_exist=True)
+    target = folder / os.path.basename(os.path.normpath(place.root))
+    if place.form == "folder":
+        shutil.copytree(path, target)
+        return str(target)
+    for name in place.names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(place.root + name, target / name)
+    # Of a glob the pattern is kept, since a folder would be another kind of input.
+    return os.path.join(target, os.path.relpath(path, place.root))

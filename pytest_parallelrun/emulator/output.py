@@ -1,0 +1,185 @@
+"""What run() returned: whether it may be returned, how much it counts, and the file it is appended to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Set
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeGuard
+
+from pytest_parallelrun.emulator.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from typing_extensions import Self
+
+MUST_RETURN = "It must return a list, a tuple or a pandas DataFrame with one element or row per item"
+
+
+class OutputError(Exception):
+    """A returned value that cannot be appended to the output file."""
+
+
+def count_returned(value: object) -> int | None:
+    """How many results run() returned: elements or rows; None where the type is not allowed.
+
+    Lists, tuples and DataFrames are (how-to of parallel jobs in pipelines), subclasses included.
+    """
+    if isinstance(value, (list, tuple)):
+        return len(value)
+    return len(value) if _is_frame(value) else None
+
+
+def wrong_type_message(value: object) -> str:
+    """What run() returned, what it must return, and how to turn the one into the other.
+
+    For a value that count_returned() does not count.
+    """
+    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    what, advice = _describe_wrong(value)
+    return f"run() returned {what or name}. {MUST_RETURN}: {advice}."
+
+
+def as_rows(value: object) -> list[object]:
+    """The results one by one: the elements of a list or tuple, or a dict (column -> value) for each row.
+
+    Values are Python objects where pandas has them. A column name that comes again gets a number, as
+    pandas' reader gives it: "a", "a.1".
+    """
+    if not _is_frame(value):
+        return list(value) if isinstance(value, (list, tuple)) else []
+    if not len(value.columns):
+        return [{} for _ in range(len(value))]
+    unique = value.set_axis(_unique(list(value.columns)), axis="columns")
+    return list(unique.to_dict("records"))
+
+
+class AppendedFile:
+    """The output file of `append_row`, in UTF-8 with single newlines.
+
+    Elements of a list are written as str() has them, a line each, newlines in them as they are. DataFrames
+    are written as CSV with a space for separator, without index and header, a null as an empty field;
+    `header` writes the column names once, before the first row of a DataFrame.
+    Folders above `path` are made. Raises InputError where the file exists: what a job wrote before is never
+    overwritten (troubleshooting guide of batch endpoints).
+    """
+
+    def __init__(self, path: Path, *, header: bool = False) -> None:
+        self.path = path
+        self._header_due = header
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._stream = open(path, "xb")  # noqa: SIM115  # closed by close()
+        except FileExistsError as error:
+            raise InputError(
+                f"output file '{path}' exists already and is never overwritten: use an empty folder."
+            ) from error
+
+    def append(self, value: object) -> None:
+        """Writes all results in `value` or, raising OutputError, none of them."""
+        text = self._table(value) if _is_frame(value) else _lines(value)
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise OutputError(
+                f"run() returned text that UTF-8 cannot hold: {text[error.start : error.end]!r} "
+                f"in {text[max(0, error.start - 20) : error.end + 20]!r}"
+            ) from error
+        self._stream.write(data)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _table(self, frame: pd.DataFrame) -> str:
+        if not len(frame):
+            return ""
+        try:
+            text = frame.to_csv(header=self._header_due, index=False, sep=" ", lineterminator="\n")
+        except Exception as error:
+            raise OutputError(f"run() returned a DataFrame that cannot be written as text: {_brief(error)}") from error
+        self._header_due = False
+        return text
+
+
+def _lines(value: object) -> str:
+    if not isinstance(value, (list, tuple)):
+        raise OutputError(wrong_type_message(value))
+    lines = []
+    for index, item in enumerate(value):
+        try:
+            lines.append(f"{item!s}\n")
+        except Exception as error:
+            raise OutputError(
+                f"element {index} of what run() returned, a {type(item).__name__}, "
+                f"cannot be written: its str() raised {_brief(error)}"
+            ) from error
+    return "".join(lines)
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_frame(value: object) -> TypeGuard[pd.DataFrame]:
+    return _is_pandas(value, "DataFrame")
+
+
+def _is_pandas(value: object, name: str, module: str = "pandas") -> bool:
+    # A value of such a type exists only where its module was imported; importing it costs half a second.
+    loaded = getattr(sys.modules.get(module), name, None)
+    return isinstance(loaded, type) and isinstance(value, loaded)
+
+
+def _unique(names: list[object]) -> list[object]:
+    taken = set(names)
+    seen: dict[object, int] = {}
+    unique: list[object] = []
+    for name in names:
+        number = seen.get(name, 0)
+        seen[name] = number + 1
+        if number:
+            while f"{name}.{number}" in taken:
+                number += 1
+            seen[name] = number + 1
+            name = f"{name}.{number}"
+            taken.add(name)
+        unique.append(name)
+    return unique
+
+
+def _describe_wrong(value: object) -> tuple[str, str]:
+    """(what it is, "" for the name of its type; what to do)"""
+    if value is None:
+        return "None", "is a `return` missing, or reached on one path only?"
+    if isinstance(value, (str, bytes, bytearray)):
+        return "", "return a list of texts, [text] for a single one"
+    if isinstance(value, Mapping):
+        return "", "return a list of dicts, one per item, or list(result.items())"
+    if _is_pandas(value, "Series"):
+        return "a pandas Series", "return result.tolist(), or result.to_frame() for a DataFrame"
+    if _is_pandas(value, "ndarray", "numpy"):
+        return "a numpy array", "return result.tolist()"
+    if isinstance(value, Coroutine):
+        value.close()  # else Python warns that it was never awaited, in the middle of the report
+        return "a coroutine", "`async def run` is not supported; use asyncio.run() inside of run()"
+    if isinstance(value, Iterator):
+        return f"an iterator ({type(value).__name__})", "return list(result); without `yield` in run()"
+    if isinstance(value, Set):
+        return "", "return sorted(result), or a list from the start, as a set drops equal results"
+    if isinstance(value, (bool, int, float, complex)) or hasattr(value, "__float__"):
+        return "", "return the list of results, not how many there are; [result] for a single one"
+    if isinstance(value, Iterable):
+        return "", "return list(result)"
+    return "", "return [result] for a single one"

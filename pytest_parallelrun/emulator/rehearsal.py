@@ -1,0 +1,67 @@
+"""Brings workers up once each, without a job: for questions about import and init() alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+from pytest_parallelrun.emulator.events import AttemptEnded, WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.files import FileSplitter
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.entry import EntryFunctions
+    from pytest_parallelrun.emulator.job import ParallelJob
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for."""
+
+    workers: tuple[WorkerStarted | WorkerFailed, ...]
+    attempt: AttemptEnded | None = None
+
+
+def rehearse(
+    job: ParallelJob,
+    *,
+    workers: int = 1,
+    runtime_arguments: bool = True,
+    init: bool = True,
+    first_attempt: bool = False,
+    look: Callable[[EntryFunctions], None] | None = None,
+) -> Rehearsal:
+    """Starts `workers` workers on one instance, with their import and, if `init`, their init().
+
+    runtime_arguments off: sys.argv holds the user's program arguments alone. first_attempt: worker 0 then runs
+    the first mini-batch of the job's input. look: gets the functions of worker 0 while it is up.
+    """
+    settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
+    with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
+        folder = Path(os.path.realpath(name))
+        splitter = open_input(job.input, settings) if first_attempt else FileSplitter("", [], 1, label="no input")
+        output_dir = folder / "output" if settings.output_action == "append_row" else None
+        if output_dir is not None:
+            output_dir.mkdir()
+        plan = job.worker_plan(splitter.kind, folder, output_dir, runtime=runtime_arguments)
+        engine = InProcessEngine(plan, splitter, settings, FaultPlan(()))
+        attempt = None
+        try:
+            engine.open()
+            came_up = tuple(engine.bring_up(slot, init=init) for slot in range(workers))
+            functions = engine.functions(0)
+            if functions is not None and look is not None:
+                look(functions)
+            if functions is not None and first_attempt:
+                engine.submit(Delivery(next(splitter.mini_batches()), 1))
+                attempt = engine.collect()
+        finally:
+            engine.stop(normal=False)
+    return Rehearsal(came_up, attempt)

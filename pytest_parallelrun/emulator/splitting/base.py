@@ -1,0 +1,90 @@
+"""What every splitter is: an input that comes apart into mini-batches, lazily and any number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import os
+    from typing import TypeAlias
+
+    import pandas as pd
+
+    from pytest_parallelrun.emulator.rules import Rules
+
+    Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame
+    """An input as it is given: the path of a folder, glob or file, a list of these, or a DataFrame."""
+
+InputKind = Literal["files", "tabular"]
+
+
+class LoadError(Exception):
+    """A mini-batch that cannot be loaded: a failed attempt, not a wrong set-up. It names the path."""
+
+
+class MiniBatch(NamedTuple):
+    """One mini-batch, not its content: a job of a million of them keeps them all.
+
+    id: from 0, in the order of the input.
+    size: its items: files or rows.
+    first_item: 0-based index of its first item in the whole input.
+    position: where its splitter finds it again; no other module looks into it.
+    """
+
+    id: int
+    size: int
+    first_item: int
+    position: object
+
+
+class Splitter(Protocol):
+    """An opened input.
+
+    total_mini_batches: None where it shows only as the splitting goes on (tables); files are counted before
+        the first attempt.
+    total_items: None for tables as well, whose rows the service counts as they are processed.
+    """
+
+    kind: InputKind
+    total_mini_batches: int | None
+    total_items: int | None
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        """All mini-batches in the order of the input; each call starts anew."""
+        ...
+
+    def load(self, mini_batch: MiniBatch) -> list[str] | pd.DataFrame:
+        """What run() gets: a fresh copy each call. LoadError where the mini-batch cannot be had."""
+        ...
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+        """For messages: relative file names, or "row 11 of data.csv" (data rows, from 1)."""
+        ...
+
+    def describe(self) -> str:
+        """One line for the plan: "12 files in 'data', 5 a mini-batch: 3 mini-batches"."""
+        ...
+
+
+class SplitSettings(Protocol):
+    """The settings that splitting looks at."""
+
+    @property
+    def profile(self) -> str: ...
+    @property
+    def files_per_mini_batch(self) -> int: ...
+    @property
+    def bytes_per_mini_batch(self) -> int: ...
+    @property
+    def rules(self) -> Rules: ...
+    @property
+    def encoding(self) -> str: ...
+    @property
+    def delimiter(self) -> str: ...
+
+
+def count_text(count: int, noun: str) -> str:
+    """Such as "1 file" or "1,210 files"."""
+    plural = noun + ("es" if noun.endswith("ch") else "s")
+    return f"{count:,} {noun if count == 1 else plural}"

@@ -1,0 +1,104 @@
+"""File input: mini-batches of so many file paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from pytest_parallelrun.emulator.rules import FileGrouping
+from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
+
+
+class FileSplitter:
+    """Hands over absolute paths, `files_per_mini_batch` a time; the last mini-batch may be smaller.
+
+    Sizes of files do not matter, and a file of zero bytes is an item like any other (v1 troubleshooting
+    guide of the parallel run step: `mini_batch_size` is the number of files).
+
+    root: absolute folder with its closing separator, or "" where the names are absolute paths.
+    names: in the order in which they are handed over; they are prefixed when they are loaded, since a
+        million absolute paths would not be cheap to keep.
+    grouping: "flat", or "directory": a mini-batch never spans folders, their remainder is a mini-batch.
+    listed: the user gave a list: its order stays, and a path is looked at when its mini-batch is loaded.
+    label: the input in the words of a plan.
+    """
+
+    kind: InputKind = "files"
+    total_mini_batches: int | None
+    total_items: int | None
+
+    def __init__(
+        self,
+        root: str,
+        names: list[str],
+        files_per_mini_batch: int,
+        *,
+        grouping: FileGrouping = "flat",
+        listed: bool = False,
+        label: str,
+    ) -> None:
+        self._root = root
+        self._size = files_per_mini_batch
+        self._by_folder = grouping == "directory"
+        self._listed = listed
+        self._label = label
+        self._names = names if listed or not self._by_folder else sorted(names, key=_folder_and_name)
+        self._runs = _folder_runs(self._names) if self._by_folder else [(0, len(names))]
+        # Messages leave out the folder that all names of a list have in common; only its length counts here.
+        self._shared = os.path.commonprefix(names).rfind(os.sep) + 1 if listed else 0  # noqa: RUF071
+        self.total_items = len(names)
+        self.total_mini_batches = sum(-(-(end - start) // self._size) for start, end in self._runs)
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        size = self._size
+        number = 0
+        for start, end in self._runs:
+            full = start + (end - start) // size * size
+            for first in range(start, full, size):
+                yield MiniBatch(number, size, first, None)
+                number += 1
+            if full < end:
+                yield MiniBatch(number, end - full, full, None)
+                number += 1
+
+    def load(self, mini_batch: MiniBatch) -> list[str]:
+        _, size, first, _ = mini_batch
+        root = self._root
+        paths = [root + name for name in self._names[first : first + size]]
+        if self._listed:
+            for path in paths:
+                # os.access is the cheapest question that follows links; it is asked for every file.
+                if not os.access(path, os.F_OK):
+                    raise LoadError(f"'{path}' does not exist")
+        return paths
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+        first = mini_batch.first_item
+        names = self._names[first : first + mini_batch.size]
+        return [name[self._shared :] for name in names]
+
+    def describe(self) -> str:
+        return (
+            f"{count_text(len(self._names), 'file')} {self._label}, {self._size:,} a mini-batch"
+            f"{', never across folders' if self._by_folder else ''}: "
+            f"{count_text(self.total_mini_batches or 0, 'mini-batch')}"
+        )
+
+
+def _folder_and_name(name: str) -> tuple[str, str]:
+    folder, _, last = name.replace(os.sep, "/").rpartition("/")
+    return folder, last
+
+
+def _folder_runs(names: Sequence[str]) -> list[tuple[int, int]]:
+    """First and past-the-last index of every run of names that lie in the same folder."""
+    runs: list[tuple[int, int]] = []
+    start, folder = 0, None
+    for index, name in enumerate(names):
+        current = name.rpartition(os.sep)[0]
+        if current != folder:
+            if index:
+                runs.append((start, index))
+            start, folder = index, current
+    runs.append((start, len(names)))
+    return runs

@@ -1,0 +1,130 @@
+"""The paths that the user gives -> the files that they stand for, sorted and cheap to keep by the million."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+from dataclasses import dataclass
+from itertools import islice
+from operator import methodcaller
+from typing import Literal
+
+from pytest_parallelrun.emulator.errors import InputError
+
+REMOTE = re.compile(r"(azureml|wasbs?|abfss?|adl|https?|s3|gs|hdfs):", re.IGNORECASE)
+
+# Names sort as their POSIX spelling does, so that a job splits alike everywhere.
+_POSIX_SPELLING = None if os.sep == "/" else methodcaller("replace", os.sep, "/")
+
+SUGGESTIONS_FROM = 10_000
+"""Directory entries that are compared with a misspelt name at most."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One given path and its files.
+
+    given: as the user wrote it.
+    root: absolute folder that the names are relative to, with its closing separator.
+    names: of the files below it, sorted as text by their POSIX spelling; one name for a file.
+    """
+
+    given: str
+    form: Literal["folder", "glob", "file"]
+    root: str
+    names: list[str]
+
+
+def locate(given: str, base: str, *, must_exist: bool) -> Place:
+    """The files behind one path.
+
+    `~` is expanded and a relative path resolved against `base`; symbolic links stay as they are.
+    Without `must_exist` a missing file is left for its mini-batch to fail on.
+    Raises InputError for what is remote, missing, unreadable, or a glob without a match.
+    """
+    if not given:
+        raise InputError("input '': an empty path. Give a folder, a glob or a file.")
+    if REMOTE.match(given):
+        raise InputError(f"input '{given}': remote data is not fetched. Download a sample and give its local path.")
+    path = os.path.abspath(os.path.join(base, os.path.expanduser(given)))
+    if os.path.isdir(path):
+        root = os.path.join(path, "")
+        return Place(given, "folder", root, files_below(root))
+    # A file may have brackets in its name; only what does not exist is read as a pattern.
+    if glob.has_magic(given) and not os.path.lexists(path):
+        return _glob(given, base)
+    if must_exist and not os.path.exists(path):
+        raise InputError(f"input '{given}' does not exist{_what_exists(path)}")
+    folder, name = os.path.split(path)
+    return Place(given, "file", os.path.join(folder, ""), [name])
+
+
+def files_below(root: str) -> list[str]:
+    """Names, relative to `root`, of all files below it, sorted as text.
+
+    Links to folders are followed, as the service does; one that leads back to a folder above itself ends
+    there. Raises InputError for a folder that cannot be read.
+    """
+    names: list[str] = []
+    above_root: tuple[str, ...] = ()
+    folders = [("", above_root)]
+    while folders:
+        prefix, above = folders.pop()
+        folder = root + prefix
+        real = os.path.realpath(folder)
+        if real in above:
+            continue
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if _is_folder(entry):
+                        folders.append((prefix + entry.name + os.sep, (*above, real)))
+                    else:
+                        names.append(prefix + entry.name)
+        except OSError as error:
+            raise InputError(f"input folder '{folder}' cannot be read: {error.strerror}.") from error
+    names.sort(key=_POSIX_SPELLING)
+    return names
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say: an entry that no one can open, like a dangling link
+        return False
+
+
+def _glob(given: str, base: str) -> Place:
+    # Split as given: the base folder may have brackets of its own.
+    folder, rest = given, ""
+    while glob.has_magic(folder):
+        folder, part = os.path.split(folder)
+        rest = os.path.join(part, rest) if rest else part
+    root = os.path.join(os.path.abspath(os.path.join(base, os.path.expanduser(folder))), "")
+    matches = glob.glob(rest, root_dir=root, recursive=True)
+    # A set, since `**` matches one path in more than one way.
+    names = sorted({name for name in matches if not os.path.isdir(root + name)}, key=_POSIX_SPELLING)
+    if not names:
+        found = "matches folders only; add '/*' for the files in them" if matches else "matches no file"
+        raise InputError(f"input '{given}': the pattern {found} (looked in '{root}').")
+    return Place(given, "glob", root, names)
+
+
+def _what_exists(path: str) -> str:
+    """The end of a message about a missing path: where it breaks off, and the nearest right name there."""
+    parent = os.path.dirname(path)
+    while not os.path.isdir(parent) and parent != os.path.dirname(parent):
+        path, parent = parent, os.path.dirname(parent)
+    if os.path.lexists(path):
+        return f": '{path}' is not a folder."
+    name = os.path.basename(path)
+    try:
+        with os.scandir(parent) as entries:
+            present = [entry.name for entry in islice(entries, SUGGESTIONS_FROM)]
+    except OSError:
+        present = []
+    near = difflib.get_close_matches(name, present, n=1, cutoff=0.6)
+    ending = f" Did you mean '{near[0]}'?" if near else ""
+    return f": there is no '{name}' in '{parent}'.{ending}"

@@ -1,0 +1,72 @@
+"""The hooks of pytest. Options, entries, fixtures and reports live in the modules beside this one.
+
+It is part of every pytest run of its users: what a gate needs is imported when there is one.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_parallelrun._fixtures import MARKER, parametrize_entries
+from pytest_parallelrun._fixtures import parallelrun as parallelrun
+from pytest_parallelrun._fixtures import parallelrun_baseline as parallelrun_baseline
+from pytest_parallelrun._fixtures import parallelrun_check as parallelrun_check
+from pytest_parallelrun._fixtures import parallelrun_entry as parallelrun_entry
+from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
+from pytest_parallelrun._options import add_options, any_given
+
+# An editable install, and `-p`, leave it to the plugin to have its asserts explained.
+pytest.register_assert_rewrite("pytest_parallelrun.contract")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """--parallelrun-plan prints its plan and ends pytest before it collects anything."""
+    if not any_given(config):
+        return None
+    from pytest_parallelrun._gate import gate_of
+
+    gate = gate_of(config)
+    if not gate.plan:
+        return None
+    from pytest_parallelrun._plan import plan_text
+
+    config.get_terminal_writer().line(plan_text(gate))
+    return pytest.ExitCode.OK
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+    if not any_given(config):
+        return
+    from pytest_parallelrun._collect import Collection, add_to_arguments
+    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._reporting import Reporting
+
+    gate = gate_of(config)
+    plans = gate.plans()
+    if plans:
+        add_to_arguments(config, plans)
+        config.pluginmanager.register(Collection(plans), "parallelrun-collection")
+        config.pluginmanager.register(Reporting(config, gate), "parallelrun-reporting")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if not any_given(config):
+        return []
+    from pytest_parallelrun._gate import gate_of
+
+    gate = gate_of(config)
+    return [f"parallelrun: {plan.nodeid}, input: {_input_text(plan.input)}" for plan in gate.plans()]
+
+
+def _input_text(given: str | tuple[str, ...] | None) -> str:
+    return "none" if given is None else given if isinstance(given, str) else ", ".join(given)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    parametrize_entries(metafunc)

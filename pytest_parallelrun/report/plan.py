@@ -1,0 +1,78 @@
+"""The plan of a gate: the split, every setting with its origin, the checks that would run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.settings import describe_default, setting_table
+from pytest_parallelrun.report.secrets import masked, masked_text
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.entry import EntryFile
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import Splitter
+
+SHOWN = 10
+"""Mini-batches that the plan lists."""
+
+
+def plan_lines(
+    *,
+    entry: EntryFile,
+    splitter: Splitter | None,
+    settings: JobSettings,
+    origins: Mapping[str, str],
+    runtime_arguments: tuple[str, ...],
+    arguments: tuple[str, ...],
+    notes: tuple[str, ...],
+    checks: Mapping[str, str | None],
+) -> Iterator[str]:
+    """`checks`: name -> why the check cannot be made, None where it would run."""
+    yield f"entry {entry.path}"
+    yield f"  code root {entry.code_root}, imported as '{entry.module_name}'"
+    yield from _split(splitter, settings)
+    yield "settings"
+    for name in setting_table():
+        origin = origins.get(name) or describe_default(name, settings.profile)
+        yield f"  {name} = {_value(settings, name)}  ({origin})"
+    yield f"rules: {settings.rules.name}"
+    yield f"sys.argv[1:]: {masked_text(' '.join(runtime_arguments))}"
+    if arguments:
+        yield f"  then yours: {masked_text(' '.join(arguments))}"
+    for note in notes:
+        yield f"note: {note}"
+    yield f"checks ({sum(reason is None for reason in checks.values())} of {len(checks)} would run)"
+    for name, reason in checks.items():
+        yield f"  {name}" + (f": skipped, {reason}" if reason else "")
+
+
+def _split(splitter: Splitter | None, settings: JobSettings) -> Iterator[str]:
+    if splitter is None:
+        yield "input: none, give one with --parallelrun-input=PATH"
+        return
+    yield f"input: {splitter.describe()}"
+    if splitter.kind == "tabular" and settings.mini_batch_size_text.isdigit():
+        yield f"  note: mini_batch_size={settings.mini_batch_size_text} is bytes for a table; write 10KB or 1MB"
+    number = -1
+    for number, batch in enumerate(splitter.mini_batches()):
+        if number < SHOWN:
+            names = splitter.item_names(batch)
+            shown = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}" if names else "nothing"
+            yield f"  mini-batch {batch.id}: {batch.size} item(s), {shown}"
+        elif splitter.total_mini_batches is not None:
+            break
+    total = splitter.total_mini_batches or number + 1
+    if total > SHOWN:
+        yield f"  and {total - SHOWN} more"
+
+
+def _value(settings: JobSettings, name: str) -> str:
+    if name == "mini_batch_size":
+        return settings.mini_batch_size_text
+    if name == "rules":
+        return settings.rules.name
+    value = getattr(settings, name)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={masked(key, text)}" for key, text in value.items()) or "none"
+    return "none" if value in (None, ()) else str(value)

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
+from pytest_parallelrun.emulator.rules import Rules
+from pytest_parallelrun.emulator.splitting import LoadError, open_input
+from tests.emulator.splitting._settings import Split
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting import SplitSettings, Splitter
+    from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
+    from pytest_parallelrun.emulator.splitting.files import FileSplitter
+    from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
+
+    def keeps_the_protocols(
+        job_settings: JobSettings, files: FileSplitter, table: CsvSplitter, frame: FrameSplitter
+    ) -> tuple[SplitSettings, list[Splitter]]:
+        """Checked by mypy alone."""
+        return job_settings, [files, table, frame]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: data/{1,10,2}.csv and data/notes.txt."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("1", "10", "2"):
+        (folder / f"{name}.csv").write_text(f"x\n{name}\n")
+    (folder / "notes.txt").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def handed_over(split: Splitter) -> list[object]:
+    """All paths, or all values of column x."""
+    items: list[object] = []
+    for one in split.mini_batches():
+        loaded = split.load(one)
+        items += loaded if isinstance(loaded, list) else loaded["x"].tolist()
+    return items
+
+
+def test_a_folder_is_files_even_where_all_of_them_are_csv(data: Path) -> None:
+    (data / "notes.txt").unlink()
+    split = open_input("data", Split(files_per_mini_batch=2))
+    assert split.kind == "files"
+    assert handed_over(split) == [str(data / name) for name in ("1.csv", "10.csv", "2.csv")]
+    assert split.describe() == "3 files in 'data', 2 a mini-batch: 2 mini-batches"
+
+
+def test_a_csv_file_is_a_table(data: Path) -> None:
+    split = open_input(data / "10.csv", Split(bytes_per_mini_batch=1024))
+    assert (split.kind, handed_over(split)) == ("tabular", [10])
+    assert split.describe() == f"1 row in 1 file '{data / '10.csv'}', 1,024 bytes a mini-batch"
+
+
+def test_a_glob_of_csv_files_is_a_table_in_sorted_order(data: Path) -> None:
+    split = open_input("data/*.csv", Split(bytes_per_mini_batch=1))
+    assert handed_over(split) == [1, 10, 2]
+    assert [split.item_names(one) for one in split.mini_batches()] == [
+        ["row 1 of 1.csv"],
+        ["row 1 of 10.csv"],
+        ["row 1 of 2.csv"],
+    ]
+    assert split.describe() == "3 rows in 3 files matching 'data/*.csv', 1 byte a mini-batch"
+
+
+def test_a_list_of_csv_files_is_a_table_in_the_order_given_and_may_repeat(data: Path) -> None:
+    split = open_input(["data/2.csv", data / "1.csv", "data/2.csv"], Split())
+    assert (split.kind, handed_over(split)) == ("tabular", [2, 1, 2])
+    assert split.describe() == "3 rows in 3 files of a list, 1,048,576 bytes a mini-batch"
+
+
+def test_other_files_are_files(data: Path) -> None:
+    split = open_input("data/notes.txt", Split())
+    assert (split.kind, handed_over(split)) == ("files", [str(data / "notes.txt")])
+    assert split.describe() == "1 file 'data/notes.txt', 1 a mini-batch: 1 mini-batch"
+
+
+def test_a_list_of_files_keeps_its_order_and_may_repeat_and_be_a_tuple(data: Path) -> None:
+    (data / "b.txt").write_text("")
+    split = open_input(("data/notes.txt", "data/b.txt", "data/notes.txt"), Split())
+    assert handed_over(split) == [str(data / name) for name in ("notes.txt", "b.txt", "notes.txt")]
+    assert split.describe() == "3 files of a list, 1 a mini-batch: 3 mini-batches"
+
+
+def test_folders_and_globs_in_a_list_stand_for_their_files(data: Path) -> None:
+    (data / "sub").mkdir()
+    (data / "sub" / "a.bin").write_text("")
+    split = open_input(["data/sub", "data/*.txt"], Split())
+    assert handed_over(split) == [str(data / "sub" / "a.bin"), str(data / "notes.txt")]
+
+
+def test_a_missing_file_of_a_list_fails_when_its_mini_batch_is_loaded(data: Path) -> None:
+    split = open_input(["data/gone.txt"], Split())
+    with pytest.raises(LoadError, match=r"gone\.txt' does not exist"):
+        split.load(next(split.mini_batches()))
+
+
+def test_a_missing_table_of_a_list_is_an_input_error_as_it_must_be_read_to_be_split(data: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.csv' cannot be read"):
+        open_input(["data/1.csv", "data/gone.csv"], Split())
+
+
+@pytest.mark.parametrize("source", ["data/1.csv", "data/*.csv", ["data/1.csv", "data/notes.txt"]])
+def test_a_batch_deployment_always_gets_file_paths(data: Path, source: str | list[str]) -> None:
+    assert open_input(source, Split(profile="batch")).kind == "files"
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "other"),
+    [
+        (["data/1.csv", "data/notes.txt"], "data/1.csv", "data/notes.txt"),
+        (["data", "data/1.csv"], "data/1.csv", "data"),
+    ],
+)
+def test_tables_and_other_paths_together_are_refused_with_one_of_each(
+    data: Path, source: list[str], table: str, other: str
+) -> None:
+    with pytest.raises(InputError, match=rf"\('{table}'\) with other paths \('{other}'\).*Give the folder"):
+        open_input(source, Split())
+
+
+def test_a_glob_that_matches_tables_and_other_files_is_refused(data: Path) -> None:
+    with pytest.raises(InputError, match=r"1\.csv'\) with other paths \('.*notes\.txt'\)"):
+        open_input("data/*", Split())
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.NDJSON", "a.csv.gz"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_formats_that_come_later_are_refused_but_are_files_in_a_folder_and_in_batch(
+    data: Path, name: str, listed: bool
+) -> None:
+    (data / name).write_bytes(b"")
+    path = f"data/{name}"
+    with pytest.raises(InputError, match=rf"'{path}': this format is not supported yet"):
+        open_input([path] if listed else path, Split())
+    assert open_input("data", Split()).kind == "files"
+    assert open_input([path] if listed else path, Split(profile="batch")).kind == "files"
+
+
+@pytest.mark.parametrize("profile", ["v2", "batch"])
+def test_an_mltable_folder_is_not_supported_yet(data: Path, profile: str) -> None:
+    (data / "MLTable").write_text("")
+    with pytest.raises(InputError, match="'data': a folder with an MLTable file is not supported yet"):
+        open_input("data", Split(profile=profile))
+
+
+def test_a_file_named_mltable_below_the_root_is_a_file(data: Path) -> None:
+    (data / "sub").mkdir()
+    (data / "sub" / "MLTable").write_text("")
+    assert str(data / "sub" / "MLTable") in handed_over(open_input("data", Split()))
+
+
+def test_relative_paths_are_resolved_against_the_base(data: Path, tmp_path: Path) -> None:
+    os.chdir(data)
+    split = open_input("data/notes.txt", Split(), base=tmp_path)
+    assert handed_over(split) == [str(data / "notes.txt")]
+
+
+def test_the_rule_of_file_grouping_is_followed(data: Path) -> None:
+    (data / "sub").mkdir()
+    (data / "sub" / "a.txt").write_text("")
+    observed = Split(files_per_mini_batch=10, rules=Rules(file_grouping="directory"))
+    assert open_input("data", Split(files_per_mini_batch=10)).total_mini_batches == 1
+    assert open_input("data", observed).total_mini_batches == 2
+
+
+def test_a_dataframe_is_a_table_in_every_profile() -> None:
+    split = open_input(pd.DataFrame({"x": [1, 2]}), Split(profile="batch", bytes_per_mini_batch=2))
+    assert (split.kind, handed_over(split)) == ("tabular", [1, 2])
+
+
+def test_encoding_and_delimiter_are_followed(data: Path) -> None:
+    (data / "1.csv").write_bytes("x;y\né;1\n".encode("latin-1"))
+    assert handed_over(open_input("data/1.csv", Split(encoding="latin-1", delimiter=";"))) == ["é"]
+
+
+@pytest.mark.parametrize("source", [[], ()])
+def test_an_empty_list_is_an_empty_input(source: list[str]) -> None:
+    with pytest.raises(EmptyInputError, match="the list of paths is empty"):
+        open_input(source, Split())
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_folder_without_files_is_an_empty_input(tmp_path: Path, listed: bool) -> None:
+    (tmp_path / "empty" / "sub").mkdir(parents=True)
+    path = str(tmp_path / "empty")
+    with pytest.raises(EmptyInputError, match="there is no file in the folder or below it"):
+        open_input([path] if listed else path, Split())
+
+
+def test_files_of_zero_bytes_are_items(data: Path) -> None:
+    assert open_input("data/notes.txt", Split()).total_items == 1
+
+
+@pytest.mark.parametrize("source", [None, 3, {"a": 1}, [pd.DataFrame({"x": [1]})], [None]])
+def test_anything_else_is_refused_with_what_may_be_given(source: object) -> None:
+    with pytest.raises(
+        InputError, match=r"input of type \w+: give a path.*list or tuple of paths.*DataFrame"
+    ):
+        open_input(source, Split())  # type: ignore[arg-type]
+
+
+def test_splitting_files_does_not_import_pandas(data: Path) -> None:
+    program = (
+        "import sys; from pytest_parallelrun.emulator.splitting import open_input;"
+        "from tests.emulator.splitting._settings import Split;"
+        "split = open_input(sys.argv[1], Split()); split.load(next(split.mini_batches()));"
+        "sys.exit('pandas' in sys.modules or 'numpy' in sys.modules)"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", program, str(data)], cwd=root, check=False)
+    assert done.returncode == 0
