@@ -21,6 +21,8 @@ from pytest_parallelrun.contract import CHECKS, FAMILIES
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pytest_parallelrun.contract.check import Check
+
 CONTRACT = "pytest_parallelrun.contract"
 
 NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
@@ -118,9 +120,10 @@ class Collection:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
         """A check that needs a sample and has none is skipped, with the option that would give it."""
         module = entry_module_of(pyfuncitem)
-        check = pyfuncitem.funcargs.get("parallelrun_check")
-        if module is not None and module.plan.input is None and check is not None and check.spec.needs_input:
-            check.cannot_decide(NO_INPUT)
+        if module is not None and module.plan.input is None:
+            check: Check = pyfuncitem.funcargs["parallelrun_check"]
+            if check.spec.needs_input:
+                check.cannot_decide(NO_INPUT)
 
 
 def _timeout_in_ini(config: pytest.Config) -> bool:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
@@ -75,10 +75,7 @@ class EntryUnderTest:
         """
         if input is None:
             input = self.copy_sample()
-        changed = self.settings.replace(**settings)  # type: ignore[arg-type]
-        result = self._job(input, changed, faults, output).run()
-        self.cost.init_calls += result.init_calls
-        return result
+        return self._run(input, self.settings.replace(**settings), faults, output)  # type: ignore[arg-type]
 
     def rehearse(
         self,
@@ -105,22 +102,22 @@ class EntryUnderTest:
         """Items of a mini-batch of files for which run() returns nothing when they are alone."""
         splitter = open_input(self.copy_sample(), self.settings)
         folder = Path(tempfile.mkdtemp(prefix="alone-", dir=self.folder))
-        for path, name in zip(splitter.load(attempt.mini_batch), splitter.item_names(attempt.mini_batch), strict=True):
+        for path, name in zip(
+            cast("list[str]", splitter.load(attempt.mini_batch)), splitter.item_names(attempt.mini_batch), strict=True
+        ):
             if len(os.listdir(folder)) < MOST_ALONE:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, folder / name)
-        result = self.job(folder, mini_batch_size=1, max_retries=0, **self._without_thresholds())
+        off = {"error_threshold": -1}
+        if self.settings.profile != "batch":
+            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
+        alone = self.settings.replace(mini_batch_size=1, max_retries=0, **off)  # type: ignore[arg-type]
+        result = self._run(folder, alone)
         return tuple(
             result.item_names(batch.id)[0]
             for batch in result.mini_batches
             if batch.attempts and batch.attempts[0].returned == 0
         )
-
-    def _without_thresholds(self) -> dict[str, object]:
-        off: dict[str, object] = {"error_threshold": -1}
-        if self.settings.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
-        return off
 
     def where_is(self, error: str) -> str:
         """A hint where a module that a worker does not find lies, if it is near by."""
@@ -128,7 +125,7 @@ class EntryUnderTest:
         if missing is None:
             return ""
         name = missing.group(1)
-        for folder in (self.entry.path.parent, *sys.path):
+        for folder in (str(self.entry.path.parent), *sys.path):
             for place in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
                 if folder and place.is_file() and Path(folder) != self.entry.code_root:
                     return (
@@ -137,6 +134,17 @@ class EntryUnderTest:
                         "the folder of __file__ to sys.path in the script."
                     )
         return f"If '{name}' is a package to install, it is missing in this Python."
+
+    def _run(
+        self,
+        input: Input | pd.DataFrame,
+        settings: JobSettings,
+        faults: Sequence[Fault] = (),
+        output: Path | None = None,
+    ) -> JobResult:
+        result = self._job(input, settings, faults, output).run()
+        self.cost.init_calls += result.init_calls
+        return result
 
     def _job(
         self,

@@ -19,6 +19,7 @@ from pytest_parallelrun.emulator.splitting.files import FileSplitter
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFunctions
     from pytest_parallelrun.emulator.job import ParallelJob
+    from pytest_parallelrun.emulator.splitting.base import InputKind
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,19 @@ def rehearse(
     runtime_arguments off: sys.argv holds the user's program arguments alone. first_attempt: worker 0 then runs
     the first mini-batch of the job's input. look: gets the functions of worker 0 while it is up.
     """
-    settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
+    settings = job.settings
+    # Without an input its kind shows in the unit of the mini-batch size.
+    kind: InputKind = (
+        "files" if "mini_batch_size" not in settings.explicit or settings.mini_batch_size_text.isdigit() else "tabular"
+    )
+    settings = settings.replace(instance_count=1, max_concurrency_per_instance=workers)
     with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
         folder = Path(os.path.realpath(name))
         splitter = open_input(job.input, settings) if first_attempt else FileSplitter("", [], 1, label="no input")
         output_dir = folder / "output" if settings.output_action == "append_row" else None
         if output_dir is not None:
             output_dir.mkdir()
-        plan = job.worker_plan(splitter.kind, folder, output_dir, runtime=runtime_arguments)
+        plan = job.worker_plan(splitter.kind if first_attempt else kind, folder, output_dir, runtime=runtime_arguments)
         engine = InProcessEngine(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:

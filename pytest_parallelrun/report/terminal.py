@@ -39,7 +39,7 @@ def summary_lines(report: EntryReport) -> Iterator[str]:
 def _counts(report: EntryReport) -> Iterator[str]:
     yield f"{len(report.checks)} checks"
     for outcome in ("failed", "advice", "skipped"):
-        number = report.count(outcome)  # type: ignore[arg-type]
+        number = report.count(outcome)
         if number:
             yield f"{number} {outcome}"
     yield f"{report.init_calls} init() calls"

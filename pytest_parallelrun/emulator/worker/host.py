@@ -168,7 +168,7 @@ def _threads() -> Iterator[None]:
             thread.daemon = True
         start(thread)
 
-    threading.Thread.start = start_as_daemon  # type: ignore[method-assign]
+    threading.Thread.start = start_as_daemon  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -29,6 +29,8 @@ def _below(path: str, folder: str) -> bool:
 def _installed_folders() -> tuple[str, ...]:
     """Folders that an installation put on sys.path: the standard library, site-packages, .pth entries."""
     folders = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    # In a virtual environment the paths above are its own; the standard library is where `os` is.
+    folders.update((os.path.dirname(os.__file__), os.path.join(sys.base_prefix, "DLLs")))
     folders.update(site.getsitepackages())
     folders.add(site.getusersitepackages())
     for folder in tuple(folders):
@@ -53,7 +55,7 @@ def is_installed_path(entry: str) -> bool:
     absolute = os.path.abspath(entry) if entry else os.getcwd()
     if any(part in absolute + os.sep for part in _INSTALLED_PARTS):
         return True
-    return absolute in _installed_folders() or absolute == sysconfig.get_path("platstdlib") + "/lib-dynload"
+    return any(absolute == folder or _below(absolute, folder) for folder in _installed_folders())
 
 
 @functools.lru_cache(maxsize=16)
@@ -144,7 +146,8 @@ class FreshLoader(SourceFileLoader):
         raise OSError("bytecode is not used")
 
     def source_to_code(self, data: object, path: object, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]
-        return _compile(os.fspath(path), bytes(data))  # type: ignore[call-overload]
+        assert isinstance(data, bytes)
+        return _compile(str(path), data)
 
 
 class CodeRootFinder(MetaPathFinder):

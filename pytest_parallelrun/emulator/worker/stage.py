@@ -154,7 +154,7 @@ class Stage:
         self._suspend()
         sys.argv = worker.argv
         sys.path[:] = worker.path
-        sys.meta_path[:] = worker.meta_path  # type: ignore[assignment]
+        sys.meta_path[:] = worker.meta_path
         apply_environment(worker.environment)
         os.chdir(worker.cwd)
         sys.modules.update(worker.modules)
