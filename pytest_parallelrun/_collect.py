@@ -11,7 +11,7 @@ import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -121,7 +121,7 @@ class Collection:
         """A check that needs a sample and has none is skipped, with the option that would give it."""
         module = entry_module_of(pyfuncitem)
         if module is not None and module.plan.input is None:
-            check: Check = pyfuncitem.funcargs["parallelrun_check"]
+            check = cast("Check", pyfuncitem.funcargs["parallelrun_check"])
             if check.spec.needs_input:
                 check.cannot_decide(NO_INPUT)
 

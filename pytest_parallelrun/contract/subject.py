@@ -102,9 +102,8 @@ class EntryUnderTest:
         """Items of a mini-batch of files for which run() returns nothing when they are alone."""
         splitter = open_input(self.copy_sample(), self.settings)
         folder = Path(tempfile.mkdtemp(prefix="alone-", dir=self.folder))
-        for path, name in zip(
-            cast("list[str]", splitter.load(attempt.mini_batch)), splitter.item_names(attempt.mini_batch), strict=True
-        ):
+        paths = cast("list[str]", splitter.load(attempt.mini_batch))
+        for path, name in zip(paths, splitter.item_names(attempt.mini_batch), strict=True):
             if len(os.listdir(folder)) < MOST_ALONE:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(path, folder / name)

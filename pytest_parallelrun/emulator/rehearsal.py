@@ -46,9 +46,8 @@ def rehearse(
     """
     settings = job.settings
     # Without an input its kind shows in the unit of the mini-batch size.
-    kind: InputKind = (
-        "files" if "mini_batch_size" not in settings.explicit or settings.mini_batch_size_text.isdigit() else "tabular"
-    )
+    in_bytes = settings.mini_batch_size is not None and not settings.mini_batch_size_text.isdigit()
+    kind: InputKind = "tabular" if in_bytes else "files"
     settings = settings.replace(instance_count=1, max_concurrency_per_instance=workers)
     with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
         folder = Path(os.path.realpath(name))

@@ -153,10 +153,7 @@ def test_a_value_that_is_not_allowed_has_no_rows() -> None:
 
 
 def test_elements_of_a_list_are_lines_as_str_has_them(tmp_path: Path) -> None:
-    assert (
-        written(tmp_path, ["a", 1.5, {"k": "v"}, None], ("é", ""))
-        == "a\n1.5\n{'k': 'v'}\nNone\né\n\n".encode()
-    )
+    assert written(tmp_path, ["a", 1.5, {"k": "v"}, None], ("é", "")) == "a\n1.5\n{'k': 'v'}\nNone\né\n\n".encode()
 
 
 def test_newlines_in_an_element_are_written_as_they_are(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Each chunk gives every column a kind; the kinds that were seen decide its type. Integers beyond 64 bits are
 the exception: whether pandas makes them floats or text depends on what stands before them, so that such a
-column is read once more, whole. Dates stay text, as in pandas.
+column is read once more, whole. Dates stay text, as in pandas. A null stays null in every column, where
+pandas makes text of those beside integers that only uint64 holds.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class FreshLoader(SourceFileLoader):
     leave no __pycache__ behind. The compiled code is kept in memory for the next worker.
     """
 
-    def path_stats(self, path: object) -> dict[str, float]:  # type: ignore[override]
+    def path_stats(self, path: object) -> dict[str, float]:
         raise OSError("bytecode is not used")
 
     def source_to_code(self, data: object, path: object, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]

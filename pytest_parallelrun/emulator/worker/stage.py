@@ -33,6 +33,7 @@ from pytest_parallelrun.emulator.worker.modules import (
 from pytest_parallelrun.emulator.worker.streams import WorkerStream
 
 if TYPE_CHECKING:
+    from _typeshed.importlib import MetaPathFinderProtocol
     from typing_extensions import Self
 
 # A real azureml that the host has loaded must not be what the script finds, nor half of a stand-in stay.
@@ -92,7 +93,7 @@ class Worker:
         self.environment = {**os.environ, **plan.environment}
         self.cwd = str(self.folder)
         self.path: list[str] = []
-        self.meta_path: list[object] = []
+        self.meta_path: list[MetaPathFinderProtocol] = []
         self.modules: dict[str, ModuleType] = {}
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
@@ -135,7 +136,7 @@ class Stage:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""
         self._started.append(worker)
         worker.stdout, worker.stderr = WorkerStream(self._host_stdout), WorkerStream(self._host_stderr)
-        finders: list[object] = [worker.stand_ins, *self._host_meta_path]
+        finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
         if self._code_root is None:
             worker.path = list(self._host_path)
         else:
@@ -158,7 +159,7 @@ class Stage:
         apply_environment(worker.environment)
         os.chdir(worker.cwd)
         sys.modules.update(worker.modules)
-        sys.stdout, sys.stderr = worker.stdout, worker.stderr  # type: ignore[assignment]
+        sys.stdout, sys.stderr = worker.stdout, worker.stderr
         self.active = worker
 
     def _suspend(self) -> None:

@@ -30,9 +30,7 @@ FIELDS = {
 def columns() -> st.SearchStrategy[list[str]]:
     """Fields of one column, of one to three kinds."""
     kinds = st.lists(st.sampled_from(sorted(FIELDS)), min_size=1, max_size=3)
-    return kinds.flatmap(
-        lambda chosen: st.lists(st.one_of([FIELDS[kind] for kind in chosen]), min_size=1, max_size=8)
-    )
+    return kinds.flatmap(lambda chosen: st.lists(st.one_of([FIELDS[kind] for kind in chosen]), min_size=1, max_size=8))
 
 
 @given(column=columns(), chunk=st.integers(1, 30))
@@ -47,9 +45,14 @@ def columns() -> st.SearchStrategy[list[str]]:
 @example(column=["1" + "0" * 400, "1"], chunk=1)
 @example(column=["True", ""], chunk=1)
 @example(column=["", ""], chunk=1)
+@example(column=["", UNSIGNED], chunk=1)
 def test_types_and_values_are_those_of_pandas_for_the_whole_column(column: list[str], chunk: int) -> None:
     text = "x,y\n" + "".join(f"{field},0\n" for field in column)
     whole = pd.read_csv(io.StringIO(text), low_memory=False)
+    # Where pandas gives up on unsigned integers among nulls, it makes text of the nulls too; ours stay null.
+    lost = whole["x"].isin(["", "NA", "null"])
+    if lost.any():
+        whole["x"] = whole["x"].mask(lost)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "INFERENCE_BYTES", chunk)
         path = Path(folder) / "data.csv"
@@ -78,9 +81,7 @@ def test_types_and_values_are_those_of_pandas_for_the_whole_column(column: list[
         ([UNSIGNED, "1.5"], "float64"),
     ],
 )
-def test_one_type_holds_for_mini_batches_of_one_row_each(
-    tmp_path: Path, fields: list[str], dtype: str
-) -> None:
+def test_one_type_holds_for_mini_batches_of_one_row_each(tmp_path: Path, fields: list[str], dtype: str) -> None:
     path = tmp_path / "data.csv"
     path.write_text("x,y\n" + "".join(f"{field},0\n" for field in fields))
     split = CsvSplitter([(str(path), "data.csv")], 1, encoding="utf-8", delimiter=",", label="'data.csv'")

@@ -147,9 +147,7 @@ def test_text_is_read_in_the_encoding_that_is_set(tmp_path: Path, encoding: str)
 
 
 def test_the_wrong_encoding_is_an_input_error_that_names_file_and_encoding(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"data\.csv' cannot be parsed: 'utf-8' codec can't.*encoding='utf-8'"
-    ):
+    with pytest.raises(InputError, match=r"data\.csv' cannot be parsed: 'utf-8' codec can't.*encoding='utf-8'"):
         of_bytes(tmp_path, "x\né\n".encode("latin-1"), 1)
     with pytest.raises(InputError, match=r"data\.csv' cannot be parsed: 'utf-8' codec can't"):
         of_bytes(tmp_path, "é\n1\n".encode("latin-1"), 1)
@@ -294,9 +292,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     """A header and rows of fields, as text."""
     width = draw(st.integers(1, 3))
     names = [f"column {number}" for number in range(width)]
-    cell = st.one_of(
-        st.text('ab ",\n;\té', max_size=5), st.sampled_from(["1", "-2", "1.5", "True", "NA", ""])
-    )
+    cell = st.one_of(st.text('ab ",\n;\té', max_size=5), st.sampled_from(["1", "-2", "1.5", "True", "NA", ""]))
     row = st.lists(cell, min_size=width, max_size=width)
     return names, draw(st.lists(row, min_size=1, max_size=12))
 

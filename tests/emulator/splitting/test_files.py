@@ -12,12 +12,8 @@ from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 
 
-def splitter(
-    names: list[str], size: int, *, grouping: FileGrouping = "flat", root: str = "/in/"
-) -> FileSplitter:
-    return FileSplitter(
-        root, [name.replace("/", os.sep) for name in names], size, grouping=grouping, label="in 'in'"
-    )
+def splitter(names: list[str], size: int, *, grouping: FileGrouping = "flat", root: str = "/in/") -> FileSplitter:
+    return FileSplitter(root, [name.replace("/", os.sep) for name in names], size, grouping=grouping, label="in 'in'")
 
 
 def batches(split: FileSplitter) -> list[list[str]]:

@@ -118,9 +118,7 @@ def test_a_cell_may_hold_a_nul() -> None:
     ),
     size=st.integers(1, 30),
 )
-def test_mini_batches_are_the_greedy_cuts_of_the_lines_and_cover_the_frame(
-    texts: list[str], size: int
-) -> None:
+def test_mini_batches_are_the_greedy_cuts_of_the_lines_and_cover_the_frame(texts: list[str], size: int) -> None:
     frame = pd.DataFrame({"x": pd.Series(texts, dtype=object), "y": range(len(texts))})
     lines = [
         len(frame.iloc[[row]].to_csv(header=False, index=False, lineterminator="\n").encode())

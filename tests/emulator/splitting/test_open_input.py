@@ -205,9 +205,7 @@ def test_files_of_zero_bytes_are_items(data: Path) -> None:
 
 @pytest.mark.parametrize("source", [None, 3, {"a": 1}, [pd.DataFrame({"x": [1]})], [None]])
 def test_anything_else_is_refused_with_what_may_be_given(source: object) -> None:
-    with pytest.raises(
-        InputError, match=r"input of type \w+: give a path.*list or tuple of paths.*DataFrame"
-    ):
+    with pytest.raises(InputError, match=r"input of type \w+: give a path.*list or tuple of paths.*DataFrame"):
         open_input(source, Split())  # type: ignore[arg-type]
 
 

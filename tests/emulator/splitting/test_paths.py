@@ -88,9 +88,7 @@ def test_a_link_to_itself_is_an_item_like_any_dangling_link(tmp_path: Path) -> N
     assert files_below(os.path.join(tmp_path, "")) == ["gone", "self"]
 
 
-def test_an_unreadable_folder_is_an_input_error_that_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_folder_is_an_input_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, "sub/a.txt")
     real = os.scandir
 
@@ -221,8 +219,7 @@ def test_a_million_files_would_be_scanned_and_split_within_200_mb(monkeypatch: p
     @contextmanager
     def entries(path: str) -> Iterator[Iterator[SimpleNamespace]]:
         yield (
-            SimpleNamespace(name=f"image_{number:08}.png", is_dir=lambda: False)
-            for number in reversed(range(files))
+            SimpleNamespace(name=f"image_{number:08}.png", is_dir=lambda: False) for number in reversed(range(files))
         )
 
     monkeypatch.setattr(os, "scandir", entries)
