@@ -46,13 +46,12 @@ def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
 def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EntryUnderTest:
     """The entry under test, to be run with `.job(input, **settings)`; immutable, and safe inside @given."""
     from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._jobs import refuse
     from pytest_parallelrun.contract.subject import EntryUnderTest
 
     plan: EntryPlan | None = getattr(request, "param", None)
     if plan is None:
-        raise pytest.UsageError(
-            "the fixture parallelrun_entry needs --parallelrun-entry=PATH or @pytest.mark.parallelrun(entry=...)."
-        )
+        refuse("the fixture parallelrun_entry needs --parallelrun-entry=PATH or @pytest.mark.parallelrun(entry=...).")
     return EntryUnderTest(
         entry=plan.entry,
         settings=plan.settings,

@@ -20,7 +20,7 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
-from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
+from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, did_you_mean
 from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
@@ -108,7 +108,7 @@ def gate_of(config: pytest.Config) -> Gate:
             plans = gate.plans()
             # Workers of pytest-xdist start after the controller has looked at the input.
             if plans and not hasattr(config, "workerinput"):
-                _check_input(plans[0])
+                _check_input(plans[0], given(config, "input"))
         except ParallelRunError as error:
             raise pytest.UsageError(str(error)) from None
         config.stash[_GATE] = gate
@@ -148,17 +148,20 @@ def _resolve(config: pytest.Config) -> Gate:
     )
 
 
-def _check_input(plan: EntryPlan) -> None:
+def _check_input(plan: EntryPlan, items: Sequence[Given]) -> None:
     """Opens the input, so that a wrong one ends the run at once and not in each test."""
     if plan.input is None:
         return
-    if isinstance(plan.input, tuple):
-        # Only in a list are paths looked at when their mini-batch is loaded; these are options.
-        for path in plan.input:
-            locate(path, os.getcwd(), must_exist=True)
-        open_input(list(plan.input), plan.settings)
-    else:
-        open_input(plan.input, plan.settings)
+    try:
+        if isinstance(plan.input, tuple):
+            # Only in a list are paths looked at when their mini-batch is loaded; these are options.
+            for path in plan.input:
+                locate(path, os.getcwd(), must_exist=True)
+            open_input(list(plan.input), plan.settings)
+        else:
+            open_input(plan.input, plan.settings)
+    except InputError as error:
+        raise pytest.UsageError(f"{items[0].origin}: {error}") from None
 
 
 def _layer(sets: Sequence[Given], environment: Sequence[Given]) -> tuple[JobSettings, dict[str, str]]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -38,6 +38,11 @@ _OPTIONS = {
 }
 
 
+def refuse(message: str) -> NoReturn:
+    """Fails the test that asks for what cannot be: its message alone is shown."""
+    pytest.fail(message, pytrace=False)
+
+
 @dataclass(frozen=True)
 class JobFactory:
     """Makes a ParallelJob; what a call does not say comes from the marker and the options.
@@ -65,7 +70,7 @@ class JobFactory:
         gate = self.gate
         if entry is None:
             if len(gate.scripts) != 1:
-                raise pytest.UsageError(
+                refuse(
                     "which entry script? Give it in the call, in @pytest.mark.parallelrun(entry=...), or with "
                     f"--parallelrun-entry=PATH (given {len(gate.scripts)} times)."
                 )
@@ -73,7 +78,7 @@ class JobFactory:
         if input is None:
             input = list(gate.input) if isinstance(gate.input, tuple) else gate.input
         if input is None:
-            raise pytest.UsageError(
+            refuse(
                 "which input? Give it in the call, in @pytest.mark.parallelrun(input=...), or with "
                 "--parallelrun-input=PATH."
             )
@@ -103,7 +108,7 @@ def with_markers(node: pytest.Item | pytest.Collector, gate: Gate) -> Gate:
     values: dict[str, object] = {}
     for marker in reversed(list(node.iter_markers("parallelrun"))):
         if marker.args:
-            raise pytest.UsageError(f"{node.nodeid}: @pytest.mark.parallelrun takes keywords only.")
+            refuse(f"{node.nodeid}: @pytest.mark.parallelrun takes keywords only.")
         values.update(marker.kwargs)
     if not values:
         return gate
@@ -121,7 +126,9 @@ def with_markers(node: pytest.Item | pytest.Collector, gate: Gate) -> Gate:
             changes["scripts"] = (find_entry(changes.pop("entry"), code),)  # type: ignore[arg-type]
         return replace(gate, **changes)  # type: ignore[arg-type]
     except ParallelRunError as error:
-        raise pytest.UsageError(f"{origin}: {error}") from None
+        text = str(error)
+    # Outside the except clause, or pytest would show the error twice.
+    refuse(text if origin in text else f"{origin}: {text}")
 
 
 def _read_marker_value(name: str, value: object, base: Path) -> object:

@@ -5,6 +5,8 @@ It is part of every pytest run of its users: what a gate needs is imported when 
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pytest_parallelrun._fixtures import MARKER, parametrize_entries
@@ -35,7 +37,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return None
     from pytest_parallelrun._plan import plan_text
 
-    config.get_terminal_writer().line(plan_text(gate))
+    sys.stdout.write(plan_text(gate) + "\n")
     return pytest.ExitCode.OK
 
 

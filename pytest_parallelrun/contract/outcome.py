@@ -68,9 +68,13 @@ def _losses(result: JobResult) -> str:
 
 def _catching(result: JobResult) -> str:
     """The largest values of the thresholds that would still have failed the job."""
-    options = [f"error_threshold={result.failed_items - 1} or less"]
+    options = [_at_most("error_threshold", result.failed_items - 1)]
     if result.failed_mini_batches:
-        options.append(f"mini_batch_error_threshold={result.failed_mini_batches - 1} or less")
+        options.append(_at_most("mini_batch_error_threshold", result.failed_mini_batches - 1))
         percent = 100 * result.failed_mini_batches / result.total_mini_batches
         options.append(f"allowed_failed_percent below {percent:.4g}")
     return ", ".join(options)
+
+
+def _at_most(name: str, value: int) -> str:
+    return f"{name}={value}" + (" or less, down to 0" if value else "")

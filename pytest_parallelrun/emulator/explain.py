@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.splitting.base import count_text
+
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import Attempt, JobResult, MiniBatchResult
 
@@ -15,9 +17,9 @@ def explain(result: JobResult) -> str:
     """Verdict, counts, every failed mini-batch with its attempts, and what the reader must know besides."""
     lines = [f"{result.entry}: {result.status}" + (f", since {result.reason}" if result.reason else "")]
     lines.append(
-        f"  {result.processed_mini_batches} of {_mini_batches(result.total_mini_batches)} processed: "
+        f"  {result.processed_mini_batches} of {count_text(result.total_mini_batches, 'mini-batch')} processed: "
         f"{result.succeeded_mini_batches} succeeded, {result.failed_mini_batches} failed; "
-        f"{result.total_items} items: {result.succeeded_items} succeeded, {result.failed_items} failed"
+        f"{count_text(result.total_items, 'item')}: {result.succeeded_items} succeeded, {result.failed_items} failed"
     )
     settings = result.settings
     lines.append(
@@ -30,7 +32,7 @@ def explain(result: JobResult) -> str:
     for batch in troubled[:SHOWN]:
         lines.extend(_mini_batch_lines(batch, result.item_names(batch.id)))
     if len(troubled) > SHOWN:
-        lines.append(f"  and {_mini_batches(len(troubled) - SHOWN)} more with failed items")
+        lines.append(f"  and {count_text(len(troubled) - SHOWN, 'mini-batch')} more with failed items")
     if not result.attempts:
         lines.extend(
             f"  worker {failure.worker}: {failure.failure.phase} failed: {failure.failure.error}"
@@ -43,7 +45,7 @@ def explain(result: JobResult) -> str:
 def _mini_batch_lines(batch: MiniBatchResult, names: tuple[str, ...]) -> list[str]:
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return [
-        f"  mini-batch {batch.id} ({shown}): {batch.failed} of {batch.size} items failed",
+        f"  mini-batch {batch.id} ({shown}): {batch.failed} of {count_text(batch.size, 'item')} failed",
         *(f"    {attempt_line(attempt, len(batch.attempts))}" for attempt in batch.attempts),
     ]
 
@@ -52,7 +54,3 @@ def attempt_line(attempt: Attempt, total: int) -> str:
     """One attempt in one line."""
     text = f"attempt {attempt.number} of {total} on worker {attempt.worker}: {attempt.outcome}"
     return text if attempt.error is None else f"{text}: {attempt.error}"
-
-
-def _mini_batches(number: int) -> str:
-    return f"{number} mini-batch" if number == 1 else f"{number} mini-batches"

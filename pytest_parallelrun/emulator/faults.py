@@ -116,7 +116,7 @@ class Fault:
             return self.payload
         if isinstance(self.payload, type) and issubclass(self.payload, BaseException):
             return self.payload(f"injected by {self}")
-        raise FaultError(f"{self} raises nothing")
+        raise FaultError(f"{self} raises nothing.")
 
     def __repr__(self) -> str:
         shown = []
@@ -131,7 +131,13 @@ class Fault:
 
 
 def _checked_exception(where: str, error: object) -> object:
-    if isinstance(error, BaseException) or (isinstance(error, type) and issubclass(error, BaseException)):
+    if isinstance(error, BaseException):
+        return error
+    if isinstance(error, type) and issubclass(error, BaseException):
+        try:
+            error("a text")
+        except Exception as why:
+            raise FaultError(f"{where}({error.__name__}): it is not made from a text; give an instance.") from why
         return error
     raise FaultError(f"{where}({error!r}): give an exception or an exception class.")
 

@@ -22,7 +22,7 @@ from pytest_parallelrun.emulator.arguments import (
 from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 from pytest_parallelrun.emulator.entry import find_entry
-from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
@@ -165,7 +165,7 @@ class _Run:
     def _result_in(self, folder: Path) -> JobResult:
         job, settings = self._job, self._settings
         self._ledger = Ledger(settings, self._splitter.kind, self._splitter.total_mini_batches)
-        output_dir = job.output or folder / "output"
+        output_dir = folder / "output" if job.output is None else _usable_output(job.output)
         output_dir.mkdir(parents=True, exist_ok=True)
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
         plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None)
@@ -179,16 +179,16 @@ class _Run:
             _keep_files(folder / "work", job.output)
         if not self._cut_short and (unused := self._faults.never_fired()):
             raise FaultError(
-                f"{', '.join(map(str, unused))} never fired: no attempt of the job had that address. "
-                "Mini-batches and workers count from 0, attempts from 1."
+                f"{', '.join(map(str, unused))} never fired: no attempt of the job had that address, or an earlier "
+                "fault had it. Mini-batches and workers count from 0, attempts from 1."
             )
         readings: dict[str, JobStatus | None]
         if self._cut_short and self._exceeded is None:
             # No reading of the rules helps a job without workers.
             readings = dict.fromkeys(PRESETS, ended.status)
         else:
-            attempts = [event for event in self._events if isinstance(event, AttemptEnded)]
-            readings = read_under_presets(job.input, settings, self._splitter, attempts, ended.status)
+            total = self._ledger.total_mini_batches
+            readings = read_under_presets(job.input, settings, self._splitter, total, self._events, ended.status)
         return JobResult(
             entry=job.entry.label,
             settings=settings,
@@ -254,7 +254,7 @@ class _Run:
         deliveries = self._deliveries()
         held = 0
         while True:
-            while held < engine.capacity and (delivery := next(deliveries)) is not None:
+            while self._exceeded is None and held < engine.capacity and (delivery := next(deliveries)) is not None:
                 engine.submit(delivery)
                 held += 1
             if self._exceeded is not None or not held:
@@ -286,8 +286,11 @@ class _Run:
     def _record(self, attempt: AttemptEnded) -> None:
         self._events.append(attempt)
         mini_batch, number, _, outcome, returned, value, _, _, _, failure, fault = attempt
-        if returned is not None and self._every_attempt:
-            self._append(mini_batch, value)
+        if returned is not None:
+            if self._every_attempt:
+                self._append(mini_batch, value)
+            else:
+                self._latest[mini_batch.id] = value
         if fault is not None and fault.kind == "delivers_twice":
             delivery = (mini_batch.id, number)
             if delivery not in self._redelivered:
@@ -303,14 +306,10 @@ class _Run:
             retry_allowed=failure is None or failure.retry,
         )
         if not ruling.retry:
-            if self._appended is not None and not self._every_attempt:
-                rows = value if returned is not None else self._latest.pop(mini_batch.id, None)
-                if rows is not None:
-                    self._append(mini_batch, rows)
             self._end(mini_batch, ruling)
+            if mini_batch.id in self._latest:
+                self._append(mini_batch, self._latest.pop(mini_batch.id))
             return
-        if returned is not None:
-            self._latest[mini_batch.id] = value
         self._retries.append(Delivery(mini_batch, number + 1))
         self._exceeded = self._ledger.exceeded(ended=False)
 
@@ -350,6 +349,16 @@ class _Run:
             yield f"the sources on the service disagree, and it matters here: {verdicts}"
         for name in readings.keys() - told.keys():
             yield f"what rules={name} would make of this job cannot be told from these attempts"
+
+
+def _usable_output(folder: Path) -> Path:
+    """InputError where files of this job would meet those of another one."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"output '{folder}' is a file: give a folder.")
+    before = next(folder.glob("process[0-9]*"), None)
+    if before is not None:
+        raise InputError(f"output '{before}' exists already and is never overwritten: use an empty folder.")
+    return folder
 
 
 def _keep_files(work: Path, output: Path) -> None:

@@ -6,10 +6,12 @@ Sources: the articles on parallel jobs and their YAML reference; where these and
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from pytest_parallelrun.emulator.events import Outcome
 from pytest_parallelrun.emulator.rules import ShortReturn
+from pytest_parallelrun.emulator.splitting.base import count_text
 
 
 class Ruling(NamedTuple):
@@ -82,20 +84,20 @@ def exceeded_threshold(tally: Tally, limits: Limits, *, items: bool = True) -> E
     if items and 0 <= limits.error_threshold < failed:
         return Exceeded(
             "error_threshold",
-            f"{_count(failed, 'failed item')} > error_threshold {limits.error_threshold}",
+            f"{count_text(failed, 'failed item')} > error_threshold {limits.error_threshold}",
         )
     if 0 <= limits.mini_batch_error_threshold < batches:
         return Exceeded(
             "mini_batch_error_threshold",
-            f"{_count(batches, 'failed mini-batch', 'es')} > "
+            f"{count_text(batches, 'failed mini-batch')} > "
             f"mini_batch_error_threshold {limits.mini_batch_error_threshold}",
         )
     percent = limits.allowed_failed_percent
-    # Multiplied out, so that 1 of 3 against 33.3 is not decided by rounding.
-    if percent < 100 and total and batches * 100 > percent * total:
+    # Multiplied out and as it was written: 57 of 10,000 are no more than 0.57 percent, as floats they are.
+    if percent < 100 and batches and total and batches * 100 > Fraction(repr(percent)) * total:
         return Exceeded(
             "allowed_failed_percent",
-            f"{batches} of {_count(total, 'mini-batch', 'es')} failed = {100 * batches / total:.4g} % > "
+            f"{batches} of {count_text(total, 'mini-batch')} failed = {100 * batches / total:.4g} % > "
             f"allowed_failed_percent {percent:g}",
         )
     return None
@@ -120,7 +122,3 @@ INIT_GRACE = 120.0
 def init_limit(timeout: float) -> float:
     """Seconds that init() may take: beyond them the service sees no progress (same article)."""
     return 3 * timeout + 30
-
-
-def _count(number: int, noun: str, plural: str = "s") -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}{plural}"

@@ -6,28 +6,38 @@ is None: it cannot be told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.policy import classify_return
 from pytest_parallelrun.emulator.rules import PRESETS, Rules
+from pytest_parallelrun.emulator.settings import OBSERVED_OVERHEAD
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import AttemptEnded, JobStatus, Outcome
+    from pytest_parallelrun.emulator.events import Event, JobStatus, Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting import InputSource
-    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.splitting.base import Source, Splitter
 
 
 def read_under_presets(
-    source: InputSource,
+    source: Source,
     settings: JobSettings,
     splitter: Splitter,
-    attempts: list[AttemptEnded],
+    total_mini_batches: int | None,
+    events: Sequence[Event],
     status: JobStatus,
 ) -> dict[str, JobStatus | None]:
-    """Status of the job under each preset; `status` is the one under the job's own rules."""
+    """Status of the job under each preset; `status` is the one under the job's own rules.
+
+    total_mini_batches: None where the job ended before its table was split to the end.
+    """
+    attempts = [event for event in events if isinstance(event, AttemptEnded)]
+    if status == "Completed" and all(_is_sound(attempt, settings) for attempt in attempts):
+        # No rule is about mini-batches that succeed at once and in time.
+        return dict.fromkeys(PRESETS, status)
     readings: dict[str, JobStatus | None] = {}
     for name in PRESETS:
         rules = Rules.preset(name)
@@ -36,11 +46,20 @@ def read_under_presets(
         else:
             other = settings.replace(rules=rules)
             same = rules.file_grouping == settings.rules.file_grouping or _same_split(source, other, splitter)
-            readings[name] = _read(settings, other, splitter, attempts) if same else None
+            ledger = Ledger(other, splitter.kind, total_mini_batches)
+            readings[name] = _read(ledger, other, events) if same else None
     return readings
 
 
-def _same_split(source: InputSource, other: JobSettings, splitter: Splitter) -> bool:
+def _is_sound(attempt: AttemptEnded, settings: JobSettings) -> bool:
+    return (
+        attempt.outcome == "succeeded"
+        and attempt.loading + attempt.running < settings.timeout
+        and attempt.loading < min(settings.task_overhead_timeout, OBSERVED_OVERHEAD)
+    )
+
+
+def _same_split(source: Source, other: JobSettings, splitter: Splitter) -> bool:
     """Whether grouping files the other way would have made the same mini-batches."""
     if splitter.kind == "tabular" or other.files_per_mini_batch == 1:
         return True
@@ -53,28 +72,36 @@ def _same_split(source: InputSource, other: JobSettings, splitter: Splitter) -> 
     )
 
 
-def _read(
-    settings: JobSettings, other: JobSettings, splitter: Splitter, attempts: list[AttemptEnded]
-) -> JobStatus | None:
-    ledger = Ledger(other, splitter.kind, splitter.total_mini_batches)
-    ended: set[int] = set()
+def _read(ledger: Ledger, other: JobSettings, events: Sequence[Event]) -> JobStatus | None:
     untold: set[int] = set()
-    for attempt in attempts:
-        batch = attempt.mini_batch
+    ended: set[int] = set()
+    delivered: set[tuple[int, int]] = set()
+    for event in events:
+        if isinstance(event, MiniBatchEnded) and not event.mini_batch.size:
+            # Without rows there was no attempt.
+            ledger.record(event.mini_batch.id, 0, "succeeded", number=1, returned=0)
+        if not isinstance(event, AttemptEnded):
+            continue
+        batch = event.mini_batch
         if batch.id in ended or batch.id in untold:
             continue
-        outcome = _outcome_under(attempt, settings, other)
+        if event.fault is not None and event.fault.kind == "delivers_twice":
+            delivery = (batch.id, event.number)
+            if delivery not in delivered:
+                # The second one replaces it.
+                delivered.add(delivery)
+                continue
+        outcome = _outcome_under(event, other)
         if outcome is None:
             untold.add(batch.id)
             continue
-        retry_allowed = attempt.failure is None or attempt.failure.retry
         ruling = ledger.record(
             batch.id,
             batch.size,
             outcome,
-            number=attempt.number,
-            returned=attempt.returned,
-            retry_allowed=retry_allowed,
+            number=event.number,
+            returned=event.returned,
+            retry_allowed=event.failure is None or event.failure.retry,
         )
         if not ruling.retry:
             ended.add(batch.id)
@@ -82,33 +109,25 @@ def _read(
             # Counts only grow (but for pending ones, which stop the job as soon as they are too many), so
             # what is not known of other mini-batches cannot take this back.
             return "Failed"
-    total = splitter.total_mini_batches
-    if untold or total is None or len(ended) < total:
+    if ledger.total_mini_batches is None or ledger.processed < ledger.total_mini_batches:
         return None
-    if ledger.exceeded(ended=True) is not None:
-        return "Failed"
-    if settings.output_action == "append_row" and not ledger.succeeded_items:
+    if other.output_action == "append_row" and not ledger.succeeded_items:
         return "Failed"
     return "Completed"
 
 
-def _outcome_under(attempt: AttemptEnded, own: JobSettings, other: JobSettings) -> Outcome | None:
+def _outcome_under(attempt: AttemptEnded, other: JobSettings) -> Outcome | None:
     """The outcome under the limits of the other rules; None where more waiting would have had to show it."""
     if attempt.fault is not None and attempt.fault.kind == "times_out":
         return "timeout"
-    if attempt.outcome == "timeout":
-        return "timeout" if _limit(other) <= _limit(own) else None
     if other.rules.attempt_limit == "run_only":
         over = attempt.running >= other.timeout or attempt.loading >= other.task_overhead_timeout
     else:
-        over = attempt.loading + attempt.running >= _limit(other)
+        over = attempt.loading + attempt.running >= other.timeout + other.task_overhead_timeout
     if over:
         return "timeout"
+    if attempt.outcome == "timeout":
+        return None
     if attempt.returned is not None:
         return classify_return(attempt.returned, attempt.mini_batch.size)
     return attempt.outcome
-
-
-def _limit(settings: JobSettings) -> float:
-    overhead = settings.task_overhead_timeout if settings.rules.attempt_limit == "with_overhead" else 0
-    return float(settings.timeout + overhead)

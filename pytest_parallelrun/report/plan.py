@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.settings import describe_default, setting_table
-from pytest_parallelrun.report.secrets import masked, masked_text
+from pytest_parallelrun.report.secrets import masked, masked_arguments
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile
@@ -37,9 +37,9 @@ def plan_lines(
         origin = origins.get(name) or describe_default(name, settings.profile)
         yield f"  {name} = {_value(settings, name)}  ({origin})"
     yield f"rules: {settings.rules.name}"
-    yield f"sys.argv[1:]: {masked_text(' '.join(runtime_arguments))}"
+    yield f"sys.argv[1:]: {masked_arguments(runtime_arguments)}"
     if arguments:
-        yield f"  then yours: {masked_text(' '.join(arguments))}"
+        yield f"  then yours: {masked_arguments(arguments)}"
     for note in notes:
         yield f"note: {note}"
     yield f"checks ({sum(reason is None for reason in checks.values())} of {len(checks)} would run)"

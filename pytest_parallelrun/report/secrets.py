@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 
 MASK = "***"
 
-_NAME = re.compile(r"key|secret|token|passw|credential|connection.?string|\bpat\b|\bsas\b", re.IGNORECASE)
-_SIGNATURE = re.compile(r"((?:^|[?&;\s])(?:sig|AccountKey|SharedAccessKey)=)[^&;\s\"']+", re.IGNORECASE)
-_OPTION = re.compile(r"(--?[\w.-]+)([=\s]+)(\S+)")
+# In `partition_keys` a key is a column.
+_NAME = re.compile(
+    r"(?<!partition_)key|secret|token|passw|passphrase|credential|conn(?:ection)?[-_. ]?str"
+    r"|(?<![a-z])(?:pat|pwd|sas)(?![a-z])",
+    re.IGNORECASE,
+)
+_SIGNATURE = re.compile(r"((?:^|[?&;\s'\"])(?:sig|AccountKey|SharedAccessKey)=)[^&;\s\"']+", re.IGNORECASE)
+_PAIR = re.compile(r"(?<![\w.])(-{0,2}[a-z_][\w.-]*)(=|(?<=\w)\s+(?=[^-\s]))([^\s'\"]+)", re.IGNORECASE)
+
+SHORTEST_GIVEN = 4
+"""Characters of a secret that was given to the run; a shorter one would be found in words that have none."""
+SHORTEST_INHERITED = 8
+"""The same for variables that this process has by chance, such as `KEYBOARD=us`."""
 
 
 def masked(name: str, value: str) -> str:
@@ -16,11 +29,68 @@ def masked(name: str, value: str) -> str:
     return MASK if _NAME.search(name) else _SIGNATURE.sub(rf"\1{MASK}", value)
 
 
+def masked_arguments(arguments: Sequence[str]) -> str:
+    """Arguments in one line, quoted as for a shell, with the values of secret-looking options masked."""
+    return " ".join(text if MASK in text else shlex.quote(text) for text, _ in _arguments(arguments))
+
+
 def masked_text(text: str) -> str:
-    """A line of arguments with the values of secret-looking options masked."""
+    """A sentence with `NAME=VALUE` and `--name VALUE` masked where the name looks like a secret's."""
 
     def mask(match: re.Match[str]) -> str:
-        option, space, value = match.groups()
-        return f"{option}{space}{value if value.startswith('--') else masked(option, value)}"
+        name, separator, value = match.groups()
+        named = separator == "=" or name.startswith("-")
+        return f"{name}{separator}{masked(name, value)}" if named else match.group()
 
-    return _SIGNATURE.sub(rf"\1{MASK}", _OPTION.sub(mask, text))
+    return _SIGNATURE.sub(rf"\1{MASK}", _PAIR.sub(mask, text))
+
+
+class Redaction:
+    """Takes the values of known secrets out of texts, which a script may have put into its errors."""
+
+    def __init__(self, environment: Mapping[str, str], arguments: Sequence[str]) -> None:
+        """`environment`: variables that were given; those of this process are looked at as well."""
+        given = [value for name, value in environment.items() if _NAME.search(name)]
+        given += [secret for _, secret in _arguments(arguments)]
+        inherited = [
+            value
+            for name, value in os.environ.items()
+            if len(value) >= SHORTEST_INHERITED and _NAME.search(name) and not os.path.exists(value)
+        ]
+        secrets = {value for value in given if len(value) >= SHORTEST_GIVEN} | set(inherited)
+        self._secrets = sorted(secrets, key=len, reverse=True)
+
+    def text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return _SIGNATURE.sub(rf"\1{MASK}", text)
+
+    def values(self, values: Mapping[str, object]) -> dict[str, object]:
+        """The same for all texts in plain values, however deep."""
+        return {name: self._value(value) for name, value in values.items()}
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return self.values(value)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._value(element) for element in value)
+        return value
+
+
+def _arguments(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each argument as it may be shown, and the secret in it or ""."""
+    secret_follows = False
+    for argument in arguments:
+        option = argument.startswith("-")
+        name, separator, value = argument.partition("=")
+        if secret_follows and not argument.startswith("--"):
+            yield MASK, argument
+            secret_follows = False
+        elif option and separator and _NAME.search(name):
+            yield f"{name}={MASK}", value
+            secret_follows = False
+        else:
+            yield masked("", argument), ""
+            secret_follows = option and not separator and bool(_NAME.search(name))

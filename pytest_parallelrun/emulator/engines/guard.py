@@ -52,7 +52,7 @@ class TimeoutGuard:
         """
         self._outer_due: float | None = None
         self._outer_interval = 0.0
-        self._armed_until = float("inf")
+        self._armed_for = float("inf")
         # Bound once: the identity tells whether the script has put another handler in.
         self._alarm_handler = self._on_alarm
         self._interrupt_handler = self._on_interrupt
@@ -95,10 +95,7 @@ class TimeoutGuard:
         if _getsignal(signal.SIGALRM) is not self._alarm_handler:
             signal.signal(signal.SIGALRM, self._alarm_handler)
             self._arm()
-        elif (
-            signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
-            or real_monotonic() + (deadline - self._clock.now()) < self._armed_until
-        ):
+        elif deadline < self._armed_for or signal.getitimer(signal.ITIMER_REAL)[0] == 0.0:
             self._arm()
 
     def end(self) -> None:
@@ -110,7 +107,8 @@ class TimeoutGuard:
         due = float("inf") if self._outer_due is None else self._outer_due
         if self._clock.deadline is not None:
             due = min(due, now + self._clock.deadline - self._clock.now())
-        self._armed_until = due
+        # On the clock of the script, which only ever runs ahead: what is due later there is due later here.
+        self._armed_for = self._clock.now() + due - now
         signal.setitimer(signal.ITIMER_REAL, 0 if due == float("inf") else max(due - now, _SOON))
 
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
@@ -136,10 +134,11 @@ class TimeoutGuard:
                 "parallelrun: the script swallows the interrupt of its timeout (a bare `except:` or "
                 "`except BaseException`) and cannot be stopped inside this process.\n"
             )
-        self._armed_until = real_monotonic() + REPEAT_AFTER
+        due = real_monotonic() + REPEAT_AFTER
         if self._outer_due is not None:
-            self._armed_until = min(self._armed_until, self._outer_due)
-        signal.setitimer(signal.ITIMER_REAL, max(self._armed_until - real_monotonic(), _SOON))
+            due = min(due, self._outer_due)
+        self._armed_for = self._clock.now() + due - real_monotonic()
+        signal.setitimer(signal.ITIMER_REAL, max(due - real_monotonic(), _SOON))
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         self._call_outer(self._outer_interrupt, signum, frame)

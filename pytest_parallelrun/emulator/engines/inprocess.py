@@ -247,6 +247,8 @@ class InProcessEngine:
 
     def _next_worker(self) -> tuple[int, Worker]:
         slots = self._slots
+        if len(slots) == 1 and slots[0] is not None:
+            return 0, slots[0]
         while True:
             slot = self._turn
             worker = slots[slot]
@@ -381,7 +383,7 @@ class InProcessEngine:
     def _run(self, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
         functions = worker.functions
         if not functions.takes_context:
-            return self._call(functions.run, payload)
+            return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
         context = MiniBatchContext(minibatch_index=mini_batch.id, global_row_index_lower_bound=mini_batch.first_item)
         return self._call(functions.run, payload, context)
 

@@ -26,6 +26,13 @@ ColumnType = Literal["int64", "uint64", "float64", "bool", "bool_or_null", "big_
 """bool_or_null and big_integer (beyond 64 bits) are columns of Python objects. none: no file has a row."""
 
 
+_NULLS = frozenset(
+    "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null".split("|")
+)
+"""What pandas reads as null (documentation of read_csv). In a text column they are missing values, but beside
+integers that only uint64 holds they come as text."""
+
+
 def kind_of(column: pd.Series) -> Kind:
     """The kind of a chunk's column as pandas read it."""
     from pandas.api.types import infer_dtype
@@ -82,7 +89,7 @@ def _is_number(value: object) -> bool:
     try:
         float(value)  # type: ignore[arg-type]  # fields of a column that is text or integers
     except ValueError:
-        return False
+        return value in _NULLS
     except OverflowError:  # an integer that pandas made a Python one, too large for a float
         return True
     return True

@@ -46,6 +46,8 @@ def columns() -> st.SearchStrategy[list[str]]:
 @example(column=["True", ""], chunk=1)
 @example(column=["", ""], chunk=1)
 @example(column=["", UNSIGNED], chunk=1)
+@example(column=["1.5", "", UNSIGNED], chunk=4)
+@example(column=["1.5", "NA", UNSIGNED], chunk=6)
 def test_types_and_values_are_those_of_pandas_for_the_whole_column(column: list[str], chunk: int) -> None:
     text = "x,y\n" + "".join(f"{field},0\n" for field in column)
     whole = pd.read_csv(io.StringIO(text), low_memory=False)
