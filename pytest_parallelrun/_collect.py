@@ -42,7 +42,7 @@ def add_to_arguments(config: pytest.Config, plans: Sequence[EntryPlan]) -> None:
 
 
 def _path_of(argument: str, config: pytest.Config) -> Path:
-    return Path(config.invocation_params.dir, argument.partition("::")[0]).absolute()
+    return Path(os.path.abspath(os.path.join(config.invocation_params.dir, argument.partition("::")[0])))
 
 
 class EntryModule(pytest.Module):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_parallelrun._gate import EntryPlan
     from pytest_parallelrun._jobs import JobFactory
     from pytest_parallelrun.contract.baseline import Baseline
@@ -64,7 +66,9 @@ def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
 
 
 @pytest.fixture(scope="module")
-def parallelrun_baseline(request: pytest.FixtureRequest, parallelrun_entry: EntryUnderTest) -> Baseline | None:
+def parallelrun_baseline(
+    request: pytest.FixtureRequest, parallelrun_entry: EntryUnderTest, tmp_path_factory: pytest.TempPathFactory
+) -> Baseline | None:
     """The one run of the whole sample that the generated tests share; None without a sample."""
     from pytest_parallelrun._collect import entry_module_of
     from pytest_parallelrun.contract.baseline import Baseline
@@ -72,7 +76,21 @@ def parallelrun_baseline(request: pytest.FixtureRequest, parallelrun_entry: Entr
     if parallelrun_entry.sample is None:
         return None
     module = entry_module_of(request.node)
-    return Baseline(parallelrun_entry.job(output=None if module is None else module.plan.output))
+    output = None if module is None else module.plan.output
+    if output is not None and not _is_first(request.config, output, tmp_path_factory.getbasetemp().parent):
+        output = None
+    return Baseline(parallelrun_entry.job(output=output))
+
+
+def _is_first(config: pytest.Config, output: Path, shared: Path) -> bool:
+    """Whether this worker of pytest-xdist is the one whose run is kept; `shared` is a folder of them all."""
+    if not hasattr(config, "workerinput"):
+        return True
+    try:
+        (shared / f"parallelrun-output-{output.name}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 @pytest.fixture

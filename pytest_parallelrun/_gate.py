@@ -20,11 +20,12 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
-from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, did_you_mean
+from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.paths import REMOTE, locate
+from pytest_parallelrun.report.secrets import masked_text
 
 REPORT_KINDS = (".json",)
 
@@ -72,7 +73,7 @@ class Gate:
         return self.on_command_line.over(self.in_ini)
 
     def plans(self) -> tuple[EntryPlan, ...]:
-        """One plan for each script. ParallelRunError for arguments or models that are wrong."""
+        """One plan for each script. ParallelRunError for arguments or models that are wrong, scripts or none."""
         settings = self.settings
         arguments = parse_program_arguments(self.program_arguments, profile=settings.profile)
         effective = apply_program_arguments(settings, arguments)
@@ -88,7 +89,7 @@ class Gate:
                 arguments=arguments,
                 models=models,
                 origins={**self.origins, **dict.fromkeys(from_arguments, "program arguments")},
-                output=self.output / _folder_name(script.path) if self.output and several else self.output,
+                output=self.output / _folder_name(script.path, self.root) if self.output and several else self.output,
             )
             for script in self.scripts
         )
@@ -106,11 +107,13 @@ def gate_of(config: pytest.Config) -> Gate:
         try:
             gate = _resolve(config)
             plans = gate.plans()
-            # Workers of pytest-xdist start after the controller has looked at the input.
-            if plans and not hasattr(config, "workerinput"):
-                _check_input(plans[0], given(config, "input"))
+            # Workers of pytest-xdist start after the controller has looked at these.
+            if not hasattr(config, "workerinput"):
+                _check_output(gate.output)
+                settings = plans[0].settings if plans else gate.settings
+                _check_input(gate, settings, given(config, "input"))
         except ParallelRunError as error:
-            raise pytest.UsageError(str(error)) from None
+            raise pytest.UsageError(masked_text(str(error))) from None
         config.stash[_GATE] = gate
     return config.stash[_GATE]
 
@@ -120,10 +123,6 @@ def _resolve(config: pytest.Config) -> Gate:
     ini, ini_origins = _layer(given_in_ini(config, "set"), given_in_ini(config, "env"))
     code = next((_absolute(item) for item in given(config, "code")[-1:]), None)
     output = next((_absolute(item) for item in given(config, "output")[-1:]), None)
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise pytest.UsageError(
-            f"--parallelrun-output={output}: give a new or empty folder; the service does not replace output either."
-        )
     scripts = _scripts(given(config, "entry"), code)
     plan = flag(config, "plan")
     if plan and not scripts:
@@ -148,18 +147,26 @@ def _resolve(config: pytest.Config) -> Gate:
     )
 
 
-def _check_input(plan: EntryPlan, items: Sequence[Given]) -> None:
+def _check_output(output: Path | None) -> None:
+    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise pytest.UsageError(
+            f"--parallelrun-output={output}: give a new or empty folder; the service does not replace output either."
+        )
+
+
+def _check_input(gate: Gate, settings: JobSettings, items: Sequence[Given]) -> None:
     """Opens the input, so that a wrong one ends the run at once and not in each test."""
-    if plan.input is None:
-        return
     try:
-        if isinstance(plan.input, tuple):
+        if isinstance(gate.input, tuple):
             # Only in a list are paths looked at when their mini-batch is loaded; these are options.
-            for path in plan.input:
+            for path in gate.input:
                 locate(path, os.getcwd(), must_exist=True)
-            open_input(list(plan.input), plan.settings)
-        else:
-            open_input(plan.input, plan.settings)
+            open_input(list(gate.input), settings)
+        elif gate.input is not None:
+            open_input(gate.input, settings)
+    except SettingsError as error:
+        # Alone the unit of its size can be wrong for an input.
+        raise pytest.UsageError(f"{gate.origins.get('mini_batch_size', 'settings')}: {error}") from None
     except InputError as error:
         raise pytest.UsageError(f"{items[0].origin}: {error}") from None
 
@@ -171,7 +178,7 @@ def _layer(sets: Sequence[Given], environment: Sequence[Given]) -> tuple[JobSett
     values: dict[str, object] = {}
     for item in sets:
         name, text = _pair(item)
-        values[name] = text
+        values[name] = text.strip()
     origin = (*sets, *environment)[0].origin
     layer = JobSettings.from_mapping(values, origin)
     origins = dict.fromkeys(layer.explicit, origin)
@@ -186,7 +193,7 @@ def _pair(item: Given) -> tuple[str, str]:
     name, separator, text = item.value.partition("=")
     if not separator or not name.strip():
         raise pytest.UsageError(f"{item.origin} {item.value!r}: give NAME=VALUE.")
-    return name.strip(), text.strip()
+    return name.strip(), text
 
 
 def _absolute(item: Given) -> Path:
@@ -201,9 +208,11 @@ def _input(item: Given) -> str:
 
 def absolute_model(text: str, base: Path) -> str:
     """[NAME=]PATH with the path made absolute."""
-    name, separator, path = text.rpartition("=")
-    if separator and os.path.exists(os.path.join(base, text)):
+    name, separator, path = text.partition("=")
+    if not separator or os.path.exists(os.path.join(base, text)):
         name, separator, path = "", "", text
+    if not path.strip():
+        raise SettingsError(f"model {text!r}: the path is empty; give NAME=PATH or PATH.")
     return f"{name}{separator}{os.path.abspath(os.path.join(base, os.path.expanduser(path)))}"
 
 
@@ -225,8 +234,9 @@ def _node_id(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _folder_name(path: Path) -> str:
-    return f"{path.parent.name}-{path.stem}"
+def _folder_name(path: Path, root: Path) -> str:
+    """One for each entry, also where scripts and their folders have the same name."""
+    return "-".join(part for part in Path(_node_id(path, root)).with_suffix("").parts if part != os.pardir)
 
 
 def _engine(items: Sequence[Given]) -> str:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from pytest_parallelrun._collect import NO_INPUT
 from pytest_parallelrun._gate import EntryPlan, Gate
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
+from pytest_parallelrun.emulator.errors import ParallelRunError
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.report.plan import plan_lines
+from pytest_parallelrun.report.secrets import masked_text
 
 
-def plan_text(gate: Gate) -> str:
-    """The plans of all entries."""
-    return "\n\n".join("\n".join(_lines(plan)) for plan in gate.plans())
+def print_plan(gate: Gate) -> None:
+    """Prints the plans of all entries; UsageError for an input that shows its faults only while it is split."""
+    try:
+        text = "\n\n".join("\n".join(_lines(plan)) for plan in gate.plans())
+    except ParallelRunError as error:
+        raise pytest.UsageError(masked_text(str(error))) from None
+    # pytest has no terminal writer yet, and a console may lack the characters of a file name.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _lines(plan: EntryPlan) -> Iterator[str]:

@@ -11,9 +11,12 @@ from pytest_parallelrun._collect import entry_module_of
 from pytest_parallelrun._gate import Gate
 from pytest_parallelrun.report.json_report import write_json
 from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
+from pytest_parallelrun.report.secrets import Redaction
 from pytest_parallelrun.report.terminal import summary_lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_parallelrun.contract.baseline import Baseline
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.subject import EntryUnderTest
@@ -27,8 +30,13 @@ class Reporting:
 
     def __init__(self, config: pytest.Config, gate: Gate) -> None:
         self._files = gate.reports
-        self._reports = {plan.nodeid: EntryReport(entry=plan.nodeid) for plan in gate.plans()}
+        plans = gate.plans()
+        self._reports = {plan.nodeid: EntryReport(entry=plan.nodeid) for plan in plans}
+        self._redactions = {
+            plan.nodeid: Redaction(plan.settings.environment_variables, plan.arguments.argv) for plan in plans
+        }
         self._is_controller = not hasattr(config, "workerinput")
+        self._unwritten: dict[Path, str] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -38,13 +46,18 @@ class Reporting:
         module = entry_module_of(item)
         if module is None:
             return report
+        redaction = self._redactions[module.plan.nodeid]
         if call.excinfo is not None:
             from pytest_parallelrun.contract.check import CheckFailed
 
             if isinstance(call.excinfo.value, CheckFailed):
-                report.longrepr = str(call.excinfo.value)
+                report.longrepr = redaction.text(str(call.excinfo.value))
+            elif isinstance(report.longrepr, tuple):
+                path, line, reason = report.longrepr
+                report.longrepr = path, line, redaction.text(reason)
         if report.when == "call" or report.outcome != "passed":
-            setattr(report, _ATTRIBUTE, _record(item, report, module.plan.nodeid).as_json())
+            record = _record(item, report, module.plan.nodeid)
+            setattr(report, _ATTRIBUTE, redaction.values(record.as_json()))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -57,17 +70,29 @@ class Reporting:
         reports = [report for report in self._reports.values() if report.checks]
         if not self._is_controller or not reports:
             return
-        terminalreporter.section("parallelrun", sep="=")
+        terminalreporter.write_sep("=", "parallelrun")
         for report in reports:
             for line in summary_lines(report):
                 terminalreporter.write_line(line)
         for path in self._files:
-            terminalreporter.write_line(f"report: {path}")
+            if path in self._unwritten:
+                terminalreporter.write_line(f"report {path} cannot be written: {self._unwritten[path]}", red=True)
+            else:
+                terminalreporter.write_line(f"report: {path}")
 
-    def pytest_sessionfinish(self) -> None:
-        if self._is_controller:
-            for path in self._files:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self._is_controller or session.config.option.collectonly:
+            return
+        if session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
+            for report in self._reports.values():
+                report.interrupted = True
+        for path in self._files:
+            try:
                 write_json(path, list(self._reports.values()))
+            except OSError as error:
+                # Whoever waits for the report must not take the run for a good one.
+                self._unwritten[path] = error.strerror or str(error)
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _record(item: pytest.Item, report: pytest.TestReport, entry: str) -> CheckRecord:

@@ -5,8 +5,6 @@ It is part of every pytest run of its users: what a gate needs is imported when 
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from pytest_parallelrun._fixtures import MARKER, parametrize_entries
@@ -15,7 +13,7 @@ from pytest_parallelrun._fixtures import parallelrun_baseline as parallelrun_bas
 from pytest_parallelrun._fixtures import parallelrun_check as parallelrun_check
 from pytest_parallelrun._fixtures import parallelrun_entry as parallelrun_entry
 from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
-from pytest_parallelrun._options import add_options, any_given
+from pytest_parallelrun._options import add_options, any_given, flag
 
 # An editable install, and `-p`, leave it to the plugin to have its asserts explained.
 pytest.register_assert_rewrite("pytest_parallelrun.contract")
@@ -28,22 +26,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """--parallelrun-plan prints its plan and ends pytest before it collects anything."""
-    if not any_given(config):
+    if not flag(config, "plan") or config.option.help:
         return None
     from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._plan import print_plan
 
-    gate = gate_of(config)
-    if not gate.plan:
-        return None
-    from pytest_parallelrun._plan import plan_text
-
-    sys.stdout.write(plan_text(gate) + "\n")
+    print_plan(gate_of(config))
     return pytest.ExitCode.OK
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
-    if not any_given(config):
+    # --help is for those whose options are wrong, too.
+    if not any_given(config) or config.option.help:
         return
     from pytest_parallelrun._collect import Collection, add_to_arguments
     from pytest_parallelrun._gate import gate_of

@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
 
+# The thresholds are the user's own arguments as well, so they are not in that set.
+RUNTIME_FLAGS = sorted(
+    {*PASSED_BY_THE_RUNTIME, "--allowed_failed_count", "--allowed_failed_percent", "--error_threshold"}
+)
+
 
 class Parsing(NamedTuple):
     """One call of a parser: its options by flag -> dest, and the values that it made of them."""
@@ -62,7 +67,7 @@ def abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> 
     for parsed, own in zip(with_runtime, without, strict=False):
         if not parsed.allow_abbrev:
             continue
-        for flag in sorted(PASSED_BY_THE_RUNTIME):
+        for flag in RUNTIME_FLAGS:
             if flag in parsed.options:
                 continue
             for option, dest in parsed.options.items():

@@ -160,7 +160,8 @@ class EntryUnderTest:
             faults=faults,
             engine=self.engine,
             code=self.entry.code_root,
-            models=[f"{name}={path}" for name, path in self.models.items()],
+            # A name that is the path's own may have a "=" in it.
+            models=[str(path) if name == path.name else f"{name}={path}" for name, path in self.models.items()],
             output=output,
         )
 

@@ -42,7 +42,8 @@ class WorkerClock:
         self.deadline: float | None = None
         self.on_skip: Callable[[], None] | None = None
         self.skipping = skipping
-        self._known_threads = {thread.ident for thread in threading.enumerate()}
+        # The threads themselves: the number of one that ended goes to another.
+        self._known_threads = set(threading.enumerate())
 
     def now(self) -> float:
         """Seconds on the clock of the script; only differences mean something."""
@@ -50,20 +51,31 @@ class WorkerClock:
 
     def sleep(self, seconds: float) -> None:
         """`time.sleep` as the script gets it."""
+        if not 0 < seconds < threading.TIMEOUT_MAX:
+            # Nothing to skip, or an error that is not ours to word.
+            real_sleep(seconds)
+            return
         if self.deadline is not None and seconds >= (remaining := self.deadline - self.now()):
             # However the rest of the world moves on, this sleep outlasts the limit.
             self.skipped += max(remaining, 0.0)
             raise AttemptTimeout
-        if not self.skipping or seconds <= 0 or self._others_at_work():
+        if not self.skipping or self._others_at_work():
             real_sleep(seconds)
             return
         self.skipped += seconds
         if self.on_skip is not None:
             self.on_skip()
 
+    def pause(self, seconds: float) -> None:
+        """A delay of the runtime's own, between two calls of the script."""
+        if self.skipping:
+            self.skipped += seconds
+        else:
+            real_sleep(seconds)
+
     def _others_at_work(self) -> bool:
         me = get_ident()
-        if any(thread.ident not in self._known_threads and thread.ident != me for thread in threading.enumerate()):
+        if any(thread not in self._known_threads and thread.ident != me for thread in threading.enumerate()):
             return True
         return _has_child_processes()
 

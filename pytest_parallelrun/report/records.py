@@ -37,6 +37,7 @@ class EntryReport:
     job: Mapping[str, object] | None = None
     init_calls: int = 0
     duration: float = 0.0
+    interrupted: bool = False
 
     def add(self, record: CheckRecord) -> None:
         """Takes in a check; a failure in its teardown does not hide behind an earlier pass."""
@@ -49,7 +50,8 @@ class EntryReport:
 
     @property
     def verdict(self) -> Literal["passed", "failed"]:
-        failed = any(check.outcome == "failed" for check in self.checks.values())
+        """An entry that was not checked, or not to the end, has not passed."""
+        failed = self.interrupted or not self.checks or self.count("failed") > 0
         return "failed" if failed else "passed"
 
     def count(self, outcome: CheckOutcome) -> int:

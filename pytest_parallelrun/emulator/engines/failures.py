@@ -37,4 +37,5 @@ def retry_code(error: BaseException) -> tuple[str, float] | None:
     if not any(kind.__name__ == "ParallelRunException" for kind in type(error).__mro__):
         return None
     code = getattr(error, "code", None) or "Retry.Sleep"
-    return str(code), float(getattr(error, "delay_seconds", 0) or 0)
+    delay = getattr(error, "delay_seconds", 0)
+    return str(code), max(0.0, float(delay)) if isinstance(delay, (int, float)) else 0.0

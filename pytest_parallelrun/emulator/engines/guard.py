@@ -8,17 +8,21 @@ attempt is judged when it returns; `interrupts` says which way it is.
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_T = TypeVar("_T")
 
 REPEAT_AFTER = 1.0
 """Seconds until a script that swallowed the interrupt is interrupted again."""
@@ -26,11 +30,20 @@ REPEAT_AFTER = 1.0
 SAY_SO_AFTER = 3
 """Interrupts until the terminal is told why nothing moves."""
 
+SAY_SO = (
+    b"parallelrun: the script swallows the interrupt of its timeout (a bare `except:` or `except BaseException`) "
+    b"and cannot be stopped inside this process.\n"
+)
+
 # signal.getsignal makes an enum member of what it finds, which costs more than all the rest of the guard.
-_getsignal = import_module("_signal").getsignal
+_signal = import_module("_signal")
+_getsignal = _signal.getsignal
 
 # The kernel counts in microseconds, and zero would disarm the timer.
 _SOON = 1e-6
+
+# A timer that nobody touched differs from what is expected of it by less than this many seconds.
+_DRIFT = 0.05
 
 
 class TimeoutGuard:
@@ -52,17 +65,20 @@ class TimeoutGuard:
         """
         self._outer_due: float | None = None
         self._outer_interval = 0.0
-        self._armed_for = float("inf")
         # Bound once: the identity tells whether the script has put another handler in.
         self._alarm_handler = self._on_alarm
         self._interrupt_handler = self._on_interrupt
 
     def __enter__(self) -> Self:
-        if not self.interrupts:
+        if not hasattr(signal, "setitimer"):
             return self
-        remaining, self._outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        remaining, self._outer_interval = _signal.getitimer(signal.ITIMER_REAL)
         if remaining:
             self._outer_due = real_monotonic() + remaining
+        if not self.interrupts:
+            return self
+        self._alarms = signal.alarm, signal.setitimer
+        signal.alarm, signal.setitimer = self._rearming(_signal.alarm), self._rearming(_signal.setitimer)
         self._outer_alarm = signal.signal(signal.SIGALRM, self._alarm_handler)
         self._outer_interrupt = signal.signal(signal.SIGINT, self._interrupt_handler)
         self._clock.on_skip = self._arm
@@ -70,16 +86,20 @@ class TimeoutGuard:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if not self.interrupts:
-            return
-        self._clock.deadline = None
-        self._clock.on_skip = None
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self._outer_alarm)
-        signal.signal(signal.SIGINT, self._outer_interrupt)
-        if self._outer_due is not None:
-            left = max(self._outer_due - real_monotonic(), _SOON)
-            signal.setitimer(signal.ITIMER_REAL, left, self._outer_interval)
+        if self.interrupts:
+            self._clock.deadline = None
+            self._clock.on_skip = None
+            signal.alarm, signal.setitimer = self._alarms
+            _set_timer(0)
+            signal.signal(signal.SIGALRM, self._outer_alarm)
+            signal.signal(signal.SIGINT, self._outer_interrupt)
+            if self._outer_due is not None:
+                _set_timer(max(self._outer_due - real_monotonic(), _SOON), self._outer_interval)
+        elif hasattr(signal, "setitimer"):
+            # Here the outer handler had its alarm itself, but a script may set one on any thread.
+            expected = 0.0 if self._outer_due is None else max(self._outer_due - real_monotonic(), 0.0)
+            if not self._outer_interval and abs(_time_left() - expected) > _DRIFT:
+                _set_timer(expected)
 
     def begin(self, deadline: float) -> None:
         """The script gets control until `deadline` on its clock."""
@@ -95,7 +115,7 @@ class TimeoutGuard:
         if _getsignal(signal.SIGALRM) is not self._alarm_handler:
             signal.signal(signal.SIGALRM, self._alarm_handler)
             self._arm()
-        elif deadline < self._armed_for or signal.getitimer(signal.ITIMER_REAL)[0] == 0.0:
+        elif not 0.0 < _time_left() <= deadline - self._clock.now():
             self._arm()
 
     def end(self) -> None:
@@ -107,9 +127,18 @@ class TimeoutGuard:
         due = float("inf") if self._outer_due is None else self._outer_due
         if self._clock.deadline is not None:
             due = min(due, now + self._clock.deadline - self._clock.now())
-        # On the clock of the script, which only ever runs ahead: what is due later there is due later here.
-        self._armed_for = self._clock.now() + due - now
-        signal.setitimer(signal.ITIMER_REAL, 0 if due == float("inf") else max(due - now, _SOON))
+        _set_timer(0 if due == float("inf") else max(due - now, _SOON))
+
+    def _rearming(self, real: Callable[..., _T]) -> Callable[..., _T]:
+        """signal.alarm or setitimer for the script: when it cancels its alarm, ours is set again."""
+
+        def call(*arguments: float) -> _T:
+            answer = real(*arguments)
+            if self._clock.deadline is not None and not _time_left():
+                self._arm()
+            return answer
+
+        return call
 
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
         if self._outer_due is not None and real_monotonic() >= self._outer_due:
@@ -129,16 +158,14 @@ class TimeoutGuard:
 
     def _repeat(self) -> None:
         self.interruptions += 1
-        if self.interruptions == SAY_SO_AFTER and sys.__stderr__ is not None:
-            sys.__stderr__.write(
-                "parallelrun: the script swallows the interrupt of its timeout (a bare `except:` or "
-                "`except BaseException`) and cannot be stopped inside this process.\n"
-            )
+        if self.interruptions == SAY_SO_AFTER:
+            # Not through a stream: the alarm may have come in the middle of a write to it.
+            with suppress(OSError):
+                os.write(2, SAY_SO)
         due = real_monotonic() + REPEAT_AFTER
         if self._outer_due is not None:
             due = min(due, self._outer_due)
-        self._armed_for = self._clock.now() + due - real_monotonic()
-        signal.setitimer(signal.ITIMER_REAL, max(due - real_monotonic(), _SOON))
+        _set_timer(max(due - real_monotonic(), _SOON))
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         self._call_outer(self._outer_interrupt, signum, frame)
@@ -158,6 +185,15 @@ class TimeoutGuard:
     def blame_outside(self, error: BaseException) -> None:
         """Remembers an exception that came from the host, not from the script."""
         self.outside = error
+
+
+def _set_timer(seconds: float, interval: float = 0.0) -> None:
+    _signal.setitimer(signal.ITIMER_REAL, seconds, interval)
+
+
+def _time_left() -> float:
+    left: float = _signal.getitimer(signal.ITIMER_REAL)[0]
+    return left
 
 
 def _in_debugger(frame: FrameType | None) -> bool:

@@ -6,6 +6,7 @@ What it cannot do is said in `notes`: it cannot stop native code or a script tha
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ from pytest_parallelrun.emulator.policy import (
 )
 from pytest_parallelrun.emulator.service.context import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.base import LoadError
-from pytest_parallelrun.emulator.worker.host import WorkerExit
+from pytest_parallelrun.emulator.worker.process import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class InProcessEngine:
         self._events: list[Event] = []
         self._waiting: deque[Delivery] = deque()
         self._threads_before = set(threading.enumerate())
+        self._process = os.getpid()
 
     def start(self) -> None:
         """Starts all workers; NoWorkersLeft where init() fails too often."""
@@ -194,15 +196,23 @@ class InProcessEngine:
         limit = init_limit(self._timeout)
         deadline = self._clock.now() + limit
         failure = None
-        self._guard.begin(deadline)
+        ending: BaseException | None = None
         try:
+            self._guard.begin(deadline)
             self._call(function, *arguments)
         except AttemptTimeout:
             pass
+        except WorkerExit as death:
+            self._clock.deadline = None
+            failure = Failure(phase, str(death))
         except BaseException as error:
-            self._guard.end()
+            self._clock.deadline = None
+            ending = error
             failure = Failure(phase, describe_exception(error), user_traceback(error))
         self._guard.end()
+        if os.getpid() != self._process:
+            end_forked_child(ending)
+        ending = None
         if self._guard.outside is not None:
             raise self._guard.outside
         if self._clock.now() >= deadline and not self._guard.suspended:
@@ -238,11 +248,11 @@ class InProcessEngine:
         mini_batch, number = self._waiting.popleft()
         slot, worker = self._next_worker()
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
-        ended, error = self._attempt(worker, mini_batch, number, fault)
+        ended, wish = self._attempt(worker, mini_batch, number, fault)
         if ended.outcome in ("timeout", "crashed"):
             self._restart(slot, worker, ended.outcome)
-        elif error is not None:
-            self._heed(slot, worker, error)
+        elif wish is not None:
+            self._heed(slot, worker, wish)
         return ended
 
     def _next_worker(self) -> tuple[int, Worker]:
@@ -269,11 +279,8 @@ class InProcessEngine:
         # Filled when its turn comes: after the last mini-batch nobody pays for another init().
         self._vacant.add(slot)
 
-    def _heed(self, slot: int, worker: Worker, error: BaseException) -> None:
+    def _heed(self, slot: int, worker: Worker, wish: tuple[str, float]) -> None:
         """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
-        wish = retry_code(error)
-        if wish is None:
-            return
         code, delay = wish
         if code == "Retry.RestartProcess":
             self._restart(slot, worker, code)
@@ -282,18 +289,19 @@ class InProcessEngine:
             self._slots[slot] = None
             self._require_workers()
         elif code == "Retry.Sleep":
-            self._clock.skipped += delay
+            self._clock.pause(delay)
 
     def _attempt(
         self, worker: Worker, mini_batch: MiniBatch, number: int, fault: Fault | None
-    ) -> tuple[AttemptEnded, BaseException | None]:
-        """One attempt, and the exception where the script raised one."""
+    ) -> tuple[AttemptEnded, tuple[str, float] | None]:
+        """One attempt, and what the script asked for where it raised a ParallelRunException."""
         clock, guard = self._clock, self._guard
         started = real_perf_counter() + clock.skipped
         returned: int | None = None
         value: object = None
         failure: Failure | None = None
-        raised: BaseException | None = None
+        ending: BaseException | None = None
+        wish: tuple[str, float] | None = None
         outcome: Outcome = "succeeded"
         payload: object = None
         try:
@@ -311,8 +319,9 @@ class InProcessEngine:
                 outcome = "timeout"
                 failure = Failure("load", f"loading took longer than task_overhead_timeout = {self._overhead:g} s")
         if failure is None:
-            guard.begin(deadline)
             try:
+                # Inside, since the limit may be over already.
+                guard.begin(deadline)
                 if fault is None:
                     value = self._run(worker, mini_batch, payload)
                 else:
@@ -321,15 +330,21 @@ class InProcessEngine:
             except AttemptTimeout:
                 outcome = "timeout"
             except WorkerExit as death:
+                clock.deadline = None
                 outcome, failure = "crashed", Failure("run", str(death))
             except BaseException as error:
-                guard.end()
-                raised = error
+                # Not guard.end(): on the way into a function an alarm may come through.
+                clock.deadline = None
+                ending = error
                 outcome = "exception"
                 wish = retry_code(error)
                 may_retry = wish is None or wish[0] != "Retry.NoRetry"
                 failure = Failure("run", describe_exception(error), user_traceback(error), may_retry)
             guard.end()
+            if os.getpid() != self._process:
+                end_forked_child(ending)
+            # It refers to this very frame, which would keep the payload alive.
+            ending = None
         ended = real_perf_counter() + clock.skipped
         if guard.outside is not None:
             raise guard.outside
@@ -338,7 +353,7 @@ class InProcessEngine:
         elif ended >= deadline and outcome in ("succeeded", "exception") and not guard.suspended:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
-            outcome, failure, raised = "timeout", self._over_time(late=True), None
+            outcome, failure, wish = "timeout", self._over_time(late=True), None
             value = None
         if outcome == "succeeded":
             returned = count_returned(value)
@@ -370,7 +385,7 @@ class InProcessEngine:
                 failure,
                 fault,
             ),
-            raised,
+            wish,
         )
 
     def _over_time(self, *, late: bool) -> Failure:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import WorkerClock, running_under
+from pytest_parallelrun.emulator.worker.process import end_forked_child
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,6 +52,7 @@ class ScriptThread:
         return value
 
     def _work(self) -> None:
+        process = os.getpid()
         with running_under(self._clock):
             while (task := self._tasks.get()) is not None:
                 function, arguments = task
@@ -57,5 +60,7 @@ class ScriptThread:
                     answer: tuple[object, BaseException | None] = (function(*arguments), None)
                 except BaseException as error:
                     answer = (None, error)
+                if os.getpid() != process:
+                    end_forked_child(answer[1])
                 self._results.put(answer)
                 del task, function, arguments, answer

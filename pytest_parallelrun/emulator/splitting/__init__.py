@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +20,7 @@ from pytest_parallelrun.emulator.splitting.base import (
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-from pytest_parallelrun.emulator.splitting.paths import Place, locate
+from pytest_parallelrun.emulator.splitting.paths import Place, files_among, locate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +37,8 @@ __all__ = [
 ]
 
 _TABLE = re.compile(r"\.(csv|tsv)$", re.IGNORECASE)
+_TELLING = ("sv", "parquet", "jsonl", "ndjson", "gz", "bz2", "xz", "zip", "zst")
+"""Ends of the names that the two patterns are tried on; they would be slow on a million others."""
 _NOT_YET = re.compile(r"\.(parquet|jsonl|ndjson|[ct]sv\.(gz|bz2|xz|zip|zst))$", re.IGNORECASE)
 
 
@@ -58,28 +60,41 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     if not given:
         raise EmptyInputError("input: the list of paths is empty.")
     folder = os.path.abspath(base or os.curdir)
-    places = [locate(path, folder, must_exist=not listed) for path in given]
-    label = "of a list" if listed else _label(places[0])
-    if _kind(places, settings.profile) == "tabular":
+    known = files_among(given) if listed else frozenset()
+    places = {path: locate(path, folder, must_exist=not listed) for path in dict.fromkeys(given) if path not in known}
+    label = "of a list" if listed else _label(places[given[0]])
+    if _kind(given, places, settings.profile) == "tabular":
         return CsvSplitter(
-            [(place.root + name, _name(place, name)) for place in places for name in place.names],
+            [file for path in given for file in (_named(places[path]) if path in places else [(path, path)])],
             settings.bytes_per_mini_batch,
             encoding=settings.encoding,
             delimiter=settings.delimiter,
             label=label,
         )
-    if not any(place.names for place in places):
+    if listed:
+        root = ""
+        names = [name for path in given for name in (_absolute(places[path]) if path in places else (path,))]
+    else:
+        root, names = places[given[0]].root, places[given[0]].names
+    if not names:
         raise EmptyInputError(f"input '{given[0]}': there is no file in the folder or below it.")
-    root = "" if listed else places[0].root
-    names = [place.root + name for place in places for name in place.names] if listed else places[0].names
     return FileSplitter(
         root,
         names,
         settings.files_per_mini_batch,
         grouping=settings.rules.file_grouping,
-        listed=listed,
+        known=known if listed else None,
         label=label,
     )
+
+
+def _absolute(place: Place) -> list[str]:
+    return [place.root + name for name in place.names]
+
+
+def _named(place: Place) -> list[tuple[str, str]]:
+    """Absolute paths with the names that messages give them."""
+    return [(place.root + name, place.given if place.form == "file" else name) for name in place.names]
 
 
 def _is_frame(source: object) -> bool:
@@ -97,8 +112,9 @@ def _text(path: object) -> str:
     )
 
 
-def _kind(places: Sequence[Place], profile: str) -> InputKind:
-    for place in places:
+def _kind(given: Sequence[str], places: Mapping[str, Place], profile: str) -> InputKind:
+    """What the paths stand for. Those that are not in `places` are known to be files."""
+    for place in places.values():
         if place.form == "folder" and "MLTable" in place.names:
             raise InputError(
                 f"input '{place.given}': a folder with an MLTable file is not supported yet. "
@@ -106,32 +122,34 @@ def _kind(places: Sequence[Place], profile: str) -> InputKind:
             )
     if profile == "batch":
         return "files"
-    tables: list[str] = []
-    others: list[str] = []
-    for place in places:
-        if place.form == "folder":
-            others.append(place.given)
+    table: str | None = None
+    other: str | None = None
+    for path in given:
+        place_or_none = places.get(path)
+        if place_or_none is not None and place_or_none.form == "folder":
+            other = other or path
             continue
-        for name in place.names:
-            path = place.root + name if place.form == "glob" else place.given
-            if _NOT_YET.search(name):
+        names = [path] if place_or_none is None or place_or_none.form == "file" else _absolute(place_or_none)
+        for name in names:
+            if not name.lower().endswith(_TELLING):
+                other = other or name
+            elif _NOT_YET.search(name):
                 raise InputError(
-                    f"input '{path}': this format is not supported yet as a table. "
+                    f"input '{name}': this format is not supported yet as a table. "
                     "Convert a sample to .csv, or give its folder to hand paths to run()."
                 )
-            (tables if _TABLE.search(name) else others).append(path)
-    if tables and others:
+            elif _TABLE.search(name):
+                table = table or name
+            else:
+                other = other or name
+    if table and other:
         raise InputError(
-            f"input mixes a table ('{tables[0]}') with other paths ('{others[0]}'): run() gets either. "
+            f"input mixes a table ('{table}') with other paths ('{other}'): run() gets either. "
             "Give the folder to hand paths, the .csv files to hand DataFrames."
         )
-    return "tabular" if tables else "files"
+    return "tabular" if table else "files"
 
 
 def _label(place: Place) -> str:
     relation = {"folder": "in ", "glob": "matching ", "file": ""}[place.form]
     return f"{relation}'{place.given}'"
-
-
-def _name(place: Place, name: str) -> str:
-    return place.given if place.form == "file" else name

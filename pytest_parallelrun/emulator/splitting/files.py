@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pytest_parallelrun.emulator.rules import FileGrouping
 from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
@@ -19,7 +19,8 @@ class FileSplitter:
     names: in the order in which they are handed over; they are prefixed when they are loaded, since a
         million absolute paths would not be cheap to keep.
     grouping: "flat", or "directory": a mini-batch never spans folders, their remainder is a mini-batch.
-    listed: the user gave a list: its order stays, and a path is looked at when its mini-batch is loaded.
+    known: of a list of paths, those that are known to exist; the others are asked for when their mini-batch is
+        loaded, and the order of the list stays. None: the names are those of a folder.
     label: the input in the words of a plan.
     """
 
@@ -34,13 +35,14 @@ class FileSplitter:
         files_per_mini_batch: int,
         *,
         grouping: FileGrouping = "flat",
-        listed: bool = False,
+        known: Collection[str] | None = None,
         label: str,
     ) -> None:
         self._root = root
         self._size = files_per_mini_batch
         self._by_folder = grouping == "directory"
-        self._listed = listed
+        listed = known is not None
+        self._known = known
         self._label = label
         self._names = names if listed or not self._by_folder else sorted(names, key=_folder_and_name)
         self._runs = _folder_runs(self._names) if self._by_folder else [(0, len(names))]
@@ -65,10 +67,10 @@ class FileSplitter:
         _, size, first, _ = mini_batch
         root = self._root
         paths = [root + name for name in self._names[first : first + size]]
-        if self._listed:
+        known = self._known
+        if known is not None:
             for path in paths:
-                # os.access is the cheapest question that follows links; it is asked for every file.
-                if not os.access(path, os.F_OK):
+                if path not in known and not os.access(path, os.F_OK):
                     raise LoadError(f"'{path}' does not exist")
         return paths
 

@@ -6,6 +6,8 @@ import difflib
 import glob
 import os
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import methodcaller
@@ -94,6 +96,28 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself, say: an entry that no one can open, like a dangling link
         return False
+
+
+LISTED_AT_ONCE = 50
+"""So many paths of one folder are looked up in its listing, fewer are asked for one by one."""
+
+
+def files_among(paths: Sequence[str]) -> frozenset[str]:
+    """Those of many absolute paths that a listing of their folders shows to be files.
+
+    A list of 20,000 paths would else cost as many system calls. Paths that are not in the answer may be files
+    all the same; they are to be asked for.
+    """
+    counts = Counter([path[: path.rfind(os.sep)] for path in paths])
+    found: set[str] = set()
+    for folder, count in counts.items():
+        if count >= LISTED_AT_ONCE and os.path.isabs(folder) and os.path.normpath(folder) == folder:
+            try:
+                with os.scandir(folder) as entries:
+                    found.update([folder + os.sep + entry.name for entry in entries if entry.is_file()])
+            except OSError:
+                continue
+    return frozenset(found)
 
 
 def _glob(given: str, base: str) -> Place:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import builtins
 import os
 import signal
 import sys
+import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
-
-class WorkerExit(BaseException):
-    """The script ended its process with os._exit() or os.abort()."""
+from pytest_parallelrun.emulator.worker.host_logging import logging_restored
+from pytest_parallelrun.emulator.worker.process import children_ended, exits_guarded
 
 
 @contextmanager
@@ -41,7 +40,8 @@ def _folder() -> Iterator[None]:
 @contextmanager
 def _lists() -> Iterator[None]:
     # The list objects stay the same ones: others hold references to them.
-    before = [(name, value, list(value)) for name in ("argv", "path", "meta_path") for value in [_list(name)]]
+    names = ("argv", "path", "meta_path", "path_hooks")
+    before = [(name, value, list(value)) for name in names for value in [_list(name)]]
     try:
         yield
     finally:
@@ -93,6 +93,25 @@ def _handlers() -> Iterator[None]:
 
 
 @contextmanager
+def _attributes() -> Iterator[None]:
+    """Functions of the interpreter that scripts replace: `builtins.print` by one that flushes, for instance."""
+    places = ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"), (tempfile, "tempdir"))
+    before = [(module, name, getattr(module, name)) for module, name in places]
+    namespace, builtins_before = vars(builtins), dict(vars(builtins))
+    recursion_limit = sys.getrecursionlimit()
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+        for name in namespace.keys() - builtins_before.keys():
+            del namespace[name]
+        namespace.update(builtins_before)
+        if sys.getrecursionlimit() != recursion_limit:
+            sys.setrecursionlimit(recursion_limit)
+
+
+@contextmanager
 def _warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         # As a fresh interpreter has them: `-W error` of a test run is not what the script runs under.
@@ -103,49 +122,22 @@ def _warnings() -> Iterator[None]:
 
 
 @contextmanager
-def _logging() -> Iterator[None]:
-    root, manager = logging.root, logging.root.manager
-    known = {name: log for name, log in manager.loggerDict.items() if isinstance(log, logging.Logger)}
-    before = [_logger_state(log) for log in (root, *known.values())]
-    disabled = manager.disable
-    try:
-        yield
-    finally:
-        # Through the method, since it drops the cached answers of isEnabledFor().
-        logging.disable(disabled)
-        for restore in before:
-            restore()
-        for name, log in manager.loggerDict.items():
-            if name not in known and isinstance(log, logging.Logger):
-                log.handlers = []
-                log.setLevel(logging.NOTSET)
-
-
-def _logger_state(log: logging.Logger) -> Callable[[], None]:
-    level, propagate, disabled = log.level, log.propagate, log.disabled
-    handlers, filters = list(log.handlers), list(log.filters)
-
-    def restore() -> None:
-        if log.level != level:
-            log.setLevel(level)
-        log.propagate, log.disabled = propagate, disabled
-        log.handlers[:] = handlers
-        log.filters[:] = filters
-
-    return restore
-
-
-@contextmanager
 def _streams() -> Iterator[None]:
-    before = sys.stdin, sys.stdout, sys.stderr
-    copies = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
+    before = sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+    numbers = {0, 1, 2}
+    for stream in (sys.stdout, sys.stderr):
+        # Under pytest these are files of its own, and fileno() tells a script which.
+        with suppress(AttributeError, OSError, ValueError):
+            numbers.add(stream.fileno())
+    copies = [(number, os.dup(number), os.get_inheritable(number)) for number in sorted(numbers) if _is_open(number)]
     try:
         yield
     finally:
-        sys.stdin, sys.stdout, sys.stderr = before
-        for number, copy in copies:
+        sys.stdin, sys.stdout, sys.stderr = before[:3]
+        sys.__stdout__, sys.__stderr__ = before[3:]  # type: ignore[misc]
+        for number, copy, inheritable in copies:
             if not _is_open(number) or not os.path.sameopenfile(number, copy):
-                os.dup2(copy, number)
+                os.dup2(copy, number, inheritable)
             os.close(copy)
 
 
@@ -173,29 +165,10 @@ def _threads() -> Iterator[None]:
         yield
     finally:
         threading.Thread.start = start  # type: ignore[method-assign]
-
-
-@contextmanager
-def _exits() -> Iterator[None]:
-    """A worker that ends its process must not end the test run; a child that it forked may."""
-    me = os.getpid()
-    before = os._exit, os.abort
-
-    def exit_process(status: int = 0) -> NoReturn:
-        if os.getpid() != me:
-            before[0](status)
-        raise WorkerExit(f"the worker process ended itself with os._exit({status})")
-
-    def abort() -> NoReturn:
-        if os.getpid() != me:
-            before[1]()
-        raise WorkerExit("the worker process ended itself with os.abort()")
-
-    os._exit, os.abort = exit_process, abort
-    try:
-        yield
-    finally:
-        os._exit, os.abort = before
+        # The interpreter would wait at its end for the threads of a pool, daemons or not.
+        queues = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+        for thread in [thread for thread in queues if thread not in before]:
+            del queues[thread]
 
 
 _KEEPERS = (
@@ -203,9 +176,11 @@ _KEEPERS = (
     _lists,
     _environment,
     _handlers,
+    _attributes,
     _warnings,
-    _logging,
+    logging_restored,
     _streams,
     _threads,
-    _exits,
+    children_ended,
+    exits_guarded,
 )

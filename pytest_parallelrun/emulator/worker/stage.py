@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +30,7 @@ from pytest_parallelrun.emulator.worker.modules import (
     is_installed_path,
     is_shared,
 )
+from pytest_parallelrun.emulator.worker.process import apply_start_method, start_method
 from pytest_parallelrun.emulator.worker.streams import WorkerStream
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class WorkerPlan:
     """What all workers of a job start from.
 
     arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host.
-    folder: each worker works in a folder of its own below it.
+    folder: each worker works in a folder of its own below it. started_in: the folder of the host.
     """
 
     entry: EntryFile | EntryObject
@@ -56,6 +57,7 @@ class WorkerPlan:
     models: Mapping[str, Path] = field(default_factory=dict)
     logging_level: str = "INFO"
     azureml: Literal["standin", "installed"] = "standin"
+    started_in: Path = field(default_factory=Path.cwd)
 
 
 class Worker:
@@ -73,7 +75,7 @@ class Worker:
         self.folder = plan.folder / "work" / self.name
         self.folder.mkdir(parents=True)
         entry = plan.entry
-        code_root = entry.code_root if isinstance(entry, EntryFile) else Path.cwd()
+        code_root = entry.code_root if isinstance(entry, EntryFile) else plan.started_in
         self.stand_ins = StandIns(
             WorkerFacts(
                 agent_name=self.name,
@@ -90,13 +92,15 @@ class Worker:
         )
         script = str(entry.path) if isinstance(entry, EntryFile) else entry.label
         self.argv = [script, *plan.arguments]
-        self.environment = {**os.environ, **plan.environment}
+        self.environment: dict[str, str] = {}
         self.cwd = str(self.folder)
         self.path: list[str] = []
         self.meta_path: list[MetaPathFinderProtocol] = []
         self.modules: dict[str, ModuleType] = {}
+        self.start_method: str | None = None
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
+        self.own_streams: tuple[WorkerStream, ...] = ()
 
     def find_functions(self) -> None:
         """Looks up run(), init() and shutdown(); AttributeError where there is no run()."""
@@ -119,7 +123,11 @@ class Stage:
         self._host_stdout, self._host_stderr = sys.stdout, sys.stderr
         self._stack.callback(self._restore_modules)
         self._stack.enter_context(host_restored())
+        self._path, self._meta_path = sys.path, sys.meta_path
         self._host_path, self._host_meta_path = list(sys.path), list(sys.meta_path)
+        # A worker is born from the host, not from the worker that happens to be active.
+        self._environ, self._host_environment = os.environ, dict(os.environ)
+        self._host_start_method = start_method()
         # A script that was written a moment ago is not in the import system's listing of its folder.
         importlib.invalidate_caches()
         self._hide_modules()
@@ -127,15 +135,20 @@ class Stage:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._suspend()
-        for worker in self._started:
-            worker.stand_ins.close()
-        self._stack.close()
+        with self._stack:
+            self._suspend()
+            apply_start_method(self._host_start_method)
+            for worker in self._started:
+                worker.stand_ins.close()
+                _let_go_of_streams(worker)
 
     def start(self, worker: Worker) -> None:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""
         self._started.append(worker)
-        worker.stdout, worker.stderr = WorkerStream(self._host_stdout), WorkerStream(self._host_stderr)
+        worker.environment = {**self._host_environment, **self._plan.environment}
+        worker.start_method = self._host_start_method
+        worker.own_streams = WorkerStream(self._host_stdout, "stdout"), WorkerStream(self._host_stderr, "stderr")
+        worker.stdout, worker.stderr = worker.own_streams
         finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
         if self._code_root is None:
             worker.path = list(self._host_path)
@@ -154,12 +167,17 @@ class Stage:
             return
         self._suspend()
         sys.argv = worker.argv
+        # The objects of the host, since a script may have bound others to the names.
+        sys.path, sys.meta_path = self._path, self._meta_path
         sys.path[:] = worker.path
         sys.meta_path[:] = worker.meta_path
+        os.environ = self._environ  # noqa: B003 - as above
         apply_environment(worker.environment)
-        os.chdir(worker.cwd)
+        _enter_folder(worker.cwd)
+        apply_start_method(worker.start_method)
         sys.modules.update(worker.modules)
         sys.stdout, sys.stderr = worker.stdout, worker.stderr
+        sys.__stdout__, sys.__stderr__ = worker.own_streams  # type: ignore[misc]
         self.active = worker
 
     def _suspend(self) -> None:
@@ -174,6 +192,7 @@ class Stage:
         except FileNotFoundError:
             # The script removed the folder it was in.
             worker.cwd = str(worker.folder)
+        worker.start_method = start_method()
         worker.stdout, worker.stderr = sys.stdout, sys.stderr
         worker.modules = {}
         for name in sys.modules.keys() - self._visible:
@@ -214,3 +233,21 @@ class Stage:
         for name, module in self._host_modules.items():
             if sys.modules.get(name) is not module:
                 sys.modules[name] = module
+
+
+def _enter_folder(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except FileNotFoundError:
+        # The script removed the folder that it works in.
+        os.makedirs(folder)
+        os.chdir(folder)
+
+
+def _let_go_of_streams(worker: Worker) -> None:
+    for stream in (worker.stdout, worker.stderr, *worker.own_streams):
+        # The script may have closed or detached it, or put anything in its place.
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()  # type: ignore[union-attr]
+    for own in worker.own_streams:
+        own.release()

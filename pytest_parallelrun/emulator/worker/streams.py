@@ -8,26 +8,41 @@ from __future__ import annotations
 
 import codecs
 import io
-from typing import TextIO
+import sys
+from typing import Literal, TextIO
 
 
 class _ToHost(io.RawIOBase):
     """Bytes written here come out as text on a stream of the host, which stays open."""
 
-    def __init__(self, host: TextIO) -> None:
+    def __init__(self, host: TextIO | None, name: str) -> None:
         self._host = host
+        self._name = name
+        self._released = False
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def release(self) -> None:
+        self._host = None
+        self._released = True
+
+    def _stream(self) -> TextIO | None:
+        # An installed module may hold on to the stream of a worker; after the job that leads to today's one.
+        stream: TextIO | None = getattr(sys, self._name) if self._released else self._host
+        return stream
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: object, /) -> int:
         payload = bytes(data)  # type: ignore[call-overload]
-        self._host.write(self._decoder.decode(payload))
+        stream = self._stream()
+        if stream is not None:
+            stream.write(self._decoder.decode(payload))
         return len(payload)
 
     def fileno(self) -> int:
-        return self._host.fileno()
+        stream = self._stream()
+        return super().fileno() if stream is None else stream.fileno()
 
     def isatty(self) -> bool:
         return False
@@ -36,11 +51,16 @@ class _ToHost(io.RawIOBase):
 class WorkerStream(io.TextIOWrapper):
     """A real text stream, so that reconfigure(), buffer, detach() and close() do what they do elsewhere."""
 
-    def __init__(self, host: TextIO) -> None:
+    def __init__(self, host: TextIO | None, name: Literal["stdout", "stderr"]) -> None:
+        self._to_host = _ToHost(host, name)
         super().__init__(
-            io.BufferedWriter(_ToHost(host)),
+            io.BufferedWriter(self._to_host),
             encoding="utf-8",
             errors="backslashreplace",
             line_buffering=True,
             write_through=True,
         )
+
+    def release(self) -> None:
+        """The job has ended: whatever is written from now on goes to sys.stdout or sys.stderr of that time."""
+        self._to_host.release()

@@ -327,3 +327,37 @@ def test_all_mini_batches_together_are_what_pandas_reads_from_the_file(
     assert all(one.size for one in found)
     assert all(frame.dtypes.equals(whole.dtypes) for frame in loaded)
     pd.testing.assert_frame_equal(pd.concat(loaded, ignore_index=True), whole)
+
+
+@given(
+    body=st.text('aa1""",,\n\n \t', max_size=40),
+    size=st.integers(1, 30),
+    terminator=st.sampled_from(["\n", "\r\n"]),
+    block=st.integers(1, 9),
+    chunk=st.integers(1, 30),
+)
+def test_any_text_is_read_as_pandas_reads_it_or_refused(
+    body: str, size: int, terminator: str, block: int, chunk: int
+) -> None:
+    data = ("x,y,z\n" + body).replace("\n", terminator).encode()
+    try:
+        whole = pd.read_csv(io.BytesIO(data), low_memory=False)
+    except ValueError:
+        whole = None
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_records, "BLOCK", block)
+        patch.setattr(delimited, "INFERENCE_BYTES", chunk)
+        try:
+            split = of_bytes(Path(folder), data, size)
+        except EmptyInputError:
+            assert whole is not None
+            assert whole.empty
+            return
+        except InputError as error:
+            # pandas takes the surplus of a first row as an index; a row is refused wherever it is.
+            assert whole is None or "fields, the header" in str(error)
+            return
+        loaded = [split.load(one) for one in list(split.mini_batches())]
+    assert whole is not None
+    assert all(len(frame) for frame in loaded)
+    pd.testing.assert_frame_equal(pd.concat(loaded, ignore_index=True), whole)

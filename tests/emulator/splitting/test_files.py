@@ -77,14 +77,14 @@ def test_directory_grouping_keeps_the_files_of_a_folder_together() -> None:
 
 def test_directory_grouping_of_a_list_takes_runs_of_one_folder_in_the_order_given() -> None:
     names = [name.replace("/", os.sep) for name in ("/d/a/1", "/d/a/2", "/d/b/1", "/d/a/1")]
-    split = FileSplitter("", names, 5, grouping="directory", listed=True, label="of a list")
+    split = FileSplitter("", names, 5, grouping="directory", known=(), label="of a list")
     assert batches(split) == [["a/1", "a/2"], ["b/1"], ["a/1"]]
 
 
 def test_a_listed_file_that_is_missing_fails_its_own_mini_batch_alone(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"")
     names = [str(tmp_path / "a.txt"), str(tmp_path / "gone.txt")]
-    split = FileSplitter("", names, 1, listed=True, label="of a list")
+    split = FileSplitter("", names, 1, known=(), label="of a list")
     sound, missing = split.mini_batches()
     assert split.load(sound) == [names[0]]
     with pytest.raises(LoadError, match=r"gone\.txt' does not exist"):
@@ -93,7 +93,7 @@ def test_a_listed_file_that_is_missing_fails_its_own_mini_batch_alone(tmp_path: 
 
 def test_items_of_a_list_are_named_without_the_folder_that_they_share() -> None:
     names = [os.path.join(os.sep, "data", "in", "a.txt"), os.path.join(os.sep, "data", "inner", "b.txt")]
-    split = FileSplitter("", names, 2, listed=True, label="of a list")
+    split = FileSplitter("", names, 2, known=(), label="of a list")
     assert split.item_names(next(split.mini_batches())) == [
         os.path.join("in", "a.txt"),
         os.path.join("inner", "b.txt"),

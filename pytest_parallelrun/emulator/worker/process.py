@@ -1,0 +1,87 @@
+"""Ends of processes: a worker that ends itself must not end the test run, nor leave children to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+
+class WorkerExit(BaseException):
+    """The script ended its process with os._exit() or os.abort()."""
+
+
+@contextmanager
+def exits_guarded() -> Iterator[None]:
+    """os._exit() and os.abort() raise WorkerExit here, and work in a child that the script forked."""
+    me = os.getpid()
+    before = os._exit, os.abort
+
+    def exit_process(status: int = 0) -> NoReturn:
+        if os.getpid() != me:
+            before[0](status)
+        raise WorkerExit(f"the worker process ended itself with os._exit({status})")
+
+    def abort() -> NoReturn:
+        if os.getpid() != me:
+            before[1]()
+        raise WorkerExit("the worker process ended itself with os.abort()")
+
+    os._exit, os.abort = exit_process, abort
+    try:
+        yield
+    finally:
+        os._exit, os.abort = before
+
+
+def end_forked_child(error: BaseException | None) -> NoReturn:
+    """Ends a child that the script forked and let come back, since it must not go on with the test run.
+
+    error: what it came back with.
+    """
+    if error is None:
+        status = 0
+    elif isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        status = error.code or 0
+    else:
+        status = 1
+    os._exit(status)
+
+
+@contextmanager
+def children_ended() -> Iterator[None]:
+    """Ends the processes that the script started through multiprocessing and left: pytest would wait for them."""
+    before = set(_children())
+    try:
+        yield
+    finally:
+        for child in _children():
+            # The pool of joblib outlives its users on purpose, and is used again by the next job.
+            if child not in before and "loky" not in type(child).__module__:
+                child.kill()
+                child.join()
+
+
+def _children() -> list[BaseProcess]:
+    multiprocessing = sys.modules.get("multiprocessing")
+    return [] if multiprocessing is None else multiprocessing.active_children()
+
+
+def start_method() -> str | None:
+    """How multiprocessing starts processes, None while nothing has been decided."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is None:
+        return None
+    method: str | None = multiprocessing.get_start_method(allow_none=True)
+    return method
+
+
+def apply_start_method(method: str | None) -> None:
+    """A script may decide once in a process, and every worker is one."""
+    if start_method() != method:
+        sys.modules["multiprocessing"].set_start_method(method, force=True)

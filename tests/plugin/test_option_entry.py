@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.contract import CHECKS
+
+Run = Callable[..., pytest.RunResult]
+Write = Callable[[str, str], Path]
+
+
+def test_a_script_is_gated_without_any_test_file(project: Path, gate: Run) -> None:
+    gate().assert_outcomes(passed=len(CHECKS))
+
+
+def test_each_check_is_a_test_below_the_script(project: Path, gate: Run) -> None:
+    result = gate("--collect-only", "-q")
+    assert result.outlines[: len(CHECKS)] == [f"score.py::test_{check.name}" for check in CHECKS]
+
+
+def test_a_path_is_relative_to_where_pytest_was_started(
+    project: Path, run_pytest: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    result = run_pytest("--parallelrun-entry=../score.py", "--parallelrun-input=../data")
+    result.assert_outcomes(passed=len(CHECKS))
+
+
+def test_several_entries_are_gated_side_by_side(project: Path, run_pytest: Run, write: Write) -> None:
+    write("second.py", "def run(mini_batch):\n    return None\n")
+    result = run_pytest(
+        "--parallelrun-entry=score.py",
+        "--parallelrun-entry=second.py",
+        "--parallelrun-input=data",
+        "-k",
+        "returns_valid_type",
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["score.py: passed: *", "second.py: failed: *"])
+
+
+def test_an_entry_that_is_given_twice_is_gated_once(project: Path, gate: Run) -> None:
+    gate("--parallelrun-entry=./score.py").assert_outcomes(passed=len(CHECKS))
+
+
+def test_the_ini_twin_gives_entries_too(project: Path, pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makeini("[pytest]\nparallelrun_entry = score.py")
+    result = run_pytest()
+    result.assert_outcomes(passed=4, skipped=4)
+
+
+def test_a_path_in_the_ini_file_is_relative_to_that_file(
+    project: Path, pytester: pytest.Pytester, run_pytest: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\nparallelrun_entry = score.py\nparallelrun_input = data")
+    (project / "elsewhere").mkdir()
+    monkeypatch.chdir(project / "elsewhere")
+    run_pytest().assert_outcomes(passed=len(CHECKS))
+
+
+def test_the_command_line_replaces_the_entries_of_the_ini_file(
+    project: Path, pytester: pytest.Pytester, gate: Run, write: Write
+) -> None:
+    write("other.py", "def run(mini_batch):\n    return None\n")
+    pytester.makeini("[pytest]\nparallelrun_entry = other.py")
+    result = gate()
+    result.assert_outcomes(passed=len(CHECKS))
+    result.stdout.no_fnmatch_line("*other.py*")
+
+
+def test_a_path_with_spaces_and_other_letters_works(project: Path, run_pytest: Run) -> None:
+    folder = project / "mein Größter Ordner"
+    folder.mkdir()
+    (project / "score.py").rename(folder / "bewerten é.py")
+    (project / "data").rename(folder / "daten ü")
+    result = run_pytest(
+        "--parallelrun-entry=mein Größter Ordner/bewerten é.py", "--parallelrun-input=mein Größter Ordner/daten ü"
+    )
+    result.assert_outcomes(passed=len(CHECKS))
+
+
+def test_two_entries_that_share_a_check_do_not_share_its_function(project: Path, pytester: pytest.Pytester) -> None:
+    (project / "other.py").write_text("def run(mini_batch):\n    return list(mini_batch)\n")
+    items, _ = pytester.inline_genitems("--parallelrun-entry=score.py", "--parallelrun-entry=other.py")
+    functions = {id(item.function) for item in items if isinstance(item, pytest.Function)}
+    assert len(functions) == 2 * len(CHECKS)
+
+
+def test_a_missing_script_is_a_usage_error_that_names_the_nearest(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=scor.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry=scor.py: *does not exist. Did you mean 'score.py'?"])
+
+
+def test_a_missing_script_of_the_ini_file_is_said_to_be_from_there(
+    project: Path, pytester: pytest.Pytester, run_pytest: Run
+) -> None:
+    pytester.makeini("[pytest]\nparallelrun_entry = scor.py")
+    result = run_pytest()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: parallelrun_entry in tox.ini=scor.py: *Did you mean 'score.py'?"])
+
+
+def test_a_folder_is_a_usage_error_that_names_its_scripts(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=.")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry=.: *is a folder; give the script itself*score.py*"])
+
+
+def test_a_file_of_another_kind_is_a_usage_error(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=data/item_1.txt")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry=data/item_1.txt: *must end in .py*"])
+
+
+def test_an_empty_path_is_a_usage_error(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry: the path is empty."])

@@ -1,0 +1,281 @@
+"""The documentation is true: its examples run, its tables agree with those of the code, its links lead somewhere.
+
+How an example is written is told in CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun import JobSettings, Rules
+from pytest_parallelrun._options import OPTIONS
+from pytest_parallelrun.contract import CHECKS
+from pytest_parallelrun.emulator.declaration import Profile
+from pytest_parallelrun.emulator.rules import CHOICES
+from pytest_parallelrun.emulator.settings import setting_table
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+PROFILES: tuple[Profile, ...] = ("v2", "v1", "batch")
+
+TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|ini|toml))\n")
+DURATION = re.compile(r"\b\d+\.\d\d ?s\b")
+FILLED_LINE = re.compile(r"^([=_-])\1+ (.*) \1+$")
+
+
+def page_id(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    text = page.read_text(encoding="utf-8")
+    for match in BLOCK.finditer(text):
+        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 1)
+
+
+def is_run(block: Block) -> bool:
+    return block.language in ("python", "console") or FILE_NAME.match(block.text) is not None
+
+
+RUN_PAGES = [page for page in PAGES if any(is_run(block) for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
+def test_examples_of_a_page_run_and_print_what_it_shows(page: Path) -> None:
+    # Not tmp_path: its name would make lines of output longer than anyone's, which pytest then cuts.
+    with tempfile.TemporaryDirectory(prefix="my project ") as name:
+        folder = Path(os.path.realpath(name))
+        shutil.copytree(ROOT / "example_scripts", folder / "example_scripts")
+        for block in blocks(page):
+            if is_run(block):
+                _run(block, folder, f"{page_id(page)}, line {block.line}")
+
+
+def _run(block: Block, folder: Path, where: str) -> None:
+    file_name = FILE_NAME.match(block.text)
+    if file_name is not None:
+        path = folder / file_name[1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text, encoding="utf-8")
+    elif block.language == "console":
+        for command, expected in _commands(block.text):
+            output, status = _execute(shlex.split(command), folder)
+            if expected:
+                _compare(expected, output, folder, f"{where}: $ {command}")
+            else:
+                assert status == 0, f"{where}: $ {command}\n{output}"
+    else:
+        output, status = _execute([sys.executable, "-c", block.text], folder)
+        assert status == 0, f"{where}\n{output}"
+
+
+def _commands(text: str) -> Iterator[tuple[str, list[str]]]:
+    """The commands of a console block, each with the lines that it must print."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, *expected = part.rstrip().split("\n")
+        yield command, expected
+
+
+def _execute(command: list[str], folder: Path) -> tuple[str, int]:
+    # With CI set, and in a wide terminal, pytest prints other lines; options of this run are not for the example.
+    foreign = re.compile(r"CI|BUILD_NUMBER|PYTEST_.*|COV.*|PARALLELRUN.*|PY_COLORS|FORCE_COLOR")
+    environment = {name: value for name, value in os.environ.items() if not foreign.fullmatch(name)}
+    environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", "")])
+    environment |= {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=100,
+    )
+    return done.stdout, done.returncode
+
+
+def _compare(expected: list[str], output: str, folder: Path, where: str) -> None:
+    """`...` stands for any number of lines; durations, and so the signs that fill a line, may differ."""
+    wanted = [_normal(line) for line in expected if line.strip()]
+    printed = [_normal(line) for line in output.replace(str(folder), "FOLDER").splitlines() if line.strip()]
+    pattern = "".join(r"(?:.*\n)*?" if line == "..." else re.escape(line) + r"\n" for line in wanted)
+    if re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is None:
+        pytest.fail(f"{where}\nprinted\n{output}\nwhere the page shows\n" + "\n".join(expected), pytrace=False)
+
+
+def _normal(line: str) -> str:
+    line = DURATION.sub("0.00 s", line.rstrip())
+    filled = FILLED_LINE.match(line)
+    # The column of "[100%]" depends on nothing that the page is about.
+    return re.sub(r" +\[", " [", f"{filled[1]} {filled[2]} {filled[1]}" if filled else line)
+
+
+def _assert_rows(page: Path, rows: list[str]) -> None:
+    text = page.read_text(encoding="utf-8")
+    missing = [row for row in rows if f"\n{row}\n" not in text]
+    assert not missing, f"{page_id(page)} lacks these rows:\n" + "\n".join(missing)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _table(page: Path, heading: str) -> list[str]:
+    """Names in the first column of the first table below a heading."""
+    section = page.read_text(encoding="utf-8").split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
+
+
+def test_the_page_of_options_has_each_option_with_its_ini_twin_and_help() -> None:
+    page = DOCS / "reference" / "options.md"
+    kinds = {"value": "", "list": "repeatable", "flag": "flag"}
+    rows = [
+        f"| `{option.flag}{'=' + option.metavar if option.metavar else ''}` | `{option.dest}` "
+        f"| {kinds[option.kind]} | {_cell(option.help)} |"
+        for option in OPTIONS
+    ]
+    _assert_rows(page, rows)
+    assert len(_table(page, "All options")) == len(OPTIONS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_a_page_names_no_option_that_does_not_exist(page: Path) -> None:
+    named = set(re.findall(r"--parallelrun-[a-z]+", page.read_text(encoding="utf-8")))
+    assert named <= {option.flag for option in OPTIONS}
+
+
+def _default(name: str, profile: Profile) -> str:
+    settings = JobSettings(profile=profile)
+    if name == "mini_batch_size":
+        return settings.mini_batch_size_text
+    if name == "rules":
+        return settings.rules.name
+    if name == "profile":
+        return "v2"
+    value = getattr(settings, name)
+    return "none" if value in (None, ()) or value == {} else f"`{value}`" if value == "," else str(value)
+
+
+def test_the_page_of_settings_has_each_setting_with_its_defaults() -> None:
+    page = DOCS / "reference" / "settings.md"
+    rows = [
+        f"| `{name}` | {' | '.join(_default(name, profile) for profile in PROFILES)} "
+        f"| {_cell(setting.help)}{'' if setting.emulated else ' (not emulated)'} |"
+        for name, setting in setting_table().items()
+    ]
+    _assert_rows(page, rows)
+    assert _table(page, "Defaults") == list(setting_table())
+
+
+def test_the_page_of_settings_has_each_setting_with_its_other_names_values_and_sources() -> None:
+    page = DOCS / "reference" / "settings.md"
+    rows = []
+    for name, setting in setting_table().items():
+        sources = list(dict.fromkeys(setting.sources.values()))
+        other = f"`{setting.v1_name}`" if setting.v1_name else ""
+        argument = f"`{setting.argument}`" if setting.argument else ""
+        rows.append(f"| `{name}` | {_cell(setting.kind.allowed)} | {other} | {argument} | {'; '.join(sources)} |")
+    _assert_rows(page, rows)
+    assert _table(page, "Values, other names, sources") == list(setting_table())
+
+
+def test_the_page_of_settings_and_the_page_of_rules_have_each_rule_with_its_values() -> None:
+    documented, observed = Rules.documented(), Rules.observed()
+    rows = [f"| `{name}` | `{getattr(documented, name)}` | `{getattr(observed, name)}` |" for name in CHOICES]
+    for page in (DOCS / "reference" / "settings.md", DOCS / "explanation" / "rules.md"):
+        text = page.read_text(encoding="utf-8")
+        missing = [row for row in rows if f"\n{row}" not in text]
+        assert not missing, f"{page_id(page)} lacks rows that begin:\n" + "\n".join(missing)
+
+
+def test_the_page_of_checks_has_each_check_in_the_table_and_a_section() -> None:
+    page = DOCS / "reference" / "checks.md"
+    rows = [
+        f"| [`{check.name}`](#{check.name}) | {check.level} | {'yes' if check.needs_input else 'no'} "
+        f"| {_cell(check.finds)} |"
+        for check in CHECKS
+    ]
+    _assert_rows(page, rows)
+    sections = re.findall(r"^### `(\w+)`$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert sections == [check.name for check in CHECKS]
+
+
+def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
+    commands = TEST_COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(commands) == 1
+    assert f"\n{commands[0]}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def _test_names(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            names |= {f"{node.name}::{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
+            # A state machine's class becomes a test of its own.
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
+
+
+def test_every_test_that_the_page_on_fidelity_names_exists() -> None:
+    text = (DOCS / "reference" / "fidelity.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", text)
+    assert named
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if not (ROOT / file).is_file() or name not in _test_names(ROOT / file)
+    ]
+    assert not missing, "docs/reference/fidelity.md names tests that do not exist:\n" + "\n".join(missing)
+
+
+def test_every_setting_without_effect_is_said_to_have_none() -> None:
+    section = (DOCS / "reference" / "fidelity.md").read_text(encoding="utf-8").split("\n## What is not emulated\n")[1]
+    missing = [name for name, setting in setting_table().items() if not setting.emulated and f"`{name}`" not in section]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        file = page if not path else page.parent / path
+        if not file.exists() or (anchor and anchor not in _anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
