@@ -6,9 +6,19 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis  # noqa: F401 - see below
+import pandas  # noqa: F401
 import pytest
 
+# A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
+import pytest_parallelrun._plan
+import pytest_parallelrun._reporting
+import pytest_parallelrun.contract.subject  # noqa: F401
+
 pytest_plugins = ["pytester"]
+
+Write = Callable[[str, str], Path]
+Run = Callable[..., pytest.RunResult]
 
 SOUND_SCRIPT = """
     from pathlib import Path
@@ -19,7 +29,7 @@ SOUND_SCRIPT = """
 
 
 @pytest.fixture
-def write(pytester: pytest.Pytester) -> Callable[[str, str], Path]:
+def write(pytester: pytest.Pytester) -> Write:
     """Writes a file below the folder that the inner pytest runs in: write("src/score.py", text)."""
 
     def write(name: str, text: str) -> Path:
@@ -32,7 +42,7 @@ def write(pytester: pytest.Pytester) -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def project(write: Callable[[str, str], Path], pytester: pytest.Pytester) -> Path:
+def project(write: Write, pytester: pytest.Pytester) -> Path:
     """A folder with a sound script score.py and three files in data/; the inner pytest runs in it."""
     write("score.py", SOUND_SCRIPT)
     for number in (1, 2, 3):
@@ -41,7 +51,7 @@ def project(write: Callable[[str, str], Path], pytester: pytest.Pytester) -> Pat
 
 
 @pytest.fixture
-def run_pytest(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+def run_pytest(pytester: pytest.Pytester) -> Run:
     """Runs pytest inside this process, without its cache: run_pytest("--parallelrun-entry=score.py")."""
 
     def run_pytest(*arguments: str | Path) -> pytest.RunResult:
@@ -51,7 +61,7 @@ def run_pytest(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
 
 
 @pytest.fixture
-def gate(run_pytest: Callable[..., pytest.RunResult]) -> Callable[..., pytest.RunResult]:
+def gate(run_pytest: Run) -> Run:
     """The same for the gate of score.py with the sample data/: gate("--parallelrun-strict")."""
 
     def gate(*arguments: str | Path) -> pytest.RunResult:

@@ -119,12 +119,19 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
 
 
 def _compare(expected: list[str], output: str, folder: Path, where: str) -> None:
-    """`...` stands for any number of lines; durations, and so the signs that fill a line, may differ."""
+    """`...` stands for any number of lines, at an end for the rest of a line; durations may differ."""
     wanted = [_normal(line) for line in expected if line.strip()]
     printed = [_normal(line) for line in output.replace(str(folder), "FOLDER").splitlines() if line.strip()]
-    pattern = "".join(r"(?:.*\n)*?" if line == "..." else re.escape(line) + r"\n" for line in wanted)
+    pattern = "".join(_pattern(line) for line in wanted)
     if re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is None:
         pytest.fail(f"{where}\nprinted\n{output}\nwhere the page shows\n" + "\n".join(expected), pytrace=False)
+
+
+def _pattern(line: str) -> str:
+    if line == "...":
+        return r"(?:.*\n)*?"
+    start = line.removesuffix(" ...")
+    return re.escape(start) + (r"\n" if start == line else r" .*\n")
 
 
 def _normal(line: str) -> str:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import get_ident
 
 real_sleep = time.sleep
@@ -44,6 +45,7 @@ class WorkerClock:
         self.skipping = skipping
         # The threads themselves: the number of one that ended goes to another.
         self._known_threads = set(threading.enumerate())
+        self._known_children = _child_processes()
 
     def now(self) -> float:
         """Seconds on the clock of the script; only differences mean something."""
@@ -77,7 +79,20 @@ class WorkerClock:
         me = get_ident()
         if any(thread not in self._known_threads and thread.ident != me for thread in threading.enumerate()):
             return True
-        return _has_child_processes()
+        children = _child_processes()
+        return children is None or self._known_children is None or not children <= self._known_children
+
+
+def _child_processes() -> frozenset[int] | None:
+    """Ids of the child processes; None where there are some, or may be, that cannot be told apart."""
+    if not _has_child_processes():
+        return frozenset()
+    try:
+        threads = os.listdir("/proc/self/task")
+        texts = [Path("/proc/self/task", thread, "children").read_text("ascii") for thread in threads]
+    except OSError:
+        return None
+    return frozenset(int(number) for text in texts for number in text.split())
 
 
 def _has_child_processes() -> bool:

@@ -166,8 +166,9 @@ class _Run:
         job, settings = self._job, self._settings
         self._ledger = Ledger(settings, self._splitter.kind, self._splitter.total_mini_batches)
         output_dir = folder / "output" if job.output is None else _usable_output(job.output)
-        output_dir.mkdir(parents=True, exist_ok=True)
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
+        if appended is not None or job.output is not None:
+            output_dir.mkdir(parents=True, exist_ok=True)
         plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None)
         engine = InProcessEngine(plan, self._splitter, settings, self._faults)
         with ExitStack() as stack:
@@ -176,7 +177,7 @@ class _Run:
                 self._appended = stack.enter_context(file)
             ended = self._drive(engine)
         if job.output is not None:
-            _keep_files(folder / "work", job.output)
+            _keep_files(folder, job.output)
         if not self._cut_short and (unused := self._faults.never_fired()):
             raise FaultError(
                 f"{', '.join(map(str, unused))} never fired: no attempt of the job had that address, or an earlier "
@@ -363,6 +364,6 @@ def _usable_output(folder: Path) -> Path:
 
 def _keep_files(work: Path, output: Path) -> None:
     """Moves what workers wrote into their own folders to where the user wants to keep it."""
-    for folder in sorted(work.iterdir()):
+    for folder in sorted(work.glob("process*")):
         if any(folder.iterdir()):
             shutil.move(folder, output / folder.name)

@@ -69,7 +69,8 @@ def make_files(folder: Path, count: int) -> list[str]:
 
 def table(rows: int) -> pd.DataFrame:
     """One column of numbers as text, ROW_BYTES a row."""
-    return pd.DataFrame({"id": [f"{row:07d}" for row in range(rows)]})
+    frame: pd.DataFrame = pd.DataFrame({"id": [f"{row:07d}" for row in range(rows)]})
+    return frame
 
 
 def run_job(

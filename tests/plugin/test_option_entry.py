@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_parallelrun.contract import CHECKS
-
-Run = Callable[..., pytest.RunResult]
-Write = Callable[[str, str], Path]
+from tests.conftest import Run, Write
 
 
 def test_a_script_is_gated_without_any_test_file(project: Path, gate: Run) -> None:

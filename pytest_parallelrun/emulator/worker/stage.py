@@ -72,8 +72,8 @@ class Worker:
         self.number = number
         self.instance = instance
         self.name = f"process{number:03d}"
-        self.folder = plan.folder / "work" / self.name
-        self.folder.mkdir(parents=True)
+        self.folder = plan.folder / self.name
+        self.folder.mkdir()
         entry = plan.entry
         code_root = entry.code_root if isinstance(entry, EntryFile) else plan.started_in
         self.stand_ins = StandIns(

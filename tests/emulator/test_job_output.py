@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.result import JobResult
+from pytest_parallelrun.emulator.settings import JobSettings
+from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, statuses, table
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    return make_files(tmp_path, 3)
+
+
+def lines(result: JobResult) -> list[str]:
+    assert result.output_path is not None
+    return result.output_path.read_text(encoding="utf-8").splitlines()
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Environment:
+    """Returns what it was told about the output."""
+
+    def run(self, paths: list[str]) -> list[str]:
+        import sys
+
+        given = sys.argv[sys.argv.index("--output") + 1] if "--output" in sys.argv else "none"
+        return [f"{os.environ.get('AZUREML_BI_OUTPUT_PATH', 'none')}|{given}"] * len(paths)
+
+
+class Writes:
+    """Leaves a file in its working folder and, where there is one, in the output folder."""
+
+    def run(self, paths: list[str]) -> list[str]:
+        for folder in (".", os.environ.get("AZUREML_BI_OUTPUT_PATH", ".")):
+            Path(folder, "own.txt").write_text("mine", encoding="utf-8")
+        return paths
+
+
+def test_append_row_writes_a_line_for_each_result(files: list[str]) -> None:
+    assert lines(run_job(Names(), files, output_action="append_row")) == ["f00", "f01", "f02"]
+
+
+def test_append_row_writes_a_table_with_spaces_and_without_header() -> None:
+    result = run_job(Rows(), table(2), output_action="append_row")
+    assert lines(result) == ["0000000", "0000001"]
+
+
+def test_a_header_is_written_where_it_is_asked_for() -> None:
+    result = run_job(Rows(), table(2), output_action="append_row", append_row_dataframe_header=True)
+    assert lines(result) == ["id", "0000000", "0000001"]
+
+
+def test_summary_only_appends_nothing(files: list[str], tmp_path: Path) -> None:
+    result = run_job(Names(), files, output=tmp_path / "out")
+    assert result.output_path is None
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "name"),
+    [("v2", "parallel_run_step.txt"), ("v1", "parallel_run_step.txt"), ("batch", "predictions.csv")],
+)
+def test_the_appended_file_has_the_name_of_its_profile(profile: str, name: str, files: list[str]) -> None:
+    settings = JobSettings.from_mapping({"profile": profile, "output_action": "append_row"})
+    result = ParallelJob(Names(), files, settings).run()
+    assert result.output_path is not None
+    assert result.output_path.name == name
+
+
+def test_the_output_folder_is_told_exactly_with_append_row(files: list[str]) -> None:
+    result = run_job(Environment(), files, output_action="append_row")
+    assert result.output_path is not None
+    folder = str(result.output_path.parent)
+    assert result.rows[0] == f"{folder}|{folder}"
+    assert run_job(Environment(), files).rows[0] == "none|none"
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [
+        ("last_attempt", ["f01", "f02", "third"]),
+        ("every_attempt", ["f01", "f02", "third"]),
+    ],
+)
+def test_attempts_that_returned_nothing_legal_leave_no_rows(rule: str, rows: list[str], files: list[str]) -> None:
+    entry = Scripted(at0=[ValueError(), None, ["third"]])
+    settings = JobSettings.from_mapping({"appended_rows": rule, "output_action": "append_row"})
+    result = ParallelJob(entry, files, settings).run()
+    assert result.rows == lines(result) == rows
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [
+        ("last_attempt", ["c", "d", "e", "b"]),
+        ("every_attempt", ["a", "c", "d", "e", "b"]),
+    ],
+)
+def test_rows_are_of_the_last_attempt_that_returned_or_of_all(rule: str, rows: list[str], tmp_path: Path) -> None:
+    entry = Scripted(at0=[["a"], ["b"], ValueError()], at1=[["c", "d"]], at2=[["e"]])
+    settings = JobSettings.from_mapping({"appended_rows": rule, "output_action": "append_row", "mini_batch_size": 2})
+    result = ParallelJob(entry, make_files(tmp_path, 5), settings).run()
+    assert result.rows == lines(result) == rows
+    assert statuses(result) == ["failed", "succeeded", "succeeded"]
+
+
+@pytest.mark.parametrize(("rule", "extra"), [("last_attempt", []), ("every_attempt", ["f00"])])
+def test_a_second_delivery_adds_rows_only_where_every_attempt_appends(
+    rule: str, extra: list[str], files: list[str]
+) -> None:
+    settings = JobSettings.from_mapping({"appended_rows": rule, "output_action": "append_row"})
+    result = ParallelJob(Names(), files, settings, faults=[Fault.delivers_twice(mini_batch=0)]).run()
+    assert sorted(lines(result)) == sorted(["f00", "f01", "f02", *extra])
+    assert result.rows == lines(result)
+
+
+def test_rows_of_a_first_delivery_stay_when_the_second_fails(files: list[str]) -> None:
+    entry = Scripted(at0=[["first"], ValueError()])
+    result = run_job(entry, files, Fault.delivers_twice(mini_batch=0), output_action="append_row", max_retries=0)
+    assert statuses(result)[0] == "failed"
+    assert result.rows == lines(result) == ["f01", "f02", "first"]
+
+
+def test_a_job_that_was_stopped_keeps_the_rows_of_what_had_ended(files: list[str]) -> None:
+    result = run_job(Names(), files, Fault.crashes(mini_batch=1), output_action="append_row", error_threshold=0)
+    assert result.status == "Failed"
+    assert lines(result) == ["f00", "f02"]
+
+
+@pytest.mark.parametrize("action", ["append_row", "summary_only"])
+def test_append_row_without_a_succeeded_item_fails_the_job_whatever_the_thresholds(
+    action: str, files: list[str]
+) -> None:
+    settings = JobSettings.from_mapping({"output_action": action})
+    result = ParallelJob(Names(), files, settings, faults=[Fault.raises(ValueError)]).run()
+    assert result.status == ("Failed" if action == "append_row" else "Completed")
+    assert ("NoResultToAppendError" in str(result.reason)) == (action == "append_row")
+    assert result.exceeded is None
+    assert statuses(result) == ["failed"] * 3
+
+
+def test_one_succeeded_item_is_enough_for_append_row(files: list[str]) -> None:
+    faults = [Fault.raises(ValueError, mini_batch=0), Fault.raises(ValueError, mini_batch=1)]
+    assert run_job(Names(), files, *faults, output_action="append_row").status == "Completed"
+
+
+def test_an_exceeded_threshold_is_the_reason_before_missing_results(files: list[str]) -> None:
+    result = run_job(Names(), files, Fault.raises(ValueError), output_action="append_row", error_threshold=2)
+    assert result.exceeded == "error_threshold"
+
+
+def test_a_result_that_has_no_text_fails_the_job_with_the_mini_batch(files: list[str]) -> None:
+    result = run_job(Scripted(at1=[[Unprintable()]]), files, output_action="append_row")
+    assert (result.status, result.exceeded) == ("Failed", None)
+    assert "the results of mini-batch 1 cannot be appended" in (result.reason or "")
+    assert "RuntimeError: no text" in (result.reason or "")
+    assert statuses(result) == ["succeeded", "succeeded", "unfinished"]
+    assert result.processed_mini_batches == 2
+
+
+def test_a_result_that_has_no_text_fails_the_job_under_every_attempt_too(files: list[str]) -> None:
+    entry = Scripted(at1=[[Unprintable()]])
+    result = run_job(entry, files, output_action="append_row", appended_rows="every_attempt")
+    assert "the results of mini-batch 1 cannot be appended" in (result.reason or "")
+    assert statuses(result) == ["succeeded", "unfinished", "unfinished"]
+    assert result.processed_mini_batches == 1
+
+
+def test_a_kept_output_has_the_appended_file_and_what_workers_wrote(files: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "aus gabe ä"
+    result = run_job(Writes(), files, output=out, output_action="append_row")
+    assert result.output_path == out / "parallel_run_step.txt"
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert names == ["own.txt", "parallel_run_step.txt", "process000/own.txt"]
+
+
+def test_folders_of_workers_that_wrote_nothing_are_not_kept(files: list[str], tmp_path: Path) -> None:
+    run_job(Names(), files, output=tmp_path / "out", output_action="append_row", instance_count=2)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["parallel_run_step.txt"]
+
+
+def test_an_existing_output_file_is_refused_before_anything_runs(files: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_job(Names(), files, output=out, output_action="append_row")
+    entry = Scripted()
+    with pytest.raises(InputError, match="exists already and is never overwritten"):
+        run_job(entry, files, output=out, output_action="append_row")
+    assert entry.order == []
+
+
+def test_files_that_another_job_left_are_not_mixed_with_new_ones(files: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_job(Writes(), files, output=out)
+    with pytest.raises(InputError, match=r"process000' exists already and is never overwritten"):
+        run_job(Writes(), files, output=out)
+
+
+def test_an_output_that_is_a_file_is_refused(files: list[str]) -> None:
+    with pytest.raises(InputError, match="is a file: give a folder"):
+        run_job(Names(), files, output=Path(files[0]))
+
+
+def test_without_an_output_folder_what_was_written_goes_with_the_result(files: list[str]) -> None:
+    result = run_job(Names(), files, output_action="append_row")
+    path = result.output_path
+    assert path is not None
+    assert path.exists()
+    del result
+    assert not path.exists()
+
+
+def test_a_wrong_set_up_leaves_no_folder_behind(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temp))
+    with pytest.raises(Exception, match="never fired"):
+        run_job(Names(), files, Fault.crashes(mini_batch=9))
+    assert list(temp.iterdir()) == []
+
+
+def test_rows_of_one_mini_batch_stay_together_and_in_order() -> None:
+    result = run_job(
+        Rows(),
+        table(6),
+        Fault.crashes(mini_batch=0, attempt=1),
+        mini_batch_size=2 * ROW_BYTES,
+        output_action="append_row",
+    )
+    assert lines(result) == [f"{row:07d}" for row in (2, 3, 4, 5, 0, 1)]
+
+
+def test_a_frame_of_another_shape_is_appended_below() -> None:
+    class Shapes:
+        def run(self, rows: pd.DataFrame) -> object:
+            first = rows["id"].iloc[0] == "0000000"
+            return rows.assign(more="x y") if first else list(rows["id"])
+
+    result = run_job(Shapes(), table(2), mini_batch_size=ROW_BYTES, output_action="append_row")
+    assert lines(result) == ['0000000 "x y"', "0000001"]

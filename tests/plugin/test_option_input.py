@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, Write
+
+ASKS_FOR_FRAME = """
+    def run(mini_batch):
+        return mini_batch["value"].tolist()
+"""
+
+
+def test_a_folder_is_the_sample(project: Path, gate: Run) -> None:
+    gate().stdout.fnmatch_lines(["*job Completed: 3 of 3 mini-batches and 3 of 3 items succeeded*"])
+
+
+def test_a_glob_is_the_sample(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=data/item_[12].txt")
+    result.stdout.fnmatch_lines(["*2 of 2 items succeeded*"])
+
+
+def test_a_csv_is_a_table_of_rows(project: Path, run_pytest: Run, write: Write) -> None:
+    write("score.py", ASKS_FOR_FRAME)
+    write("table.csv", "value\n1\n2\n3\n4\n")
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=table.csv")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["*4 of 4 items succeeded*"])
+
+
+def test_it_may_be_given_several_times(project: Path, gate: Run, write: Write) -> None:
+    write("more/item_4.txt", "xxxx")
+    gate("--parallelrun-input=more").stdout.fnmatch_lines(["*4 of 4 items succeeded*"])
+
+
+def test_two_inputs_may_hold_files_of_the_same_name(project: Path, gate: Run, write: Write) -> None:
+    write("more/data/item_1.txt", "other")
+    result = gate("--parallelrun-input=more/data", "--parallelrun-set", "output_action=append_row")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["*4 of 4 items succeeded*"])
+
+
+def test_the_item_without_a_result_is_found_in_several_inputs(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if 'item_2' not in p]\n")
+    write("more/item_4.txt", "xxxx")
+    result = gate("--parallelrun-input=more", "--parallelrun-set=mini_batch_size=4", "-k", "one_result_per_item")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*4 - 3 = 1 missing. No result for: *item_2.txt."])
+
+
+def test_the_ini_twin_has_one_path_a_line(project: Path, pytester: pytest.Pytester, run_pytest: Run) -> None:
+    pytester.makeini("[pytest]\nparallelrun_input =\n    data/item_1.txt\n    data/item_3.txt")
+    run_pytest("--parallelrun-entry=score.py").stdout.fnmatch_lines(["*2 of 2 items succeeded*"])
+
+
+def test_the_users_files_are_left_alone_by_a_script_that_removes_them(project: Path, gate: Run, write: Write) -> None:
+    write(
+        "score.py",
+        "import os\ndef run(mini_batch):\n    for p in mini_batch: os.remove(p)\n    return list(mini_batch)\n",
+    )
+    gate()
+    assert len(list((project / "data").iterdir())) == 3
+
+
+def test_a_link_in_a_folder_counts_as_the_file_behind_it(project: Path, gate: Run) -> None:
+    try:
+        (project / "data" / "link.txt").symlink_to(project / "data" / "item_1.txt")
+    except OSError:
+        pytest.skip("no links here")
+    result = gate()
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["*4 of 4 items succeeded*"])
+
+
+def test_a_folder_named_like_a_pattern_is_taken_as_it_is(project: Path, run_pytest: Run) -> None:
+    (project / "data").rename(project / "data [1]")
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=data [1]")
+    result.assert_outcomes(passed=8)
+
+
+def test_files_in_a_folder_named_like_a_pattern_can_be_given_by_name(project: Path, run_pytest: Run) -> None:
+    (project / "data").rename(project / "data [1]")
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=data [1]/item_2.txt")
+    result.assert_outcomes(passed=8)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("dta", "ERROR: --parallelrun-input: input '*dta' does not exist: *Did you mean 'data'?"),
+        (
+            "nothing/*.txt",
+            "ERROR: --parallelrun-input: input '*' the pattern matches no file*".replace("' the", "': the"),
+        ),
+        ("https://example.org/data", "ERROR: --parallelrun-input: *remote data is not fetched*"),
+        ("", "ERROR: --parallelrun-input: the path is empty."),
+        ("empty", "ERROR: --parallelrun-input: input '*empty': there is no file in the folder or below it."),
+        ("header.csv", "ERROR: --parallelrun-input: *not a single row of data*"),
+        ("table.parquet", "ERROR: --parallelrun-input: *not supported yet as a table*"),
+    ],
+)
+def test_an_input_that_cannot_be_used_is_a_usage_error(
+    project: Path, run_pytest: Run, write: Write, given: str, message: str
+) -> None:
+    (project / "empty").mkdir()
+    write("header.csv", "a,b\n")
+    write("table.parquet", "")
+    result = run_pytest("--parallelrun-entry=score.py", f"--parallelrun-input={given}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+def test_inputs_of_two_kinds_are_a_usage_error(project: Path, gate: Run, write: Write) -> None:
+    write("table.csv", "a\n1\n")
+    result = gate("--parallelrun-input=table.csv")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --parallelrun-input: input mixes a table ('*table.csv') with other paths*"])
+
+
+def test_one_missing_input_of_several_is_a_usage_error(project: Path, gate: Run) -> None:
+    result = gate("--parallelrun-input=dta")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --parallelrun-input: input '*dta' does not exist*"])
+
+
+def test_a_csv_that_cannot_be_parsed_is_a_usage_error_that_names_file_and_line(
+    project: Path, run_pytest: Run, write: Write
+) -> None:
+    write("table.csv", "a,b\n1,2\n1,2,3,4\n")
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=table.csv")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --parallelrun-input: *table.csv*"])
+    assert "3" in result.stderr.str()
+
+
+def test_a_wrong_input_is_a_usage_error_without_an_entry_too(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-input=dta")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_wrong_input_of_the_ini_file_is_said_to_be_from_there(
+    project: Path, pytester: pytest.Pytester, run_pytest: Run
+) -> None:
+    pytester.makeini("[pytest]\nparallelrun_input = dta")
+    result = run_pytest("--parallelrun-entry=score.py")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: parallelrun_input in tox.ini: input '*dta' does not exist*"])
