@@ -61,6 +61,25 @@ class EntryModule(pytest.Module):
         return contract_module(self.plan.nodeid)
 
 
+class EntryPackage(pytest.Package):
+    """A package that holds an entry.
+
+    pytest imports the __init__.py of a package before it runs a test below it, to look for a setup_module(). The
+    import is the business of the emulated worker, whose code root may be another one.
+    """
+
+    @staticmethod
+    def suits(init: Path) -> bool:
+        """Whether there is no setup or teardown in it that the user's own tests need."""
+        if not init.is_file():
+            return False
+        text = init.read_text(encoding="utf-8", errors="replace").lower()
+        return not any(name in text for name in ("setup_module", "setupmodule", "teardown_module", "teardownmodule"))
+
+    def setup(self) -> None:
+        pass
+
+
 def contract_module(nodeid: str) -> ModuleType:
     """A module with the test functions of all checks, in the order of the table.
 
@@ -95,6 +114,8 @@ class Collection:
 
     def __init__(self, plans: Sequence[EntryPlan]) -> None:
         self._plans = {plan.entry.path: plan for plan in plans}
+        self._way = {path for entry in self._plans for path in (entry, *entry.parents)}
+        self._opened: set[Path] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(
@@ -104,8 +125,24 @@ class Collection:
         plan = self._plans.get(file_path)
         if plan is None:
             return collectors
-        others = [collector for collector in collectors if not isinstance(collector, pytest.Module)]
+        others = [collector for collector in collectors if not _is_test_module(collector)]
         return [EntryModule.of(parent, plan), *others]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        if path in self._way and EntryPackage.suits(path / "__init__.py"):
+            return EntryPackage.from_parent(parent, path=path)
+        return None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
+        """Opens folders that pytest would not walk, such as build/, for the entry and nothing else in them."""
+        ignored = yield
+        if collection_path in self._way:
+            if ignored:
+                self._opened.add(collection_path)
+            return False
+        return ignored or (None if self._opened.isdisjoint(collection_path.parents) else True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -124,6 +161,11 @@ class Collection:
             check = cast("Check", pyfuncitem.funcargs["parallelrun_check"])
             if check.spec.needs_input:
                 check.cannot_decide(NO_INPUT)
+
+
+def _is_test_module(collector: pytest.Collector) -> bool:
+    """Whether it stands for the tests in a file; that of its doctests is a Module as well."""
+    return isinstance(collector, pytest.Module) and type(collector).__name__ != "DoctestModule"
 
 
 def _timeout_in_ini(config: pytest.Config) -> bool:

@@ -111,7 +111,8 @@ def parametrize_entries(metafunc: pytest.Metafunc) -> None:
         return
     from pytest_parallelrun._collect import entry_module_of
     from pytest_parallelrun._gate import gate_of
-    from pytest_parallelrun._jobs import with_markers
+    from pytest_parallelrun._jobs import refuse, with_markers
+    from pytest_parallelrun.emulator.errors import ParallelRunError
 
     gate = gate_of(metafunc.config)
     module = entry_module_of(metafunc.definition)
@@ -121,7 +122,10 @@ def parametrize_entries(metafunc: pytest.Metafunc) -> None:
     elif marked is None:
         plans = gate.plans()
     else:
-        plans = with_markers(metafunc.definition, gate).plans()
+        try:
+            plans = with_markers(metafunc.definition, gate).plans()
+        except ParallelRunError as error:
+            refuse(f"@pytest.mark.parallelrun of {metafunc.definition.nodeid}: {error}")
     if not plans:
         return
     # A parameter, though there is often one: Hypothesis then keys its database by the test id, and two entries

@@ -75,6 +75,8 @@ class JobFactory:
                     f"--parallelrun-entry=PATH (given {len(gate.scripts)} times)."
                 )
             entry, code = gate.scripts[0].path, code or gate.scripts[0].code_root
+        if code is None and isinstance(entry, (str, os.PathLike)):
+            code = gate.code
         if input is None:
             input = list(gate.input) if isinstance(gate.input, tuple) else gate.input
         if input is None:
@@ -90,7 +92,7 @@ class JobFactory:
             program_arguments=gate.program_arguments if program_arguments is None else program_arguments,
             faults=faults,
             engine=gate.engine,
-            code=code if isinstance(entry, (str, os.PathLike)) else None,
+            code=code,
             models=gate.models if models is None else models,
             output=output,
         )

@@ -30,7 +30,7 @@ SOUND_SCRIPT = """
 
 @pytest.fixture
 def write(pytester: pytest.Pytester) -> Write:
-    """Writes a file below the folder that the inner pytest runs in: write("src/score.py", text)."""
+    """Writes a file, such as "src/score.py", below the folder that the inner pytest runs in."""
 
     def write(name: str, text: str) -> Path:
         path = pytester.path / name
@@ -52,7 +52,7 @@ def project(write: Write, pytester: pytest.Pytester) -> Path:
 
 @pytest.fixture
 def run_pytest(pytester: pytest.Pytester) -> Run:
-    """Runs pytest inside this process, without its cache: run_pytest("--parallelrun-entry=score.py")."""
+    """Runs pytest inside this process, without its cache, with the arguments given."""
 
     def run_pytest(*arguments: str | Path) -> pytest.RunResult:
         return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
@@ -62,7 +62,7 @@ def run_pytest(pytester: pytest.Pytester) -> Run:
 
 @pytest.fixture
 def gate(run_pytest: Run) -> Run:
-    """The same for the gate of score.py with the sample data/: gate("--parallelrun-strict")."""
+    """The same for the gate of score.py with the sample data/."""
 
     def gate(*arguments: str | Path) -> pytest.RunResult:
         return run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=data", *arguments)
@@ -70,10 +70,28 @@ def gate(run_pytest: Run) -> Run:
     return gate
 
 
-@pytest.fixture(params=[(), ("-n2",)], ids=["here", "xdist"])
-def spread(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """Arguments with which the inner pytest runs here, and in two workers of pytest-xdist."""
-    if request.param:
-        pytest.importorskip("xdist")
-    arguments: tuple[str, ...] = request.param
-    return arguments
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bytecode")
+
+
+@pytest.fixture
+def gate_in_two(pytester: pytest.Pytester, bytecode: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The gate of score.py in two workers of pytest-xdist. It takes seconds: for what differs there."""
+    pytest.importorskip("xdist")
+    # What the first of these processes compiles the others need not.
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+
+    def gate(*arguments: str | Path) -> pytest.RunResult:
+        options = ("--parallelrun-entry=score.py", "--parallelrun-input=data", "-n2", "-q", "--color=no")
+        return pytester.runpytest_subprocess(*options, *arguments)
+
+    return gate
+
+
+@pytest.fixture(params=["here", "xdist"])
+def anywhere(request: pytest.FixtureRequest) -> Run:
+    """The gate of score.py, inside this process and in two workers of pytest-xdist."""
+    run: Run = request.getfixturevalue("gate" if request.param == "here" else "gate_in_two")
+    return run

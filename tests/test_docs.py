@@ -234,7 +234,7 @@ def test_the_page_of_checks_has_each_check_in_the_table_and_a_section() -> None:
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
     commands = TEST_COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) == 1
-    assert f"\n{commands[0]}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert commands[0] in map(str.strip, (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
 
 
 def _test_names(path: Path) -> set[str]:
@@ -256,9 +256,7 @@ def test_every_test_that_the_page_on_fidelity_names_exists() -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", text)
     assert named
     missing = [
-        f"{file}::{name}"
-        for file, name in named
-        if not (ROOT / file).is_file() or name not in _test_names(ROOT / file)
+        f"{file}::{name}" for file, name in named if not (ROOT / file).is_file() or name not in _test_names(ROOT / file)
     ]
     assert not missing, "docs/reference/fidelity.md names tests that do not exist:\n" + "\n".join(missing)
 

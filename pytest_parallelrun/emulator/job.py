@@ -280,7 +280,7 @@ class _Run:
         if not known:
             self._ledger.total_mini_batches = len(self._queued)
             # From here on the percentage has its denominator.
-            self._exceeded = self._exceeded or self._ledger.exceeded(ended=True)
+            self._exceeded = self._ledger.exceeded()
         while True:
             yield self._retries.popleft() if self._retries else None
 
@@ -312,12 +312,12 @@ class _Run:
                 self._append(mini_batch, self._latest.pop(mini_batch.id))
             return
         self._retries.append(Delivery(mini_batch, number + 1))
-        self._exceeded = self._ledger.exceeded(ended=False)
+        self._exceeded = self._ledger.exceeded()
 
     def _end(self, mini_batch: MiniBatch, ruling: Ruling) -> None:
         status: MiniBatchStatus = "failed" if ruling.failed else "succeeded"
         self._events.append(MiniBatchEnded(mini_batch, status, ruling.succeeded, ruling.failed_items))
-        self._exceeded = self._ledger.exceeded(ended=True)
+        self._exceeded = self._ledger.exceeded()
 
     def _append(self, mini_batch: MiniBatch, rows: object) -> None:
         if self._appended is None:

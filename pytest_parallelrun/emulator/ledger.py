@@ -80,15 +80,11 @@ class Ledger:
             self.succeeded_mini_batches += 1
         return ruling
 
-    def exceeded(self, *, ended: bool) -> Exceeded | None:
-        """The threshold that is exceeded now. `ended`: a mini-batch has just ended, or the input has.
-
-        While a mini-batch awaits its retry only the two mini-batch thresholds can change, and only under
-        threshold_check "pending".
-        """
-        if self._unlimited or not (ended or self._pending_counts):
+    def exceeded(self) -> Exceeded | None:
+        """The threshold that is exceeded now. Under threshold_check "pending" what awaits its retry counts too."""
+        if self._unlimited:
             return None
         failed = self.failed_mini_batches
         if self._pending_counts:
             failed += len(self._awaiting_retry)
-        return exceeded_threshold(Tally(self.failed_items, failed, self.total_mini_batches), self._limits, items=ended)
+        return exceeded_threshold(Tally(self.failed_items, failed, self.total_mini_batches), self._limits)

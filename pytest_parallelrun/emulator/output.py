@@ -162,7 +162,7 @@ def _unique(names: list[object]) -> list[object]:
 def _describe_wrong(value: object) -> tuple[str, str]:
     """(what it is, "" for the name of its type; what to do)"""
     if value is None:
-        return "None", "is a `return` missing, or reached on one path only?"
+        return "None", "look for a `return` that is missing, or that one path does not reach"
     if isinstance(value, (str, bytes, bytearray)):
         return "", "return a list of texts, [text] for a single one"
     if isinstance(value, Mapping):

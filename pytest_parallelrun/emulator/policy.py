@@ -78,10 +78,10 @@ class Exceeded(NamedTuple):
     arithmetic: str
 
 
-def exceeded_threshold(tally: Tally, limits: Limits, *, items: bool = True) -> Exceeded | None:
-    """The first threshold that a count is greater than. `items` off leaves the item threshold out."""
+def exceeded_threshold(tally: Tally, limits: Limits) -> Exceeded | None:
+    """The first threshold that a count is greater than."""
     failed, batches, total = tally
-    if items and 0 <= limits.error_threshold < failed:
+    if 0 <= limits.error_threshold < failed:
         return Exceeded(
             "error_threshold",
             f"{count_text(failed, 'failed item')} > error_threshold {limits.error_threshold}",

@@ -105,7 +105,7 @@ def _read(ledger: Ledger, other: JobSettings, events: Sequence[Event]) -> JobSta
         )
         if not ruling.retry:
             ended.add(batch.id)
-        if ledger.exceeded(ended=not ruling.retry) is not None:
+        if ledger.exceeded() is not None:
             # Counts only grow (but for pending ones, which stop the job as soon as they are too many), so
             # what is not known of other mini-batches cannot take this back.
             return "Failed"

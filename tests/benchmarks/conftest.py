@@ -39,7 +39,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run() -> Callable[[list[str]], list[str]]:
-    """The run() of that script, as a plain function."""
+    """What that script runs, as a plain function."""
     namespace: dict[str, Callable[[list[str]], list[str]]] = {}
     exec(compile(SCRIPT, "score.py", "exec"), namespace)
     return namespace["run"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -10,10 +11,10 @@ from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.result import JobResult
 
 
-def write_files(folder: Path, **sources: str) -> Path:
-    """Writes Python files: `score=...` makes score.py, `package__module=...` makes package/module.py."""
+def write_files(folder: Path, sources: Mapping[str, str]) -> Path:
+    """Writes files, by their paths below the folder."""
     for name, source in sources.items():
-        path = folder / (name.replace("__", "/") + ".py")
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(source), encoding="utf-8")
     return folder
@@ -29,7 +30,7 @@ def make_input(folder: Path, files: int = 2) -> Path:
 
 def make_job(folder: Path, source: str, *, files: int = 2, name: str = "score", **settings: Any) -> ParallelJob:
     """A job over that many mini-batches of one file each; the script is `code/<name>.py`."""
-    code = write_files(folder / "code", **{name: source})
+    code = write_files(folder / "code", {f"{name}.py": source})
     settings.setdefault("max_retries", 0)
     return ParallelJob(code / f"{name}.py", make_input(folder, files), JobSettings(**settings))
 

@@ -183,7 +183,7 @@ def test_where_children_cannot_be_told_apart_a_sleep_is_real(
     def no_proc(path: str) -> list[str]:
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(clock_module.os, "listdir", no_proc)
+    monkeypatch.setattr(os, "listdir", no_proc)
     WorkerClock().sleep(2)
     assert slept == [2]
 
@@ -191,9 +191,9 @@ def test_where_children_cannot_be_told_apart_a_sleep_is_real(
 def test_where_children_cannot_even_be_asked_for_a_sleep_is_real(
     slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(clock_module.os, "waitid", raising=False)
+    monkeypatch.delattr(os, "waitid", raising=False)
     clock = WorkerClock()
-    monkeypatch.setattr(clock_module.os, "listdir", _raise_not_found)
+    monkeypatch.setattr(os, "listdir", _raise_not_found)
     clock.sleep(2)
     assert slept == [2]
 
@@ -212,7 +212,7 @@ def test_a_skip_is_announced_so_that_an_alarm_can_be_set_anew(clock: WorkerClock
 def test_other_threads_have_real_time(clock: WorkerClock) -> None:
     clock.skipped = 1000
     readings: list[float] = []
-    thread = threading.Thread(target=lambda: (time.sleep(0), readings.append(time.time())))
+    thread = threading.Thread(target=lambda: readings.append(time.time()))
     thread.start()
     thread.join()
     assert time.time() - readings[0] >= 1000

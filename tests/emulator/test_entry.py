@@ -14,7 +14,7 @@ from tests.emulator._scripts import errors, make_input, run_script, write_files
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    return write_files(tmp_path / "mein Code", score="def run(batch): ...", src__deep__scöre="def run(batch): ...")
+    return write_files(tmp_path / "mein Code", {"score.py": "", "src/deep/scöre.py": ""})
 
 
 def test_the_folder_of_a_script_is_its_code_root(code: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_script_with_a_dot_in_its_name_cannot_be_imported(tmp_path: Path) -> N
 
 
 def test_a_package_of_the_same_name_is_imported_instead_of_the_script(tmp_path: Path) -> None:
-    write_files(tmp_path / "code", score____init__="")
+    write_files(tmp_path / "code", {"score/__init__.py": ""})
     result = run_script(tmp_path, "def run(batch): return batch")
     error = result.worker_failures[0].failure.error
     assert "__init__.py, not" in error

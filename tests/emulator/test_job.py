@@ -2,15 +2,24 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import pandas as pd
 import pytest
 
+from pytest_parallelrun.emulator.engines import Delivery
 from pytest_parallelrun.emulator.errors import FaultError, InputError, SettingsError
-from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted, WorkerStopped
+from pytest_parallelrun.emulator.events import (
+    AttemptEnded,
+    Event,
+    Failure,
+    Outcome,
+    WorkerFailed,
+    WorkerStarted,
+    WorkerStopped,
+)
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.result import JobResult
@@ -276,6 +285,11 @@ def test_a_job_whose_workers_were_all_stopped_fails_and_keeps_the_attempts(files
     assert attempts(result, 0) == ["exception"]
 
 
+def test_the_last_worker_may_stop_when_all_work_is_done(files: list[str]) -> None:
+    result = run_job(Wishes("Retry.StopProcess"), files[:1], max_retries=0)
+    assert (result.status, statuses(result)) == ("Completed", ["failed"])
+
+
 @pytest.mark.parametrize("code", ["Retry.Sleep", None])
 def test_sleep_delays_the_next_mini_batch_without_sleeping(code: str | None, files: list[str]) -> None:
     result = run_job(Wishes(code, delay=1000), files)
@@ -423,16 +437,16 @@ def test_the_context_of_a_retry_is_that_of_its_mini_batch(files: list[str]) -> N
 
 
 def test_every_attempt_gets_a_fresh_copy_with_an_index_from_zero() -> None:
-    seen: list[list[int]] = []
+    seen: list[tuple[list[int], list[str]]] = []
 
     class Spoils:
         def run(self, rows: pd.DataFrame) -> pd.DataFrame:
-            seen.append(list(rows.index))
-            rows.drop(index=rows.index, inplace=True)
+            seen.append((list(rows.index), list(rows.columns)))
+            rows["id"] = rows["mine"] = 1
             raise ValueError
 
     run_job(Spoils(), table(4), mini_batch_size=2 * ROW_BYTES, max_retries=1)
-    assert seen == [[0, 1]] * 4
+    assert seen == [([0, 1], ["id"])] * 4
 
 
 def test_a_returned_list_that_is_changed_later_keeps_its_rows(files: list[str]) -> None:
@@ -460,6 +474,13 @@ def test_arguments_and_settings_that_are_not_emulated_are_named(files: list[str]
     result = ParallelJob(Names(), files, settings, "--resource_monitor_interval 5").run()
     assert "not emulated, only handed to the script: --resource_monitor_interval" in result.notes
     assert "not emulated in-process: progress_update_timeout" in result.notes
+
+
+def test_the_runtimes_own_arguments_come_first_and_can_be_left_out(tmp_path: Path) -> None:
+    job = ParallelJob(Names(), ".", program_arguments="--mine 1")
+    own = job.worker_plan("files", tmp_path, None).arguments
+    assert own[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
+    assert "--mini_batch_size" in own[:-2]
 
 
 def test_a_model_is_what_azureml_model_dir_names_unless_the_variable_is_set(tmp_path: Path, files: list[str]) -> None:
@@ -499,3 +520,68 @@ def test_a_dataframe_is_handed_over_as_one(tmp_path: Path) -> None:
     result = run_job(Rows(), table(3), mini_batch_size=2 * ROW_BYTES)
     assert [batch.size for batch in result.mini_batches] == [2, 1]
     assert result.rows == [{"id": "0000000"}, {"id": "0000001"}, {"id": "0000002"}]
+
+
+class OutOfOrder:
+    """An engine that holds three deliveries and ends the latest one first, always well."""
+
+    capacity = 3
+
+    def __init__(self) -> None:
+        self.most = 0
+        self._held: list[Delivery] = []
+
+    def start(self) -> None: ...
+
+    def submit(self, delivery: Delivery) -> None:
+        self._held.append(delivery)
+        self.most = max(self.most, len(self._held))
+
+    def collect(self) -> AttemptEnded:
+        mini_batch, number = self._held.pop()
+        bad = mini_batch.id == 2
+        outcome: Outcome = "exception" if bad else "succeeded"
+        failure = Failure("run", "bad") if bad else None
+        returned = None if bad else mini_batch.size
+        return AttemptEnded(mini_batch, number, 0, outcome, returned, [mini_batch.id], 0, 0, 0, failure, None)
+
+    def worker_events(self) -> Sequence[Event]:
+        return ()
+
+    def elapsed(self) -> float:
+        return 0.0
+
+    def stop(self, *, normal: bool) -> None: ...
+
+    def notes(self) -> Sequence[str]:
+        return ()
+
+
+@pytest.fixture
+def out_of_order(monkeypatch: pytest.MonkeyPatch) -> OutOfOrder:
+    engine = OutOfOrder()
+    monkeypatch.setattr("pytest_parallelrun.emulator.job.InProcessEngine", lambda *arguments: engine)
+    return engine
+
+
+def test_an_engine_gets_as_many_deliveries_at_once_as_it_holds(out_of_order: OutOfOrder, tmp_path: Path) -> None:
+    result = run_job(Names(), make_files(tmp_path, 6), max_retries=1)
+    assert out_of_order.most == 3
+    assert [(event.mini_batch.id, event.number) for event in result.attempts] == [
+        (2, 1),
+        (3, 1),
+        (4, 1),
+        (5, 1),
+        (2, 2),
+        (1, 1),
+        (0, 1),
+    ]
+    assert statuses(result) == ["succeeded", "succeeded", "failed", "succeeded", "succeeded", "succeeded"]
+
+
+def test_what_an_engine_still_holds_when_the_job_is_stopped_is_unfinished(
+    out_of_order: OutOfOrder, tmp_path: Path
+) -> None:
+    result = run_job(Names(), make_files(tmp_path, 6), max_retries=0, error_threshold=0)
+    assert statuses(result) == ["unfinished", "unfinished", "failed", "unfinished", "unfinished", "unfinished"]
+    assert out_of_order.most == 3

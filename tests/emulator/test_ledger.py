@@ -28,8 +28,8 @@ def counts(book: Ledger) -> tuple[int, int, int, int, int]:
     )
 
 
-def setting(book: Ledger, *, ended: bool) -> str | None:
-    found = book.exceeded(ended=ended)
+def setting(book: Ledger) -> str | None:
+    found = book.exceeded()
     return None if found is None else found.setting
 
 
@@ -76,37 +76,36 @@ def test_a_short_partition_counts_its_missing_rows() -> None:
 def test_the_final_reading_does_not_count_what_awaits_its_retry() -> None:
     book = ledger(mini_batch_error_threshold=0)
     book.record(0, 4, "exception", number=1, returned=None)
-    assert setting(book, ended=False) is None
-    assert setting(book, ended=True) is None
+    assert setting(book) is None
 
 
 def test_the_pending_reading_counts_what_awaits_its_retry_for_as_long_as_it_does() -> None:
     book = ledger(mini_batch_error_threshold=0, threshold_check="pending")
     book.record(0, 4, "exception", number=1, returned=None)
-    assert setting(book, ended=False) == "mini_batch_error_threshold"
+    assert setting(book) == "mini_batch_error_threshold"
     book.record(0, 4, "succeeded", number=2, returned=4)
-    assert setting(book, ended=True) is None
+    assert setting(book) is None
 
 
 def test_the_pending_reading_counts_a_mini_batch_once_however_often_it_fails() -> None:
     book = ledger(mini_batch_error_threshold=1, threshold_check="pending", max_retries=3)
     for number in (1, 2, 3, 4):
         book.record(0, 4, "exception", number=number, returned=None)
-        assert setting(book, ended=number == 4) is None
+        assert setting(book) is None
 
 
 def test_items_that_await_a_retry_exceed_nothing() -> None:
     book = ledger(error_threshold=0, threshold_check="pending")
     book.record(0, 4, "exception", number=1, returned=None)
-    assert setting(book, ended=False) is None
+    assert setting(book) is None
 
 
 def test_the_percentage_of_a_table_is_checked_once_the_total_is_known() -> None:
     book = ledger("tabular", None, allowed_failed_percent=10, max_retries=0)
     book.record(0, 4, "exception", number=1, returned=None)
-    assert setting(book, ended=True) is None
+    assert setting(book) is None
     book.total_mini_batches = 9
-    assert setting(book, ended=True) == "allowed_failed_percent"
+    assert setting(book) == "allowed_failed_percent"
 
 
 def test_a_mini_batch_without_rows_is_a_success_without_items() -> None:

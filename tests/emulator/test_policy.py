@@ -129,11 +129,6 @@ def test_thresholds_are_checked_in_their_order() -> None:
     assert exceeded(Limits(-1, -1, 0), 1, 1) == "allowed_failed_percent"
 
 
-def test_the_item_threshold_can_be_left_out() -> None:
-    tally = Tally(failed_items=5, failed_mini_batches=0, total_mini_batches=5)
-    assert exceeded_threshold(tally, Limits(error_threshold=0), items=False) is None
-
-
 def test_the_percentage_waits_for_its_denominator() -> None:
     assert exceeded(Limits(allowed_failed_percent=10), failed=5, total=None) is None
 

@@ -108,6 +108,11 @@ class QueueMachine(RuleBasedStateMachine):
         else:
             self.retries.append((mini_batch.id, number + 1))
 
+    @precondition(lambda self: self.stopped)
+    @rule()
+    def nothing_starts_a_stopped_job_again(self) -> None:
+        assert self.job._ledger.exceeded() is not None
+
     @invariant()
     def counts_are_those_of_the_last_attempts(self) -> None:
         if not hasattr(self, "job"):

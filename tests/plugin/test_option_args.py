@@ -74,7 +74,7 @@ def test_a_setting_wins_over_an_argument(project: Path, gate: Run) -> None:
     ("arguments", "message"),
     [
         ("--word 'open", "ERROR: program arguments *no closing quotation*"),
-        ("--error_threshold many", "ERROR: program arguments*error_threshold*many*"),
+        ("--error_threshold many", "ERROR: error_threshold='many' (from program arguments)*whole number*"),
         ("--error_threshold", "ERROR: program arguments: *error_threshold*expected one argument*"),
     ],
 )

@@ -91,7 +91,7 @@ def test_files_in_a_folder_named_like_a_pattern_can_be_given_by_name(project: Pa
         ("dta", "ERROR: --parallelrun-input: input '*dta' does not exist: *Did you mean 'data'?"),
         (
             "nothing/*.txt",
-            "ERROR: --parallelrun-input: input '*' the pattern matches no file*".replace("' the", "': the"),
+            "ERROR: --parallelrun-input: input '*': the pattern matches no file*",
         ),
         ("https://example.org/data", "ERROR: --parallelrun-input: *remote data is not fetched*"),
         ("", "ERROR: --parallelrun-input: the path is empty."),

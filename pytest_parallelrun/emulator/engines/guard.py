@@ -42,6 +42,8 @@ _getsignal = _signal.getsignal
 # The kernel counts in microseconds, and zero would disarm the timer.
 _SOON = 1e-6
 
+_AFTER_OUTER = 0.01
+
 # A timer that nobody touched differs from what is expected of it by less than this many seconds.
 _DRIFT = 0.05
 
@@ -122,12 +124,12 @@ class TimeoutGuard:
         """The script gave control back; an alarm that comes from here on is dropped."""
         self._clock.deadline = None
 
-    def _arm(self) -> None:
+    def _arm(self, soonest: float = _SOON) -> None:
         now = real_monotonic()
         due = float("inf") if self._outer_due is None else self._outer_due
         if self._clock.deadline is not None:
             due = min(due, now + self._clock.deadline - self._clock.now())
-        _set_timer(0 if due == float("inf") else max(due - now, _SOON))
+        _set_timer(0 if due == float("inf") else max(due - now, soonest))
 
     def _rearming(self, real: Callable[..., _T]) -> Callable[..., _T]:
         """signal.alarm or setitimer for the script: when it cancels its alarm, ours is set again."""
@@ -143,8 +145,11 @@ class TimeoutGuard:
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
         if self._outer_due is not None and real_monotonic() >= self._outer_due:
             self._outer_due = real_monotonic() + self._outer_interval if self._outer_interval else None
-            self._arm()
-            self._call_outer(self._outer_alarm, signum, frame)
+            try:
+                self._call_outer(self._outer_alarm, signum, frame)
+            finally:
+                # Afterwards, and not at once: ours must not cut the handler short nor replace what it raised.
+                self._arm(soonest=_AFTER_OUTER)
         elif self._clock.deadline is not None and self._clock.now() >= self._clock.deadline:
             if _in_debugger(frame):
                 # Somebody is looking at the script; its time stands still for the rest of the call.

@@ -262,9 +262,10 @@ class InProcessEngine:
         while True:
             slot = self._turn
             worker = slots[slot]
-            if worker is None and slot in self._vacant:
-                self._vacant.discard(slot)
-                self._fill(slot)
+            if worker is None:
+                if slot in self._vacant:
+                    self._vacant.discard(slot)
+                    self._fill(slot)
                 self._require_workers()
                 worker = slots[slot]
             self._turn = (slot + 1) % len(slots)
@@ -287,7 +288,6 @@ class InProcessEngine:
         elif code == "Retry.StopProcess":
             self._events.append(WorkerStopped(worker.number, code))
             self._slots[slot] = None
-            self._require_workers()
         elif code == "Retry.Sleep":
             self._clock.pause(delay)
 

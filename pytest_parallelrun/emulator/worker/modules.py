@@ -170,5 +170,4 @@ class CodeRootFinder(MetaPathFinder):
             return None
         if type(spec.loader) is SourceFileLoader:
             spec.loader = FreshLoader(name, spec.origin)
-            spec.cached = None
         return spec

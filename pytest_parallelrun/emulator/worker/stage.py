@@ -146,7 +146,6 @@ class Stage:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""
         self._started.append(worker)
         worker.environment = {**self._host_environment, **self._plan.environment}
-        worker.start_method = self._host_start_method
         worker.own_streams = WorkerStream(self._host_stdout, "stdout"), WorkerStream(self._host_stderr, "stderr")
         worker.stdout, worker.stderr = worker.own_streams
         finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]

@@ -354,8 +354,9 @@ def test_any_text_is_read_as_pandas_reads_it_or_refused(
             assert whole.empty
             return
         except InputError as error:
-            # pandas takes the surplus of a first row as an index; a row is refused wherever it is.
-            assert whole is None or "fields, the header" in str(error)
+            # pandas takes the surplus of a first row as an index; here a row is refused wherever it is.
+            if whole is not None and "fields, the header" not in str(error):
+                raise
             return
         loaded = [split.load(one) for one in list(split.mini_batches())]
     assert whole is not None

@@ -219,3 +219,22 @@ def test_splitting_files_does_not_import_pandas(data: Path) -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", program, str(data)], cwd=root, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "words.sv"])
+def test_names_that_only_resemble_tables_are_files(data: Path, name: str) -> None:
+    (data / name).write_bytes(b"")
+    assert open_input(data / name, Split()).kind == "files"
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("txt", "files"), ("csv", "tabular")])
+def test_a_long_list_is_opened_as_a_short_one_is(tmp_path: Path, suffix: str, kind: str) -> None:
+    given = [tmp_path / f"{number}.{suffix}" for number in reversed(range(100))]
+    for path in given:
+        path.write_text("x\n1\n")
+    split = open_input(given, Split())
+    assert (split.kind, len(list(split.mini_batches()))) == (kind, 100)
+    if kind == "files":
+        assert handed_over(split) == [str(path) for path in given]
+    else:
+        assert split.item_names(next(split.mini_batches())) == [f"row 1 of {given[0]}"]

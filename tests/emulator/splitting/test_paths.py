@@ -11,7 +11,12 @@ import pytest
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.paths import files_below, locate
+from pytest_parallelrun.emulator.splitting.paths import (
+    LISTED_AT_ONCE,
+    files_among,
+    files_below,
+    locate,
+)
 
 
 def make(folder: Path, *names: str) -> Path:
@@ -231,3 +236,27 @@ def test_a_million_files_would_be_scanned_and_split_within_200_mb(monkeypatch: p
     finally:
         tracemalloc.stop()
     assert peak < 200e6 * files / 1_000_000
+
+
+def test_many_paths_of_one_folder_are_looked_up_in_its_listing(tmp_path: Path) -> None:
+    names = [f"{number}.txt" for number in range(LISTED_AT_ONCE)]
+    make(tmp_path, *names[1:], "not asked for.txt")
+    (tmp_path / "0.txt").mkdir()
+    missing = str(tmp_path / "gone.txt")
+    given = [str(tmp_path / name) for name in names]
+    found = files_among([*given, missing])
+    # A folder is none, and what is missing is left to be asked for.
+    assert found >= set(given[1:])
+    assert found.isdisjoint({given[0], missing})
+
+
+def test_few_paths_of_a_folder_are_left_to_be_asked_for(tmp_path: Path) -> None:
+    names = [f"{number}.txt" for number in range(LISTED_AT_ONCE - 1)]
+    make(tmp_path, *names)
+    assert files_among([str(tmp_path / name) for name in names]) == frozenset()
+
+
+@pytest.mark.parametrize("folder", ["data", "/data/../data", "/no such folder"])
+def test_paths_that_are_relative_roundabout_or_of_no_folder_are_left_to_be_asked_for(folder: str) -> None:
+    given = [folder + os.sep + str(number) for number in range(LISTED_AT_ONCE)]
+    assert files_among(given) == frozenset()

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Write
+from tests.contract.conftest import Judge
+
+# Nothing of a script that does not import can be checked, and its job fails.
+NEEDS_THE_IMPORT = {
+    "entry_defines_run",
+    "accepts_runtime_arguments",
+    "init_runs_in_every_worker",
+    "returns_valid_type",
+    "returns_one_result_per_item",
+    "no_silent_losses",
+}
+
+FLAWED = {
+    "a package that is not there": ("import not_installed_anywhere\n", "No module named 'not_installed_anywhere'"),
+    "a syntax error": ("def run(mini_batch):\n    return [\n", "SyntaxError"),
+    "a model that is looked for beside the working folder": (
+        "open('weights.txt')\ndef run(mini_batch): return list(mini_batch)\n",
+        "FileNotFoundError",
+    ),
+    "a relative import of a script that is no part of a package": (
+        "from .helpers import x\ndef run(mini_batch): return list(mini_batch)\n",
+        "attempted relative import with no known parent package",
+    ),
+    "a script that ends the process": ("import sys\nsys.exit('no licence')\n", "no licence"),
+}
+
+
+@pytest.mark.parametrize(("script", "message"), FLAWED.values(), ids=FLAWED)
+def test_a_script_that_no_worker_can_import_fails(judge: Judge, script: str, message: str) -> None:
+    found = judge(script)
+    assert found.failed == {"entry_imports", "job_completes"}
+    assert found.skipped == NEEDS_THE_IMPORT
+    assert message in found.messages["entry_imports"]
+    assert found.messages["entry_imports"].startswith("A worker cannot import the entry script: ")
+    assert "On the service: the job fails" in found.messages["entry_imports"]
+
+
+def test_a_sibling_of_a_test_is_not_importable_but_is_found_for_the_message(judge: Judge, write: Write) -> None:
+    write("lib/helpers.py", "x = 1\n")
+    write("src/score.py", "from helpers import x\ndef run(mini_batch): return list(mini_batch)\n")
+    found = judge("", "--parallelrun-entry=src/score.py", "-k", "src and entry_imports")
+    assert found.failed == set()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import csv, json\nfrom pathlib import Path\ndef run(mini_batch): return [Path(p).stem for p in mini_batch]\n",
+        "from helpers import name_of\ndef run(mini_batch): return [name_of(p) for p in mini_batch]\n",
+        "import importlib\ndef run(mini_batch):\n    return [importlib.import_module('helpers').name_of(p) for p in mini_batch]\n",
+        "from azureml_user.parallel_run import EntryScript\ndef run(mini_batch): return list(mini_batch)\n",
+        "def run(mini_batch): return list(mini_batch)\nif __name__ == '__main__': raise SystemExit\n",
+    ],
+    ids=["standard library", "sibling", "sibling at run time", "module of the service", "main guard"],
+)
+def test_a_script_that_imports_what_a_worker_has_passes(judge: Judge, write: Write, script: str) -> None:
+    write("helpers.py", "import os\nname_of = os.path.basename\n")
+    assert set(judge(script).outcomes.values()) == {"passed"}
+
+
+def test_the_message_says_where_a_missing_module_lies(
+    judge: Judge, write: Write, monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester
+) -> None:
+    write("library/shared_code.py", "x = 1\n")
+    monkeypatch.syspath_prepend(str(pytester.path / "library"))
+    found = judge("import shared_code\ndef run(mini_batch): return list(mini_batch)\n")
+    assert "entry_imports" in found.failed
+    assert "shared_code.py' would be it, but that folder is not on sys.path" in found.messages["entry_imports"]
+    assert "--parallelrun-code=DIR" in found.messages["entry_imports"]
+
+
+def test_a_script_named_like_a_standard_module_fails(judge: Judge, write: Write) -> None:
+    write("json.py", "def run(mini_batch): return list(mini_batch)\n")
+    found = judge("", "--parallelrun-entry=json.py", "-k", "json.py and entry_imports")
+    assert found.failed == {"entry_imports"}
+    assert "standard library's module of that name" in found.messages["entry_imports"]

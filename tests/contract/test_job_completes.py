@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.conftest import Judge
+
+FAILS_ON_2 = """
+    def run(mini_batch):
+        for path in mini_batch:
+            if path.endswith("item_2.txt"):
+                raise ValueError("cannot read " + path[-10:])
+        return list(mini_batch)
+"""
+SLEEPS = "import time\ndef run(mini_batch):\n    time.sleep(90)\n    return list(mini_batch)\n"
+
+
+@pytest.mark.parametrize("threshold", ["error_threshold", "mini_batch_error_threshold"])
+def test_more_failures_than_a_threshold_allows_fail(judge: Judge, threshold: str) -> None:
+    found = judge(FAILS_ON_2, f"--parallelrun-set={threshold}=0")
+    assert found.failed == {"job_completes"}
+    message = found.messages["job_completes"]
+    assert message.startswith("The job fails: ")
+    assert threshold in message.splitlines()[0]
+    assert "ValueError: cannot read item_2.txt" in message
+    assert "attempt 3 of 3" in message
+    assert found.outcomes["no_silent_losses"] == "skipped"
+
+
+def test_a_timeout_that_a_threshold_does_not_allow_fails(judge: Judge) -> None:
+    found = judge(SLEEPS, "--parallelrun-set=error_threshold=0")
+    assert found.failed == {"job_completes"}
+    assert "its limit of 60 s (timeout)" in found.messages["job_completes"]
+
+
+def test_a_worker_that_does_not_come_up_fails_the_job(judge: Judge) -> None:
+    found = judge("def init(): raise OSError('no disk')\ndef run(mini_batch): return list(mini_batch)\n")
+    assert found.failed == {"init_runs_in_every_worker", "job_completes"}
+    assert "no disk" in found.messages["job_completes"]
+
+
+def test_nothing_to_append_fails_the_job(judge: Judge) -> None:
+    found = judge("def run(mini_batch): raise ValueError\n", "--parallelrun-set=output_action=append_row")
+    assert found.failed == {"job_completes"}
+    assert "no item succeeded, so there is no row to append" in found.messages["job_completes"]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        (FAILS_ON_2, ("--parallelrun-set=error_threshold=1",)),
+        (SLEEPS, ("--parallelrun-set=error_threshold=0", "--parallelrun-set=timeout=100")),
+        ("def run(mini_batch): return list(mini_batch)\n", ("--parallelrun-set=error_threshold=0",)),
+        (
+            "calls = []\ndef run(mini_batch):\n    calls.append(1)\n    if len(calls) == 1: raise OSError\n"
+            "    return list(mini_batch)\n",
+            ("--parallelrun-set=error_threshold=0",),
+        ),
+    ],
+    ids=["within the threshold", "within the timeout", "sound", "after a retry"],
+)
+def test_a_job_that_keeps_its_limits_passes(judge: Judge, script: str, arguments: tuple[str, ...]) -> None:
+    assert judge(script, *arguments).failed == set()

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.conftest import Judge
+
+FAILS_ON_2 = """
+    def run(mini_batch):
+        if any(path.endswith("item_2.txt") for path in mini_batch):
+            raise ValueError("cannot read it")
+        return list(mini_batch)
+"""
+FAILS_ALWAYS = "def run(mini_batch):\n    raise KeyError('model')\n"
+
+
+def test_an_item_that_failed_while_the_defaults_allow_all_fails(judge: Judge) -> None:
+    found = judge(FAILS_ON_2)
+    assert found.failed == {"no_silent_losses"}
+    message = found.messages["no_silent_losses"]
+    assert message.startswith("The job ends Completed, and 1 of 3 items failed: no threshold is set")
+    # Exceeded means greater than: one failure is caught by 0, one of three mini-batches by less than a third.
+    assert "error_threshold=0" in message
+    assert "mini_batch_error_threshold=0" in message
+    assert "allowed_failed_percent below 33.33" in message
+    assert "ValueError: cannot read it" in message
+
+
+def test_a_job_of_which_everything_failed_and_that_is_completed_fails(judge: Judge) -> None:
+    found = judge(FAILS_ALWAYS)
+    assert found.failed == {"no_silent_losses"}
+    message = found.messages["no_silent_losses"]
+    assert "3 of 3 items failed" in message
+    assert "error_threshold=2" in message
+    assert "allowed_failed_percent below 100" in message
+
+
+@pytest.mark.parametrize("catching", ["error_threshold=0", "mini_batch_error_threshold=0", "allowed_failed_percent=33"])
+def test_the_thresholds_that_it_names_would_have_caught_the_loss(judge: Judge, catching: str) -> None:
+    found = judge(FAILS_ON_2, f"--parallelrun-set={catching}")
+    assert found.failed == {"job_completes"}
+
+
+@pytest.mark.parametrize(
+    "consent", ["error_threshold=1", "error_threshold=-1", "mini_batch_error_threshold=1", "allowed_failed_percent=100"]
+)
+def test_a_threshold_that_was_set_on_purpose_is_consent(judge: Judge, consent: str) -> None:
+    assert judge(FAILS_ON_2, f"--parallelrun-set={consent}").failed == set()
+
+
+def test_a_threshold_among_the_program_arguments_is_consent(judge: Judge) -> None:
+    assert judge(FAILS_ON_2, "--parallelrun-args=--error_threshold 1").failed == set()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "def run(mini_batch): return list(mini_batch)\n",
+        "tried = set()\ndef run(mini_batch):\n    if mini_batch[0] not in tried:\n        tried.add(mini_batch[0])\n"
+        "        raise OSError\n    return list(mini_batch)\n",
+    ],
+    ids=["sound", "sound at the second attempt"],
+)
+def test_a_script_that_loses_nothing_passes(judge: Judge, script: str) -> None:
+    assert set(judge(script).outcomes.values()) == {"passed"}
+
+
+def test_it_cannot_be_decided_for_a_job_that_fails(judge: Judge) -> None:
+    found = judge(FAILS_ON_2, "--parallelrun-set=error_threshold=0")
+    assert found.outcomes["no_silent_losses"] == "skipped"
+    assert "see test_job_completes" in found.messages["no_silent_losses"]

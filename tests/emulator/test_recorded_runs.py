@@ -1,0 +1,213 @@
+"""Recorded runs of the real service that files, CSV and thresholds cover; each is named after its record."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.settings import JobSettings
+from tests.emulator.jobs import Names, Rows, Scripted, attempts, make_files, run_job, statuses, table
+
+
+def iris(path: Path) -> Path:
+    """150 rows and 2,470 bytes with the header, as the file of the record had."""
+    header = "sepal_length,sepal_width\n"
+    total = 2470 - len(header)
+    lines = []
+    for row in range(150):
+        length = total // 150 + (row < total % 150)
+        lines.append(f"{row:03d},".ljust(length - 1, "5") + "\n")
+    path.write_text(header + "".join(lines), encoding="utf-8", newline="")
+    assert path.stat().st_size == 2470
+    return path
+
+
+def test_iris_of_150_rows_in_2470_bytes_at_1KB_makes_3_mini_batches(tmp_path: Path) -> None:
+    result = run_job(Rows(), iris(tmp_path / "iris.csv"), profile="v1", mini_batch_size="1KB", node_count=2)
+    assert (result.status, result.total_mini_batches, result.total_items) == ("Completed", 3, 150)
+
+
+@pytest.mark.parametrize("rules", ["documented", "observed"])
+def test_100_csv_files_of_one_folder_at_5_are_cut_from_the_list_sorted_as_text(rules: str, tmp_path: Path) -> None:
+    names = sorted(f"{number}.csv" for number in range(1, 101))
+    assert names[:4] == ["1.csv", "10.csv", "100.csv", "11.csv"]
+    for name in names:
+        (tmp_path / name).touch()
+    seen: list[list[str]] = []
+
+    class Looks:
+        def run(self, paths: list[str]) -> list[str]:
+            seen.append([os.path.basename(path) for path in paths])
+            return paths
+
+    result = ParallelJob(Looks(), tmp_path, JobSettings.from_mapping({"mini_batch_size": 5, "rules": rules})).run()
+    assert seen == [names[first : first + 5] for first in range(0, 100, 5)]
+    assert result.status == "Completed"
+
+
+def test_1000_images_of_one_folder_at_5_on_2_nodes_with_2_processes_are_cut_alike(tmp_path: Path) -> None:
+    names = sorted(f"{number}.png" for number in range(1000))
+    for name in names:
+        (tmp_path / name).touch()
+    result = run_job(
+        Names(),
+        tmp_path,
+        profile="v1",
+        mini_batch_size=5,
+        node_count=2,
+        process_count_per_node=2,
+        allowed_failed_count=0,
+    )
+    assert result.total_mini_batches == 200
+    assert sorted(map(str, result.rows)) == names
+    assert result.item_names(1) == tuple(names[5:10])
+    assert {event.worker for event in result.attempts} == {0, 1, 2, 3}
+
+
+def test_the_output_of_100_files_is_a_permutation_of_whole_mini_batches(tmp_path: Path) -> None:
+    make_files(tmp_path, 100)
+    result = run_job(
+        Names(),
+        tmp_path,
+        Fault.crashes(mini_batch=0, attempt=1),
+        Fault.raises(ValueError, mini_batch=7, attempt=1),
+        mini_batch_size=5,
+        output_action="append_row",
+        instance_count=2,
+    )
+    assert result.output_path is not None
+    lines = result.output_path.read_text(encoding="utf-8").splitlines()
+    blocks = [lines[first : first + 5] for first in range(0, 100, 5)]
+    assert sorted(blocks) == [[f"f{n:02d}" for n in range(first, first + 5)] for first in range(0, 100, 5)]
+    assert blocks[0] != ["f00", "f01", "f02", "f03", "f04"]
+
+
+def test_10_mini_batches_that_return_one_row_each_with_error_threshold_off_leave_exactly_10_rows() -> None:
+    # The record had 1,210 rows in 10 partitions; the same sizes come from a table cut every 121 rows.
+    class One:
+        def run(self, rows: pd.DataFrame) -> pd.DataFrame:
+            first: pd.DataFrame = rows.head(1)
+            return first
+
+    result = run_job(
+        One(),
+        table(1210),
+        rules="observed",
+        mini_batch_size=121 * 8,
+        error_threshold=-1,
+        output_action="append_row",
+    )
+    assert result.output_path is not None
+    assert (result.status, result.total_mini_batches) == ("Completed", 10)
+    assert len(result.output_path.read_text(encoding="utf-8").splitlines()) == 10
+    assert all(len(batch.attempts) == 1 for batch in result.mini_batches)
+
+
+def returns_nothing(**settings: object) -> tuple[ParallelJob, list[int]]:
+    """99 mini-batches of 14 rows, `[]` returned each time, on 6 instances with 2 workers."""
+    left: list[int] = []
+
+    class LeavesItsOwnOutput:
+        def run(self, rows: pd.DataFrame) -> list[object]:
+            left.append(int(rows["id"].iloc[0]) // 14)
+            return []
+
+    given = {
+        "mini_batch_size": 14 * 8,
+        "mini_batch_error_threshold": 5,
+        "max_retries": 1,
+        "instance_count": 6,
+        "max_concurrency_per_instance": 2,
+        **settings,
+    }
+    return ParallelJob(LeavesItsOwnOutput(), table(99 * 14), JobSettings.from_mapping(given)), left
+
+
+def test_99_mini_batches_of_empty_returns_all_leave_their_output_as_observed() -> None:
+    job, left = returns_nothing(rules="observed")
+    result = job.run()
+    assert left == list(range(99))
+    assert (result.status, result.total_mini_batches) == ("Completed", 99)
+    assert (result.failed_mini_batches, result.failed_items) == (0, 99 * 14)
+
+
+def test_99_mini_batches_of_empty_returns_stop_at_the_sixth_as_documented() -> None:
+    job, left = returns_nothing(rules="documented")
+    result = job.run()
+    assert (result.status, result.exceeded) == ("Failed", "mini_batch_error_threshold")
+    assert (result.processed_mini_batches, result.failed_mini_batches) == (6, 6)
+    assert result.readings["observed"] == "Completed"
+    assert len(left) == 99 + 6
+
+
+def test_the_default_timeout_cuts_a_run_at_90_seconds_as_observed(tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_text("import time\ndef run(paths):\n    time.sleep(3600)\n    return paths\n", encoding="utf-8")
+    result = run_job(script, [str(script)], rules="observed", max_retries=0)
+    (attempt,) = result.mini_batches[0].attempts
+    assert attempt.outcome == "timeout"
+    # Loading the mini-batch counts too.
+    assert attempt.duration == pytest.approx(90, abs=1)
+
+
+def test_none_returned_is_tried_three_times_and_fails_the_job(tmp_path: Path) -> None:
+    files = make_files(tmp_path, 2)
+    result = run_job(Scripted(at0=[None] * 3), files, profile="v1", mini_batch_size=1, error_threshold=0)
+    assert attempts(result, 0) == ["wrong_type"] * 3
+    assert "None" in (result.mini_batches[0].attempts[0].error or "")
+    assert result.status == "Failed"
+
+
+def test_append_row_with_nothing_succeeded_fails_at_the_end_of_the_job(tmp_path: Path) -> None:
+    result = run_job(Names(), make_files(tmp_path, 3), Fault.returns([]), output_action="append_row")
+    assert statuses(result) == ["failed"] * 3
+    assert result.status == "Failed"
+    assert "NoResultToAppendError" in (result.reason or "")
+
+
+def test_duplicate_deliveries_of_a_csv_job_add_rows_and_never_counts(tmp_path: Path) -> None:
+    result = run_job(
+        Rows(),
+        iris(tmp_path / "iris.csv"),
+        Fault.delivers_twice(mini_batch=0),
+        Fault.delivers_twice(mini_batch=2),
+        rules="observed",
+        mini_batch_size="1KB",
+        output_action="append_row",
+        error_threshold=0,
+        mini_batch_error_threshold=0,
+    )
+    assert (result.status, result.total_items, result.succeeded_items) == ("Completed", 150, 150)
+    assert (result.total_mini_batches, result.processed_mini_batches) == (3, 3)
+    assert result.output_path is not None
+    with open(result.output_path, encoding="utf-8", newline="") as stream:
+        written = list(csv.reader(stream, delimiter=" "))
+    extra = result.mini_batches[0].size + result.mini_batches[2].size
+    assert len(written) == len(result.rows) == 150 + extra
+
+
+def test_two_rows_returned_for_each_row_are_no_complaint(tmp_path: Path) -> None:
+    class Twice:
+        def run(self, rows: pd.DataFrame) -> pd.DataFrame:
+            return pd.concat([rows, rows])
+
+    result = run_job(Twice(), iris(tmp_path / "iris.csv"), mini_batch_size="1KB", error_threshold=0)
+    assert (result.status, result.succeeded_items, result.failed_items) == ("Completed", 150, 0)
+    assert len(result.rows) == 300
+
+
+def test_1KB_reaches_the_driver_as_1024(tmp_path: Path) -> None:
+    class Arguments:
+        def run(self, rows: pd.DataFrame) -> list[str]:
+            import sys
+
+            return [sys.argv[sys.argv.index("--mini_batch_size") + 1]] * len(rows)
+
+    result = run_job(Arguments(), iris(tmp_path / "iris.csv"), profile="v1", mini_batch_size="1KB")
+    assert set(result.rows) == {"1024"}

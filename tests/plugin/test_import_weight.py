@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def loaded_modules(pytester: pytest.Pytester, *arguments: str) -> set[str]:
+    """Modules that a pytest of its own has loaded in the end, with this plugin and those of pytest alone."""
+    pytester.makeconftest(
+        """
+        import sys
+
+        def pytest_unconfigure(config):
+            with open("modules.txt", "w") as file:
+                file.write("\\n".join(sys.modules))
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "pytest_parallelrun.plugin", "-p", "no:cacheprovider", *arguments)
+    assert result.ret == pytest.ExitCode.OK
+    return set((pytester.path / "modules.txt").read_text().split())
+
+
+@pytest.fixture
+def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other plugins, that of Hypothesis first, import what they like.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile("def test_it(): pass")
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_run_without_a_gate_loads_neither_libraries_nor_the_emulator(pytester: pytest.Pytester) -> None:
+    loaded = loaded_modules(pytester)
+    assert "pytest_parallelrun.plugin" in loaded
+    assert not loaded & {"pandas", "numpy", "hypothesis"}
+    inner = ("pytest_parallelrun.emulator", "pytest_parallelrun.contract", "pytest_parallelrun.report")
+    assert not [name for name in loaded if name.startswith(inner)]
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_gate_of_a_script_for_files_loads_no_pandas(pytester: pytest.Pytester, project: Path) -> None:
+    loaded = loaded_modules(pytester, "--parallelrun-entry=score.py", "--parallelrun-input=data")
+    assert "pytest_parallelrun.emulator.job" in loaded
+    assert not loaded & {"pandas", "numpy", "hypothesis"}
+
+
+def test_the_public_names_are_resolved_late(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        probe="""
+        import sys
+        import pytest_parallelrun
+
+        assert not [name for name in sys.modules if name.startswith("pytest_parallelrun.")]
+        for name in pytest_parallelrun.__all__:
+            assert getattr(pytest_parallelrun, name).__name__ == name
+            assert name in dir(pytest_parallelrun)
+        assert not sys.modules.keys() & {"pandas", "numpy", "hypothesis", "pytest"}
+        try:
+            pytest_parallelrun.ParalelJob
+        except AttributeError as error:
+            assert "ParalelJob" in str(error)
+        else:
+            raise AssertionError
+        """
+    )
+    assert pytester.runpython(pytester.path / "probe.py").ret == 0

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pytest_parallelrun.contract import CHECKS
+from tests.conftest import Run, Write
+
+
+def report(project: Path, run: Run, *arguments: str) -> dict[str, Any]:
+    run("--parallelrun-report=gate.json", *arguments)
+    content: dict[str, Any] = json.loads((project / "gate.json").read_text(encoding="utf-8"))
+    return content
+
+
+def outcomes(entry: dict[str, Any]) -> dict[str, str]:
+    return {check["name"]: check["outcome"] for check in entry["checks"]}
+
+
+def test_a_sound_script_passes_in_all_checks(project: Path, anywhere: Run) -> None:
+    content = report(project, anywhere)
+    assert content["version"] == 1
+    (entry,) = content["entries"]
+    assert (entry["entry"], entry["verdict"]) == ("score.py", "passed")
+    assert sorted(outcomes(entry)) == sorted(check.name for check in CHECKS)
+    assert set(outcomes(entry).values()) == {"passed"}
+    assert entry["init_calls"] >= 5
+
+
+def test_the_job_is_told_with_its_counts(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
+    job = report(project, gate)["entries"][0]["job"]
+    expected = {
+        "status": "Completed",
+        "reason": None,
+        "exceeded": None,
+        "total_mini_batches": 3,
+        "processed_mini_batches": 3,
+        "succeeded_mini_batches": 2,
+        "failed_mini_batches": 1,
+        "total_items": 3,
+        "succeeded_items": 2,
+        "failed_items": 1,
+        "attempts": 5,
+    }
+    assert {name: job[name] for name in expected} == expected
+
+
+def test_a_failed_check_has_the_finding_as_its_message(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return None\n")
+    (entry,) = report(project, gate)["entries"]
+    assert entry["verdict"] == "failed"
+    (message,) = [check["message"] for check in entry["checks"] if check["name"] == "returns_valid_type"]
+    assert message.startswith("run() returned None.")
+
+
+def test_a_skipped_check_has_its_reason(project: Path, run_pytest: Run) -> None:
+    (entry,) = report(project, run_pytest, "--parallelrun-entry=score.py")["entries"]
+    assert entry["verdict"] == "passed"
+    assert entry["job"] is None
+    messages = {check["message"] for check in entry["checks"] if check["outcome"] == "skipped"}
+    assert messages == {"there is no sample input: give one with --parallelrun-input=PATH"}
+
+
+def test_advice_and_notes_are_kept_apart(project: Path, anywhere: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
+    (entry,) = report(project, anywhere, "--parallelrun-set=error_threshold=1")["entries"]
+    assert entry["verdict"] == "passed"
+    assert outcomes(entry)["returns_one_result_per_item"] == "advice"
+    checks = {check["name"]: check for check in entry["checks"]}
+    assert checks["no_silent_losses"]["outcome"] == "passed"
+    assert "error_threshold=1" in checks["no_silent_losses"]["notes"][0]
+
+
+def test_only_what_was_selected_is_in_it(project: Path, gate: Run) -> None:
+    (entry,) = report(project, gate, "-k", "entry_imports")["entries"]
+    assert outcomes(entry) == {"entry_imports": "passed"}
+
+
+def test_an_entry_of_which_no_check_ran_has_not_passed(project: Path, gate: Run, write: Write) -> None:
+    write("test_mine.py", "def test_mine(): pass\n")
+    (entry,) = report(project, gate, "-k", "test_mine")["entries"]
+    assert entry["checks"] == []
+    assert entry["verdict"] == "failed"
+
+
+def test_every_entry_is_in_it(project: Path, gate: Run, write: Write) -> None:
+    write("other.py", "def run(mini_batch):\n    return None\n")
+    entries = report(project, gate, "--parallelrun-entry=other.py")["entries"]
+    assert [(entry["entry"], entry["verdict"]) for entry in entries] == [("score.py", "passed"), ("other.py", "failed")]
+
+
+def test_letters_are_written_as_they_are(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    raise ValueError('größer')\n")
+    report(project, gate)
+    assert "größer" in (project / "gate.json").read_text(encoding="utf-8")
+
+
+def test_a_check_that_broke_counts_as_failed(project: Path, gate: Run, write: Write) -> None:
+    write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def parallelrun_entry():
+            raise OSError("disk full")
+        """,
+    )
+    (entry,) = report(project, gate)["entries"]
+    assert entry["verdict"] == "failed"
+    assert set(outcomes(entry).values()) == {"failed"}
+
+
+def test_a_failing_teardown_does_not_hide_behind_a_pass(project: Path, gate: Run, write: Write) -> None:
+    write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def spoiled():
+            yield
+            raise OSError("disk full")
+        """,
+    )
+    (entry,) = report(project, gate, "-k", "entry_imports")["entries"]
+    assert outcomes(entry) == {"entry_imports": "failed"}
+    assert entry["verdict"] == "failed"

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+from pytest_parallelrun.contract import CHECKS
+from tests.conftest import Run, Write
+
+
+def cases(project: Path, run: Run, *arguments: str) -> dict[str, ElementTree.Element]:
+    run("--junitxml=junit.xml", *arguments)
+    found = ElementTree.parse(project / "junit.xml").iter("testcase")
+    return {case.attrib["name"]: case for case in found}
+
+
+def test_each_check_is_a_test_case_of_the_script(project: Path, gate: Run) -> None:
+    found = cases(project, gate)
+    assert list(found) == [f"test_{check.name}" for check in CHECKS]
+    assert {case.attrib["classname"] for case in found.values()} == {"score"}
+
+
+def test_the_folder_of_the_script_is_part_of_the_class(project: Path, run_pytest: Run, write: Write) -> None:
+    write("team/score.py", "def run(mini_batch):\n    return list(mini_batch)\n")
+    found = cases(project, run_pytest, "--parallelrun-entry=team/score.py")
+    assert {case.attrib["classname"] for case in found.values()} == {"team.score"}
+
+
+def test_a_finding_is_the_message_of_the_failure(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return None\n")
+    failure = cases(project, gate)["test_returns_valid_type"].find("failure")
+    assert failure is not None
+    assert failure.attrib["message"].startswith("run() returned None.")
+
+
+def test_the_reason_is_the_message_of_a_skip(project: Path, run_pytest: Run) -> None:
+    skipped = cases(project, run_pytest, "--parallelrun-entry=score.py")["test_job_completes"].find("skipped")
+    assert skipped is not None
+    assert skipped.attrib["message"].startswith("there is no sample input")

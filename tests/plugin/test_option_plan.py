@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, Write
+
+
+def test_it_shows_split_settings_and_checks(project: Path, gate: Run) -> None:
+    result = gate("--parallelrun-plan", "--parallelrun-set=mini_batch_size=2")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "entry *score.py",
+            "*imported as 'score'",
+            "input: 3 files in '*data', 2 a mini-batch: 2 mini-batches",
+            "  mini-batch 0: 2 item(s), item_1.txt ... item_2.txt",
+            "  mini-batch 1: 1 item(s), item_3.txt",
+            "  mini_batch_size = 2  (--parallelrun-set)",
+            "  max_retries = 2  (default of profile v2 (*))",
+            "sys.argv[[]1:]: *--mini_batch_size 2 *",
+            "checks (8 of 8 would run)",
+            "  entry_imports",
+        ]
+    )
+
+
+def test_it_runs_nothing(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "raise SystemExit('imported')\n")
+    result = gate("--parallelrun-plan", "--parallelrun-report=gate.json", "--parallelrun-output=out")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*collected*")
+    assert not (project / "gate.json").exists()
+    assert not (project / "out").exists()
+
+
+def test_the_ini_twin_is_used(project: Path, pytester: pytest.Pytester, gate: Run) -> None:
+    pytester.makeini("[pytest]\nparallelrun_plan = true")
+    gate().stdout.fnmatch_lines(["entry *score.py"])
+
+
+def test_without_an_input_it_names_the_checks_that_would_be_skipped(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-plan")
+    result.stdout.fnmatch_lines(
+        [
+            "input: none, give one with --parallelrun-input=PATH",
+            "checks (4 of 8 would run)",
+            "  entry_imports",
+            "  job_completes: skipped, there is no sample input: give one with --parallelrun-input=PATH",
+        ]
+    )
+
+
+def test_it_shows_every_entry(project: Path, gate: Run, write: Write) -> None:
+    write("other.py", "")
+    result = gate("--parallelrun-plan", "--parallelrun-entry=other.py")
+    result.stdout.fnmatch_lines(["entry *score.py", "entry *other.py"])
+
+
+def test_it_shows_a_table_with_its_rows(project: Path, run_pytest: Run, write: Write) -> None:
+    write("table.csv", "a\n" + "1\n" * 10)
+    result = run_pytest(
+        "--parallelrun-entry=score.py",
+        "--parallelrun-input=table.csv",
+        "--parallelrun-plan",
+        "--parallelrun-set=mini_batch_size=10",
+    )
+    result.stdout.fnmatch_lines(
+        ["*note: mini_batch_size=10 is bytes for a table*", "  mini-batch 0: 5 item(s), row 1 of *"]
+    )
+
+
+def test_it_masks_secrets(project: Path, gate: Run) -> None:
+    result = gate(
+        "--parallelrun-plan",
+        "--parallelrun-env=API_KEY=hunter2",
+        "--parallelrun-args=--password 'correct horse' --azure-pat=xyzzy --name shown",
+        "--parallelrun-env=SAS_URL=https://x.blob/c?sv=1&sig=abc",
+    )
+    text = result.stdout.str()
+    assert not [secret for secret in ("hunter2", "correct", "horse", "xyzzy", "sig=abc") if secret in text]
+    result.stdout.fnmatch_lines(["*API_KEY=[*][*][*]*", "*then yours: --password *--name shown"])
+
+
+def test_without_an_entry_it_is_a_usage_error(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-plan")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *add --parallelrun-entry=PATH."])
+
+
+def test_a_wrong_option_is_a_usage_error_there_too(project: Path, gate: Run) -> None:
+    assert gate("--parallelrun-plan", "--parallelrun-set=max_retries=few").ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_a_console_that_lacks_letters_gets_their_codes(
+    project: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "data" / "größe.txt").write_text("")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    result = pytester.runpytest_subprocess(
+        "--parallelrun-entry=score.py", "--parallelrun-input=data", "--parallelrun-plan"
+    )
+    assert result.ret == pytest.ExitCode.OK
+    assert any(line.endswith(r"gr\xf6\xdfe.txt") for line in result.outlines)

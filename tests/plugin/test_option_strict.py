@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, Write
+
+
+@pytest.fixture
+def advised(project: Path, write: Write) -> Path:
+    """Its one flaw is worth advice: the loss of a result, which a threshold set on purpose allows."""
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if '2' not in p.rpartition('_')[2]]\n")
+    return project
+
+
+ALLOWED = "--parallelrun-set=error_threshold=1"
+
+
+def test_without_it_advice_is_a_pass(advised: Path, gate: Run) -> None:
+    result = gate(ALLOWED)
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["score.py: passed: 8 checks, 1 advice, *"])
+
+
+def test_with_it_advice_fails(advised: Path, gate: Run) -> None:
+    result = gate(ALLOWED, "--parallelrun-strict")
+    result.assert_outcomes(passed=7, failed=1)
+    result.stdout.fnmatch_lines(["(advice, which fails under --parallelrun-strict)"])
+
+
+def test_with_it_a_check_that_could_not_be_made_fails(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-strict")
+    result.assert_outcomes(passed=4, failed=4)
+    result.stdout.fnmatch_lines(["could not be checked: there is no sample input*"])
+
+
+def test_with_it_a_sound_script_passes(project: Path, gate: Run) -> None:
+    gate("--parallelrun-strict").assert_outcomes(passed=8)
+
+
+def test_the_ini_twin_is_used(advised: Path, pytester: pytest.Pytester, gate: Run) -> None:
+    pytester.makeini("[pytest]\nparallelrun_strict = true")
+    gate(ALLOWED).assert_outcomes(passed=7, failed=1)
+
+
+def test_advice_is_no_warning_that_could_become_an_error(advised: Path, gate: Run) -> None:
+    gate(ALLOWED, "-W", "error").assert_outcomes(passed=8)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, Write
+
+
+def test_the_header_names_entry_and_input(project: Path, gate: Run) -> None:
+    gate().stdout.fnmatch_lines([f"parallelrun: score.py, input: {project / 'data'}"])
+
+
+def test_the_header_says_that_there_is_no_input(project: Path, run_pytest: Run) -> None:
+    run_pytest("--parallelrun-entry=score.py").stdout.fnmatch_lines(["parallelrun: score.py, input: none"])
+
+
+def test_the_summary_gives_verdict_counts_and_the_job(project: Path, gate: Run) -> None:
+    gate().stdout.fnmatch_lines(
+        [
+            "=* parallelrun =*",
+            "score.py: passed: 8 checks, 5 init() calls",
+            "  job Completed: 3 of 3 mini-batches and 3 of 3 items succeeded, 3 attempts, * s",
+        ],
+        consecutive=True,
+    )
+
+
+def test_init_calls_are_those_that_really_happened(project: Path, gate: Run, write: Write) -> None:
+    write(
+        "score.py",
+        """
+        import pathlib
+
+        def init():
+            with (pathlib.Path(__file__).parent / "calls.txt").open("a") as file:
+                file.write("x")
+
+        def run(mini_batch):
+            return list(mini_batch)
+        """,
+    )
+    calls = "score.py: passed: 8 checks, {} init() calls"
+    result = gate()
+    result.stdout.fnmatch_lines([calls.format(len((project / "calls.txt").read_text()))])
+
+
+def test_checks_share_one_run_of_the_sample(project: Path, gate: Run, write: Write) -> None:
+    write(
+        "score.py",
+        """
+        import pathlib
+
+        def run(mini_batch):
+            with (pathlib.Path(__file__).parent / "items.txt").open("a") as file:
+                file.write("".join(pathlib.Path(path).name + " " for path in mini_batch))
+            return list(mini_batch)
+        """,
+    )
+    gate("-k", "returns or completes or losses").assert_outcomes(passed=4, deselected=4)
+    assert (project / "items.txt").read_text() == "item_1.txt item_2.txt item_3.txt "
+
+
+def test_skipped_checks_are_named_with_their_reason_once(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=score.py")
+    result.assert_outcomes(passed=4, skipped=4)
+    result.stdout.fnmatch_lines(
+        [
+            "score.py: passed: 8 checks, 4 skipped, *",
+            "  not checked, there is no sample input: give one with --parallelrun-input=PATH: "
+            "returns_valid_type, returns_one_result_per_item, job_completes, no_silent_losses",
+        ]
+    )
+
+
+def test_the_reason_of_a_failed_job_is_given(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    raise ValueError('no')\n")
+    result = gate("--parallelrun-set=error_threshold=1", "--parallelrun-set=max_retries=0")
+    result.stdout.fnmatch_lines(["score.py: failed: *", "  job Failed: *", "  reason: *error_threshold*"])
+
+
+def test_notes_and_advice_are_shown(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
+    result = gate("--parallelrun-set=error_threshold=1")
+    result.stdout.fnmatch_lines(
+        [
+            "  note (no_silent_losses): 1 of 3 items failed, which error_threshold=1, set on purpose, allows",
+        ]
+    )
+    result.stdout.fnmatch_lines(["  advice (returns_one_result_per_item): run() returned fewer results*"])
+
+
+def test_a_finding_is_shown_without_a_traceback_of_the_checks(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return None\n")
+    result = gate("-k", "returns_valid_type")
+    result.stdout.fnmatch_lines(["run() returned None. It must return a list*"])
+    result.stdout.no_fnmatch_line("*CheckFailed*")
+    result.stdout.no_fnmatch_line("*contract*returns.py*")
+
+
+def test_nothing_is_said_where_no_check_ran(project: Path, gate: Run, write: Write) -> None:
+    write("test_mine.py", "def test_mine(): pass\n")
+    gate("-k", "test_mine").stdout.no_fnmatch_line("*= parallelrun =*")
+    gate("--collect-only").stdout.no_fnmatch_line("*= parallelrun =*")
+
+
+def test_it_is_not_there_in_a_run_without_a_gate(project: Path, run_pytest: Run, write: Write) -> None:
+    write("test_mine.py", "def test_mine(): pass\n")
+    run_pytest().stdout.no_fnmatch_line("*parallelrun =*")
+
+
+def test_secrets_that_a_script_puts_into_its_errors_are_masked(project: Path, gate: Run, write: Write) -> None:
+    write(
+        "score.py",
+        """
+        import os, sys
+
+        def init():
+            raise RuntimeError("cannot log in with " + os.environ["API_KEY"] + " or " + sys.argv[-1])
+
+        def run(mini_batch):
+            return list(mini_batch)
+        """,
+    )
+    result = gate(
+        "--parallelrun-env=API_KEY=hunter2",
+        "--parallelrun-args=--db-password 'correct horse'",
+        "--parallelrun-report=gate.json",
+        "--junitxml=junit.xml",
+        "-rA",
+    )
+    result.stdout.fnmatch_lines(["*cannot log in with [*][*][*] or [*][*][*]*"])
+    written = (project / "gate.json").read_text() + (project / "junit.xml").read_text()
+    for secret in ("hunter2", "correct horse"):
+        assert secret not in result.stdout.str()
+        assert secret not in written
+
+
+def test_an_interrupt_from_the_keyboard_ends_the_run_and_the_verdict_is_no_pass(
+    project: Path, pytester: pytest.Pytester, write: Write
+) -> None:
+    write(
+        "score.py",
+        """
+        import os, signal
+
+        def run(mini_batch):
+            os.kill(os.getpid(), signal.SIGINT)
+            return list(mini_batch)
+        """,
+    )
+    result = pytester.runpytest_subprocess(
+        "--parallelrun-entry=score.py", "--parallelrun-input=data", "--parallelrun-report=gate.json", "-q"
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+    assert '"verdict": "failed"' in (project / "gate.json").read_text()
+
+
+def test_a_run_in_two_workers_has_one_summary(project: Path, gate_in_two: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
+    result = gate_in_two("--parallelrun-set=error_threshold=1")
+    lines = result.outlines
+    assert sum("= parallelrun =" in line for line in lines) == 1
+    assert sum(line.startswith("score.py: passed: 8 checks, 1 advice") for line in lines) == 1
+    result.stdout.fnmatch_lines(["  note (no_silent_losses): 1 of 3 items failed*"])
