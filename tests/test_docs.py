@@ -136,6 +136,9 @@ def _pattern(line: str) -> str:
 
 def _normal(line: str) -> str:
     line = DURATION.sub("0.00 s", line.rstrip())
+    if line.startswith("FAILED "):
+        # pytest before 9 leaves out what follows the id where the failure is a text.
+        line = line.partition(" - ")[0]
     filled = FILLED_LINE.match(line)
     # The column of "[100%]" depends on nothing that the page is about.
     return re.sub(r" +\[", " [", f"{filled[1]} {filled[2]} {filled[1]}" if filled else line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
 
@@ -32,14 +32,16 @@ class Taken(NamedTuple):
 
 
 class RecordedParsers:
-    """A context manager in which every successful parsing is recorded."""
+    """A context manager in which every successful parsing is recorded, and every complaint of a parser."""
 
     def __init__(self) -> None:
         self.parsings: list[Parsing] = []
+        self.complaints: list[str] = []
 
     def __enter__(self) -> RecordedParsers:
         self._parse = parse = argparse.ArgumentParser.parse_known_args
-        parsings = self.parsings
+        self._error = error = argparse.ArgumentParser.error
+        parsings, complaints = self.parsings, self.complaints
 
         def recorded(
             parser: argparse.ArgumentParser,
@@ -51,11 +53,17 @@ class RecordedParsers:
             parsings.append(Parsing(parser.allow_abbrev, options, dict(vars(values))))
             return values, rest
 
+        def complaining(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+            complaints.append(message)
+            error(parser, message)
+
         argparse.ArgumentParser.parse_known_args = recorded  # type: ignore[method-assign, assignment]
+        argparse.ArgumentParser.error = complaining  # type: ignore[method-assign, assignment]
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         argparse.ArgumentParser.parse_known_args = self._parse  # type: ignore[method-assign]
+        argparse.ArgumentParser.error = self._error  # type: ignore[method-assign]
 
 
 def abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Taken]:

@@ -35,7 +35,7 @@ class Baseline:
         if not self.result.attempts:
             return f"run() was never called: {self.result.reason}"
         failure = self.result.attempts[0].failure
-        return f"run() never returned: {failure.error if failure else 'it got no items'}"
+        return f"run() never returned anything to count: {failure.error if failure else 'it got no items'}"
 
     def first_traceback(self) -> str:
         """The first traceback of the user's code in this run, or ''."""

@@ -100,6 +100,7 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
             finding(
                 f"The script works with its own arguments alone, and fails in {failure.phase} when the runtime's "
                 f"are in sys.argv: {failure.error}",
+                *(f"argparse says: {complaint}" for complaint in with_runtime.complaints[-1:]),
                 indented(failure.traceback),
                 "The service puts its own arguments before yours. Use "
                 "`args, _ = parser.parse_known_args()`, with ArgumentParser(allow_abbrev=False).",
@@ -139,7 +140,7 @@ def test_init_runs_in_every_worker(
                 f"{which}: {failure.error}",
                 indented(failure.traceback),
                 "" if first else "Every worker process calls init(), several at a time on each machine.",
-                "Create folders with os.makedirs(path, exist_ok=True)."
+                "An earlier worker made it. Create folders with os.makedirs(path, exist_ok=True)."
                 if failure.error.startswith("FileExistsError")
                 else "",
                 "On the service: the job stops after 3 x max_concurrency_per_instance failed init() calls.",

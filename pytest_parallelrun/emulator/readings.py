@@ -13,7 +13,6 @@ from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.policy import classify_return
 from pytest_parallelrun.emulator.rules import PRESETS, Rules
-from pytest_parallelrun.emulator.settings import OBSERVED_OVERHEAD
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def _is_sound(attempt: AttemptEnded, settings: JobSettings) -> bool:
     return (
         attempt.outcome == "succeeded"
         and attempt.loading + attempt.running < settings.timeout
-        and attempt.loading < min(settings.task_overhead_timeout, OBSERVED_OVERHEAD)
+        and attempt.loading < settings.task_overhead_timeout
     )
 
 

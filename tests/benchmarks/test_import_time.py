@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-RUNS = 9
+RUNS = 25
 LIMIT_MS = 10
 
 MEASURE = """

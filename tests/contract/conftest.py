@@ -33,17 +33,17 @@ class Judged:
 
 
 class Judge(Protocol):
-    def __call__(self, script: str, *arguments: str, input: str | None = ...) -> Judged: ...
+    def __call__(self, script: str, *arguments: str, input: str | None = ..., name: str = ...) -> Judged: ...
 
 
 @pytest.fixture
 def judge(project: Path, run_pytest: Run, write: Write) -> Judge:
     """Gates a script with three files item_1.txt to item_3.txt, or another input below the folder."""
 
-    def judge(script: str, *arguments: str, input: str | None = "data") -> Judged:
-        write("score.py", script)
+    def judge(script: str, *arguments: str, input: str | None = "data", name: str = "score.py") -> Judged:
+        write(name, script)
         given = () if input is None else (f"--parallelrun-input={input}",)
-        run_pytest("--parallelrun-entry=score.py", "--parallelrun-report=gate.json", *given, *arguments)
+        run_pytest(f"--parallelrun-entry={name}", "--parallelrun-report=gate.json", *given, *arguments)
         (entry,) = json.loads((project / "gate.json").read_text(encoding="utf-8"))["entries"]
         return Judged(
             {check["name"]: check["outcome"] for check in entry["checks"]},

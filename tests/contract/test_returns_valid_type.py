@@ -9,7 +9,7 @@ COMPANIONS = {"no_silent_losses"}
 
 FLAWED = {
     "None": ("return None", "run() returned None."),
-    "a forgotten return": ("[len(p) for p in mini_batch]", "is a `return` missing"),
+    "a forgotten return": ("[len(p) for p in mini_batch]", "look for a `return` that is missing"),
     "a text": ("return 'done'", "return a list of texts, [text] for a single one"),
     "a dict": ("return {p: 1 for p in mini_batch}", "return a list of dicts, one per item"),
     "a generator": ("return (p for p in mini_batch)", "return list(result)"),
@@ -56,7 +56,7 @@ def test_it_cannot_be_decided_where_every_mini_batch_raises(judge: Judge) -> Non
     found = judge("def run(mini_batch):\n    raise ValueError('no luck')\n")
     assert found.failed == COMPANIONS
     assert found.outcomes["returns_valid_type"] == "skipped"
-    assert found.messages["returns_valid_type"] == "run() never returned: ValueError: no luck"
+    assert found.messages["returns_valid_type"] == "run() never returned anything to count: ValueError: no luck"
 
 
 def test_it_cannot_be_decided_where_no_worker_came_up(judge: Judge) -> None:

@@ -2,20 +2,13 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.emulator.engines import Delivery
-from pytest_parallelrun.emulator.errors import FaultError, InputError, SettingsError
+from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.events import (
-    AttemptEnded,
-    Event,
-    Failure,
-    Outcome,
     WorkerFailed,
     WorkerStarted,
     WorkerStopped,
@@ -462,27 +455,6 @@ def test_a_returned_list_that_is_changed_later_keeps_its_rows(files: list[str]) 
     assert run_job(Accumulates(), files).rows == ["f00", "f01", "f02"]
 
 
-def test_program_arguments_change_settings_and_settings_win() -> None:
-    arguments = "--error_threshold 3 --mine 1"
-    assert ParallelJob(Names(), ".", program_arguments=arguments).settings.error_threshold == 3
-    settings = JobSettings(error_threshold=0)
-    assert ParallelJob(Names(), ".", settings, program_arguments=arguments).settings.error_threshold == 0
-
-
-def test_arguments_and_settings_that_are_not_emulated_are_named(files: list[str]) -> None:
-    settings = JobSettings(progress_update_timeout=100)
-    result = ParallelJob(Names(), files, settings, "--resource_monitor_interval 5").run()
-    assert "not emulated, only handed to the script: --resource_monitor_interval" in result.notes
-    assert "not emulated in-process: progress_update_timeout" in result.notes
-
-
-def test_the_runtimes_own_arguments_come_first_and_can_be_left_out(tmp_path: Path) -> None:
-    job = ParallelJob(Names(), ".", program_arguments="--mine 1")
-    own = job.worker_plan("files", tmp_path, None).arguments
-    assert own[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
-    assert "--mini_batch_size" in own[:-2]
-
-
 def test_a_model_is_what_azureml_model_dir_names_unless_the_variable_is_set(tmp_path: Path, files: list[str]) -> None:
     model = tmp_path / "model.txt"
     model.touch()
@@ -497,91 +469,7 @@ def test_a_model_is_what_azureml_model_dir_names_unless_the_variable_is_set(tmp_
     assert ParallelJob(Model(), files, own, models=[model]).run().rows[0] == "mine"
 
 
-@pytest.mark.parametrize(
-    ("make", "part"),
-    [
-        (lambda: ParallelJob(Names(), ".", engine="inproces"), "engine='inproces' is not an engine. Did you mean"),
-        (lambda: ParallelJob(Names(), ".", cast("JobSettings", {"timeout": 1})), "give a JobSettings object"),
-        (lambda: ParallelJob(Names(), ".", faults=[cast("Fault", 1)]), "give Fault objects"),
-    ],
-)
-def test_a_wrong_set_up_raises_at_once(make: Callable[[], ParallelJob], part: str) -> None:
-    with pytest.raises((SettingsError, FaultError)) as caught:
-        make()
-    assert part in str(caught.value)
-
-
-def test_a_missing_input_raises(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere"):
-        run_job(Names(), tmp_path / "nowhere")
-
-
 def test_a_dataframe_is_handed_over_as_one(tmp_path: Path) -> None:
     result = run_job(Rows(), table(3), mini_batch_size=2 * ROW_BYTES)
     assert [batch.size for batch in result.mini_batches] == [2, 1]
     assert result.rows == [{"id": "0000000"}, {"id": "0000001"}, {"id": "0000002"}]
-
-
-class OutOfOrder:
-    """An engine that holds three deliveries and ends the latest one first, always well."""
-
-    capacity = 3
-
-    def __init__(self) -> None:
-        self.most = 0
-        self._held: list[Delivery] = []
-
-    def start(self) -> None: ...
-
-    def submit(self, delivery: Delivery) -> None:
-        self._held.append(delivery)
-        self.most = max(self.most, len(self._held))
-
-    def collect(self) -> AttemptEnded:
-        mini_batch, number = self._held.pop()
-        bad = mini_batch.id == 2
-        outcome: Outcome = "exception" if bad else "succeeded"
-        failure = Failure("run", "bad") if bad else None
-        returned = None if bad else mini_batch.size
-        return AttemptEnded(mini_batch, number, 0, outcome, returned, [mini_batch.id], 0, 0, 0, failure, None)
-
-    def worker_events(self) -> Sequence[Event]:
-        return ()
-
-    def elapsed(self) -> float:
-        return 0.0
-
-    def stop(self, *, normal: bool) -> None: ...
-
-    def notes(self) -> Sequence[str]:
-        return ()
-
-
-@pytest.fixture
-def out_of_order(monkeypatch: pytest.MonkeyPatch) -> OutOfOrder:
-    engine = OutOfOrder()
-    monkeypatch.setattr("pytest_parallelrun.emulator.job.InProcessEngine", lambda *arguments: engine)
-    return engine
-
-
-def test_an_engine_gets_as_many_deliveries_at_once_as_it_holds(out_of_order: OutOfOrder, tmp_path: Path) -> None:
-    result = run_job(Names(), make_files(tmp_path, 6), max_retries=1)
-    assert out_of_order.most == 3
-    assert [(event.mini_batch.id, event.number) for event in result.attempts] == [
-        (2, 1),
-        (3, 1),
-        (4, 1),
-        (5, 1),
-        (2, 2),
-        (1, 1),
-        (0, 1),
-    ]
-    assert statuses(result) == ["succeeded", "succeeded", "failed", "succeeded", "succeeded", "succeeded"]
-
-
-def test_what_an_engine_still_holds_when_the_job_is_stopped_is_unfinished(
-    out_of_order: OutOfOrder, tmp_path: Path
-) -> None:
-    result = run_job(Names(), make_files(tmp_path, 6), max_retries=0, error_threshold=0)
-    assert statuses(result) == ["unfinished", "unfinished", "failed", "unfinished", "unfinished", "unfinished"]
-    assert out_of_order.most == 3

@@ -195,6 +195,14 @@ def test_an_observed_timeout_whose_run_was_short_cannot_be_told_as_documented() 
     assert documented_of(attempt(0, "timeout", loading=30, running=60), max_retries=0) == "Completed"
 
 
+@pytest.mark.parametrize("late", [attempt(0, loading=10), attempt(0, running=60)])
+def test_a_job_that_completed_with_a_late_attempt_is_judged_anew(late: AttemptEnded) -> None:
+    own = JobSettings(rules="observed", task_overhead_timeout=5, max_retries=0, error_threshold=0)
+    splitter = FileSplitter("", ["f"], 1, label="")
+    readings = read_under_presets("", own, splitter, 1, [late], "Completed")
+    assert readings == {"documented": "Failed", "observed": "Completed"}
+
+
 def test_loading_past_its_documented_limit_is_a_timeout_there_too() -> None:
     assert documented_of(attempt(0, "timeout", loading=600), max_retries=0, error_threshold=0) == "Failed"
 

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.emulator.entry import EntryFile
+from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.report.plan import SHOWN, plan_lines
+
+
+def plan(
+    tmp_path: Path,
+    *,
+    input: str | Path | None = None,
+    settings: JobSettings | None = None,
+    origins: dict[str, str] | None = None,
+    arguments: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> list[str]:
+    settings = settings or JobSettings()
+    return list(
+        plan_lines(
+            entry=EntryFile(tmp_path / "src" / "score.py", tmp_path),
+            splitter=None if input is None else open_input(input, settings),
+            settings=settings,
+            origins=origins or {},
+            runtime_arguments=("--mini_batch_size", "1"),
+            arguments=arguments,
+            notes=notes,
+            checks={"entry_imports": None, "job_completes": "there is no sample"},
+        )
+    )
+
+
+def folder_of(tmp_path: Path, files: int) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number in range(files):
+        (folder / f"{number:03}.txt").touch()
+    return folder
+
+
+def test_every_setting_is_there_with_its_origin(tmp_path: Path) -> None:
+    lines = plan(tmp_path, settings=JobSettings(max_retries=5), origins={"max_retries": "job.yml"})
+    assert "  max_retries = 5  (job.yml)" in lines
+    for name in setting_table():
+        assert any(line.startswith(f"  {name} = ") and line.endswith(")") for line in lines)
+
+
+def test_the_entry_has_its_dotted_name_and_code_root(tmp_path: Path) -> None:
+    assert f"  code root {tmp_path}, imported as 'src.score'" in plan(tmp_path)
+
+
+def test_a_few_mini_batches_are_all_listed(tmp_path: Path) -> None:
+    lines = plan(tmp_path, input=folder_of(tmp_path, SHOWN))
+    assert sum(line.startswith("  mini-batch ") for line in lines) == SHOWN
+    assert not [line for line in lines if line.endswith("more")]
+
+
+@pytest.mark.parametrize("more", [1, 40])
+def test_of_many_mini_batches_the_rest_is_counted(tmp_path: Path, more: int) -> None:
+    lines = plan(tmp_path, input=folder_of(tmp_path, SHOWN + more))
+    assert sum(line.startswith("  mini-batch ") for line in lines) == SHOWN
+    assert f"  and {more} more" in lines
+
+
+def test_mini_batches_of_a_table_are_counted_to_the_end(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a\n" + "1\n" * (SHOWN + 3))
+    lines = plan(tmp_path, input=tmp_path / "table.csv", settings=JobSettings(mini_batch_size=2))
+    assert "  and 3 more" in lines
+    assert any("mini_batch_size=2 is bytes for a table; write 10KB or 1MB" in line for line in lines)
+
+
+def test_a_size_with_a_unit_needs_no_note(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a\n1\n")
+    lines = plan(tmp_path, input=tmp_path / "table.csv", settings=JobSettings(mini_batch_size="1KB"))
+    assert not [line for line in lines if "is bytes for a table" in line]
+    assert [line for line in lines if line.startswith("  mini_batch_size = 1KB")]
+
+
+def test_a_table_of_which_a_file_has_no_rows_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text("a\n")
+    (tmp_path / "2.csv").write_text("a\n1\n")
+    lines = plan(tmp_path, input=str(tmp_path / "*.csv"))
+    assert "  mini-batch 0: 0 item(s), nothing" in lines
+
+
+def test_arguments_and_notes_are_shown(tmp_path: Path) -> None:
+    lines = plan(tmp_path, arguments=("--name", "a b"), notes=("a note",))
+    assert "sys.argv[1:]: --mini_batch_size 1" in lines
+    assert "  then yours: --name 'a b'" in lines
+    assert "note: a note" in lines
+
+
+def test_checks_that_would_run_are_counted(tmp_path: Path) -> None:
+    lines = plan(tmp_path)
+    assert lines[-3:] == [
+        "checks (1 of 2 would run)",
+        "  entry_imports",
+        "  job_completes: skipped, there is no sample",
+    ]
+
+
+def test_secrets_in_the_settings_are_masked(tmp_path: Path) -> None:
+    lines = plan(tmp_path, settings=JobSettings(environment_variables={"API_KEY": "hunter2", "A": "shown"}))
+    (line,) = [line for line in lines if line.startswith("  environment_variables")]
+    assert "API_KEY=***, A=shown" in line
