@@ -33,12 +33,14 @@ emulated job cannot."""
 
 
 def add_to_arguments(config: pytest.Config, plans: Sequence[EntryPlan]) -> None:
-    """Makes pytest visit the entries, unless an argument names that very file already.
+    """Makes pytest visit the entries, unless an argument leads there already.
 
+    Of a folder and a file in it pytest 8 visits the file alone, and so would leave out the user's own tests.
     Workers of pytest-xdist read the command line themselves, so they come to the same list.
     """
     named = {_path_of(argument, config) for argument in config.args}
-    config.args.extend(str(plan.entry.path) for plan in plans if plan.entry.path not in named)
+    paths = [plan.entry.path for plan in plans]
+    config.args.extend(str(path) for path in paths if named.isdisjoint((path, *path.parents)))
 
 
 def _path_of(argument: str, config: pytest.Config) -> Path:
