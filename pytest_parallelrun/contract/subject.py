@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -103,10 +104,10 @@ class EntryUnderTest:
         splitter = open_input(self.copy_sample(), self.settings)
         folder = Path(tempfile.mkdtemp(prefix="alone-", dir=self.folder))
         paths = cast("list[str]", splitter.load(attempt.mini_batch))
-        for path, name in zip(paths, splitter.item_names(attempt.mini_batch), strict=True):
-            if len(os.listdir(folder)) < MOST_ALONE:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, folder / name)
+        named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
+        for path, name in islice(named, MOST_ALONE):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, folder / name)
         off = {"error_threshold": -1}
         if self.settings.profile != "batch":
             off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)

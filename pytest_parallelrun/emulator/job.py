@@ -287,7 +287,7 @@ class _Run:
     def _record(self, attempt: AttemptEnded) -> None:
         self._events.append(attempt)
         mini_batch, number, _, outcome, returned, value, _, _, _, failure, fault = attempt
-        if returned is not None:
+        if returned is not None and self._appended is not None:
             if self._every_attempt:
                 self._append(mini_batch, value)
             else:

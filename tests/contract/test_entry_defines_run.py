@@ -57,3 +57,8 @@ def test_several_faults_are_told_at_once(judge: Judge) -> None:
     message = found.messages["entry_defines_run"]
     assert "run() cannot be called" in message
     assert "init(a) cannot be called" in message
+
+
+def test_a_function_that_does_not_tell_its_parameters_is_given_the_benefit_of_the_doubt(judge: Judge) -> None:
+    found = judge("run = max\n")
+    assert found.outcomes["entry_defines_run"] == "passed"

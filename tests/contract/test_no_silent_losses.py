@@ -68,3 +68,12 @@ def test_it_cannot_be_decided_for_a_job_that_fails(judge: Judge) -> None:
     found = judge(FAILS_ON_2, "--parallelrun-set=error_threshold=0")
     assert found.outcomes["no_silent_losses"] == "skipped"
     assert "see test_job_completes" in found.messages["no_silent_losses"]
+
+
+def test_items_lost_in_mini_batches_that_succeed_are_caught_by_one_threshold_alone(judge: Judge) -> None:
+    # Under this reading a short return loses its missing items and not the mini-batch.
+    script = "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('item_2.txt')]\n"
+    found = judge(script, "--parallelrun-set=rules=observed")
+    message = found.messages["no_silent_losses"]
+    assert "1 of 3 items failed" in message
+    assert "It would have been caught by error_threshold=0. Set" in message

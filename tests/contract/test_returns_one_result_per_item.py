@@ -105,3 +105,21 @@ def test_more_results_than_rows_of_a_table_are_advice(judge: Judge, write: Write
 )
 def test_as_many_results_as_items_or_more_pass(judge: Judge, body: str) -> None:
     assert set(judge(f"def run(mini_batch):\n    {body}\n", ALL_IN_ONE).outcomes.values()) == {"passed"}
+
+
+def test_of_a_large_mini_batch_the_first_fifty_items_are_tried_alone(judge: Judge, write: Write) -> None:
+    for number in range(60):
+        write(f"many/deep/item_{number:02}.txt", "")
+    script = "def run(mini_batch):\n    return [p for p in mini_batch if p[-5] != '7']\n"
+    message = judge(script, "--parallelrun-set=mini_batch_size=60", input="many").messages[
+        "returns_one_result_per_item"
+    ]
+    assert "60 - 54 = 6 missing" in message
+    # item_57.txt is the fifty-eighth.
+    assert "item_47.txt." in message
+    assert "item_57.txt" not in message
+
+
+def test_it_works_under_a_profile_with_a_single_threshold(judge: Judge) -> None:
+    found = judge(FILTERS, "--parallelrun-set=profile=batch")
+    assert "No result for: item_2.txt." in found.messages["returns_one_result_per_item"]

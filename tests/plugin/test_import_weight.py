@@ -64,3 +64,11 @@ def test_the_public_names_are_resolved_late(pytester: pytest.Pytester) -> None:
         """
     )
     assert pytester.runpython(pytester.path / "probe.py").ret == 0
+
+
+def test_a_public_name_that_does_not_exist_is_an_attribute_error() -> None:
+    import pytest_parallelrun
+
+    with pytest.raises(AttributeError, match="has no attribute 'ParalelJob'"):
+        pytest_parallelrun.ParalelJob  # noqa: B018 - asked for on purpose
+    assert set(pytest_parallelrun.__all__) <= set(dir(pytest_parallelrun))

@@ -147,3 +147,8 @@ def test_a_wrong_one_says_which_and_why_without_a_traceback(
     if fixture == "parallelrun_entry":
         result.stdout.no_fnmatch_line("*_jobs.py:*")
         result.stdout.no_fnmatch_line("*_gate.py:*")
+
+
+def test_it_adds_settings_to_the_entry_of_the_options(project: Path, gate: Run, write: Write) -> None:
+    shows(write, "@pytest.mark.parallelrun(max_retries=4)")
+    gate("-s", "-k", "test_it").stdout.fnmatch_lines(["*seen 3 4 -1*"])

@@ -103,3 +103,9 @@ def test_a_console_that_lacks_letters_gets_their_codes(
     )
     assert result.ret == pytest.ExitCode.OK
     assert any(line.endswith(r"gr\xf6\xdfe.txt") for line in result.outlines)
+
+
+def test_without_an_input_a_size_in_bytes_is_taken_for_a_table(project: Path, run_pytest: Run) -> None:
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-plan", "--parallelrun-set=mini_batch_size=1KB")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["sys.argv*--mini_batch_size 1024 *"])

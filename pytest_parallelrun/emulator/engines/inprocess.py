@@ -120,6 +120,8 @@ class InProcessEngine:
 
     def worker_events(self) -> Sequence[Event]:
         """What happened to workers since the last call."""
+        if not self._events:
+            return ()
         events, self._events = self._events, []
         return events
 
