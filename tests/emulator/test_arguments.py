@@ -132,15 +132,12 @@ def test_an_undocumented_argument_may_stand_without_a_value() -> None:
     ],
 )
 def test_an_argument_without_effect_is_checked_all_the_same(argument: str, value: str, allowed: str) -> None:
-    assert refusal(f"{argument}={value}") == (
-        f"{argument}={value!r} (from program arguments): must be {allowed}"
-    )
+    assert refusal(f"{argument}={value}") == (f"{argument}={value!r} (from program arguments): must be {allowed}")
 
 
 def test_mini_batches_without_data_are_refused_and_none_of_them_is_fine() -> None:
-    assert (
-        "--rank_mini_batch_count=3 (from program arguments): mini-batches without data are not sup"
-        in refusal("--rank_mini_batch_count 3")
+    assert "--rank_mini_batch_count=3 (from program arguments): mini-batches without data are not sup" in refusal(
+        "--rank_mini_batch_count 3"
     )
     assert v2("--rank_mini_batch_count 0").not_emulated == ()
 
@@ -149,9 +146,7 @@ def test_mini_batches_without_data_are_refused_and_none_of_them_is_fine() -> Non
 def test_v2_keeps_an_argument_that_the_runtime_passes_as_well_and_notes_it(argument: str) -> None:
     arguments = v2(f"{argument} 5 {argument}=6")
     assert arguments.argv == (argument, "5", f"{argument}=6")
-    assert arguments.notes == (
-        f"the runtime passes {argument} as well: the entry script sees both, its own last",
-    )
+    assert arguments.notes == (f"the runtime passes {argument} as well: the entry script sees both, its own last",)
 
 
 def test_nothing_after_two_dashes_is_an_option() -> None:
@@ -186,9 +181,7 @@ def test_v1_refuses_a_reserved_name_with_what_to_use_instead(name: str, form: st
 
 
 def test_v1_refuses_a_first_argument_without_a_dash() -> None:
-    assert "the first one, 'data', must start with '-' under profile v1" in refusal(
-        "data --x 1", profile="v1"
-    )
+    assert "the first one, 'data', must start with '-' under profile v1" in refusal("data --x 1", profile="v1")
 
 
 def test_v1_takes_other_arguments_of_the_runtime() -> None:
@@ -306,13 +299,9 @@ def test_recorded_run_1kb_reaches_the_driver_as_1024() -> None:
 
 def test_a_size_in_bytes_is_refused_for_files() -> None:
     with pytest.raises(SettingsError, match="is a size in bytes, but this input is files"):
-        runtime_arguments(
-            JobSettings(mini_batch_size="1KB"), scoring_module_name="score.py", output=None, kind="files"
-        )
+        runtime_arguments(JobSettings(mini_batch_size="1KB"), scoring_module_name="score.py", output=None, kind="files")
 
 
 def test_a_fraction_of_a_second_is_passed_as_it_is() -> None:
-    passed = runtime_arguments(
-        JobSettings(timeout=0.5), scoring_module_name="score.py", output=None, kind="files"
-    )
+    passed = runtime_arguments(JobSettings(timeout=0.5), scoring_module_name="score.py", output=None, kind="files")
     assert passed[passed.index("--run_invocation_timeout") + 1] == "0.5"

@@ -35,8 +35,7 @@ def test_none_for_an_unknown_name_is_refused_too() -> None:
 
 def test_an_unknown_setting_is_refused_with_origin_and_nearest_name() -> None:
     assert message({"error_treshold": "5"}, "--parallelrun-set") == (
-        "--parallelrun-set error_treshold=5: unknown setting 'error_treshold'. "
-        "Did you mean 'error_threshold'?"
+        "--parallelrun-set error_treshold=5: unknown setting 'error_treshold'. Did you mean 'error_threshold'?"
     )
 
 

@@ -285,9 +285,7 @@ def test_no_partition_keys_are_fine() -> None:
     assert JobSettings(partition_keys=()).partition_keys == ()
 
 
-@pytest.mark.parametrize(
-    "name", ["mini_batch_error_threshold", "allowed_failed_percent", "allowed_failed_count"]
-)
+@pytest.mark.parametrize("name", ["mini_batch_error_threshold", "allowed_failed_percent", "allowed_failed_count"])
 def test_a_batch_deployment_has_no_threshold_for_mini_batches(name: str) -> None:
     error = message({"profile": "batch", name: 5})
     assert V1_NAMES.get(name, name) in error
@@ -397,9 +395,7 @@ def test_environment_variables_cannot_be_changed_in_place() -> None:
 
 
 def test_settings_are_equal_and_hash_alike_however_their_values_were_spelled() -> None:
-    written = JobSettings(
-        timeout=5, mini_batch_size="1kb", environment_variables={"A": "1", "B": "2"}, max_retries=2
-    )
+    written = JobSettings(timeout=5, mini_batch_size="1kb", environment_variables={"A": "1", "B": "2"}, max_retries=2)
     same = spelled(timeout="5.0", mini_batch_size="1KB", environment_variables="B=2,A=1", run_max_try="3")
     assert written == same
     assert hash(written) == hash(same)
@@ -436,9 +432,7 @@ VALUES = st.fixed_dictionaries(
             if name not in ("profile", "rules")
         },
         "mini_batch_size": st.sampled_from([1, "1", "1KB", "3mb"]),
-        "rules": st.sampled_from(
-            ["documented", "observed", Rules.observed(), Rules(file_grouping="directory")]
-        ),
+        "rules": st.sampled_from(["documented", "observed", Rules.observed(), Rules(file_grouping="directory")]),
         **{rule: st.sampled_from(values) for rule, values in CHOICES.items()},
         "profile": st.sampled_from(["v1", "v2"]),
     },
@@ -463,9 +457,7 @@ def test_repr_pickle_and_copies_give_equal_settings(values: dict[str, object]) -
 
 
 @given(VALUES, VALUES)
-def test_over_takes_every_field_from_the_first_that_set_it(
-    above: dict[str, object], below: dict[str, object]
-) -> None:
+def test_over_takes_every_field_from_the_first_that_set_it(above: dict[str, object], below: dict[str, object]) -> None:
     upper, lower = JobSettings.from_mapping(above), JobSettings.from_mapping(below)
     both = upper.over(lower)
     assert both.explicit == upper.explicit | lower.explicit

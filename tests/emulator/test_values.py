@@ -175,9 +175,7 @@ def test_a_parsed_value_parses_to_itself_again(kind: Kind[object], raw: object, 
 
 
 @pytest.mark.parametrize(("kind", "raw", "allowed"), REFUSED)
-def test_a_value_that_is_not_allowed_is_refused_with_what_is(
-    kind: Kind[object], raw: object, allowed: str
-) -> None:
+def test_a_value_that_is_not_allowed_is_refused_with_what_is(kind: Kind[object], raw: object, allowed: str) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 (the text is compared below)
         kind.parse(raw)
     assert allowed in str(raised.value)

@@ -9,9 +9,7 @@ from pytest_parallelrun.emulator.service.context import MiniBatchContext
 
 
 def make() -> MiniBatchContext:
-    return MiniBatchContext(
-        minibatch_index=4, global_row_index_lower_bound=40, partition_key_value={"Store": "1000"}
-    )
+    return MiniBatchContext(minibatch_index=4, global_row_index_lower_bound=40, partition_key_value={"Store": "1000"})
 
 
 def test_the_context_has_the_four_attributes_of_the_service() -> None:

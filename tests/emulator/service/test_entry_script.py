@@ -33,9 +33,7 @@ def test_the_older_home_gives_the_same_object(activate: Activate) -> None:
     assert importlib.import_module("entry_script").EntryScript() is entry_script()
 
 
-def test_it_knows_the_folders_and_the_name_of_its_worker(
-    activate: Activate, code_root: Path, log_dir: Path
-) -> None:
+def test_it_knows_the_folders_and_the_name_of_its_worker(activate: Activate, code_root: Path, log_dir: Path) -> None:
     activate(agent_name="process003")
     script = entry_script()
     assert script.agent_name == "process003"

@@ -15,9 +15,7 @@ def exceptions(activate: Activate) -> Any:
     return azureml.exceptions
 
 
-@pytest.mark.parametrize(
-    "code", ["Retry.NoRetry", "Retry.RestartProcess", "Retry.StopProcess", "Retry.Sleep", None]
-)
+@pytest.mark.parametrize("code", ["Retry.NoRetry", "Retry.RestartProcess", "Retry.StopProcess", "Retry.Sleep", None])
 def test_a_retry_code_of_the_service_is_accepted(exceptions: Any, code: str | None) -> None:
     error = exceptions.ParallelRunException("busy", code=code, delay_seconds=2.5)
     assert (error.message, error.code, error.delay_seconds) == ("busy", code, 2.5)

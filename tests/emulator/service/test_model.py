@@ -36,9 +36,7 @@ def test_a_model_is_found_by_its_name(activate: Activate, disk: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["credit.pkl", "credit"])
-def test_a_model_is_found_by_its_file_name_with_or_without_suffix(
-    activate: Activate, disk: Path, name: str
-) -> None:
+def test_a_model_is_found_by_its_file_name_with_or_without_suffix(activate: Activate, disk: Path, name: str) -> None:
     activate(models={"risk": disk / "credit.pkl"})
     assert model_class().get_model_path(name) == str(disk / "credit.pkl")
 
@@ -63,8 +61,7 @@ def test_an_unknown_model_names_the_known_ones_and_the_option(activate: Activate
     with pytest.raises(exception("ModelNotFoundException")) as caught:
         model_class().get_model_path("fraud")
     assert str(caught.value) == (
-        "Model 'fraud' is none of the models of --parallelrun-model (bert, risk). "
-        "Give --parallelrun-model fraud=PATH."
+        "Model 'fraud' is none of the models of --parallelrun-model (bert, risk). Give --parallelrun-model fraud=PATH."
     )
 
 
@@ -81,9 +78,7 @@ def test_without_models_the_entries_of_the_model_folder_are_the_models(
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(disk))
     assert model_class().get_model_path("bert") == str(disk / "bert")
     assert model_class().get_model_path("credit") == str(disk / "credit.pkl")
-    with pytest.raises(
-        exception("ModelNotFoundException"), match=r"AZUREML_MODEL_DIR=.*\(bert, credit\.pkl\)"
-    ):
+    with pytest.raises(exception("ModelNotFoundException"), match=r"AZUREML_MODEL_DIR=.*\(bert, credit\.pkl\)"):
         model_class().get_model_path("fraud")
 
 
@@ -101,9 +96,7 @@ def test_without_any_model_the_message_still_says_what_to_give(
 ) -> None:
     activate()
     monkeypatch.setenv("AZUREML_MODEL_DIR", str(tmp_path / "missing"))
-    with pytest.raises(
-        exception("ModelNotFoundException"), match=r"\(none\). Give --parallelrun-model x=PATH"
-    ):
+    with pytest.raises(exception("ModelNotFoundException"), match=r"\(none\). Give --parallelrun-model x=PATH"):
         model_class().get_model_path("x")
 
 
@@ -183,7 +176,5 @@ def test_a_second_download_is_refused_unless_it_may_overwrite(
 @pytest.mark.parametrize("name", ["list", "register"])
 def test_what_the_class_does_not_cover_is_refused(activate: Activate, name: str) -> None:
     activate()
-    with pytest.raises(
-        NotCoveredAttributeError, match=rf"azureml\.core\.model\.Model\.{name} is not covered"
-    ):
+    with pytest.raises(NotCoveredAttributeError, match=rf"azureml\.core\.model\.Model\.{name} is not covered"):
         getattr(model_class(), name)

@@ -113,9 +113,7 @@ def test_the_users_own_module_below_the_code_root_wins(
     assert importlib.import_module(name).MINE is True
 
 
-def test_a_submodule_that_the_users_own_package_lacks_is_not_supplied(
-    activate: Activate, code_root: Path
-) -> None:
+def test_a_submodule_that_the_users_own_package_lacks_is_not_supplied(activate: Activate, code_root: Path) -> None:
     write(code_root, {"azureml/__init__.py": ""})
     sys.path.insert(0, str(code_root))
     activate()
@@ -123,9 +121,7 @@ def test_a_submodule_that_the_users_own_package_lacks_is_not_supplied(
         importlib.import_module("azureml.core")
 
 
-def test_the_users_own_module_in_a_folder_that_the_script_added_wins(
-    activate: Activate, code_root: Path
-) -> None:
+def test_the_users_own_module_in_a_folder_that_the_script_added_wins(activate: Activate, code_root: Path) -> None:
     write(code_root, {"src/azureml_user/__init__.py": "MINE = True"})
     sys.path.append(str(code_root / "src"))
     activate()
@@ -191,9 +187,7 @@ def test_other_modules_of_an_installed_azureml_stay_importable(activate: Activat
     assert compute.Run is azureml.core.Run
 
 
-def test_a_module_that_the_real_package_lacks_is_an_ordinary_import_error(
-    activate: Activate, installed: Path
-) -> None:
+def test_a_module_that_the_real_package_lacks_is_an_ordinary_import_error(activate: Activate, installed: Path) -> None:
     activate()
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'azureml\.data\.nothing'"):
         importlib.import_module("azureml.data.nothing")
