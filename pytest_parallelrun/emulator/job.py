@@ -317,7 +317,8 @@ class _Run:
     def _end(self, mini_batch: MiniBatch, ruling: Ruling) -> None:
         status: MiniBatchStatus = "failed" if ruling.failed else "succeeded"
         self._events.append(MiniBatchEnded(mini_batch, status, ruling.succeeded, ruling.failed_items))
-        self._exceeded = self._ledger.exceeded()
+        if ruling.failed_items or ruling.failed:
+            self._exceeded = self._ledger.exceeded()
 
     def _append(self, mini_batch: MiniBatch, rows: object) -> None:
         if self._appended is None:

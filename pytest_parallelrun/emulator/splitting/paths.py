@@ -81,7 +81,11 @@ def files_below(root: str) -> list[str]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if _is_folder(entry):
+                    try:
+                        is_folder = entry.is_dir()
+                    except OSError:  # a link to itself, say: an entry that no one can open, like a dangling link
+                        is_folder = False
+                    if is_folder:
                         folders.append((prefix + entry.name + os.sep, (*above, real)))
                     else:
                         names.append(prefix + entry.name)
@@ -89,13 +93,6 @@ def files_below(root: str) -> list[str]:
             raise InputError(f"input folder '{folder}' cannot be read: {error.strerror}.") from error
     names.sort(key=_POSIX_SPELLING)
     return names
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, say: an entry that no one can open, like a dangling link
-        return False
 
 
 LISTED_AT_ONCE = 50
