@@ -137,6 +137,11 @@ class InProcessEngine:
                 f"timeouts: {self._late_returns} attempt(s) could not be interrupted (native code, or a script that "
                 "catches BaseException) and were judged when they returned"
             )
+        if self._clock.skipped >= 1:
+            notes.append(
+                f"time.sleep() is skipped: the clock of the workers is {self._clock.skipped:.0f} s ahead "
+                "(--parallelrun-set clock=real sleeps)"
+            )
         left = [thread.name for thread in threading.enumerate() if thread not in self._threads_before]
         if left:
             notes.append(f"the script left {len(left)} thread(s) running: {', '.join(left[:5])}")

@@ -250,6 +250,20 @@ def test_in_real_time_a_busy_script_is_interrupted_retried_and_stops_the_job(tmp
     assert result.notes == () or not any("judged" in note for note in result.notes)
 
 
+def test_the_notes_say_how_far_skipped_sleeps_put_the_clock_ahead(tmp_path: Path) -> None:
+    result = run_script(
+        tmp_path,
+        """\
+        import time
+
+        def run(mini_batch):
+            time.sleep(5)
+            return mini_batch
+        """,
+    )
+    assert [note for note in result.notes if "the clock of the workers is 10 s ahead" in note]
+
+
 def test_with_a_real_clock_sleeping_takes_its_time(tmp_path: Path) -> None:
     started = time.perf_counter()
     result = run_script(tmp_path, "import time\ndef run(batch):\n    time.sleep(0.05)\n    return batch", clock="real")
