@@ -30,6 +30,7 @@ from pytest_parallelrun.emulator.events import (
     JobStatus,
     MiniBatchEnded,
     MiniBatchStatus,
+    WorkerStopped,
 )
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.ledger import Ledger
@@ -321,8 +322,7 @@ class _Run:
             self._exceeded = self._ledger.exceeded()
 
     def _append(self, mini_batch: MiniBatch, rows: object) -> None:
-        if self._appended is None:
-            return
+        assert self._appended is not None
         try:
             self._appended.append(rows)
         except OutputError as error:
@@ -336,6 +336,11 @@ class _Run:
         for name in sorted(self._settings.explicit):
             if not setting_table()[name].emulated:
                 yield f"not emulated in-process: {name}"
+        for event in self._events:
+            if isinstance(event, WorkerStopped) and event.failure is not None:
+                yield f"shutdown() of worker {event.worker} failed, which the service only logs: {event.failure.error}"
+        if self._appended is not None and "AZUREML_BI_OUTPUT_PATH" in self._settings.environment_variables:
+            yield "AZUREML_BI_OUTPUT_PATH was set in vain: with output_action=append_row the runtime sets it"
         capped = sum(
             event.returned is not None and event.returned > event.mini_batch.size
             for event in self._events

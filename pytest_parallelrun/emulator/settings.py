@@ -281,7 +281,9 @@ class JobSettings:
 
     def over(self, lower: JobSettings) -> JobSettings:
         """A copy in which what is not explicit here is taken from what is explicit in `lower`."""
-        return JobSettings.from_mapping(merged(lower._written, self._written))
+        # Each was checked alone; what is wrong now is wrong between the two.
+        together = "settings of two sources together" if lower._written and self._written else None
+        return JobSettings.from_mapping(merged(lower._written, self._written), together)
 
     @property
     def files_per_mini_batch(self) -> int:

@@ -138,6 +138,10 @@ def test_an_exception_in_shutdown_does_not_fail_the_job(files: list[str]) -> Non
     last = [event for event in result.events if isinstance(event, WorkerStopped)][-1]
     assert last.failure is not None
     assert last.failure.phase == "shutdown"
+    assert result.notes == (
+        "shutdown() of worker 0 failed, which the service only logs: ZeroDivisionError: integer division or modulo by "
+        "zero",
+    )
 
 
 @pytest.mark.parametrize("fault", [Fault.crashes(mini_batch=0, attempt=1), Fault.times_out(mini_batch=0, attempt=1)])

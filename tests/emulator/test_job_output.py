@@ -251,3 +251,10 @@ def test_a_frame_of_another_shape_is_appended_below() -> None:
 
     result = run_job(Shapes(), table(2), mini_batch_size=ROW_BYTES, output_action="append_row")
     assert lines(result) == ['0000000 "x y"', "0000001"]
+
+
+def test_an_output_path_that_the_user_sets_is_told_to_be_in_vain(files: list[str]) -> None:
+    variables = {"AZUREML_BI_OUTPUT_PATH": "elsewhere"}
+    appending = run_job(Names(), files, output_action="append_row", environment_variables=variables)
+    assert [note for note in appending.notes if note.startswith("AZUREML_BI_OUTPUT_PATH was set in vain")]
+    assert run_job(Names(), files, environment_variables=variables).notes == ()

@@ -472,3 +472,9 @@ def test_settings_load_without_pandas_numpy_and_hypothesis() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_settings_that_exclude_each_other_in_two_sources_are_told_to_come_from_both() -> None:
+    lower = JobSettings(append_row_file_name="a:b")
+    with pytest.raises(SettingsError, match=r"settings of two sources together: append_row_file_name='a:b' holds ':'"):
+        JobSettings(profile="v1").over(lower)
