@@ -79,7 +79,8 @@ def parallelrun_baseline(
     output = None if module is None else module.plan.output
     if output is not None and not _is_first(request.config, output, tmp_path_factory.getbasetemp().parent):
         output = None
-    return Baseline(parallelrun_entry.job(output=output))
+    sample = parallelrun_entry.copy_sample()
+    return Baseline(parallelrun_entry.job(sample.input, output=output), sample)
 
 
 def _is_first(config: pytest.Config, output: Path, shared: Path) -> bool:

@@ -105,7 +105,7 @@ def given_in_ini(config: pytest.Config, name: str) -> list[Given]:
 def flag(config: pytest.Config, name: str) -> bool:
     """A flag from the command line, else from its ini twin."""
     option = _BY_NAME[name]
-    return bool(config.getoption(option.dest) or config.getini(option.dest))
+    return bool(config.getoption(option.dest) or _in_ini(config, option))
 
 
 def given_on_command_line(config: pytest.Config, name: str) -> list[Given]:
@@ -115,4 +115,15 @@ def given_on_command_line(config: pytest.Config, name: str) -> list[Given]:
 
 def any_given(config: pytest.Config) -> bool:
     """Whether this run has to do with the plugin at all."""
-    return any(config.getoption(option.dest) or config.getini(option.dest) for option in OPTIONS)
+    return any(config.getoption(option.dest) or _in_ini(config, option) for option in OPTIONS)
+
+
+def _in_ini(config: pytest.Config, option: Option) -> object:
+    """The value of the ini twin; UsageError where that of a flag is none."""
+    try:
+        return config.getini(option.dest)
+    except (ValueError, TypeError, pytest.UsageError) as error:
+        if option.kind != "flag":
+            raise
+        where = config.inipath.name if config.inipath else "the ini file"
+        raise pytest.UsageError(f"{option.dest} in {where}: {error}. Allowed: true or false.") from None

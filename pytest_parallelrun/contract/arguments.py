@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple, NoReturn
 
 from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
@@ -15,10 +16,11 @@ RUNTIME_FLAGS = sorted(
 
 
 class Parsing(NamedTuple):
-    """One call of a parser: its options by flag -> dest, and the values that it made of them."""
+    """One call of a parser: its options by flag -> dest, its positional dests, and the values that it made of them."""
 
     allow_abbrev: bool
     options: dict[str, str]
+    positionals: list[str]
     values: dict[str, object]
 
 
@@ -27,6 +29,14 @@ class Taken(NamedTuple):
 
     flag: str
     option: str
+    got: object
+    wanted: object
+
+
+class Misplaced(NamedTuple):
+    """A positional argument of the script that got a value of the runtime. `wanted`: None where none was given."""
+
+    name: str
     got: object
     wanted: object
 
@@ -50,7 +60,8 @@ class RecordedParsers:
         ) -> tuple[argparse.Namespace, list[str]]:
             values, rest = parse(parser, args, namespace)
             options = {flag: action.dest for action in parser._actions for flag in action.option_strings}
-            parsings.append(Parsing(parser.allow_abbrev, options, dict(vars(values))))
+            positionals = [action.dest for action in parser._actions if not action.option_strings]
+            parsings.append(Parsing(parser.allow_abbrev, options, positionals, dict(vars(values))))
             return values, rest
 
         def complaining(parser: argparse.ArgumentParser, message: str) -> NoReturn:
@@ -83,3 +94,18 @@ def abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> 
                 if option.startswith(flag) and got != wanted:
                     taken.append(Taken(flag, option, got, wanted))
     return taken
+
+
+def misplaced(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Misplaced]:
+    """The positional arguments that took what the runtime put before the script's own.
+
+    A parsing that failed without the runtime's arguments lacked the script's own.
+    """
+    found = []
+    for parsed, own in zip_longest(with_runtime, without[: len(with_runtime)]):
+        for name in parsed.positionals:
+            got, wanted = parsed.values.get(name), None if own is None else own.values.get(name)
+            # Objects that a type= made anew are never equal, and tell nothing.
+            if got != wanted and type(got).__eq__ is not object.__eq__:
+                found.append(Misplaced(name, got, wanted))
+    return found

@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.wording import items_text
+from pytest_parallelrun.contract.wording import items_text, rows_text
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.contract.sample import SampleCopy
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.result import JobResult
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The result of that run, and what checks ask of it."""
+    """The result of that run on a copy of the sample, and what checks ask of it."""
 
     result: JobResult
+    sample: SampleCopy
 
     @property
     def first_mini_batch_works(self) -> bool:
@@ -27,8 +29,25 @@ class Baseline:
         )
 
     def items(self, attempt: AttemptEnded) -> str:
-        """Names of the items of an attempt's mini-batch."""
-        return items_text(self.result.item_names(attempt.mini_batch.id))
+        """Names of the items of an attempt's mini-batch; rows of a table as a range."""
+        names = self.item_names(attempt)
+        return rows_text(names) if self.result.splitter_kind == "tabular" else items_text(names)
+
+    def item_names(self, attempt: AttemptEnded) -> tuple[str, ...]:
+        """The items of an attempt's mini-batch one by one."""
+        names = self.result.item_names(attempt.mini_batch.id)
+        return tuple(self.sample.without_root(name) for name in names)
+
+    def explain(self) -> str:
+        """The job in words."""
+        return self.sample.without_root(self.result.explain())
+
+    def first_error(self) -> str:
+        """The first error of an attempt, told where no item at all succeeded, or ''."""
+        if self.result.succeeded_items:
+            return ""
+        failure = next((attempt.failure for attempt in self.result.attempts if attempt.failure is not None), None)
+        return "" if failure is None else f"No item succeeded. The first error: {failure.error}"
 
     def why_nothing_returned(self) -> str:
         """Why there is no return value to judge."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.arguments import RecordedParsers, abbreviated
+from pytest_parallelrun.contract.arguments import RecordedParsers, abbreviated, misplaced
+from pytest_parallelrun.contract.hints import exists_already, hints
 from pytest_parallelrun.contract.wording import ERROR_LOG, finding, indented
 from pytest_parallelrun.emulator.events import WorkerFailed
 
@@ -38,6 +39,7 @@ def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Che
             indented(failure.traceback),
             f"On the service: the job fails with exit code 42, the error is in {ERROR_LOG}.",
             parallelrun_entry.where_is(failure.error),
+            hints(failure.error, entry),
         )
     )
 
@@ -67,6 +69,22 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
         )
     if problems:
         parallelrun_check.fail(finding(*problems))
+    default = _default_of_context(functions)
+    if default is not None:
+        parallelrun_check.advise(
+            f"The second parameter of run() gets the context of the mini-batch, whatever its name: '{default}' never "
+            "has its default on the service. Make it a module variable or a keyword-only parameter, after a '*'."
+        )
+
+
+def _default_of_context(functions: EntryFunctions) -> str | None:
+    """The second parameter of run() with its default, where that shows that no context is expected."""
+    if not functions.takes_context:
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(functions.run).parameters.values()
+    second = [parameter for parameter in parameters if parameter.kind in positional][1]
+    return None if second.default is inspect.Parameter.empty or second.default is None else str(second)
 
 
 def _wrong_parameters(name: str, function: object, allowed: tuple[int, ...], shape: str) -> list[str]:
@@ -119,6 +137,20 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
                 "Make the parser with ArgumentParser(allow_abbrev=False).",
             )
         )
+    positional = misplaced(with_runtime.parsings, without.parsings)
+    if positional:
+        parallelrun_check.fail(
+            finding(
+                *(
+                    f"Your positional argument {name!r} gets {got!r}, which is among the runtime's own arguments"
+                    + (f", where it should get {wanted!r}." if wanted is not None else "; yours has none.")
+                    for name, got, wanted in positional
+                ),
+                "The service puts its own arguments before yours, so positions mean nothing. Use an option: "
+                + ", ".join(f'parser.add_argument("--{name}")' for name, _, _ in positional)
+                + ".",
+            )
+        )
 
 
 def test_init_runs_in_every_worker(
@@ -140,14 +172,19 @@ def test_init_runs_in_every_worker(
                 f"{which}: {failure.error}",
                 indented(failure.traceback),
                 "" if first else "Every worker process calls init(), several at a time on each machine.",
-                "An earlier worker made it. Create folders with os.makedirs(path, exist_ok=True)."
-                if failure.error.startswith("FileExistsError")
-                else "",
+                _on_existing(failure.error, in_first=first is not None),
+                hints(failure.error, parallelrun_entry.entry),
                 "On the service: the job stops after 3 x max_concurrency_per_instance failed init() calls.",
             )
         )
     attempt = rehearsal.attempt
     if attempt is not None and attempt.failure is not None and attempt.outcome != "short":
+        alone = parallelrun_entry.rehearse(first_attempt=True).attempt
+        if alone is None or (alone.failure is not None and alone.outcome != "short"):
+            parallelrun_check.cannot_decide(
+                "run() fails at times, also while there is one worker alone, so it need not be the second init(): "
+                f"{attempt.failure.error}"
+            )
         parallelrun_check.fail(
             finding(
                 f"After the init() of a second worker, run() of the first one fails: {attempt.failure.error}",
@@ -156,3 +193,12 @@ def test_init_runs_in_every_worker(
                 "init() makes anew. Give it a name that is unique to the process.",
             )
         )
+
+
+def _on_existing(error: str, *, in_first: bool) -> str:
+    """What a FileExistsError in an init() means; an earlier worker can only have been there for a later one."""
+    if not error.startswith("FileExistsError"):
+        return ""
+    outside = exists_already(error)
+    which = "It exists already." if in_first else "An earlier worker made it."
+    return " ".join(filter(None, [which, outside, "Create folders with os.makedirs(path, exist_ok=True)."]))

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.hints import hints
 from pytest_parallelrun.contract.wording import (
     ERROR_LOG,
     THRESHOLDS,
+    consenting,
     finding,
     indented,
     reading_text,
     thresholds_set,
+    values_text,
 )
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.baseline import Baseline
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.subject import EntryUnderTest
     from pytest_parallelrun.emulator.result import JobResult
 
 
-def test_job_completes(parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+def test_job_completes(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
     """The whole sample runs through under the job's own settings."""
     __tracebackhide__ = True
     result = parallelrun_baseline.result
@@ -28,15 +34,19 @@ def test_job_completes(parallelrun_baseline: Baseline, parallelrun_check: Check)
     parallelrun_check.fail(
         finding(
             f"The job fails: {result.reason}",
-            indented(result.explain()),
+            parallelrun_baseline.first_error(),
+            indented(parallelrun_baseline.explain()),
             indented(parallelrun_baseline.first_traceback()),
+            hints(result.explain(), parallelrun_entry.entry),
             reading_text(result),
             f"On the service: exit code 42, the error is in {ERROR_LOG}.",
         )
     )
 
 
-def test_no_silent_losses(parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+def test_no_silent_losses(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
     """No item is lost in a job that completes, unless somebody set a threshold that allows it."""
     __tracebackhide__ = True
     result = parallelrun_baseline.result
@@ -44,17 +54,18 @@ def test_no_silent_losses(parallelrun_baseline: Baseline, parallelrun_check: Che
         parallelrun_check.cannot_decide("the job fails, so nothing is lost silently; see test_job_completes")
     if not result.failed_items:
         return
-    consent = thresholds_set(result.settings)
+    consent = consenting(result)
     if consent:
-        allowed = ", ".join(f"{name}={getattr(result.settings, name):g}" for name in consent)
+        allowed = values_text(result.settings, consent)
         parallelrun_check.note(f"{_losses(result)}, which {allowed}, set on purpose, allows")
         return
     parallelrun_check.fail(
         finding(
-            f"The job ends Completed, and {_losses(result)}: no threshold is set, and the defaults "
-            f"({', '.join(f'{name} {getattr(result.settings, name):g}' for name in THRESHOLDS)}) let everything pass.",
-            indented(result.explain()),
+            f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
+            parallelrun_baseline.first_error(),
+            indented(parallelrun_baseline.explain()),
             indented(parallelrun_baseline.first_traceback()),
+            hints(result.explain(), parallelrun_entry.entry),
             f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
             "error_threshold=-1 on purpose if the loss is meant.",
             reading_text(result),
@@ -64,6 +75,17 @@ def test_no_silent_losses(parallelrun_baseline: Baseline, parallelrun_check: Che
 
 def _losses(result: JobResult) -> str:
     return f"{result.failed_items} of {result.total_items} items failed"
+
+
+def _why_it_passed(result: JobResult) -> str:
+    set_on_purpose = thresholds_set(result.settings)
+    if set_on_purpose:
+        return (
+            f"{values_text(result.settings, set_on_purpose)} was set, but it counts failed mini-batches, and these "
+            "items are lost in mini-batches that did not fail. error_threshold alone counts them."
+        )
+    defaults = ", ".join(f"{name} {getattr(result.settings, name):g}" for name in THRESHOLDS)
+    return f"no threshold is set, and the defaults ({defaults}) let everything pass."
 
 
 def _catching(result: JobResult) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.wording import finding, items_text, reading_text, thresholds_set
+from pytest_parallelrun.contract.wording import consenting, finding, items_text, reading_text, rows_text, values_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.baseline import Baseline
@@ -52,6 +53,7 @@ def test_returns_one_result_per_item(
     text = finding(
         f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
         f"{result.total_mini_batches} mini-batches.",
+        _repaired(parallelrun_baseline, set(short)),
         f"Mini-batch {first.mini_batch.id}: {first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
@@ -59,9 +61,9 @@ def test_returns_one_result_per_item(
         "tried again. Return one result for every item, an error row for one that could not be scored.",
         reading_text(result),
     )
-    consent = thresholds_set(result.settings)
+    consent = consenting(result)
     if consent and result.status == "Completed":
-        allowed = ", ".join(f"{name}={getattr(result.settings, name):g}" for name in consent)
+        allowed = values_text(result.settings, consent)
         parallelrun_check.advise(finding(text, f"The job may lose them: {allowed} was set on purpose."))
         return
     parallelrun_check.fail(text)
@@ -72,13 +74,50 @@ def _missing(attempt: AttemptEnded) -> int:
 
 
 def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) -> str:
-    """The items that come back empty when they are alone in a mini-batch."""
-    if baseline.result.splitter_kind != "files" or attempt.mini_batch.size == 1:
+    """The items that come back empty when they are alone in a mini-batch, or rows that the index lacks."""
+    if baseline.result.splitter_kind == "tabular" and attempt.mini_batch.size > 1:
+        rows = _rows_not_in_index(attempt)
+        names = baseline.item_names(attempt)
+        if rows:
+            return f"By the index of what it returned: {items_text(tuple(names[row] for row in rows))}."
+        return f"They are among {rows_text(names)}."
+    if attempt.mini_batch.size == 1:
         return f"Items: {baseline.items(attempt)}."
     alone = entry.items_without_result(attempt)
     if not alone:
         return f"Each of its items has a result when it is alone in a mini-batch; items: {baseline.items(attempt)}."
     return f"No result for: {items_text(alone)}."
+
+
+def _rows_not_in_index(attempt: AttemptEnded) -> list[int]:
+    """Positions of rows that a returned DataFrame lacks; none where its index cannot tell.
+
+    An index that counts from 0 without a gap may be a new one.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(attempt.value, pandas.DataFrame):
+        return []
+    index = attempt.value.index
+    if index.name is not None or not pandas.api.types.is_integer_dtype(index.dtype):
+        return []
+    kept = list(index)
+    every = range(attempt.mini_batch.size)
+    if len(set(kept)) != len(kept) or not set(kept).issubset(every) or sorted(kept) == list(range(len(kept))):
+        return []
+    return sorted(set(every).difference(kept))
+
+
+def _repaired(baseline: Baseline, short: set[int]) -> str:
+    """A sentence on the mini-batches whose results were complete when they were tried again."""
+    repaired = [batch for batch in baseline.result.mini_batches if batch.id in short and not batch.failed]
+    repaired = [batch for batch in repaired if batch.status == "succeeded"]
+    if not repaired:
+        return ""
+    which = "it" if len(repaired) == len(short) == 1 else f"{len(repaired)} of these {len(short)} mini-batches"
+    return (
+        f"A retry repaired {which}: "
+        "the same items had all their results when they were tried again, so run() depends on more than its items."
+    )
 
 
 def _advise_on_more(baseline: Baseline, check: Check, returned: list[AttemptEnded]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pytest_parallelrun.contract.sample import SampleCopy, copy_file, copy_of
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.paths import locate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +74,7 @@ class EntryUnderTest:
         Without an input it runs on a fresh copy of the sample.
         """
         if input is None:
-            input = self.copy_sample()
+            input = self.copy_sample().input
         return self._run(input, self.settings.replace(**settings), faults, output)  # type: ignore[arg-type]
 
     def rehearse(
@@ -88,7 +87,7 @@ class EntryUnderTest:
         look: Callable[[EntryFunctions], None] | None = None,
     ) -> Rehearsal:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
-        input: Input = self.copy_sample() if first_attempt else []
+        input: Input = self.copy_sample().input if first_attempt else []
         self.cost.init_calls += workers if init else 0
         return rehearse(
             self._job(input, self.settings),
@@ -101,13 +100,12 @@ class EntryUnderTest:
 
     def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """Items of a mini-batch of files for which run() returns nothing when they are alone."""
-        splitter = open_input(self.copy_sample(), self.settings)
+        splitter = open_input(self.copy_sample().input, self.settings)
         folder = Path(tempfile.mkdtemp(prefix="alone-", dir=self.folder))
         paths = cast("list[str]", splitter.load(attempt.mini_batch))
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MOST_ALONE):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, folder / name)
+            copy_file(path, str(folder / name))
         off = {"error_threshold": -1}
         if self.settings.profile != "batch":
             off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
@@ -166,29 +164,8 @@ class EntryUnderTest:
             output=output,
         )
 
-    def copy_sample(self) -> str | list[str]:
+    def copy_sample(self) -> SampleCopy:
         """A fresh copy of the sample, for no check may touch the user's own; relative paths stay as they are."""
         if self.sample is None:
             raise InputError("there is no input: give --parallelrun-input=PATH.")
-        paths = [self.sample] if isinstance(self.sample, str) else list(self.sample)
-        folder = Path(tempfile.mkdtemp(prefix="sample-", dir=self.folder))
-        copies = []
-        for number, path in enumerate(paths):
-            # One folder for each: two inputs may have the same name.
-            target = folder / str(number) if len(paths) > 1 else folder
-            target.mkdir(exist_ok=True)
-            copies.append(_copy(path, target))
-        return copies if len(copies) > 1 else copies[0]
-
-
-def _copy(path: str, folder: Path) -> str:
-    place = locate(path, os.getcwd(), must_exist=True)
-    target = folder / os.path.basename(os.path.normpath(place.root))
-    if place.form == "folder":
-        shutil.copytree(path, target)
-        return str(target)
-    for name in place.names:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(place.root + name, target / name)
-    # Of a glob the pattern is kept, since a folder would be another kind of input.
-    return os.path.join(target, os.path.relpath(path, place.root))
+        return copy_of(self.sample, Path(tempfile.mkdtemp(prefix="sample-", dir=self.folder)))

@@ -2,8 +2,10 @@
 
 A script that sleeps does nothing that a test could learn from, so its `time.sleep` returns at once and its
 clock jumps ahead; a sleep past the limit of the attempt ends the attempt at once. A loop that polls the clock
-still ends, since the clock moves. Where somebody else could be making progress meanwhile (a thread that the
-script started, a child process), sleeping is real: skipping it would turn a patient wait into a timeout.
+still ends, since the clock moves. Where somebody else could be making progress meanwhile, sleeping is real, as
+skipping it would turn a patient wait into a timeout: beside a thread or child process of the script, while an
+alarm of the script is pending, and in a loop that goes on and on without looking at the clock, since it waits
+for a file, a service, or a clock that is not patched (datetime.now()).
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ real_monotonic_ns = time.monotonic_ns
 real_perf_counter_ns = time.perf_counter_ns
 
 
+BLIND_SLEEPS = 20
+"""Sleeps in a row, within one call of the script, that are skipped although it does not look at the clock."""
+
+
 class AttemptTimeout(BaseException):
     """Interrupts the script when its time is up.
 
@@ -42,6 +48,12 @@ class WorkerClock:
         self.skipped = 0.0
         self.deadline: float | None = None
         self.on_skip: Callable[[], None] | None = None
+        self.alarm_due: float | None = None
+        """When an alarm of the script goes off, in real monotonic seconds."""
+        self.slept_ahead = 0.0
+        """Seconds of sleep that were skipped in the current call of the script."""
+        self.blind_sleeps = 0
+        """Sleeps in the current call that were skipped since the script last looked at the clock."""
         self.skipping = skipping
         # The threads themselves: the number of one that ended goes to another.
         self._known_threads = set(threading.enumerate())
@@ -51,22 +63,42 @@ class WorkerClock:
         """Seconds on the clock of the script; only differences mean something."""
         return real_perf_counter() + self.skipped
 
+    def begin(self, deadline: float) -> None:
+        """A call of the script begins, which is due to end at `deadline`."""
+        self.deadline = deadline
+        self.slept_ahead = 0.0
+        self.blind_sleeps = 0
+
     def sleep(self, seconds: float) -> None:
         """`time.sleep` as the script gets it."""
         if not 0 < seconds < threading.TIMEOUT_MAX:
             # Nothing to skip, or an error that is not ours to word.
             real_sleep(seconds)
             return
-        if self.deadline is not None and seconds >= (remaining := self.deadline - self.now()):
+        if (
+            self.deadline is not None
+            and seconds >= (remaining := self.deadline - self.now())
+            and (self.alarm_due is None or self.alarm_due - real_monotonic() >= remaining)
+        ):
             # However the rest of the world moves on, this sleep outlasts the limit.
-            self.skipped += max(remaining, 0.0)
+            self._skip(max(remaining, 0.0))
             raise AttemptTimeout
-        if not self.skipping or self._others_at_work():
+        if (
+            not self.skipping
+            or self.alarm_due is not None
+            or self.blind_sleeps >= BLIND_SLEEPS
+            or self._others_at_work()
+        ):
             real_sleep(seconds)
             return
-        self.skipped += seconds
+        self.blind_sleeps += 1
+        self._skip(seconds)
         if self.on_skip is not None:
             self.on_skip()
+
+    def _skip(self, seconds: float) -> None:
+        self.skipped += seconds
+        self.slept_ahead += seconds
 
     def pause(self, seconds: float) -> None:
         """A delay of the runtime's own, between two calls of the script."""
@@ -123,7 +155,10 @@ def _sleep(seconds: float, /) -> None:
 def _shifted(real: Callable[[], float]) -> Callable[[], float]:
     def reading() -> float:
         clock = _CLOCKS.get(get_ident())
-        return real() if clock is None else real() + clock.skipped
+        if clock is None:
+            return real()
+        clock.blind_sleeps = 0
+        return real() + clock.skipped
 
     return reading
 
@@ -131,7 +166,10 @@ def _shifted(real: Callable[[], float]) -> Callable[[], float]:
 def _shifted_ns(real: Callable[[], int]) -> Callable[[], int]:
     def reading() -> int:
         clock = _CLOCKS.get(get_ident())
-        return real() if clock is None else real() + round(clock.skipped * 1_000_000_000)
+        if clock is None:
+            return real()
+        clock.blind_sleeps = 0
+        return real() + round(clock.skipped * 1_000_000_000)
 
     return reading
 

@@ -46,11 +46,22 @@ def _mini_batch_lines(batch: MiniBatchResult, names: tuple[str, ...]) -> list[st
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return [
         f"  mini-batch {batch.id} ({shown}): {batch.failed} of {count_text(batch.size, 'item')} failed",
-        *(f"    {attempt_line(attempt, len(batch.attempts))}" for attempt in batch.attempts),
+        *(f"    {line}" for line in attempt_lines(batch.attempts)),
     ]
+
+
+def attempt_lines(attempts: tuple[Attempt, ...]) -> list[str]:
+    """A line for each attempt; one for all where they ended alike."""
+    endings = {_ending(attempt) for attempt in attempts}
+    if len(attempts) > 1 and len(endings) == 1:
+        return [f"{len(attempts)} attempts, each: {endings.pop()}"]
+    return [attempt_line(attempt, len(attempts)) for attempt in attempts]
 
 
 def attempt_line(attempt: Attempt, total: int) -> str:
     """One attempt in one line."""
-    text = f"attempt {attempt.number} of {total} on worker {attempt.worker}: {attempt.outcome}"
-    return text if attempt.error is None else f"{text}: {attempt.error}"
+    return f"attempt {attempt.number} of {total} on worker {attempt.worker}: {_ending(attempt)}"
+
+
+def _ending(attempt: Attempt) -> str:
+    return attempt.outcome if attempt.error is None else f"{attempt.outcome}: {attempt.error}"

@@ -9,24 +9,36 @@ from collections.abc import Iterator, Mapping, Sequence
 
 MASK = "***"
 
-# In `partition_keys` a key is a column.
+# Whole words of a name that `_words()` made: neither `MAX_TOKENS` nor `TOKENIZERS_PARALLELISM` has a token in it.
+# In `partition_key` a key is a column.
 _NAME = re.compile(
-    r"(?<!partition_)key|secret|token|passw|passphrase|credential|conn(?:ection)?[-_. ]?str"
-    r"|(?<![a-z])(?:pat|pwd|sas)(?![a-z])",
-    re.IGNORECASE,
+    r"(?:^|_)(?:(?<!partition_)key|[a-z]*(?:api|access|account|secret|private)_?keys?|[a-z]*secrets?"
+    r"|(?:api|access|auth|bearer|refresh|sas)?token|[a-z]*passw(?:or)?ds?|passphrase|credentials?"
+    r"|conn(?:ection)?_?str(?:ing)?s?|pat|pwd|sas)(?:_|$)"
 )
+_HARMLESS = re.compile(r"true|false|yes|no|on|off|none|null|[-+]?\d*\.?\d*(?:e[-+]?\d+)?", re.IGNORECASE)
 _SIGNATURE = re.compile(r"((?:^|[?&;\s'\"])(?:sig|AccountKey|SharedAccessKey)=)[^&;\s\"']+", re.IGNORECASE)
 _PAIR = re.compile(r"(?<![\w.])(-{0,2}[a-z_][\w.-]*)(=|(?<=\w)\s+(?=[^-\s]))([^\s'\"]+)", re.IGNORECASE)
 
-SHORTEST_GIVEN = 4
+SHORTEST_GIVEN = 6
 """Characters of a secret that was given to the run; a shorter one would be found in words that have none."""
 SHORTEST_INHERITED = 8
 """The same for variables that this process has by chance, such as `KEYBOARD=us`."""
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether the name of an option or variable says that its value is a secret."""
+    return _NAME.search(_words(name)) is not None
+
+
+def _words(name: str) -> str:
+    """`--apiKey`, `API-KEY2` -> `api_key`."""
+    return re.sub(r"[^a-z]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()).strip("_")
+
+
 def masked(name: str, value: str) -> str:
     """The value, or the mask where the name or the value itself looks like a secret."""
-    return MASK if _NAME.search(name) else _SIGNATURE.sub(rf"\1{MASK}", value)
+    return MASK if names_a_secret(name) else _SIGNATURE.sub(rf"\1{MASK}", value)
 
 
 def masked_arguments(arguments: Sequence[str]) -> str:
@@ -46,19 +58,22 @@ def masked_text(text: str) -> str:
 
 
 class Redaction:
-    """Takes the values of known secrets out of texts, which a script may have put into its errors."""
+    """Takes the values of known secrets out of texts, which a script may have put into its errors.
+
+    Numbers, such as a limit of tokens, and words such as `false` stay: texts have them for other reasons as well.
+    """
 
     def __init__(self, environment: Mapping[str, str], arguments: Sequence[str]) -> None:
         """`environment`: variables that were given; those of this process are looked at as well."""
-        given = [value for name, value in environment.items() if _NAME.search(name)]
+        given = [value for name, value in environment.items() if names_a_secret(name)]
         given += [secret for _, secret in _arguments(arguments)]
         inherited = [
             value
             for name, value in os.environ.items()
-            if len(value) >= SHORTEST_INHERITED and _NAME.search(name) and not os.path.exists(value)
+            if len(value) >= SHORTEST_INHERITED and names_a_secret(name) and not os.path.exists(value)
         ]
         secrets = {value for value in given if len(value) >= SHORTEST_GIVEN} | set(inherited)
-        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._secrets = sorted((text for text in secrets if not _HARMLESS.fullmatch(text)), key=len, reverse=True)
 
     def text(self, text: str) -> str:
         for secret in self._secrets:
@@ -88,9 +103,9 @@ def _arguments(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
         if secret_follows and not argument.startswith("--"):
             yield MASK, argument
             secret_follows = False
-        elif option and separator and _NAME.search(name):
+        elif option and separator and names_a_secret(name):
             yield f"{name}={MASK}", value
             secret_follows = False
         else:
             yield masked("", argument), ""
-            secret_follows = option and not separator and bool(_NAME.search(name))
+            secret_follows = option and not separator and names_a_secret(name)

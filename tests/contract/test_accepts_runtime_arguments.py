@@ -121,3 +121,21 @@ def test_argparse_is_left_as_it_was(judge: Judge) -> None:
     before = argparse.ArgumentParser.parse_known_args, argparse.ArgumentParser.error
     judge(script(method="parse_args", at_import=True), input=None)
     assert (argparse.ArgumentParser.parse_known_args, argparse.ArgumentParser.error) == before
+
+
+POSITIONAL = script(name="model", options="allow_abbrev=False", at_import=False).replace(', default="mine"', "")
+
+
+def test_a_positional_argument_that_gets_a_value_of_the_runtime_fails(judge: Judge) -> None:
+    found = judge(POSITIONAL, "--parallelrun-args=model.pkl")
+    assert found.failed == {"accepts_runtime_arguments"}
+    message = found.messages["accepts_runtime_arguments"]
+    assert message.startswith("Your positional argument 'model' gets '")
+    assert "where it should get 'model.pkl'" in message
+    assert 'parser.add_argument("--model")' in message
+
+
+def test_a_positional_argument_that_was_not_given_and_gets_one_of_the_runtime_fails(judge: Judge) -> None:
+    found = judge(POSITIONAL)
+    assert found.failed == {"accepts_runtime_arguments"}
+    assert "yours has none" in found.messages["accepts_runtime_arguments"]

@@ -62,3 +62,16 @@ def test_several_faults_are_told_at_once(judge: Judge) -> None:
 def test_a_function_that_does_not_tell_its_parameters_is_given_the_benefit_of_the_doubt(judge: Judge) -> None:
     found = judge("run = max\n")
     assert found.outcomes["entry_defines_run"] == "passed"
+
+
+def test_a_default_that_the_context_takes_the_place_of_is_advice(judge: Judge) -> None:
+    found = judge("def run(mini_batch, batch_size=2): return list(mini_batch)\n")
+    assert found.failed == set()
+    assert found.outcomes["entry_defines_run"] == "advice"
+    assert "'batch_size=2' never has its default" in found.messages["entry_defines_run"]
+
+
+@pytest.mark.parametrize("second", ["context=None", "context", "*, batch_size=2"])
+def test_other_second_parameters_are_no_matter_of_advice(judge: Judge, second: str) -> None:
+    found = judge(f"def run(mini_batch, {second}): return list(mini_batch)\n")
+    assert found.outcomes["entry_defines_run"] == "passed"

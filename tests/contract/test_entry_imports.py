@@ -71,3 +71,13 @@ def test_a_script_named_like_a_standard_module_fails(judge: Judge) -> None:
     found = judge("def run(mini_batch): return list(mini_batch)\n", name="json.py")
     assert found.failed == {"entry_imports", "job_completes"}
     assert "standard library's module of that name" in found.messages["entry_imports"]
+
+
+def test_a_relative_import_without_a_package_is_told_with_the_code_root_that_makes_one(
+    judge: Judge, write: Write
+) -> None:
+    write("src/helper.py", "")
+    script = "from . import helper\ndef run(mini_batch): return list(mini_batch)\n"
+    message = judge(script, input=None, name="src/score.py").messages["entry_imports"]
+    assert "its name is then 'src.score'" in message
+    assert "--parallelrun-code=" in message

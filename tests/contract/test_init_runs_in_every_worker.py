@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Write
 from tests.contract.conftest import Judge
 
 
@@ -90,3 +91,36 @@ def test_the_first_worker_is_not_asked_to_run_what_it_cannot(judge: Judge) -> No
 def test_a_short_return_of_the_first_worker_is_the_matter_of_another_check(judge: Judge) -> None:
     found = judge("def run(mini_batch): return []\n")
     assert found.outcomes["init_runs_in_every_worker"] == "passed"
+
+
+def test_a_folder_that_an_earlier_run_left_is_said_to_exist_already(judge: Judge, write: Write) -> None:
+    write("cache/file", "")
+    script = (
+        "import os\nhere = os.path.dirname(os.path.abspath(__file__))\n"
+        "def init(): os.makedirs(os.path.join(here, 'cache'))\ndef run(mini_batch): return list(mini_batch)\n"
+    )
+    message = judge(script, input=None).messages["init_runs_in_every_worker"]
+    assert message.startswith("init() fails in the first worker: FileExistsError")
+    assert "It exists already. '" in message
+    assert "outside the folders of the job: every later run on the same machine fails as well" in message
+    assert "An earlier worker made it" not in message
+
+
+def test_a_run_that_fails_now_and_then_is_not_put_down_to_the_second_init(judge: Judge, write: Write) -> None:
+    # It works in the run of the sample alone: whenever there is no file "ran" yet.
+    script = (
+        "import os\nmark = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ran')\n"
+        "def run(mini_batch):\n    if mini_batch[0].endswith('item_1.txt'):\n"
+        "        if os.path.exists(mark): raise OSError('server is busy')\n"
+        "        open(mark, 'w').close()\n    return list(mini_batch)\n"
+    )
+    found = judge(script)
+    assert found.outcomes["init_runs_in_every_worker"] == "skipped"
+    assert "server is busy" in found.messages["init_runs_in_every_worker"]
+
+
+def test_a_file_beside_the_script_is_told_with_the_way_to_open_it(judge: Judge, write: Write) -> None:
+    write("labels.txt", "cat")
+    script = "def init(): open('labels.txt').close()\ndef run(mini_batch): return list(mini_batch)\n"
+    message = judge(script, input=None).messages["init_runs_in_every_worker"]
+    assert 'Use os.path.join(os.path.dirname(__file__), "labels.txt").' in message

@@ -22,7 +22,7 @@ def test_more_failures_than_a_threshold_allows_fail(judge: Judge, threshold: str
     assert message.startswith("The job fails: ")
     assert threshold in message.splitlines()[0]
     assert "ValueError: cannot read item_2.txt" in message
-    assert "attempt 3 of 3" in message
+    assert "3 attempts, each: exception: ValueError: cannot read item_2.txt" in message
     assert found.outcomes["no_silent_losses"] == "skipped"
 
 
@@ -42,6 +42,18 @@ def test_nothing_to_append_fails_the_job(judge: Judge) -> None:
     found = judge("def run(mini_batch): raise ValueError\n", "--parallelrun-set=output_action=append_row")
     assert found.failed == {"job_completes"}
     assert "no item succeeded, so there is no row to append" in found.messages["job_completes"]
+
+
+def test_where_nothing_succeeds_the_first_error_comes_first(judge: Judge) -> None:
+    script = "def run(mini_batch): raise ValueError(mini_batch[0][-10:])\n"
+    message = judge(script, "--parallelrun-set=error_threshold=0").messages["job_completes"]
+    assert message.splitlines()[1] == "No item succeeded. The first error: ValueError: item_1.txt"
+
+
+def test_a_variable_that_is_not_set_is_told_with_what_sets_it(judge: Judge) -> None:
+    script = "import os\ndef run(mini_batch): raise OSError(os.environ['AZUREML_BI_OUTPUT_PATH'])\n"
+    found = judge(script, "--parallelrun-set=error_threshold=0")
+    assert "only with --parallelrun-set=output_action=append_row" in found.messages["job_completes"]
 
 
 @pytest.mark.parametrize(

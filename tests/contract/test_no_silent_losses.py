@@ -77,3 +77,27 @@ def test_items_lost_in_mini_batches_that_succeed_are_caught_by_one_threshold_alo
     message = found.messages["no_silent_losses"]
     assert "1 of 3 items failed" in message
     assert "It would have been caught by error_threshold=0. Set" in message
+
+
+FILTERS = "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('item_2.txt')]\n"
+
+
+@pytest.mark.parametrize("threshold", ["mini_batch_error_threshold=0", "mini_batch_error_threshold=-1"])
+def test_a_threshold_of_mini_batches_is_no_consent_to_items_lost_in_others(judge: Judge, threshold: str) -> None:
+    found = judge(FILTERS, "--parallelrun-set=rules=observed", f"--parallelrun-set={threshold}")
+    assert found.failed == {"no_silent_losses", "returns_one_result_per_item"}
+    assert f"{threshold} was set, but it counts failed mini-batches" in found.messages["no_silent_losses"]
+
+
+def test_a_threshold_of_items_is_consent_to_those_lost_in_mini_batches_that_succeed(judge: Judge) -> None:
+    found = judge(FILTERS, "--parallelrun-set=rules=observed", "--parallelrun-set=error_threshold=1")
+    assert found.failed == set()
+
+
+def test_where_nothing_succeeds_the_first_error_comes_before_the_list_of_mini_batches(judge: Judge) -> None:
+    message = judge(FAILS_ALWAYS).messages["no_silent_losses"]
+    assert message.splitlines()[1] == "No item succeeded. The first error: KeyError: 'model'"
+
+
+def test_where_something_succeeds_no_error_is_put_first(judge: Judge) -> None:
+    assert "No item succeeded" not in judge(FAILS_ON_2).messages["no_silent_losses"]

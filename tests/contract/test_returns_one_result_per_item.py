@@ -59,7 +59,37 @@ def test_rows_of_a_table_that_are_dropped_are_told(judge: Judge, write: Write) -
     found = judge("def run(mini_batch):\n    return mini_batch[mini_batch.x > 1]\n", input="table.csv")
     assert found.failed == {"returns_one_result_per_item"} | COMPANIONS
     message = found.messages["returns_one_result_per_item"]
-    assert "3 item(s) in, 2 result(s) out, 3 - 2 = 1 missing. Items: row 1 of " in message
+    assert (
+        "3 item(s) in, 2 result(s) out, 3 - 2 = 1 missing. By the index of what it returned: row 1 of table.csv."
+        in message
+    )
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["mini_batch[mini_batch.x > 1].reset_index(drop=True)", "mini_batch[mini_batch.x > 1].x.tolist()"],
+    ids=["new index", "list"],
+)
+def test_rows_that_cannot_be_told_apart_are_told_as_a_range(judge: Judge, write: Write, kept: str) -> None:
+    write("table.csv", "x\n1\n2\n3\n")
+    message = judge(f"def run(mini_batch):\n    return {kept}\n", input="table.csv").messages[
+        "returns_one_result_per_item"
+    ]
+    assert "3 - 2 = 1 missing. They are among rows 1-3 of table.csv." in message
+
+
+def test_a_loss_that_a_retry_repaired_is_told_as_such(judge: Judge) -> None:
+    script = (
+        "seen = set()\ndef run(mini_batch):\n    if mini_batch[0] in seen: return list(mini_batch)\n"
+        "    seen.add(mini_batch[0])\n    return []\n"
+    )
+    found = judge(script, ALL_IN_ONE)
+    assert found.failed == {"returns_one_result_per_item"}
+    assert "A retry repaired it: " in found.messages["returns_one_result_per_item"]
+
+
+def test_a_loss_that_no_retry_repaired_is_not_said_to_be_repaired(judge: Judge) -> None:
+    assert "repaired" not in judge(FILTERS).messages["returns_one_result_per_item"]
 
 
 def test_a_loss_that_a_threshold_allows_is_advice(judge: Judge) -> None:

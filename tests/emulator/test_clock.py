@@ -12,6 +12,7 @@ import pytest
 
 from pytest_parallelrun.emulator import clock as clock_module
 from pytest_parallelrun.emulator.clock import (
+    BLIND_SLEEPS,
     AttemptTimeout,
     WorkerClock,
     patched_time,
@@ -75,6 +76,44 @@ def test_a_loop_that_polls_the_clock_ends(clock: WorkerClock) -> None:
     while time.monotonic() < end:
         time.sleep(1)
     assert clock.skipped >= 3599
+
+
+def test_a_loop_that_never_looks_at_the_clock_sleeps_in_earnest_in_the_end(
+    clock: WorkerClock, slept: list[float]
+) -> None:
+    """It waits for something outside: a file, a service, datetime.now()."""
+    for _ in range(BLIND_SLEEPS + 3):
+        time.sleep(0.5)
+    assert slept == [0.5] * 3
+    assert clock.skipped == BLIND_SLEEPS / 2
+
+
+@pytest.mark.parametrize("reading", [*READINGS, *(f"{name}_ns" for name in READINGS)])
+def test_a_loop_that_looks_at_a_clock_is_skipped_to_its_end(
+    clock: WorkerClock, slept: list[float], reading: str
+) -> None:
+    for _ in range(3 * BLIND_SLEEPS):
+        getattr(time, reading)()
+        time.sleep(1)
+    assert slept == []
+    assert clock.skipped == 3 * BLIND_SLEEPS
+
+
+def test_each_call_of_the_script_may_sleep_anew(clock: WorkerClock, slept: list[float]) -> None:
+    for _ in range(3 * BLIND_SLEEPS):
+        clock.begin(clock.now() + 60)
+        time.sleep(1)
+    assert slept == []
+    assert clock.slept_ahead == 1
+
+
+def test_a_loop_that_waits_in_earnest_still_ends_at_the_limit(clock: WorkerClock, slept: list[float]) -> None:
+    clock.begin(clock.now() + BLIND_SLEEPS + 0.5)
+    for _ in range(BLIND_SLEEPS):
+        time.sleep(1)
+    with pytest.raises(AttemptTimeout):
+        time.sleep(1)
+    assert slept == []
 
 
 def test_a_real_clock_sleeps_in_earnest(slept: list[float]) -> None:

@@ -40,12 +40,18 @@ def test_a_failed_mini_batch_is_told_with_its_items_and_attempts(files: list[str
         "\n".join(
             [
                 "  mini-batch 1 (f04, f05, f06 and 1 more): 4 of 4 items failed",
-                "    attempt 1 of 2 on worker 0: exception: ValueError: bad",
-                "    attempt 2 of 2 on worker 0: exception: ValueError: bad",
+                "    2 attempts, each: exception: ValueError: bad",
             ]
         )
         in text
     )
+
+
+def test_attempts_that_ended_otherwise_are_told_one_by_one(files: list[str]) -> None:
+    entry = Scripted(at0=[ValueError("bad"), ValueError("worse")])
+    text = run_job(entry, files, max_retries=1).explain()
+    assert "    attempt 1 of 2 on worker 0: exception: ValueError: bad\n" in text
+    assert "    attempt 2 of 2 on worker 0: exception: ValueError: worse" in text
 
 
 def test_a_mini_batch_that_lost_items_is_told_though_it_did_not_fail(files: list[str]) -> None:

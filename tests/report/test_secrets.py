@@ -20,8 +20,14 @@ SECRET_NAMES = [
     "CONN_STR",
     "DB_PWD",
     "credentials",
+    "API_TOKEN",
+    "ACCESS_TOKEN",
+    "apiKey",
+    "APIKEY",
+    "PGPASSWORD",
 ]
 HARMLESS_NAMES = ["mini_batch_size", "PATH", "pattern", "partition_keys", "sassy", "patience", "verdict", "HOME"]
+HARMLESS_NAMES += ["max_tokens", "MAX_TOKENS", "TOKENIZERS_PARALLELISM", "keyboard"]
 SAS = "https://a.blob.core.windows.net/c?sv=2024&sig=aB%2Fc&se=2030"
 
 
@@ -79,11 +85,17 @@ def test_a_secret_too_short_to_be_told_from_a_word_stays() -> None:
     assert Redaction({"A_KEY": "1"}, ["--token", ""]).text("11 items of 1") == "11 items of 1"
 
 
+@pytest.mark.parametrize("value", ["true", "false", "1024000", "-0.000001", "1e-00005", "abcde"])
+def test_a_value_that_texts_have_for_other_reasons_stays(value: str) -> None:
+    redaction = Redaction({"A_KEY": value}, ["--token", value])
+    assert redaction.text(f"it is {value}") == f"it is {value}"
+
+
 def test_secrets_of_this_process_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SERVICE_TOKEN", "0123456789")
+    monkeypatch.setenv("SERVICE_TOKEN", "x123456789")
     monkeypatch.setenv("SHORT_TOKEN", "true")
     redaction = Redaction({}, [])
-    assert redaction.text("0123456789 is true") == f"{MASK} is true"
+    assert redaction.text("x123456789 is true") == f"{MASK} is true"
 
 
 def test_a_path_in_a_variable_of_this_process_is_no_secret(

@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 
 _OUR_PACKAGE = str(Path(__file__).parents[2])
-_IMPORT_MACHINERY = ("<frozen importlib", "<string>")
+_NOBODYS = ("<frozen ", "<string>")
 
 
 def describe_exception(error: BaseException) -> str:
@@ -26,10 +26,14 @@ def user_traceback(error: BaseException) -> str:
     while part is not None and id(part) not in seen:
         seen.add(id(part))
         part.stack = traceback.StackSummary.from_list(
-            [frame for frame in part.stack if not frame.filename.startswith((_OUR_PACKAGE, *_IMPORT_MACHINERY))]
+            [frame for frame in part.stack if not _is_machinery(frame.filename)]
         )
         part = part.__cause__ or part.__context__
     return "".join(report.format()).rstrip()
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename.startswith((_OUR_PACKAGE, *_NOBODYS)) or Path(filename).parts[-2:] == ("importlib", "__init__.py")
 
 
 def retry_code(error: BaseException) -> tuple[str, float] | None:

@@ -5,7 +5,6 @@ What it cannot do is said in `notes`: it cannot stop native code or a script tha
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 from collections import deque
@@ -75,7 +74,9 @@ class InProcessEngine:
         self._vacant: set[int] = set()
         self._turn = 0
         self._next_number = 0
+        # Of each instance, and of the job: since a worker of it was last up.
         self._init_failures = [0] * settings.instance_count
+        self._init_failures_of_job = 0
         self._last_init_failure: Failure | None = None
         self._late_returns = 0
         self._events: list[Event] = []
@@ -154,6 +155,12 @@ class InProcessEngine:
         self._slots[slot] = None
         while self._slots[slot] is None and not self._given_up(instance):
             self.bring_up(slot)
+        # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
+        first = instance * settings.max_concurrency_per_instance
+        if any(self._slots[first : first + settings.max_concurrency_per_instance]):
+            self._init_failures[instance] = 0
+        if any(self._slots):
+            self._init_failures_of_job = 0
 
     def bring_up(self, slot: int, *, init: bool = True) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
@@ -169,6 +176,7 @@ class InProcessEngine:
             event = WorkerStarted(worker.number, instance, started, duration)
         else:
             self._init_failures[instance] += 1
+            self._init_failures_of_job += 1
             self._last_init_failure = failure
             event = WorkerFailed(worker.number, instance, started, duration, failure)
         self._events.append(event)
@@ -183,11 +191,12 @@ class InProcessEngine:
         settings = self._settings
         if self._init_failures[instance] >= init_failures_allowed(settings.max_concurrency_per_instance):
             return True
-        return self.elapsed() > INIT_GRACE and sum(self._init_failures) >= job_init_failures_allowed(
+        return self.elapsed() > INIT_GRACE and self._init_failures_of_job >= job_init_failures_allowed(
             settings.instance_count, settings.max_concurrency_per_instance
         )
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
+        self._guard.watch(worker.alarm)
         failure = self._guarded("import", self._stage.start, worker)
         failure = failure or self._guarded("define", worker.find_functions)
         if failure is not None or not init:
@@ -230,19 +239,19 @@ class InProcessEngine:
         if self._vacant or any(worker is not None for worker in self._slots):
             return
         failure = self._last_init_failure
-        if failure is None:
+        if failure is None or not self._init_failures_of_job:
             raise NoWorkersLeft("the script stopped all workers (ParallelRunException with Retry.StopProcess)")
         what = "init()" if failure.phase == "init" else "loading the entry script"
         allowed = init_failures_allowed(self._settings.max_concurrency_per_instance)
         raise NoWorkersLeft(
-            f"{what} failed {sum(self._init_failures)} time(s) and no worker is left; an instance is given up after "
+            f"{what} failed {self._init_failures_of_job} time(s) and no worker is left; an instance is given up after "
             f"3 x max_concurrency_per_instance = {allowed} failures. Last error: {failure.error}"
         )
 
     def _shut_down(self, worker: Worker, *, normal: bool) -> None:
         failure = None
         if normal and worker.functions.shutdown is not None:
-            self._stage.switch(worker)
+            self._become(worker)
             failure = self._guarded("shutdown", worker.functions.shutdown)
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
@@ -278,8 +287,12 @@ class InProcessEngine:
             self._turn = (slot + 1) % len(slots)
             if worker is not None:
                 if worker is not self._stage.active:
-                    self._stage.switch(worker)
+                    self._become(worker)
                 return slot, worker
+
+    def _become(self, worker: Worker) -> None:
+        self._stage.switch(worker)
+        self._guard.watch(worker.alarm)
 
     def _restart(self, slot: int, worker: Worker, reason: str) -> None:
         self._events.append(WorkerStopped(worker.number, reason))
@@ -366,8 +379,6 @@ class InProcessEngine:
             returned = count_returned(value)
             if returned is None:
                 outcome, failure = "wrong_type", Failure("return", wrong_type_message(value))
-                if inspect.iscoroutine(value):
-                    value.close()
                 value = None
             else:
                 value = list(value) if isinstance(value, (list, tuple)) else value.copy()  # type: ignore[attr-defined]
@@ -400,7 +411,10 @@ class InProcessEngine:
         what = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
         how = "returned after" if late else "was interrupted at"
         times = f", {self._guard.interruptions} times in vain" if self._guard.interruptions > 1 else ""
-        return Failure("run", f"run() {how} its limit of {limit:g} s ({what}){times}")
+        ahead = self._clock.slept_ahead
+        advice = "if the script waits for something outside, --parallelrun-set clock=real"
+        skipped = f", {ahead:.3g} s of it skipped sleep; {advice}" if ahead else ""
+        return Failure("run", f"run() {how} its limit of {limit:g} s ({what}){times}{skipped}")
 
     def _run(self, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
         functions = worker.functions

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+
+    # Its priority, and the number in the order of registration.
+    _FinalizerKey = tuple[int | None, int]
 
 
 class WorkerExit(BaseException):
@@ -53,18 +57,58 @@ def end_forked_child(error: BaseException | None) -> NoReturn:
     os._exit(status)
 
 
+FINALIZER_TIME = 5.0
+"""Seconds that one of the finalizers of multiprocessing may take."""
+
+
 @contextmanager
 def children_ended() -> Iterator[None]:
     """Ends the processes that the script started through multiprocessing and left: pytest would wait for them."""
-    before = set(_children())
+    before, finalizers_before = set(_children()), set(_finalizers())
     try:
         yield
     finally:
+        _run_finalizers(finalizers_before)
         for child in _children():
             # The pool of joblib outlives its users on purpose, and is used again by the next job.
             if child not in before and "loky" not in type(child).__module__:
                 child.kill()
                 child.join()
+
+
+def _run_finalizers(before: set[_FinalizerKey]) -> None:
+    """Runs what multiprocessing would run at the end of the process, for pools and managers made since then.
+
+    A Pool must be ended this way. Killed workers may hold the locks of its queues, and then its own finalizer
+    waits for them whenever the garbage collector comes to it.
+    """
+    registry = _finalizers()
+    # In the order of multiprocessing. A key without a priority is one that it leaves to the garbage collector.
+    for key in sorted((key for key in registry.keys() - before if key[0] is not None), reverse=True):
+        finalizer = registry.get(key)
+        if finalizer is None or not _ends_processes(finalizer):
+            continue
+        thread = threading.Thread(target=_finalize, args=(finalizer,), name="parallelrun-finalizer", daemon=True)
+        thread.start()
+        thread.join(FINALIZER_TIME)
+
+
+def _finalize(finalizer: Callable[[], object]) -> None:
+    # What the script left in a bad state fails here, where it harms nobody.
+    with suppress(BaseException):
+        finalizer()
+
+
+def _ends_processes(finalizer: object) -> bool:
+    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package
+    # that keeps them for good.
+    name = getattr(getattr(finalizer, "_callback", None), "__name__", "")
+    return name in ("_terminate_pool", "_finalize_manager")
+
+
+def _finalizers() -> dict[_FinalizerKey, Callable[[], object]]:
+    # Not public; without it the children are killed all the same.
+    return getattr(sys.modules.get("multiprocessing.util"), "_finalizer_registry", {})
 
 
 def _children() -> list[BaseProcess]:

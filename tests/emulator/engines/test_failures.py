@@ -57,6 +57,16 @@ def test_frames_of_the_import_system_are_left_out() -> None:
     assert 'File "/user/score.py", line 1' in text
 
 
+@pytest.mark.parametrize(
+    "statement", ["importlib.import_module('nothing_of_that_name')", "runpy.run_module('nowhere')"]
+)
+def test_frames_of_what_python_imports_and_runs_modules_with_are_left_out(statement: str) -> None:
+    text = user_traceback(_caught(f"import importlib, runpy\n{statement}"))
+    assert "frozen" not in text
+    assert "importlib/__init__.py" not in text.replace("\\", "/")
+    assert 'File "/user/score.py", line 2' in text
+
+
 def test_a_very_deep_recursion_gives_a_traceback_that_can_be_read() -> None:
     text = user_traceback(_caught("def run():\n    run()\nrun()"))
     assert "RecursionError" in text

@@ -27,6 +27,11 @@ from tests.emulator._scripts import errors, make_input, make_job, outcomes, run_
 
 needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this platform")
 
+SLEPT_TOO_LONG = (
+    "run() was interrupted at its limit of 60 s (timeout), 60 s of it skipped sleep; "
+    "if the script waits for something outside, --parallelrun-set clock=real"
+)
+
 SLEEPS_ONCE = """
     import os
     import time
@@ -159,6 +164,70 @@ def test_an_init_that_fails_once_is_tried_again(tmp_path: Path) -> None:
     assert [attempt.worker for attempt in result.attempts] == [1, 1]
 
 
+def _init_that_fails(tmp_path: Path, calls: str) -> str:
+    """Source of an init() that fails in those calls, counted over all workers from 0."""
+    return f"""
+        import time
+        CALLS = {str(tmp_path / "calls")!r}
+        def init():
+            with open(CALLS, "a+") as file:
+                number = file.tell()
+                file.write("x")
+            if number in {calls}:
+                raise OSError("model server is busy")
+    """
+
+
+def test_failures_of_init_before_a_worker_came_up_count_no_more(tmp_path: Path) -> None:
+    """Four in all, and never three in a row."""
+    source = (
+        _init_that_fails(tmp_path, "(0, 1, 3, 4)")
+        + """
+        def run(batch):
+            if "item0" in batch[0]: time.sleep(1000)
+            return batch
+    """
+    )
+    result = run_script(tmp_path, source)
+    assert outcomes(result) == ["timeout", "succeeded"]
+    assert len(result.worker_failures) == 4
+
+
+def test_a_slot_that_never_comes_up_beside_a_good_one_is_given_up_and_costs_it_nothing(tmp_path: Path) -> None:
+    """Worker 0 comes up, its neighbour fails six times (3 x 2); after the timeout a seventh failure is allowed."""
+    source = (
+        _init_that_fails(tmp_path, "(1, 2, 3, 4, 5, 6, 7)")
+        + """
+        def run(batch):
+            if "item0" in batch[0]: time.sleep(1000)
+            return batch
+    """
+    )
+    result = run_script(tmp_path, source, files=3, max_concurrency_per_instance=2)
+    assert outcomes(result) == ["timeout", "succeeded", "succeeded"]
+    assert [attempt.worker for attempt in result.attempts] == [0, 8, 8]
+    assert len(result.worker_failures) == 7
+
+
+def test_workers_that_the_script_stopped_are_not_blamed_on_an_init_that_failed_before(tmp_path: Path) -> None:
+    source = (
+        _init_that_fails(tmp_path, "(0,)")
+        + """
+        from azureml.exceptions import ParallelRunException
+        def run(batch): raise ParallelRunException("no", "Retry.StopProcess")
+    """
+    )
+    result = run_script(tmp_path, source)
+    assert result.reason is not None
+    assert "the script stopped all workers" in result.reason
+
+
+def test_a_timeout_without_skipped_sleep_says_nothing_of_it(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "def run(batch): return batch", files=1)
+    job.faults = (Fault.times_out(mini_batch=0),)
+    assert errors(job.run()) == ["run() was interrupted at its limit of 60 s (timeout)"]
+
+
 def test_an_old_job_is_given_up_after_fewer_failures(tmp_path: Path) -> None:
     """Beyond two minutes, twice the number of workers is enough; before, it would be three times."""
     result = run_script(
@@ -176,7 +245,7 @@ def test_a_sleep_past_the_limit_is_a_timeout_at_once(tmp_path: Path) -> None:
     started = time.perf_counter()
     result = run_script(tmp_path, "import time\ndef run(batch): time.sleep(1000)", timeout=60)
     assert outcomes(result) == ["timeout"] * 2
-    assert errors(result)[0] == "run() was interrupted at its limit of 60 s (timeout)"
+    assert errors(result)[0] == SLEPT_TOO_LONG
     assert result.attempts[0].running == pytest.approx(60, abs=5)
     assert time.perf_counter() - started < 10
 
@@ -333,7 +402,7 @@ def test_on_a_thread_of_its_own_a_script_is_judged_when_it_returns(tmp_path: Pat
 
 def test_on_a_thread_of_its_own_a_sleep_past_the_limit_is_a_timeout_at_once(tmp_path: Path) -> None:
     result = run_script(tmp_path, "import time\ndef run(batch): time.sleep(1000)", thread="worker")
-    assert errors(result)[0] == "run() was interrupted at its limit of 60 s (timeout)"
+    assert errors(result)[0] == SLEPT_TOO_LONG
 
 
 def test_a_job_on_another_thread_runs_and_says_how_limits_were_judged(tmp_path: Path) -> None:
