@@ -3,9 +3,9 @@
 A script that sleeps does nothing that a test could learn from, so its `time.sleep` returns at once and its
 clock jumps ahead; a sleep past the limit of the attempt ends the attempt at once. A loop that polls the clock
 still ends, since the clock moves. Where somebody else could be making progress meanwhile, sleeping is real, as
-skipping it would turn a patient wait into a timeout: beside a thread or child process of the script, while an
-alarm of the script is pending, and in a loop that goes on and on without looking at the clock, since it waits
-for a file, a service, or a clock that is not patched (datetime.now()).
+skipping it would turn a patient wait into a timeout: beside a thread or child process of the script, and in a loop
+that goes on and on without looking at the clock, since it waits for a file, a service, or a clock that is not
+patched (datetime.now()).
 """
 
 from __future__ import annotations
@@ -48,8 +48,6 @@ class WorkerClock:
         self.skipped = 0.0
         self.deadline: float | None = None
         self.on_skip: Callable[[], None] | None = None
-        self.alarm_due: float | None = None
-        """When an alarm of the script goes off, in real monotonic seconds."""
         self.slept_ahead = 0.0
         """Seconds of sleep that were skipped in the current call of the script."""
         self.blind_sleeps = 0
@@ -75,20 +73,11 @@ class WorkerClock:
             # Nothing to skip, or an error that is not ours to word.
             real_sleep(seconds)
             return
-        if (
-            self.deadline is not None
-            and seconds >= (remaining := self.deadline - self.now())
-            and (self.alarm_due is None or self.alarm_due - real_monotonic() >= remaining)
-        ):
+        if self.deadline is not None and seconds >= (remaining := self.deadline - self.now()):
             # However the rest of the world moves on, this sleep outlasts the limit.
             self._skip(max(remaining, 0.0))
             raise AttemptTimeout
-        if (
-            not self.skipping
-            or self.alarm_due is not None
-            or self.blind_sleeps >= BLIND_SLEEPS
-            or self._others_at_work()
-        ):
+        if not self.skipping or self.blind_sleeps >= BLIND_SLEEPS or self._others_at_work():
             real_sleep(seconds)
             return
         self.blind_sleeps += 1

@@ -1,9 +1,9 @@
 """Interrupts a script on the main thread when its time is up, and lets nobody else's alarm get lost.
 
 There is one real-time timer in a process, and pytest-timeout has usually armed it. The guard takes it over for
-the length of a job: it arms the earliest of the outer deadline, the limit of the script and an alarm of the
-script's own, calls whose turn it is, and gives handler and remaining time back. Where a script cannot be
-interrupted (another thread, Windows) the attempt is judged when it returns; `interrupts` says which way it is.
+the length of a job: it arms the earlier of the two deadlines, calls the outer handler when that one is due,
+and gives handler and remaining time back. Where a script cannot be interrupted (another thread, Windows) the
+attempt is judged when it returns; `interrupts` says which way it is.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
-from pytest_parallelrun.emulator.worker.alarms import ScriptAlarm, patched_alarms, real_signal
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+_T = TypeVar("_T")
 
 REPEAT_AFTER = 1.0
 """Seconds until a script that swallowed the interrupt is interrupted again."""
@@ -40,8 +42,7 @@ _getsignal = _signal.getsignal
 # The kernel counts in microseconds, and zero would disarm the timer.
 _SOON = 1e-6
 
-# Seconds that the handler of another has to itself, when ours is due as well.
-_AFTER_OTHERS = 0.01
+_AFTER_OUTER = 0.01
 
 # A timer that nobody touched differs from what is expected of it by less than this many seconds.
 _DRIFT = 0.05
@@ -52,8 +53,6 @@ class TimeoutGuard:
 
     def __init__(self, clock: WorkerClock, *, allowed: bool = True) -> None:
         self._clock = clock
-        self.process = os.getpid()
-        self.script_alarm = ScriptAlarm()
         self.interrupts = (
             allowed and hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         )
@@ -80,10 +79,10 @@ class TimeoutGuard:
             self._outer_due = real_monotonic() + remaining
         if not self.interrupts:
             return self
-        self._patches = patched_alarms(self)
-        self._patches.__enter__()
-        self._outer_alarm = real_signal(signal.SIGALRM, self._alarm_handler)
-        self._outer_interrupt = real_signal(signal.SIGINT, self._interrupt_handler)
+        self._alarms = signal.alarm, signal.setitimer
+        signal.alarm, signal.setitimer = self._rearming(_signal.alarm), self._rearming(_signal.setitimer)
+        self._outer_alarm = signal.signal(signal.SIGALRM, self._alarm_handler)
+        self._outer_interrupt = signal.signal(signal.SIGINT, self._interrupt_handler)
         self._clock.on_skip = self._arm
         self._arm()
         return self
@@ -92,11 +91,10 @@ class TimeoutGuard:
         if self.interrupts:
             self._clock.deadline = None
             self._clock.on_skip = None
-            self._clock.alarm_due = None
-            self._patches.__exit__(None, None, None)
+            signal.alarm, signal.setitimer = self._alarms
             _set_timer(0)
-            real_signal(signal.SIGALRM, self._outer_alarm)
-            real_signal(signal.SIGINT, self._outer_interrupt)
+            signal.signal(signal.SIGALRM, self._outer_alarm)
+            signal.signal(signal.SIGINT, self._outer_interrupt)
             if self._outer_due is not None:
                 _set_timer(max(self._outer_due - real_monotonic(), _SOON), self._outer_interval)
         elif hasattr(signal, "setitimer"):
@@ -104,11 +102,6 @@ class TimeoutGuard:
             expected = 0.0 if self._outer_due is None else max(self._outer_due - real_monotonic(), 0.0)
             if not self._outer_interval and abs(_time_left() - expected) > _DRIFT:
                 _set_timer(expected)
-
-    def watch(self, alarm: ScriptAlarm) -> None:
-        """The alarm of the worker that is active from here on; where nothing is interrupted, scripts have none."""
-        self.script_alarm = alarm
-        self._clock.alarm_due = alarm.due
 
     def begin(self, deadline: float) -> None:
         """The script gets control until `deadline` on its clock."""
@@ -118,15 +111,14 @@ class TimeoutGuard:
         if not self.interrupts:
             return
         if _getsignal(signal.SIGINT) is not self._interrupt_handler:
-            real_signal(signal.SIGINT, self._interrupt_handler)
+            signal.signal(signal.SIGINT, self._interrupt_handler)
         # Rearming costs a system call, so an alarm that is due earlier is left to find out that it has nothing
-        # to do. C code may have set handler and timer, and a library may hold functions of `signal` from before
-        # the job; both are looked at first.
+        # to do. Scripts set alarms of their own, and leave them; both are looked at first.
         if _getsignal(signal.SIGALRM) is not self._alarm_handler:
-            real_signal(signal.SIGALRM, self._alarm_handler)
-            self.rearm()
-        elif self._clock.alarm_due is not None or not 0.0 < _time_left() <= deadline - self._clock.now():
-            self.rearm()
+            signal.signal(signal.SIGALRM, self._alarm_handler)
+            self._arm()
+        elif not 0.0 < _time_left() <= deadline - self._clock.now():
+            self._arm()
 
     def end(self) -> None:
         """The script gave control back; an alarm that comes from here on is dropped."""
@@ -137,32 +129,27 @@ class TimeoutGuard:
         due = float("inf") if self._outer_due is None else self._outer_due
         if self._clock.deadline is not None:
             due = min(due, now + self._clock.deadline - self._clock.now())
-            if self.script_alarm.due is not None:
-                due = min(due, self.script_alarm.due)
         _set_timer(0 if due == float("inf") else max(due - now, soonest))
 
-    def rearm(self) -> None:
-        """The script's own alarm, or what the timer was set to, has changed."""
-        self._clock.alarm_due = self.script_alarm.due
-        self._arm()
+    def _rearming(self, real: Callable[..., _T]) -> Callable[..., _T]:
+        """signal.alarm or setitimer for the script: when it cancels its alarm, ours is set again."""
+
+        def call(*arguments: float) -> _T:
+            answer = real(*arguments)
+            if self._clock.deadline is not None and not _time_left():
+                self._arm()
+            return answer
+
+        return call
 
     def _on_alarm(self, signum: int, frame: FrameType | None) -> None:
-        if os.getpid() != self.process:
-            # A child that the script forked, with an alarm of its own.
-            self.script_alarm.deliver(signum, frame)
-        elif self._outer_due is not None and real_monotonic() >= self._outer_due:
+        if self._outer_due is not None and real_monotonic() >= self._outer_due:
             self._outer_due = real_monotonic() + self._outer_interval if self._outer_interval else None
             try:
                 self._call_outer(self._outer_alarm, signum, frame)
             finally:
                 # Afterwards, and not at once: ours must not cut the handler short nor replace what it raised.
-                self._arm(soonest=_AFTER_OTHERS)
-        elif self._clock.deadline is not None and self.script_alarm.is_due():
-            self.script_alarm.go_on()
-            self._clock.alarm_due = self.script_alarm.due
-            # Before, since the handler is the script's and has no more time than the rest of it.
-            self._arm(soonest=_AFTER_OTHERS)
-            self.script_alarm.deliver(signum, frame)
+                self._arm(soonest=_AFTER_OUTER)
         elif self._clock.deadline is not None and self._clock.now() >= self._clock.deadline:
             if _in_debugger(frame):
                 # Somebody is looking at the script; its time stands still for the rest of the call.
@@ -191,7 +178,7 @@ class TimeoutGuard:
     def _call_outer(self, handler: object, signum: int, frame: FrameType | None) -> None:
         if not callable(handler):
             if handler == signal.SIG_DFL:
-                real_signal(signum, signal.SIG_DFL)
+                signal.signal(signum, signal.SIG_DFL)
                 signal.raise_signal(signum)
             return
         try:

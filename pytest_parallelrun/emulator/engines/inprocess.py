@@ -196,7 +196,6 @@ class InProcessEngine:
         )
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
-        self._guard.watch(worker.alarm)
         failure = self._guarded("import", self._stage.start, worker)
         failure = failure or self._guarded("define", worker.find_functions)
         if failure is not None or not init:
@@ -251,7 +250,7 @@ class InProcessEngine:
     def _shut_down(self, worker: Worker, *, normal: bool) -> None:
         failure = None
         if normal and worker.functions.shutdown is not None:
-            self._become(worker)
+            self._stage.switch(worker)
             failure = self._guarded("shutdown", worker.functions.shutdown)
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
@@ -287,12 +286,8 @@ class InProcessEngine:
             self._turn = (slot + 1) % len(slots)
             if worker is not None:
                 if worker is not self._stage.active:
-                    self._become(worker)
+                    self._stage.switch(worker)
                 return slot, worker
-
-    def _become(self, worker: Worker) -> None:
-        self._stage.switch(worker)
-        self._guard.watch(worker.alarm)
 
     def _restart(self, slot: int, worker: Worker, reason: str) -> None:
         self._events.append(WorkerStopped(worker.number, reason))

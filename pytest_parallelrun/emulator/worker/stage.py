@@ -23,7 +23,6 @@ from pytest_parallelrun.emulator.entry import (
     import_entry,
 )
 from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
-from pytest_parallelrun.emulator.worker.alarms import ScriptAlarm
 from pytest_parallelrun.emulator.worker.host import apply_environment, host_restored
 from pytest_parallelrun.emulator.worker.modules import (
     CodeRootFinder,
@@ -99,7 +98,6 @@ class Worker:
         self.meta_path: list[MetaPathFinderProtocol] = []
         self.modules: dict[str, ModuleType] = {}
         self.start_method: str | None = None
-        self.alarm = ScriptAlarm()
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
         self.own_streams: tuple[WorkerStream, ...] = ()
