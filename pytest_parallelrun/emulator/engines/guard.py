@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_ENGINE = (__name__, f"{__package__}.inprocess")
+_AROUND_CALLS = ("_attempt", "_guarded", "begin", "end", "_arm", "__exit__")
+_BETWEEN_CALLS = 0.001
+"""Seconds until an alarm that came between two calls of the script is looked at again."""
+
 REPEAT_AFTER = 1.0
 """Seconds until a script that swallowed the interrupt is interrupted again."""
 
@@ -151,6 +156,9 @@ class TimeoutGuard:
                 # Afterwards, and not at once: ours must not cut the handler short nor replace what it raised.
                 self._arm(soonest=_AFTER_OUTER)
         elif self._clock.deadline is not None and self._clock.now() >= self._clock.deadline:
+            if _is_between_calls(frame):
+                self._arm(soonest=_BETWEEN_CALLS)
+                return
             if _in_debugger(frame):
                 # Somebody is looking at the script; its time stands still for the rest of the call.
                 self.suspended = True
@@ -199,6 +207,17 @@ def _set_timer(seconds: float, interval: float = 0.0) -> None:
 def _time_left() -> float:
     left: float = _signal.getitimer(signal.ITIMER_REAL)[0]
     return left
+
+
+def _is_between_calls(frame: FrameType | None) -> bool:
+    """Whether the alarm came in the engine itself or in coverage, where an exception would break what holds it.
+
+    The call is about to begin or has just ended; a moment later it is in the script, or there is no limit.
+    """
+    if frame is None:
+        return False
+    name = frame.f_globals.get("__name__", "")
+    return name.startswith("coverage.") or (name in _ENGINE and frame.f_code.co_name in _AROUND_CALLS)
 
 
 def _in_debugger(frame: FrameType | None) -> bool:

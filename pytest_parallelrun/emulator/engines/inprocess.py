@@ -216,7 +216,7 @@ class InProcessEngine:
             self._guard.begin(deadline)
             self._call(function, *arguments)
         except AttemptTimeout:
-            pass
+            self._clock.deadline = None
         except WorkerExit as death:
             self._clock.deadline = None
             failure = Failure(phase, str(death))
@@ -343,6 +343,7 @@ class InProcessEngine:
                     value = self._run_with(fault, worker, mini_batch, payload)
                 guard.end()
             except AttemptTimeout:
+                clock.deadline = None
                 outcome = "timeout"
             except WorkerExit as death:
                 clock.deadline = None

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import FrameType, SimpleNamespace
 
 import pytest
 
@@ -391,3 +391,15 @@ def test_a_platform_without_timers_is_left_alone(clock: WorkerClock, monkeypatch
         guard.begin(clock.now() - 1)
         time.sleep(0)
         guard.end()
+
+
+@pytest.mark.parametrize("name", ["coverage.collector", guard_module.__name__])
+def test_an_alarm_in_the_engine_or_in_coverage_waits_until_the_script_has_control(name: str) -> None:
+    clock = WorkerClock()
+    frame = SimpleNamespace(f_globals={"__name__": name}, f_code=SimpleNamespace(co_name="begin"), f_back=None)
+    with TimeoutGuard(clock) as guard:
+        guard.begin(clock.now() + 60)
+        clock.deadline = clock.now() - 1
+        guard._on_alarm(signal.SIGALRM, frame)  # type: ignore[arg-type]
+        guard.end()
+        assert guard.interruptions == 0
