@@ -214,10 +214,9 @@ def _is_between_calls(frame: FrameType | None) -> bool:
 
     The call is about to begin or has just ended; a moment later it is in the script, or there is no limit.
     """
-    if frame is None:
-        return False
-    name = frame.f_globals.get("__name__", "")
-    return name.startswith("coverage.") or (name in _ENGINE and frame.f_code.co_name in _AROUND_CALLS)
+    name = "" if frame is None else frame.f_globals.get("__name__", "")
+    function = "" if frame is None else frame.f_code.co_name
+    return name.startswith("coverage.") or (name in _ENGINE and function in _AROUND_CALLS)
 
 
 def _in_debugger(frame: FrameType | None) -> bool:
