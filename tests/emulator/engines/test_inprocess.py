@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -622,6 +623,16 @@ def test_a_real_fork_does_not_double_the_test_run(tmp_path: Path) -> None:
     assert answer.stdout == "once [0, 0]\n"
 
 
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """No tracing by coverage: a signal that arrives while coverage holds its own lock would hang the test run."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
+
+
+@pytest.mark.usefixtures("untraced")
 @needs_timers
 @pytest.mark.parametrize("swallow", [False, True])
 @pytest.mark.parametrize("thread", ["main", "worker"])
