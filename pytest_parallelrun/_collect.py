@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.workbench import Workbench
 
 CONTRACT = "pytest_parallelrun.contract"
 
@@ -155,14 +156,27 @@ class Collection:
             if entry_module_of(item) is not None and item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(OUTER_NET))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
-        """A check that needs a sample and has none is skipped, with the option that would give it."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Runs a generated test as the check that it is."""
         module = entry_module_of(pyfuncitem)
-        if module is not None and module.plan.input is None:
-            check = cast("Check", pyfuncitem.funcargs["parallelrun_check"])
-            if check.spec.needs_input:
-                check.cannot_decide(NO_INPUT)
+        if module is None:
+            return (yield)
+        arguments = pyfuncitem.funcargs
+        check = cast("Check", arguments["parallelrun_check"])
+        check.begin(next(spec for spec in CHECKS if pyfuncitem.name == f"test_{spec.name}"))
+        if check.spec.needs_input and module.plan.input is None:
+            check.cannot_decide(NO_INPUT)
+        from pytest_parallelrun.contract.subject import TooManyInitCalls
+
+        try:
+            return (yield)
+        except TooManyInitCalls as error:
+            check.cannot_decide(str(error))
+        finally:
+            workbench = cast("Workbench | None", arguments.get("parallelrun_workbench"))
+            if workbench is not None:
+                workbench.close()
 
 
 def _is_test_module(collector: pytest.Collector) -> bool:

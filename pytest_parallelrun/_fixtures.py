@@ -5,7 +5,7 @@ They are part of every pytest run, so what they need is imported when they are u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.baseline import Baseline
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.subject import EntryUnderTest
+    from pytest_parallelrun.contract.trials import Trials
+    from pytest_parallelrun.contract.workbench import Workbench
     from pytest_parallelrun.emulator.result import JobResult
 
 MARKER = (
@@ -94,16 +96,34 @@ def _is_first(config: pytest.Config, output: Path, shared: Path) -> bool:
     return True
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def parallelrun_check(request: pytest.FixtureRequest) -> Check:
     """How a generated test says what it found."""
     from pytest_parallelrun._gate import gate_of
-    from pytest_parallelrun.contract import CHECKS
     from pytest_parallelrun.contract.check import Check
 
-    name = request.function.__name__.removeprefix("test_")
-    spec = next(check for check in CHECKS if check.name == name)
-    return Check(spec, strict=gate_of(request.config).strict)
+    return Check(strict=gate_of(request.config).strict)
+
+
+@pytest.fixture(scope="module")
+def parallelrun_trials(parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None) -> Trials | None:
+    """What run() makes of the sample on fresh workers, shared by the generated tests; None without a sample."""
+    from pytest_parallelrun.contract.trials import Trials
+
+    return None if parallelrun_baseline is None else Trials(parallelrun_entry, parallelrun_baseline)
+
+
+@pytest.fixture(scope="module")
+def parallelrun_workbench(parallelrun_trials: Trials | None) -> Iterator[Workbench | None]:
+    """A worker for all the mini-batches that Hypothesis makes up in one generated test; None without a sample."""
+    from pytest_parallelrun.contract.workbench import Workbench
+
+    if parallelrun_trials is None:
+        yield None
+        return
+    workbench = Workbench(parallelrun_trials)
+    yield workbench
+    workbench.close()
 
 
 def parametrize_entries(metafunc: pytest.Metafunc) -> None:

@@ -107,7 +107,7 @@ def _record(item: pytest.Item, report: pytest.TestReport, entry: str) -> CheckRe
     elif report.failed:
         message = report.longreprtext
     elif check is not None and check.advice is not None:
-        outcome, message = "advice", check.advice
+        outcome, message = "advice", check.advice.text()
     return CheckRecord(
         entry=entry,
         name=item.name.removeprefix("test_"),

@@ -13,6 +13,8 @@ from pytest_parallelrun._fixtures import parallelrun_baseline as parallelrun_bas
 from pytest_parallelrun._fixtures import parallelrun_check as parallelrun_check
 from pytest_parallelrun._fixtures import parallelrun_entry as parallelrun_entry
 from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
+from pytest_parallelrun._fixtures import parallelrun_trials as parallelrun_trials
+from pytest_parallelrun._fixtures import parallelrun_workbench as parallelrun_workbench
 from pytest_parallelrun._options import add_options, any_given, flag
 
 # An editable install, and `-p`, leave it to the plugin to have its asserts explained.

@@ -1,49 +1,68 @@
-"""How a check says what it found. A finding is one text: what happened, the arithmetic, what to do."""
+"""How a check says what it found, and how it ends."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pytest_parallelrun.contract import CheckSpec
+from pytest_parallelrun.contract.finding import Finding
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract import CheckSpec
 
 
 class CheckFailed(AssertionError):
     """A finding that fails the gate; shown as its text alone."""
 
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.text())
+        self.finding = finding
+
 
 class Check:
-    """The check that is running: what it found, and how it ends.
+    """The check that is running. One object serves all checks of an entry, one after the other.
 
-    advice: a finding that does not fail the gate, unless the run is strict. skipped: why it could not decide.
+    That is for Hypothesis: what a test function gets for all its examples must not be made anew for each test.
+    advice: a finding that does not fail the gate, unless the run is strict.
     """
 
-    def __init__(self, spec: CheckSpec, *, strict: bool) -> None:
-        self.spec = spec
+    spec: CheckSpec
+
+    def __init__(self, *, strict: bool) -> None:
         self._strict = strict
-        self.advice: str | None = None
+        self.advice: Finding | None = None
         self.notes: list[str] = []
 
-    def fail(self, finding: str) -> NoReturn:
+    def begin(self, spec: CheckSpec) -> None:
+        """The next check starts, and has found nothing yet."""
+        self.spec = spec
+        self.advice = None
+        self.notes = []
+
+    def fail(self, finding: Finding | str) -> NoReturn:
         """Ends the check as failed."""
         __tracebackhide__ = True
-        raise CheckFailed(finding)
+        raise CheckFailed(Finding(what=finding) if isinstance(finding, str) else finding)
 
-    def advise(self, finding: str) -> None:
+    def advise(self, finding: Finding | str) -> None:
         """Records advice; a failure under --parallelrun-strict."""
         __tracebackhide__ = True
+        found = Finding(what=finding) if isinstance(finding, str) else finding
         if self._strict:
-            raise CheckFailed(f"{finding}\n(advice, which fails under --parallelrun-strict)")
-        self.advice = finding
+            raise CheckFailed(found.saying("advice, which fails under --parallelrun-strict"))
+        self.advice = found
 
     def note(self, text: str) -> None:
         """Records something worth knowing that is no finding."""
-        self.notes.append(text)
+        if text not in self.notes:
+            self.notes.append(text)
 
     def cannot_decide(self, reason: str) -> NoReturn:
         """Ends the check as skipped: never a pass without evidence."""
         __tracebackhide__ = True
         if self._strict:
-            raise CheckFailed(f"could not be checked: {reason}\n(a failure under --parallelrun-strict)")
+            raise CheckFailed(
+                Finding(what=f"could not be checked: {reason}").saying("a failure under --parallelrun-strict")
+            )
         pytest.skip(reason)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.arguments import RecordedParsers, abbreviated, misplaced
 from pytest_parallelrun.contract.hints import exists_already, hints
-from pytest_parallelrun.contract.wording import ERROR_LOG, finding, indented
+from pytest_parallelrun.contract.service_view import ERROR_LOG
+from pytest_parallelrun.contract.wording import finding, indented
 from pytest_parallelrun.emulator.events import WorkerFailed
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.hints import hints
+from pytest_parallelrun.contract.service_view import ERROR_LOG
 from pytest_parallelrun.contract.wording import (
-    ERROR_LOG,
     THRESHOLDS,
     consenting,
     finding,

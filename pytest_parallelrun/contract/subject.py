@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.sample import SampleCopy, copy_file, copy_of
+from pytest_parallelrun.emulator.bench import Bench
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
@@ -20,24 +22,41 @@ from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pytest_parallelrun.emulator.entry import EntryFile, EntryFunctions
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import InputKind, Source
 
 MOST_ALONE = 50
 """Items of a mini-batch that are run one by one to find the one without a result."""
 
-Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+MOST_INIT_CALLS = 30
+"""Of one entry: a real init() loads models for 5 to 60 seconds."""
+
+
+class TooManyInitCalls(Exception):
+    """The checks of this entry have called init() as often as they may; the text says so."""
 
 
 @dataclass
 class Cost:
-    """What the checks of an entry cost: real init() calls load models for many seconds."""
+    """What the checks of an entry cost. `init_calls`: since `take()` was called last; `total`: of all checks."""
 
     init_calls: int = 0
+    total: int = 0
+
+    def spend(self, init_calls: int) -> None:
+        self.init_calls += init_calls
+        self.total += init_calls
+
+    def demand(self, init_calls: int) -> None:
+        """TooManyInitCalls where so many more would be too many."""
+        if self.total + init_calls > MOST_INIT_CALLS:
+            raise TooManyInitCalls(
+                f"the checks of this entry have called init() {self.total} times, and may {MOST_INIT_CALLS} times"
+            )
 
     def take(self) -> int:
         """The calls since the last question."""
@@ -63,7 +82,7 @@ class EntryUnderTest:
 
     def job(
         self,
-        input: Input | pd.DataFrame | None = None,
+        input: Source | None = None,
         *,
         faults: Sequence[Fault] = (),
         output: Path | None = None,
@@ -87,8 +106,8 @@ class EntryUnderTest:
         look: Callable[[EntryFunctions], None] | None = None,
     ) -> Rehearsal:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
-        input: Input = self.copy_sample().input if first_attempt else []
-        self.cost.init_calls += workers if init else 0
+        input: Source = self.copy_sample().input if first_attempt else []
+        self.cost.spend(workers if init else 0)
         return rehearse(
             self._job(input, self.settings),
             workers=workers,
@@ -98,10 +117,45 @@ class EntryUnderTest:
             look=look,
         )
 
+    @contextmanager
+    def bench(
+        self,
+        *,
+        workers: int = 1,
+        timeout: float | None = None,
+        models: Mapping[str, Path] | None = None,
+        arguments: tuple[str, ...] | None = None,
+        entry: EntryFile | None = None,
+        **settings: object,
+    ) -> Iterator[Bench]:
+        """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
+
+        timeout: seconds for run(), never above the setting. models, arguments, entry: instead of the entry's own.
+        TooManyInitCalls where the workers would be too many.
+        """
+        self.cost.demand(workers)
+        chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
+        job = self._job([], chosen, models=models, arguments=arguments, entry=entry)
+        limit = None if timeout is None else min(timeout, float(chosen.timeout))
+        bench = Bench(job, self.kind, workers=workers, timeout=limit)
+        try:
+            with bench:
+                yield bench
+        finally:
+            self.cost.spend(bench.init_calls)
+
+    @cached_property
+    def kind(self) -> InputKind:
+        """What run() gets: files or a table."""
+        if self.sample is None:
+            return "files"
+        given = self.sample if isinstance(self.sample, str) else list(self.sample)
+        return open_input(given, self.settings).kind
+
     def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """Items of a mini-batch of files for which run() returns nothing when they are alone."""
         splitter = open_input(self.copy_sample().input, self.settings)
-        folder = Path(tempfile.mkdtemp(prefix="alone-", dir=self.folder))
+        folder = self.new_folder("alone")
         paths = cast("list[str]", splitter.load(attempt.mini_batch))
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MOST_ALONE):
@@ -135,32 +189,38 @@ class EntryUnderTest:
 
     def _run(
         self,
-        input: Input | pd.DataFrame,
+        input: Source,
         settings: JobSettings,
         faults: Sequence[Fault] = (),
         output: Path | None = None,
     ) -> JobResult:
         result = self._job(input, settings, faults, output).run()
-        self.cost.init_calls += result.init_calls
+        self.cost.spend(result.init_calls)
         return result
 
     def _job(
         self,
-        input: Input | pd.DataFrame,
+        input: Source,
         settings: JobSettings,
         faults: Sequence[Fault] = (),
         output: Path | None = None,
+        *,
+        models: Mapping[str, Path] | None = None,
+        arguments: tuple[str, ...] | None = None,
+        entry: EntryFile | None = None,
     ) -> ParallelJob:
+        entry = entry or self.entry
+        models = self.models if models is None else models
         return ParallelJob(
-            self.entry.path,
+            entry.path,
             input,
             settings=settings,
-            program_arguments=self.arguments,
+            program_arguments=self.arguments if arguments is None else arguments,
             faults=faults,
             engine=self.engine,
-            code=self.entry.code_root,
+            code=entry.code_root,
             # A name that is the path's own may have a "=" in it.
-            models=[str(path) if name == path.name else f"{name}={path}" for name, path in self.models.items()],
+            models=[str(path) if name == path.name else f"{name}={path}" for name, path in models.items()],
             output=output,
         )
 
@@ -168,4 +228,8 @@ class EntryUnderTest:
         """A fresh copy of the sample, for no check may touch the user's own; relative paths stay as they are."""
         if self.sample is None:
             raise InputError("there is no input: give --parallelrun-input=PATH.")
-        return copy_of(self.sample, Path(tempfile.mkdtemp(prefix="sample-", dir=self.folder)))
+        return copy_of(self.sample, self.new_folder("sample"))
+
+    def new_folder(self, name: str) -> Path:
+        """An empty folder that is gone some time after the run."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
 THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
 
-ERROR_LOG = "logs/user/error/<node>/process000.txt"
-
 
 def finding(*paragraphs: str) -> str:
     """One text of several paragraphs; empty ones are left out."""

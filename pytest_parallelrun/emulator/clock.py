@@ -197,6 +197,17 @@ def running_under(clock: WorkerClock) -> Iterator[None]:
         yield
     finally:
         if before is None:
-            del _CLOCKS[me]
+            _CLOCKS.pop(me, None)
         else:
             _CLOCKS[me] = before
+
+
+def detach(clock: WorkerClock) -> None:
+    """This thread has real time again, while no worker is active; attach() is the way back."""
+    if _CLOCKS.get(get_ident()) is clock:
+        del _CLOCKS[get_ident()]
+
+
+def attach(clock: WorkerClock) -> None:
+    """This thread runs a script under `clock` again."""
+    _CLOCKS[get_ident()] = clock

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,9 +45,9 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source, Splitter
 
-    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch
+EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", FaultPlan], Engine]
 
 NO_RESULT = (
     "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
@@ -73,7 +73,7 @@ class ParallelJob:
     def __init__(
         self,
         entry: object,
-        input: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame,
+        input: Source,
         settings: JobSettings | None = None,
         program_arguments: str | Sequence[str] = (),
         faults: Iterable[Fault] = (),
@@ -101,6 +101,10 @@ class ParallelJob:
     def run(self) -> JobResult:
         """Runs the job from the start; every call is a run of its own."""
         return _Run(self).result()
+
+    def run_on(self, make_engine: EngineMaker) -> JobResult:
+        """The same on an engine of the caller's, such as the workers of a Bench."""
+        return _Run(self, make_engine).result()
 
     def worker_plan(
         self, kind: InputKind, folder: Path, output_dir: Path | None, *, runtime: bool = True
@@ -135,8 +139,9 @@ class ParallelJob:
 class _Run:
     """One run of a job."""
 
-    def __init__(self, job: ParallelJob) -> None:
+    def __init__(self, job: ParallelJob, make_engine: EngineMaker = InProcessEngine) -> None:
         self._job = job
+        self._make_engine = make_engine
         self._settings = job.settings
         self._faults = FaultPlan(job.faults)
         self._events: list[Event] = []
@@ -171,7 +176,7 @@ class _Run:
         if appended is not None or job.output is not None:
             output_dir.mkdir(parents=True, exist_ok=True)
         plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None)
-        engine = InProcessEngine(plan, self._splitter, settings, self._faults)
+        engine = self._make_engine(plan, self._splitter, settings, self._faults)
         with ExitStack() as stack:
             if appended is not None:
                 file = AppendedFile(appended, header=settings.append_row_dataframe_header)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.clock import (
     AttemptTimeout,
     WorkerClock,
+    attach,
+    detach,
     patched_time,
     real_perf_counter,
     running_under,
@@ -57,15 +59,13 @@ class InProcessEngine:
     """`instance_count` times `max_concurrency_per_instance` workers, one attempt after the other."""
 
     capacity = 1
+    keeps_workers = False
+    """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._plan = plan
-        self._splitter = splitter
         self._settings = settings
-        self._faults = faults
-        self._timeout = float(settings.timeout)
-        self._overhead = float(settings.task_overhead_timeout)
-        self._whole_attempt = settings.rules.attempt_limit == "with_overhead"
+        self.take_on(splitter, settings, faults)
         self._clock = WorkerClock(skipping=settings.clock == "virtual")
         self._guard = TimeoutGuard(self._clock, allowed=settings.thread == "main")
         self._stage = Stage(plan)
@@ -83,6 +83,14 @@ class InProcessEngine:
         self._waiting: deque[Delivery] = deque()
         self._threads_before = set(threading.enumerate())
         self._process = os.getpid()
+
+    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+        """Another job, or a question, for the workers that are there; their number and thread stay."""
+        self._splitter = splitter
+        self._faults = faults
+        self._timeout = float(settings.timeout)
+        self._overhead = float(settings.task_overhead_timeout)
+        self._whole_attempt = settings.rules.attempt_limit == "with_overhead"
 
     def start(self) -> None:
         """Starts all workers; NoWorkersLeft where init() fails too often."""
@@ -105,6 +113,31 @@ class InProcessEngine:
         self._born = self._clock.now()
         settings = self._settings
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
+
+    def rest(self) -> None:
+        """Leaves the process to the host until the next call that needs a worker; the workers stay up."""
+        self._stage.rest()
+        detach(self._clock)
+
+    def drop(self, slot: int, reason: str) -> None:
+        """Ends the worker in the slot, without its shutdown()."""
+        worker = self._slots[slot]
+        if worker is not None:
+            self._events.append(WorkerStopped(worker.number, reason))
+            self._slots[slot] = None
+
+    @property
+    def workers_made(self) -> int:
+        """Workers that were started, or tried to."""
+        return self._next_number
+
+    def is_up(self, slot: int) -> bool:
+        """Whether there is a worker in the slot."""
+        return self._slots[slot] is not None
+
+    def use(self, slot: int) -> None:
+        """The next delivery goes to the worker in the slot."""
+        self._turn = slot
 
     def stop(self, *, normal: bool) -> None:
         """Ends the workers; shutdown() is called at a normal end only, as on the service."""
@@ -196,6 +229,7 @@ class InProcessEngine:
         )
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
+        self._attach()
         failure = self._guarded("import", self._stage.start, worker)
         failure = failure or self._guarded("define", worker.find_functions)
         if failure is not None or not init:
@@ -250,7 +284,7 @@ class InProcessEngine:
     def _shut_down(self, worker: Worker, *, normal: bool) -> None:
         failure = None
         if normal and worker.functions.shutdown is not None:
-            self._stage.switch(worker)
+            self._activate(worker)
             failure = self._guarded("shutdown", worker.functions.shutdown)
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
@@ -264,7 +298,8 @@ class InProcessEngine:
         slot, worker = self._next_worker()
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
         ended, wish = self._attempt(worker, mini_batch, number, fault)
-        if ended.outcome in ("timeout", "crashed"):
+        injected = fault is not None and fault.kind in ("times_out", "crashes")
+        if ended.outcome in ("timeout", "crashed") and not (injected and self.keeps_workers):
             self._restart(slot, worker, ended.outcome)
         elif wish is not None:
             self._heed(slot, worker, wish)
@@ -273,6 +308,7 @@ class InProcessEngine:
     def _next_worker(self) -> tuple[int, Worker]:
         slots = self._slots
         if len(slots) == 1 and slots[0] is not None:
+            self._activate(slots[0])
             return 0, slots[0]
         while True:
             slot = self._turn
@@ -285,9 +321,17 @@ class InProcessEngine:
                 worker = slots[slot]
             self._turn = (slot + 1) % len(slots)
             if worker is not None:
-                if worker is not self._stage.active:
-                    self._stage.switch(worker)
+                self._activate(worker)
                 return slot, worker
+
+    def _activate(self, worker: Worker) -> None:
+        if worker is not self._stage.active:
+            self._attach()
+            self._stage.switch(worker)
+
+    def _attach(self) -> None:
+        if self._call is _call_here:
+            attach(self._clock)
 
     def _restart(self, slot: int, worker: Worker, reason: str) -> None:
         self._events.append(WorkerStopped(worker.number, reason))

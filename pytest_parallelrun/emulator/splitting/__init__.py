@@ -20,6 +20,7 @@ from pytest_parallelrun.emulator.splitting.base import (
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
+from pytest_parallelrun.emulator.splitting.handed import HandedInput
 from pytest_parallelrun.emulator.splitting.paths import Place, files_among, locate
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.base import Source
 
 __all__ = [
+    "HandedInput",
     "InputKind",
     "LoadError",
     "MiniBatch",
@@ -45,7 +47,7 @@ _NOT_YET = re.compile(r"\.(parquet|jsonl|ndjson|[ct]sv\.(gz|bz2|xz|zip|zst))$", 
 def open_input(source: Source, settings: SplitSettings, *, base: Path | None = None) -> Splitter:
     """The splitter of an input.
 
-    source: a DataFrame; the path of a folder, a glob or a file; or a list of such paths, which keeps its
+    source: a DataFrame; a HandedInput; the path of a folder, a glob or a file; or a list of such paths, which keeps its
         order. A folder stands for all files below it, whatever they are. Given .csv and .tsv files are
         tables, unless the profile is "batch", where run() gets file paths always (authoring guide of batch
         scoring scripts). Relative paths are resolved against `base`, by default the working directory.
@@ -53,6 +55,8 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     with other paths; EmptyInputError for one without items. Files in a list are looked for only when their
     mini-batch is loaded, but for tables, which must be read to be split.
     """
+    if isinstance(source, HandedInput):
+        return source
     if _is_frame(source):
         return FrameSplitter(cast("pd.DataFrame", source), settings.bytes_per_mini_batch)
     listed = isinstance(source, (list, tuple))

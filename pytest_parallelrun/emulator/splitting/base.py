@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.emulator.rules import Rules
+    from pytest_parallelrun.emulator.splitting.handed import HandedInput
 
-    Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame
-    """An input as it is given: the path of a folder, glob or file, a list of these, or a DataFrame."""
+    Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | HandedInput
+    """An input as it is given: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
 
 InputKind = Literal["files", "tabular"]
 

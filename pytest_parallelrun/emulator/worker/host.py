@@ -14,11 +14,12 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from pytest_parallelrun.emulator.worker.host_logging import logging_restored
 from pytest_parallelrun.emulator.worker.process import children_ended, exits_guarded
+from pytest_parallelrun.emulator.worker.randomness import randomness_restored
 
 
 @contextmanager
 def host_restored() -> Iterator[None]:
-    """Restores working folder, sys.argv, sys.path, os.environ, signal handlers, warnings, logging, streams.
+    """Restores working folder, sys.argv, sys.path, os.environ, signal handlers, warnings, logging, streams, random.
 
     Modules are the business of the workers, the real-time timer that of the timeout guard.
     """
@@ -172,6 +173,7 @@ def _threads() -> Iterator[None]:
 
 
 _KEEPERS = (
+    randomness_restored,
     _folder,
     _lists,
     _environment,

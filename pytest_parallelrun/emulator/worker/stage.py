@@ -31,6 +31,7 @@ from pytest_parallelrun.emulator.worker.modules import (
     is_shared,
 )
 from pytest_parallelrun.emulator.worker.process import apply_start_method, start_method
+from pytest_parallelrun.emulator.worker.randomness import seed_from_system
 from pytest_parallelrun.emulator.worker.streams import WorkerStream
 
 if TYPE_CHECKING:
@@ -116,11 +117,14 @@ class Stage:
         self._code_root = code_root_at(entry.code_root) if isinstance(entry, EntryFile) else None
         self.active: Worker | None = None
         self._started: list[Worker] = []
+        self._hidden: dict[str, ModuleType] = {}
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         self._host_modules = dict(sys.modules)
-        self._host_stdout, self._host_stderr = sys.stdout, sys.stderr
+        self._host_argv, self._host_folder = sys.argv, os.getcwd()
+        self._host_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+        self._resting = False
         self._stack.callback(self._restore_modules)
         self._stack.enter_context(host_restored())
         self._path, self._meta_path = sys.path, sys.meta_path
@@ -146,7 +150,8 @@ class Stage:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""
         self._started.append(worker)
         worker.environment = {**self._host_environment, **self._plan.environment}
-        worker.own_streams = WorkerStream(self._host_stdout, "stdout"), WorkerStream(self._host_stderr, "stderr")
+        stdout, stderr = self._host_streams[:2]
+        worker.own_streams = WorkerStream(stdout, "stdout"), WorkerStream(stderr, "stderr")
         worker.stdout, worker.stderr = worker.own_streams
         finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
         if self._code_root is None:
@@ -157,6 +162,7 @@ class Stage:
             finders.insert(0, CodeRootFinder(self._code_root))
         worker.meta_path = finders
         self.switch(worker)
+        seed_from_system()
         entry = self._plan.entry
         worker.script = import_entry(entry) if isinstance(entry, EntryFile) else entry.target
 
@@ -164,6 +170,8 @@ class Stage:
         """Makes `worker` the active one."""
         if self.active is worker:
             return
+        if self._resting:
+            self._wake()
         self._suspend()
         sys.argv = worker.argv
         # The objects of the host, since a script may have bound others to the names.
@@ -178,6 +186,33 @@ class Stage:
         sys.stdout, sys.stderr = worker.stdout, worker.stderr
         sys.__stdout__, sys.__stderr__ = worker.own_streams  # type: ignore[misc]
         self.active = worker
+
+    def rest(self) -> None:
+        """Gives the host its modules, folder, arguments, environment and streams until a worker is active again.
+
+        What a script did to the rest of the process, such as the children that it started, stays for its workers.
+        """
+        if self._resting:
+            return
+        self._suspend()
+        self._resting = True
+        sys.modules.update(self._hidden)
+        sys.argv = self._host_argv
+        sys.path, sys.meta_path = self._path, self._meta_path
+        sys.path[:], sys.meta_path[:] = self._host_path, self._host_meta_path
+        os.environ = self._environ  # noqa: B003 - a script may have bound another mapping to the name
+        apply_environment(self._host_environment)
+        os.chdir(self._host_folder)
+        apply_start_method(self._host_start_method)
+        sys.stdout, sys.stderr = self._host_streams[:2]
+        sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
+
+    def _wake(self) -> None:
+        self._resting = False
+        for name in self._hidden:
+            sys.modules.pop(name, None)
+        # What the host imported meanwhile is no worker's.
+        self._visible.update(sys.modules)
 
     def _suspend(self) -> None:
         worker, self.active = self.active, None
@@ -222,7 +257,7 @@ class Stage:
             else:
                 hidden = top in own_names or not is_shared(name, module, self._code_root)
             if hidden:
-                del sys.modules[name]
+                self._hidden[name] = sys.modules.pop(name)
 
     def _restore_modules(self) -> None:
         for name, module in list(sys.modules.items()):

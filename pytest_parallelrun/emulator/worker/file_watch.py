@@ -1,0 +1,124 @@
+"""Which files a script opens: what it reads shows what it depends on, what it writes is what a retry repeats.
+
+An audit hook sees every file that is opened through Python, and none that a native reader opens by itself. It can
+never be taken out of a process again, so there is one, which does nothing while nobody watches.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
+
+
+@dataclass
+class FilesTouched:
+    """Absolute paths, in order of their first use.
+
+    read: opened or tried to. written: opened for writing, created by a link or a move. appended: opened to append,
+    a subset of `written`. removed: deleted or moved away. logged: the files of logging handlers, which are in no
+    other list. scratch: made by `tempfile`, in no other list either.
+    """
+
+    read: dict[str, None] = field(default_factory=dict)
+    written: dict[str, None] = field(default_factory=dict)
+    appended: dict[str, None] = field(default_factory=dict)
+    removed: dict[str, None] = field(default_factory=dict)
+    logged: dict[str, None] = field(default_factory=dict)
+    scratch: dict[str, None] = field(default_factory=dict)
+
+    def add(self, event: str, arguments: tuple[object, ...]) -> None:
+        """Takes in an audit event of the interpreter (see "Audit events table" in the documentation of Python)."""
+        if event == "open":
+            self._opened(_path(arguments[0]), arguments[2])
+        elif event in ("tempfile.mkstemp", "tempfile.mkdtemp"):
+            self._note(self.scratch, _path(arguments[0]))
+        elif event == "os.rename":
+            self._note(self.removed, _path(arguments[0]))
+            self._note(self.written, _path(arguments[1]))
+        elif event in ("os.link", "os.symlink"):
+            self._note(self.written, _path(arguments[1]))
+        elif event == "sqlite3.connect":
+            self._note(self.written, _path(arguments[0]))
+        elif event in ("os.remove", "os.rmdir"):
+            self._note(self.removed, _path(arguments[0]))
+
+    def _opened(self, path: str | None, flags: object) -> None:
+        if path is None or path == os.devnull:
+            return
+        mode = flags if isinstance(flags, int) else 0
+        if not mode & _WRITING:
+            self._note(self.read, path)
+        elif _by_logging():
+            self.logged[path] = None
+        else:
+            self._note(self.written, path)
+            if mode & os.O_APPEND:
+                self._note(self.appended, path)
+
+    def _note(self, kind: dict[str, None], path: str | None) -> None:
+        if path is not None and not any(path == made or path.startswith(made + os.sep) for made in self.scratch):
+            kind[path] = None
+
+
+_WATCHERS: list[FilesTouched] = []
+_EVENTS = frozenset(
+    {
+        "open",
+        "os.link",
+        "os.remove",
+        "os.rename",
+        "os.rmdir",
+        "os.symlink",
+        "sqlite3.connect",
+        "tempfile.mkdtemp",
+        "tempfile.mkstemp",
+    }
+)
+_hooked = False
+
+
+@contextmanager
+def files_watched(touched: FilesTouched) -> Iterator[None]:
+    """Adds to `touched` what is opened while the context is entered, by any thread of this process."""
+    global _hooked
+    if not _hooked:
+        sys.addaudithook(_hook)
+        _hooked = True
+    _WATCHERS.append(touched)
+    try:
+        yield
+    finally:
+        _WATCHERS.remove(touched)
+
+
+def _hook(event: str, arguments: tuple[object, ...]) -> None:
+    if not _WATCHERS or event not in _EVENTS:
+        return
+    watchers = list(_WATCHERS)
+    # An exception here would come out of the open() of the script.
+    with suppress(Exception):
+        for touched in watchers:
+            touched.add(event, arguments)
+
+
+def _path(given: object) -> str | None:
+    """The absolute path; None for a file descriptor, and for what has no path."""
+    if not isinstance(given, (str, bytes, os.PathLike)):
+        return None
+    text = os.fsdecode(given)
+    return None if text in ("", ":memory:") else os.path.abspath(text)
+
+
+def _by_logging() -> bool:
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "logging":
+            return True
+        frame = frame.f_back
+    return False
