@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pytest_parallelrun import strategies as strategies
+    from pytest_parallelrun.contract.saved_case import load_case as load_case
     from pytest_parallelrun.emulator.faults import Fault as Fault
     from pytest_parallelrun.emulator.job import ParallelJob as ParallelJob
     from pytest_parallelrun.emulator.result import JobResult as JobResult
@@ -22,12 +24,15 @@ _HOMES = {
     "JobSettings": "pytest_parallelrun.emulator.settings",
     "ParallelJob": "pytest_parallelrun.emulator.job",
     "Rules": "pytest_parallelrun.emulator.rules",
+    "load_case": "pytest_parallelrun.contract.saved_case",
 }
 
-__all__ = ["Fault", "JobResult", "JobSettings", "ParallelJob", "Rules"]
+__all__ = ["Fault", "JobResult", "JobSettings", "ParallelJob", "Rules", "load_case", "strategies"]
 
 
 def __getattr__(name: str) -> object:
+    if name == "strategies":
+        return importlib.import_module("pytest_parallelrun.strategies")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

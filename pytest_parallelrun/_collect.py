@@ -11,26 +11,23 @@ import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_parallelrun._gate import EntryPlan
-from pytest_parallelrun.contract import CHECKS, FAMILIES
+from pytest_parallelrun._hypothesis import load_hypothesis
+from pytest_parallelrun.contract import CHECKS, CheckSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.workbench import Workbench
 
 CONTRACT = "pytest_parallelrun.contract"
 
 NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
 
-OUTER_NET = 3600
-"""Seconds for one generated test when the user has set no timeout: pytest-timeout ends what the timeout of the
-emulated job cannot."""
+REPLAY = CheckSpec("replay", "replay", "error", False, "a saved finding is still there")
+"""What is made of an entry instead of the checks, with --parallelrun-replay."""
 
 
 def add_to_arguments(config: pytest.Config, plans: Sequence[EntryPlan]) -> None:
@@ -39,6 +36,10 @@ def add_to_arguments(config: pytest.Config, plans: Sequence[EntryPlan]) -> None:
     Of a folder and a file in it pytest 8 visits the file alone, and so would leave out the user's own tests.
     Workers of pytest-xdist read the command line themselves, so they come to the same list.
     """
+    if any(plan.replay is not None for plan in plans):
+        # Just that one is to be run, not the user's own tests.
+        config.args[:] = [str(plan.entry.path) for plan in plans]
+        return
     named = {_path_of(argument, config) for argument in config.args}
     paths = [plan.entry.path for plan in plans]
     config.args.extend(str(path) for path in paths if named.isdisjoint((path, *path.parents)))
@@ -61,7 +62,7 @@ class EntryModule(pytest.Module):
         return module
 
     def _getobj(self) -> ModuleType:
-        return contract_module(self.plan.nodeid)
+        return contract_module(self.plan.nodeid, checks_of(self.plan))
 
 
 class EntryPackage(pytest.Package):
@@ -83,16 +84,22 @@ class EntryPackage(pytest.Package):
         pass
 
 
-def contract_module(nodeid: str) -> ModuleType:
-    """A module with the test functions of all checks, in the order of the table.
+def checks_of(plan: EntryPlan) -> tuple[CheckSpec, ...]:
+    """What is checked of an entry: the whole table, or the one saved case."""
+    return CHECKS if plan.replay is None else (REPLAY,)
+
+
+def contract_module(nodeid: str, checks: Sequence[CheckSpec] = CHECKS) -> ModuleType:
+    """A module with the test functions of the checks, in their order.
 
     The families are executed anew: Hypothesis keeps what it knows of a test with its function, and a function
     that two entries shared would replay the failures of one on the other.
     """
     merged = ModuleType("pytest_parallelrun_gate")
     merged.__doc__ = f"Generated tests of {nodeid}"
-    fresh = {family: _execute(family) for family in FAMILIES}
-    for check in CHECKS:
+    load_hypothesis()
+    fresh = {family: _execute(family) for family in dict.fromkeys(check.family for check in checks)}
+    for check in checks:
         name = f"test_{check.name}"
         setattr(merged, name, getattr(fresh[check.family], name))
     return merged
@@ -147,46 +154,7 @@ class Collection:
             return False
         return ignored or (None if self._opened.isdisjoint(collection_path.parents) else True)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Puts the outer net around the generated tests, where the user has not set one."""
-        if config.getoption("timeout", None) is not None or _timeout_in_ini(config):
-            return
-        for item in items:
-            if entry_module_of(item) is not None and item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(OUTER_NET))
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """Runs a generated test as the check that it is."""
-        module = entry_module_of(pyfuncitem)
-        if module is None:
-            return (yield)
-        arguments = pyfuncitem.funcargs
-        check = cast("Check", arguments["parallelrun_check"])
-        check.begin(next(spec for spec in CHECKS if pyfuncitem.name == f"test_{spec.name}"))
-        if check.spec.needs_input and module.plan.input is None:
-            check.cannot_decide(NO_INPUT)
-        from pytest_parallelrun.contract.subject import TooManyInitCalls
-
-        try:
-            return (yield)
-        except TooManyInitCalls as error:
-            check.cannot_decide(str(error))
-        finally:
-            workbench = cast("Workbench | None", arguments.get("parallelrun_workbench"))
-            if workbench is not None:
-                workbench.close()
-
 
 def _is_test_module(collector: pytest.Collector) -> bool:
     """Whether it stands for the tests in a file; that of its doctests is a Module as well."""
     return isinstance(collector, pytest.Module) and type(collector).__name__ != "DoctestModule"
-
-
-def _timeout_in_ini(config: pytest.Config) -> bool:
-    try:
-        return bool(config.getini("timeout")) or "PYTEST_TIMEOUT" in os.environ
-    except ValueError:
-        # pytest-timeout was switched off with -p no:timeout.
-        return True

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun._jobs import JobFactory
     from pytest_parallelrun.contract.baseline import Baseline
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.saved_case import Replay
     from pytest_parallelrun.contract.subject import EntryUnderTest
     from pytest_parallelrun.contract.trials import Trials
     from pytest_parallelrun.contract.workbench import Workbench
@@ -56,6 +57,7 @@ def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     plan: EntryPlan | None = getattr(request, "param", None)
     if plan is None:
         refuse("the fixture parallelrun_entry needs --parallelrun-entry=PATH or @pytest.mark.parallelrun(entry=...).")
+    gate = gate_of(request.config)
     return EntryUnderTest(
         entry=plan.entry,
         settings=plan.settings,
@@ -63,7 +65,8 @@ def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
         models=plan.models,
         sample=plan.input,
         folder=tmp_path_factory.mktemp("parallelrun"),
-        engine=gate_of(request.config).engine,
+        engine=gate.engine,
+        budget=gate.budget,
     )
 
 
@@ -103,6 +106,20 @@ def parallelrun_check(request: pytest.FixtureRequest) -> Check:
     from pytest_parallelrun.contract.check import Check
 
     return Check(strict=gate_of(request.config).strict)
+
+
+@pytest.fixture(scope="module")
+def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
+    """The saved case of --parallelrun-replay."""
+    from pytest_parallelrun._collect import entry_module_of
+    from pytest_parallelrun._jobs import refuse
+    from pytest_parallelrun._outer_net import debugging
+    from pytest_parallelrun.contract.saved_case import Replay
+
+    module = entry_module_of(request.node)
+    if module is None or module.plan.replay is None:
+        refuse("the fixture parallelrun_replay belongs to the test that --parallelrun-replay=DIR generates.")
+    return Replay(module.plan.replay, debugging(request.config))
 
 
 @pytest.fixture(scope="module")

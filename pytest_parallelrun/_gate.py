@@ -9,10 +9,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._options import OPTIONS, Given, flag, given, given_in_ini, given_on_command_line
+from pytest_parallelrun._accept import Acceptance, read_acceptances
+from pytest_parallelrun._options import OPTIONS, Given, absolute, flag, given, given_in_ini, given_on_command_line
+from pytest_parallelrun._replaying import folder_to_save, replayed_case, script_of, seconds_to_generate
 from pytest_parallelrun.emulator.arguments import (
     ProgramArguments,
     apply_program_arguments,
@@ -27,12 +30,18 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.paths import REMOTE, locate
 from pytest_parallelrun.report.secrets import masked_text
 
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.saved_case import SavedCase
+
 REPORT_KINDS = (".json",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntryPlan:
-    """One entry to gate. `origins` tells, by setting, where a value that was set came from."""
+    """One entry to gate. `origins` tells, by setting, where a value that was set came from.
+
+    replay: the saved case that is run instead of the checks.
+    """
 
     entry: EntryFile
     nodeid: str
@@ -42,6 +51,7 @@ class EntryPlan:
     models: Mapping[str, Path]
     origins: Mapping[str, str]
     output: Path | None
+    replay: SavedCase | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +73,10 @@ class Gate:
     engine: str = "inprocess"
     output: Path | None = None
     reports: tuple[Path, ...] = ()
+    save: Path | None = None
+    replay: SavedCase | None = None
+    budget: float | None = None
+    accept: tuple[Acceptance, ...] = ()
     plan: bool = False
     strict: bool = False
     given: frozenset[str] = frozenset()
@@ -89,7 +103,10 @@ class Gate:
                 arguments=arguments,
                 models=models,
                 origins={**self.origins, **dict.fromkeys(from_arguments, "program arguments")},
-                output=self.output / _folder_name(script.path, self.root) if self.output and several else self.output,
+                output=self.output / folder_name(_node_id(script.path, self.root))
+                if self.output and several
+                else self.output,
+                replay=self.replay,
             )
             for script in self.scripts
         )
@@ -121,13 +138,17 @@ def gate_of(config: pytest.Config) -> Gate:
 def _resolve(config: pytest.Config) -> Gate:
     command_line, origins = _layer(given_on_command_line(config, "set"), given_on_command_line(config, "env"))
     ini, ini_origins = _layer(given_in_ini(config, "set"), given_in_ini(config, "env"))
-    code = next((_absolute(item) for item in given(config, "code")[-1:]), None)
-    output = next((_absolute(item) for item in given(config, "output")[-1:]), None)
+    code = next((absolute(item) for item in given(config, "code")[-1:]), None)
+    output = next((absolute(item) for item in given(config, "output")[-1:]), None)
     scripts = _scripts(given(config, "entry"), code)
     plan = flag(config, "plan")
     if plan and not scripts:
         raise pytest.UsageError("--parallelrun-plan plans the gate of an entry: add --parallelrun-entry=PATH.")
-    inputs = tuple(_input(item) for item in given(config, "input"))
+    replay = replayed_case(given(config, "replay"), plan=plan)
+    if replay is not None:
+        scripts = (script_of(replay, {_node_id(script.path, config.rootpath): script for script in scripts}),)
+    # A replay brings its own mini-batches.
+    inputs = tuple(_input(item) for item in given(config, "input") if replay is None)
     return Gate(
         scripts=scripts,
         input=inputs[0] if len(inputs) == 1 else inputs or None,
@@ -140,6 +161,10 @@ def _resolve(config: pytest.Config) -> Gate:
         engine=_engine(given(config, "engine")),
         output=output,
         reports=tuple(_report(item) for item in given(config, "report")),
+        save=folder_to_save(given(config, "save")),
+        replay=replay,
+        budget=seconds_to_generate(given(config, "budget")),
+        accept=read_acceptances(config) if scripts and replay is None else (),
         plan=plan,
         strict=flag(config, "strict"),
         given=frozenset(option.name for option in OPTIONS if given_on_command_line(config, option.name)),
@@ -196,14 +221,8 @@ def _pair(item: Given) -> tuple[str, str]:
     return name.strip(), text
 
 
-def _absolute(item: Given) -> Path:
-    if not item.value.strip():
-        raise pytest.UsageError(f"{item.origin}: the path is empty.")
-    return Path(os.path.abspath(os.path.join(item.base, os.path.expanduser(item.value))))
-
-
 def _input(item: Given) -> str:
-    return item.value if REMOTE.match(item.value) else str(_absolute(item))
+    return item.value if REMOTE.match(item.value) else str(absolute(item))
 
 
 def absolute_model(text: str, base: Path) -> str:
@@ -221,7 +240,7 @@ def _scripts(items: Sequence[Given], code: Path | None) -> tuple[EntryFile, ...]
     scripts: list[EntryFile] = []
     for item in items:
         try:
-            entry = find_entry(_absolute(item), code)
+            entry = find_entry(absolute(item), code)
         except ParallelRunError as error:
             raise pytest.UsageError(f"{item.origin}={item.value}: {error}") from None
         if isinstance(entry, EntryFile) and entry not in scripts:
@@ -234,9 +253,9 @@ def _node_id(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def _folder_name(path: Path, root: Path) -> str:
+def folder_name(nodeid: str) -> str:
     """One for each entry, also where scripts and their folders have the same name."""
-    return "-".join(part for part in Path(_node_id(path, root)).with_suffix("").parts if part != os.pardir)
+    return "-".join(part for part in Path(nodeid).with_suffix("").parts if part != os.pardir)
 
 
 def _engine(items: Sequence[Given]) -> str:
@@ -250,7 +269,7 @@ def _engine(items: Sequence[Given]) -> str:
 
 
 def _report(item: Given) -> Path:
-    path = _absolute(item)
+    path = absolute(item)
     if path.suffix not in REPORT_KINDS:
         raise pytest.UsageError(
             f"{item.origin}={item.value}: the kind of a report is told by its ending. "

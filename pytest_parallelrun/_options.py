@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -46,14 +47,22 @@ OPTIONS = (
     Option("plan", "", "print the split, the settings with their origins and the checks; run nothing", "flag"),
     Option("report", "FILE", "write a report; the ending says which kind: .json", "list"),
     Option("output", "DIR", "keep what the job wrote: the appended file and the script's own", "value"),
+    Option("save", "DIR", "keep the mini-batches of findings there, to be replayed; default: pytest's cache", "value"),
+    Option("replay", "DIR", "run just the saved mini-batches of one finding", "value"),
+    Option("budget", "SECONDS", "cut the generation of mini-batches when the time is up, and say so", "value"),
     Option("strict", "", "advice, and checks that could not be made, count as failures", "flag"),
 )
+ACCEPT = "parallelrun_accept"
+"""In the ini file alone: a finding that somebody accepts should stand where it is reviewed."""
+ACCEPT_HELP = "accepted findings, one a line: CHECK [ENTRY_PATTERN]: REASON [until YYYY-MM-DD]"
+
 _BY_NAME = {option.name: option for option in OPTIONS}
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Adds every option of the table and its ini twin, with one help text for both."""
     group = parser.getgroup("parallelrun", GROUP)
+    parser.addini(ACCEPT, ACCEPT_HELP, type="linelist", default=[])
     for option in OPTIONS:
         if option.kind == "flag":
             group.addoption(option.flag, dest=option.dest, action="store_true", default=None, help=option.help)
@@ -79,6 +88,13 @@ class Given:
     value: str
     origin: str
     base: Path
+
+
+def absolute(item: Given) -> Path:
+    """The path of a value. UsageError for an empty one."""
+    if not item.value.strip():
+        raise pytest.UsageError(f"{item.origin}: the path is empty.")
+    return Path(os.path.abspath(os.path.join(item.base, os.path.expanduser(item.value))))
 
 
 def given(config: pytest.Config, name: str) -> list[Given]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_parallelrun._accept import judge_acceptances
 from pytest_parallelrun._collect import entry_module_of
 from pytest_parallelrun._gate import Gate
+from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.report.json_report import write_json
 from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
 from pytest_parallelrun.report.secrets import Redaction
-from pytest_parallelrun.report.terminal import summary_lines
+from pytest_parallelrun.report.terminal import acceptance_lines, first_line, summary_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,8 @@ class Reporting:
         }
         self._is_controller = not hasattr(config, "workerinput")
         self._unwritten: dict[Path, str] = {}
+        self._acceptances = gate.accept
+        self._told: dict[tuple[str, str], str] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -48,23 +52,31 @@ class Reporting:
             return report
         redaction = self._redactions[module.plan.nodeid]
         if call.excinfo is not None:
-            from pytest_parallelrun.contract.check import CheckFailed
-
             if isinstance(call.excinfo.value, CheckFailed):
                 report.longrepr = redaction.text(str(call.excinfo.value))
             elif isinstance(report.longrepr, tuple):
                 path, line, reason = report.longrepr
                 report.longrepr = path, line, redaction.text(reason)
         if report.when == "call" or report.outcome != "passed":
-            record = _record(item, report, module.plan.nodeid)
+            record = _record(item, call, report, module.plan.nodeid)
             setattr(report, _ATTRIBUTE, redaction.values(record.as_json()))
         return report
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         values = getattr(report, _ATTRIBUTE, None)
         if values is not None and self._is_controller:
             record = CheckRecord(**values)
             self._reports[record.entry].add(record)
+            self._refer_to_the_same_cause(record, report)
+
+    def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
+        """What several checks found is told once; the message of the record stays whole."""
+        if record.outcome != "failed" or not record.cause:
+            return
+        teller = self._told.setdefault((record.entry, record.cause), record.name)
+        if teller != record.name:
+            report.longrepr = f"{first_line(record.message)}\nthe same cause as {teller}, told there"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         reports = [report for report in self._reports.values() if report.checks]
@@ -74,6 +86,8 @@ class Reporting:
         for report in reports:
             for line in summary_lines(report):
                 terminalreporter.write_line(line)
+        for line in acceptance_lines(judge_acceptances(self._acceptances, list(self._reports.values()))):
+            terminalreporter.write_line(line)
         for path in self._files:
             if path in self._unwritten:
                 terminalreporter.write_line(f"report {path} cannot be written: {self._unwritten[path]}", red=True)
@@ -88,31 +102,39 @@ class Reporting:
                 report.interrupted = True
         for path in self._files:
             try:
-                write_json(path, list(self._reports.values()))
+                reports = list(self._reports.values())
+                write_json(path, reports, judge_acceptances(self._acceptances, reports))
             except OSError as error:
                 # Whoever waits for the report must not take the run for a good one.
                 self._unwritten[path] = error.strerror or str(error)
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
-def _record(item: pytest.Item, report: pytest.TestReport, entry: str) -> CheckRecord:
+def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, entry: str) -> CheckRecord:
     arguments = getattr(item, "funcargs", {})
     check: Check | None = arguments.get("parallelrun_check")
     baseline: Baseline | None = arguments.get("parallelrun_baseline")
     subject: EntryUnderTest | None = arguments.get("parallelrun_entry")
     outcome: CheckOutcome = "skipped" if report.skipped else "failed" if report.failed else "passed"
-    message = ""
+    message = cause = reason = ""
+    error = None if call.excinfo is None else call.excinfo.value
     if report.skipped and isinstance(report.longrepr, tuple):
         message = report.longrepr[2].removeprefix("Skipped: ")
     elif report.failed:
         message = report.longreprtext
+        cause = error.finding.cause if isinstance(error, CheckFailed) else ""
+    elif check is not None and check.accepted is not None:
+        found, reason = check.accepted
+        outcome, message, cause = "accepted", found.text(), found.cause
     elif check is not None and check.advice is not None:
-        outcome, message = "advice", check.advice.text()
+        outcome, message, cause = "advice", check.advice.text(), check.advice.cause
     return CheckRecord(
         entry=entry,
         name=item.name.removeprefix("test_"),
         outcome=outcome,
         message=message,
+        cause=cause,
+        reason=reason,
         notes=() if check is None else tuple(check.notes),
         init_calls=0 if subject is None else subject.cost.take(),
         duration=report.duration,

@@ -5,6 +5,8 @@ It is part of every pytest run of its users: what a gate needs is imported when 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from pytest_parallelrun._fixtures import MARKER, parametrize_entries
@@ -13,9 +15,13 @@ from pytest_parallelrun._fixtures import parallelrun_baseline as parallelrun_bas
 from pytest_parallelrun._fixtures import parallelrun_check as parallelrun_check
 from pytest_parallelrun._fixtures import parallelrun_entry as parallelrun_entry
 from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
+from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
 from pytest_parallelrun._fixtures import parallelrun_trials as parallelrun_trials
 from pytest_parallelrun._fixtures import parallelrun_workbench as parallelrun_workbench
 from pytest_parallelrun._options import add_options, any_given, flag
+
+if TYPE_CHECKING:
+    from pytest_parallelrun._gate import EntryPlan
 
 # An editable install, and `-p`, leave it to the plugin to have its asserts explained.
 pytest.register_assert_rewrite("pytest_parallelrun.contract")
@@ -44,13 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from pytest_parallelrun._collect import Collection, add_to_arguments
     from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._outer_net import OuterNet
     from pytest_parallelrun._reporting import Reporting
+    from pytest_parallelrun._running import Running
 
     gate = gate_of(config)
     plans = gate.plans()
     if plans:
         add_to_arguments(config, plans)
         config.pluginmanager.register(Collection(plans), "parallelrun-collection")
+        config.pluginmanager.register(OuterNet(gate.budget), "parallelrun-outer-net")
+        config.pluginmanager.register(Running(config, gate), "parallelrun-running")
         config.pluginmanager.register(Reporting(config, gate), "parallelrun-reporting")
 
 
@@ -60,11 +70,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     from pytest_parallelrun._gate import gate_of
 
     gate = gate_of(config)
-    return [f"parallelrun: {plan.nodeid}, input: {_input_text(plan.input)}" for plan in gate.plans()]
+    return [f"parallelrun: {plan.nodeid}, {_input_text(plan)}" for plan in gate.plans()]
 
 
-def _input_text(given: str | tuple[str, ...] | None) -> str:
-    return "none" if given is None else given if isinstance(given, str) else ", ".join(given)
+def _input_text(plan: EntryPlan) -> str:
+    if plan.replay is not None:
+        return f"replay: {plan.replay.folder}"
+    given = plan.input
+    return "input: " + ("none" if given is None else given if isinstance(given, str) else ", ".join(given))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
-import hypothesis  # noqa: F401 - see below
+import hypothesis
 import pandas  # noqa: F401
 import pytest
 
@@ -16,6 +16,10 @@ import pytest_parallelrun._reporting
 import pytest_parallelrun.contract.subject  # noqa: F401
 
 pytest_plugins = ["pytester"]
+
+FEW = "few"
+"""A profile for gates that are about something else than what Hypothesis finds."""
+hypothesis.settings.register_profile(FEW, max_examples=8, derandomize=True, database=None)
 
 Write = Callable[[str, str], Path]
 Run = Callable[..., pytest.RunResult]
@@ -52,10 +56,16 @@ def project(write: Write, pytester: pytest.Pytester) -> Path:
 
 @pytest.fixture
 def run_pytest(pytester: pytest.Pytester) -> Run:
-    """Runs pytest inside this process, without its cache, with the arguments given."""
+    """Runs pytest inside this process, without its cache, with the arguments given and few examples."""
 
     def run_pytest(*arguments: str | Path) -> pytest.RunResult:
-        return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
+        profile = hypothesis.settings._current_profile or "default"
+        few = () if any("hypothesis" in str(argument) for argument in arguments) else (f"--hypothesis-profile={FEW}",)
+        try:
+            return pytester.runpytest_inprocess("-p", "no:cacheprovider", *few, *arguments)
+        finally:
+            # Profiles belong to the process, and the tests around this one have theirs.
+            hypothesis.settings.load_profile(profile)
 
     return run_pytest
 

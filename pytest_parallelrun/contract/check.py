@@ -16,15 +16,19 @@ class CheckFailed(AssertionError):
     """A finding that fails the gate; shown as its text alone."""
 
     def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.text())
+        super().__init__(finding)
         self.finding = finding
+
+    def __str__(self) -> str:
+        return self.finding.text()
 
 
 class Check:
     """The check that is running. One object serves all checks of an entry, one after the other.
 
     That is for Hypothesis: what a test function gets for all its examples must not be made anew for each test.
-    advice: a finding that does not fail the gate, unless the run is strict.
+    advice: a finding that does not fail the gate, unless the run is strict. accepted: a finding that somebody accepted,
+    and the line that says so.
     """
 
     spec: CheckSpec
@@ -32,12 +36,14 @@ class Check:
     def __init__(self, *, strict: bool) -> None:
         self._strict = strict
         self.advice: Finding | None = None
+        self.accepted: tuple[Finding, str] | None = None
         self.notes: list[str] = []
 
     def begin(self, spec: CheckSpec) -> None:
         """The next check starts, and has found nothing yet."""
         self.spec = spec
         self.advice = None
+        self.accepted = None
         self.notes = []
 
     def fail(self, finding: Finding | str) -> NoReturn:

@@ -22,7 +22,7 @@ class Finding:
     what: one sentence. where: phase, mini-batch, items, attempt (see `place()`). traceback: the user's own frames.
     counts: the arithmetic. service: what the service would show, and in which log (see service_view). fix: what to
     do. cause: the same for findings of one cause in several checks (see `cause_of()`), "" where nothing is known.
-    case: what to run to see it again.
+    case: what to run to see it again. example: what Hypothesis says of it. replay: how to run it, once it is saved.
     """
 
     what: str
@@ -34,6 +34,8 @@ class Finding:
     remark: str = ""
     cause: str = ""
     case: Case | None = None
+    example: str = ""
+    replay: str = ""
 
     def saying(self, remark: str) -> Finding:
         """The same with a remark at its end."""
@@ -49,6 +51,8 @@ class Finding:
             self.service and f"on the service: {self.service}",
             self.fix and f"to do: {self.fix}",
             self.remark and f"({self.remark})",
+            self.example,
+            self.replay,
         ]
         return "\n".join(part.rstrip() for part in parts if part)
 
@@ -78,4 +82,7 @@ def cause_of_attempt(attempt: AttemptEnded) -> str:
         return attempt.outcome
     if attempt.outcome in ("short", "timeout"):
         return attempt.outcome
-    return cause_of(failure) if attempt.outcome != "wrong_type" else f"wrong_type {type(attempt.value).__name__}"
+    if attempt.outcome == "wrong_type":
+        # The first sentence says what it returned.
+        return f"wrong_type {failure.error.partition('. ')[0]}"
+    return cause_of(failure)

@@ -6,9 +6,9 @@ import inspect
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.arguments import RecordedParsers, abbreviated, misplaced
+from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
 from pytest_parallelrun.contract.hints import exists_already, hints
-from pytest_parallelrun.contract.service_view import ERROR_LOG
-from pytest_parallelrun.contract.wording import finding, indented
+from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for, shown_for_phase
 from pytest_parallelrun.emulator.events import WorkerFailed
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Che
         return
     entry = parallelrun_entry.entry
     parallelrun_check.fail(
-        finding(
-            f"A worker cannot import the entry script: {failure.error}",
-            f"It imports '{entry.module_name}'; of your folders only the code root '{entry.code_root}' is on "
-            "sys.path, and the working folder is another one.",
-            indented(failure.traceback),
-            f"On the service: the job fails with exit code 42, the error is in {ERROR_LOG}.",
-            parallelrun_entry.where_is(failure.error),
-            hints(failure.error, entry),
+        Finding(
+            what=f"A worker cannot import the entry script: {failure.error}",
+            where=f"import of '{entry.module_name}'; of your folders only the code root '{entry.code_root}' is on "
+            "sys.path, and the working folder is another one",
+            traceback=failure.traceback,
+            service=shown_for_phase("import"),
+            fix=_sentences(parallelrun_entry.where_is(failure.error), hints(failure.error, entry)),
+            cause=cause_of(failure),
         )
     )
 
@@ -52,7 +52,9 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
     rehearsal = parallelrun_entry.rehearse(init=False, runtime_arguments=False, look=found.append)
     failure = _failure(rehearsal)
     if failure is not None and failure.phase == "define":
-        parallelrun_check.fail(failure.error)
+        parallelrun_check.fail(
+            Finding(what=failure.error, service=shown_for_phase("define"), cause=cause_of(failure)),
+        )
     if not found:
         parallelrun_check.cannot_decide("the script does not import; see test_entry_imports")
     functions = found[0]
@@ -69,7 +71,7 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
             "Collect them in a list and return that."
         )
     if problems:
-        parallelrun_check.fail(finding(*problems))
+        parallelrun_check.fail(Finding(what="\n".join(problems)))
     default = _default_of_context(functions)
     if default is not None:
         parallelrun_check.advise(
@@ -116,38 +118,42 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
                 f"{failure_without.phase} fails without the runtime's arguments too: {failure_without.error}"
             )
         parallelrun_check.fail(
-            finding(
-                f"The script works with its own arguments alone, and fails in {failure.phase} when the runtime's "
-                f"are in sys.argv: {failure.error}",
-                *(f"argparse says: {complaint}" for complaint in with_runtime.complaints[-1:]),
-                indented(failure.traceback),
-                "The service puts its own arguments before yours. Use "
+            Finding(
+                what=f"The script works with its own arguments alone, and fails in {failure.phase} when the runtime's "
+                f"are in sys.argv: {failure.error}"
+                + "".join(f"\nargparse says: {complaint}" for complaint in with_runtime.complaints[-1:]),
+                where=place(failure.phase),
+                traceback=failure.traceback,
+                service=f"exit code 42, the usage text of argparse in {ERROR_LOG}",
+                fix="The service puts its own arguments before yours. Use "
                 "`args, _ = parser.parse_known_args()`, with ArgumentParser(allow_abbrev=False).",
-                f"On the service: exit code 42, the usage text of argparse in {ERROR_LOG}.",
+                cause=cause_of(failure),
             )
         )
     taken = abbreviated(with_runtime.parsings, without.parsings)
     if taken:
         parallelrun_check.fail(
-            finding(
-                *(
+            Finding(
+                what="\n".join(
                     f"argparse takes the runtime's {flag} for your {option}, of which it is the beginning: "
                     f"{option} becomes {got!r} where it should be {wanted!r}."
                     for flag, option, got, wanted in taken
                 ),
-                "Make the parser with ArgumentParser(allow_abbrev=False).",
+                service="nothing: the script goes on with a value that nobody gave it",
+                fix="Make the parser with ArgumentParser(allow_abbrev=False).",
             )
         )
     positional = misplaced(with_runtime.parsings, without.parsings)
     if positional:
         parallelrun_check.fail(
-            finding(
-                *(
+            Finding(
+                what="\n".join(
                     f"Your positional argument {name!r} gets {got!r}, which is among the runtime's own arguments"
                     + (f", where it should get {wanted!r}." if wanted is not None else "; yours has none.")
                     for name, got, wanted in positional
                 ),
-                "The service puts its own arguments before yours, so positions mean nothing. Use an option: "
+                service="nothing: the script goes on with a value that nobody gave it",
+                fix="The service puts its own arguments before yours, so positions mean nothing. Use an option: "
                 + ", ".join(f'parser.add_argument("--{name}")' for name, _, _ in positional)
                 + ".",
             )
@@ -169,13 +175,17 @@ def test_init_runs_in_every_worker(
         which = "init() fails in the first worker" if first else "init() fails in the second worker of a machine"
         assert failure is not None
         parallelrun_check.fail(
-            finding(
-                f"{which}: {failure.error}",
-                indented(failure.traceback),
-                "" if first else "Every worker process calls init(), several at a time on each machine.",
-                _on_existing(failure.error, in_first=first is not None),
-                hints(failure.error, parallelrun_entry.entry),
-                "On the service: the job stops after 3 x max_concurrency_per_instance failed init() calls.",
+            Finding(
+                what=f"{which}: {failure.error}",
+                where=place("init"),
+                traceback=failure.traceback,
+                counts="" if first else "every worker process calls init(), several at a time on each machine",
+                service=shown_for_phase("init"),
+                fix=_sentences(
+                    _on_existing(failure.error, in_first=first is not None),
+                    hints(failure.error, parallelrun_entry.entry),
+                ),
+                cause=cause_of(failure),
             )
         )
     attempt = rehearsal.attempt
@@ -187,13 +197,20 @@ def test_init_runs_in_every_worker(
                 f"{attempt.failure.error}"
             )
         parallelrun_check.fail(
-            finding(
-                f"After the init() of a second worker, run() of the first one fails: {attempt.failure.error}",
-                indented(attempt.failure.traceback),
-                "It succeeds while the first worker is alone: the two share something, such as a file, that "
+            Finding(
+                what=f"After the init() of a second worker, run() of the first one fails: {attempt.failure.error}",
+                where=place("run", attempt.mini_batch.id),
+                traceback=attempt.failure.traceback,
+                service=shown_for(attempt.outcome),
+                fix="It succeeds while the first worker is alone: the two share something, such as a file, that "
                 "init() makes anew. Give it a name that is unique to the process.",
+                cause=cause_of_attempt(attempt),
             )
         )
+
+
+def _sentences(*texts: str) -> str:
+    return "\n".join(filter(None, texts))
 
 
 def _on_existing(error: str, *, in_first: bool) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.case import case_of
+from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
 from pytest_parallelrun.contract.hints import hints
-from pytest_parallelrun.contract.service_view import ERROR_LOG
+from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for
 from pytest_parallelrun.contract.wording import (
     THRESHOLDS,
     consenting,
     finding,
-    indented,
     reading_text,
     thresholds_set,
     values_text,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.baseline import Baseline
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.result import JobResult
 
 
@@ -31,15 +33,18 @@ def test_job_completes(
     result = parallelrun_baseline.result
     if result.status == "Completed":
         return
+    losing = _losing(result)
     parallelrun_check.fail(
-        finding(
-            f"The job fails: {result.reason}",
-            parallelrun_baseline.first_error(),
-            indented(parallelrun_baseline.explain()),
-            indented(parallelrun_baseline.first_traceback()),
-            hints(result.explain(), parallelrun_entry.entry),
-            reading_text(result),
-            f"On the service: exit code 42, the error is in {ERROR_LOG}.",
+        Finding(
+            what=finding(f"The job fails: {result.reason}", parallelrun_baseline.first_error()),
+            where=_where(parallelrun_baseline, losing),
+            traceback=parallelrun_baseline.first_traceback(),
+            counts=parallelrun_baseline.explain(),
+            service=f"exit code 42, the error is in {ERROR_LOG}",
+            fix=hints(result.explain(), parallelrun_entry.entry),
+            remark=reading_text(result),
+            cause=_cause(result, losing),
+            case=case_of(parallelrun_entry, losing[0]) if losing else None,
         )
     )
 
@@ -59,18 +64,50 @@ def test_no_silent_losses(
         allowed = values_text(result.settings, consent)
         parallelrun_check.note(f"{_losses(result)}, which {allowed}, set on purpose, allows")
         return
+    losing = _losing(result)
     parallelrun_check.fail(
-        finding(
-            f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
-            parallelrun_baseline.first_error(),
-            indented(parallelrun_baseline.explain()),
-            indented(parallelrun_baseline.first_traceback()),
-            hints(result.explain(), parallelrun_entry.entry),
-            f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
-            "error_threshold=-1 on purpose if the loss is meant.",
-            reading_text(result),
+        Finding(
+            what=finding(
+                f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
+                parallelrun_baseline.first_error(),
+            ),
+            where=_where(parallelrun_baseline, losing),
+            traceback=parallelrun_baseline.first_traceback(),
+            counts=parallelrun_baseline.explain(),
+            service=f"the job is green; {shown_for(losing[0].outcome)}",
+            fix=finding(
+                hints(result.explain(), parallelrun_entry.entry),
+                f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
+                "error_threshold=-1 on purpose if the loss is meant.",
+            ),
+            remark=reading_text(result),
+            cause=_cause(result, losing),
+            case=case_of(parallelrun_entry, losing[0]),
         )
     )
+
+
+def _losing(result: JobResult) -> list[AttemptEnded]:
+    """The last attempts at mini-batches that lost items, by the mini-batch."""
+    lost = {batch.id for batch in result.mini_batches if batch.failed or batch.status == "failed"}
+    last = {attempt.mini_batch.id: attempt for attempt in result.attempts if attempt.mini_batch.id in lost}
+    return [last[batch] for batch in sorted(last)]
+
+
+def _where(baseline: Baseline, losing: list[AttemptEnded]) -> str:
+    if not losing:
+        return ""
+    first = losing[0]
+    tries = baseline.result.settings.max_retries + 1
+    return place("run", first.mini_batch.id, baseline.items(first), first.number, tries)
+
+
+def _cause(result: JobResult, losing: list[AttemptEnded]) -> str:
+    """All that items were lost by; where no worker came up, that."""
+    causes = {cause_of_attempt(attempt) for attempt in losing}
+    if not result.attempts:
+        causes = {cause_of(event.failure) for event in result.worker_failures[:1]}
+    return "; ".join(sorted(causes))
 
 
 def _losses(result: JobResult) -> str:

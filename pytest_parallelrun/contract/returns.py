@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.case import case_of
+from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.contract.wording import consenting, finding, items_text, reading_text, rows_text, values_text
 
 if TYPE_CHECKING:
@@ -14,7 +17,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import AttemptEnded
 
 
-def test_returns_valid_type(parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+def test_returns_valid_type(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
     """run() returns a list, a tuple or a DataFrame."""
     __tracebackhide__ = True
     attempts = parallelrun_baseline.result.attempts
@@ -23,12 +28,14 @@ def test_returns_valid_type(parallelrun_baseline: Baseline, parallelrun_check: C
         first = wrong[0]
         assert first.failure is not None
         parallelrun_check.fail(
-            finding(
-                first.failure.error,
-                f"Seen in mini-batch {first.mini_batch.id} ({parallelrun_baseline.items(first)}), attempt "
-                f"{first.number}, and in {len({a.mini_batch.id for a in wrong})} of "
-                f"{parallelrun_baseline.result.total_mini_batches} mini-batches.",
-                "On the service: the attempt fails, is tried again, and all items of the mini-batch are lost.",
+            Finding(
+                what=first.failure.error,
+                where=_where(parallelrun_baseline, first),
+                counts=f"in {len({a.mini_batch.id for a in wrong})} of "
+                f"{parallelrun_baseline.result.total_mini_batches} mini-batches",
+                service=shown_for("wrong_type"),
+                cause=cause_of_attempt(first),
+                case=case_of(parallelrun_entry, first),
             )
         )
     if all(attempt.returned is None for attempt in attempts):
@@ -50,23 +57,33 @@ def test_returns_one_result_per_item(
         return
     missing = sum(_missing(attempt) for attempt in short.values())
     first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
-    text = finding(
-        f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
-        f"{result.total_mini_batches} mini-batches.",
-        _repaired(parallelrun_baseline, set(short)),
-        f"Mini-batch {first.mini_batch.id}: {first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
+    found = Finding(
+        what=finding(
+            f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
+            f"{result.total_mini_batches} mini-batches.",
+            _repaired(parallelrun_baseline, set(short)),
+        ),
+        where=_where(parallelrun_baseline, first),
+        counts=f"{first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
-        "On the service a missing result is a failed item; by the documents the whole mini-batch fails and is "
-        "tried again. Return one result for every item, an error row for one that could not be scored.",
-        reading_text(result),
+        service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
+        fix="Return one result for every item, an error row for one that could not be scored.",
+        remark=reading_text(result),
+        cause=cause_of_attempt(first),
+        case=case_of(parallelrun_entry, first),
     )
     consent = consenting(result)
     if consent and result.status == "Completed":
         allowed = values_text(result.settings, consent)
-        parallelrun_check.advise(finding(text, f"The job may lose them: {allowed} was set on purpose."))
+        parallelrun_check.advise(found.saying(f"The job may lose them: {allowed} was set on purpose."))
         return
-    parallelrun_check.fail(text)
+    parallelrun_check.fail(found)
+
+
+def _where(baseline: Baseline, attempt: AttemptEnded) -> str:
+    tries = baseline.result.settings.max_retries + 1
+    return place("run", attempt.mini_batch.id, baseline.items(attempt), attempt.number, tries)
 
 
 def _missing(attempt: AttemptEnded) -> int:

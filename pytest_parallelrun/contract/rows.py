@@ -10,20 +10,35 @@ import datetime
 import math
 import re
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 RELATIVE = 1e-4
 """Tolerance of a float, of its own size; float32 models differ by 1e-5 between sizes of a mini-batch."""
 ABSOLUTE = 1e-6
-"""The same, of the largest float among the rows: what is left where large ones cancel out."""
+"""The same, of the largest float in its column: what is left where large ones cancel out."""
 
 _TOKEN = re.compile(r"[^\s,;|\t\[\](){}]+")
 _WORKER = re.compile(r"process\d{3}|/\S*parallelrun-[\w-]+/|[\w:]*\\\S*parallelrun-[\w-]+\\")
 _FLOAT = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+[eE][-+]?\d+|\d+\.\d*[eE][-+]?\d+)(?:[eE][-+]?\d+)?|nan|[-+]?inf", re.I)
+_NAME = re.compile(r"['\"]?[^\W\d]")
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|\d{8}T?\d*")
 _UNIQUE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
+_TIMING = re.compile(
+    r"(^|[^a-z])(elapsed|took|latency|runtime"
+    r"|(processing|inference|scoring|run|wall|cpu|exec|execution|predict|prediction)_?(time|seconds|secs|ms|duration))"
+    r"($|[^a-z])",
+    re.IGNORECASE,
+)
+"""Names of what tells how long something took: no two runs take equally long, and it is no result."""
 _YEAR = 366 * 24 * 3600
+
+NO_SUCH_ROW = "no such row"
+
+MANY = 8
+"""Elements from which on a sequence is a vector, of which all elements have one scale."""
+MOST_ALIGNED = 100
+"""Rows that are aligned by what they have in common; more would take too long."""
 
 Key = tuple[Hashable, ...]
 """Where in a row a value stands: a column, a position, a word of a text."""
@@ -48,20 +63,18 @@ class Changing:
 
 
 def changing(first: Sequence[object], second: Sequence[object]) -> Changing | None:
-    """What differs between the rows of two runs in the same order; None where nothing does."""
+    """What differs between the rows of two runs that should be the same; None where nothing does."""
     if len(first) != len(second):
         return Changing(frozenset(), all_rows=True)
+    lefts, rights = _unmatched(first, second, ())
     keys: set[Key] = set()
     harmless = True
-    scale = _scale([*first, *second])
-    for left, right in zip(map(_leaves, first), map(_leaves, second), strict=True):
-        if left.keys() != right.keys():
-            keys.update(left.keys() ^ right.keys())
-            harmless = False
-        for key in left.keys() & right.keys():
-            if not _equal(left[key], right[key], scale):
-                keys.add(key)
-                harmless = harmless and _tells_nothing(left[key]) and _tells_nothing(right[key])
+    scales = _scales([*first, *second])
+    for left, right in _aligned([_leaves(row) for row in lefts], [_leaves(row) for row in rights], scales):
+        for key in _differing(left, right, scales):
+            keys.add(key)
+            both = key in left and key in right
+            harmless = harmless and both and _tells_nothing(left[key]) and _tells_nothing(right[key])
     return Changing(frozenset(keys), harmless=harmless) if keys else None
 
 
@@ -72,24 +85,52 @@ def difference(
 
     ignoring: values that do not count, since they differ between any two runs.
     """
-    scale = _scale([*expected, *found])
+    missing, extra = _unmatched(expected, found, ignoring)
+    if not missing and not extra:
+        return None
+    return _shown(missing), _shown(extra)
+
+
+def _unmatched(
+    expected: Sequence[object], found: Sequence[object], ignoring: Collection[Key]
+) -> tuple[list[object], list[object]]:
+    """The rows of each side that the other lacks."""
+    scales = _scales([*expected, *found])
     pools: dict[Hashable, list[tuple[list[float], object]]] = defaultdict(list)
     for row in found:
-        shape, floats = _shape(row, ignoring)
+        shape, floats, _ = _shape(row, ignoring)
         pools[shape].append((floats, row))
     missing: list[object] = []
     for row in expected:
-        shape, floats = _shape(row, ignoring)
+        shape, floats, columns = _shape(row, ignoring)
+        tolerances = [scales.get(column, 0.0) for column in columns]
         pool = pools[shape]
-        match = next((i for i, (others, _) in enumerate(pool) if _close(floats, others, scale)), None)
+        match = next((i for i, (others, _) in enumerate(pool) if _close(floats, others, tolerances)), None)
         if match is None:
             missing.append(row)
         else:
             pool.pop(match)
-    extra = [row for pool in pools.values() for _, row in pool]
-    if not missing and not extra:
-        return None
-    return _shown(missing), _shown(extra)
+    return missing, [row for pool in pools.values() for _, row in pool]
+
+
+def _aligned(
+    lefts: list[dict[Key, object]], rights: list[dict[Key, object]], scales: Mapping[Key, float]
+) -> Iterator[tuple[dict[Key, object], dict[Key, object]]]:
+    """Pairs that have the most in common: threads may return rows in any order."""
+    if len(lefts) > MOST_ALIGNED:
+        yield from zip(lefts, rights, strict=False)
+        return
+    for left in lefts:
+        position = min(range(len(rights)), key=lambda i: len(_differing(left, rights[i], scales)))
+        yield left, rights.pop(position)
+
+
+def _differing(left: dict[Key, object], right: dict[Key, object], scales: Mapping[Key, float]) -> set[Key]:
+    keys = left.keys() ^ right.keys()
+    for key in left.keys() & right.keys():
+        if not _equal(left[key], right[key], scales.get(_column(key), 0.0)):
+            keys.add(key)
+    return keys
 
 
 def row_text(row: object, most: int = 200) -> str:
@@ -100,7 +141,7 @@ def row_text(row: object, most: int = 200) -> str:
 
 def _shown(rows: Sequence[object]) -> str:
     if not rows:
-        return "no such row"
+        return NO_SUCH_ROW
     return row_text(rows[0]) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
@@ -108,24 +149,28 @@ def _leaves(row: object) -> dict[Key, object]:
     return dict(_walk(row, ()))
 
 
-def _walk(value: object, key: Key) -> Iterator[tuple[Key, object]]:
+def _walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
     if isinstance(value, dict):
         for name in sorted(value, key=repr):
+            if isinstance(value[name], (int, float)) and _TIMING.search(str(name)):
+                continue
             yield from _walk(value[name], (*key, repr(name)))
         yield (*key, "{}"), len(value)
     elif isinstance(value, (list, tuple)):
         for position, element in enumerate(value):
-            yield from _walk(element, (*key, position))
+            yield from _walk(element, (*key, position if len(value) <= MANY else ("of many", position)))
         yield (*key, "[]"), len(value)
+    elif isinstance(value, (set, frozenset)):
+        yield key, tuple(sorted(map(repr, value)))
     elif isinstance(value, str):
         yield from _words(value, key)
     elif type(value).__module__ == "numpy":
         # Arrays and scalars, as the values that they hold.
         yield from _walk(value.tolist(), key)  # type: ignore[attr-defined]
+    elif type(value).__name__ in ("NAType", "NaTType"):
+        yield key, None
     elif isinstance(value, (bool, int, float, bytes, type(None), datetime.date, datetime.time)):
         yield key, value
-    elif _is_null(value):
-        yield key, None
     elif hasattr(value, "to_dict"):
         yield from _walk(value.to_dict(), key)
     else:
@@ -133,64 +178,79 @@ def _walk(value: object, key: Key) -> Iterator[tuple[Key, object]]:
         yield key, re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def _is_null(value: object) -> bool:
-    return type(value).__name__ in ("NAType", "NaTType")
-
-
-def _words(text: str, key: Key) -> Iterator[tuple[Key, object]]:
+def _words(text: str, key: Key) -> Iterator[tuple[Key, Hashable]]:
     plain = _WORKER.sub("~", text)
     words = _TOKEN.findall(plain)
+    of_timing = False
     for position, word in enumerate(words):
         place: Key = (*key, ("word", position))
         # "score=0.5" and "score:0.5" hold a number as well.
         name, separator, value = word.rpartition("=") if "=" in word else word.rpartition(":")
-        if _FLOAT.fullmatch(value.strip("'\"")):
+        if _FLOAT.fullmatch(value.strip("'\"")) and (not name or _NAME.match(name)):
             yield (*place, "name"), name + separator
-            yield place, float(value.strip("'\""))
+            if not _TIMING.search(name) and not of_timing:
+                yield place, float(value.strip("'\""))
         else:
             yield place, word
+        # '"elapsed": 0.1' has its name in the word before.
+        of_timing = word[-1] in ":=" and bool(_TIMING.search(word))
     yield (*key, "text"), _TOKEN.sub("", plain)
 
 
-def _shape(row: object, ignoring: Collection[Key]) -> tuple[Hashable, list[float]]:
-    """What must be equal exactly, and the floats, in the same order."""
+def _shape(row: object, ignoring: Collection[Key]) -> tuple[Hashable, list[float], list[Key]]:
+    """What must be equal exactly, and the floats in the same order, each with its column."""
     exact: list[Hashable] = []
     floats: list[float] = []
+    columns: list[Key] = []
     for key, value in _walk(row, ()):
         if key in ignoring:
             continue
-        if isinstance(value, float):
-            floats.append(value)
-            exact.append((key, "float"))
-        elif value is None:
-            exact.append((key, "float"))
-            floats.append(math.nan)
-        elif isinstance(value, int) and not isinstance(value, bool):
-            # A whole number and a float of the same value are the same result.
-            floats.append(float(value) if abs(value) < 2**53 else math.nan)
-            exact.append((key, "float") if abs(value) < 2**53 else (key, value))
+        number = _as_float(value)
+        if number is None:
+            exact.append((key, value))
         else:
-            exact.append((key, value if isinstance(value, Hashable) else repr(value)))
-    return tuple(exact), floats
+            exact.append((key, "float"))
+            floats.append(number)
+            columns.append(_column(key))
+    return tuple(exact), floats, columns
 
 
-def _scale(rows: Sequence[object]) -> float:
-    largest = 0.0
+def _as_float(value: object) -> float | None:
+    """A number as a float, a null as NaN; None for what must be equal exactly."""
+    if value is None:
+        return math.nan
+    if isinstance(value, float):
+        return value
+    # A whole number and a float of the same value are the same result.
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+        return float(value)
+    return None
+
+
+def _scales(rows: Sequence[object]) -> dict[Key, float]:
+    """The largest float of each column."""
+    largest: dict[Key, float] = {}
     for row in rows:
-        for _, value in _walk(row, ()):
+        for key, value in _walk(row, ()):
             if isinstance(value, float) and math.isfinite(value):
-                largest = max(largest, abs(value))
+                column = _column(key)
+                largest[column] = max(largest.get(column, 0.0), abs(value))
     return largest
 
 
+def _column(key: Key) -> Key:
+    return tuple(part[0] if isinstance(part, tuple) and part[0] == "of many" else part for part in key)
+
+
 def _equal(left: object, right: object, scale: float) -> bool:
-    if isinstance(left, float) and isinstance(right, float):
-        return _close([left], [right], scale)
+    one, other = _as_float(left), _as_float(right)
+    if one is not None and other is not None:
+        return _near(one, other, scale)
     return bool(left == right)
 
 
-def _close(left: Sequence[float], right: Sequence[float], scale: float) -> bool:
-    return len(left) == len(right) and all(_near(a, b, scale) for a, b in zip(left, right, strict=True))
+def _close(left: Sequence[float], right: Sequence[float], scales: Sequence[float]) -> bool:
+    return all(_near(a, b, scale) for a, b, scale in zip(left, right, scales, strict=True))
 
 
 def _near(a: float, b: float, scale: float) -> bool:
@@ -214,9 +274,11 @@ def _tells_nothing(value: object) -> bool:
 
 
 def _name(key: Key) -> str:
-    first = key[0] if key else "the value"
+    if not key:
+        return "the value"
+    first = key[0]
     if isinstance(first, str):
         return f"column {first}" if first not in ("text", "{}", "[]") else "the text"
     if isinstance(first, tuple):
-        return f"word {first[1] + 1} of the text"
+        return f"position {first[1]}" if first[0] == "of many" else f"word {first[1] + 1} of the text"
     return f"position {first}"

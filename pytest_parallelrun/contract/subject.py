@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pytest_parallelrun.contract.outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.sample import SampleCopy, copy_file, copy_of
 from pytest_parallelrun.emulator.bench import Bench
 from pytest_parallelrun.emulator.errors import InputError
@@ -68,7 +69,8 @@ class Cost:
 class EntryUnderTest:
     """An entry script with the settings, arguments, models and sample that the options give it.
 
-    folder: where copies of the sample go. `sample` is None without an input.
+    folder: where copies of the sample go. `sample` is None without an input. budget: seconds for all that Hypothesis
+    generates, None without a limit.
     """
 
     entry: EntryFile
@@ -78,7 +80,9 @@ class EntryUnderTest:
     sample: str | tuple[str, ...] | None
     folder: Path
     engine: str = "inprocess"
+    budget: float | None = None
     cost: Cost = field(default_factory=Cost, compare=False)
+    outputs: Outputs = field(default_factory=Outputs, compare=False)
 
     def job(
         self,
@@ -117,6 +121,10 @@ class EntryUnderTest:
             look=look,
         )
 
+    def job_of(self, input: Source, settings: JobSettings, faults: Sequence[Fault] = ()) -> ParallelJob:
+        """A job with this entry, not yet run; `settings` are all of its settings."""
+        return self._job(input, settings, faults)
+
     @contextmanager
     def bench(
         self,
@@ -131,18 +139,31 @@ class EntryUnderTest:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
         timeout: seconds for run(), never above the setting. models, arguments, entry: instead of the entry's own.
+        Folders that the script writes to are fresh ones, where they are among its arguments or variables.
         TooManyInitCalls where the workers would be too many.
         """
         self.cost.demand(workers)
+        if arguments is None and self.outputs.places:
+            redirected = self.redirected()
+            arguments = redirected.arguments
+            settings.setdefault("environment_variables", redirected.environment)
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
         job = self._job([], chosen, models=models, arguments=arguments, entry=entry)
         limit = None if timeout is None else min(timeout, float(chosen.timeout))
         bench = Bench(job, self.kind, workers=workers, timeout=limit)
-        try:
-            with bench:
-                yield bench
-        finally:
-            self.cost.spend(bench.init_calls)
+        with self.outputs.kept():
+            try:
+                with bench:
+                    yield bench
+            finally:
+                self.cost.spend(bench.init_calls)
+                self.outputs.note(bench.setting_up)
+
+    def redirected(self) -> Redirected:
+        """Arguments and variables for workers that must not write where the user's own results are."""
+        variables = self.settings.environment_variables
+        # The name marks it as a folder of a worker, which no two workers have in common.
+        return self.outputs.redirected(self.arguments, variables, self.new_folder("parallelrun-output"))
 
     @cached_property
     def kind(self) -> InputKind:
@@ -194,7 +215,10 @@ class EntryUnderTest:
         faults: Sequence[Fault] = (),
         output: Path | None = None,
     ) -> JobResult:
-        result = self._job(input, settings, faults, output).run()
+        job = self._job(input, settings, faults, output)
+        places = paths_in(self.arguments, settings.environment_variables)
+        with self.outputs.watched(places, apart=(self.folder, output)):
+            result = job.run()
         self.cost.spend(result.init_calls)
         return result
 

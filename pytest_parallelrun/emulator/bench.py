@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,6 +76,8 @@ class Bench:
         self._engine.keeps_workers = True
         try:
             self._engine.open()
+            # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
+            warnings.simplefilter("ignore")
             self._engine.rest()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -153,6 +156,7 @@ class _WarmEngine:
         self._bench = bench
         self._engine = engine
         self._workers = workers
+        self._started = engine.elapsed()
 
     def start(self) -> None:
         try:
@@ -162,7 +166,6 @@ class _WarmEngine:
             raise NoWorkersLeft(str(down)) from down
         self._engine.worker_events()
         self._engine.use(0)
-        self._started = self._engine.elapsed()
 
     def submit(self, delivery: Delivery) -> None:
         self._engine.submit(delivery)

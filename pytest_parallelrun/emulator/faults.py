@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from pytest_parallelrun.emulator.errors import FaultError
 
 FaultKind = Literal["raises", "times_out", "crashes", "returns", "drops", "delivers_twice", "load_fails", "init_raises"]
 _ExceptionLike = BaseException | type[BaseException]
+
+
+class _Printer(Protocol):
+    def text(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +132,10 @@ class Fault:
             if getattr(self, name) is not None:
                 shown.append(f"{name}={getattr(self, name)}")
         return f"Fault.{self.kind}({', '.join(shown)})"
+
+    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:
+        """For IPython and Hypothesis, which print a dataclass by its fields otherwise."""
+        printer.text(repr(self))
 
 
 def _checked_exception(where: str, error: object) -> object:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from pytest_parallelrun.report.records import EntryReport
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 
 VERSION = 1
 
 
-def write_json(path: Path, reports: Sequence[EntryReport]) -> None:
+def write_json(path: Path, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> None:
     """Writes the report, and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"version": VERSION, "entries": [_entry(report) for report in reports]}
+    content = {
+        "version": VERSION,
+        "entries": [_entry(report) for report in reports],
+        "acceptances": [asdict(acceptance) for acceptance in acceptances],
+    }
     path.write_text(
         json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
     )
@@ -31,6 +36,8 @@ def _entry(report: EntryReport) -> dict[str, object]:
                 "name": check.name,
                 "outcome": check.outcome,
                 "message": check.message,
+                "cause": check.cause,
+                "reason": check.reason,
                 "notes": list(check.notes),
                 "duration": check.duration,
             }

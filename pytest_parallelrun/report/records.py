@@ -9,16 +9,23 @@ from typing import Literal
 from pytest_parallelrun.emulator.result import JobResult
 
 CheckOutcome = Literal["passed", "failed", "advice", "accepted", "skipped"]
+AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unknown"]
+"""Of an accepted finding: expired; its check found nothing; no entry matches; its check was not among those run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRecord:
-    """One check of one entry. `job` is there where the check ran or shared the run of the whole sample."""
+    """One check of one entry. `job` is there where the check ran or shared the run of the whole sample.
+
+    cause: the same for findings of one cause. reason: why a finding is accepted.
+    """
 
     entry: str
     name: str
     outcome: CheckOutcome
     message: str = ""
+    cause: str = ""
+    reason: str = ""
     notes: tuple[str, ...] = ()
     init_calls: int = 0
     duration: float = 0.0
@@ -26,6 +33,19 @@ class CheckRecord:
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptanceRecord:
+    """One accepted finding of the ini file, and what became of it. `until`: its last day as YYYY-MM-DD."""
+
+    line: str
+    check: str
+    pattern: str
+    reason: str
+    until: str | None
+    state: AcceptanceState
+    message: str
 
 
 @dataclass(kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_parallelrun.report.records import EntryReport
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 
 
 def summary_lines(report: EntryReport) -> Iterator[str]:
@@ -28,6 +28,8 @@ def summary_lines(report: EntryReport) -> Iterator[str]:
             first, *rest = check.message.splitlines()
             yield f"  advice ({check.name}): {first}"
             yield from (f"    {line}" for line in rest)
+        elif check.outcome == "accepted":
+            yield f"  accepted ({check.name}): {first_line(check.message)}; {check.reason}"
     skipped: dict[str, list[str]] = {}
     for check in report.checks.values():
         if check.outcome == "skipped":
@@ -36,9 +38,21 @@ def summary_lines(report: EntryReport) -> Iterator[str]:
         yield f"  not checked, {reason}: {', '.join(names)}"
 
 
+def acceptance_lines(acceptances: Iterable[AcceptanceRecord]) -> Iterator[str]:
+    """The accepted findings of the ini file that want to be looked at."""
+    for acceptance in acceptances:
+        if acceptance.message:
+            yield f"parallelrun_accept {acceptance.line!r}: {acceptance.message}"
+
+
+def first_line(text: str) -> str:
+    """What a finding says first."""
+    return text.partition("\n")[0]
+
+
 def _counts(report: EntryReport) -> Iterator[str]:
     yield f"{len(report.checks)} checks"
-    for outcome in ("failed", "advice", "skipped"):
+    for outcome in ("failed", "advice", "accepted", "skipped"):
         number = report.count(outcome)
         if number:
             yield f"{number} {outcome}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,10 +15,12 @@ from tests.conftest import Run, Write
 
 @dataclass(frozen=True)
 class Judged:
-    """The outcomes and messages of all checks, by their names."""
+    """The outcomes, messages and notes of all checks, by their names."""
 
     outcomes: Mapping[str, str]
     messages: Mapping[str, str]
+    notes: Mapping[str, Sequence[str]]
+    init_calls: int
 
     def with_outcome(self, outcome: str) -> set[str]:
         return {name for name, found in self.outcomes.items() if found == outcome}
@@ -48,6 +50,8 @@ def judge(project: Path, run_pytest: Run, write: Write) -> Judge:
         return Judged(
             {check["name"]: check["outcome"] for check in entry["checks"]},
             {check["name"]: check["message"] for check in entry["checks"]},
+            {check["name"]: check["notes"] for check in entry["checks"]},
+            entry["init_calls"],
         )
 
     return judge

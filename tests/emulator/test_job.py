@@ -231,6 +231,12 @@ def test_a_failed_attempt_fails_all_items_of_its_mini_batch_alone(fault: Fault, 
     assert result.rows == ["f00", "f02"]
 
 
+def test_a_mini_batch_tells_its_succeeded_and_its_failed_items(tmp_path: Path) -> None:
+    drops = Fault.drops(1, mini_batch=0)
+    result = run_job(Names(), make_files(tmp_path, 5), drops, mini_batch_size=3, max_retries=0)
+    assert [(batch.succeeded, batch.failed) for batch in result.mini_batches] == [(2, 1), (2, 0)]
+
+
 def test_a_sleep_past_the_timeout_is_a_timeout_at_once(tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text("import time\ndef run(paths):\n    time.sleep(61)\n    return paths\n", encoding="utf-8")
@@ -328,6 +334,31 @@ def test_a_fault_that_never_fired_is_an_error(faults: list[Fault], named: str, f
     assert named in str(caught.value)
 
 
+def test_faults_that_never_fired_are_told_with_how_things_are_counted(files: list[str]) -> None:
+    with pytest.raises(FaultError) as caught:
+        run_job(Names(), files, Fault.crashes(mini_batch=3), Fault.drops(1, mini_batch=4))
+    assert str(caught.value) == (
+        "Fault.crashes(mini_batch=3), Fault.drops(1, mini_batch=4) never fired: "
+        "no attempt of the job had that address, or an earlier fault had it. "
+        "Mini-batches and workers count from 0, attempts from 1."
+    )
+
+
+def test_what_the_sources_disagree_on_is_noted_where_it_matters(files: list[str]) -> None:
+    drops = Fault.drops(1, mini_batch=0)
+    result = run_job(Names(), files, drops, mini_batch_size=2, mini_batch_error_threshold=0)
+    assert result.notes == (
+        "the sources on the service disagree, and it matters here: "
+        "Failed under rules=documented, Completed under rules=observed",
+    )
+
+
+def test_a_reading_that_cannot_be_told_is_noted(files: list[str]) -> None:
+    result = run_job(Names(), files, Fault.drops(1, mini_batch=0), rules="observed", mini_batch_size=2)
+    assert result.readings == {"documented": None, "observed": "Completed"}
+    assert result.notes == ("what rules=documented would make of this job cannot be told from these attempts",)
+
+
 def test_a_fault_that_never_fired_is_none_where_the_job_ended_first(files: list[str]) -> None:
     faults = [Fault.crashes(mini_batch=0), Fault.crashes(mini_batch=2)]
     assert run_job(Names(), files, *faults, mini_batch_error_threshold=0, max_retries=0).status == "Failed"
@@ -341,6 +372,7 @@ def test_an_input_without_items_fails_with_the_reason_of_the_service(source: str
     assert "FirstTaskCreationTimeout, unable to create any task within 5 seconds" in (result.reason or "")
     assert (result.total_mini_batches, result.total_items, result.mini_batches, result.rows) == (0, 0, (), [])
     assert result.readings == {"documented": "Failed", "observed": "Failed"}
+    assert (result.entry, result.duration, result.notes) == ("<Names object>", 0.0, ())
 
 
 def test_run_is_not_called_for_a_mini_batch_without_rows(tmp_path: Path) -> None:

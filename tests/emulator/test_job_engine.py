@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome
-from tests.emulator.jobs import Names, make_files, run_job, statuses
+from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.settings import JobSettings
+from tests.emulator.jobs import Names, make_files, statuses
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 
 class OutOfOrder:
-    """An engine that holds three deliveries and ends the latest one first, always well."""
+    """An engine that holds three deliveries and ends the latest one first, or the job with what is to be raised."""
 
     capacity = 3
 
-    def __init__(self) -> None:
+    def __init__(self, ends: BaseException | None = None) -> None:
         self.most = 0
+        self.stopped: list[bool] = []
         self._held: list[Delivery] = []
+        self._ends = ends
 
     def start(self) -> None: ...
 
@@ -28,6 +38,8 @@ class OutOfOrder:
         self.most = max(self.most, len(self._held))
 
     def collect(self) -> AttemptEnded:
+        if self._ends is not None:
+            raise self._ends
         mini_batch, number = self._held.pop()
         bad = mini_batch.id == 2
         outcome: Outcome = "exception" if bad else "succeeded"
@@ -39,24 +51,19 @@ class OutOfOrder:
         return ()
 
     def elapsed(self) -> float:
-        return 0.0
+        return 12.5
 
-    def stop(self, *, normal: bool) -> None: ...
+    def stop(self, *, normal: bool) -> None:
+        self.stopped.append(normal)
 
     def notes(self) -> Sequence[str]:
-        return ()
+        return ["held three"]
 
 
-@pytest.fixture
-def out_of_order(monkeypatch: pytest.MonkeyPatch) -> OutOfOrder:
+def test_an_engine_gets_as_many_deliveries_at_once_as_it_holds(tmp_path: Path) -> None:
     engine = OutOfOrder()
-    monkeypatch.setattr("pytest_parallelrun.emulator.job.InProcessEngine", lambda *arguments: engine)
-    return engine
-
-
-def test_an_engine_gets_as_many_deliveries_at_once_as_it_holds(out_of_order: OutOfOrder, tmp_path: Path) -> None:
-    result = run_job(Names(), make_files(tmp_path, 6), max_retries=1)
-    assert out_of_order.most == 3
+    result = ParallelJob(Names(), make_files(tmp_path, 6), JobSettings(max_retries=1)).run_on(lambda *given: engine)
+    assert engine.most == 3
     assert [(event.mini_batch.id, event.number) for event in result.attempts] == [
         (2, 1),
         (3, 1),
@@ -69,9 +76,59 @@ def test_an_engine_gets_as_many_deliveries_at_once_as_it_holds(out_of_order: Out
     assert statuses(result) == ["succeeded", "succeeded", "failed", "succeeded", "succeeded", "succeeded"]
 
 
-def test_what_an_engine_still_holds_when_the_job_is_stopped_is_unfinished(
-    out_of_order: OutOfOrder, tmp_path: Path
-) -> None:
-    result = run_job(Names(), make_files(tmp_path, 6), max_retries=0, error_threshold=0)
+def test_what_an_engine_still_holds_when_the_job_is_stopped_is_unfinished(tmp_path: Path) -> None:
+    engine = OutOfOrder()
+    settings = JobSettings(max_retries=0, error_threshold=0)
+    result = ParallelJob(Names(), make_files(tmp_path, 6), settings).run_on(lambda *given: engine)
     assert statuses(result) == ["unfinished", "unfinished", "failed", "unfinished", "unfinished", "unfinished"]
-    assert out_of_order.most == 3
+    assert engine.most == 3
+
+
+def test_the_engine_tells_the_duration_and_has_its_notes_in_the_result(tmp_path: Path) -> None:
+    result = ParallelJob(Names(), make_files(tmp_path, 1)).run_on(lambda *given: OutOfOrder())
+    assert (result.duration, result.notes) == (12.5, ("held three",))
+
+
+def test_the_engine_is_made_of_the_plan_the_split_input_the_settings_and_the_faults(tmp_path: Path) -> None:
+    job = ParallelJob(Names(), make_files(tmp_path, 5), JobSettings(mini_batch_size=2))
+    made: list[tuple[WorkerPlan, Splitter, JobSettings, FaultPlan]] = []
+
+    def make(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> OutOfOrder:
+        made.append((plan, splitter, settings, faults))
+        return OutOfOrder()
+
+    job.run_on(make)
+    ((plan, splitter, settings, faults),) = made
+    assert plan.entry is job.entry
+    assert splitter.total_mini_batches == 3
+    assert settings is job.settings
+    assert list(faults.never_fired()) == []
+
+
+def test_the_engine_is_stopped_normally_only_when_all_mini_batches_ended(tmp_path: Path) -> None:
+    files = make_files(tmp_path, 4)
+    done, exceeded, left = OutOfOrder(), OutOfOrder(), OutOfOrder(NoWorkersLeft("all gone"))
+    ParallelJob(Names(), files).run_on(lambda *given: done)
+    settings = JobSettings(max_retries=0, error_threshold=0)
+    ParallelJob(Names(), files, settings).run_on(lambda *given: exceeded)
+    result = ParallelJob(Names(), files).run_on(lambda *given: left)
+    assert (result.status, result.reason, result.exceeded) == ("Failed", "all gone", None)
+    assert (done.stopped, exceeded.stopped, left.stopped) == ([True], [False], [False])
+
+
+def test_an_interrupt_stops_the_engine_and_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temp))
+    engine = OutOfOrder(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        ParallelJob(Names(), make_files(tmp_path, 4)).run_on(lambda *given: engine)
+    assert engine.stopped == [False]
+    assert list(temp.iterdir()) == []
+
+
+def test_a_fault_that_never_fired_is_no_error_where_the_job_ran_out_of_workers(tmp_path: Path) -> None:
+    job = ParallelJob(Names(), make_files(tmp_path, 4), faults=[Fault.crashes(mini_batch=3)])
+    assert job.run_on(lambda *given: OutOfOrder(NoWorkersLeft("all gone"))).status == "Failed"

@@ -186,6 +186,32 @@ def test_a_kept_output_has_the_appended_file_and_what_workers_wrote(files: list[
     assert names == ["own.txt", "parallel_run_step.txt", "process000/own.txt"]
 
 
+def test_a_folder_for_the_output_is_made_with_those_above_it_and_an_empty_one_is_taken(
+    files: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "a" / "b"
+    run_job(Names(), files, output=out)
+    assert out.is_dir()
+    assert run_job(Names(), files, output=out, output_action="append_row").output_path == out / "parallel_run_step.txt"
+
+
+def test_without_an_output_folder_the_file_is_in_a_temporary_one_that_shows_whose_it_is(files: list[str]) -> None:
+    path = run_job(Names(), files, output_action="append_row").output_path
+    assert path is not None
+    assert (path.parent.name, path.parent.parent.name.startswith("parallelrun-")) == ("output", True)
+
+
+def test_every_folder_of_a_worker_is_looked_at_whatever_others_left(files: list[str], tmp_path: Path) -> None:
+    class SecondWrites:
+        def run(self, paths: list[str]) -> list[str]:
+            if os.getcwd().endswith("1"):
+                Path("own.txt").touch()
+            return paths
+
+    run_job(SecondWrites(), files, output=tmp_path / "out", instance_count=3)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["process001"]
+
+
 def test_folders_of_workers_that_wrote_nothing_are_not_kept(files: list[str], tmp_path: Path) -> None:
     run_job(Names(), files, output=tmp_path / "out", output_action="append_row", instance_count=2)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["parallel_run_step.txt"]
@@ -208,8 +234,9 @@ def test_files_that_another_job_left_are_not_mixed_with_new_ones(files: list[str
 
 
 def test_an_output_that_is_a_file_is_refused(files: list[str]) -> None:
-    with pytest.raises(InputError, match="is a file: give a folder"):
+    with pytest.raises(InputError) as caught:
         run_job(Names(), files, output=Path(files[0]))
+    assert str(caught.value) == f"output '{files[0]}' is a file: give a folder."
 
 
 def test_without_an_output_folder_what_was_written_goes_with_the_result(files: list[str]) -> None:

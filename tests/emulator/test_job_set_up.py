@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -10,7 +11,12 @@ from pytest_parallelrun.emulator.errors import FaultError, InputError, SettingsE
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
-from tests.emulator.jobs import Names, make_files, run_job
+from tests.emulator.jobs import Names, make_files, run_job, table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pytest_parallelrun.emulator.splitting.base import InputKind
 
 
 @pytest.fixture
@@ -37,6 +43,71 @@ def test_the_runtimes_own_arguments_come_first_and_can_be_left_out(tmp_path: Pat
     own = job.worker_plan("files", tmp_path, None).arguments
     assert own[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
     assert "--mini_batch_size" in own[:-2]
+
+
+def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
+    model = tmp_path / "model.txt"
+    model.touch()
+    settings = JobSettings(
+        environment_variables={"MINE": "1"}, output_action="append_row", logging_level="DEBUG", azureml="installed"
+    )
+    job = ParallelJob(Names(), ".", settings, "--mine 1", models=[f"best={model}"])
+    plan = job.worker_plan("files", tmp_path / "work", tmp_path / "out")
+    assert (plan.entry, plan.folder, plan.output_dir) == (job.entry, tmp_path / "work", tmp_path / "out")
+    assert plan.environment == {
+        "MINE": "1",
+        "AZUREML_MODEL_DIR": str(tmp_path),
+        "AZUREML_BI_OUTPUT_PATH": str(tmp_path / "out"),
+    }
+    assert dict(plan.models) == {"best": model}
+    assert (plan.logging_level, plan.azureml) == ("DEBUG", "installed")
+    told = dict(zip(plan.arguments[::2], plan.arguments[1::2], strict=True))
+    assert told["--scoring_module_name"] == job.entry.label
+    assert (told["--output"], told["--logging_level"]) == (str(tmp_path / "out"), "DEBUG")
+
+
+def test_the_size_of_a_mini_batch_is_told_in_files_or_in_bytes(tmp_path: Path) -> None:
+    def told(kind: InputKind, settings: JobSettings) -> str:
+        arguments = ParallelJob(Names(), ".", settings).worker_plan(kind, tmp_path, None).arguments
+        return arguments[arguments.index("--mini_batch_size") + 1]
+
+    assert told("files", JobSettings(mini_batch_size=7)) == "7"
+    assert told("tabular", JobSettings(mini_batch_size="7KB")) == str(7 * 1024)
+
+
+def test_a_job_tells_its_workers_the_size_by_what_its_input_is(tmp_path: Path) -> None:
+    class Told:
+        def run(self, mini_batch: list[str] | pd.DataFrame) -> list[str]:
+            return [sys.argv[sys.argv.index("--mini_batch_size") + 1]]
+
+    assert run_job(Told(), make_files(tmp_path, 1)).rows == ["1"]
+    assert run_job(Told(), table(1)).rows == [str(1 << 20)]
+
+
+def test_the_code_root_decides_how_the_script_is_named(tmp_path: Path) -> None:
+    script = tmp_path / "src" / "score.py"
+    script.parent.mkdir()
+    script.write_text("def run(paths):\n    return paths\n", encoding="utf-8")
+    data = make_files(tmp_path, 1)
+    assert ParallelJob(script, data).run().entry == "score.py"
+    assert ParallelJob(script, data, code=tmp_path).run().entry == "src/score.py"
+
+
+def test_a_reserved_argument_is_refused_by_the_profile_of_the_settings() -> None:
+    ParallelJob(Names(), ".", program_arguments="mine")
+    with pytest.raises(SettingsError, match="must start with '-' under profile v1"):
+        ParallelJob(Names(), ".", JobSettings(profile="v1"), program_arguments="mine")
+
+
+def test_an_output_folder_is_meant_relative_to_where_the_job_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = ParallelJob(Names(), ".", output="out")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert job.output == tmp_path / "out"
+    assert ParallelJob(Names(), ".").output is None
 
 
 @pytest.mark.parametrize(

@@ -71,12 +71,23 @@ def test_a_documented_short_return_is_retried_and_fails_the_missing_items() -> N
     assert ruling("short", number=3, returned=3) == Ruling(False, True, 3, 1)
 
 
+@pytest.mark.parametrize("short_return", SHORT_RETURNS)
+def test_a_short_return_of_nothing_fails_all_items(short_return: ShortReturn) -> None:
+    result = ruling("short", returned=0, short_return=short_return)
+    assert (result.succeeded, result.failed_items) == (0, 4)
+
+
 def test_an_observed_short_return_is_final_and_fails_no_mini_batch() -> None:
     assert ruling("short", returned=3, short_return="items_only") == Ruling(False, False, 3, 1)
 
 
 def test_an_attempt_that_must_not_be_retried_is_final() -> None:
     assert ruling("exception", retry_allowed=False) == Ruling(False, True, 0, 4)
+
+
+def test_a_retry_is_allowed_where_nothing_is_said_of_it() -> None:
+    told = rule_on_attempt("timeout", number=1, tries=2, size=4, returned=None, short_return="mini_batch_failed")
+    assert told == Ruling(True, True, 0, 4)
 
 
 @given(
@@ -160,6 +171,7 @@ def test_a_percentage_agrees_with_exact_arithmetic(hundredths: int, total: int, 
         (Limits(-1, 0), Tally(6, 1, 4), "1 failed mini-batch > mini_batch_error_threshold 0"),
         (Limits(-1, 1), Tally(6, 2, 4), "2 failed mini-batches > mini_batch_error_threshold 1"),
         (Limits(-1, -1, 12.5), Tally(6, 1, 4), "1 of 4 mini-batches failed = 25 % > allowed_failed_percent 12.5"),
+        (Limits(-1, -1, 33.3), Tally(6, 2, 3), "2 of 3 mini-batches failed = 66.67 % > allowed_failed_percent 33.3"),
     ],
 )
 def test_the_arithmetic_is_told(limits: Limits, tally: Tally, text: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.conftest import Run, Write
+from tests.plugin.counts import TOTAL
 
 
 def test_it_makes_a_job_that_is_run_later(project: Path, gate: Run, write: Write) -> None:
@@ -18,7 +19,7 @@ def test_it_makes_a_job_that_is_run_later(project: Path, gate: Run, write: Write
             assert job.run().total_mini_batches == 1
         """,
     )
-    gate("-k", "test_it").assert_outcomes(passed=1, deselected=8)
+    gate("-k", "test_it").assert_outcomes(passed=1, deselected=TOTAL)
 
 
 def test_it_can_be_used_inside_given(project: Path, gate: Run, write: Write) -> None:
@@ -33,7 +34,7 @@ def test_it_can_be_used_inside_given(project: Path, gate: Run, write: Write) -> 
             assert parallelrun_factory(mini_batch_size=size).run().succeeded_items == 3
         """,
     )
-    gate("-k", "test_it").assert_outcomes(passed=1, deselected=8)
+    gate("-k", "test_it").assert_outcomes(passed=1, deselected=TOTAL)
 
 
 def test_it_serves_fixtures_of_any_scope(project: Path, gate: Run, write: Write) -> None:
@@ -50,4 +51,4 @@ def test_it_serves_fixtures_of_any_scope(project: Path, gate: Run, write: Write)
             assert result.status == "Completed"
         """,
     )
-    gate("-k", "test_it").assert_outcomes(passed=1, deselected=8)
+    gate("-k", "test_it").assert_outcomes(passed=1, deselected=TOTAL)

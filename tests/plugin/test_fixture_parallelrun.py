@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.counts import TOTAL
 
 
 def test_it_runs_a_job_of_a_call(project: Path, run_pytest: Run, write: Write) -> None:
@@ -49,7 +50,7 @@ def test_what_the_call_leaves_out_comes_from_the_options(project: Path, gate: Ru
         """,
     )
     arguments = ("--parallelrun-set=mini_batch_size=2", "--parallelrun-set=max_retries=7", "-k", "test_it")
-    gate(*arguments).assert_outcomes(passed=1, deselected=8)
+    gate(*arguments).assert_outcomes(passed=1, deselected=TOTAL)
 
 
 def test_the_call_goes_over_the_options(project: Path, gate: Run, write: Write) -> None:
@@ -65,7 +66,7 @@ def test_the_call_goes_over_the_options(project: Path, gate: Run, write: Write) 
             assert parallelrun(input=["data/item_1.txt"]).total_items == 1
         """,
     )
-    gate("--parallelrun-set=max_retries=7", "-k", "test_it").assert_outcomes(passed=1, deselected=8)
+    gate("--parallelrun-set=max_retries=7", "-k", "test_it").assert_outcomes(passed=1, deselected=TOTAL)
 
 
 def test_faults_can_be_injected(project: Path, gate: Run, write: Write) -> None:
@@ -79,7 +80,7 @@ def test_faults_can_be_injected(project: Path, gate: Run, write: Write) -> None:
             assert [a.outcome for a in result.mini_batches[1].attempts] == ["exception", "succeeded"]
         """,
     )
-    gate("-k", "test_it").assert_outcomes(passed=1, deselected=8)
+    gate("-k", "test_it").assert_outcomes(passed=1, deselected=TOTAL)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +112,4 @@ def test_it_works_in_two_workers_of_xdist(project: Path, gate_in_two: Run, write
             assert parallelrun(mini_batch_size=size).succeeded_items == 3
         """,
     )
-    gate_in_two("test_mine.py").assert_outcomes(passed=11)
+    gate_in_two("test_mine.py").assert_outcomes(passed=TOTAL + 3)

@@ -24,7 +24,7 @@ def test_a_sound_script_passes_in_all_checks(project: Path, anywhere: Run) -> No
     (entry,) = content["entries"]
     assert (entry["entry"], entry["verdict"]) == ("score.py", "passed")
     assert sorted(outcomes(entry)) == sorted(check.name for check in CHECKS)
-    assert set(outcomes(entry).values()) == {"passed"}
+    assert set(outcomes(entry).values()) <= {"passed", "advice"}
     assert entry["init_calls"] >= 5
 
 

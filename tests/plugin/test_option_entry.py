@@ -6,6 +6,7 @@ import pytest
 
 from pytest_parallelrun.contract import CHECKS
 from tests.conftest import Run, Write
+from tests.plugin.counts import NEED_INPUT, WITHOUT_INPUT
 
 
 def test_a_script_is_gated_without_any_test_file(project: Path, gate: Run) -> None:
@@ -47,7 +48,7 @@ def test_an_entry_that_is_given_twice_is_gated_once(project: Path, gate: Run) ->
 def test_the_ini_twin_gives_entries_too(project: Path, pytester: pytest.Pytester, run_pytest: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_entry = score.py")
     result = run_pytest()
-    result.assert_outcomes(passed=4, skipped=4)
+    result.assert_outcomes(passed=WITHOUT_INPUT, skipped=NEED_INPUT)
 
 
 def test_a_path_in_the_ini_file_is_relative_to_that_file(

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.counts import TOTAL
 
 APPEND = "--parallelrun-set=output_action=append_row"
 
 
 def test_it_keeps_the_appended_file(project: Path, gate: Run) -> None:
-    gate(APPEND, "--parallelrun-output=out").assert_outcomes(passed=8)
+    gate(APPEND, "--parallelrun-output=out").assert_outcomes(passed=TOTAL)
     rows = (project / "out" / "parallel_run_step.txt").read_text(encoding="utf-8")
     assert rows.splitlines() == ["item_1.txt: 1", "item_2.txt: 2", "item_3.txt: 3"]
 
@@ -36,7 +37,7 @@ def test_it_makes_the_folders_above_it(project: Path, gate: Run) -> None:
 
 def test_workers_of_xdist_do_not_get_into_each_others_way(project: Path, gate_in_two: Run) -> None:
     result = gate_in_two(APPEND, "--parallelrun-output=out")
-    result.assert_outcomes(passed=8)
+    result.assert_outcomes(passed=TOTAL)
     assert len((project / "out" / "parallel_run_step.txt").read_text().splitlines()) == 3
 
 
@@ -46,7 +47,9 @@ def test_several_entries_have_a_folder_each_even_if_their_names_are_the_same(
     entries = [f"--parallelrun-entry={team}/src/score.py" for team in ("one", "two")]
     for team in ("one", "two"):
         write(f"{team}/src/score.py", f"def run(mini_batch):\n    return [{team!r} for _ in mini_batch]\n")
-    run_pytest(*entries, "--parallelrun-input=data", APPEND, "--parallelrun-output=out").assert_outcomes(passed=16)
+    run_pytest(*entries, "--parallelrun-input=data", APPEND, "--parallelrun-output=out").assert_outcomes(
+        passed=2 * TOTAL
+    )
     texts = {file.read_text().splitlines()[0] for file in (project / "out").rglob("parallel_run_step.txt")}
     assert texts == {"one", "two"}
 
@@ -67,7 +70,7 @@ def test_the_ini_twin_is_used(project: Path, pytester: pytest.Pytester, gate: Ru
 
 def test_an_empty_folder_is_used(project: Path, gate: Run) -> None:
     (project / "out").mkdir()
-    gate(APPEND, "--parallelrun-output=out").assert_outcomes(passed=8)
+    gate(APPEND, "--parallelrun-output=out").assert_outcomes(passed=TOTAL)
 
 
 @pytest.mark.parametrize("given", ["data", "score.py"])

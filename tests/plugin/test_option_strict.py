@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.counts import NEED_INPUT, TOTAL, WITHOUT_INPUT
 
 
 @pytest.fixture
@@ -14,42 +15,42 @@ def advised(project: Path, write: Write) -> Path:
     return project
 
 
-ALLOWED = "--parallelrun-set=error_threshold=1"
+ALLOWED = ("--parallelrun-set=error_threshold=1", "-k", "one_result or silent")
 
 
 def test_without_it_advice_is_a_pass(advised: Path, gate: Run) -> None:
-    result = gate(ALLOWED)
-    result.assert_outcomes(passed=8)
-    result.stdout.fnmatch_lines(["score.py: passed: 8 checks, 1 advice, *"])
+    result = gate(*ALLOWED)
+    result.assert_outcomes(passed=2, deselected=TOTAL - 2)
+    result.stdout.fnmatch_lines(["score.py: passed: 2 checks, 1 advice, *"])
 
 
 def test_with_it_advice_fails(advised: Path, gate: Run) -> None:
-    result = gate(ALLOWED, "--parallelrun-strict")
-    result.assert_outcomes(passed=7, failed=1)
+    result = gate(*ALLOWED, "--parallelrun-strict")
+    result.assert_outcomes(passed=1, failed=1, deselected=TOTAL - 2)
     result.stdout.fnmatch_lines(["(advice, which fails under --parallelrun-strict)"])
 
 
 def test_with_it_a_check_that_could_not_be_made_fails(project: Path, run_pytest: Run) -> None:
     result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-strict")
-    result.assert_outcomes(passed=4, failed=4)
+    result.assert_outcomes(passed=WITHOUT_INPUT, failed=NEED_INPUT)
     result.stdout.fnmatch_lines(["could not be checked: there is no sample input*"])
 
 
 def test_with_it_a_sound_script_passes(project: Path, gate: Run) -> None:
-    gate("--parallelrun-strict").assert_outcomes(passed=8)
+    gate("--parallelrun-strict", "-k", "returns or completes").assert_outcomes(passed=4, deselected=TOTAL - 4)
 
 
 def test_the_ini_twin_is_used(advised: Path, pytester: pytest.Pytester, gate: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_strict = true")
-    gate(ALLOWED).assert_outcomes(passed=7, failed=1)
+    gate(*ALLOWED).assert_outcomes(passed=1, failed=1, deselected=TOTAL - 2)
 
 
 def test_advice_is_no_warning_that_could_become_an_error(advised: Path, gate: Run) -> None:
-    gate(ALLOWED, "-W", "error").assert_outcomes(passed=8)
+    gate(*ALLOWED, "-W", "error").assert_outcomes(passed=2, deselected=TOTAL - 2)
 
 
 def test_a_value_of_the_ini_twin_that_is_none_is_refused(project: Path, pytester: pytest.Pytester, gate: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_strict = maybe")
-    result = gate(ALLOWED)
+    result = gate(*ALLOWED)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: parallelrun_strict in tox.ini: *maybe*Allowed: true or false."])

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import re
+import sysconfig
 import traceback
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 _OUR_PACKAGE = str(Path(__file__).parents[2])
 _NOBODYS = ("<frozen ", "<string>")
+_IN_PACKAGES = re.compile(r"[\\/](?:site|dist)-packages[\\/]([^\\/]+)")
+
+MOST_FRAMES = 50
+"""Frames that are shown of one exception."""
+_DEEPEST = 1000
+"""Frames that are looked at: below a deep call of a library stands that of the user."""
+
+# Stands in a stack for the frames that are left out, since a stack is made of frames alone.
+_LEFT_OUT = "<left out>"
+_LEFT_OUT_LINE = re.compile(rf'File "{_LEFT_OUT}", line 0, in (.*)')
 
 
 def describe_exception(error: BaseException) -> str:
@@ -18,18 +34,60 @@ def describe_exception(error: BaseException) -> str:
 def user_traceback(error: BaseException) -> str:
     """The traceback with our frames and those of the import system left out, causes included.
 
-    The exception itself is not kept: its frames would keep everything alive that they refer to.
+    Where a frame is the user's own, those of installed packages and of the standard library become a line such as
+    "(then 5 frames in pandas, the last: read_csv)". The exception itself is not kept: its frames would keep
+    everything alive that they refer to.
     """
-    report = traceback.TracebackException.from_exception(error, limit=-50)
-    part: traceback.TracebackException | None = report
+    report = traceback.TracebackException.from_exception(error, limit=-_DEEPEST, lookup_lines=False)
+    waiting: list[traceback.TracebackException | None] = [report]
     seen: set[int] = set()
-    while part is not None and id(part) not in seen:
+    while waiting:
+        part = waiting.pop()
+        if part is None or id(part) in seen:
+            continue
         seen.add(id(part))
-        part.stack = traceback.StackSummary.from_list(
-            [frame for frame in part.stack if not _is_machinery(frame.filename)]
-        )
-        part = part.__cause__ or part.__context__
-    return "".join(report.format()).rstrip()
+        part.stack = traceback.StackSummary.from_list(_own_frames(part.stack))
+        waiting += [part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())]
+    return _LEFT_OUT_LINE.sub(r"(\1)", "".join(report.format())).rstrip()
+
+
+def _own_frames(stack: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
+    frames = [frame for frame in stack if not _is_machinery(frame.filename)]
+    kept: list[traceback.FrameSummary] = []
+    for installed, run in groupby(frames, key=lambda frame: bool(_library_of(frame.filename))):
+        if not installed:
+            kept.extend(run)
+        elif kept:
+            kept.append(_summed_up(list(run)))
+        # What comes before the first frame of the user only led to it.
+    return (kept or frames)[-MOST_FRAMES:]
+
+
+def _summed_up(frames: Sequence[traceback.FrameSummary]) -> traceback.FrameSummary:
+    libraries = ", ".join(dict.fromkeys(_library_of(frame.filename) for frame in frames))
+    count = "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+    text = f"then {count} in {libraries}, the last: {frames[-1].name}"
+    return traceback.FrameSummary(_LEFT_OUT, 0, text, lookup_line=False, line="")
+
+
+@functools.lru_cache(maxsize=1024)
+def _library_of(filename: str) -> str:
+    """The installed package, or module of the standard library, that a file is of; "" for the user's own."""
+    if filename.startswith("<"):
+        return "generated code"
+    package = _IN_PACKAGES.search(filename)
+    if package is not None:
+        return package[1].removesuffix(".py")
+    for folder in _standard_library():
+        if filename.startswith(folder):
+            return re.split(r"[\\/]", filename[len(folder) :])[0].removesuffix(".py")
+    return ""
+
+
+@functools.cache
+def _standard_library() -> tuple[str, ...]:
+    folders = {os.path.dirname(os.__file__), sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    return tuple(os.path.join(folder, "") for folder in folders)
 
 
 def _is_machinery(filename: str) -> bool:

@@ -210,13 +210,14 @@ def _time_left() -> float:
 
 
 def _is_between_calls(frame: FrameType | None) -> bool:
-    """Whether the alarm came in the engine itself or in coverage, where an exception would break what holds it.
+    """Whether the alarm came in the engine, coverage or Hypothesis, where an exception would break what holds it.
 
-    The call is about to begin or has just ended; a moment later it is in the script, or there is no limit.
+    The call is about to begin or has just ended, or the interpreter went there in its midst, as for a callback of the
+    garbage collector, which swallows exceptions. A moment later it is in the script, or there is no limit.
     """
     name = "" if frame is None else frame.f_globals.get("__name__", "")
     function = "" if frame is None else frame.f_code.co_name
-    return name.startswith("coverage.") or (name in _ENGINE and function in _AROUND_CALLS)
+    return name.startswith(("coverage.", "hypothesis.")) or (name in _ENGINE and function in _AROUND_CALLS)
 
 
 def _in_debugger(frame: FrameType | None) -> bool:

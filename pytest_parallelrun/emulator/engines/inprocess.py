@@ -62,6 +62,9 @@ class InProcessEngine:
     keeps_workers = False
     """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
 
+    on_error: Callable[[BaseException], None] | None = None
+    """Told each exception of the script itself, which a debugger wants to look into."""
+
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._plan = plan
         self._settings = settings
@@ -80,7 +83,6 @@ class InProcessEngine:
         self._last_init_failure: Failure | None = None
         self._late_returns = 0
         self._events: list[Event] = []
-        self._waiting: deque[Delivery] = deque()
         self._threads_before = set(threading.enumerate())
         self._process = os.getpid()
 
@@ -88,6 +90,8 @@ class InProcessEngine:
         """Another job, or a question, for the workers that are there; their number and thread stay."""
         self._splitter = splitter
         self._faults = faults
+        # A job that was stopped may have left one here.
+        self._waiting: deque[Delivery] = deque()
         self._timeout = float(settings.timeout)
         self._overhead = float(settings.task_overhead_timeout)
         self._whole_attempt = settings.rules.attempt_limit == "with_overhead"
@@ -258,6 +262,8 @@ class InProcessEngine:
             self._clock.deadline = None
             ending = error
             failure = Failure(phase, describe_exception(error), user_traceback(error))
+            if self.on_error is not None:
+                self.on_error(error)
         self._guard.end()
         if os.getpid() != self._process:
             end_forked_child(ending)
@@ -400,6 +406,8 @@ class InProcessEngine:
                 wish = retry_code(error)
                 may_retry = wish is None or wish[0] != "Retry.NoRetry"
                 failure = Failure("run", describe_exception(error), user_traceback(error), may_retry)
+                if self.on_error is not None and (fault is None or fault.kind != "raises"):
+                    self.on_error(error)
             guard.end()
             if os.getpid() != self._process:
                 end_forked_child(ending)

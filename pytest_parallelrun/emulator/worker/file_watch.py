@@ -16,7 +16,7 @@ from types import FrameType
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 
 
-@dataclass
+@dataclass(eq=False)
 class FilesTouched:
     """Absolute paths, in order of their first use.
 
@@ -38,6 +38,9 @@ class FilesTouched:
             self._opened(_path(arguments[0]), arguments[2])
         elif event in ("tempfile.mkstemp", "tempfile.mkdtemp"):
             self._note(self.scratch, _path(arguments[0]))
+        elif any(isinstance(argument, int) and argument >= 0 for argument in arguments[1:]):
+            # Relative to an open folder, as shutil.rmtree() goes about it, which has an event of its own.
+            return
         elif event == "os.rename":
             self._note(self.removed, _path(arguments[0]))
             self._note(self.written, _path(arguments[1]))
@@ -45,7 +48,7 @@ class FilesTouched:
             self._note(self.written, _path(arguments[1]))
         elif event == "sqlite3.connect":
             self._note(self.written, _path(arguments[0]))
-        elif event in ("os.remove", "os.rmdir"):
+        elif event in ("os.remove", "os.rmdir", "shutil.rmtree"):
             self._note(self.removed, _path(arguments[0]))
 
     def _opened(self, path: str | None, flags: object) -> None:
@@ -75,6 +78,7 @@ _EVENTS = frozenset(
         "os.rename",
         "os.rmdir",
         "os.symlink",
+        "shutil.rmtree",
         "sqlite3.connect",
         "tempfile.mkdtemp",
         "tempfile.mkstemp",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import builtins
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -77,9 +79,90 @@ def test_a_chain_of_causes_that_bites_its_tail_comes_to_an_end(monkeypatch: pyte
     report = traceback.TracebackException.from_exception(ValueError("once"))
     report.__cause__ = report
     # A later Python may build such a ring itself, where today's cuts it.
-    monkeypatch.setattr(traceback.TracebackException, "from_exception", lambda error, limit: report)
+    monkeypatch.setattr(traceback.TracebackException, "from_exception", lambda error, **options: report)
     monkeypatch.setattr(report, "format", lambda: ["ValueError: once"], raising=False)
     assert user_traceback(ValueError("once")) == "ValueError: once"
+
+
+def test_frames_of_libraries_become_a_line_that_names_them(tmp_path: Path) -> None:
+    library = tmp_path / "site-packages" / "scaler" / "core.py"
+    source = f"""
+import json
+def callback(text):
+    return json.loads(text)
+namespace = {{"callback": callback}}
+inner = "def outer(): return inner()\\ndef inner(): return callback('no')"
+exec(compile(inner, {str(library)!r}, "exec"), namespace)
+namespace["outer"]()
+"""
+    text = user_traceback(_caught(source))
+    lines = [line.strip() for line in text.splitlines() if line.startswith(("  File", "  (then"))]
+    # The first one is of this file, which called the script.
+    assert lines[1:] == [
+        'File "/user/score.py", line 8, in <module>',
+        "(then 2 frames in scaler, the last: inner)",
+        'File "/user/score.py", line 4, in callback',
+        "(then 3 frames in json, the last: raw_decode)",
+    ]
+
+
+def test_frames_of_libraries_are_shown_where_none_is_the_users() -> None:
+    error = _caught("raise ValueError('deep')", "/venv/lib/site-packages/scaler/core.py")
+    assert error.__traceback__ is not None
+    text = user_traceback(error.with_traceback(error.__traceback__.tb_next))
+    assert 'File "/venv/lib/site-packages/scaler/core.py", line 1, in <module>' in text
+    assert "then" not in text
+
+
+def test_code_that_a_library_made_up_is_not_the_users() -> None:
+    made = compile("def made(): raise ValueError('deep')", "<made by a decorator>", "exec")
+    namespace: dict[str, object] = {}
+    exec(made, namespace)
+    with pytest.raises(ValueError, match="deep") as raised:
+        namespace["made"]()  # type: ignore[operator]
+    assert "(then 1 frame in generated code, the last: made)" in user_traceback(raised.value)
+
+
+def test_what_a_library_does_before_it_calls_the_user_is_left_out() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def fail() -> None:
+        raise ValueError("in a thread")
+
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(fail).exception()
+    assert error is not None
+    text = user_traceback(error)
+    assert "in fail" in text
+    assert "concurrent" not in text
+    assert "frame" not in text.replace("frames.py", "")
+
+
+def test_the_users_frame_is_found_below_a_deep_call_of_a_library() -> None:
+    source = """
+import copy
+class Deep:
+    def __deepcopy__(self, memo):
+        raise ValueError("deep")
+value = [Deep()]
+for _ in range(60):
+    value = [value]
+copy.deepcopy(value)
+"""
+    text = user_traceback(_caught(source))
+    assert "line 9, in <module>" in text
+    assert "line 5, in __deepcopy__" in text
+    assert len(text.splitlines()) < 12
+
+
+def test_the_parts_of_an_exception_group_lose_our_frames_too() -> None:
+    group = getattr(builtins, "ExceptionGroup", None)
+    if group is None:
+        pytest.skip("Python 3.10 has no exception groups")
+    part = _caught("init_limit(None)")
+    text = user_traceback(group("several", [part]))
+    assert "policy.py" not in text
+    assert "TypeError" in text
 
 
 class ParallelRunException(Exception):

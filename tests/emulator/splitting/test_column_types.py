@@ -10,6 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.splitting import delimited
+from pytest_parallelrun.emulator.splitting.column_types import (
+    ColumnType,
+    Kind,
+    kind_of,
+    merged_type,
+    type_of_whole_column,
+)
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 
 UNSIGNED = str(2**64 - 1)
@@ -35,6 +42,7 @@ def columns() -> st.SearchStrategy[list[str]]:
 
 @given(column=columns(), chunk=st.integers(1, 30))
 @example(column=[UNSIGNED, "-1"], chunk=1)
+@example(column=[UNSIGNED, "0"], chunk=1)
 @example(column=[UNSIGNED, "", "1.5"], chunk=1)
 @example(column=[HUGE, "1.5"], chunk=1)
 @example(column=["1.5", HUGE], chunk=1)
@@ -102,3 +110,70 @@ def test_dates_stay_text(tmp_path: Path) -> None:
     path.write_text("day\n2024-01-02\n")
     split = CsvSplitter([(str(path), "data.csv")], 1, encoding="utf-8", delimiter=",", label="'data.csv'")
     assert split.load(next(split.mini_batches()))["day"].tolist() == ["2024-01-02"]
+
+
+def test_a_long_column_is_inferred_in_one_piece() -> None:
+    # pandas has no type for both and leaves text; pieces of half a million rows it would infer one by one.
+    assert type_of_whole_column(["-1"] * 540_000 + [UNSIGNED]) == "text"
+
+
+def test_a_long_piece_of_a_file_is_inferred_at_once(tmp_path: Path) -> None:
+    # In pieces of a quarter of a million rows pandas would warn of mixed types.
+    path = tmp_path / "data.csv"
+    path.write_text("x,y\n" + "1,0\n" * 270_000 + "a,0\n")
+    split = CsvSplitter([(str(path), "data.csv")], 2 << 20, encoding="utf-8", delimiter=",", label="'data.csv'")
+    column = split.load(next(split.mini_batches()))["x"]
+    assert (column.iat[0], column.iat[-1]) == ("1", "a")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        (["0", "1"], "integer"),
+        (["0", "-1"], "negative"),
+        ([UNSIGNED, "1"], "unsigned"),
+        (["", "NA"], "null"),
+        (["1", ""], "float"),
+        (["1.5", "2"], "float"),
+        (["True", "False"], "bool"),
+        (["True", ""], "bool_null"),
+        (["a", "1"], "text"),
+        (["1", HUGE], "wide"),
+        ([UNSIGNED, "-1"], "wide"),
+    ],
+)
+def test_the_kind_of_a_piece_is_what_pandas_made_of_it(fields: list[str], kind: Kind) -> None:
+    text = "x,y\n" + "".join(f"{field},0\n" for field in fields)
+    assert kind_of(pd.read_csv(io.StringIO(text))["x"]) == kind
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (set(), "none"),
+        ({"null"}, "float64"),
+        ({"integer"}, "int64"),
+        ({"negative"}, "int64"),
+        ({"integer", "negative"}, "int64"),
+        ({"integer", "null"}, "float64"),
+        ({"integer", "float"}, "float64"),
+        ({"unsigned"}, "uint64"),
+        ({"unsigned", "integer"}, "uint64"),
+        ({"bool"}, "bool"),
+        ({"bool", "null"}, "bool_or_null"),
+        ({"bool_null"}, "bool_or_null"),
+        ({"bool", "bool_null"}, "bool_or_null"),
+        ({"bool_null", "float"}, "text"),
+        ({"bool", "wide"}, "text"),
+        ({"text"}, "text"),
+        ({"text", "bool"}, "text"),
+        # What stands before them decides whether pandas makes floats or text of these.
+        ({"unsigned", "negative"}, None),
+        ({"unsigned", "null"}, None),
+        ({"unsigned", "float"}, None),
+        ({"wide"}, None),
+        ({"wide", "unsigned"}, None),
+    ],
+)
+def test_the_kinds_of_all_pieces_decide_the_type_of_a_column(kinds: set[Kind], expected: ColumnType | None) -> None:
+    assert merged_type(kinds) == expected

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting import csv_records, delimited
 from pytest_parallelrun.emulator.splitting.base import LoadError
+from pytest_parallelrun.emulator.splitting.column_types import ColumnType
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 
@@ -65,6 +66,15 @@ def test_small_files_are_never_merged_into_one_mini_batch(tmp_path: Path) -> Non
 def test_rows_are_named_by_their_number_in_their_file(tmp_path: Path) -> None:
     split = of_bytes(tmp_path, b"x\n" + b"1\n" * 12, 20)
     assert split.item_names(list(split.mini_batches())[1]) == ["row 11 of data.csv", "row 12 of data.csv"]
+
+
+def test_rows_are_counted_on_over_all_mini_batches_of_a_file_and_of_the_input(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("x\n1\n2\n3\n")
+    split = opened([tmp_path / "a.csv", tmp_path / "b.csv"], 1)
+    found = list(split.mini_batches())
+    assert [one.first_item for one in found] == [0, 1, 2, 3, 4, 5]
+    assert [split.item_names(one) for one in found[3:]] == [["row 1 of b.csv"], ["row 2 of b.csv"], ["row 3 of b.csv"]]
 
 
 def test_the_index_of_every_mini_batch_starts_at_0(tmp_path: Path) -> None:
@@ -134,8 +144,9 @@ def test_repeated_and_missing_column_names_are_those_of_pandas(tmp_path: Path) -
     assert frames[1].values.tolist() == [[4, 5, 6]]
 
 
-def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None:
-    split = of_bytes(tmp_path, codecs.BOM_UTF8 + b'"na\nme",y\n1,2\n3,4\n', 1)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "UTF8"])
+def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path, encoding: str) -> None:
+    split = of_bytes(tmp_path, codecs.BOM_UTF8 + b'"na\nme",y\n1,2\n3,4\n', 1, encoding=encoding)
     assert [split.load(one).columns.tolist() for one in split.mini_batches()] == [["na\nme", "y"]] * 2
 
 
@@ -176,10 +187,31 @@ def test_a_row_with_too_many_fields_is_an_input_error_with_pandas_line(tmp_path:
         of_bytes(tmp_path, b"x,y\n1,2\n3,4\n5,6,7\n8,9\n", 1)
 
 
+def test_pandas_line_is_told_in_whatever_encoding_and_delimiter_the_file_has(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes("x;é\n1;ü\n3;4\n5;6;7\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"data\.csv' cannot be parsed: Expected 2 fields in line 4, saw 3"):
+        opened([tmp_path / "data.csv"], 1, encoding="latin-1", delimiter=";")
+
+
+def test_integers_beyond_64_bits_are_judged_in_whatever_encoding_and_delimiter_the_file_has(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_bytes(f"é;x\nü;{'9' * 23}\nü;\nü;1\n".encode("latin-1"))
+    split = opened([tmp_path / "data.csv"], 1 << 20, encoding="latin-1", delimiter=";")
+    assert split.load(next(split.mini_batches()))["x"].tolist()[::2] == [int("9" * 23), 1]
+
+
 @pytest.mark.parametrize("row", [b"5,6,7\n", b"5,6,\n"])
 def test_a_first_row_with_too_many_fields_is_no_index(tmp_path: Path, row: bytes) -> None:
     with pytest.raises(InputError, match=r"a row has 3 fields, the header 2 \(the row starts with '5'\)"):
         of_bytes(tmp_path, b"x,y\n" + row, 1)
+
+
+def test_fields_of_a_first_row_are_counted_by_the_delimiter_that_is_set(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x;y\n5;6;7\n")
+    with pytest.raises(InputError, match=r"a row has 3 fields, the header 2"):
+        opened([tmp_path / "a.csv"], 1, delimiter=";")
+    (tmp_path / "b.csv").write_text("x;y\n5,6,7;8\n")
+    split = opened([tmp_path / "b.csv"], 1, delimiter=";")
+    assert split.load(next(split.mini_batches()))["x"].tolist() == ["5,6,7"]
 
 
 def test_a_row_with_too_many_fields_is_found_wherever_inference_cuts(
@@ -252,6 +284,23 @@ def test_every_load_is_a_fresh_copy_the_first_one_included(tmp_path: Path) -> No
         frame = split.load(one)
         assert frame["x"].tolist() == [1, 2]
         frame["x"] = 0
+
+
+def test_the_first_load_of_a_mini_batch_does_not_parse_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = of_bytes(tmp_path, b"x\n1\n2\n", 1)
+    parsed: list[bytes] = []
+    real = CsvFile.parse
+
+    def parse(self: CsvFile, data: bytes, types: dict[str, ColumnType]) -> pd.DataFrame:
+        parsed.append(data)
+        return real(self, data, types)
+
+    monkeypatch.setattr(CsvFile, "parse", parse)
+    for one in split.mini_batches():
+        split.load(one)
+    assert parsed == [b"1\n", b"2\n"]
 
 
 def test_every_call_of_mini_batches_starts_anew(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ def test_directory_grouping_keeps_the_files_of_a_folder_together() -> None:
     assert cuts == [["b"], ["a/1", "a/z"], ["a/m/1"]]
 
 
+def test_directory_grouping_takes_the_folders_sorted_as_text() -> None:
+    cuts = batches(splitter(["a0/1", "a/m/1", "a/2"], 5, grouping="directory"))
+    assert cuts == [["a/2"], ["a/m/1"], ["a0/1"]]
+
+
 def test_directory_grouping_of_a_list_takes_runs_of_one_folder_in_the_order_given() -> None:
     names = [name.replace("/", os.sep) for name in ("/d/a/1", "/d/a/2", "/d/b/1", "/d/a/1")]
     split = FileSplitter("", names, 5, grouping="directory", known=(), label="of a list")
@@ -112,6 +117,13 @@ def test_the_plan_line_says_files_size_and_mini_batches(
     count: int, size: int, grouping: FileGrouping, expected: str
 ) -> None:
     assert splitter([str(one) for one in range(count)], size, grouping=grouping).describe() == expected
+
+
+@pytest.mark.parametrize("grouping", ["flat", "directory"])
+def test_no_files_are_no_mini_batches(grouping: FileGrouping) -> None:
+    split = splitter([], 5, grouping=grouping)
+    assert (split.total_mini_batches, list(split.mini_batches())) == (0, [])
+    assert split.describe().endswith(": 0 mini-batches")
 
 
 @given(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,11 @@ def test_rows_are_accumulated_until_their_csv_lines_reach_the_size() -> None:
     assert sizes(frame, 8) == [2, 2, 1]
     assert sizes(frame, 9) == [3, 2]
     assert sizes(frame, 1) == [1] * 5
+
+
+def test_rows_measure_the_same_where_lines_end_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "linesep", "\r\n")
+    assert sizes(pd.DataFrame({"number": [1] * 4}), 5) == [3, 1]
 
 
 def test_text_counts_in_bytes_of_utf_8() -> None:
@@ -79,6 +86,20 @@ def test_changing_a_loaded_mini_batch_changes_neither_the_input_nor_the_next_loa
         assert same["array"][0].tolist() == [1, 2]
 
 
+def test_a_loaded_mini_batch_shares_no_memory_with_the_input() -> None:
+    # pandas copies on write, native code that writes into a column does not.
+    frame = pd.DataFrame({"x": [1.5, 2.5], "y": [3.5, 4.5]})
+    split = FrameSplitter(frame, 1000)
+    loaded = split.load(next(split.mini_batches()))
+    assert not any(np.shares_memory(loaded[name].to_numpy(), frame[name].to_numpy()) for name in frame)
+
+
+def test_a_column_that_holds_lists_keeps_its_type_where_a_mini_batch_has_none() -> None:
+    frame = pd.DataFrame({"x": [[1], 5]}, dtype=object)
+    split = FrameSplitter(frame, 1)
+    assert [str(split.load(one)["x"].dtype) for one in split.mini_batches()] == ["object", "object"]
+
+
 def test_columns_of_one_name_are_handed_over_as_they_are() -> None:
     frame = pd.DataFrame([[1, [2]], [3, [4]]], columns=["a", "a"])
     split = FrameSplitter(frame, 1)
@@ -91,8 +112,9 @@ def test_rows_are_named_by_their_number_from_1() -> None:
 
 
 def test_a_frame_without_rows_is_empty_and_one_without_columns_is_not() -> None:
-    with pytest.raises(EmptyInputError, match="the DataFrame has no rows"):
+    with pytest.raises(EmptyInputError) as caught:
         FrameSplitter(pd.DataFrame({"x": []}), 1)
+    assert str(caught.value) == "input: the DataFrame has no rows."
     assert sizes(pd.DataFrame(index=range(3)), 2) == [2, 1]
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
+from pytest_parallelrun.emulator import splitting
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.rules import Rules
-from pytest_parallelrun.emulator.splitting import LoadError, open_input
+from pytest_parallelrun.emulator.splitting import LoadError, open_input, paths
 from tests.emulator.splitting._settings import Split
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
     from pytest_parallelrun.emulator.splitting.files import FileSplitter
     from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
+    from pytest_parallelrun.emulator.splitting.paths import Place
 
     def keeps_the_protocols(
         job_settings: JobSettings, files: FileSplitter, table: CsvSplitter, frame: FrameSplitter
@@ -61,6 +63,12 @@ def test_a_csv_file_is_a_table(data: Path) -> None:
     split = open_input(data / "10.csv", Split(bytes_per_mini_batch=1024))
     assert (split.kind, handed_over(split)) == ("tabular", [10])
     assert split.describe() == f"1 row in 1 file '{data / '10.csv'}', 1,024 bytes a mini-batch"
+
+
+def test_rows_of_a_given_file_have_its_name_as_it_was_given(data: Path) -> None:
+    for source in ("data/10.csv", ["data/10.csv"]):
+        split = open_input(source, Split())
+        assert split.item_names(next(split.mini_batches())) == ["row 1 of data/10.csv"]
 
 
 def test_a_glob_of_csv_files_is_a_table_in_sorted_order(data: Path) -> None:
@@ -121,13 +129,19 @@ def test_a_batch_deployment_always_gets_file_paths(data: Path, source: str | lis
     [
         (["data/1.csv", "data/notes.txt"], "data/1.csv", "data/notes.txt"),
         (["data", "data/1.csv"], "data/1.csv", "data"),
+        (["data", "data/1.csv", "data/2.csv", "data/notes.txt"], "data/1.csv", "data"),
+        (["data/notes.zip", "data/1.csv", "data/more.zip"], "data/1.csv", "data/notes.zip"),
     ],
 )
 def test_tables_and_other_paths_together_are_refused_with_one_of_each(
     data: Path, source: list[str], table: str, other: str
 ) -> None:
-    with pytest.raises(InputError, match=rf"\('{table}'\) with other paths \('{other}'\).*Give the folder"):
+    with pytest.raises(InputError) as caught:
         open_input(source, Split())
+    assert str(caught.value) == (
+        f"input mixes a table ('{table}') with other paths ('{other}'): run() gets either. "
+        "Give the folder to hand paths, the .csv files to hand DataFrames."
+    )
 
 
 def test_a_glob_that_matches_tables_and_other_files_is_refused(data: Path) -> None:
@@ -142,8 +156,12 @@ def test_formats_that_come_later_are_refused_but_are_files_in_a_folder_and_in_ba
 ) -> None:
     (data / name).write_bytes(b"")
     path = f"data/{name}"
-    with pytest.raises(InputError, match=rf"'{path}': this format is not supported yet"):
+    with pytest.raises(InputError) as caught:
         open_input([path] if listed else path, Split())
+    assert str(caught.value) == (
+        f"input '{path}': this format is not supported yet as a table. "
+        "Convert a sample to .csv, or give its folder to hand paths to run()."
+    )
     assert open_input("data", Split()).kind == "files"
     assert open_input([path] if listed else path, Split(profile="batch")).kind == "files"
 
@@ -151,8 +169,12 @@ def test_formats_that_come_later_are_refused_but_are_files_in_a_folder_and_in_ba
 @pytest.mark.parametrize("profile", ["v2", "batch"])
 def test_an_mltable_folder_is_not_supported_yet(data: Path, profile: str) -> None:
     (data / "MLTable").write_text("")
-    with pytest.raises(InputError, match="'data': a folder with an MLTable file is not supported yet"):
+    with pytest.raises(InputError) as caught:
         open_input("data", Split(profile=profile))
+    assert str(caught.value) == (
+        "input 'data': a folder with an MLTable file is not supported yet. "
+        "Give the folder of the data that it describes, or its .csv files."
+    )
 
 
 def test_a_file_named_mltable_below_the_root_is_a_file(data: Path) -> None:
@@ -187,8 +209,22 @@ def test_encoding_and_delimiter_are_followed(data: Path) -> None:
 
 @pytest.mark.parametrize("source", [[], ()])
 def test_an_empty_list_is_an_empty_input(source: list[str]) -> None:
-    with pytest.raises(EmptyInputError, match="the list of paths is empty"):
+    with pytest.raises(EmptyInputError) as caught:
         open_input(source, Split())
+    assert str(caught.value) == "input: the list of paths is empty."
+
+
+@pytest.mark.parametrize("name", ["gone", "gone.csv"])
+def test_a_missing_path_that_is_no_part_of_a_list_is_an_input_error(data: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"'data/{name}' does not exist"):
+        open_input(f"data/{name}", Split())
+
+
+def test_items_of_a_folder_are_named_relative_to_it(data: Path) -> None:
+    (data.parent / "deep" / "sub").mkdir(parents=True)
+    (data.parent / "deep" / "sub" / "a.txt").write_text("")
+    split = open_input("deep", Split())
+    assert split.item_names(next(split.mini_batches())) == [os.path.join("sub", "a.txt")]
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -203,10 +239,22 @@ def test_files_of_zero_bytes_are_items(data: Path) -> None:
     assert open_input("data/notes.txt", Split()).total_items == 1
 
 
-@pytest.mark.parametrize("source", [None, 3, {"a": 1}, [pd.DataFrame({"x": [1]})], [None]])
-def test_anything_else_is_refused_with_what_may_be_given(source: object) -> None:
-    with pytest.raises(InputError, match=r"input of type \w+: give a path.*list or tuple of paths.*DataFrame"):
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (None, "NoneType"),
+        (3, "int"),
+        ({"a": 1}, "dict"),
+        ([pd.DataFrame({"x": [1]})], "DataFrame"),
+        ([None], "NoneType"),
+    ],
+)
+def test_anything_else_is_refused_with_what_may_be_given(source: object, name: str) -> None:
+    with pytest.raises(InputError) as caught:
         open_input(source, Split())  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"input of type {name}: give a path (str or Path), a list or tuple of paths, or one pandas DataFrame."
+    )
 
 
 def test_splitting_files_does_not_import_pandas(data: Path) -> None:
@@ -238,3 +286,20 @@ def test_a_long_list_is_opened_as_a_short_one_is(tmp_path: Path, suffix: str, ki
         assert handed_over(split) == [str(path) for path in given]
     else:
         assert split.item_names(next(split.mini_batches())) == [f"row 1 of {given[0]}"]
+
+
+def test_the_files_of_a_long_list_are_not_looked_up_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [tmp_path / f"{number}.txt" for number in range(100)]
+    for path in given:
+        path.touch()
+    asked: list[str] = []
+
+    def locate(path: str, base: str, *, must_exist: bool) -> Place:
+        asked.append(path)
+        return paths.locate(path, base, must_exist=must_exist)
+
+    monkeypatch.setattr(splitting, "locate", locate)
+    missing = tmp_path / "gone.txt"
+    split = open_input([*given, missing], Split())
+    assert asked == [str(missing)]
+    assert split.total_items == 101

@@ -4,12 +4,14 @@ import os
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.splitting import paths as paths_module
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.paths import (
     LISTED_AT_ONCE,
@@ -55,6 +57,16 @@ def test_files_of_sub_folders_are_sorted_by_their_whole_relative_path(tmp_path: 
     assert posix(files_below(os.path.join(tmp_path, ""))) == ["a-b.txt", "a/b/c.txt", "a/z.txt", "a0.txt"]
 
 
+def test_names_are_sorted_by_their_posix_spelling_where_the_separator_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on Windows: "\\" sorts behind "0", "/" before it.
+    monkeypatch.setattr(paths_module, "_POSIX_SPELLING", methodcaller("replace", "\\", "/"))
+    make(tmp_path, "a0", "a\\z")
+    assert files_below(os.path.join(tmp_path, "")) == ["a\\z", "a0"]
+    assert locate("**/*" if os.sep == "\\" else "*", str(tmp_path), must_exist=True).names == ["a\\z", "a0"]
+
+
 def test_names_with_spaces_and_non_ascii_letters_are_found(tmp_path: Path) -> None:
     folder = make(tmp_path / "my data é", "ü ber.txt")
     assert locate("my data é", str(tmp_path), must_exist=True).root == os.path.join(folder, "")
@@ -77,6 +89,13 @@ def test_a_link_to_a_folder_above_itself_ends_there(tmp_path: Path) -> None:
     make(tmp_path, "sub/a.txt")
     link(tmp_path / "sub" / "loop", tmp_path)
     assert posix(files_below(os.path.join(tmp_path, ""))) == ["sub/a.txt"]
+
+
+def test_links_that_lead_back_keep_no_other_folder_from_being_read(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        make(tmp_path, f"{name}/x.txt")
+        link(tmp_path / name / "loop", tmp_path)
+    assert posix(files_below(os.path.join(tmp_path, ""))) == ["a/x.txt", "b/x.txt", "c/x.txt"]
 
 
 def test_two_links_to_one_folder_are_both_followed(tmp_path: Path) -> None:
@@ -119,6 +138,12 @@ def test_a_recursive_glob_gives_every_file_once(tmp_path: Path) -> None:
     assert posix(locate("data/**/**/*.txt", str(tmp_path), must_exist=True).names) == ["a/b/c.txt", "d.txt"]
 
 
+def test_every_part_of_a_glob_must_match(tmp_path: Path) -> None:
+    make(tmp_path, "data/a/x.txt", "data/a/x.csv", "data/b/y.txt", "data/b/deep/y.txt", "data/z.txt")
+    assert posix(locate("data/*/*.txt", str(tmp_path), must_exist=True).names) == ["a/x.txt", "b/y.txt"]
+    assert posix(locate("data/?/deep/*.txt", str(tmp_path), must_exist=True).names) == ["b/deep/y.txt"]
+
+
 def test_brackets_in_the_base_folder_are_no_pattern(tmp_path: Path) -> None:
     base = make(tmp_path / "run [1]", "a.txt")
     assert locate("*.txt", str(base), must_exist=True).names == ["a.txt"]
@@ -138,8 +163,12 @@ def test_a_glob_without_a_match_is_an_input_error(tmp_path: Path, must_exist: bo
 
 def test_a_glob_that_matches_folders_only_says_so(tmp_path: Path) -> None:
     make(tmp_path, "a/x.txt", "b/x.txt")
-    with pytest.raises(InputError, match=r"folders only; add '/\*'"):
+    with pytest.raises(InputError) as caught:
         locate("*/", str(tmp_path), must_exist=True)
+    root = os.path.join(tmp_path, "")
+    assert str(caught.value) == (
+        f"input '*/': the pattern matches folders only; add '/*' for the files in them (looked in '{root}')."
+    )
 
 
 def test_the_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,8 +202,9 @@ def test_a_remote_path_is_refused_with_what_to_give_instead(path: str) -> None:
 
 
 def test_an_empty_path_is_refused() -> None:
-    with pytest.raises(InputError, match="empty path"):
+    with pytest.raises(InputError) as caught:
         locate("", "/", must_exist=False)
+    assert str(caught.value) == "input '': an empty path. Give a folder, a glob or a file."
 
 
 def test_a_missing_path_comes_with_the_nearest_name_beside_it(tmp_path: Path) -> None:
@@ -193,6 +223,14 @@ def test_a_missing_path_without_a_near_name_makes_no_guess(tmp_path: Path) -> No
     make(tmp_path, "zzz")
     with pytest.raises(InputError) as caught:
         locate("data", str(tmp_path), must_exist=True)
+    assert str(caught.value) == f"input 'data' does not exist: there is no 'data' in '{tmp_path}'."
+
+
+def test_names_are_compared_with_a_missing_one_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "images")
+    monkeypatch.setattr(paths_module, "SUGGESTIONS_FROM", 0)
+    with pytest.raises(InputError) as caught:
+        locate("imagse", str(tmp_path), must_exist=True)
     assert "Did you mean" not in str(caught.value)
 
 
@@ -242,12 +280,20 @@ def test_many_paths_of_one_folder_are_looked_up_in_its_listing(tmp_path: Path) -
     names = [f"{number}.txt" for number in range(LISTED_AT_ONCE)]
     make(tmp_path, *names[1:], "not asked for.txt")
     (tmp_path / "0.txt").mkdir()
-    missing = str(tmp_path / "gone.txt")
     given = [str(tmp_path / name) for name in names]
-    found = files_among([*given, missing])
+    (tmp_path / names[1]).unlink()
+    found = files_among(given)
     # A folder is none, and what is missing is left to be asked for.
-    assert found >= set(given[1:])
-    assert found.isdisjoint({given[0], missing})
+    assert found >= set(given[2:])
+    assert found.isdisjoint(given[:2])
+
+
+def test_a_folder_that_is_missing_spoils_no_other(tmp_path: Path) -> None:
+    names = [f"{number}.txt" for number in range(LISTED_AT_ONCE)]
+    make(tmp_path, *names)
+    sound = [str(tmp_path / name) for name in names]
+    missing = [str(tmp_path / "gone" / name) for name in names]
+    assert files_among([*missing, *sound]) == set(sound)
 
 
 def test_few_paths_of_a_folder_are_left_to_be_asked_for(tmp_path: Path) -> None:

@@ -1,0 +1,167 @@
+"""Where a script writes, and how checks keep what they make it write out of the user's own folders.
+
+A job run of the sample shows it: folders among the program arguments and environment variables are then replaced by
+fresh ones, and files at other places outside the job are put back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
+
+LARGEST_KEPT = 16 * 1024**2
+"""Bytes of a file that is put back; larger ones stay as the script leaves them."""
+
+
+class Redirected(NamedTuple):
+    """Program arguments and environment variables with fresh folders in place of those that the script writes to.
+
+    folders: label, such as "--out", by fresh path.
+    """
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    folders: Mapping[str, str]
+
+
+@dataclass
+class Outputs:
+    """What jobs of an entry wrote outside their own folders.
+
+    written: paths. places: folders among arguments and variables that changed; True where they had been there before.
+    """
+
+    written: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    places: dict[str, bool] = field(default_factory=dict)
+    _noted: set[str] = field(default_factory=set)
+
+    @contextmanager
+    def watched(self, values: Mapping[str, str], *, apart: tuple[Path | None, ...] = ()) -> Iterator[None]:
+        """Watches a job. values: absolute paths among its arguments and variables. apart: folders of the job itself."""
+        before = {path: _state(path) for path in values.values()}
+        touched = FilesTouched()
+        with files_watched(touched):
+            yield
+        own = [os.path.join(folder, "") for folder in apart if folder is not None]
+        self.read.update(touched.read)
+        outside = {path for path in (*touched.written, *touched.logged) if not path.startswith(tuple(own))}
+        self.written.update(outside)
+        for path, state in before.items():
+            below = os.path.join(path, "")
+            if _state(path) != state or any(name == path or name.startswith(below) for name in outside):
+                self.places.setdefault(path, state is not None)
+
+    def redirected(self, arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> Redirected:
+        """The arguments and variables to run with. folder: an empty one, for the fresh places."""
+        fresh: dict[str, str] = {}
+        labels: dict[str, str] = {}
+        for label, path in paths_in(arguments, environment).items():
+            if path in self.places and path not in fresh:
+                fresh[path] = str(folder / str(len(fresh)) / os.path.basename(path))
+                labels[label] = fresh[path]
+                self._prepare(path, fresh[path])
+        return Redirected(
+            tuple(_replaced(argument, fresh) for argument in arguments),
+            {name: _replaced(value, fresh) for name, value in environment.items()},
+            {path: label for label, path in labels.items()},
+        )
+
+    def _prepare(self, path: str, fresh: str) -> None:
+        """Makes the folder where it was there before, with the files that the script reads in it and does not write."""
+        os.makedirs(os.path.dirname(fresh))
+        if os.path.isdir(path) and self.places[path]:
+            os.mkdir(fresh)
+        below = os.path.join(path, "")
+        for name in self.read - self.written:
+            if name.startswith(below) and os.path.isfile(name):
+                target = os.path.join(fresh, name[len(below) :])
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                shutil.copy2(name, target)
+
+    def note(self, touched: FilesTouched) -> None:
+        """Takes in what was written inside `kept()`, so that new files beside the known ones are taken away again."""
+        self._noted.update(touched.written)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Files outside the job that the script is known to write are afterwards as they were before."""
+        known = [path for path in self.written if not any(_is_at(path, place) for place in self.places)]
+        before = {path: _content(path) for path in known}
+        listed = {folder: _names(folder) for folder in {os.path.dirname(path) for path in known}}
+        try:
+            yield
+        finally:
+            for path, content in before.items():
+                _put_back(path, content)
+            for path in self._noted - before.keys():
+                folder, name = os.path.split(path)
+                if name not in listed.get(folder, {name}):
+                    with suppress(OSError):
+                        os.remove(path)
+
+
+def paths_in(arguments: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
+    """Absolute paths among program arguments and variables, by what they belong to ("--out", "$OUT")."""
+    found = {}
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        flag, equals, value = argument.partition("=")
+        if equals and os.path.isabs(value):
+            found[flag] = os.path.normpath(value)
+        elif os.path.isabs(argument):
+            found[before if before.startswith("-") else argument] = os.path.normpath(argument)
+    found.update({f"${name}": os.path.normpath(value) for name, value in environment.items() if os.path.isabs(value)})
+    return found
+
+
+def _replaced(text: str, fresh: Mapping[str, str]) -> str:
+    flag, equals, value = text.partition("=")
+    if equals and os.path.isabs(value):
+        return f"{flag}={fresh.get(os.path.normpath(value), value)}"
+    return fresh.get(os.path.normpath(text), text) if os.path.isabs(text) else text
+
+
+def _is_at(path: str, place: str) -> bool:
+    return path == place or path.startswith(os.path.join(place, ""))
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _names(folder: str) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
+
+
+def _content(path: str) -> bytes | Path | None:
+    """The content; None where there is no file, the path itself where it is too large to keep."""
+    try:
+        if os.path.getsize(path) > LARGEST_KEPT:
+            return Path(path)
+        return Path(path).read_bytes()
+    except OSError:
+        return None
+
+
+def _put_back(path: str, content: bytes | Path | None) -> None:
+    if isinstance(content, Path) or _content(path) == content:
+        return
+    with suppress(OSError):
+        if content is None:
+            os.remove(path)
+        else:
+            Path(path).write_bytes(content)

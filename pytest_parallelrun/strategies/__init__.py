@@ -1,0 +1,33 @@
+"""Strategies for Hypothesis: mini-batches made of a sample, faults, settings, and whole jobs.
+
+What is drawn are recipes: small frozen values whose repr builds them again after
+`from pytest_parallelrun.strategies import *`.
+"""
+
+from __future__ import annotations
+
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.strategies.faults import fault_plans
+from pytest_parallelrun.strategies.files import Files, Item
+from pytest_parallelrun.strategies.frames import Cell, Rows
+from pytest_parallelrun.strategies.jobs import JobCase, jobs
+from pytest_parallelrun.strategies.mini_batches import mini_batches, recipes
+from pytest_parallelrun.strategies.sample import Sample
+from pytest_parallelrun.strategies.settings import job_settings
+
+__all__ = [
+    "Cell",
+    "Fault",
+    "Files",
+    "Item",
+    "JobCase",
+    "JobSettings",
+    "Rows",
+    "Sample",
+    "fault_plans",
+    "job_settings",
+    "jobs",
+    "mini_batches",
+    "recipes",
+]

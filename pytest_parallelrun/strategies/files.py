@@ -1,0 +1,183 @@
+"""Mini-batches of files: recipes, what they build, and how they are drawn."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from pytest_parallelrun.emulator.errors import did_you_mean
+from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, subsets
+from pytest_parallelrun.strategies.validation import invalid
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DrawFn, SearchStrategy
+    from hypothesis.vendor.pretty import RepresentationPrinter
+
+    from pytest_parallelrun.strategies.sample import Sample
+
+ItemKind = Literal[
+    "empty", "header_only", "truncated", "bom", "bytes", "wrong_extension", "spaces", "quotes", "non_ascii"
+]
+ITEM_KINDS: tuple[ItemKind, ...] = get_args(ItemKind)
+
+BOM = b"\xef\xbb\xbf"
+FEWEST_RANDOM_BYTES = 64
+# Windows has no double quotes in names.
+_ADDED_TO_NAME = {
+    "spaces": " with  spaces",
+    "quotes": "'s 'copy'" if os.name == "nt" else '\'s "copy"',
+    "non_ascii": "_äß_日本",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Item:
+    """A file of the sample, as it is or odd.
+
+    name: one of the sample's names, such as "sub/b.txt". kind: None, or one of ITEM_KINDS:
+        "empty": no bytes; "header_only": its first line; "truncated": its first half; "bom": a UTF-8 byte order mark
+        before its content; "bytes": random bytes, the same for the same name; "wrong_extension": ".dat" in place of
+        its own; "spaces", "quotes", "non_ascii": such signs in its name, whose extension stays.
+    """
+
+    name: str
+    kind: ItemKind | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is not None and self.kind not in ITEM_KINDS:
+            raise invalid(f"{self}: there is no such kind of item. {did_you_mean(str(self.kind), ITEM_KINDS)}")
+
+    @property
+    def target(self) -> str:
+        """Relative name of the copy, where no other item has it."""
+        if self.kind == "wrong_extension":
+            stem, extension = os.path.splitext(self.name)
+            return stem + (".bin" if extension.lower() == ".dat" else ".dat")
+        return _with_suffix(self.name, _ADDED_TO_NAME.get(self.kind or "", ""))
+
+    def write(self, source: str, target: str) -> None:
+        """Makes the copy. What cannot be read becomes something that cannot be read either."""
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            shutil.copyfile(source, target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.symlink(source, target)
+            return
+        if self.kind in ("empty", "header_only", "truncated", "bom", "bytes"):
+            with open(target, "r+b") as stream:
+                content = stream.read()
+                stream.seek(0)
+                stream.truncate()
+                stream.write(self._changed(content))
+
+    def _changed(self, content: bytes) -> bytes:
+        if self.kind == "header_only":
+            return content[: content.find(b"\n") + 1] or content
+        if self.kind == "truncated":
+            return content[: len(content) // 2]
+        if self.kind == "bom":
+            return BOM + content
+        if self.kind == "bytes":
+            return random.Random(self.name).randbytes(max(len(content), FEWEST_RANDOM_BYTES))
+        return b""
+
+    def __repr__(self) -> str:
+        return f"Item({self.name!r})" if self.kind is None else f"Item({self.name!r}, {self.kind!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class Files:
+    """A recipe of a mini-batch of files.
+
+    items: in the order of the mini-batch. An item that comes again is a copy under another name: the service never
+        hands over a path twice.
+    """
+
+    items: tuple[Item, ...]
+
+    @property
+    def size(self) -> int:
+        """Files of the mini-batch."""
+        return len(self.items)
+
+    @property
+    def odd(self) -> bool:
+        """Whether a file is there twice, or one is not as it is in the sample."""
+        return len({item.name for item in self.items}) < len(self.items) or any(item.kind for item in self.items)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Relative names of the copies, all of them different, those of unchanged items unchanged."""
+        taken: dict[str, int] = {}
+        for place, item in enumerate(self.items):
+            if item.target == item.name:
+                taken.setdefault(_folded(item.name), place)
+        targets = []
+        for place, item in enumerate(self.items):
+            target, number = item.target, 1
+            while taken.setdefault(_folded(target), place) != place:
+                number += 1
+                target = _with_suffix(item.target, f" ({number})")
+            targets.append(target)
+        return tuple(targets)
+
+    def build(self, sample: Sample, folder: str | os.PathLike[str] | None = None) -> list[str]:
+        """Absolute paths of copies below `folder`, which keep their relative names.
+
+        Without a folder they go into a fresh one, which lasts as long as Python, inside an example of Hypothesis as
+        long as that. InvalidArgument: an item that the sample does not have.
+        """
+        if not self.items:
+            raise invalid(f"{self}: a mini-batch has at least one item.")
+        sources = [sample.path_of(item.name) for item in self.items]
+        root = sample.new_folder() if folder is None else os.path.abspath(folder)
+        paths = [os.path.join(root, *target.split("/")) for target in self.targets]
+        for item, source, path in zip(self.items, sources, paths, strict=True):
+            item.write(source, path)
+        return paths
+
+    def __repr__(self) -> str:
+        return f"Files(items={self.items!r})"
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        # Hypothesis would show all fields of a dataclass.
+        printer.text(repr(self))
+
+
+def files(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> SearchStrategy[Files]:
+    """Recipes for a sample of files; the arguments are those of `recipes()`, and were checked there."""
+    from hypothesis import strategies as st
+
+    names = sample.names
+    most = sample.size if max_size is None else min(max_size, sample.size)
+    numbers = subsets(sample.size, min_size, most)
+    oddities = st.lists(st.sampled_from([None, *ITEM_KINDS]), max_size=MOST_ODDITIES)
+
+    @st.composite
+    def drawn(draw: DrawFn) -> Files:
+        chosen = draw(numbers)
+        kinds: dict[int, ItemKind] = {}
+        for kind in draw(oddities) if odd else ():
+            place = draw(st.integers(0, len(chosen) - 1))
+            if kind is None:
+                add_duplicate(chosen, place, max_size)
+            else:
+                kinds.setdefault(place, kind)
+        return Files(tuple(Item(names[number], kinds.get(place)) for place, number in enumerate(chosen)))
+
+    return drawn()
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    stem, extension = os.path.splitext(name)
+    return stem + suffix + extension
+
+
+def _folded(name: str) -> str:
+    """Names that are one on some file system."""
+    return name.casefold()

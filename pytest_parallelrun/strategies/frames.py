@@ -1,0 +1,150 @@
+"""Mini-batches of rows: recipes, what they build, and how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.emulator.errors import did_you_mean
+from pytest_parallelrun.emulator.splitting import MiniBatch, open_input
+from pytest_parallelrun.strategies.cells import CELL_KINDS, NULLS, CellKind, kinds_of, value_of
+from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, subsets
+from pytest_parallelrun.strategies.validation import check_whole_number, invalid
+
+if TYPE_CHECKING:
+    import os
+
+    import pandas as pd
+    from hypothesis.strategies import DrawFn, SearchStrategy
+    from hypothesis.vendor.pretty import RepresentationPrinter
+
+    from pytest_parallelrun.strategies.sample import Sample
+
+
+@dataclass(frozen=True, repr=False)
+class Cell:
+    """An odd value in a mini-batch of rows.
+
+    row: number of the row in the mini-batch, from 0; None is the whole column, for "null", "nan" and "nat" only.
+    column: its label. kind: one of CELL_KINDS, as far as the type of the column can hold it.
+    """
+
+    row: int | None
+    column: Hashable
+    kind: CellKind
+
+    def __post_init__(self) -> None:
+        if self.kind not in CELL_KINDS:
+            raise invalid(f"{self}: there is no such kind of cell. {did_you_mean(str(self.kind), CELL_KINDS)}")
+        if self.row is not None:
+            check_whole_number(f"row of {self}", self.row, 0)
+        elif self.kind not in NULLS:
+            raise invalid(f"{self}: a whole column can be made of {', '.join(NULLS)} only. Give the number of a row.")
+
+    def __repr__(self) -> str:
+        return f"Cell({self.row!r}, {self.column!r}, {self.kind!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class Rows:
+    """A recipe of a mini-batch of rows.
+
+    rows: numbers of rows of the sample, from 0, in the order of the mini-batch; one that comes again is a duplicate.
+    cells: odd values in them.
+    """
+
+    rows: tuple[int, ...]
+    cells: tuple[Cell, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Rows of the mini-batch."""
+        return len(self.rows)
+
+    @property
+    def odd(self) -> bool:
+        """Whether a row is there twice, or a value is not that of the sample."""
+        return bool(self.cells) or len(set(self.rows)) < len(self.rows)
+
+    def build(self, sample: Sample, folder: str | os.PathLike[str] | None = None) -> pd.DataFrame:
+        """A fresh DataFrame, an index from 0, with the column types of the sample. `folder` is not used.
+
+        InvalidArgument: a row or column that is not there, a value that the type of its column cannot hold.
+        """
+        import pandas as pd
+
+        source = sample.frame
+        if not self.rows or not 0 <= min(self.rows) <= max(self.rows) < sample.size:
+            raise invalid(f"{self}: rows must be one or more numbers from 0 to {sample.size - 1} for {sample}.")
+        frame: pd.DataFrame = source.take(list(self.rows))
+        frame.index = pd.RangeIndex(len(self.rows))
+        if sample.nested:
+            # Lists and dicts in cells are copied by the splitter alone.
+            whole = MiniBatch(0, len(frame), 0, None)
+            frame = cast("pd.DataFrame", open_input(frame, sample.settings).load(whole))
+        for cell in self.cells:
+            place = self._place(cell, source)
+            column = frame.iloc[:, place]
+            values = column.array.copy()
+            values[slice(None) if cell.row is None else cell.row] = value_of(cell.kind, source.iloc[:, place])
+            frame.isetitem(place, pd.Series(values, index=frame.index, dtype=column.dtype))
+        return frame
+
+    def _place(self, cell: Cell, source: pd.DataFrame) -> int:
+        if cell.row is not None and cell.row >= len(self.rows):
+            raise invalid(f"{cell}: the mini-batch has {len(self.rows)} row(s), counted from 0.")
+        labels = list(source.columns)
+        if cell.column not in labels:
+            raise invalid(f"{cell}: there is no such column. {did_you_mean(str(cell.column), map(str, labels))}")
+        return labels.index(cell.column)
+
+    def __repr__(self) -> str:
+        return f"Rows(rows={self.rows!r}{f', cells={self.cells!r}' if self.cells else ''})"
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        # Hypothesis would show all fields of a dataclass.
+        printer.text(repr(self))
+
+
+def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> SearchStrategy[Rows]:
+    """Recipes for a sample of rows; the arguments are those of `recipes()`, and were checked there."""
+    from hypothesis import strategies as st
+
+    most = sample.size if max_size is None else min(max_size, sample.size)
+    numbers = subsets(sample.size, min_size, most)
+    columns = _columns_by_oddity(sample.frame) if odd else {}
+    kinds: list[tuple[CellKind, bool] | None] = [None, *columns]
+    oddities = st.lists(st.sampled_from(kinds), max_size=MOST_ODDITIES)
+
+    @st.composite
+    def drawn(draw: DrawFn) -> Rows:
+        chosen = draw(numbers)
+        cells: list[Cell] = []
+        for oddity in draw(oddities) if odd else ():
+            if oddity is None:
+                add_duplicate(chosen, draw(st.integers(0, len(chosen) - 1)), max_size)
+                continue
+            kind, whole = oddity
+            column = draw(st.sampled_from(columns[oddity]))
+            cell = Cell(None if whole else draw(st.integers(0, len(chosen) - 1)), column, kind)
+            if not any(_overlap(cell, other) for other in cells):
+                cells.append(cell)
+        return Rows(tuple(chosen), tuple(cells))
+
+    return drawn()
+
+
+def _columns_by_oddity(frame: pd.DataFrame) -> dict[tuple[CellKind, bool], list[Hashable]]:
+    """Kinds of cells and whether they are a whole column -> labels of the columns that can hold them."""
+    columns: dict[tuple[CellKind, bool], list[Hashable]] = {}
+    for place, label in enumerate(frame.columns):
+        if list(frame.columns).index(label) == place:
+            for kind in kinds_of(frame.iloc[:, place]):
+                for whole in (False, True) if kind in NULLS else (False,):
+                    columns.setdefault((kind, whole), []).append(label)
+    return columns
+
+
+def _overlap(one: Cell, other: Cell) -> bool:
+    return one.column == other.column and (one.row == other.row or None in (one.row, other.row))

@@ -1,0 +1,136 @@
+"""Whole jobs: an input made of the sample, settings, and faults that fit both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from pytest_parallelrun.emulator.faults import Fault, FaultKind
+from pytest_parallelrun.emulator.rules import PRESETS
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.files import FileSplitter
+from pytest_parallelrun.strategies.faults import DEFAULT_KINDS, draw_faults, fault_plans
+from pytest_parallelrun.strategies.files import Files
+from pytest_parallelrun.strategies.frames import Rows
+from pytest_parallelrun.strategies.mini_batches import recipes
+from pytest_parallelrun.strategies.sample import Sample, as_sample
+from pytest_parallelrun.strategies.settings import MOST_RETRIES, job_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from hypothesis.strategies import DrawFn, SearchStrategy
+    from hypothesis.vendor.pretty import RepresentationPrinter
+
+    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.strategies.sample import SampleSource
+
+MOST_ITEMS_OF_A_JOB = 20
+"""Enough for every way of failing, and cheap to run a hundred times."""
+
+
+class _EntryFixture(Protocol):
+    """The fixture `parallelrun_entry`."""
+
+    def job(self, input: object, *, faults: Sequence[Fault], **settings: object) -> JobResult: ...
+
+
+@dataclass(frozen=True)
+class JobCase:
+    """A job but for its entry script.
+
+    recipe: of the whole input, which the job splits by `settings`. faults: all of them fire unless a threshold ends
+    the job before, or the script does.
+    """
+
+    sample: Sample
+    recipe: Rows | Files
+    settings: JobSettings
+    faults: tuple[Fault, ...] = ()
+
+    def input(self, folder: str | os.PathLike[str] | None = None) -> pd.DataFrame | str:
+        """What the job takes: a DataFrame, or a folder with the files alone, which the job sorts by name.
+
+        Not their paths: to a job a list of .csv files is a table.
+        """
+        if isinstance(self.recipe, Rows):
+            return self.recipe.build(self.sample)
+        root = self.sample.new_folder() if folder is None else os.path.abspath(folder)
+        self.recipe.build(self.sample, root)
+        return root
+
+    def run(self, entry: object) -> JobResult:
+        """Runs the job.
+
+        entry: the fixture `parallelrun_entry`, whose other settings stay as they are, or what ParallelJob takes:
+            path of a script, a module, or any object with run().
+        """
+        if callable(getattr(entry, "job", None)) and not hasattr(entry, "run"):
+            fields = {name: getattr(self.settings, name) for name in self.settings.explicit}
+            return cast("_EntryFixture", entry).job(self.input(), faults=self.faults, **fields)
+        from pytest_parallelrun.emulator.job import ParallelJob
+
+        return ParallelJob(entry, self.input(), settings=self.settings, faults=self.faults).run()
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        # Hypothesis would show all fields of a dataclass.
+        printer.text(repr(self))
+
+
+def jobs(
+    sample: Sample | SampleSource,
+    *,
+    odd: bool = False,
+    min_size: int = 1,
+    max_size: int | None = MOST_ITEMS_OF_A_JOB,
+    max_retries: int = MOST_RETRIES,
+    rules: Sequence[str] = PRESETS,
+    kinds: Sequence[FaultKind] = DEFAULT_KINDS,
+    max_faults: int = 5,
+) -> SearchStrategy[JobCase]:
+    """Jobs on inputs made of the sample, to be run with `case.run("score.py")`.
+
+    sample: a Sample, or what Sample() takes; its settings are those of the jobs, but for what is drawn.
+    odd, min_size, max_size: those of `recipes()`, here for all items of the job.
+    max_retries, rules: those of `job_settings()`; the mini-batch size is anything from one item to all.
+    kinds, max_faults: those of `fault_plans()`.
+
+    >>> jobs("data").example()  # doctest: +SKIP
+    JobCase(sample=Sample('data'), recipe=Files(items=(Item('a.txt'),)), settings=JobSettings(...), faults=())
+    """
+    from hypothesis import strategies as st
+
+    sample = as_sample(sample)
+    inputs = recipes(sample, odd=odd, min_size=min_size, max_size=max_size)
+    settings = job_settings(profile=sample.settings.profile, max_retries=max_retries, rules=rules)
+    # Wrong arguments are to show now.
+    fault_plans(1, kinds=kinds, max_faults=max_faults)
+    item_size = 1 if sample.kind == "files" else _bytes_of_a_row(sample.frame)
+
+    @st.composite
+    def drawn(draw: DrawFn) -> JobCase:
+        recipe = draw(inputs)
+        size = draw(st.integers(1, recipe.size)) * item_size
+        chosen = draw(settings).over(sample.settings).replace(mini_batch_size=size)
+        count = _mini_batches(recipe, sample, chosen)
+        return JobCase(sample, recipe, chosen, draw_faults(draw, count, chosen, kinds, max_faults))
+
+    return drawn()
+
+
+def _mini_batches(recipe: Rows | Files, sample: Sample, settings: JobSettings) -> int:
+    """Into how many mini-batches the job splits the input; files need not be there for that."""
+    if isinstance(recipe, Rows):
+        return sum(1 for _ in open_input(recipe.build(sample), settings).mini_batches())
+    names = [target.replace("/", os.sep) for target in recipe.targets]
+    size = settings.files_per_mini_batch
+    return FileSplitter("", names, size, grouping=settings.rules.file_grouping, label="").total_mini_batches or 0
+
+
+def _bytes_of_a_row(frame: pd.DataFrame) -> int:
+    """The average in a CSV file, as the splitter counts them."""
+    # Python 3.10 writes no NUL without an escape character; this one is in no text.
+    text = frame.to_csv(header=False, index=False, lineterminator="\n", escapechar="\uffff")
+    return max(1, len(text.encode("utf-8", "surrogatepass")) // len(frame))

@@ -1,0 +1,300 @@
+"""The sample that mini-batches are drawn from: the items of an input, and what they are built of."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import weakref
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
+from pytest_parallelrun.strategies.subsets import MOST_NUMBERS
+from pytest_parallelrun.strategies.validation import check_whole_number, invalid
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    import pandas as pd
+
+    from pytest_parallelrun.emulator.rules import Rules
+    from pytest_parallelrun.strategies.files import Files
+    from pytest_parallelrun.strategies.frames import Rows
+
+    StrPath: TypeAlias = str | os.PathLike[str]
+    SampleSource: TypeAlias = StrPath | Sequence[StrPath] | pd.DataFrame
+
+_T = TypeVar("_T")
+
+MOST_ITEMS = 1_000
+MOST_BYTES = 100 * 1024**2
+"""Of files: a mini-batch of all of them is copied for an example."""
+CHUNK_BYTES = 8 * 1024**2
+FOLDERS_KEPT = 10
+"""Of examples that have ended: a debugger that stops at the last one finds its files."""
+
+
+class Sample:
+    """The items that mini-batches are made of.
+
+    source: path of a folder, a glob or a file, a list of paths, or a DataFrame. It is read as a job would read it, and
+        never changed: a mini-batch of files is a copy of them.
+    settings: how the input is read (profile, encoding, delimiter).
+    items: numbers of the items, from 0 in the order of the input, that may be drawn; default all.
+    most: largest number of items, up to 65,536. Of more, or of files of more than 100 MB, an evenly spaced subset is
+        taken.
+
+    kind: "files" or "tabular". size: the number of items. names: how messages name each. nested: whether cells of a
+    table may be lists or dicts. sampled: in words, what was left out; None where nothing was.
+    Equal arguments make equal samples. Raises InvalidArgument for an input that cannot be read or has no item, and for
+    numbers of items that it does not have.
+
+    >>> Sample("data", items=[0, 2])  # doctest: +SKIP
+    Sample('data', items=(0, 2))
+    """
+
+    kind: InputKind
+    size: int
+    names: tuple[str, ...]
+    nested: bool
+    sampled: str | None
+
+    def __init__(
+        self,
+        source: SampleSource,
+        *,
+        settings: JobSettings | None = None,
+        items: Iterable[int] | None = None,
+        most: int = MOST_ITEMS,
+    ) -> None:
+        if settings is not None and not isinstance(settings, JobSettings):
+            raise invalid(f"settings={settings!r}: give a JobSettings object.")
+        check_whole_number("most", most, 1, MOST_NUMBERS)
+        self.settings = JobSettings() if settings is None else settings
+        self._source = source
+        self._items = None if items is None else tuple(items)
+        self._most = most
+        self._left_out: list[str] = []
+        self._frame: pd.DataFrame | None = None
+        self._paths: dict[str, str] = {}
+        self.nested = False
+        self._folder: str | None = None
+        self._ended: deque[str] = deque()
+        self._whole = _Whole(self.settings)
+        try:
+            if _is_frame(source):
+                self._take_frame(cast("pd.DataFrame", source))
+            else:
+                splitter = open_input(source, self._whole)
+                (self._take_table if splitter.kind == "tabular" else self._take_files)(splitter)
+        except EmptyInputError as error:
+            raise invalid(f"an empty sample has nothing to draw from. {error}") from error
+        except InputError as error:
+            raise invalid(str(error)) from error
+        self.size = len(self.names)
+        self.sampled = "; ".join(self._left_out) or None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All rows of a table, an index from 0, the column types of the whole input. Not to be changed."""
+        if self._frame is None:
+            raise invalid(f"{self} is a sample of files: it has no rows.")
+        return self._frame
+
+    def path_of(self, name: str) -> str:
+        """The user's own file of that name, to be read and nothing else."""
+        if name not in self._paths:
+            what = f"'{name}' is not an item of {self}. " if self.kind == "files" else f"{self} is a table: "
+            raise invalid(what + (did_you_mean(name, self._paths) if self._paths else "its items are rows."))
+        return self._paths[name]
+
+    def mini_batch(self, recipe: Rows | Files, folder: StrPath | None = None) -> pd.DataFrame | list[str]:
+        """What run() gets: `recipe.build(self, folder)`."""
+        return recipe.build(self, folder)
+
+    def new_folder(self) -> str:
+        """A fresh folder, removed when Python ends. Those that an example of Hypothesis made go soon after it."""
+        from hypothesis.control import cleanup, currently_in_test_context
+
+        if self._folder is None:
+            self._folder = os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-sample-"))
+            # Not with the sample: of a call that was pasted from a failing test nobody keeps it.
+            weakref.finalize(Sample, _remove, self._folder, os.getpid())
+        folder = tempfile.mkdtemp(dir=self._folder, prefix="")
+        if currently_in_test_context():
+            cleanup(lambda: self._end(folder))
+        return folder
+
+    def _end(self, folder: str) -> None:
+        self._ended.append(folder)
+        while len(self._ended) > FOLDERS_KEPT:
+            shutil.rmtree(self._ended.popleft(), ignore_errors=True)
+
+    def _take_frame(self, frame: pd.DataFrame) -> None:
+        self.kind = "tabular"
+        chosen = self._chosen(len(frame), "row")
+        rows = frame if len(chosen) == len(frame) else frame.take(chosen)
+        # Loaded by the splitter, which copies lists and dicts in cells as well.
+        splitter = open_input(rows, self._whole)
+        self._frame = cast("pd.DataFrame", splitter.load(MiniBatch(0, len(rows), 0, None)))
+        self.names = tuple(f"row {row + 1}" for row in chosen)
+        self.nested = _is_nested(self._frame)
+
+    def _take_table(self, splitter: Splitter) -> None:
+        import pandas as pd
+
+        self.kind = "tabular"
+        mini_batches = [mini_batch for mini_batch in splitter.mini_batches() if mini_batch.size]
+        chosen = self._chosen(sum(mini_batch.size for mini_batch in mini_batches), "row")
+        parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+        names: dict[tuple[str, ...], list[str]] = {}
+        for mini_batch in mini_batches:
+            first = mini_batch.first_item
+            here = [row - first for row in chosen if first <= row < first + mini_batch.size]
+            if here:
+                loaded = cast("pd.DataFrame", splitter.load(mini_batch))
+                columns = tuple(map(str, loaded.columns))
+                parts.setdefault(columns, []).append(loaded.take(here))
+                item_names = splitter.item_names(mini_batch)
+                names.setdefault(columns, []).extend(item_names[row] for row in here)
+        # A mini-batch never has rows of two files, so files with other columns are another table.
+        largest = max(names, key=lambda columns: len(names[columns]))
+        self.names = tuple(names.pop(largest))
+        if names:
+            others = sum(map(len, names.values()))
+            self._left_out.append(f"{others} row(s) of files with other columns are left out")
+        self._frame = pd.concat(parts[largest], ignore_index=True)
+
+    def _take_files(self, splitter: Splitter) -> None:
+        self.kind = "files"
+        mini_batches = list(splitter.mini_batches())
+        found: list[tuple[str, str]] = []
+        missing = 0
+        for number in self._chosen(len(mini_batches), "file"):
+            try:
+                path = cast("list[str]", splitter.load(mini_batches[number]))[0]
+                found.append((_portable(splitter.item_names(mini_batches[number])[0]), path))
+            except LoadError:
+                missing += 1
+        if missing:
+            # The service fails before it calls run().
+            self._left_out.append(f"{missing} file(s) that do not exist are left out")
+        if not found:
+            raise invalid(f"an empty sample has nothing to draw from. {self}: none of its files exists.")
+        self._paths = dict(self._affordable(found))
+        self.names = tuple(self._paths)
+
+    def _chosen(self, total: int, noun: str) -> Sequence[int]:
+        """Numbers of the items that may be drawn, evenly spaced where there are too many."""
+        if not total:
+            raise invalid("an empty sample has nothing to draw from: the DataFrame has no rows.")
+        chosen: Sequence[int] = range(total)
+        if self._items is not None:
+            for item in self._items:
+                check_whole_number("items", item, 0, total - 1)
+            chosen = sorted(set(self._items))
+            if not chosen:
+                raise invalid("an empty sample has nothing to draw from: items=() leaves none.")
+        if len(chosen) > self._most:
+            self._left_out.append(f"{self._most:,} of {len(chosen):,} {noun}s, evenly spaced")
+            chosen = _evenly(chosen, self._most)
+        return chosen
+
+    def _affordable(self, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Files of MOST_BYTES together, or the first one."""
+        sizes = {path: os.path.getsize(path) if os.path.exists(path) else 0 for _, path in found}
+        taken = found
+        while (total := sum(sizes[path] for _, path in taken)) > MOST_BYTES and len(taken) > 1:
+            taken = _evenly(taken, max(1, len(taken) * MOST_BYTES // total))
+        if len(taken) < len(found):
+            self._left_out.append(
+                f"{len(taken):,} of {len(found):,} files, evenly spaced: all have "
+                f"{sum(sizes.values()) / 1024**2:,.0f} MB, {MOST_BYTES // 1024**2} MB are taken at most"
+            )
+        return taken
+
+    def _key(self) -> tuple[object, ...]:
+        source = id(self._source) if _is_frame(self._source) else _shown(self._source)
+        return source, self.settings, self._items, self._most
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sample) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        shown = "frame" if _is_frame(self._source) else _shown(self._source)
+        settings = f", settings={self.settings!r}" if self.settings.explicit else ""
+        items = "" if self._items is None else f", items={self._items!r}"
+        most = "" if self._most == MOST_ITEMS else f", most={self._most!r}"
+        return f"Sample({shown}{settings}{items}{most})"
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Settings for splitting under which a file is a mini-batch, and rows come by the thousand."""
+
+    settings: JobSettings
+    files_per_mini_batch = 1
+    bytes_per_mini_batch = CHUNK_BYTES
+
+    @property
+    def profile(self) -> str:
+        return self.settings.profile
+
+    @property
+    def rules(self) -> Rules:
+        return self.settings.rules
+
+    @property
+    def encoding(self) -> str:
+        return self.settings.encoding
+
+    @property
+    def delimiter(self) -> str:
+        return self.settings.delimiter
+
+
+def as_sample(sample: Sample | SampleSource) -> Sample:
+    return sample if isinstance(sample, Sample) else Sample(sample)
+
+
+def _is_frame(source: object) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(source, pandas.DataFrame)
+
+
+def _is_nested(frame: pd.DataFrame) -> bool:
+    """Whether cells may be lists or dicts, which pandas does not copy with the rows."""
+    from pandas.api.types import infer_dtype
+
+    objects = (column for _, column in frame.items() if column.dtype == object)
+    return any(infer_dtype(column, skipna=True).startswith("mixed") for column in objects)
+
+
+def _shown(source: object) -> str:
+    if isinstance(source, (list, tuple)):
+        return repr([os.fspath(path) for path in source])
+    return repr(os.fspath(cast("StrPath", source)))
+
+
+def _portable(name: str) -> str:
+    """A relative name, spelt alike everywhere; of several Windows drives the names are absolute."""
+    return name.replace(os.sep, "/").replace(":", "").lstrip("/")
+
+
+def _evenly(items: Sequence[_T], count: int) -> list[_T]:
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+def _remove(folder: str, process: int) -> None:
+    # A forked child that ends has not made the folder.
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)

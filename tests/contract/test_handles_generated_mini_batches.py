@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Write
+from tests.contract.conftest import Judge, Judged
+
+CHECK = "handles_generated_mini_batches"
+
+READ = "[len(open(p, 'rb').read()) for p in mini_batch]"
+
+
+@pytest.fixture
+def found(judge: Judge) -> Judge:
+    """The check alone, with a seed of its own."""
+
+    def found(script: str, *arguments: str, input: str | None = "data", name: str = "score.py") -> Judged:
+        return judge(script, "-k", CHECK, "--hypothesis-seed=0", *arguments, input=input, name=name)
+
+    return found
+
+
+SOUND = {
+    "reads what there is": f"def run(mini_batch): return {READ}",
+    "raises for an empty file": "def run(mini_batch): return [open(p, 'rb').read()[0] for p in mini_batch]",
+    "returns nothing for an empty file": "def run(mini_batch): return [x for p in mini_batch for x in open(p, 'rb')]",
+    "raises for any copy": "def run(mini_batch): return [len(p) // (' ' not in p) for p in mini_batch]",
+    "draws at random": f"import random\ndef run(mini_batch): random.shuffle(mini_batch); return {READ}",
+    "counts its calls": "n = 0\ndef run(mini_batch):\n    global n; n += 1\n    return [n for _ in mini_batch]",
+    "writes a file for each mini-batch": (
+        "def run(mini_batch, context):\n    open(f'{context.minibatch_index}.out', 'x').close()\n    return mini_batch"
+    ),
+    "exits for an empty file": "import os, sys\ndef run(mini_batch):\n    for p in mini_batch:\n"
+    "        if not os.path.getsize(p): sys.exit('empty')\n    return mini_batch",
+}
+
+
+@pytest.mark.parametrize("script", SOUND.values(), ids=SOUND)
+def test_sound_scripts_pass(found: Judge, script: str) -> None:
+    assert found(script).outcomes == {CHECK: "passed"}
+
+
+FLAWED = {
+    "returns None for an empty file": (
+        "def run(mini_batch):\n    if all(open(p, 'rb').read() for p in mini_batch): return mini_batch",
+        "run() returns what is no result for an odd mini-batch",
+        "(empty)",
+    ),
+    "ends the process for an empty file": (
+        "import os\ndef run(mini_batch):\n    for p in mini_batch:\n        os.path.getsize(p) or os._exit(3)\n"
+        "    return mini_batch",
+        "run() ends its worker process for an odd mini-batch",
+        "os._exit(3)",
+    ),
+    "takes one order only": (
+        "def run(mini_batch):\n    assert mini_batch == sorted(mini_batch)\n    return mini_batch",
+        "run() raises for a sound mini-batch",
+        "AssertionError",
+    ),
+    "takes one size only": (
+        "def run(mini_batch):\n    first, = mini_batch\n    return [first]",
+        "run() raises for a sound mini-batch",
+        "too many values to unpack",
+    ),
+    "drops results of large mini-batches": (
+        "def run(mini_batch): return mini_batch[:2]",
+        "run() returns fewer results than items for a sound mini-batch",
+        "3 item(s) in, results out: 2",
+    ),
+    "keeps what an error left behind": (
+        "kept = []\ndef run(mini_batch):\n    for p in mini_batch:\n        kept.append(open(p).read()[0])\n"
+        "    rows = list(kept)\n    kept.clear()\n    return rows",
+        "After an odd mini-batch",
+        "for a sound one: it returns",
+    ),
+    "stays broken after an error": (
+        "broken = False\ndef run(mini_batch):\n    global broken\n"
+        "    if broken: raise RuntimeError('session is closed')\n    broken = True\n"
+        "    rows = [open(p).read()[0] for p in mini_batch]\n    broken = False\n    return rows",
+        "After an odd mini-batch",
+        "session is closed",
+    ),
+    "is used up": (
+        "left = 40\ndef run(mini_batch):\n    global left\n    left -= 1\n"
+        "    if left < 0: raise OSError('too many open files')\n    return mini_batch",
+        "on a worker that had",
+        "and not on a fresh one: OSError: too many open files",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "what", "detail"), FLAWED.values(), ids=FLAWED)
+def test_flaws_are_found_with_what_shows_them(found: Judge, script: str, what: str, detail: str) -> None:
+    result = found(script)
+    assert result.outcomes == {CHECK: "failed"}
+    assert what in result.messages[CHECK]
+    assert detail in result.messages[CHECK]
+
+
+def test_what_is_found_is_shrunk_to_one_item(found: Judge) -> None:
+    message = found(FLAWED["returns None for an empty file"][0]).messages[CHECK]
+    assert re.search(r"where: run\(\), mini-batch \d+ \(item_1.txt \(empty\)\), attempt 1 of 1", message)
+
+
+HANGS_ON_EMPTY = """
+    def run(mini_batch):
+        for path in mini_batch:
+            while not open(path, "rb").read():
+                pass
+        return mini_batch
+"""
+
+
+def test_a_hang_is_found_in_seconds_and_waited_for_no_more_than_needed(found: Judge) -> None:
+    before = time.monotonic()
+    result = found(HANGS_ON_EMPTY, "--parallelrun-set=timeout=60")
+    assert time.monotonic() - before < 30
+    assert result.outcomes == {CHECK: "failed"}
+    assert "run() hangs for an odd mini-batch" in result.messages[CHECK]
+    assert "(empty)" in result.messages[CHECK]
+    assert "the limit of generated mini-batches is 1.0 s" in result.messages[CHECK]
+
+
+TABLE = "--parallelrun-set=mini_batch_size=40"
+
+
+@pytest.fixture
+def table(write: Write) -> str:
+    lines = [f"{number},{number / 4},{'abc'[number % 3]}" for number in range(12)]
+    write("rows.csv", "\n".join(["id,value,kind", *lines]) + "\n")
+    return "rows.csv"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return mini_batch",
+        "mini_batch['value'] = mini_batch.value.round().astype(int); return mini_batch",
+        "mini_batch.drop_duplicates('id', inplace=True); return mini_batch.kind.map(dict(a=1, b=2, c=3)).to_frame()",
+        "return [{'a': 1, 'b': 2, 'c': 3}[kind] for kind in mini_batch.kind]",
+    ],
+)
+def test_sound_scripts_for_tables_pass(found: Judge, table: str, body: str) -> None:
+    assert found(f"def run(mini_batch):\n    {body}\n", TABLE, input=table).outcomes == {CHECK: "passed"}
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ("if mini_batch.value.notna().all(): return mini_batch", "in column 'value'"),
+        ("if mini_batch.kind.isin(['a', 'b', 'c']).all(): return mini_batch", "in column 'kind'"),
+        ("assert mini_batch.id.is_monotonic_increasing; return mini_batch", "row 2 of rows.csv, row 1 of rows.csv"),
+    ],
+)
+def test_flaws_with_tables_are_found_with_the_cell(found: Judge, table: str, body: str, detail: str) -> None:
+    result = found(f"def run(mini_batch):\n    {body}\n", TABLE, input=table)
+    assert result.outcomes == {CHECK: "failed"}
+    assert detail in result.messages[CHECK]
+
+
+def test_types_of_columns_are_those_of_the_whole_input(found: Judge, write: Write) -> None:
+    write("rows.csv", "id,value\n" + "".join(f"{n},{n}\n" for n in range(20)) + "20,0.5\n")
+    body = "assert str(mini_batch.dtypes['value']) == 'float64' and str(mini_batch.dtypes['id']) == 'int64'"
+    assert found(f"def run(mini_batch):\n    {body}\n    return mini_batch", input="rows.csv").outcomes == {
+        CHECK: "passed"
+    }
+
+
+def test_items_whose_mini_batch_fails_in_the_sample_are_not_sound(found: Judge) -> None:
+    script = (
+        "def run(mini_batch):\n    assert not any('_2' in p for p in mini_batch), 'bad sample'\n    return mini_batch"
+    )
+    assert found(script).outcomes == {CHECK: "passed"}
+
+
+def test_returning_nothing_on_purpose_is_sound(found: Judge) -> None:
+    assert found("def run(mini_batch): return []", "--parallelrun-set=error_threshold=-1").outcomes == {CHECK: "passed"}
+
+
+def test_it_cannot_be_decided_without_a_sound_item(found: Judge) -> None:
+    result = found("def run(mini_batch): raise ValueError('no luck')")
+    assert result.outcomes == {CHECK: "skipped"}
+    assert "no mini-batch of the sample succeeded" in result.messages[CHECK]
+
+
+def test_the_input_stays_as_it_is(found: Judge, project: Path) -> None:
+    script = "import os\ndef run(mini_batch):\n    for p in mini_batch: os.remove(p)\n    return mini_batch"
+    assert found(script).outcomes == {CHECK: "passed"}
+    assert len(list((project / "data").iterdir())) == 3

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Write
+from tests.contract.conftest import Judge, Judged
+
+CHECK = "independent_of_order"
+APPENDS = "--parallelrun-set=output_action=append_row"
+
+
+@pytest.fixture
+def judged(judge: Judge) -> Judge:
+    def judged(script: str, *arguments: str, input: str | None = "data", name: str = "score.py") -> Judged:
+        return judge(script, "-k", f"test_{CHECK}", *arguments, input=input, name=name)
+
+    return judged
+
+
+PREVIOUS = """
+    previous = "nothing"
+
+    def run(mini_batch):
+        global previous
+        rows = [f"{path[-10:]} after {previous}" for path in mini_batch]
+        previous = mini_batch[-1][-10:]
+        return rows
+"""
+NUMBERS_BY_FILES = """
+    import os
+
+    def run(mini_batch):
+        folder = os.environ["AZUREML_BI_OUTPUT_PATH"]
+        rows = []
+        for path in mini_batch:
+            rows.append(f"{path[-10:]} {len(os.listdir(folder))}")
+            open(os.path.join(folder, os.path.basename(path)), "w").close()
+        return rows
+"""
+COUNTS_IN_A_TEMPORARY_FILE = """
+    import pathlib, tempfile
+
+    COUNTER = pathlib.Path(tempfile.gettempdir()) / "parallelrun_test_counter.txt"
+
+    def run(mini_batch):
+        rows = []
+        for path in mini_batch:
+            number = int(COUNTER.read_text()) + 1 if COUNTER.exists() else 1
+            COUNTER.write_text(str(number))
+            rows.append(f"{path[-10:]} {number}")
+        return rows
+"""
+BY_AGENT = """
+    from azureml_user.parallel_run import EntryScript
+
+    def run(mini_batch):
+        factor = 1 if EntryScript().agent_name == "process000" else 2
+        return [factor * len(path) for path in mini_batch]
+"""
+CLAIMS = """
+    import os
+
+    def init():
+        global name
+        folder = os.environ["AZUREML_BI_OUTPUT_PATH"]
+        name = "b" if os.path.exists(os.path.join(folder, "claimed")) else "a"
+        open(os.path.join(folder, "claimed"), "w").close()
+
+    def run(mini_batch):
+        return [f"{name} {path[-10:]}" for path in mini_batch]
+"""
+
+
+def test_a_result_that_depends_on_the_mini_batch_before_is_found(judged: Judge) -> None:
+    message = judged(PREVIOUS).messages[CHECK]
+    assert message.startswith("The order of the mini-batches changes results: where mini-batch 0 comes first run()")
+    assert "returns 'item_1.txt after nothing'; after mini-batch 1 (item_2.txt) it returns" in message
+
+
+@pytest.mark.parametrize("script", [NUMBERS_BY_FILES, COUNTS_IN_A_TEMPORARY_FILE], ids=["output", "temporary"])
+def test_state_that_is_kept_in_files_is_found(judged: Judge, script: str, tmp_path_factory: object) -> None:
+    found = judged(script, APPENDS)
+    assert found.failed == {CHECK}
+    assert "on a fresh worker too" in found.messages[CHECK]
+    assert "files that earlier mini-batches left" in found.messages[CHECK]
+
+
+def test_a_file_at_a_fixed_path_is_as_the_job_left_it(judged: Judge) -> None:
+    import pathlib
+    import tempfile
+
+    counter = pathlib.Path(tempfile.gettempdir()) / "parallelrun_test_counter.txt"
+    counter.unlink(missing_ok=True)
+    try:
+        judged(COUNTS_IN_A_TEMPORARY_FILE)
+        assert counter.read_text() == "3"
+    finally:
+        counter.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("script", [BY_AGENT, CLAIMS], ids=["name", "first to claim"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_result_that_depends_on_the_worker_is_found(judged: Judge, script: str, size: int) -> None:
+    found = judged(script, APPENDS, f"--parallelrun-set=mini_batch_size={size}")
+    assert found.failed == {CHECK}
+    assert found.messages[CHECK].startswith("The choice of the worker changes results: for mini-batch")
+
+
+def test_a_table_in_which_rows_depend_on_earlier_ones_is_found(judged: Judge, write: Write) -> None:
+    write("table.csv", "x\n1\n2\n30\n")
+    script = """
+        total = 0
+
+        def run(mini_batch):
+            global total
+            mini_batch["total"] = mini_batch.x.cumsum() + total
+            total = mini_batch.total.iloc[-1]
+            return mini_batch
+    """
+    assert judged(script, input="table.csv").failed == {CHECK}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "def run(mini_batch): return [p[-10:] for p in mini_batch]\n",
+        "from azureml_user.parallel_run import EntryScript\n"
+        "def run(mini_batch): return [f'{EntryScript().agent_name} {p}' for p in mini_batch]\n",
+        "import os\ndef run(mini_batch):\n    folder = os.environ['AZUREML_BI_OUTPUT_PATH']\n"
+        "    for p in mini_batch: open(os.path.join(folder, os.path.basename(p)), 'w').close()\n"
+        "    return [os.path.join(folder, os.path.basename(p)) for p in mini_batch]\n",
+        "from concurrent.futures import ThreadPoolExecutor, as_completed\ndef run(mini_batch):\n"
+        "    with ThreadPoolExecutor(3) as pool:\n"
+        "        return [f.result() for f in as_completed([pool.submit(len, p) for p in mini_batch])]\n",
+    ],
+    ids=["plain", "agent name in rows", "files by item", "threads"],
+)
+@pytest.mark.parametrize("size", [1, 3])
+def test_scripts_whose_results_depend_on_their_items_pass(judged: Judge, script: str, size: int) -> None:
+    assert judged(script, APPENDS, f"--parallelrun-set=mini_batch_size={size}").outcomes[CHECK] == "passed"
+
+
+def test_a_generator_that_was_seeded_once_is_not_blamed(judged: Judge) -> None:
+    found = judged("import random\nrandom.seed(1)\ndef run(mini_batch): return [random.random() for _ in mini_batch]\n")
+    assert found.outcomes[CHECK] == "skipped"
+    assert "seeded once" in found.messages[CHECK]
+
+
+def test_what_differs_once_and_never_again_is_not_blamed(judged: Judge, write: Write) -> None:
+    # The third worker of the gate, which runs backward, answers differently.
+    write("births.txt", "")
+    script = """
+        import pathlib
+
+        def init():
+            global odd
+            births = pathlib.Path(__file__).with_name("births.txt")
+            odd = len(births.read_text()) == 3
+            births.open("a").write("x")
+
+        def run(mini_batch):
+            return [f"{odd} {path}" for path in mini_batch]
+    """
+    found = judged(script, "--parallelrun-set=max_concurrency_per_instance=1")
+    assert found.failed == set()

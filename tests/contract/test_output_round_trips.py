@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.conftest import Judge
+
+NAME = "output_round_trips"
+APPEND = "--parallelrun-set=output_action=append_row"
+HEAD = "import datetime, decimal, json, pathlib\nimport numpy as np\nimport pandas as pd\ndef run(mini_batch):\n"
+
+
+def judged(judge: Judge, script: str, *arguments: str) -> tuple[str, str]:
+    found = judge(script, *arguments, "-k", NAME)
+    return found.outcomes[NAME], found.messages[NAME]
+
+
+LOST = {
+    "newline": ("['first\\nsecond']", "1 result(s) make 2 lines, since one holds a newline: 'first\\nsecond'"),
+    "carriage return": ("['first\\r\\nsecond']", "holds a newline"),
+    "dict": ("[{'a': 1}]", "a dict is written as its repr, which only Python reads: \"{'a': 1}\""),
+    "list": ("[[1, 2]]", "a list is written as its repr"),
+    "array": ("[np.array([1, 2])]", "a ndarray is written as its repr"),
+    "object": ("[object()]", "a object is written as its repr, which is an address in memory"),
+    "surrogate": ("['\\udc80']", "so that nothing is appended"),
+    "newline in a cell": ("pd.DataFrame({'t': ['a\\nb']})", "column 't' holds a newline"),
+    "objects in cells": ("pd.DataFrame({'t': [[1, 2]]})", "column 't' holds objects (list), written as their repr"),
+    "index": ("pd.DataFrame({'t': [1]}, index=['item'])", "the index of 'item' and others is not written"),
+    "named index": (
+        "pd.DataFrame({'t': [1]}, index=pd.Index([7], name='id'))",
+        "the index 'id' is not written",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "message"), LOST.values(), ids=LOST)
+def test_what_the_file_cannot_carry_is_advice(judge: Judge, value: str, message: str) -> None:
+    outcome, text = judged(judge, HEAD + f"    return {value}\n", APPEND)
+    assert outcome == "advice"
+    assert "In the appended output the file does not carry what run() returned: " in text
+    assert message in text
+    assert "of run(), mini-batch 0 (item_1.txt)" in text
+
+
+@pytest.mark.parametrize("value", ["['\\udc80']", "[{'a': 1}]"])
+def test_it_is_said_where_nothing_is_appended(judge: Judge, value: str) -> None:
+    outcome, text = judged(judge, HEAD + f"    return {value}\n")
+    assert outcome == "advice"
+    assert "With output_action=append_row, which is not set here, the file does not carry" in text
+
+
+KEPT = {
+    "texts": "['a, b; \"c\" d']",
+    "numbers": "[1, 2.5, float('nan'), True, None]",
+    "json": "[json.dumps({'a': 'first\\nsecond'})]",
+    "own str": "[pathlib.Path('a'), decimal.Decimal('1.5'), datetime.date(2020, 1, 1)]",
+    "scalars": "[np.float32(0.1), np.int64(3)]",
+    "frame": "pd.DataFrame({'n': [1, 2], 'f': [0.1, 1e-300], 't': ['a b', 'say \"x\"'], 'o': [None, '']})",
+    "nulls": "pd.DataFrame({'f': [float('nan')], 'i': pd.array([None], dtype='Int64')})",
+    "times": "pd.DataFrame({'d': pd.to_datetime(['2020-01-01']), 'b': [True]})",
+    "filtered rows": "pd.DataFrame({'t': [1, 2]})[lambda frame: frame.t > 1]",
+    "infinite": "pd.DataFrame({'f': [float('inf')]})",
+}
+
+
+@pytest.mark.parametrize("value", KEPT.values(), ids=KEPT)
+def test_what_comes_back_passes(judge: Judge, value: str) -> None:
+    assert judged(judge, HEAD + f"    return {value}\n", APPEND)[0] == "passed"
+
+
+def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
+    script = (
+        "import os\ndef run(mini_batch):\n    open(os.path.basename(mini_batch[0]), 'w').write('x')\n"
+        "    return [{'done': path} for path in mini_batch]\n"
+    )
+    assert judged(judge, script)[0] == "passed"
+    assert judged(judge, script, APPEND)[0] == "advice"
+
+
+@pytest.mark.parametrize("body", ["return []", "raise ValueError"])
+def test_without_results_it_cannot_be_decided(judge: Judge, body: str) -> None:
+    assert judged(judge, HEAD + f"    {body}\n", "--parallelrun-set=error_threshold=-1")[0] == "skipped"

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Write
+from tests.contract.conftest import Judge, Judged
+
+ALL_IN_ONE = "--parallelrun-set=mini_batch_size=3"
+
+LOOP = (
+    "import json\nfrom pathlib import Path\nCOUNT = []\n"
+    "def run(mini_batch):\n    results = []\n    for path in mini_batch:\n"
+)
+
+
+def judged(judge: Judge, script: str, *arguments: str, input: str = "data") -> Judged:
+    return judge(script, *arguments, "-k", "reports_failures", input=input)
+
+
+def outcome(found: Judged) -> tuple[str, str]:
+    return found.outcomes["reports_failures"], found.messages["reports_failures"]
+
+
+FALLS_THROUGH = """
+    def run(mini_batch):
+        try:
+            return [open(path).read() for path in mini_batch]
+        except Exception as error:
+            print(error)
+"""
+GIVES_A_COUNT = """
+    import os
+    def run(mini_batch):
+        results = []
+        for path in mini_batch:
+            if not os.path.isfile(path):
+                return -1
+            results.append(os.path.basename(path) + open(path).read())
+        return results
+"""
+
+
+@pytest.mark.parametrize("script", [FALLS_THROUGH, GIVES_A_COUNT])
+@pytest.mark.parametrize("size", [1, 3])
+def test_an_unreadable_item_that_becomes_a_wrong_type_fails(judge: Judge, script: str, size: int) -> None:
+    result, message = outcome(judged(judge, script, f"--parallelrun-set=mini_batch_size={size}"))
+    assert result == "failed"
+    assert "run() hides that item_1.txt cannot be read (the file is missing): run() returned " in message
+    assert "where: run(), mini-batch 0 (item_1.txt, item_2.txt, item_3.txt), attempt 1 of 3" in message
+    assert "let the exception out of run()" in message
+
+
+HIDING = {
+    "a number": "results.append(f'{Path(path).name}: {size}')",
+    "an element": "results.append(size)",
+    "a field": "results.append({'file': Path(path).name, 'size': size})",
+    "a label": "results.append(Path(path).name + (': long' if size > 2 else ': short'))",
+}
+
+
+@pytest.mark.parametrize("append", HIDING.values(), ids=HIDING)
+def test_an_unreadable_item_with_a_result_like_any_other_is_advice(judge: Judge, append: str) -> None:
+    script = (
+        LOOP + "        try:\n            size = len(open(path).read())\n"
+        "        except Exception:\n            size = 0\n"
+        f"        {append}\n    return results\n"
+    )
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "advice"
+    assert "item_1.txt, which cannot be read (the file is missing), comes back as a result like any other" in message
+    assert "3 item(s) in, one of them bad, 3 result(s) out, 0 failed" in message
+
+
+def test_a_lost_item_that_the_rows_of_others_hide_is_advice(judge: Judge) -> None:
+    script = (
+        LOOP + "        try:\n            results += [(Path(path).name, n, open(path).read()) for n in range(5)]\n"
+        "        except OSError:\n            pass\n    return results\n"
+    )
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "advice"
+    assert "no row of it, which the 10 rows of the other items hide" in message
+
+
+def test_a_folder_that_is_taken_for_an_empty_item_is_found(judge: Judge) -> None:
+    script = (
+        "import os\n" + LOOP + "        text = '' if os.path.isdir(path) else open(path).read()\n"
+        "        results.append(f'{Path(path).name}: {len(text)}')\n    return results\n"
+    )
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "advice"
+    assert "its path is a folder" in message
+
+
+REPORTING = {
+    "raises": "results.append(open(path).read())",
+    "leaves out": "\n        try: results.append(open(path).read())\n        except OSError: continue",
+    "error text": "\n        try: results.append(path + open(path).read())\n"
+    "        except OSError as error: results.append(f'{path}: ERROR {error}')",
+    "error row": "\n        try: results.append({'file': path, 'size': len(open(path).read())})\n"
+    "        except OSError as error: results.append({'file': path, 'error': str(error)})",
+    "null": "\n        try: results.append((path, len(open(path).read())))\n"
+    "        except OSError: results.append((path, None))",
+    "nan": "\n        try: results.append({'file': path, 'size': len(open(path).read())})\n"
+    "        except OSError: results.append({'file': path, 'size': float('nan')})",
+    "status": "\n        try: row = {'file': path, 'ok': True, 'size': len(open(path).read())}\n"
+    "        except OSError: row = {'file': path, 'ok': False, 'size': 0}\n        results.append(row)",
+    "json": "\n        try: row = {'file': path, 'size': len(open(path).read())}\n"
+    "        except OSError as error: row = {'file': path, 'failure': repr(error)}\n"
+    "        results.append(json.dumps(row))",
+    "other words": "\n        try: results.append(f'{Path(path).name}: {len(open(path).read())}')\n"
+    "        except OSError: results.append(f'{Path(path).name}: nicht lesbar')",
+    "nothing after the name": "\n        try: results.append(f'{Path(path).name},{len(open(path).read())}')\n"
+    "        except OSError: results.append(f'{Path(path).name},')",
+    "never opens": "results.append(Path(path).name)",
+    "never opens, and draws": "import random; results.append(f'{Path(path).name} {random.random()}')",
+    "never opens, and counts": "COUNT.append(1); results.append(f'{Path(path).name} {len(COUNT)}')",
+}
+
+
+@pytest.mark.parametrize("body", REPORTING.values(), ids=REPORTING)
+@pytest.mark.parametrize("size", [1, 3])
+def test_failures_that_show_pass(judge: Judge, body: str, size: int) -> None:
+    script = LOOP + f"        {body.lstrip()}\n    return results\n"
+    found = judged(judge, script, f"--parallelrun-set=mini_batch_size={size}")
+    assert outcome(found)[0] == "passed"
+
+
+def test_an_error_column_of_a_frame_passes(judge: Judge) -> None:
+    script = (
+        "import pandas as pd\n" + LOOP + "        try: results.append({'file': path, 'size': len(open(path).read())})\n"
+        "        except OSError as error: results.append({'file': path, 'error': str(error)})\n"
+        "    return pd.DataFrame(results)\n"
+    )
+    assert outcome(judged(judge, script, ALL_IN_ONE))[0] == "passed"
+
+
+def test_where_no_opening_is_seen_and_rows_depend_on_the_content_it_cannot_be_decided(judge: Judge) -> None:
+    # stat() stands for a native reader: the interpreter says nothing of either.
+    script = (
+        "import os\n" + LOOP + "        size = os.path.getsize(path) if os.path.isfile(path) else 0\n"
+        "        results.append(f'{Path(path).name}: {size}')\n    return results\n"
+    )
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "skipped"
+    assert "no opening of that file was seen: a native reader hides it" in message
+
+
+@pytest.mark.parametrize("body", ["return []", "raise ValueError"])
+def test_without_a_sound_result_it_cannot_be_decided(judge: Judge, body: str) -> None:
+    script = f"def run(mini_batch):\n    {body}\n"
+    result, message = outcome(judged(judge, script, "--parallelrun-set=error_threshold=-1"))
+    assert result == "skipped"
+    assert "see test_returns_valid_type" in message
+
+
+LOADS = "import json, os\nfrom pathlib import Path\n"
+READS = "    return [f'{Path(p).name}: {len(open(p).read()) * weight}' for p in mini_batch]\n"
+
+HIDDEN_MODELS = {
+    "None": (
+        "def init():\n    global weight\n    try: weight = json.load(open(WHERE))\n    except Exception: pass\n"
+        "def run(mini_batch):\n    try: weight\n    except NameError as e: return print(e)\n" + READS,
+        "init() hides that it failed and run() goes on: run() returned None.",
+    ),
+    "a default": (
+        "def init():\n    global weight\n    try: weight = json.load(open(WHERE))\n    except Exception: weight = 0\n"
+        "def run(mini_batch):\n" + READS,
+        "init() hides that it failed and run() goes on: it returns ",
+    ),
+    "loaded in run": (
+        "def run(mini_batch):\n    try: weight = json.load(open(WHERE))\n    except Exception: weight = 1\n" + READS,
+        "run() hides it: it returns ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "message"), HIDDEN_MODELS.values(), ids=HIDDEN_MODELS)
+@pytest.mark.parametrize("place", ["folder", "file", "beside", "argument", "variable"])
+def test_a_missing_model_that_is_hidden_fails(
+    judge: Judge, write: Write, script: str, message: str, place: str
+) -> None:
+    path = write("models/weights.json", "7")
+    where, options = {
+        "folder": ("Path(os.environ['AZUREML_MODEL_DIR'], 'weights.json')", ["--parallelrun-model=models"]),
+        "file": ("Path(os.environ['AZUREML_MODEL_DIR'], 'weights.json')", [f"--parallelrun-model=m={path}"]),
+        "beside": ("Path(__file__).parent / 'models' / 'weights.json'", []),
+        "argument": ("__import__('sys').argv[-1]", [f"--parallelrun-args=--weights {path}"]),
+        "variable": (
+            "Path(os.environ['AZUREML_MODEL_DIR'], 'weights.json')",
+            [f"--parallelrun-env=AZUREML_MODEL_DIR={path.parent}"],
+        ),
+    }[place]
+    result, text = outcome(judged(judge, LOADS + f"WHERE = {where}\n" + script, *options))
+    assert result == "failed"
+    assert "is missing, " in text
+    assert message in text
+
+
+SOUND_LOADING = {
+    "raises": "    global weight\n    weight = json.load(open(WHERE))\n",
+    "by choice": "    global weight\n    weight = json.load(open(WHERE)) if os.path.exists(WHERE) else 1\n",
+    "not found": "    global weight\n    try: weight = json.load(open(WHERE))\n"
+    "    except FileNotFoundError: weight = 1\n",
+    "unused": "    global weight\n    weight = 2\n    try: json.load(open(WHERE))\n    except OSError: pass\n",
+}
+
+
+@pytest.mark.parametrize("init", SOUND_LOADING.values(), ids=SOUND_LOADING)
+def test_a_side_file_that_is_asked_for_or_optional_passes(judge: Judge, write: Write, init: str) -> None:
+    write("weights.json", "7")
+    script = LOADS + "WHERE = Path(__file__).parent / 'weights.json'\ndef init():\n" + init
+    found = judged(judge, script + "def run(mini_batch):\n" + READS)
+    assert outcome(found)[0] == "passed"
+
+
+def test_a_model_that_is_never_opened_passes(judge: Judge, write: Write) -> None:
+    write("models/weights.json", "7")
+    script = LOADS + "def run(mini_batch):\n    weight = 1\n" + READS
+    assert outcome(judged(judge, script, "--parallelrun-model=models"))[0] == "passed"
+
+
+TABLE = "id,size,note\n1,1.5,a\n2,2.5,b\n3,3.5,c\n4,4.5,d\n"
+
+CELLS = {
+    "raises": ("mini_batch.assign(x=mini_batch['size'] * 2.5)", "passed"),
+    "leaves out": ("mini_batch[pd.to_numeric(mini_batch['size'], errors='coerce') > 0]", "passed"),
+    "null": ("mini_batch[['id']].assign(x=pd.to_numeric(mini_batch['size'], errors='coerce') * 2)", "passed"),
+    "zero": ("mini_batch[['id']].assign(x=pd.to_numeric(mini_batch['size'], errors='coerce').fillna(0) * 2)", "advice"),
+    "twice": ("mini_batch[['id']].assign(x=mini_batch['size'] * 2)", "advice"),
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), CELLS.values(), ids=CELLS)
+def test_a_cell_that_is_no_number(judge: Judge, write: Write, value: str, expected: str) -> None:
+    write("table.csv", TABLE)
+    script = f"import pandas as pd\ndef run(mini_batch):\n    return {value}\n"
+    result, message = outcome(judged(judge, script, input="table.csv"))
+    assert result == expected
+    if expected == "advice":
+        assert "row 1 of table.csv, which cannot be read (its column 'size' holds the text '?'" in message
+
+
+def test_a_cell_that_becomes_none_fails(judge: Judge, write: Write) -> None:
+    write("table.csv", TABLE)
+    script = (
+        "def run(mini_batch):\n    try: return [float(x) * 2 for x in mini_batch['size']]\n"
+        "    except ValueError: print('bad')\n"
+    )
+    result, message = outcome(judged(judge, script, input="table.csv"))
+    assert result == "failed"
+    assert "run() returned None" in message
+
+
+@pytest.mark.parametrize("value", ["mini_batch", "mini_batch.note.str.upper().tolist()"])
+def test_where_no_number_matters_it_cannot_be_decided(judge: Judge, write: Write, value: str) -> None:
+    write("table.csv", TABLE)
+    result, message = outcome(judged(judge, f"def run(mini_batch):\n    return {value}\n", input="table.csv"))
+    assert result == "skipped"
+    assert "no numeric cell of the sample changes a result" in message
