@@ -31,8 +31,11 @@ def files_tried(trials: Trials, bench: Bench, group: Group) -> list[Bad]:
     path = paths_of(group.payload)[0]
     tries = []
     for how, words in _WORDS.items():
+        # A script may refuse what it has seen, or move it away: each try is the first on its worker and with its files.
+        bench.renew()
+        trials.restore()
         with spoiled(path, how, trials.entry.new_folder("aside")):
-            tried = attempt(bench, group)
+            tried = trials.attempt(bench, group)
         payload = _copied(group, how, trials.entry.new_folder("case")) if tried.ended.outcome != "succeeded" else []
         tries.append(Bad(words, group.names[0], payload, tried, "unknown"))
     return tries

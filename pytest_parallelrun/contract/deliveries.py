@@ -86,7 +86,7 @@ def deliver_after_a_failure(trials: Trials, group: Group) -> tuple[Tried, Delive
 
 def why_not_again(trials: Trials, group: Group, *, worker: int) -> str:
     """Why two deliveries, asked once more with the same random numbers, are answered alike; "" where they are not."""
-    with Generators() as generators, _workers(trials, 2) as (bench, files):
+    with Generators() as generators, _workers(trials, worker + 1) as (bench, files):
         generators.remember()
         first = _deliver(trials, bench, files, group)
         moved = generators.moved()

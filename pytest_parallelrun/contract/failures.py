@@ -79,7 +79,10 @@ def test_one_bad_item_costs_one_item(parallelrun_trials: Trials, parallelrun_che
             return
         parallelrun_check.advise(_costs_more(trials, bad_items, costly, one_by_one=one_by_one))
         return
-    if all(bad.need != "needed" and bad.tried.ended.outcome == "succeeded" for bad in bad_items.tries):
+    quiet = [bad for bad in bad_items.tries if bad.tried.ended.outcome == "succeeded"]
+    if len(quiet) == len(bad_items.tries) and all(bad.need != "needed" for bad in quiet):
+        if any(_names_its_error(bad_items, bad) for bad in quiet):
+            return
         parallelrun_check.cannot_decide(
             _undecided(trials, bad_items) or "run() succeeds with a bad item because it does not read its items"
         )
@@ -98,15 +101,18 @@ def _tried(trials: Trials, check: Check) -> BadItems:
 
 def _looks_sound(bad_items: BadItems, bad: Bad) -> bool:
     """Whether the bad item is needed, and came back as a result that nobody can tell from a sound one."""
-    if bad.tried.ended.outcome != "succeeded" or bad.need != "needed":
-        return False
+    return bad.tried.ended.outcome == "succeeded" and bad.need == "needed" and not _names_its_error(bad_items, bad)
+
+
+def _names_its_error(bad_items: BadItems, bad: Bad) -> bool:
+    """Whether a row tells of the bad item, as none does while all are sound."""
     assert bad_items.group is not None
     sound = SoundRows(bad_items.sound_rows, bad_items.group.names)
     rows = as_rows(bad.tried.ended.value)
     if bad.echo and len(rows) == len(bad_items.sound_rows):
         # Rows of a table in their order: the others have texts for numbers now, which is no error of theirs.
         rows = rows[:1]
-    return not any(sound.names_error(row, echo=bad.echo) for row in rows)
+    return any(sound.names_error(row, echo=bad.echo) for row in rows)
 
 
 def _undecided(trials: Trials, bad_items: BadItems) -> str:
@@ -118,7 +124,11 @@ def _undecided(trials: Trials, bad_items: BadItems) -> str:
             "no numeric cell of the sample changes a result, as far as it shows, so a cell that cannot be parsed "
             "would not matter"
         )
-    hidden = [bad for bad in bad_items.tries if bad.need == "unknown" and bad.tried.ended.outcome == "succeeded"]
+    hidden = [
+        bad
+        for bad in bad_items.tries
+        if bad.need == "unknown" and bad.tried.ended.outcome == "succeeded" and not _names_its_error(bad_items, bad)
+    ]
     if not hidden:
         return ""
     return (

@@ -43,10 +43,11 @@ class Sizing:
     def first_difference(self) -> Sizes | None:
         """The first whole whose parts are answered differently, as few items as were found."""
         for whole, parts in self._candidates():
-            if self._own(whole, parts) is not None:
-                found = self._renamed(whole, parts)
+            # On fresh workers nothing is kept that could depend on what a mini-batch is called.
+            if self._fresh or self._own(whole, parts) is not None:
+                found = self._smallest(whole, parts)
                 if found is not None:
-                    return self._smallest(found)
+                    return found
             self.compared += 1
         return None
 
@@ -66,15 +67,13 @@ class Sizing:
         if not several and len(groups) > 1:
             yield merged(groups[:MOST_MERGED]), groups[:MOST_MERGED]
 
-    def _smallest(self, found: Sizes) -> Sizes:
-        """The same difference in two items, or else as it was found."""
-        if len(found.parts) <= 2:
-            return found
-        for pair in (found.parts[:2], found.parts[-2:]):
-            smaller = self._renamed(merged(pair), pair)
-            if smaller is not None:
-                return smaller
-        return found
+    def _smallest(self, whole: Group, parts: tuple[Group, ...]) -> Sizes | None:
+        """The difference in two items, or else in all."""
+        for pair in (parts[:2], parts[-2:]) if len(parts) > 2 else ():
+            found = self._renamed(merged(pair), pair)
+            if found is not None:
+                return found
+        return self._renamed(whole, parts)
 
     def _own(self, whole: Group, parts: Sequence[Group]) -> tuple[str, str] | None:
         """How the parts are answered differently as mini-batches of their own, as in a job of another size."""

@@ -11,7 +11,7 @@ from pytest_parallelrun.contract.bad_cells import cells_tried
 from pytest_parallelrun.contract.bad_files import files_tried, needs_told
 from pytest_parallelrun.contract.bad_items import BadItems
 from pytest_parallelrun.contract.payloads import joined
-from pytest_parallelrun.contract.trials import Group, attempt
+from pytest_parallelrun.contract.trials import Group
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.trials import Trials
@@ -35,7 +35,7 @@ def try_bad_items(trials: Trials) -> BadItems:
             found = BadItems(group=group, setting_up=bench.setting_up)
             # First the bad ones: what a script has kept of a sound item would hide that it cannot be read.
             files = files_tried(trials, bench, group) if trials.kind == "files" else []
-            found.sound = _sound(bench, group)
+            found.sound = _sound(trials, bench, group)
             if found.sound is not None:
                 found.tries = files if trials.kind == "files" else cells_tried(bench, group, found.sound)
                 if trials.kind == "files":
@@ -58,10 +58,12 @@ def _together(trials: Trials) -> Group:
     return Group(first.id, first.first_item, joined([group.payload for group in chosen]), names)
 
 
-def _sound(bench: Bench, group: Group) -> Tried | None:
+def _sound(trials: Trials, bench: Bench, group: Group) -> Tried | None:
     """The attempt at the sound items; by a fresh worker where a bad one has spoiled this one."""
-    tried = attempt(bench, group)
+    trials.restore()
+    tried = trials.attempt(bench, group)
     if tried.ended.outcome != "succeeded":
         bench.renew()
-        tried = attempt(bench, group)
+        trials.restore()
+        tried = trials.attempt(bench, group)
     return tried if tried.ended.outcome == "succeeded" else None

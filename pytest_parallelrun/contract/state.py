@@ -7,9 +7,11 @@ history that shows it, and whether it is kept in memory, in files, or in a gener
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.random_numbers import Generators
+from pytest_parallelrun.contract.subject import TooManyInitCalls
 from pytest_parallelrun.contract.trials import Answer, answer_of
 
 if TYPE_CHECKING:
@@ -56,20 +58,32 @@ def _explain(trials: Trials, group: Group) -> Dependence:
     asked = trials.asked
     position = [other.id for other in asked].index(group.id)
     orders = [order for order in (asked[:position], asked[:position:-1]) if order]
-    with trials.entry.bench(timeout=trials.probe) as bench, Generators() as generators:
+    with Generators() as generators, trials.entry.bench(timeout=trials.probe) as bench:
         worker = _SteadyWorker(trials, bench, generators)
-        fresh = worker.answer(group)
-        drawn = generators.moved()
+        fresh = _known_fresh(trials, group)
+        if fresh is None:
+            fresh = worker.answer(group)
+            worker.renew()
         found = _shortest(trials, worker, group, fresh, orders)
         if found is None:
-            told = _observed(trials, group)
-            origin: Origin = "random numbers" if drawn else "unclear"
-            return Dependence(origin, group, tuple(orders[0]), fresh, fresh, told)
+            origin: Origin = "random numbers" if generators.moved() else "unclear"
+            return Dependence(origin, group, tuple(orders[0]), fresh, fresh, _observed(trials, group))
         before, warm, told = found
         worker.renew()
-        later = worker.answer(group)
         # A fresh worker that answers like a warm one found something outside of itself.
-        return Dependence("files" if trials.unlike(fresh, later) else "memory", group, before, fresh, warm, told)
+        if trials.unlike(fresh, worker.answer(group)) is not None:
+            return Dependence("files", group, before, fresh, warm, told)
+        if len(before) == 1 and before[0].size > 1:
+            with suppress(TooManyInitCalls):
+                before, warm, told = _one_item(trials, worker, group, fresh, before[0]) or found
+        return Dependence("memory", group, before, fresh, warm, told)
+
+
+def _known_fresh(trials: Trials, group: Group) -> Answer | None:
+    """The answer of a fresh worker to the first and the last mini-batch, which were observed."""
+    if group.id == trials.asked[0].id:
+        return trials.forward.answer(group)
+    return trials.backward.answer(group) if group.id == trials.asked[-1].id else None
 
 
 def _observed(trials: Trials, group: Group) -> tuple[str, str]:
@@ -110,20 +124,23 @@ def _shortest(
 ) -> tuple[tuple[Group, ...], Answer, tuple[str, str]] | None:
     """The fewest mini-batches before `group` that change its answer; None where none do."""
     for before in _histories(orders):
-        worker.renew()
         warm = worker.answer(*before, group)
         told = trials.unlike(fresh, warm)
-        if told is None:
-            continue
-        if len(before) == 1 and before[0].size > 1:
-            item = before[0].part(0)
-            worker.renew()
-            warmer = worker.answer(item, group)
-            shorter = trials.unlike(fresh, warmer)
-            if shorter is not None:
-                return (item,), warmer, shorter
-        return tuple(before), warm, told
+        if told is not None:
+            return tuple(before), warm, told
+        worker.renew()
     return None
+
+
+def _one_item(
+    trials: Trials, worker: _SteadyWorker, group: Group, fresh: Answer, before: Group
+) -> tuple[tuple[Group, ...], Answer, tuple[str, str]] | None:
+    """The same with the first item alone of what came before; None where it takes more."""
+    item = before.part(0)
+    worker.renew()
+    warm = worker.answer(item, group)
+    told = trials.unlike(fresh, warm)
+    return None if told is None else ((item,), warm, told)
 
 
 def _histories(orders: Sequence[Sequence[Group]]) -> Iterator[Sequence[Group]]:

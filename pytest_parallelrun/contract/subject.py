@@ -36,6 +36,9 @@ MOST_ALONE = 50
 MOST_INIT_CALLS = 30
 """Of one entry: a real init() loads models for 5 to 60 seconds."""
 
+RESERVED_INIT_CALLS = 6
+"""Of these, for the checks that Hypothesis drives: what others need to explain a finding must not use them up."""
+
 
 class TooManyInitCalls(Exception):
     """The checks of this entry have called init() as often as they may; the text says so."""
@@ -52,11 +55,13 @@ class Cost:
         self.init_calls += init_calls
         self.total += init_calls
 
-    def demand(self, init_calls: int) -> None:
+    def demand(self, init_calls: int, *, reserved: bool = False) -> None:
         """TooManyInitCalls where so many more would be too many."""
-        if self.total + init_calls > MOST_INIT_CALLS:
+        most = MOST_INIT_CALLS if reserved else MOST_INIT_CALLS - RESERVED_INIT_CALLS
+        if self.total + init_calls > most:
             raise TooManyInitCalls(
                 f"the checks of this entry have called init() {self.total} times, and may {MOST_INIT_CALLS} times"
+                + ("" if reserved else f", of which {RESERVED_INIT_CALLS} are for what Hypothesis generates")
             )
 
     def take(self) -> int:
@@ -134,15 +139,17 @@ class EntryUnderTest:
         models: Mapping[str, Path] | None = None,
         arguments: tuple[str, ...] | None = None,
         entry: EntryFile | None = None,
+        reserved: bool = False,
         **settings: object,
     ) -> Iterator[Bench]:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
         timeout: seconds for run(), never above the setting. models, arguments, entry: instead of the entry's own.
         Folders that the script writes to are fresh ones, where they are among its arguments or variables.
-        TooManyInitCalls where the workers would be too many.
+        reserved: these workers may be of those that are kept for the checks that Hypothesis drives.
+        TooManyInitCalls, also later, where the workers would be too many.
         """
-        self.cost.demand(workers)
+        self.cost.demand(workers, reserved=reserved)
         if arguments is None and self.outputs.places:
             redirected = self.redirected()
             arguments = redirected.arguments
@@ -150,13 +157,22 @@ class EntryUnderTest:
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
         job = self._job([], chosen, models=models, arguments=arguments, entry=entry)
         limit = None if timeout is None else min(timeout, float(chosen.timeout))
-        bench = Bench(job, self.kind, workers=workers, timeout=limit)
+        announced = 0
+
+        def announce() -> None:
+            nonlocal announced
+            self.cost.demand(1, reserved=reserved)
+            self.cost.spend(1)
+            announced += 1
+
+        bench = Bench(job, self.kind, workers=workers, timeout=limit, on_start=announce)
         with self.outputs.kept():
             try:
                 with bench:
                     yield bench
             finally:
-                self.cost.spend(bench.init_calls)
+                # Those that a job replaced are not announced.
+                self.cost.spend(bench.init_calls - announced)
                 self.outputs.note(bench.setting_up)
 
     def redirected(self) -> Redirected:

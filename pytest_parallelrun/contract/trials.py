@@ -126,7 +126,12 @@ class Trials:
 
     @cached_property
     def changing(self) -> Changing | None:
-        """What differs between `forward` and `again`, two identical runs on fresh workers."""
+        """What differs between `forward` and `again`, two identical runs on fresh workers.
+
+        Nothing does where `backward` agrees too; then there is no need for another worker.
+        """
+        if all(self._agrees_backward(group) for group in self.asked):
+            return None
         keys: set[Key] = set()
         harmless = True
         for group in self.asked:
@@ -142,6 +147,10 @@ class Trials:
                 keys.update(found.keys)
                 harmless = harmless and found.harmless
         return Changing(frozenset(keys), harmless=harmless) if keys else None
+
+    def _agrees_backward(self, group: Group) -> bool:
+        forward, backward = self.forward.answer(group), self.backward.answer(group)
+        return forward is not None and backward is not None and unlike(forward, backward) is None
 
     @property
     def ignoring(self) -> frozenset[Key]:

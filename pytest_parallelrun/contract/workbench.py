@@ -79,7 +79,7 @@ class Workbench:
     def bench(self) -> Bench:
         """The bench, with one worker that stays up."""
         if self._bench is None:
-            self._bench = self._stack.enter_context(self.trials.entry.bench(timeout=self.trials.probe))
+            self._bench = self._stack.enter_context(self.trials.entry.bench(timeout=self.trials.probe, reserved=True))
             self._bench.start()
         return self._bench
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,15 +53,25 @@ class Bench:
     """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
 
     job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
-    workers: how many, numbered from 0 by `worker`. timeout: seconds for run(), instead of the setting.
+    workers: how many, numbered from 0 by `worker`. timeout: seconds for run(), instead of the setting. on_start: called
+    before each start of a worker, and may raise to prevent it.
     """
 
-    def __init__(self, job: ParallelJob, kind: InputKind, *, workers: int = 1, timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        job: ParallelJob,
+        kind: InputKind,
+        *,
+        workers: int = 1,
+        timeout: float | None = None,
+        on_start: Callable[[], None] | None = None,
+    ) -> None:
         settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
         self._job = job
         self._settings = settings if timeout is None else settings.replace(timeout=timeout)
         self._kind = kind
         self._workers = workers
+        self._on_start = on_start
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
 
@@ -99,6 +109,8 @@ class Bench:
         """Makes sure that the worker is up. WorkerDown where it does not come up."""
         if self._engine.is_up(worker):
             return
+        if self._on_start is not None:
+            self._on_start()
         try:
             with files_watched(self.setting_up):
                 event = self._engine.bring_up(worker)

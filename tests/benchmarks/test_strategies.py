@@ -56,6 +56,8 @@ def from_sample(*, odd: bool) -> Draws:
     return drawing(mini_batches(Sample(table), odd=odd, max_size=ROWS))  # type: ignore[arg-type]
 
 
+# On a busy machine it takes minutes, and an alarm inside a draw would look like a flaky strategy.
+@pytest.mark.timeout(900)
 def test_an_example_costs_a_tenth_of_one_drawn_cell_by_cell(capsys: pytest.CaptureFixture[str]) -> None:
     """All take turns, so that a busy machine slows them all; of the ratios by round the median counts."""
     ways = {

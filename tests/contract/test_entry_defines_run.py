@@ -3,6 +3,13 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.conftest import Judge
+from tests.contract.first_checks import by_the_first_checks
+
+
+@pytest.fixture
+def judge(judge: Judge) -> Judge:
+    return by_the_first_checks(judge)
+
 
 FLAWED = {
     "no run": ("def score(mini_batch): return list(mini_batch)\n", "defines no run(mini_batch)"),

@@ -4,6 +4,13 @@ import pytest
 
 from tests.conftest import Write
 from tests.contract.conftest import Judge
+from tests.contract.first_checks import by_the_first_checks
+
+
+@pytest.fixture
+def judge(judge: Judge) -> Judge:
+    return by_the_first_checks(judge)
+
 
 # Nothing of a script that does not import can be checked, and its job fails.
 NEEDS_THE_IMPORT = {
@@ -37,7 +44,7 @@ def test_a_script_that_no_worker_can_import_fails(judge: Judge, script: str, mes
     assert found.skipped == NEEDS_THE_IMPORT
     assert message in found.messages["entry_imports"]
     assert found.messages["entry_imports"].startswith("A worker cannot import the entry script: ")
-    assert "On the service: the job fails" in found.messages["entry_imports"]
+    assert "on the service: the job fails with exit code 42" in found.messages["entry_imports"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,12 @@ import pytest
 
 from tests.conftest import Write
 from tests.contract.conftest import Judge
+from tests.contract.first_checks import by_the_first_checks
+
+
+@pytest.fixture
+def judge(judge: Judge) -> Judge:
+    return by_the_first_checks(judge)
 
 
 def test_an_init_that_fails_everywhere_fails(judge: Judge) -> None:
@@ -16,7 +22,7 @@ def test_an_init_that_fails_everywhere_fails(judge: Judge) -> None:
     assert found.failed == {"init_runs_in_every_worker"}
     message = found.messages["init_runs_in_every_worker"]
     assert message.startswith("init() fails in the first worker: OSError: no disk")
-    assert "On the service: the job stops" in message
+    assert "on the service: the job fails" in message
 
 
 CACHE = """

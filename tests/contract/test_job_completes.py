@@ -3,6 +3,13 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.conftest import Judge
+from tests.contract.first_checks import by_the_first_checks
+
+
+@pytest.fixture
+def judge(judge: Judge) -> Judge:
+    return by_the_first_checks(judge)
+
 
 FAILS_ON_2 = """
     def run(mini_batch):

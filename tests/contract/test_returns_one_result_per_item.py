@@ -4,6 +4,13 @@ import pytest
 
 from tests.conftest import Write
 from tests.contract.conftest import Judge
+from tests.contract.first_checks import by_the_first_checks
+
+
+@pytest.fixture
+def judge(judge: Judge) -> Judge:
+    return by_the_first_checks(judge)
+
 
 COMPANIONS = {"no_silent_losses"}
 ALL_IN_ONE = "--parallelrun-set=mini_batch_size=3"

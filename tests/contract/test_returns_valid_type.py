@@ -3,6 +3,13 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.conftest import Judge
+from tests.contract.first_checks import by_the_first_checks
+
+
+@pytest.fixture
+def judge(judge: Judge) -> Judge:
+    return by_the_first_checks(judge)
+
 
 # No result means a failed job or a silent loss, and nothing to count.
 COMPANIONS = {"no_silent_losses"}
@@ -26,7 +33,7 @@ def test_other_types_fail_with_a_message_for_each(judge: Judge, body: str, messa
     assert found.failed == {"returns_valid_type"} | COMPANIONS
     text = found.messages["returns_valid_type"]
     assert message in text
-    assert "mini-batch 0 (item_1.txt), attempt 1, and in 3 of 3 mini-batches" in text
+    assert "where: run(), mini-batch 0 (item_1.txt), attempt 1 of 3\ncounts: in 3 of 3 mini-batches" in text
     assert found.outcomes["returns_one_result_per_item"] == "skipped"
 
 

@@ -253,3 +253,20 @@ def _first_of_numpy(seed: int) -> float:
     import numpy as np
 
     return float(np.random.RandomState(seed).random())
+
+
+def test_somebody_may_prevent_a_start(script: Path) -> None:
+    started = []
+
+    def once() -> None:
+        if started:
+            raise RuntimeError("no more")
+        started.append(1)
+
+    with Bench(ParallelJob(script, []), "files", on_start=once) as bench:
+        bench.attempt(["a"])
+        bench.attempt(["a"])
+        bench.renew()
+        with pytest.raises(RuntimeError, match="no more"):
+            bench.attempt(["a"])
+    assert bench.init_calls == 1

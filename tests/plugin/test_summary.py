@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,87 @@ def test_a_finding_is_shown_without_a_traceback_of_the_checks(project: Path, gat
     result.stdout.fnmatch_lines(["run() returned None. It must return a list*"])
     result.stdout.no_fnmatch_line("*CheckFailed*")
     result.stdout.no_fnmatch_line("*contract*returns.py*")
+
+
+RETURNS_NONE = "def run(mini_batch):\n    return None\n"
+
+
+def blocks(result: pytest.RunResult) -> dict[str, list[str]]:
+    """The text of each failure, by the name of its test."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in result.outlines:
+        title = re.fullmatch(r"_+ (test_\w+) _+", line)
+        if title:
+            lines = found[title[1]] = []
+        elif line.startswith("===="):
+            lines = []
+        elif not line.startswith("[gw"):
+            lines.append(line)
+    return found
+
+
+def test_what_two_checks_found_of_one_cause_is_told_once_and_referred_to(
+    project: Path, anywhere: Run, write: Write
+) -> None:
+    write("score.py", RETURNS_NONE)
+    told = blocks(anywhere("-k", "valid_type or silent", "--parallelrun-report=gate.json"))
+    first, second = sorted(told.values(), key=len, reverse=True)
+    assert len(first) > 4
+    assert len(second) == 2
+    assert re.fullmatch("the same cause as (returns_valid_type|no_silent_losses), told there", second[1])
+    checks = json.loads((project / "gate.json").read_text())["entries"][0]["checks"]
+    assert {check["cause"] for check in checks} == {"wrong_type run() returned None"}
+    # For programs each message is whole.
+    assert all("on the service: " in check["message"] for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("script", "teller", "referring"),
+    [
+        ("import nowhere_to_be_found\n", "entry_imports", "job_completes"),
+        (
+            "import argparse\ndef init(): argparse.ArgumentParser().parse_args()\n"
+            "def run(mini_batch): return list(mini_batch)\n",
+            "accepts_runtime_arguments",
+            "job_completes",
+        ),
+        (
+            "def init(): raise OSError('no disk')\ndef run(mini_batch): return list(mini_batch)\n",
+            "init_runs_in_every_worker",
+            "job_completes",
+        ),
+        ("def run(mini_batch): return []\n", "returns_one_result_per_item", "no_silent_losses"),
+    ],
+    ids=["import", "arguments", "init", "short"],
+)
+def test_checks_that_fail_for_the_same_line_or_outcome_share_a_cause(
+    project: Path, gate: Run, write: Write, script: str, teller: str, referring: str
+) -> None:
+    write("score.py", script)
+    told = blocks(gate("-k", f"{teller} or {referring}"))
+    assert told[f"test_{referring}"][1] == f"the same cause as {teller}, told there"
+
+
+def test_findings_of_two_causes_are_both_told(project: Path, gate: Run, write: Write) -> None:
+    write(
+        "score.py",
+        """
+        def run(mini_batch):
+            if "item_2" in mini_batch[0]:
+                raise ValueError
+            return None
+        """,
+    )
+    told = blocks(gate("-k", "valid_type or silent"))
+    assert all(len(lines) > 4 for lines in told.values())
+
+
+def test_the_same_cause_in_another_entry_is_told_there_too(project: Path, gate: Run, write: Write) -> None:
+    for name in ("score.py", "other.py"):
+        write(name, RETURNS_NONE)
+    result = gate("--parallelrun-entry=other.py", "-k", "valid_type")
+    result.stdout.no_fnmatch_line("the same cause as*")
 
 
 def test_nothing_is_said_where_no_check_ran(project: Path, gate: Run, write: Write) -> None:
