@@ -38,7 +38,7 @@ MOST_WAITING = 10.0
 """Seconds that one test waits for mini-batches that hang, while it finds the smallest one too."""
 MOST_REPLACED = 6
 """Workers that one test starts for those that a mini-batch ended: each costs an init()."""
-LONGEST_AFTERWARDS = 2.0
+LONGEST_AFTERWARDS = 1.0
 """Seconds that one test goes on to try after the first finding, to make it smaller and to explain it."""
 DEAREST = 0.05
 """Seconds that a generated mini-batch should take at most, as far as its size decides."""

@@ -99,7 +99,8 @@ def test_every_run_of_a_job_starts_anew(files: list[str]) -> None:
 
 
 def test_settings_may_be_left_out(files: list[str]) -> None:
-    assert ParallelJob(Names(), files).settings == JobSettings()
+    job = ParallelJob(Names(), files)
+    assert (job.settings, job.engine) == (JobSettings(), "inprocess")
 
 
 def test_init_is_called_once_a_worker_and_shutdown_at_the_end(files: list[str]) -> None:
@@ -286,6 +287,7 @@ def test_a_job_whose_workers_were_all_stopped_fails_and_keeps_the_attempts(files
     assert "the script stopped all workers" in (result.reason or "")
     assert statuses(result) == ["unfinished"] * 3
     assert attempts(result, 0) == ["exception"]
+    assert result.readings == {"documented": "Failed", "observed": "Failed"}
 
 
 def test_the_last_worker_may_stop_when_all_work_is_done(files: list[str]) -> None:
@@ -369,7 +371,15 @@ def test_an_input_without_items_fails_with_the_reason_of_the_service(source: str
     given: Path | pd.DataFrame | list[str] = {"folder": tmp_path, "frame": table(0), "list": []}[source]  # type: ignore[assignment]
     result = run_job(Names(), given, first_task_creation_timeout=5, error_threshold=0)
     assert (result.status, result.exceeded) == ("Failed", None)
-    assert "FirstTaskCreationTimeout, unable to create any task within 5 seconds" in (result.reason or "")
+    missing = {
+        "folder": f"input '{tmp_path}': there is no file in the folder or below it.",
+        "frame": "input: the DataFrame has no rows.",
+        "list": "input: the list of paths is empty.",
+    }[source]
+    assert result.reason == (
+        f"{missing} On the service no task would be created: "
+        "FirstTaskCreationTimeout, unable to create any task within 5 seconds."
+    )
     assert (result.total_mini_batches, result.total_items, result.mini_batches, result.rows) == (0, 0, (), [])
     assert result.readings == {"documented": "Failed", "observed": "Failed"}
     assert (result.entry, result.duration, result.notes) == ("<Names object>", 0.0, ())

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.errors import FaultError, InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.result import JobResult
@@ -257,6 +258,16 @@ def test_a_wrong_set_up_leaves_no_folder_behind(
     with pytest.raises(Exception, match="never fired"):
         run_job(Names(), files, Fault.crashes(mini_batch=9))
     assert list(temp.iterdir()) == []
+
+
+def test_a_wrong_set_up_is_told_even_where_the_script_removed_its_folder(files: list[str]) -> None:
+    class Removes:
+        def run(self, paths: list[str]) -> list[str]:
+            shutil.rmtree(Path(os.getcwd()).parent, ignore_errors=True)
+            return paths
+
+    with pytest.raises(FaultError, match="never fired"):
+        run_job(Removes(), files[:1], Fault.crashes(mini_batch=9))
 
 
 def test_rows_of_one_mini_batch_stay_together_and_in_order() -> None:

@@ -68,6 +68,12 @@ def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
     assert (told["--output"], told["--logging_level"]) == (str(tmp_path / "out"), "DEBUG")
 
 
+def test_no_output_folder_is_told_where_there_is_none(tmp_path: Path) -> None:
+    plan = ParallelJob(Names(), ".", JobSettings(output_action="append_row")).worker_plan("files", tmp_path, None)
+    assert "--output" not in plan.arguments
+    assert "AZUREML_BI_OUTPUT_PATH" not in plan.environment
+
+
 def test_the_size_of_a_mini_batch_is_told_in_files_or_in_bytes(tmp_path: Path) -> None:
     def told(kind: InputKind, settings: JobSettings) -> str:
         arguments = ParallelJob(Names(), ".", settings).worker_plan(kind, tmp_path, None).arguments

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_parallelrun.contract import CHECKS
 
 TOTAL = len(CHECKS)
 WITHOUT_INPUT = sum(not check.needs_input for check in CHECKS)
 NEED_INPUT = TOTAL - WITHOUT_INPUT
+
+
+def assert_gated(result: pytest.RunResult, tests: int) -> None:
+    """All of so many tests ran, and none failed; which checks can decide anything depends on the script."""
+    outcomes = result.parseoutcomes()
+    assert outcomes.keys() <= {"passed", "skipped"}, outcomes
+    assert sum(outcomes.values()) == tests, outcomes

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import TOTAL
+from tests.plugin.counts import TOTAL, assert_gated
 
 
 def ids(result: pytest.RunResult) -> list[str]:
@@ -31,13 +31,13 @@ NESTED = ("--parallelrun-entry=src/score.py", "--parallelrun-input=data")
 
 def test_checks_join_the_users_own_tests(project: Path, gate: Run, write: Write) -> None:
     write("test_mine.py", "def test_mine(): pass\n")
-    gate().assert_outcomes(passed=TOTAL + 1)
+    assert_gated(gate(), TOTAL + 1)
 
 
 @pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
 def test_every_import_mode_works(nested: Path, run_pytest: Run, write: Write, mode: str) -> None:
     write("tests/test_mine.py", "def test_mine(): pass\n")
-    run_pytest(*NESTED, f"--import-mode={mode}").assert_outcomes(passed=TOTAL + 1)
+    assert_gated(run_pytest(*NESTED, f"--import-mode={mode}"), TOTAL + 1)
 
 
 def test_a_folder_argument_that_holds_the_entry_collects_it_once(nested: Path, run_pytest: Run) -> None:
@@ -80,7 +80,7 @@ def test_an_entry_outside_of_rootdir_has_ids_of_its_own(
     (root / "pytest.ini").write_text("[pytest]\n")
     monkeypatch.chdir(root)
     result = run_pytest("--parallelrun-entry=../src/score.py", "--parallelrun-input=../data", "-v")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
     result.stdout.fnmatch_lines(["../src/score.py::test_job_completes PASSED*"])
 
 
@@ -103,7 +103,7 @@ def test_scripts_of_the_same_name_in_two_folders_are_told_apart(project: Path, r
     result = run_pytest(
         "--parallelrun-entry=a/score.py", "--parallelrun-entry=b/score.py", "--parallelrun-input=data", "-v"
     )
-    result.assert_outcomes(passed=2 * TOTAL)
+    assert_gated(result, 2 * TOTAL)
     result.stdout.fnmatch_lines(["a/score.py::test_job_completes PASSED*", "b/score.py::test_job_completes PASSED*"])
 
 
@@ -127,7 +127,7 @@ def test_doctests_of_the_script_are_collected_besides(project: Path, gate: Run, 
             return list(mini_batch)
         """,
     )
-    gate("--doctest-modules").assert_outcomes(passed=TOTAL + 1)
+    assert_gated(gate("--doctest-modules"), TOTAL + 1)
 
 
 @pytest.mark.parametrize("folder", ["build", "dist", ".hidden", "node_modules"])
@@ -135,7 +135,7 @@ def test_a_script_below_a_folder_that_pytest_does_not_walk_is_gated(
     project: Path, run_pytest: Run, write: Write, folder: str
 ) -> None:
     write(f"{folder}/score.py", "def run(mini_batch):\n    return list(mini_batch)\n")
-    run_pytest(f"--parallelrun-entry={folder}/score.py", "--parallelrun-input=data").assert_outcomes(passed=TOTAL)
+    assert_gated(run_pytest(f"--parallelrun-entry={folder}/score.py", "--parallelrun-input=data"), TOTAL)
 
 
 def test_nothing_else_in_such_a_folder_is_collected(project: Path, run_pytest: Run, write: Write) -> None:
@@ -157,7 +157,7 @@ def test_tests_of_the_package_run_beside_the_gate(project: Path, run_pytest: Run
     write("pkg/sub/test_mine.py", "from pkg.sub import __name__\ndef test_mine(): assert __name__ == 'pkg.sub'\n")
     write("pkg/sub/score.py", "def run(mini_batch):\n    return list(mini_batch)\n")
     result = run_pytest("--parallelrun-entry=pkg/sub/score.py", "--parallelrun-input=data", "-s")
-    result.assert_outcomes(passed=TOTAL + 1)
+    assert_gated(result, TOTAL + 1)
     assert result.stdout.str().count("seen") == 9
 
 
@@ -165,20 +165,20 @@ def test_a_package_keeps_its_setup_for_the_users_tests(project: Path, run_pytest
     write("pkg/__init__.py", "READY = []\ndef setup_module():\n    READY.append(1)\n")
     write("pkg/test_mine.py", "from pkg import READY\ndef test_mine(): assert READY\n")
     write("pkg/score.py", "def run(mini_batch):\n    return list(mini_batch)\n")
-    run_pytest("--parallelrun-entry=pkg/score.py", "--parallelrun-input=data").assert_outcomes(passed=TOTAL + 1)
+    assert_gated(run_pytest("--parallelrun-entry=pkg/score.py", "--parallelrun-input=data"), TOTAL + 1)
 
 
 def test_a_script_inside_a_package_is_gated(project: Path, run_pytest: Run, write: Write) -> None:
     write("pkg/__init__.py", "raise RuntimeError('the package is not part of a worker')\n")
     write("pkg/score.py", "def run(mini_batch):\n    return list(mini_batch)\n")
-    run_pytest("--parallelrun-entry=pkg/score.py", "--parallelrun-input=data").assert_outcomes(passed=TOTAL)
+    assert_gated(run_pytest("--parallelrun-entry=pkg/score.py", "--parallelrun-input=data"), TOTAL)
 
 
 def test_testpaths_stay_in_force(project: Path, pytester: pytest.Pytester, gate: Run, write: Write) -> None:
     pytester.makeini("[pytest]\ntestpaths = tests")
     write("tests/test_mine.py", "def test_mine(): pass\n")
     write("elsewhere/test_other.py", "def test_other(): pass\n")
-    gate().assert_outcomes(passed=TOTAL + 1)
+    assert_gated(gate(), TOTAL + 1)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +245,6 @@ def test_pdb_stops_at_a_finding(project: Path, pytester: pytest.Pytester, write:
 
 def test_two_workers_of_xdist_share_the_checks(project: Path, gate_in_two: Run) -> None:
     result = gate_in_two("--parallelrun-report=gate.json", "--junitxml=junit.xml")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
     result.stdout.fnmatch_lines([f"score.py: passed: {TOTAL} checks*", "*job Completed: 3 of 3 mini-batches*"])
     assert (project / "gate.json").is_file()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import TOTAL
+from tests.plugin.counts import TOTAL, assert_gated
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def output(project: Path) -> list[str]:
 
 
 def test_they_reach_the_script(shouting: Path, gate: Run) -> None:
-    gate("--parallelrun-args=--word ho", *OUTPUT).assert_outcomes(passed=TOTAL)
+    assert_gated(gate("--parallelrun-args=--word ho", *OUTPUT), TOTAL)
     assert output(shouting) == ["ho"] * 3
 
 
@@ -51,7 +51,7 @@ def test_quotes_work_as_in_a_shell(shouting: Path, gate: Run) -> None:
 
 def test_the_ini_twin_is_used(shouting: Path, pytester: pytest.Pytester, gate: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_args = --word ini")
-    gate(*OUTPUT).assert_outcomes(passed=TOTAL)
+    assert_gated(gate(*OUTPUT), TOTAL)
     assert output(shouting) == ["ini"] * 3
 
 

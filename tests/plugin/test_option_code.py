@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import TOTAL
+from tests.plugin.counts import TOTAL, assert_gated
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_without_it_only_the_folder_of_the_script_is_importable(nested: Path, ru
 
 
 def test_it_is_the_folder_that_the_script_imports_from(nested: Path, run_pytest: Run) -> None:
-    run_nested(run_pytest, "--parallelrun-code=src").assert_outcomes(passed=TOTAL)
+    assert_gated(run_nested(run_pytest, "--parallelrun-code=src"), TOTAL)
 
 
 def test_the_script_is_imported_by_its_dotted_name_below_it(nested: Path, run_pytest: Run, write: Write) -> None:
@@ -43,12 +43,12 @@ def test_the_script_is_imported_by_its_dotted_name_below_it(nested: Path, run_py
 
 def test_the_ini_twin_is_used(nested: Path, pytester: pytest.Pytester, run_pytest: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_code = src")
-    run_nested(run_pytest).assert_outcomes(passed=TOTAL)
+    assert_gated(run_nested(run_pytest), TOTAL)
 
 
 def test_the_command_line_wins_over_the_ini_file(nested: Path, pytester: pytest.Pytester, run_pytest: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_code = src/pipeline")
-    run_nested(run_pytest, "--parallelrun-code=src").assert_outcomes(passed=TOTAL)
+    assert_gated(run_nested(run_pytest, "--parallelrun-code=src"), TOTAL)
 
 
 def test_it_holds_for_a_script_that_a_test_names_in_a_call(nested: Path, run_pytest: Run, write: Write) -> None:

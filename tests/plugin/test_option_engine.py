@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.plugin.counts import TOTAL
+from tests.plugin.counts import TOTAL, assert_gated
 
 
 def test_the_engine_in_process_can_be_named(project: Path, gate: Run) -> None:
-    gate("--parallelrun-engine=inprocess").assert_outcomes(passed=TOTAL)
+    assert_gated(gate("--parallelrun-engine=inprocess"), TOTAL)
 
 
 def test_the_ini_twin_is_used(project: Path, pytester: pytest.Pytester, gate: Run) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import TOTAL
+from tests.plugin.counts import TOTAL, assert_gated
 
 ASKS_FOR_FRAME = """
     def run(mini_batch):
@@ -26,7 +26,7 @@ def test_a_csv_is_a_table_of_rows(project: Path, run_pytest: Run, write: Write) 
     write("score.py", ASKS_FOR_FRAME)
     write("table.csv", "value\n1\n2\n3\n4\n")
     result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=table.csv")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
     result.stdout.fnmatch_lines(["*4 of 4 items succeeded*"])
 
 
@@ -38,7 +38,7 @@ def test_it_may_be_given_several_times(project: Path, gate: Run, write: Write) -
 def test_two_inputs_may_hold_files_of_the_same_name(project: Path, gate: Run, write: Write) -> None:
     write("more/data/item_1.txt", "other")
     result = gate("--parallelrun-input=more/data", "--parallelrun-set", "output_action=append_row")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
     result.stdout.fnmatch_lines(["*4 of 4 items succeeded*"])
 
 
@@ -70,20 +70,20 @@ def test_a_link_in_a_folder_counts_as_the_file_behind_it(project: Path, gate: Ru
     except OSError:
         pytest.skip("no links here")
     result = gate()
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
     result.stdout.fnmatch_lines(["*4 of 4 items succeeded*"])
 
 
 def test_a_folder_named_like_a_pattern_is_taken_as_it_is(project: Path, run_pytest: Run) -> None:
     (project / "data").rename(project / "data [1]")
     result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=data [1]")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
 
 
 def test_files_in_a_folder_named_like_a_pattern_can_be_given_by_name(project: Path, run_pytest: Run) -> None:
     (project / "data").rename(project / "data [1]")
     result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=data [1]/item_2.txt")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
 
 
 @pytest.mark.parametrize(

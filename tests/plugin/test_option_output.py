@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import TOTAL
+from tests.plugin.counts import TOTAL, assert_gated
 
 APPEND = "--parallelrun-set=output_action=append_row"
 
 
 def test_it_keeps_the_appended_file(project: Path, gate: Run) -> None:
-    gate(APPEND, "--parallelrun-output=out").assert_outcomes(passed=TOTAL)
+    assert_gated(gate(APPEND, "--parallelrun-output=out"), TOTAL)
     rows = (project / "out" / "parallel_run_step.txt").read_text(encoding="utf-8")
     assert rows.splitlines() == ["item_1.txt: 1", "item_2.txt: 2", "item_3.txt: 3"]
 
@@ -37,7 +37,7 @@ def test_it_makes_the_folders_above_it(project: Path, gate: Run) -> None:
 
 def test_workers_of_xdist_do_not_get_into_each_others_way(project: Path, gate_in_two: Run) -> None:
     result = gate_in_two(APPEND, "--parallelrun-output=out")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
     assert len((project / "out" / "parallel_run_step.txt").read_text().splitlines()) == 3
 
 
@@ -70,7 +70,7 @@ def test_the_ini_twin_is_used(project: Path, pytester: pytest.Pytester, gate: Ru
 
 def test_an_empty_folder_is_used(project: Path, gate: Run) -> None:
     (project / "out").mkdir()
-    gate(APPEND, "--parallelrun-output=out").assert_outcomes(passed=TOTAL)
+    assert_gated(gate(APPEND, "--parallelrun-output=out"), TOTAL)
 
 
 @pytest.mark.parametrize("given", ["data", "score.py"])

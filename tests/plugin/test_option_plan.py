@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.counts import TOTAL, WITHOUT_INPUT
 
 
 def test_it_shows_split_settings_and_checks(project: Path, gate: Run) -> None:
@@ -20,7 +21,7 @@ def test_it_shows_split_settings_and_checks(project: Path, gate: Run) -> None:
             "  mini_batch_size = 2  (--parallelrun-set)",
             "  max_retries = 2  (default of profile v2 (*))",
             "sys.argv[[]1:]: *--mini_batch_size 2 *",
-            "checks (8 of 8 would run)",
+            f"checks ({TOTAL} of {TOTAL} would run)",
             "  entry_imports",
         ]
     )
@@ -45,7 +46,7 @@ def test_without_an_input_it_names_the_checks_that_would_be_skipped(project: Pat
     result.stdout.fnmatch_lines(
         [
             "input: none, give one with --parallelrun-input=PATH",
-            "checks (4 of 8 would run)",
+            f"checks ({WITHOUT_INPUT} of {TOTAL} would run)",
             "  entry_imports",
             "  job_completes: skipped, there is no sample input: give one with --parallelrun-input=PATH",
         ]
