@@ -119,6 +119,8 @@ def _of_the_user(note: str) -> str:
             left_out = line.startswith(_GIVEN)
         if not left_out and not line.strip().startswith(_OUR_PACKAGE):
             kept.append(line)
+    while kept and kept[-1].endswith(":"):
+        # A headline of lines that were left out.
+        kept.pop()
     is_bare_call = len(kept) == 2 and kept[-1] == ")"
-    explains_nothing = len(kept) < 3 and kept[:1] == ["Explanation:"]
-    return "" if is_bare_call or explains_nothing else "\n".join(kept)
+    return "" if is_bare_call else "\n".join(kept)

@@ -26,7 +26,7 @@ HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "lo
 _VERBS: dict[Outcome, str] = {
     "timeout": "hangs",
     "crashed": "ends its worker process",
-    "wrong_type": "returns what is no result",
+    "wrong_type": "returns nothing that counts",
     "exception": "raises",
     "short": "returns fewer results than items",
     "load_error": "cannot be given its items",

@@ -37,7 +37,7 @@ MOST_INIT_CALLS = 30
 """Of one entry: a real init() loads models for 5 to 60 seconds."""
 
 RESERVED_INIT_CALLS = 6
-"""Of these, for the checks that Hypothesis drives: what others need to explain a finding must not use them up."""
+"""Of these, for the checks that come last: what others need to explain a finding must not use them up."""
 
 
 class TooManyInitCalls(Exception):
@@ -61,7 +61,7 @@ class Cost:
         if self.total + init_calls > most:
             raise TooManyInitCalls(
                 f"the checks of this entry have called init() {self.total} times, and may {MOST_INIT_CALLS} times"
-                + ("" if reserved else f", of which {RESERVED_INIT_CALLS} are for what Hypothesis generates")
+                + ("" if reserved else f", of which {RESERVED_INIT_CALLS} are for the generated mini-batches and jobs")
             )
 
     def take(self) -> int:
@@ -146,7 +146,7 @@ class EntryUnderTest:
 
         timeout: seconds for run(), never above the setting. models, arguments, entry: instead of the entry's own.
         Folders that the script writes to are fresh ones, where they are among its arguments or variables.
-        reserved: these workers may be of those that are kept for the checks that Hypothesis drives.
+        reserved: these workers may be of those that are kept for the last checks.
         TooManyInitCalls, also later, where the workers would be too many.
         """
         self.cost.demand(workers, reserved=reserved)

@@ -38,8 +38,10 @@ MOST_WAITING = 10.0
 """Seconds that one test waits for mini-batches that hang, while it finds the smallest one too."""
 MOST_REPLACED = 6
 """Workers that one test starts for those that a mini-batch ended: each costs an init()."""
-LONGEST_AFTERWARDS = 1.0
-"""Seconds that one test goes on to try after the first finding, to make it smaller and to explain it."""
+AFTERWARDS = 80
+"""Mini-batches or jobs that one test tries after the first finding, to make it smaller and to explain it."""
+LONG_AFTERWARDS = 1.0
+"""Seconds in which it may be more."""
 DEAREST = 0.05
 """Seconds that a generated mini-batch should take at most, as far as its size decides."""
 MOST_OF_JOB = 8
@@ -72,6 +74,7 @@ class Workbench:
         self.tried = 0
         """Attempts of this test."""
         self._afterwards: float | None = None
+        self._found_at = 0
         self._waited = 0.0
         self._replaced = 0
 
@@ -185,12 +188,14 @@ class Workbench:
             self._afterwards += took
         elif found is not None:
             self._afterwards = 0.0
+            self._found_at = self.tried
         self.remembered[recipe] = found
         return found
 
     def may_go_on(self) -> bool:
         """Whether another mini-batch may be tried: there is time, and workers may be started."""
-        if self._afterwards is not None and self._afterwards > LONGEST_AFTERWARDS:
+        afterwards = self._afterwards or 0.0
+        if afterwards > MOST_WAITING or (afterwards > LONG_AFTERWARDS and self.tried - self._found_at > AFTERWARDS):
             return False
         return self._waited < MOST_WAITING and self._replaced < MOST_REPLACED and not self._budget_is_spent()
 

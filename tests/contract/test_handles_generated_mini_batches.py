@@ -47,7 +47,7 @@ def test_sound_scripts_pass(found: Judge, script: str) -> None:
 FLAWED = {
     "returns None for an empty file": (
         "def run(mini_batch):\n    if all(open(p, 'rb').read() for p in mini_batch): return mini_batch",
-        "run() returns what is no result for an odd mini-batch",
+        "run() returns nothing that counts for an odd mini-batch",
         "(empty)",
     ),
     "ends the process for an empty file": (

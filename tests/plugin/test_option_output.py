@@ -47,9 +47,7 @@ def test_several_entries_have_a_folder_each_even_if_their_names_are_the_same(
     entries = [f"--parallelrun-entry={team}/src/score.py" for team in ("one", "two")]
     for team in ("one", "two"):
         write(f"{team}/src/score.py", f"def run(mini_batch):\n    return [{team!r} for _ in mini_batch]\n")
-    run_pytest(*entries, "--parallelrun-input=data", APPEND, "--parallelrun-output=out").assert_outcomes(
-        passed=2 * TOTAL
-    )
+    assert_gated(run_pytest(*entries, "--parallelrun-input=data", APPEND, "--parallelrun-output=out"), 2 * TOTAL)
     texts = {file.read_text().splitlines()[0] for file in (project / "out").rglob("parallel_run_step.txt")}
     assert texts == {"one", "two"}
 
