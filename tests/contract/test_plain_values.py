@@ -99,7 +99,7 @@ def test_what_is_no_value_is_refused(plain: object) -> None:
 
 
 def table() -> pd.DataFrame:
-    return pd.DataFrame(
+    frame: pd.DataFrame = pd.DataFrame(
         {
             "whole": [1, 2, 3],
             "small": np.array([1, 2, 3], dtype="int8"),
@@ -115,10 +115,12 @@ def table() -> pd.DataFrame:
             3: [1.0, 2.0, 3.0],
         }
     )
+    return frame
 
 
 def table_through_json(frame: pd.DataFrame) -> pd.DataFrame:
-    back: pd.DataFrame = table_from_plain(json.loads(json.dumps(table_to_plain(frame, []))))
+    plain = json.loads(json.dumps(table_to_plain(frame, [])))
+    back: pd.DataFrame = table_from_plain(plain)
     return back
 
 

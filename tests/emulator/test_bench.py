@@ -98,6 +98,7 @@ def test_between_attempts_the_process_is_the_hosts(script: Path, monkeypatch: py
             assert "score" not in sys.modules
             # Hidden from the script, which has one of that name.
             assert sys.modules["helper"] is os
+        bench._engine.rest()
         import colorsys  # noqa: F401 - the host goes on importing
 
         bench.attempt(["a"])

@@ -48,7 +48,8 @@ class FilesTouched:
             self._note(self.written, _path(arguments[1]))
         elif event == "sqlite3.connect":
             self._note(self.written, _path(arguments[0]))
-        elif event in ("os.remove", "os.rmdir", "shutil.rmtree"):
+        else:
+            # os.remove, os.rmdir, shutil.rmtree
             self._note(self.removed, _path(arguments[0]))
 
     def _opened(self, path: str | None, flags: object) -> None:

@@ -167,9 +167,7 @@ class Stage:
         worker.script = import_entry(entry) if isinstance(entry, EntryFile) else entry.target
 
     def switch(self, worker: Worker) -> None:
-        """Makes `worker` the active one."""
-        if self.active is worker:
-            return
+        """Makes `worker` the active one, which it is not yet."""
         if self._resting:
             self._wake()
         self._suspend()

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.splitting import delimited
@@ -40,6 +40,7 @@ def columns() -> st.SearchStrategy[list[str]]:
     return kinds.flatmap(lambda chosen: st.lists(st.one_of([FIELDS[kind] for kind in chosen]), min_size=1, max_size=8))
 
 
+@settings(deadline=None)
 @given(column=columns(), chunk=st.integers(1, 30))
 @example(column=[UNSIGNED, "-1"], chunk=1)
 @example(column=[UNSIGNED, "0"], chunk=1)

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.splitting import csv_records
@@ -90,6 +90,7 @@ def test_many_escaped_quotes_that_never_close_are_scanned_in_linear_time() -> No
     assert pieces(data[:2000] if csv_records.BLOCK < 1000 else data, 1) != []
 
 
+@settings(deadline=None)
 @given(
     rows=st.lists(
         st.lists(st.text('a ",\n\r', max_size=6), min_size=2, max_size=2).filter(any), min_size=1, max_size=8

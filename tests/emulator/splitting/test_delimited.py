@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
@@ -346,6 +346,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     return names, draw(st.lists(row, min_size=1, max_size=12))
 
 
+@settings(deadline=None)
 @given(
     table=tables(),
     size=st.integers(1, 60),
@@ -378,6 +379,7 @@ def test_all_mini_batches_together_are_what_pandas_reads_from_the_file(
     pd.testing.assert_frame_equal(pd.concat(loaded, ignore_index=True), whole)
 
 
+@settings(deadline=None)
 @given(
     body=st.text('aa1""",,\n\n \t', max_size=40),
     size=st.integers(1, 30),

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.rules import FileGrouping
@@ -126,6 +126,7 @@ def test_no_files_are_no_mini_batches(grouping: FileGrouping) -> None:
     assert split.describe().endswith(": 0 mini-batches")
 
 
+@settings(deadline=None)
 @given(
     names=st.lists(st.text("ab/", min_size=1, max_size=4), min_size=1, unique=True),
     size=st.integers(1, 6),

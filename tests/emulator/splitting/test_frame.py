@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import EmptyInputError
@@ -132,6 +132,7 @@ def test_a_cell_may_hold_a_nul() -> None:
     assert sizes(pd.DataFrame({"text": ["a\0b"] * 2}), 1) == [1, 1]
 
 
+@settings(deadline=None)
 @given(
     texts=st.lists(
         st.text(st.characters(codec="utf-8", exclude_characters="\0\uffff"), max_size=5),

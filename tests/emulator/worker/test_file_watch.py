@@ -134,3 +134,53 @@ def test_nothing_is_hooked_before_somebody_watches() -> None:
     import subprocess
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_events_say_what_was_touched(here: str) -> None:
+    # Directly, since nothing traces what an audit hook calls.
+    touched = FilesTouched()
+    reading, writing, appending = os.O_RDONLY, os.O_WRONLY | os.O_CREAT, os.O_WRONLY | os.O_APPEND
+    for event, arguments in (
+        ("open", ("there", "r", reading)),
+        ("open", (Path("out"), "w", writing)),
+        ("open", (b"log", "a", appending)),
+        ("open", ("by flags", None, "no number")),
+        ("open", (3, "r", reading)),
+        ("open", (os.devnull, "w", writing)),
+        ("open", ("", "r", reading)),
+        ("tempfile.mkstemp", (here + "scratch",)),
+        ("tempfile.mkdtemp", (here + "scratches",)),
+        ("open", ("scratch", "w", writing)),
+        ("os.remove", ("scratches/inside", -1)),
+        ("os.remove", ("relative to a folder", 7)),
+        ("os.rename", ("out", "moved", -1, -1)),
+        ("os.link", ("moved", "linked", -1, -1)),
+        ("sqlite3.connect", ("some.db",)),
+        ("sqlite3.connect", (":memory:",)),
+        ("shutil.rmtree", ("folder", None)),
+    ):
+        touched.add(event, arguments)
+    assert list(touched.read) == [here + "there", here + "by flags"]
+    assert list(touched.written) == [here + "out", here + "log", here + "moved", here + "linked", here + "some.db"]
+    assert list(touched.appended) == [here + "log"]
+    assert list(touched.removed) == [here + "out", here + "folder"]
+    assert list(touched.scratch) == [here + "scratch", here + "scratches"]
+
+
+def test_a_logging_handler_is_known_by_the_frames_above(here: str) -> None:
+    touched = FilesTouched()
+    namespace = {"__name__": "logging.handlers", "touched": touched, "flags": os.O_WRONLY}
+    exec("touched.add('open', ('run.log', 'a', flags))", namespace)
+    assert list(touched.logged) == [here + "run.log"]
+    assert not touched.written
+
+
+def test_the_hook_tells_all_who_watch_and_keeps_errors_to_itself(here: str) -> None:
+    arguments = ("there", "r", os.O_RDONLY)
+    file_watch._hook("open", arguments)
+    first, second = FilesTouched(), FilesTouched()
+    with files_watched(first), files_watched(second):
+        file_watch._hook("open", arguments)
+        file_watch._hook("compile", (b"", "there"))
+        file_watch._hook("open", ())
+    assert list(first.read) == list(second.read) == [here + "there"]

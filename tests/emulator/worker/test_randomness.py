@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from pytest_parallelrun.emulator.worker.randomness import randomness_restored, seed_from_system
 
@@ -33,6 +34,15 @@ def test_seeds_come_from_the_system() -> None:
     first, second = drawn
     assert first[0] != second[0]
     assert first[1] != second[1]
+
+
+def test_without_numpy_it_is_about_random_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "numpy.random")
+    random.seed(3)
+    with randomness_restored():
+        seed_from_system()
+    assert random.random() == random.Random(3).random()
+    assert "numpy.random" not in sys.modules
 
 
 def test_numpy_is_not_loaded_for_it() -> None:
