@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol():
     # Many mutants never end. This is time of the processor: a busy machine kills nobody.
-    signal.setitimer(signal.ITIMER_PROF, 10)
+    signal.setitimer(signal.ITIMER_PROF, 6)
     try:
         return (yield)
     finally:

@@ -41,6 +41,8 @@ class SoundRows:
         for row in rows:
             for spot, value in values_of(row).items():
                 self._values.setdefault(spot, []).append(value)
+        # Where one row has a text and another a null, or one list is longer, a spot need not be in every row.
+        self._required = {spot for spot, held in self._values.items() if len(held) == len(rows) and not _is_word(spot)}
 
     def names_error(self, row: object, *, echo: str = "") -> bool:
         """Whether the row names an error, and so no sound item's row is like it.
@@ -68,7 +70,7 @@ class SoundRows:
                 repeated.add(spot[:-1] if _is_word(spot) else spot)
             elif self._differs(spot, value):
                 return True
-        return any(spot not in values and spot not in repeated and not _is_word(spot) for spot in self._values)
+        return not self._required <= values.keys() | repeated
 
     def _differs(self, spot: Spot, value: object) -> bool:
         sound = self._values.get(spot)

@@ -257,3 +257,12 @@ def test_where_no_number_matters_it_cannot_be_decided(judge: Judge, write: Write
     result, message = outcome(judged(judge, f"def run(mini_batch):\n    return {value}\n", input="table.csv"))
     assert result == "skipped"
     assert "no numeric cell of the sample changes a result" in message
+
+
+@pytest.mark.parametrize("field", ["'note': 'long' if size > 2 else None", "'parts': [0] * (len(results) + 1)"])
+def test_values_that_some_sound_rows_lack_do_not_make_a_hidden_failure_an_error_row(judge: Judge, field: str) -> None:
+    append = f"results.append({{'file': Path(path).name, 'size': size, {field}}})"
+    script = f"{LOOP}        try: size = len(open(path).read())\n        except OSError: size = 0\n        {append}\n"
+    result, message = outcome(judged(judge, f"{script}    return results", ALL_IN_ONE))
+    assert result == "advice"
+    assert "comes back as a result like any other" in message

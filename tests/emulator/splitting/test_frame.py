@@ -19,10 +19,10 @@ def sizes(frame: pd.DataFrame, size: int) -> list[int]:
 
 def test_rows_are_accumulated_until_their_csv_lines_reach_the_size() -> None:
     # "1,a\n" is 4 bytes; neither header nor index count.
-    frame = pd.DataFrame({"number": [1] * 5, "text": ["a"] * 5}, index=[10, 20, 30, 40, 50])
-    assert sizes(frame, 8) == [2, 2, 1]
-    assert sizes(frame, 9) == [3, 2]
-    assert sizes(frame, 1) == [1] * 5
+    frame = pd.DataFrame({"number": [1] * 7, "text": ["a"] * 7}, index=range(10, 80, 10))
+    assert sizes(frame, 8) == [2, 2, 2, 1]
+    assert sizes(frame, 9) == [3, 3, 1]
+    assert sizes(frame, 1) == [1] * 7
 
 
 def test_rows_measure_the_same_where_lines_end_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
