@@ -5,6 +5,7 @@ They are part of every pytest run, so what they need is imported when they are u
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,9 @@ def parallelrun_baseline(
     if output is not None and not _is_first(request.config, output, tmp_path_factory.getbasetemp().parent):
         output = None
     sample = parallelrun_entry.copy_sample()
-    return Baseline(parallelrun_entry.job(sample.input, output=output), sample)
+    began = time.perf_counter()
+    result = parallelrun_entry.job(sample.input, output=output)
+    return Baseline(result, sample, time.perf_counter() - began)
 
 
 def _is_first(config: pytest.Config, output: Path, shared: Path) -> bool:

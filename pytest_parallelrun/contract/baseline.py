@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The result of that run on a copy of the sample, and what checks ask of it."""
+    """The result of that run on a copy of the sample, and what checks ask of it. seconds: that it really took."""
 
     result: JobResult
     sample: SampleCopy
+    seconds: float = math.inf
 
     @property
     def first_mini_batch_works(self) -> bool:

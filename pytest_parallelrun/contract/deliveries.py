@@ -109,7 +109,7 @@ def _workers(trials: Trials, workers: int) -> Iterator[tuple[Bench, WrittenFiles
     trials.restore()
     with trials.entry.bench(
         workers=workers,
-        timeout=trials.probe,
+        probe=trials.probe,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
     ) as bench:

@@ -19,6 +19,7 @@ from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.bad_items import Bad, BadItems
+    from pytest_parallelrun.contract.case import Expectation
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.trials import Group, Trials
 
@@ -198,8 +199,8 @@ def _where(trials: Trials, group: Group) -> str:
     return place("run", group.id, group.items(), 1, trials.entry.settings.max_retries + 1)
 
 
-def _case(trials: Trials, bad: Bad) -> Case:
-    return Case(kind=trials.kind, mini_batches=(bad.payload,), expects="no_harm")
+def _case(trials: Trials, bad: Bad, expects: Expectation = "no_harm") -> Case:
+    return Case(kind=trials.kind, mini_batches=(bad.payload,), expects=expects)
 
 
 def _into_a_wrong_type(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
@@ -274,5 +275,5 @@ def _costs_more(trials: Trials, bad_items: BadItems, bad: Bad, *, one_by_one: bo
         fix=f"in the loop over the items {AN_ERROR_ROW}, and raise for what would fail every item alike",
         remark=remark if one_by_one else "",
         cause=cause_of_attempt(ended),
-        case=_case(trials, bad),
+        case=_case(trials, bad, "results"),
     )

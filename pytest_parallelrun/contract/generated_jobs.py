@@ -116,9 +116,7 @@ def make_unreadable(payload: Payload, position: int) -> None:
 
 def _run(bench: Workbench, job: JobToTry, parts: list[Payload]) -> JobResult:
     settings = job.settings.over(bench.trials.entry.settings)
-    limit = min(bench.trials.probe, float(settings.timeout))
-    # The limit is that of generated attempts; an injected timeout takes none of it.
-    chosen = settings.replace(timeout=limit, instance_count=1, max_concurrency_per_instance=1)
+    chosen = settings.replace(instance_count=1, max_concurrency_per_instance=1)
     return bench.run(HandedInput(parts, kind=bench.trials.kind), chosen, job.faults)
 
 

@@ -12,6 +12,7 @@ from pytest_parallelrun.contract.rows import difference
 from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.contract.wording import items_text
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.case import Expectation
@@ -122,18 +123,16 @@ def _only_warm(bench: Workbench, recipe: Recipe, payload: Payload, ended: Attemp
 
 
 def _remembered_hang(bench: Workbench, recipe: Recipe, found: Finding) -> Finding:
-    """Finds which odd thing hangs, so that no other mini-batch with it is waited for."""
-    parts = list(odd_parts(recipe))
-    if len(parts) == 1:
-        bench.hanging[parts[0]] = found
-        return found
-    for part in parts:
+    """Finds which odd thing hangs, alone in a mini-batch, so that no other mini-batch with it is waited for."""
+    for part in odd_parts(recipe):
+        if not bench.may_go_on():
+            break
         alone = _with_only(recipe, part)
         payload = bench.build(alone)
-        if bench.may_go_on() and bench.attempt(payload).ended.outcome == "timeout":
-            assert found.case is not None
-            bench.hanging[part] = found
-            return found
+        ended = bench.attempt(payload).ended
+        if ended.outcome == "timeout":
+            bench.hanging[part] = _finding(bench, alone, payload, ended)
+            return bench.hanging[part]
         bench.discard(payload)
     return found
 
@@ -230,23 +229,27 @@ def _after(bench: Workbench) -> tuple[str | None, AttemptEnded]:
 def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded) -> Finding:
     assert ended.failure is not None
     items = describe(bench, recipe)
-    error = ended.failure.error
-    if ended.outcome == "timeout":
-        error = (
-            f"it was stopped after {ended.running:.1f} s; the limit of generated mini-batches is "
-            f"{min(bench.trials.probe, float(bench.trials.entry.settings.timeout)):.1f} s"
-        )
     returned = "none that count" if ended.returned is None else str(ended.returned)
     return Finding(
-        what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch that was made of the sample: {error}",
+        what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch that was made of the sample: "
+        f"{ended.failure.error}",
         where=place("run", ended.mini_batch.id, items),
         traceback=ended.failure.traceback,
         counts=f"{recipe.size} item(s) in, results out: {returned}",
         service=shown_for(ended.outcome),
         fix=_FIXES.get(ended.outcome, ""),
         cause=cause_of_attempt(ended),
-        case=Case(kind=bench.trials.kind, mini_batches=(payload,), expects=_expects(recipe)),
+        case=Case(
+            kind=bench.trials.kind, mini_batches=(payload,), settings=_limit(bench, ended), expects=_expects(recipe)
+        ),
     )
+
+
+def _limit(bench: Workbench, ended: AttemptEnded) -> JobSettings:
+    """What a replay waits for: no longer than was waited here."""
+    if ended.outcome != "timeout":
+        return JobSettings()
+    return JobSettings(timeout=min(bench.trials.probe, float(bench.trials.entry.settings.timeout)))
 
 
 def _kind(recipe: Recipe) -> str:

@@ -151,7 +151,7 @@ def _of_order(trials: Trials, found: Dependence) -> Finding:
 def _on_either_worker(trials: Trials, group: Group) -> tuple[Answer, Answer]:
     """The answers of the first and the second of two fresh workers."""
     trials.restore()
-    with trials.entry.bench(workers=2, timeout=trials.probe) as bench:
+    with trials.entry.bench(workers=2, probe=trials.probe) as bench:
         bench.start(0)
         bench.start(1)
         beside = answer_of(trials.attempt(bench, group, worker=1).ended)

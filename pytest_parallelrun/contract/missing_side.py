@@ -36,7 +36,7 @@ class Without(NamedTuple):
 def try_without(trials: Trials, group: Group, sound: Tried, side: Side, state: State = "missing") -> Without:
     """A fresh worker that finds it missing or spoiled, and gets a mini-batch that is sound."""
     options = side.bench_without(trials.entry, state)
-    with trials.entry.bench(timeout=trials.probe, **options) as bench:  # type: ignore[arg-type]
+    with trials.entry.bench(probe=trials.probe, **options) as bench:  # type: ignore[arg-type]
         try:
             tried = attempt(bench, group)
         except WorkerDown:

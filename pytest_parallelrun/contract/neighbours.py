@@ -73,7 +73,7 @@ def _watch(trials: Trials) -> SideBySide:
     trials.restore()
     with trials.entry.bench(
         workers=2,
-        timeout=trials.probe,
+        probe=trials.probe,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
     ) as bench:

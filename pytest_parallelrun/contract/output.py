@@ -141,7 +141,7 @@ def _of_parts(trials: Trials) -> list[Returned]:
     parts = [whole.part(0), whole.part(size - 1), whole.part(*range((size + 1) // 2))]
     trials.restore()
     found = []
-    with trials.entry.bench(timeout=trials.probe) as bench:
+    with trials.entry.bench(probe=trials.probe) as bench:
         for part in parts:
             ended = attempt(bench, part).ended
             if ended.returned is not None:

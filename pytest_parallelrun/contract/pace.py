@@ -61,7 +61,7 @@ def measured(trials: Trials) -> Pace | None:
     pool = joined([group.payload for group in groups])
     bytes_per_item, full_size = (0.0, trials.entry.settings.files_per_mini_batch) if files else _rows_of(trials)
     trials.restore()
-    with trials.entry.bench(timeout=trials.probe, reserved=True) as bench:
+    with trials.entry.bench(probe=trials.probe, reserved=True) as bench:
         # The first call is slower than all others: it fills caches.
         _, first = _tried(bench, pool, 1)
         if not files:

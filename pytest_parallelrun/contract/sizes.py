@@ -102,7 +102,7 @@ class Sizing:
         """All rows of the mini-batches, or the first failure."""
         rows: list[object] = []
         self._trials.restore()
-        with self._trials.entry.bench(timeout=self._trials.probe) as bench:
+        with self._trials.entry.bench(probe=self._trials.probe) as bench:
             for group in groups:
                 if self._fresh:
                     bench.renew()
@@ -122,7 +122,7 @@ def is_drawn(trials: Trials, group: Group) -> bool:
     fresh: list[bytes] = []
     for stirred in (False, True):
         trials.restore()
-        with Generators() as generators, trials.entry.bench(timeout=trials.probe) as bench:
+        with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
             bench.start()
             generators.remember()
             fresh = fresh or generators.states()

@@ -30,7 +30,7 @@ def try_bad_items(trials: Trials) -> BadItems:
         )
     trials.restore()
     together, alone = _together(trials), trials.groups[0].part(0)
-    with trials.entry.bench(timeout=trials.probe) as bench:
+    with trials.entry.bench(probe=trials.probe) as bench:
         for group in (together, alone):
             found = BadItems(group=group, setting_up=bench.setting_up)
             # First the bad ones: what a script has kept of a sound item would hide that it cannot be read.

@@ -58,7 +58,7 @@ def _explain(trials: Trials, group: Group) -> Dependence:
     asked = trials.asked
     position = [other.id for other in asked].index(group.id)
     orders = [order for order in (asked[:position], asked[:position:-1]) if order]
-    with Generators() as generators, trials.entry.bench(timeout=trials.probe) as bench:
+    with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
         worker = _SteadyWorker(trials, bench, generators)
         fresh = _known_fresh(trials, group)
         if fresh is None:

@@ -135,7 +135,7 @@ class EntryUnderTest:
         self,
         *,
         workers: int = 1,
-        timeout: float | None = None,
+        probe: float | None = None,
         models: Mapping[str, Path] | None = None,
         arguments: tuple[str, ...] | None = None,
         entry: EntryFile | None = None,
@@ -144,8 +144,8 @@ class EntryUnderTest:
     ) -> Iterator[Bench]:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
-        timeout: seconds for run(), never above the setting. models, arguments, entry: instead of the entry's own.
-        Folders that the script writes to are fresh ones, where they are among its arguments or variables.
+        probe: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry: instead of
+        the entry's own. Folders that the script writes to are fresh ones, where they are among its arguments or variables.
         reserved: these workers may be of those that are kept for the last checks.
         TooManyInitCalls, also later, where the workers would be too many.
         """
@@ -156,7 +156,6 @@ class EntryUnderTest:
             settings.setdefault("environment_variables", redirected.environment)
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
         job = self._job([], chosen, models=models, arguments=arguments, entry=entry)
-        limit = None if timeout is None else min(timeout, float(chosen.timeout))
         announced = 0
 
         def announce() -> None:
@@ -165,7 +164,7 @@ class EntryUnderTest:
             self.cost.spend(1)
             announced += 1
 
-        bench = Bench(job, self.kind, workers=workers, timeout=limit, on_start=announce)
+        bench = Bench(job, self.kind, workers=workers, probe=probe, on_start=announce)
         with self.outputs.kept():
             try:
                 with bench:

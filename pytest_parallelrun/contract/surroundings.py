@@ -79,7 +79,7 @@ def test_runs_off_main_thread(
 def _tried(trials: Trials, group: Group, thread: str) -> tuple[AttemptEnded | None, Failure | None]:
     """What a fresh worker makes of a group on that thread, and what failed."""
     trials.restore()
-    with trials.entry.bench(timeout=trials.probe, thread=thread) as bench:
+    with trials.entry.bench(probe=trials.probe, thread=thread) as bench:
         try:
             ended = attempt(bench, group).ended
         except WorkerDown as down:

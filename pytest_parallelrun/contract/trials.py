@@ -51,8 +51,9 @@ class Trials:
         self.entry = entry
         self.baseline = baseline
         slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
-        self.probe = max(SHORTEST_PROBE, PROBE_FACTOR * slowest)
-        """Seconds that a generated attempt may take; the setting `timeout` bounds it too."""
+        # Sleep that was skipped is in the one, and other mini-batches are in the other.
+        self.probe = max(SHORTEST_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
+        """Seconds of real time that a generated attempt may take; the setting `timeout` bounds it too."""
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
 
@@ -187,7 +188,7 @@ class Trials:
         """
         observation = Observation()
         self.restore()
-        with self.entry.bench(workers=workers, timeout=self.probe) as bench:
+        with self.entry.bench(workers=workers, probe=self.probe) as bench:
             for position, group in enumerate(groups):
                 worker = position % workers
                 tried = self.attempt(bench, group, worker=worker)

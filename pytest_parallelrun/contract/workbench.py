@@ -82,7 +82,7 @@ class Workbench:
     def bench(self) -> Bench:
         """The bench, with one worker that stays up."""
         if self._bench is None:
-            self._bench = self._stack.enter_context(self.trials.entry.bench(timeout=self.trials.probe, reserved=True))
+            self._bench = self._stack.enter_context(self.trials.entry.bench(probe=self.trials.probe, reserved=True))
             self._bench.start()
         return self._bench
 
@@ -220,6 +220,14 @@ class Workbench:
 
         assert self.sample is not None
         return recipes(self.sample, odd=True, max_size=self.most_items)
+
+    @cached_property
+    def lone_oddities(self) -> tuple[Recipe, ...]:
+        """Those of them that are tried whatever is drawn."""
+        from pytest_parallelrun.contract.lone_oddities import lone_oddities
+
+        assert self.sample is not None
+        return lone_oddities(self.sample)
 
     @cached_property
     def jobs(self) -> SearchStrategy[JobToTry]:

@@ -53,8 +53,9 @@ class Bench:
     """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
 
     job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
-    workers: how many, numbered from 0 by `worker`. timeout: seconds for run(), instead of the setting. on_start: called
-    before each start of a worker, and may raise to prevent it.
+    workers: how many, numbered from 0 by `worker`. probe: seconds of real time for run(), beside the setting `timeout`,
+    which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a worker, and may
+    raise to prevent it.
     """
 
     def __init__(
@@ -63,12 +64,12 @@ class Bench:
         kind: InputKind,
         *,
         workers: int = 1,
-        timeout: float | None = None,
+        probe: float | None = None,
         on_start: Callable[[], None] | None = None,
     ) -> None:
-        settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
         self._job = job
-        self._settings = settings if timeout is None else settings.replace(timeout=timeout)
+        self._settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
+        self._probe = probe
         self._kind = kind
         self._workers = workers
         self._on_start = on_start
@@ -84,6 +85,7 @@ class Bench:
         self._splitter = HandedInput((), kind=self._kind)
         self._engine = InProcessEngine(plan, self._splitter, self._settings, FaultPlan(()))
         self._engine.keeps_workers = True
+        self._engine.probe = self._probe
         try:
             self._engine.open()
             # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.

@@ -53,6 +53,9 @@ class WorkerClock:
         self.blind_sleeps = 0
         """Sleeps in the current call that were skipped since the script last looked at the clock."""
         self.skipping = skipping
+        self.probe: float | None = None
+        """Seconds of real time that a call may take, beside its limit on the clock of the script, if any."""
+        self._began = 0.0
         # The threads themselves: the number of one that ended goes to another.
         self._known_threads = set(threading.enumerate())
         self._known_children = _child_processes()
@@ -66,6 +69,13 @@ class WorkerClock:
         self.deadline = deadline
         self.slept_ahead = 0.0
         self.blind_sleeps = 0
+        self._began = real_perf_counter()
+
+    def remaining(self) -> float:
+        """Seconds until the current call is due to end, negative where it is over time."""
+        assert self.deadline is not None
+        left = self.deadline - self.now()
+        return left if self.probe is None else min(left, self._began + self.probe - real_perf_counter())
 
     def sleep(self, seconds: float) -> None:
         """`time.sleep` as the script gets it."""

@@ -170,7 +170,7 @@ def test_a_timeout_ends_the_worker_and_the_next_attempt_starts_another() -> None
             time.sleep(3 if paths == ["slow"] else 1)
             return paths
 
-    with Bench(ParallelJob(Slow(), []), "files", timeout=2) as bench:
+    with Bench(ParallelJob(Slow(), [], JobSettings(timeout=2)), "files") as bench:
         assert bench.attempt(["slow"]).ended.outcome == "timeout"
         assert bench.attempt(["fast"]).ended.outcome == "succeeded"
     assert (Slow.born, bench.init_calls) == (2, 2)
@@ -257,7 +257,7 @@ def _first_of_numpy(seed: int) -> float:
 
 
 def test_somebody_may_prevent_a_start(script: Path) -> None:
-    started = []
+    started: list[int] = []
 
     def once() -> None:
         if started:
@@ -271,3 +271,36 @@ def test_somebody_may_prevent_a_start(script: Path) -> None:
         with pytest.raises(RuntimeError, match="no more"):
             bench.attempt(["a"])
     assert bench.init_calls == 1
+
+
+def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
+    class Patient:
+        def init(self) -> None:
+            spin(0.3)
+
+        def run(self, paths: list[str]) -> list[str]:
+            if paths == ["waits"]:
+                time.sleep(20)
+            elif paths == ["spins"]:
+                spin(60)
+            elif paths == ["waits too long"]:
+                time.sleep(61)
+            return paths
+
+    with Bench(ParallelJob(Patient(), []), "files", probe=0.2) as bench:
+        assert bench.attempt(["waits"]).ended.outcome == "succeeded"
+        spinning = bench.attempt(["spins"]).ended
+        waiting = bench.attempt(["waits too long"]).ended
+        assert bench.attempt(["waits"]).ended.outcome == "succeeded"
+    assert spinning.outcome == waiting.outcome == "timeout"
+    assert spinning.failure is not None
+    assert spinning.failure.error == "run() was interrupted after 0.2 s, the limit of generated mini-batches"
+    assert spinning.running < 10
+    assert waiting.failure is not None
+    assert "run() was interrupted at its limit of 60 s (timeout)" in waiting.failure.error
+
+
+def spin(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass

@@ -122,7 +122,7 @@ class TimeoutGuard:
         if _getsignal(signal.SIGALRM) is not self._alarm_handler:
             signal.signal(signal.SIGALRM, self._alarm_handler)
             self._arm()
-        elif not 0.0 < _time_left() <= deadline - self._clock.now():
+        elif not 0.0 < _time_left() <= self._clock.remaining():
             self._arm()
 
     def end(self) -> None:
@@ -133,7 +133,7 @@ class TimeoutGuard:
         now = real_monotonic()
         due = float("inf") if self._outer_due is None else self._outer_due
         if self._clock.deadline is not None:
-            due = min(due, now + self._clock.deadline - self._clock.now())
+            due = min(due, now + self._clock.remaining())
         _set_timer(0 if due == float("inf") else max(due - now, soonest))
 
     def _rearming(self, real: Callable[..., _T]) -> Callable[..., _T]:
@@ -155,7 +155,7 @@ class TimeoutGuard:
             finally:
                 # Afterwards, and not at once: ours must not cut the handler short nor replace what it raised.
                 self._arm(soonest=_AFTER_OUTER)
-        elif self._clock.deadline is not None and self._clock.now() >= self._clock.deadline:
+        elif self._clock.deadline is not None and self._clock.remaining() <= 0:
             if _is_between_calls(frame):
                 self._arm(soonest=_BETWEEN_CALLS)
                 return

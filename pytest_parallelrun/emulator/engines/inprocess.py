@@ -24,6 +24,7 @@ from pytest_parallelrun.emulator.clock import (
 from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.failures import describe_exception, retry_code, user_traceback
 from pytest_parallelrun.emulator.engines.guard import TimeoutGuard
+from pytest_parallelrun.emulator.engines.judging import judge_return, over_probe, over_time
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
@@ -35,10 +36,9 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
     WorkerStopped,
 )
-from pytest_parallelrun.emulator.output import count_returned, wrong_type_message
+from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.policy import (
     INIT_GRACE,
-    classify_return,
     init_failures_allowed,
     init_limit,
     job_init_failures_allowed,
@@ -61,6 +61,10 @@ class InProcessEngine:
     capacity = 1
     keeps_workers = False
     """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
+
+    probe: float | None = None
+    """Seconds of real time that run() may take, for mini-batches of which many are tried. Sleep that is skipped counts
+    against the timeout alone: who waits and tries again does not hang."""
 
     on_error: Callable[[BaseException], None] | None = None
     """Told each exception of the script itself, which a debugger wants to look into."""
@@ -384,6 +388,7 @@ class InProcessEngine:
                 outcome = "timeout"
                 failure = Failure("load", f"loading took longer than task_overhead_timeout = {self._overhead:g} s")
         if failure is None:
+            clock.probe = self.probe
             try:
                 # Inside, since the limit may be over already.
                 guard.begin(deadline)
@@ -413,30 +418,19 @@ class InProcessEngine:
                 end_forked_child(ending)
             # It refers to this very frame, which would keep the payload alive.
             ending = None
+            clock.probe = None
         ended = real_perf_counter() + clock.skipped
         if guard.outside is not None:
             raise guard.outside
         if outcome == "timeout" and failure is None:
-            failure = self._over_time(late=False)
+            failure = self._over_time(late=False, due=ended >= deadline)
         elif ended >= deadline and outcome in ("succeeded", "exception") and not guard.suspended:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
             outcome, failure, wish = "timeout", self._over_time(late=True), None
             value = None
         if outcome == "succeeded":
-            returned = count_returned(value)
-            if returned is None:
-                outcome, failure = "wrong_type", Failure("return", wrong_type_message(value))
-                value = None
-            else:
-                value = list(value) if isinstance(value, (list, tuple)) else value.copy()  # type: ignore[attr-defined]
-                outcome = classify_return(returned, mini_batch.size)
-                if outcome == "short":
-                    failure = Failure(
-                        "return",
-                        f"run() returned {returned} result(s) for {mini_batch.size} item(s), "
-                        f"{mini_batch.size - returned} missing",
-                    )
+            outcome, returned, value, failure = judge_return(value, mini_batch.size)
         return (
             AttemptEnded(
                 mini_batch,
@@ -454,15 +448,17 @@ class InProcessEngine:
             wish,
         )
 
-    def _over_time(self, *, late: bool) -> Failure:
+    def _over_time(self, *, late: bool, due: bool = True) -> Failure:
+        if not due and self.probe is not None:
+            return over_probe(self.probe)
         limit = self._timeout + (self._overhead if self._whole_attempt else 0)
         what = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
-        how = "returned after" if late else "was interrupted at"
-        times = f", {self._guard.interruptions} times in vain" if self._guard.interruptions > 1 else ""
-        ahead = self._clock.slept_ahead
-        advice = "if the script waits for something outside, --parallelrun-set clock=real"
-        skipped = f", {ahead:.3g} s of it skipped sleep; {advice}" if ahead else ""
-        return Failure("run", f"run() {how} its limit of {limit:g} s ({what}){times}{skipped}")
+        return over_time(
+            f"{limit:g} s ({what})",
+            late=late,
+            interruptions=self._guard.interruptions,
+            slept_ahead=self._clock.slept_ahead,
+        )
 
     def _run(self, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
         functions = worker.functions

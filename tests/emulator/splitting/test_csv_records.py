@@ -43,8 +43,11 @@ def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         (b'"never closed\nb\n', [b'"never closed\nb\n']),
         # Blank lines are no records.
         (b"\n\r\na\n\n \t\nb\n  ", [b"a\n", b"b\n"]),
+        (b"a\r \rb\r", [b"a\r", b"b\r"]),
         (b"", []),
         (b"\n\n", []),
+        # Any other character makes a line a record.
+        (b"X\n-\n\x00\n", [b"X\n", b"-\n", b"\x00\n"]),
     ],
 )
 def test_records_end_where_pandas_ends_them(data: bytes, records: list[bytes]) -> None:
@@ -82,7 +85,7 @@ def test_a_quote_opens_a_field_after_the_delimiter_that_is_set(delimiter: bytes)
 
 
 def test_a_line_of_delimiters_is_a_record_even_where_the_delimiter_is_a_blank() -> None:
-    assert pieces(b"\t\n \n\t\n", 1, b"\t") == [b"\t\n", b"\t\n"]
+    assert pieces(b"\t\n \n\t\nX\n", 1, b"\t") == [b"\t\n", b"\t\n", b"X\n"]
 
 
 def test_many_escaped_quotes_that_never_close_are_scanned_in_linear_time() -> None:

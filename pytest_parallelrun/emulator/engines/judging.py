@@ -1,0 +1,48 @@
+"""What an attempt that came back, or did not come back in time, comes to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pytest_parallelrun.emulator.events import Failure, Outcome
+from pytest_parallelrun.emulator.output import count_returned, wrong_type_message
+from pytest_parallelrun.emulator.policy import classify_return
+
+
+class Returned(NamedTuple):
+    """What run() returned, judged. `value` is a copy, None where it is of a wrong type; `count` too."""
+
+    outcome: Outcome
+    count: int | None
+    value: object
+    failure: Failure | None
+
+
+def judge_return(value: object, size: int) -> Returned:
+    """Holds what run() returned against the `size` items that it got."""
+    count = count_returned(value)
+    if count is None:
+        return Returned("wrong_type", None, None, Failure("return", wrong_type_message(value)))
+    copy = list(value) if isinstance(value, (list, tuple)) else value.copy()  # type: ignore[attr-defined]
+    outcome = classify_return(count, size)
+    if outcome != "short":
+        return Returned(outcome, count, copy, None)
+    text = f"run() returned {count} result(s) for {size} item(s), {size - count} missing"
+    return Returned(outcome, count, copy, Failure("return", text))
+
+
+def over_time(limit: str, *, late: bool, interruptions: int, slept_ahead: float) -> Failure:
+    """run() took too long. limit: such as "60 s (timeout)". late: it came back on its own, afterwards.
+
+    interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped.
+    """
+    how = "returned after" if late else "was interrupted at"
+    times = f", {interruptions} times in vain" if interruptions > 1 else ""
+    advice = "if the script waits for something outside, --parallelrun-set clock=real"
+    skipped = f", {slept_ahead:.3g} s of it skipped sleep; {advice}" if slept_ahead else ""
+    return Failure("run", f"run() {how} its limit of {limit}{times}{skipped}")
+
+
+def over_probe(probe: float) -> Failure:
+    """run() took longer than mini-batches may of which many are tried."""
+    return Failure("run", f"run() was interrupted after {probe:.3g} s, the limit of generated mini-batches")
