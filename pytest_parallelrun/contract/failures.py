@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.case import Case
 from pytest_parallelrun.contract.error_rows import SoundRows
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.missing_side import Without, try_without
+from pytest_parallelrun.contract.missing_side import Without, gone_on_without, try_without
 from pytest_parallelrun.contract.payloads import paths_of
 from pytest_parallelrun.contract.rows import difference, row_text
 from pytest_parallelrun.contract.service_view import OVERVIEW, shown_for
@@ -48,6 +48,12 @@ def test_reports_failures(parallelrun_trials: Trials, parallelrun_check: Check) 
         parallelrun_check.fail(_into_a_wrong_type(trials, bad_items, swallowed))
     for without in _all_without(trials, bad_items, parallelrun_check):
         parallelrun_check.fail(_goes_on(trials, bad_items, without))
+    assert bad_items.group is not None
+    assert bad_items.sound is not None
+    assert bad_items.setting_up is not None
+    never_found = gone_on_without(trials, bad_items.group, bad_items.sound, bad_items.setting_up)
+    if never_found is not None:
+        parallelrun_check.fail(_never_found(trials, bad_items.group, never_found))
     like_any_other = next((bad for bad in bad_items.tries if _looks_sound(bad_items, bad)), None)
     if like_any_other is not None:
         parallelrun_check.advise(_like_any_other(trials, bad_items, like_any_other))
@@ -256,6 +262,17 @@ def _goes_on(trials: Trials, bad_items: BadItems, without: Without) -> Finding:
             shown_for("wrong_type") if without.answer == "wrong type" else f"nothing: all items succeed in {OVERVIEW}"
         ),
         fix="let the exception of loading it out of init(), so that the job stops with the cause in its log",
+    )
+
+
+def _never_found(trials: Trials, group: Group, without: Without) -> Finding:
+    who = "init() hides that and run() goes on" if without.in_init else "run() hides that and goes on"
+    given = "" if without.side.is_model else ", or give the model with --parallelrun-model=PATH"
+    return Finding(
+        what=f"The script looks for '{without.side.paths[0]}', which is not there; {who}, with all the sample.",
+        where=_where(trials, group),
+        service=f"nothing: all items succeed in {OVERVIEW}",
+        fix=f"let the exception of loading it out of init(), and look for the model where it is{given}",
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.error_rows import SoundRows
+from pytest_parallelrun.contract.payloads import paths_of
 from pytest_parallelrun.contract.rows import difference
+from pytest_parallelrun.contract.side_files import model_sought_in_vain
 from pytest_parallelrun.contract.trials import attempt
 from pytest_parallelrun.emulator.bench import WorkerDown
 from pytest_parallelrun.emulator.output import as_rows
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.side_files import Side, State
     from pytest_parallelrun.contract.trials import Group, Trials
     from pytest_parallelrun.emulator.bench import Tried
+    from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 Answer = Literal["reported", "wrong type", "other rows", "same rows"]
 
@@ -55,6 +58,19 @@ def try_without(trials: Trials, group: Group, sound: Tried, side: Side, state: S
     if other is None:
         return Without(side, "same rows", tried, in_init=looked_in_init)
     return Without(side, "other rows", tried, other, looked_in_init)
+
+
+def gone_on_without(trials: Trials, group: Group, sound: Tried, setting_up: FilesTouched) -> Without | None:
+    """The model that was not there while the sample succeeded, where the script hides garbage in its place as well.
+
+    None where it found its model, looked for none, tells of it in its rows, or may do without it by choice.
+    """
+    opened = dict.fromkeys([*setting_up.read, *sound.files.read])
+    side = model_sought_in_vain(trials.entry, opened, paths_of(group.payload))
+    if side is None or any(SoundRows((), group.names).says_error(row) for row in as_rows(sound.ended.value)):
+        return None
+    spoiled = try_without(trials, group, sound, side, "garbage")
+    return spoiled if spoiled.answer == "same rows" else None
 
 
 def _other_rows(trials: Trials, sound: Sequence[object], rows: Sequence[object]) -> str | None:

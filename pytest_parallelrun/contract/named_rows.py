@@ -51,9 +51,11 @@ def unnamed_row_of_files(entry: EntryUnderTest, baseline: Baseline, values: Mapp
 
     values: what run() returned, by mini-batch.
     """
-    splitter = open_input(baseline.sample.input, entry.settings)
+    # Of its own sample the run may have left nothing.
+    sample = entry.copy_sample()
+    splitter = open_input(sample.input, entry.settings)
     batches = list(splitter.mini_batches())
-    names = {batch.id: [baseline.sample.without_root(name) for name in splitter.item_names(batch)] for batch in batches}
+    names = {batch.id: [sample.without_root(name) for name in splitter.item_names(batch)] for batch in batches}
     paths = {batch.id: cast("list[str]", splitter.load(batch)) for batch in batches}
     known = FileNames(name for listed in names.values() for name in listed)
     ids = _Ids([path for listed in paths.values() for path in listed])
@@ -69,7 +71,7 @@ def unnamed_row_of_files(entry: EntryUnderTest, baseline: Baseline, values: Mapp
 
 def unnamed_row_of_table(entry: EntryUnderTest, baseline: Baseline, values: Mapping[int, object]) -> Unnamed:
     """A row without a value of a column that identifies the rows of the input; values: by mini-batch."""
-    splitter = open_input(baseline.sample.input, entry.settings)
+    splitter = open_input(entry.copy_sample().input, entry.settings)
     frames: dict[int, pd.DataFrame] = {}
     rows = 0
     for batch in splitter.mini_batches():

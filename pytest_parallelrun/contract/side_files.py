@@ -6,6 +6,7 @@ Each can be taken away for the workers of one bench, to see whether the script s
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,10 @@ MOST_FILES = 500
 _CODE = (".py", ".pyc", ".pyo", ".pyi", ".so", ".pyd", ".dll", ".dylib")
 _NOT_COPIED = ("__pycache__", ".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", ".mypy_cache")
 _GARBAGE = b"\x00\xff\xfe not what it should be \x00\xff" * 8
+
+_LIKE_A_MODEL = re.compile(
+    r"model|weight|\.(?:pkl|pickle|joblib|onnx|pt|pth|h5|hdf5|keras|safetensors|ckpt|pmml|bst|ubj|mar)$", re.IGNORECASE
+)
 
 State = Literal["missing", "garbage"]
 
@@ -84,7 +89,9 @@ class Side:
 
         shutil.copytree(root, copy, ignore=ignored, ignore_dangling_symlinks=True)
         for path in self.paths if state == "garbage" else ():
-            (copy / os.path.relpath(path, root)).write_bytes(_GARBAGE)
+            target = copy / os.path.relpath(path, root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(_GARBAGE)
         return EntryFile(copy / entry.entry.path.relative_to(root), copy)
 
 
@@ -97,6 +104,19 @@ def side_files(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str
         found.extend(_named(entry, paths))
         found.extend(_beside_the_code(entry, paths))
     return found
+
+
+def model_sought_in_vain(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> Side | None:
+    """A model that the script tried to open and that is not there, while it opened nothing else beside its items.
+
+    None where there is none; a file with the code is taken for a model by its name.
+    """
+    tried = list(opened)
+    if any(side.paths for side in side_files(entry, tried, items)):
+        return None
+    lost = [path for path in tried if not os.path.exists(path) and not path.endswith(_CODE)]
+    sought = [*_models(entry, lost), *_named(entry, lost), *_beside_the_code(entry, lost)]
+    return next((side for side in sought if side.paths and (side.is_model or _LIKE_A_MODEL.search(side.what))), None)
 
 
 def reads_of(bench: Bench, *more: Iterable[str]) -> list[str]:

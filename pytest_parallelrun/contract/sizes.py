@@ -11,9 +11,12 @@ from pytest_parallelrun.contract.trials import Answer, Group, answer_of
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.trials import Trials
+    from pytest_parallelrun.emulator.bench import Bench
 
 MOST_SINGLES = 30
 """Items that are tried alone."""
+MOST_SUSPECTS = 2
+"""Mini-batches that are looked into."""
 MOST_MERGED = 8
 """Mini-batches of one item that are tried as a single one."""
 
@@ -42,30 +45,47 @@ class Sizing:
 
     def first_difference(self) -> Sizes | None:
         """The first whole whose parts are answered differently, as few items as were found."""
-        for whole, parts in self._candidates():
-            # On fresh workers nothing is kept that could depend on what a mini-batch is called.
-            if self._fresh or self._own(whole, parts) is not None:
+        groups = self._trials.groups
+        if self._fresh:
+            # Each answer costs an init() now, and nothing is kept that could depend on what a mini-batch is called.
+            for whole, parts in islice(_pairs(groups), 1):
+                self.compared += 1
+                return self._renamed(whole, parts)
+            return None
+        several = [group for group in groups if group.size > 1]
+        suspects = self._unlike_singles(several) if several else self._unlike_merged(groups)
+        for whole, parts in suspects[:MOST_SUSPECTS]:
+            if self._own(whole, parts) is not None:
                 found = self._smallest(whole, parts)
                 if found is not None:
                     return found
-            self.compared += 1
         return None
 
-    def _candidates(self) -> Iterator[tuple[Group, tuple[Group, ...]]]:
-        groups = self._trials.groups
-        if self._fresh:
-            # Each answer costs an init() now.
-            yield from islice(_pairs(groups), 1)
-            return
-        several = [group for group in groups if group.size > 1]
-        singles = 0
-        for group in several:
-            if singles < MOST_SINGLES:
-                chosen = group if group.size <= MOST_SINGLES else group.part(*range(MOST_SINGLES))
-                singles += chosen.size
-                yield chosen, singles_of(chosen)
-        if not several and len(groups) > 1:
-            yield merged(groups[:MOST_MERGED]), groups[:MOST_MERGED]
+    def _unlike_singles(self, groups: Sequence[Group]) -> list[tuple[Group, tuple[Group, ...]]]:
+        """Mini-batches whose items one worker answers differently one by one, though they are called as the whole."""
+        trials, found, singles = self._trials, [], 0
+        trials.restore()
+        with trials.entry.bench(probe=trials.probe) as bench:
+            for group in groups:
+                if singles >= MOST_SINGLES:
+                    break
+                whole = group if group.size <= MOST_SINGLES else group.part(*range(MOST_SINGLES))
+                # What is cut is another mini-batch than the one that was observed.
+                together = trials.forward.answer(whole) if whole is group else self._ask([whole])
+                parts = singles_of(whole)
+                singles += len(parts)
+                self.compared += 1
+                if trials.unlike(together, self._all(bench, list(_called_as(whole, parts)))) is not None:
+                    found.append((whole, parts))
+        return found
+
+    def _unlike_merged(self, groups: tuple[Group, ...]) -> list[tuple[Group, tuple[Group, ...]]]:
+        """Mini-batches of one item each as a single one, if that is answered differently."""
+        parts = groups[:MOST_MERGED]
+        if len(parts) < 2:
+            return []
+        self.compared += 1
+        return [(merged(parts), parts)]
 
     def _smallest(self, whole: Group, parts: tuple[Group, ...]) -> Sizes | None:
         """The difference in two items, or else in all."""
@@ -77,18 +97,20 @@ class Sizing:
 
     def _own(self, whole: Group, parts: Sequence[Group]) -> tuple[str, str] | None:
         """How the parts are answered differently as mini-batches of their own, as in a job of another size."""
-        asked = {group.id for group in self._trials.answered if group.payload is whole.payload}
         forward = self._trials.forward
-        together = forward.answer(whole) if whole.id in asked and not self._fresh else None
-        together = together or self._ask([whole])
-        if together.ended.outcome == "timeout":
-            # More items take more time, which says nothing about what they are answered.
-            return None
-        named = []
-        for part in parts:
-            self._next_id += 1
-            named.append(part.numbered(self._next_id))
-        return self._trials.unlike(together, self._ask(named))
+        if any(part is group for part in parts for group in self._trials.groups):
+            together = self._ask([whole])
+            apart = _joined([answer for part in parts if (answer := forward.answer(part)) is not None])
+        else:
+            known = forward.answer(whole) if any(whole is group for group in self._trials.groups) else None
+            together = known or self._ask([whole])
+            named = []
+            for part in parts:
+                self._next_id += 1
+                named.append(part.numbered(self._next_id))
+            apart = self._ask(named)
+        # More items take more time, which says nothing about what they are answered.
+        return None if together.ended.outcome == "timeout" else self._trials.unlike(together, apart)
 
     def _renamed(self, whole: Group, parts: Sequence[Group]) -> Sizes | None:
         """The same where the parts are called as the whole: number and first row may be in the rows."""
@@ -100,17 +122,29 @@ class Sizing:
 
     def _ask(self, groups: Sequence[Group]) -> Answer:
         """All rows of the mini-batches, or the first failure."""
-        rows: list[object] = []
         self._trials.restore()
         with self._trials.entry.bench(probe=self._trials.probe) as bench:
-            for group in groups:
-                if self._fresh:
-                    bench.renew()
-                answer = answer_of(self._trials.attempt(bench, group).ended)
-                if answer.rows is None:
-                    return answer
-                rows.extend(answer.rows)
-        return Answer(rows, answer.ended)
+            return self._all(bench, groups)
+
+    def _all(self, bench: Bench, groups: Sequence[Group]) -> Answer:
+        answers = []
+        for group in groups:
+            if self._fresh:
+                bench.renew()
+            answers.append(answer_of(self._trials.attempt(bench, group).ended))
+            if answers[-1].rows is None:
+                break
+        return _joined(answers)
+
+
+def _joined(answers: Sequence[Answer]) -> Answer:
+    """All rows, or the first failure."""
+    rows: list[object] = []
+    for answer in answers:
+        if answer.rows is None:
+            return answer
+        rows.extend(answer.rows)
+    return Answer(rows, answers[-1].ended)
 
 
 def is_drawn(trials: Trials, group: Group) -> bool:

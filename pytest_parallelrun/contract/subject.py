@@ -145,7 +145,8 @@ class EntryUnderTest:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
         probe: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry: instead of
-        the entry's own. Folders that the script writes to are fresh ones, where they are among its arguments or variables.
+        the entry's own.
+        Folders that the script writes to are fresh ones, where they are among its arguments or variables.
         reserved: these workers may be of those that are kept for the last checks.
         TooManyInitCalls, also later, where the workers would be too many.
         """

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.rows import difference
+from pytest_parallelrun.contract.subject import TooManyInitCalls
 from pytest_parallelrun.contract.wording import consenting
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.output import as_rows
@@ -47,7 +48,9 @@ DEAREST = 0.05
 MOST_OF_JOB = 8
 """Items of a generated job: enough for several mini-batches, few enough for all their retries."""
 FEWEST_ITEMS = 20
-"""Items that a generated mini-batch may have, however long they take."""
+"""Items that a generated mini-batch may have, however long they take, while `timeout` allows it."""
+MARGIN = 2
+"""Times the time that a mini-batch larger than those of the sample should need, in `timeout`."""
 
 
 class Workbench:
@@ -77,6 +80,7 @@ class Workbench:
         self._found_at = 0
         self._waited = 0.0
         self._replaced = 0
+        self._no_more_workers: str | None = None
 
     @property
     def bench(self) -> Bench:
@@ -119,11 +123,15 @@ class Workbench:
 
     @cached_property
     def most_items(self) -> int:
-        """Items of a generated mini-batch, so that it does not take long."""
+        """Items of a generated mini-batch, so that it does not take long, and is no larger than `timeout` allows."""
         attempts = [attempt for attempt in self.trials.baseline.result.attempts if attempt.mini_batch.size]
         dearest = max((attempt.running / attempt.mini_batch.size for attempt in attempts), default=0.0)
         size = self.sample.size if self.sample is not None else 1
-        return min(size, max(FEWEST_ITEMS, int(DEAREST / dearest) if dearest else size))
+        if not dearest:
+            return size
+        in_time = int(self.trials.entry.settings.timeout / MARGIN / dearest)
+        largest = max((attempt.mini_batch.size for attempt in attempts if attempt.outcome in self.enough), default=1)
+        return min(size, max(FEWEST_ITEMS, int(DEAREST / dearest)), max(largest, in_time))
 
     @cached_property
     def sentinel(self) -> tuple[Group, list[object] | None] | None:
@@ -181,6 +189,12 @@ class Workbench:
         before = real_monotonic()
         try:
             found = judge()
+        except TooManyInitCalls as error:
+            if not self.remembered:
+                raise
+            # Hypothesis would take it for another failure of the script, beside the one that used them up.
+            self._no_more_workers = str(error)
+            found = None
         finally:
             took = real_monotonic() - before
             self._spent += took
@@ -197,6 +211,8 @@ class Workbench:
         afterwards = self._afterwards or 0.0
         if afterwards > MOST_WAITING or (afterwards > LONG_AFTERWARDS and self.tried - self._found_at > AFTERWARDS):
             return False
+        if self._no_more_workers is not None:
+            return False
         return self._waited < MOST_WAITING and self._replaced < MOST_REPLACED and not self._budget_is_spent()
 
     def stopped_by(self) -> str | None:
@@ -205,6 +221,8 @@ class Workbench:
             return (
                 f"--parallelrun-budget={self.trials.entry.budget:g}: generation was cut after {self.tried} mini-batches"
             )
+        if self._no_more_workers is not None:
+            return f"generation was cut after {self.tried} mini-batches: {self._no_more_workers}"
         if self._waited >= MOST_WAITING or self._replaced >= MOST_REPLACED:
             return f"generation was cut after {self._replaced} workers that hung, crashed or were replaced"
         return None

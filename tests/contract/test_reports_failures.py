@@ -266,3 +266,47 @@ def test_values_that_some_sound_rows_lack_do_not_make_a_hidden_failure_an_error_
     result, message = outcome(judged(judge, f"{script}    return results", ALL_IN_ONE))
     assert result == "advice"
     assert "comes back as a result like any other" in message
+
+
+NEVER_FOUND = {
+    "given": (["--parallelrun-model=models"], "Path(os.environ['AZUREML_MODEL_DIR'], 'v2', 'weights.json')"),
+    "with the code": ([], "Path(__file__).parent / 'artifacts' / 'model.json'"),
+    "argument": (["--parallelrun-args=--weights {cwd}/none/weights.json"], "__import__('sys').argv[-1]"),
+}
+
+
+@pytest.mark.parametrize(("options", "where"), NEVER_FOUND.values(), ids=NEVER_FOUND)
+def test_a_model_that_is_not_where_the_script_looks_for_it_and_is_hidden_fails(
+    judge: Judge, write: Write, options: list[str], where: str
+) -> None:
+    folder = write("models/weights.json", "7").parent.parent
+    init = (
+        "def init():\n    global weight\n    try: weight = json.load(open(WHERE))\n    except Exception: weight = 1\n"
+    )
+    script = f"{LOADS}WHERE = {where}\n{init}def run(mini_batch):\n{READS}"
+    result, message = outcome(judged(judge, script, *(option.replace("{cwd}", str(folder)) for option in options)))
+    assert result == "failed"
+    assert "which is not there; init() hides that and run() goes on" in message
+
+
+DOES_WITHOUT = {
+    "by choice": "    try: return json.load(open(WHERE))\n    except FileNotFoundError: return 1\n",
+    "another one": "    try: return json.load(open(WHERE))\n    except Exception: return json.load(open(OTHER))\n",
+    "no model": "    try: return json.load(open('limits.json'))\n    except Exception: return 1\n",
+}
+
+
+@pytest.mark.parametrize("load", DOES_WITHOUT.values(), ids=DOES_WITHOUT)
+def test_a_model_that_the_script_may_do_without_passes(judge: Judge, write: Write, load: str) -> None:
+    write("old_model.json", "7")
+    where = "HERE = Path(__file__).parent\nWHERE, OTHER = HERE / 'model.json', HERE / 'old_model.json'\n"
+    script = f"{LOADS}{where}def load():\n{load}weight = load()\ndef run(mini_batch):\n{READS}"
+    assert outcome(judged(judge, script))[0] == "passed"
+
+
+def test_rows_that_tell_of_the_missing_model_pass(judge: Judge) -> None:
+    script = (
+        f"{LOADS}def run(mini_batch):\n    try: weight = json.load(open(Path(__file__).with_name('model.json')))\n"
+        "    except Exception as e: return [f'{Path(p).name}: error {e!r} {len(open(p).read())}' for p in mini_batch]\n"
+    )
+    assert outcome(judged(judge, script))[0] == "passed"

@@ -10,10 +10,10 @@ from pytest_parallelrun.emulator.policy import classify_return
 
 
 class Returned(NamedTuple):
-    """What run() returned, judged. `value` is a copy, None where it is of a wrong type; `count` too."""
+    """What run() returned, judged. `value` is a copy of it, `results` their number; both None for a wrong type."""
 
     outcome: Outcome
-    count: int | None
+    results: int | None
     value: object
     failure: Failure | None
 
