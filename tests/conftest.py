@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +12,13 @@ import hypothesis
 import pandas  # noqa: F401
 import pytest
 
-# A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
 import pytest_parallelrun._plan
 import pytest_parallelrun._reporting
-import pytest_parallelrun.contract.subject  # noqa: F401
+import pytest_parallelrun.contract
+
+# A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
+for _module in pkgutil.walk_packages(pytest_parallelrun.contract.__path__, "pytest_parallelrun.contract."):
+    importlib.import_module(_module.name)
 
 pytest_plugins = ["pytester"]
 

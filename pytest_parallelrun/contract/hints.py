@@ -32,6 +32,11 @@ def _hints(text: str, entry: EntryFile) -> Iterator[str]:
     for variable, hint in _VARIABLES.items():
         if f"KeyError: '{variable}'" in text:
             yield hint
+    if "Address already in use" in text:
+        yield (
+            "Another worker of the same machine holds that port, also one of an earlier check here. Let the system "
+            "choose a free one (port 0)."
+        )
     for match in _MISSING_FILE.finditer(text):
         yield from _beside_the_script(_path(match), entry)
     if any(error in text for error in _RELATIVE_IMPORT):

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pytest_parallelrun.strategies.sample import Sample
 
 ItemKind = Literal[
-    "empty", "header_only", "truncated", "bom", "bytes", "wrong_extension", "spaces", "quotes", "non_ascii"
+    "empty", "header_only", "truncated", "bom", "bytes", "zeros", "wrong_extension", "spaces", "quotes", "non_ascii"
 ]
 ITEM_KINDS: tuple[ItemKind, ...] = get_args(ItemKind)
 
 BOM = b"\xef\xbb\xbf"
-FEWEST_RANDOM_BYTES = 64
+FEWEST_BYTES = 64
 # Windows has no double quotes in names.
 _ADDED_TO_NAME = {
     "spaces": " with  spaces",
@@ -40,8 +40,9 @@ class Item:
 
     name: one of the sample's names, such as "sub/b.txt". kind: None, or one of ITEM_KINDS:
         "empty": no bytes; "header_only": its first line; "truncated": its first half; "bom": a UTF-8 byte order mark
-        before its content; "bytes": random bytes, the same for the same name; "wrong_extension": ".dat" in place of
-        its own; "spaces", "quotes", "non_ascii": such signs in its name, whose extension stays.
+        before its content; "bytes": random bytes, the same for the same name; "zeros": null bytes, as a half
+        uploaded file has them; "wrong_extension": ".dat" in place of its own; "spaces", "quotes", "non_ascii": such
+        signs in its name, whose extension stays.
     """
 
     name: str
@@ -68,7 +69,7 @@ class Item:
             with contextlib.suppress(OSError):
                 os.symlink(source, target)
             return
-        if self.kind in ("empty", "header_only", "truncated", "bom", "bytes"):
+        if self.kind in ("empty", "header_only", "truncated", "bom", "bytes", "zeros"):
             with open(target, "r+b") as stream:
                 content = stream.read()
                 stream.seek(0)
@@ -83,7 +84,9 @@ class Item:
         if self.kind == "bom":
             return BOM + content
         if self.kind == "bytes":
-            return random.Random(self.name).randbytes(max(len(content), FEWEST_RANDOM_BYTES))
+            return random.Random(self.name).randbytes(max(len(content), FEWEST_BYTES))
+        if self.kind == "zeros":
+            return bytes(max(len(content), FEWEST_BYTES))
         return b""
 
     def __repr__(self) -> str:

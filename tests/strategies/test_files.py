@@ -124,6 +124,11 @@ def test_random_bytes_are_no_text_and_the_same_every_time(files: Sample) -> None
         content(one).decode("utf-8")
 
 
+def test_zeros_are_null_bytes_and_not_too_few(files: Sample) -> None:
+    (path,) = Files(items=(Item("a.txt", "zeros"),)).build(files)
+    assert content(path) == b"\0" * max(64, len(CONTENTS["a.txt"]))
+
+
 def test_a_file_without_a_line_end_is_its_own_header(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one line")
     (path,) = Files(items=(Item("a", "header_only"),)).build(Sample(tmp_path))
