@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_parallelrun import strategies as strategies
-    from pytest_parallelrun.contract.saved_case import load_case as load_case
+    from pytest_parallelrun.contract.cases.saved_case import load_case as load_case
     from pytest_parallelrun.emulator.faults import Fault as Fault
     from pytest_parallelrun.emulator.job import ParallelJob as ParallelJob
     from pytest_parallelrun.emulator.result import JobResult as JobResult
@@ -24,7 +24,7 @@ _HOMES = {
     "JobSettings": "pytest_parallelrun.emulator.settings",
     "ParallelJob": "pytest_parallelrun.emulator.job",
     "Rules": "pytest_parallelrun.emulator.rules",
-    "load_case": "pytest_parallelrun.contract.saved_case",
+    "load_case": "pytest_parallelrun.contract.cases.saved_case",
 }
 
 __all__ = ["Fault", "JobResult", "JobSettings", "ParallelJob", "Rules", "load_case", "strategies"]

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_parallelrun._gate import EntryPlan, Gate, folder_name
 from pytest_parallelrun._options import given_on_command_line
-from pytest_parallelrun.contract.case_folder import NotSaved, save_case
+from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.report.secrets import Redaction, masked, masked_arguments, masked_text
 from pytest_parallelrun.report.terminal import first_line

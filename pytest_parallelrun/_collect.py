@@ -22,7 +22,7 @@ from pytest_parallelrun.contract import CHECKS, CheckSpec
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-CONTRACT = "pytest_parallelrun.contract"
+FAMILY = "pytest_parallelrun.contract.families"
 
 NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
 
@@ -106,7 +106,7 @@ def contract_module(nodeid: str, checks: Sequence[CheckSpec] = CHECKS) -> Module
 
 
 def _execute(family: str) -> ModuleType:
-    spec = importlib.util.find_spec(f"{CONTRACT}.{family}")
+    spec = importlib.util.find_spec(f"{FAMILY}.{family}")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

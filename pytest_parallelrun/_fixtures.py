@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun._gate import EntryPlan
     from pytest_parallelrun._jobs import JobFactory
-    from pytest_parallelrun.contract.baseline import Baseline
+    from pytest_parallelrun.contract.cases.saved_case import Replay
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.saved_case import Replay
-    from pytest_parallelrun.contract.subject import EntryUnderTest
-    from pytest_parallelrun.contract.trials import Trials
-    from pytest_parallelrun.contract.workbench import Workbench
+    from pytest_parallelrun.contract.generation.workbench import Workbench
+    from pytest_parallelrun.contract.observing.baseline import Baseline
+    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.contract.observing.trials import Trials
     from pytest_parallelrun.emulator.result import JobResult
 
 MARKER = (
@@ -53,7 +53,7 @@ def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     """The entry under test, to be run with `.job(input, **settings)`; immutable, and safe inside @given."""
     from pytest_parallelrun._gate import gate_of
     from pytest_parallelrun._jobs import refuse
-    from pytest_parallelrun.contract.subject import EntryUnderTest
+    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
 
     plan: EntryPlan | None = getattr(request, "param", None)
     if plan is None:
@@ -77,7 +77,7 @@ def parallelrun_baseline(
 ) -> Baseline | None:
     """The one run of the whole sample that the generated tests share; None without a sample."""
     from pytest_parallelrun._collect import entry_module_of
-    from pytest_parallelrun.contract.baseline import Baseline
+    from pytest_parallelrun.contract.observing.baseline import Baseline
 
     if parallelrun_entry.sample is None:
         return None
@@ -117,7 +117,7 @@ def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
     from pytest_parallelrun._collect import entry_module_of
     from pytest_parallelrun._jobs import refuse
     from pytest_parallelrun._outer_net import debugging
-    from pytest_parallelrun.contract.saved_case import Replay
+    from pytest_parallelrun.contract.cases.saved_case import Replay
 
     module = entry_module_of(request.node)
     if module is None or module.plan.replay is None:
@@ -128,7 +128,7 @@ def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
 @pytest.fixture(scope="module")
 def parallelrun_trials(parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None) -> Trials | None:
     """What run() makes of the sample on fresh workers, shared by the generated tests; None without a sample."""
-    from pytest_parallelrun.contract.trials import Trials
+    from pytest_parallelrun.contract.observing.trials import Trials
 
     return None if parallelrun_baseline is None else Trials(parallelrun_entry, parallelrun_baseline)
 
@@ -136,7 +136,7 @@ def parallelrun_trials(parallelrun_entry: EntryUnderTest, parallelrun_baseline: 
 @pytest.fixture(scope="module")
 def parallelrun_workbench(parallelrun_trials: Trials | None) -> Iterator[Workbench | None]:
     """A worker for all the mini-batches that Hypothesis makes up in one generated test; None without a sample."""
-    from pytest_parallelrun.contract.workbench import Workbench
+    from pytest_parallelrun.contract.generation.workbench import Workbench
 
     if parallelrun_trials is None:
         yield None

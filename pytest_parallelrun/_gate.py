@@ -31,7 +31,7 @@ from pytest_parallelrun.emulator.splitting.paths import REMOTE, locate
 from pytest_parallelrun.report.secrets import masked_text
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.saved_case import SavedCase
+    from pytest_parallelrun.contract.cases.saved_case import SavedCase
 
 REPORT_KINDS = (".json",)
 

@@ -12,7 +12,7 @@ from pytest_parallelrun._options import Given, absolute
 from pytest_parallelrun.emulator.errors import InputError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.saved_case import SavedCase
+    from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.emulator.entry import EntryFile
 
 
@@ -20,7 +20,7 @@ def replayed_case(items: Sequence[Given], *, plan: bool) -> SavedCase | None:
     """The case of --parallelrun-replay. UsageError for a folder that is none, and together with --parallelrun-plan."""
     if not items:
         return None
-    from pytest_parallelrun.contract.saved_case import SavedCase
+    from pytest_parallelrun.contract.cases.saved_case import SavedCase
 
     item = items[-1]
     if plan:

@@ -19,9 +19,9 @@ from pytest_parallelrun.report.terminal import acceptance_lines, first_line, sum
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_parallelrun.contract.baseline import Baseline
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.subject import EntryUnderTest
+    from pytest_parallelrun.contract.observing.baseline import Baseline
+    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
 
 # Set on a report, an attribute of plain values travels with it from a worker of pytest-xdist.
 _ATTRIBUTE = "parallelrun"

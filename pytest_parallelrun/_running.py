@@ -15,12 +15,12 @@ from pytest_parallelrun._cases import Keeper
 from pytest_parallelrun._collect import NO_INPUT, EntryModule, checks_of, entry_module_of
 from pytest_parallelrun._gate import Gate
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.contract.subject import TooManyInitCalls
+from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.finding import Finding
-    from pytest_parallelrun.contract.workbench import Workbench
+    from pytest_parallelrun.contract.generation.workbench import Workbench
 
 MOST_OF_AN_EXAMPLE = 12
 """Lines of an example of Hypothesis that are shown."""

@@ -25,6 +25,9 @@ pytest_plugins = ["pytester"]
 FEW = "few"
 """A profile for gates that are about something else than what Hypothesis finds."""
 hypothesis.settings.register_profile(FEW, max_examples=8, derandomize=True, database=None)
+SOME = "some"
+"""A profile for the checks that Hypothesis drives."""
+hypothesis.settings.register_profile(SOME, max_examples=40, derandomize=True, database=None)
 
 Write = Callable[[str, str], Path]
 Run = Callable[..., pytest.RunResult]

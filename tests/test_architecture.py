@@ -92,7 +92,7 @@ def test_neither_the_emulator_nor_reports_know_pytest_and_hypothesis(ring: str) 
 
 def test_heavy_libraries_are_imported_late() -> None:
     # A family of checks is executed for an entry alone, and this one is made of tests of Hypothesis.
-    driven = {"contract/generated.py": {"hypothesis"}}
+    driven = {"contract/families/generated.py": {"hypothesis"}}
     heavy = {name: packages(imported_at_once(name)) & HEAVY for name in MODULES}
     assert {name: found for name, found in heavy.items() if found} == driven
 

@@ -14,7 +14,7 @@ Level = Literal["error", "advice"]
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """One check. `family`: the module below this package that holds `test_<name>`."""
+    """One check. `family`: the module in `families` that holds `test_<name>`."""
 
     name: str
     family: str

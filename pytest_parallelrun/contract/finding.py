@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.wording import indented
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.case import Case
+    from pytest_parallelrun.contract.cases.case import Case
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
 _USER_FRAME = re.compile(r'File "([^"]+)", line (\d+)')

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.conftest import Write
+from tests.conftest import SOME, Write
 from tests.contract.conftest import Judge, Judged
 
 CHECK = "behaves_under_error_thresholds"
@@ -12,10 +12,10 @@ CHECK = "behaves_under_error_thresholds"
 
 @pytest.fixture
 def found(judge: Judge) -> Judge:
-    """The check alone, with a seed of its own."""
+    """The check alone, with enough examples."""
 
     def found(script: str, *arguments: str, input: str | None = "data", name: str = "score.py") -> Judged:
-        return judge(script, "-k", CHECK, "--hypothesis-seed=0", *arguments, input=input, name=name)
+        return judge(script, "-k", CHECK, f"--hypothesis-profile={SOME}", *arguments, input=input, name=name)
 
     return found
 

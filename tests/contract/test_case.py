@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun import Fault, JobSettings, load_case
-from pytest_parallelrun.contract import case_folder
-from pytest_parallelrun.contract.case import Case
-from pytest_parallelrun.contract.case_folder import NotSaved, save_case
-from pytest_parallelrun.contract.saved_case import SavedCase
+from pytest_parallelrun.contract.cases import case_folder
+from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
+from pytest_parallelrun.contract.cases.saved_case import SavedCase
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 
 NAMES = "from pathlib import Path\ndef run(mini_batch):\n    return [Path(p).name for p in mini_batch]\n"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pytest_parallelrun.contract.pace import Pace, line
+from pytest_parallelrun.contract.observing.pace import Pace, line
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Write
+from tests.conftest import SOME, Write
 from tests.contract.conftest import Judge, Judged
 
 CHECK = "handles_generated_mini_batches"
@@ -16,10 +16,10 @@ READ = "[len(open(p, 'rb').read()) for p in mini_batch]"
 
 @pytest.fixture
 def found(judge: Judge) -> Judge:
-    """The check alone, with a seed of its own."""
+    """The check alone, with enough examples."""
 
     def found(script: str, *arguments: str, input: str | None = "data", name: str = "score.py") -> Judged:
-        return judge(script, "-k", CHECK, "--hypothesis-seed=0", *arguments, input=input, name=name)
+        return judge(script, "-k", CHECK, f"--hypothesis-profile={SOME}", *arguments, input=input, name=name)
 
     return found
 
@@ -231,3 +231,30 @@ def test_of_a_wide_table_every_column_has_its_turn_first(in_one_example: Judge, 
     result = in_one_example(script, TABLE, input="wide.csv")
     assert result.outcomes == {CHECK: "failed"}
     assert "nan in column 'c29' of its row 1" in result.messages[CHECK]
+
+
+def test_no_sound_mini_batch_is_larger_than_the_timeout_allows(found: Judge) -> None:
+    script = "import time\ndef run(mini_batch):\n    for p in mini_batch: time.sleep(4)\n    return mini_batch\n"
+    assert found(script, "--parallelrun-set=timeout=10").outcomes == {CHECK: "passed"}
+
+
+KEEPS_ONE_BACK = """
+    import os
+    kept = []
+    def run(mini_batch):
+        kept.extend(mini_batch)
+        results = []
+        while len(kept) > 1:
+            path = kept.pop(0)
+            results.append(f"{os.path.basename(path)} {os.path.getsize(path)}")
+        return results + ["kept"] * (len(mini_batch) - len(results))
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_where_init_may_be_called_no_more_what_was_found_before_is_told_alone(judge: Judge, seed: int) -> None:
+    result = judge(KEEPS_ONE_BACK, f"--hypothesis-seed={seed}")
+    assert result.outcomes[CHECK] in ("failed", "skipped", "passed")
+    for message in result.messages.values():
+        assert "Flaky" not in message
+        assert "TooManyInitCalls" not in message

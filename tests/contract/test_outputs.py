@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.outputs import LARGEST_KEPT, Outputs, paths_in
+from pytest_parallelrun.contract.observing.outputs import LARGEST_KEPT, Outputs, paths_in
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_parallelrun.contract.plain_values import from_plain, table_from_plain, table_to_plain, to_plain
-from pytest_parallelrun.contract.rows import difference
+from pytest_parallelrun.contract.cases.plain_values import from_plain, table_from_plain, table_to_plain, to_plain
+from pytest_parallelrun.contract.returned.rows import difference
 from pytest_parallelrun.emulator.errors import InputError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.contract.rows import changing, difference, row_text
+from pytest_parallelrun.contract.returned.rows import changing, difference, row_text
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ from pytest_parallelrun.contract.rows import changing, difference, row_text
         ([{"a", "b"}], [{"b", "a"}]),
         (["process000 a"], ["process001 a"]),
         (["/tmp/parallelrun-abc1/process000/out.txt"], ["/tmp/parallelrun-xyz2/process003/out.txt"]),
+        ([{"a": 1, "b": None}], [{"a": 1}]),
+        ([{"a": math.nan}], [{"b": None}]),
         ([{"elapsed": 0.1}], [{"elapsed": 0.7}]),
         ([{"inference_time_ms": 3}], [{"inference_time_ms": 9}]),
         (["a took=0.1"], ["a took=0.2"]),
@@ -53,6 +55,8 @@ def test_these_are_the_same(expected: list[object], found: list[object]) -> None
         ([1.0], [2.0]),
         ([{"score": 0.5}], [{"score": 0.6}]),
         ([{"score": 0.5}], [{"other": 0.5}]),
+        ([{"score": 0.5}], [{"score": None}]),
+        ([{"score": "a"}], [{}]),
         (["a.txt: 0.5"], ["a.txt: 0.6"]),
         ([None], [0.0]),
         ([True], [False]),

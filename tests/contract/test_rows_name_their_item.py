@@ -126,3 +126,9 @@ def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
 @pytest.mark.parametrize("body", ["return []", "raise ValueError"])
 def test_without_rows_it_cannot_be_decided(judge: Judge, body: str) -> None:
     assert judged(judge, f"    {body}\n", "--parallelrun-set=error_threshold=-1")[0] == "skipped"
+
+
+def test_items_that_run_deletes_are_looked_up_all_the_same(judge: Judge) -> None:
+    body = "    import os\n    for p in mini_batch: os.remove(p)\n    return [{} for p in mini_batch]\n"
+    assert judged(judge, body.format("Path(p).name"))[0] == "passed"
+    assert judged(judge, body.format("1"))[0] == "advice"

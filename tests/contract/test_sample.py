@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.sample import copy_of
+from pytest_parallelrun.contract.observing.sample import copy_of
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from tests.conftest import Write

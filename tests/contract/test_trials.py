@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.baseline import Baseline
-from pytest_parallelrun.contract.groups import Group
-from pytest_parallelrun.contract.state import dependence
-from pytest_parallelrun.contract.subject import EntryUnderTest
-from pytest_parallelrun.contract.trials import MOST_GROUPS, Trials
+from pytest_parallelrun.contract.dependence.state import dependence
+from pytest_parallelrun.contract.observing.baseline import Baseline
+from pytest_parallelrun.contract.observing.groups import Group
+from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+from pytest_parallelrun.contract.observing.trials import MOST_GROUPS, Trials
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.settings import JobSettings
 

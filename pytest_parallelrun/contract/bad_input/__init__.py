@@ -1,0 +1,1 @@
+"""Items that cannot be read, and what is missing beside them."""

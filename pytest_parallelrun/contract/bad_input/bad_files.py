@@ -1,0 +1,141 @@
+"""A file that cannot be read, among others that can."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pytest_parallelrun.contract.bad_input.bad_items import Bad, BadItems, Need
+from pytest_parallelrun.contract.observing.payloads import paths_of
+from pytest_parallelrun.contract.observing.trials import Group, attempt
+from pytest_parallelrun.contract.returned.rows import changing, difference
+from pytest_parallelrun.emulator.output import as_rows
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.observing.trials import Trials
+    from pytest_parallelrun.emulator.bench import Bench
+    from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
+
+How = Literal["missing", "folder"]
+
+_WORDS: dict[How, str] = {"missing": "the file is missing", "folder": "its path is a folder"}
+
+
+def files_tried(trials: Trials, bench: Bench, group: Group) -> list[Bad]:
+    """The first file missing, then a folder in its place."""
+    path = paths_of(group.payload)[0]
+    tries = []
+    for how, words in _WORDS.items():
+        # A script may refuse what it has seen, or move it away: each try is the first on its worker and with its files.
+        bench.renew()
+        trials.restore()
+        with spoiled(path, how, trials.entry.new_folder("aside")):
+            tried = trials.attempt(bench, group)
+        payload = _copied(group, how, trials.entry.new_folder("case")) if tried.ended.outcome != "succeeded" else []
+        tries.append(Bad(words, group.names[0], payload, tried, "unknown"))
+    return tries
+
+
+def needs_told(trials: Trials, bench: Bench, found: BadItems) -> list[Bad]:
+    """The same with the answer to the question whether the script reads its items at all."""
+    assert found.group is not None
+    assert found.sound is not None
+    path = paths_of(found.group.payload)[0]
+    seen = [found.sound.files, *(bad.tried.files for bad in found.tries)]
+    if any(opens(files, path) for files in seen):
+        need: Need = "needed"
+    elif all(bad.tried.ended.outcome != "succeeded" for bad in found.tries):
+        need = "unknown"
+    else:
+        need = "unknown" if _depends_on_content(trials, bench, found) is not False else "not needed"
+    return [bad._replace(need=need) for bad in found.tries]
+
+
+def opens(files: FilesTouched, path: str) -> bool:
+    """Whether a file was opened, or tried to be."""
+    paths = {path, os.path.realpath(path)}
+    return not paths.isdisjoint(files.read) or not paths.isdisjoint(files.written)
+
+
+def _depends_on_content(trials: Trials, bench: Bench, found: BadItems) -> bool | None:
+    """Whether rows change when two items exchange their contents; None where that cannot be told."""
+    assert found.group is not None
+    paths = paths_of(found.group.payload)
+    readable = [path for path in paths[1:] if os.path.isfile(path) and os.path.isfile(paths[0])]
+    other = next((path for path in readable if not filecmp.cmp(paths[0], path, shallow=False)), None)
+    if other is None:
+        return None
+    with exchanged(paths[0], other, trials.entry.new_folder("aside")):
+        # A fresh worker: this one may have kept what it read of them.
+        bench.renew()
+        tried = attempt(bench, found.group)
+    if tried.ended.outcome != "succeeded":
+        return None
+    rows = as_rows(tried.ended.value)
+    if difference(found.sound_rows, rows) is None:
+        return False
+    # The worker of the sound attempt had seen others before; and what two fresh workers disagree on is random.
+    plain = [_rows_of_fresh_worker(bench, found.group) for _ in range(2)]
+    random = changing(plain[0], plain[1])
+    if random is not None and random.all_rows:
+        return None
+    return difference(plain[0], rows, ignoring=() if random is None else random.keys) is not None
+
+
+def _rows_of_fresh_worker(bench: Bench, group: Group) -> list[object]:
+    bench.renew()
+    return as_rows(attempt(bench, group).ended.value)
+
+
+@contextmanager
+def spoiled(path: str, how: How, aside: Path) -> Iterator[None]:
+    """A file that is away, or a folder in its place, until the context is left. aside: an empty folder beside it."""
+    kept = os.path.join(aside, "item")
+    os.rename(path, kept)
+    try:
+        if how == "folder":
+            os.mkdir(path)
+        yield
+    finally:
+        # The script may have put anything there.
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.remove(path)
+        os.rename(kept, path)
+
+
+@contextmanager
+def exchanged(one: str, other: str, aside: Path) -> Iterator[None]:
+    """Two files that have each other's content until the context is left."""
+    _exchange(one, other, aside)
+    try:
+        yield
+    finally:
+        _exchange(one, other, aside)
+
+
+def _exchange(one: str, other: str, aside: Path) -> None:
+    kept = os.path.join(aside, "item")
+    os.rename(one, kept)
+    os.rename(other, one)
+    os.rename(kept, other)
+
+
+def _copied(group: Group, how: How, folder: Path) -> list[str]:
+    """The mini-batch in another folder with its first item bad, since the copy of the sample is mended again."""
+    paths = []
+    for position, (path, name) in enumerate(zip(paths_of(group.payload), group.names, strict=True)):
+        target = os.path.join(folder, *name.replace("\\", "/").split("/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if position:
+            shutil.copy2(path, target)
+        elif how == "folder":
+            os.mkdir(target)
+        paths.append(target)
+    return paths

@@ -1,0 +1,47 @@
+"""Mini-batches in which one item cannot be read, while the others are sound, and what run() made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pytest_parallelrun.emulator.output import as_rows
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.observing.trials import Group
+    from pytest_parallelrun.emulator.bench import Tried
+    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
+
+Need = Literal["needed", "not needed", "unknown"]
+"""Whether the result of an item depends on what was spoiled."""
+
+
+class Bad(NamedTuple):
+    """An attempt at a mini-batch with one bad item. how: what is bad about it. item: its name.
+
+    payload: the mini-batch, to be saved; the bad item stays bad in it. echo: a text that the bad item brought in.
+    """
+
+    how: str
+    item: str
+    payload: Payload
+    tried: Tried
+    need: Need
+    echo: str = ""
+
+
+@dataclass
+class BadItems:
+    """What was tried with one mini-batch. sound: the attempt with no item bad. reason: why nothing was tried, or ""."""
+
+    group: Group | None = None
+    sound: Tried | None = None
+    setting_up: FilesTouched | None = None
+    tries: list[Bad] = field(default_factory=list)
+    reason: str = ""
+
+    @property
+    def sound_rows(self) -> list[object]:
+        """What run() returned while all items were sound."""
+        return [] if self.sound is None else as_rows(self.sound.ended.value)

@@ -1,0 +1,222 @@
+"""A saved case, to be run again: in a test of the user's, or by --parallelrun-replay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from pytest_parallelrun.contract.cases.case_folder import (
+    FOLDER_OF_ITEMS,
+    ITEMS,
+    fault_from_plain,
+    read_case,
+    replaced,
+)
+from pytest_parallelrun.contract.cases.plain_values import from_plain, table_from_plain
+from pytest_parallelrun.contract.returned.rows import Key, difference
+from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+from pytest_parallelrun.emulator.errors import FaultError
+from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.handed import HandedInput
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.cases.plain_values import PlainTable
+    from pytest_parallelrun.emulator.engines import Engine
+    from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+    from pytest_parallelrun.emulator.job import EngineMaker
+    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.splitting.base import InputKind, Splitter
+    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+
+    StrPath = str | os.PathLike[str]
+
+LONGEST_TIMEOUT = 259200
+"""Seconds: what the service allows, and enough for a look around in a debugger."""
+
+_HARMFUL = ("wrong_type", "timeout", "crashed")
+
+
+class SavedCase:
+    """Mini-batches that showed a finding, in the order in which one worker gets them.
+
+    entry: node id of the script, and check: name of the check that found it. finding: its first line.
+    """
+
+    def __init__(self, folder: StrPath) -> None:
+        self.folder = Path(os.path.abspath(folder))
+        self._content = read_case(self.folder)
+        self.entry = str(self._content.get("entry"))
+        self.check = str(self._content.get("check"))
+        self.finding = str(self._content.get("finding"))
+        self.kind = cast("InputKind", self._content["kind"])
+        self._items: weakref.WeakKeyDictionary[JobResult, str] = weakref.WeakKeyDictionary()
+
+    def run(
+        self,
+        entry: object,
+        *,
+        settings: JobSettings | None = None,
+        program_arguments: str | Sequence[str] = (),
+        code: StrPath | None = None,
+        models: Sequence[StrPath] = (),
+        make_engine: EngineMaker = InProcessEngine,
+        suspended: bool = False,
+    ) -> JobResult:
+        """Runs the mini-batches on copies of the items, as a job with one worker.
+
+        Settings that the case needs go over `settings`, and these over those of the run that saved it. Thresholds and
+        retries are off unless the case needs them, so that all mini-batches are run. suspended: no timeout ends an
+        attempt. The other arguments are those of ParallelJob. A ParallelRunError is raised as ParallelJob raises it.
+        """
+        folder = tempfile.mkdtemp(prefix="parallelrun-case-")
+        try:
+            if (self.folder / ITEMS).is_dir():
+                shutil.copytree(self.folder / ITEMS, os.path.join(folder, ITEMS), symlinks=True)
+            result = self._run(
+                entry,
+                self._input(folder),
+                [fault_from_plain(fault) for fault in self._list("faults")],
+                self._settings(settings or JobSettings(), suspended=suspended),
+                program_arguments=program_arguments,
+                code=code,
+                models=models,
+                make_engine=make_engine,
+            )
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        # Rows may name the items.
+        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+        self._items[result] = os.path.join(folder, ITEMS)
+        return result
+
+    def _run(
+        self,
+        entry: object,
+        input: HandedInput,
+        faults: list[Fault],
+        settings: JobSettings,
+        *,
+        program_arguments: str | Sequence[str],
+        code: StrPath | None,
+        models: Sequence[StrPath],
+        make_engine: EngineMaker,
+    ) -> JobResult:
+        plans: list[FaultPlan] = []
+
+        def remember(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> Engine:
+            plans.append(faults)
+            return make_engine(plan, splitter, settings, faults)
+
+        job = ParallelJob(
+            entry, input, settings, program_arguments=program_arguments, faults=faults, code=code, models=models
+        )
+        try:
+            return job.run_on(remember)
+        except FaultError:
+            # A script that was mended may never come to the attempt that a fault waits for.
+            unreached = plans[-1].never_fired()
+            job.faults = tuple(fault for fault in faults if fault not in unreached)
+            return job.run_on(remember)
+
+    def problem(self, result: JobResult) -> str:
+        """What is still wrong in a result of `run()`, in one sentence; "" where the case holds."""
+        if not result.attempts:
+            return f"no worker comes up: {result.reason}"
+        no_harm = self._content["expects"] == "no_harm"
+        for attempt in result.attempts:
+            wrong = attempt.outcome in _HARMFUL if no_harm else attempt.outcome != "succeeded"
+            if wrong and attempt.fault is None:
+                names = ", ".join(result.item_names(attempt.mini_batch.id))
+                error = "" if attempt.failure is None else f": {attempt.failure.error}"
+                return f"mini-batch {attempt.mini_batch.id} ({names}): {attempt.outcome}{error}"
+        return self._difference(result)
+
+    def _difference(self, result: JobResult) -> str:
+        rows = self._content.get("expected_rows")
+        if rows is None:
+            return ""
+        last = result.mini_batches[-1].id
+        attempt = next((a for a in reversed(result.attempts) if a.mini_batch.id == last), None)
+        if attempt is None or attempt.returned is None:
+            error = "it was not run" if attempt is None or attempt.failure is None else attempt.failure.error
+            return f"mini-batch {last} returned nothing where rows are expected: {error}"
+        expected = replaced(from_plain(rows), FOLDER_OF_ITEMS, self._items.get(result, FOLDER_OF_ITEMS))
+        ignoring = cast("list[Key]", [from_plain(key) for key in self._list("ignoring")])
+        differs = difference(cast("list[object]", expected), as_rows(attempt.value), ignoring=ignoring)
+        if differs is None:
+            return ""
+        return f"mini-batch {last} returned {differs[1]} where {differs[0]} is expected"
+
+    def _settings(self, given: JobSettings, *, suspended: bool) -> JobSettings:
+        origin = f"saved case {self.folder}"
+        of_the_run = JobSettings.from_mapping(self._mapping("settings_of_the_run"), origin)
+        needed = JobSettings.from_mapping(self._mapping("settings"), origin)
+        chosen = needed.over(given.over(of_the_run))
+        off: dict[str, object] = {"error_threshold": -1}
+        if chosen.profile != "batch":
+            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
+        if not self._list("faults"):
+            off["max_retries"] = 0
+        changes = {name: value for name, value in off.items() if name not in needed.explicit}
+        changes.update(instance_count=1, max_concurrency_per_instance=1)
+        if suspended:
+            changes["timeout"] = LONGEST_TIMEOUT
+        return chosen.replace(**changes)  # type: ignore[arg-type]
+
+    def _input(self, folder: str) -> HandedInput:
+        payloads: list[Payload] = []
+        for plain in self._list("mini_batches"):
+            if self.kind == "tabular":
+                payloads.append(table_from_plain(cast("PlainTable", plain["table"])))
+            else:
+                names = cast("list[str]", plain["items"])
+                payloads.append([os.path.join(folder, ITEMS, *name.split("/")) for name in names])
+        identities = cast("list[tuple[int, int]]", self._list("identities"))
+        if len({index for index, _ in identities}) < len(payloads):
+            return HandedInput(payloads, kind=self.kind)
+        return _Identified(payloads, self.kind, identities)
+
+    def _list(self, name: str) -> list[Mapping[str, object]]:
+        return cast("list[Mapping[str, object]]", self._content.get(name) or [])
+
+    def _mapping(self, name: str) -> Mapping[str, object]:
+        return cast("Mapping[str, object]", self._content.get(name) or {})
+
+
+class Replay(NamedTuple):
+    """A case to be replayed. `debugging`: no timeout runs, and what the script raises leaves the test."""
+
+    case: SavedCase
+    debugging: bool
+
+
+class _Identified(HandedInput):
+    """Mini-batches that keep the index and first row that they had, since rows may name them."""
+
+    def __init__(self, payloads: Sequence[Payload], kind: InputKind, identities: Sequence[tuple[int, int]]) -> None:
+        super().__init__(payloads, kind=kind)
+        self._identities = identities
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        for batch, (index, first) in zip(super().mini_batches(), self._identities, strict=True):
+            yield batch._replace(id=index, first_item=first)
+
+
+def load_case(folder: StrPath) -> SavedCase:
+    """A case that the gate saved. InputError for a folder that is none, or one of another version.
+
+    >>> case = load_case("cases/score/returns_valid_type")  # doctest: +SKIP
+    >>> result = case.run("score.py")  # doctest: +SKIP
+    >>> assert not case.problem(result), result.explain()  # doctest: +SKIP
+    """
+    return SavedCase(folder)

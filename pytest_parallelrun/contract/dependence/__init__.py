@@ -1,0 +1,1 @@
+"""What results may depend on beside their item: size, order, history, retries, other workers."""

@@ -1,0 +1,149 @@
+"""Where it comes from that a mini-batch is answered differently after others: what the script keeps between calls.
+
+Forward and backward over the sample show whether it is. Only then further workers are started, to find the smallest
+history that shows it, and whether it is kept in memory, in files, or in a generator of random numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pytest_parallelrun.contract.dependence.random_numbers import Generators
+from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
+from pytest_parallelrun.contract.observing.trials import Answer, answer_of
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.observing.trials import Group, Trials
+    from pytest_parallelrun.emulator.bench import Bench
+
+KEPT = "run() keeps something between its calls"
+"""The cause that findings of several checks have in common."""
+
+Origin = Literal["memory", "files", "random numbers", "unclear"]
+
+
+class Dependence(NamedTuple):
+    """A mini-batch whose answer depends on those before it.
+
+    before: the mini-batches on the same worker that make the difference, as few as were found. fresh: the answer of a
+    fresh worker. warm: the one after `before`. told: both in words, from the first row that differs.
+    """
+
+    origin: Origin
+    group: Group
+    before: tuple[Group, ...]
+    fresh: Answer
+    warm: Answer
+    told: tuple[str, str]
+
+
+def dependence(trials: Trials) -> Dependence | None:
+    """What the answers of the sample depend on beside their items; None where they do not. Asked once."""
+    return trials.remember("dependence", lambda: _find(trials))
+
+
+def _find(trials: Trials) -> Dependence | None:
+    asked = trials.asked
+    forward, backward = trials.forward, trials.backward
+    suspects = [group for group in asked if trials.unlike(forward.answer(group), backward.answer(group))]
+    if not suspects:
+        return None
+    ends = [group for group in suspects if group.id in (asked[0].id, asked[-1].id)]
+    return _explain(trials, (ends or suspects)[0])
+
+
+def _explain(trials: Trials, group: Group) -> Dependence:
+    asked = trials.asked
+    position = [other.id for other in asked].index(group.id)
+    orders = [order for order in (asked[:position], asked[:position:-1]) if order]
+    with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
+        worker = _SteadyWorker(trials, bench, generators)
+        fresh = _known_fresh(trials, group)
+        if fresh is None:
+            fresh = worker.answer(group)
+            worker.renew()
+        found = _shortest(trials, worker, group, fresh, orders)
+        if found is None:
+            origin: Origin = "random numbers" if generators.moved() else "unclear"
+            return Dependence(origin, group, tuple(orders[0]), fresh, fresh, _observed(trials, group))
+        before, warm, told = found
+        worker.renew()
+        # A fresh worker that answers like a warm one found something outside of itself.
+        if trials.unlike(fresh, worker.answer(group)) is not None:
+            return Dependence("files", group, before, fresh, warm, told)
+        if len(before) == 1 and before[0].size > 1:
+            with suppress(TooManyInitCalls):
+                before, warm, told = _one_item(trials, worker, group, fresh, before[0]) or found
+        return Dependence("memory", group, before, fresh, warm, told)
+
+
+def _known_fresh(trials: Trials, group: Group) -> Answer | None:
+    """The answer of a fresh worker to the first and the last mini-batch, which were observed."""
+    if group.id == trials.asked[0].id:
+        return trials.forward.answer(group)
+    return trials.backward.answer(group) if group.id == trials.asked[-1].id else None
+
+
+def _observed(trials: Trials, group: Group) -> tuple[str, str]:
+    told = trials.unlike(trials.forward.answer(group), trials.backward.answer(group))
+    assert told is not None
+    return told
+
+
+class _SteadyWorker:
+    """Worker 0 of a bench, which finds every generator of random numbers as a fresh worker finds it."""
+
+    def __init__(self, trials: Trials, bench: Bench, generators: Generators) -> None:
+        self._trials = trials
+        self._bench = bench
+        self._generators = generators
+        self._workers = 0
+
+    def renew(self) -> None:
+        """The next mini-batch is the first one of a new worker, in the same folders."""
+        self._trials.restore()
+        self._bench.renew()
+
+    def answer(self, *groups: Group) -> Answer:
+        """The answer to the last of the mini-batches."""
+        for group in groups:
+            self._bench.start()
+            if self._bench.init_calls != self._workers:
+                self._workers = self._bench.init_calls
+                self._generators.remember()
+            else:
+                self._generators.reset()
+            tried = self._trials.attempt(self._bench, group)
+        return answer_of(tried.ended)
+
+
+def _shortest(
+    trials: Trials, worker: _SteadyWorker, group: Group, fresh: Answer, orders: Sequence[Sequence[Group]]
+) -> tuple[tuple[Group, ...], Answer, tuple[str, str]] | None:
+    """The fewest mini-batches before `group` that change its answer; None where none do."""
+    for before in _histories(orders):
+        warm = worker.answer(*before, group)
+        told = trials.unlike(fresh, warm)
+        if told is not None:
+            return tuple(before), warm, told
+        worker.renew()
+    return None
+
+
+def _one_item(
+    trials: Trials, worker: _SteadyWorker, group: Group, fresh: Answer, before: Group
+) -> tuple[tuple[Group, ...], Answer, tuple[str, str]] | None:
+    """The same with the first item alone of what came before; None where it takes more."""
+    item = before.part(0)
+    worker.renew()
+    warm = worker.answer(item, group)
+    told = trials.unlike(fresh, warm)
+    return None if told is None else ((item,), warm, told)
+
+
+def _histories(orders: Sequence[Sequence[Group]]) -> Iterator[Sequence[Group]]:
+    """One mini-batch alone, then whole orders."""
+    yield orders[0][-1:]
+    yield from (order for order in orders if len(order) > 1)

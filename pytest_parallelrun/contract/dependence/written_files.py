@@ -1,0 +1,206 @@
+"""Files that a script wrote, as a user would look for them: names and contents, in the same words for every run.
+
+Not counted is what says nothing about results: files of the logging module and of `tempfile`, and bytecode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_parallelrun.contract.returned.rows import changing, difference
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.bench import Bench
+
+LARGEST_READ = 4 * 1024**2
+"""Bytes of a file that is compared line by line; of a larger one only whether it is the same."""
+
+OUTPUT = "the output folder"
+OWN = "the working folder"
+
+_SQLITE = b"SQLite format 3\0"
+_BESIDE_A_DATABASE = ("-journal", "-wal", "-shm")
+_LOG = re.compile(r"(^|[^a-z])logs?([^a-z]|$)", re.IGNORECASE)
+_REPORT_OF_FAILURE = re.compile(r"error|exception|fail|traceback|reject|quarantine|dead.?letter", re.IGNORECASE)
+
+
+class Place(NamedTuple):
+    """Where a file is: `where` is a folder in words, or "" for an absolute path as `name`."""
+
+    where: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"'{self.name}' in {self.where}" if self.where else f"'{self.name}'"
+
+    @property
+    def is_log(self) -> bool:
+        """Whether its name says that it is a log, which a retry may well appear in."""
+        return any(_LOG.search(part) for part in Path(self.name).parts[-2:])
+
+    @property
+    def reports_failures(self) -> bool:
+        """Whether its name says that it tells of failures."""
+        return bool(_REPORT_OF_FAILURE.search(os.path.basename(self.name)))
+
+
+class Content(NamedTuple):
+    """What a file holds: its lines where it is text, and always what tells it from other contents."""
+
+    digest: str
+    lines: tuple[str, ...] | None
+
+
+Snapshot = dict[Place, Content]
+
+
+class WrittenFiles:
+    """Looks at what the workers of a bench have written.
+
+    folders: those that stand in for the user's own, by fresh path (see Redirected). input: the folder of the sample.
+    """
+
+    def __init__(self, bench: Bench, folders: Mapping[str, str], input: str) -> None:
+        self._bench = bench
+        self._root = str(bench.output.parent)
+        self._named = {str(bench.output): OUTPUT, os.path.normpath(input): "the folder of the input"}
+        for path, label in folders.items():
+            # A single file may be named there as well.
+            self._named[path] = f"the folder of {label}"
+        self._walked = [str(bench.output), *folders]
+        self._elsewhere: dict[str, None] = {}
+        self._skipped: set[str] = set()
+
+    def saw(self, touched: FilesTouched) -> None:
+        """Takes in what was opened, in an attempt or by init()."""
+        self._skipped.update(touched.logged, touched.scratch)
+        self._elsewhere.update(touched.written)
+
+    def snapshot(self, worker: int | None = 0) -> Snapshot:
+        """Everything that is there now; of the folders of workers only that of `worker`, None for none."""
+        own = [] if worker is None else [os.path.join(self._root, f"process{worker:03d}")]
+        found: Snapshot = {}
+        for path in (*_walk([*self._walked, *own]), *self._elsewhere):
+            if self._counts(path, worker):
+                content = content_of(path)
+                if content is not None:
+                    found[self.place(path)] = content
+        return found
+
+    def listed(self) -> dict[str, tuple[int, int]]:
+        """Paths below the folders that workers share, with size and time."""
+        found = {}
+        for path in _walk(self._walked):
+            with suppress(OSError):
+                stat = os.stat(path)
+                found[path] = stat.st_size, stat.st_mtime_ns
+        return found
+
+    def shared(self, paths: Iterable[str]) -> dict[Place, str]:
+        """Those of the paths that no worker has for itself."""
+        return {self.place(path): path for path in paths if self._counts(path, None)}
+
+    def place(self, path: str) -> Place:
+        """Where that is, in words that are the same for every bench."""
+        own = self._bench.folder_of(path)
+        if own is not None:
+            return Place(OWN, own)
+        for folder, words in self._named.items():
+            if path == folder:
+                return Place(words, os.path.basename(path))
+            if path.startswith(os.path.join(folder, "")):
+                return Place(words, os.path.relpath(path, folder))
+        return Place("", path)
+
+    def _counts(self, path: str, worker: int | None) -> bool:
+        if path.endswith((".pyc", *_BESIDE_A_DATABASE)) or "__pycache__" in path:
+            return False
+        if any(path == skipped or path.startswith(os.path.join(skipped, "")) for skipped in self._skipped):
+            return False
+        if path.startswith(os.path.join(self._root, "")) and not path.startswith(os.path.join(self._root, "output")):
+            number = os.path.relpath(path, self._root).partition(os.sep)[0]
+            return worker is not None and number == f"process{worker:03d}"
+        return not path.startswith((os.path.expanduser(os.path.join("~", ".")), "/dev/", "/proc/"))
+
+
+def _walk(folders: Iterable[str]) -> Iterator[str]:
+    for folder in folders:
+        if os.path.isfile(folder):
+            yield folder
+        for parent, _, names in os.walk(folder):
+            yield from (os.path.join(parent, name) for name in names)
+
+
+def content_of(path: str) -> Content | None:
+    """What is in a file now; None where there is none that can be read."""
+    try:
+        if not os.path.isfile(path):
+            return None
+        if os.path.getsize(path) > LARGEST_READ:
+            with open(path, "rb") as stream:
+                return Content(_digest_of(stream), None)
+        data = Path(path).read_bytes()
+    except OSError:
+        return None
+    lines = _rows_of_database(path) if data.startswith(_SQLITE) else _lines(data)
+    # A database counts its changes, so that its bytes differ where its rows do not.
+    told = "\n".join(lines).encode("utf-8", "surrogatepass") if data.startswith(_SQLITE) and lines else data
+    return Content(hashlib.sha256(told).hexdigest(), lines)
+
+
+def _digest_of(stream: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for block in stream:
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _lines(data: bytes) -> tuple[str, ...] | None:
+    if b"\0" in data:
+        return None
+    try:
+        return tuple(data.decode("utf-8-sig").splitlines())
+    except UnicodeDecodeError:
+        return None
+
+
+def _rows_of_database(path: str) -> tuple[str, ...] | None:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{Path(path).as_uri()}?mode=ro", uri=True)) as connection:
+        return tuple(connection.iterdump())
+    return None
+
+
+def is_database(content: Content) -> bool:
+    """Whether it was read as the statements that make a database."""
+    return content.lines is not None and content.lines[:1] == ("BEGIN TRANSACTION;",)
+
+
+def changed(before: Content, after: Content, alike: tuple[Content, Content] | None) -> str | None:
+    """How a file changed, in words; None where it did not, as far as can be told.
+
+    alike: the file after two runs that should be the same. What differs between those does not count.
+    """
+    if before.digest == after.digest:
+        return None
+    if before.lines is None or after.lines is None:
+        # Archives and pictures may hold the time at which they were made.
+        return None if alike is not None and alike[0].digest != alike[1].digest else "its content is another one"
+    ignoring = None
+    if alike is not None and alike[0].lines is not None and alike[1].lines is not None:
+        ignoring = changing(alike[0].lines, alike[1].lines)
+        if ignoring is not None and ignoring.all_rows:
+            return None
+    differs = difference(before.lines, after.lines, ignoring=() if ignoring is None else ignoring.keys)
+    if differs is None:
+        return None
+    if len(after.lines) != len(before.lines):
+        return f"it has {len(after.lines)} lines instead of {len(before.lines)}"
+    return f"it has {differs[1]} where it had {differs[0]}"

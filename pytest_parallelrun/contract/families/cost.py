@@ -1,0 +1,117 @@
+"""How long does a mini-batch take, and does that fit its timeout?"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.finding import Finding, place
+from pytest_parallelrun.contract.observing.pace import Pace, measured
+from pytest_parallelrun.contract.service_view import shown_for
+from pytest_parallelrun.emulator.bench import WorkerDown
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.observing.baseline import Baseline
+    from pytest_parallelrun.contract.observing.trials import Trials
+
+MARGIN = 2
+"""A machine of the service may be slower than this one, and some items are larger than those of the sample."""
+
+
+def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+    """A mini-batch of the size that is set takes at most half its timeout."""
+    __tracebackhide__ = True
+    settings = parallelrun_trials.entry.settings
+    limit = float(settings.timeout)
+    over = next((attempt for attempt in parallelrun_baseline.result.attempts if attempt.outcome == "timeout"), None)
+    try:
+        pace = measured(parallelrun_trials)
+    except WorkerDown as down:
+        parallelrun_check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
+    if pace is None and over is None:
+        parallelrun_check.cannot_decide(f"there is nothing to measure. {parallelrun_baseline.why_nothing_returned()}")
+    if over is not None:
+        parallelrun_check.advise(
+            Finding(
+                what=f"run() takes longer than timeout = {limit:g} s for mini-batch {over.mini_batch.id} of the "
+                f"sample, of {over.mini_batch.size} item(s).",
+                where=place(
+                    "run", over.mini_batch.id, parallelrun_baseline.items(over), over.number, settings.max_retries + 1
+                ),
+                counts="" if pace is None else _figures(pace, limit),
+                service=shown_for("timeout"),
+                fix="use a smaller mini_batch_size or a larger timeout, or make run() quicker",
+            )
+        )
+        return
+    assert pace is not None
+    slowest = max(attempt.running for attempt in parallelrun_baseline.result.attempts)
+    parallelrun_check.note(_figures(pace, limit))
+    expected = max(pace.seconds(pace.full_size) if pace.is_solid else 0.0, slowest)
+    if expected * MARGIN > limit:
+        parallelrun_check.advise(
+            Finding(
+                what=f"A mini-batch takes about {_seconds(expected)}, and timeout is {limit:g} s: "
+                f"{limit / expected:.2g} times the time needed, where less than {MARGIN} leaves no margin.",
+                counts=_figures(pace, limit),
+                service=shown_for("timeout"),
+                fix=_fix(pace, limit, expected),
+            )
+        )
+
+
+def _figures(pace: Pace, limit: float) -> str:
+    """Cost, headroom, the largest safe size and the smallest safe timeout in one line."""
+    full, per_item = pace.seconds(pace.full_size), pace.per_item
+    at_most = "" if pace.is_solid else "at most "
+    sizes = ", ".join(f"{size:,}" for size in pace.sizes)
+    return (
+        f"{at_most}{_seconds(per_item)} per {pace.noun}"
+        + (f" and {_seconds(pace.at_once)} per mini-batch" if pace.is_solid else "")
+        + f", measured with {sizes} {pace.noun}(s) on this machine; a mini-batch of {pace.full_size:,} takes "
+        f"{at_most}{_seconds(full)} of timeout {limit:g} s ({_times(limit / max(full, 1e-9))} the time needed); "
+        f"largest mini_batch_size with a margin of {MARGIN}: {_largest(pace, limit)}; "
+        f"smallest timeout: {_safe_timeout(full)} s"
+    )
+
+
+def _largest(pace: Pace, limit: float) -> str:
+    items = pace.items_within(limit / MARGIN)
+    if items < 1:
+        return f"none, one {pace.noun} takes too long"
+    text = f"{_rounded(items):,} {pace.noun}s"
+    if pace.bytes_per_item:
+        text += f" (about {max(1, int(_rounded(items) * pace.bytes_per_item / 1024)):,} KB)"
+    return text if pace.is_solid else f"{text} or more"
+
+
+def _fix(pace: Pace, limit: float, expected: float) -> str:
+    largest = pace.items_within(limit / MARGIN)
+    timeout = f"timeout={_safe_timeout(expected)}"
+    if largest < 1 or largest >= pace.full_size:
+        return f"set {timeout} or make run() quicker"
+    if pace.bytes_per_item:
+        return f"set mini_batch_size={max(1, int(largest * pace.bytes_per_item / 1024))}KB, or {timeout}"
+    return f"set mini_batch_size={largest}, or {timeout}"
+
+
+def _safe_timeout(seconds: float) -> int:
+    return max(1, math.ceil(seconds * MARGIN))
+
+
+def _rounded(items: int) -> int:
+    """Two digits of a large number: more of them would only be noise."""
+    scale = int(10 ** max(0, len(str(items)) - 2))
+    return items // scale * scale
+
+
+def _times(factor: float) -> str:
+    return f"{_rounded(int(factor)):,} times" if factor >= 10 else f"{factor:.2g} times"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    scaled, unit = (seconds * 1e3, "ms") if seconds >= 1e-4 else (max(seconds, 1e-7) * 1e6, "us")
+    return f"{float(f'{scaled:.2g}'):g} {unit}"

@@ -1,0 +1,80 @@
+"""Does run() hold for mini-batches and failures that nobody thought of? Hypothesis makes them from the sample.
+
+Only the deadline is switched off, as attempts have limits of their own: profiles, seeds and the example database are
+the user's.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from pytest_parallelrun.contract.generation.generated_jobs import judge_job
+from pytest_parallelrun.contract.generation.generated_mini_batches import judge_mini_batch
+from pytest_parallelrun.emulator.bench import WorkerDown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.finding import Finding
+    from pytest_parallelrun.contract.generation.workbench import Workbench
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_handles_generated_mini_batches(
+    parallelrun_workbench: Workbench, parallelrun_check: Check, data: st.DataObject
+) -> None:
+    """Sound mini-batches of any size and order succeed; odd ones do no harm."""
+    __tracebackhide__ = True
+    bench = parallelrun_workbench
+    _require_sound_items(bench, parallelrun_check)
+    for lone in bench.lone_oddities:
+        # What became of them is remembered: only the first example tries them.
+        _conclude(bench, parallelrun_check, partial(judge_mini_batch, bench, lone))
+    recipe = data.draw(bench.recipes, label="mini-batch")
+    event("odd" if recipe.odd else "sound")
+    _conclude(bench, parallelrun_check, lambda: judge_mini_batch(bench, recipe))
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_behaves_under_error_thresholds(
+    parallelrun_workbench: Workbench, parallelrun_check: Check, data: st.DataObject
+) -> None:
+    """In generated jobs, counts, retries and verdict are what the thresholds allow."""
+    __tracebackhide__ = True
+    bench = parallelrun_workbench
+    _require_sound_items(bench, parallelrun_check)
+    job = data.draw(bench.jobs, label="job")
+    _conclude(bench, parallelrun_check, lambda: judge_job(bench, job))
+
+
+def _require_sound_items(bench: Workbench, check: Check) -> None:
+    __tracebackhide__ = True
+    if bench.sample is None:
+        check.cannot_decide(
+            "no mini-batch of the sample succeeded, so there is nothing sound to make others of; "
+            "see test_job_completes and test_no_silent_losses"
+        )
+
+
+def _conclude(bench: Workbench, check: Check, judge: Callable[[], Finding | None]) -> None:
+    __tracebackhide__ = True
+    try:
+        found = judge()
+    except WorkerDown as down:
+        check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
+    if bench.sample is not None and bench.sample.sampled:
+        check.note(f"generated from a part of the sample: {bench.sample.sampled}")
+    stopped = bench.stopped_by()
+    if stopped is not None:
+        check.note(stopped)
+        if not bench.tried:
+            check.cannot_decide(stopped)
+    if found is not None:
+        check.fail(found)

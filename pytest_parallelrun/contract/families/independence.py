@@ -1,0 +1,241 @@
+"""Does a result depend on its item alone? Not on the size of its mini-batch, on their order, or on those before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.dependence.neighbours import side_by_side
+from pytest_parallelrun.contract.dependence.sizes import Sizing, is_drawn
+from pytest_parallelrun.contract.dependence.state import KEPT, Dependence, dependence
+from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.observing.evidence import deciding, pass_unless_random, require_rows, require_several
+from pytest_parallelrun.contract.observing.trials import answer_of
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.dependence.sizes import Sizes
+    from pytest_parallelrun.contract.observing.trials import Answer, Group, Trials
+
+
+def test_independent_of_mini_batch_size(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+    """The same items get the same results in one mini-batch and in several."""
+    __tracebackhide__ = True
+    trials, check = parallelrun_trials, parallelrun_check
+    with deciding(check):
+        keys = trials.entry.settings.partition_keys
+        if keys:
+            check.cannot_decide(f"partition_keys={','.join(keys)}: a partition is one mini-batch, whatever its size")
+        require_rows(trials, check)
+        if not trials.groups:
+            check.cannot_decide("run() returns fewer results than items, so it sums up: there is nothing to compare")
+        found = dependence(trials)
+        if found is not None and found.origin != "memory":
+            check.cannot_decide(_why_undecided(found))
+        sizing = Sizing(trials, fresh=found is not None)
+        sizes = sizing.first_difference()
+        if sizes is not None:
+            if is_drawn(trials, sizes.whole):
+                check.cannot_decide(
+                    "random numbers decide on the results, and another size of mini-batch draws others. Seed from the "
+                    "item to make results repeatable."
+                )
+            check.fail(_of_size(trials, sizes))
+        if not sizing.compared:
+            check.cannot_decide("the sample has a single item, which makes mini-batches of one size only")
+        if found is not None:
+            check.note("results depend on what came before, so two items alone were compared, on fresh workers")
+        pass_unless_random(trials, check)
+
+
+def test_independent_of_order(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+    """Neither the order of the mini-batches nor the worker that gets one changes its results."""
+    __tracebackhide__ = True
+    trials, check = parallelrun_trials, parallelrun_check
+    with deciding(check):
+        require_rows(trials, check)
+        require_several(trials, check)
+        found = dependence(trials)
+        if found is not None:
+            if found.origin in ("random numbers", "unclear"):
+                check.cannot_decide(_why_undecided(found))
+            check.fail(_of_order(trials, found))
+        beside_another = side_by_side(trials).observation
+        for group, _ in beside_another.tried:
+            told = trials.unlike(trials.forward.answer(group), beside_another.answer(group))
+            if told is None:
+                continue
+            alone, beside = _on_either_worker(trials, group)
+            told = trials.unlike(alone, beside)
+            if told is None:
+                check.cannot_decide(
+                    f"mini-batch {group.id} was answered differently beside a second worker, but not every time"
+                )
+            check.fail(_of_worker(trials, group, alone, beside, told))
+        pass_unless_random(trials, check)
+
+
+def test_independent_of_history(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+    """A worker that has run other mini-batches answers like a fresh one."""
+    __tracebackhide__ = True
+    trials, check = parallelrun_trials, parallelrun_check
+    with deciding(check):
+        require_rows(trials, check)
+        require_several(trials, check)
+        found = dependence(trials)
+        if found is not None:
+            if found.origin != "memory":
+                check.cannot_decide(_why_undecided(found))
+            check.fail(_of_history(trials, found))
+        pass_unless_random(trials, check)
+
+
+def _why_undecided(found: Dependence) -> str:
+    if found.origin == "files":
+        return "results depend on files that earlier mini-batches left; see test_independent_of_order"
+    if found.origin == "random numbers":
+        return (
+            "run() draws random numbers from a generator that was seeded once, so each mini-batch gets other ones "
+            "after others: its results are random, though every run of the job repeats them. "
+            "Seed from the item to make them independent."
+        )
+    return (
+        f"mini-batch {found.group.id} was answered differently in another order, but not when it was asked again: "
+        "its results change from run to run"
+    )
+
+
+def _of_history(trials: Trials, found: Dependence) -> Finding:
+    group, before = found.group, _named(found.before)
+    fresh, warm = found.told
+    return Finding(
+        what=(
+            f"A warm worker answers differently from a fresh one: run() of mini-batch {group.id} on a fresh worker "
+            f"{fresh}; on the same worker after {before} it {warm}."
+        ),
+        where=place("run", group.id, group.items()),
+        traceback=_traceback(found.warm),
+        service=_on_service("which mini-batches a worker gets, and in which order, is another matter in every job"),
+        fix=(
+            "find what run() changes outside of itself: a module variable, a list or cache that grows, an object made "
+            "by init(), a generator that is used up. Make it anew in each call, or key it by the item."
+        ),
+        cause=KEPT,
+        case=_case(trials, (*found.before, group), found.fresh),
+    )
+
+
+def _of_order(trials: Trials, found: Dependence) -> Finding:
+    group, before = found.group, _named(found.before)
+    fresh, warm = found.told
+    in_files = found.origin == "files"
+    return Finding(
+        what=(
+            f"The order of the mini-batches changes results: where mini-batch {group.id} comes first run() {fresh}; "
+            f"after {before} it {warm}" + (", on a fresh worker too." if in_files else ".")
+        ),
+        where=place("run", group.id, group.items()),
+        traceback=_traceback(found.warm),
+        service=_on_service("mini-batches come in any order, and retries at the end"),
+        fix=(
+            "the script finds something in files that earlier mini-batches left, in the output folder or at a fixed "
+            "path. Take what a result needs from its own item, or from files that no run() changes."
+            if in_files
+            else "see test_independent_of_history: a result may depend on its own item alone."
+        ),
+        cause="run() depends on files of earlier mini-batches" if in_files else KEPT,
+        case=_case(trials, (*found.before, group), found.fresh),
+    )
+
+
+def _on_either_worker(trials: Trials, group: Group) -> tuple[Answer, Answer]:
+    """The answers of the first and the second of two fresh workers."""
+    trials.restore()
+    with trials.entry.bench(workers=2, probe=trials.probe) as bench:
+        bench.start(0)
+        bench.start(1)
+        beside = answer_of(trials.attempt(bench, group, worker=1).ended)
+        trials.restore()
+        alone = answer_of(trials.attempt(bench, group, worker=0).ended)
+    return alone, beside
+
+
+def _of_worker(trials: Trials, group: Group, alone: Answer, beside: Answer, told: tuple[str, str]) -> Finding:
+    return Finding(
+        what=(
+            f"The choice of the worker changes results: for mini-batch {group.id} run() on the first of two workers "
+            f"{told[0]}; on the second it {told[1]}."
+        ),
+        where=place("run", group.id, group.items()),
+        traceback=_traceback(beside),
+        service=_on_service("any worker may get any mini-batch"),
+        fix=(
+            "look for what differs between workers: the name or number of the process, its folder, what init() found "
+            "or claimed first. A result may depend on its own item alone."
+        ),
+        cause="" if beside.ended.failure is None else cause_of_attempt(beside.ended),
+        case=_case(trials, (group,), alone),
+    )
+
+
+def _of_size(trials: Trials, sizes: Sizes) -> Finding:
+    whole, parts = sizes.whole, sizes.parts
+    together, apart = sizes.told
+    failed = sizes.apart if sizes.apart.rows is None else sizes.together
+    rows = sizes.apart.rows
+    sizes_told = " and ".join(sorted({str(part.size) for part in parts}, key=int))
+    return Finding(
+        what=(
+            f"The size of a mini-batch changes results: for the same {whole.size} items run() {together} as one "
+            f"mini-batch of {whole.size}; in {len(parts)} mini-batches of {sizes_told} it {apart}."
+        ),
+        where=place("run", whole.id, whole.items()),
+        traceback=_traceback(failed),
+        counts=_counts(sizes),
+        service=_on_service(
+            "mini_batch_size is changed to make a job faster, and the last mini-batch is often smaller"
+        ),
+        fix=(
+            "compute each result from its own item: statistics, ranks, positions and padding over a whole mini-batch, "
+            "and work on its first or last item alone, depend on its size. Take such values from the model or a file."
+        ),
+        cause="" if failed.ended.failure is None else cause_of_attempt(failed.ended),
+        case=Case(
+            kind=trials.kind,
+            mini_batches=(whole.payload,) if rows is not None else tuple(part.payload for part in parts),
+            expected_rows=None if rows is None else tuple(rows),
+            ignoring=trials.ignoring,
+            identities=((whole.id, whole.first_item),) if rows is not None else (),
+        ),
+    )
+
+
+def _counts(sizes: Sizes) -> str:
+    if sizes.together.rows is None or sizes.apart.rows is None:
+        return ""
+    return f"{len(sizes.together.rows)} row(s) in one mini-batch, {len(sizes.apart.rows)} in {len(sizes.parts)}"
+
+
+def _named(groups: tuple[Group, ...]) -> str:
+    if len(groups) == 1:
+        return f"mini-batch {groups[0].id} ({groups[0].items()})"
+    return f"mini-batches {', '.join(str(group.id) for group in groups)}"
+
+
+def _traceback(answer: Answer) -> str:
+    failure = answer.ended.failure
+    return "" if answer.rows is not None or failure is None else failure.traceback
+
+
+def _on_service(why: str) -> str:
+    return f"nothing tells: the rows are wrong, and others in the next job, since {why}"
+
+
+def _case(trials: Trials, groups: tuple[Group, ...], expected: Answer) -> Case:
+    return Case(
+        kind=trials.kind,
+        mini_batches=tuple(group.payload for group in groups),
+        expected_rows=None if expected.rows is None else tuple(expected.rows),
+        ignoring=trials.ignoring,
+        identities=tuple((group.id, group.first_item) for group in groups),
+    )

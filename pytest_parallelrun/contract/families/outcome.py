@@ -1,0 +1,139 @@
+"""Would the job complete, and would it lose anything without a word?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.cases.case import case_of
+from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
+from pytest_parallelrun.contract.hints import hints
+from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for
+from pytest_parallelrun.contract.wording import (
+    THRESHOLDS,
+    consenting,
+    finding,
+    reading_text,
+    thresholds_set,
+    values_text,
+)
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.observing.baseline import Baseline
+    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.result import JobResult
+
+
+def test_job_completes(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """The whole sample runs through under the job's own settings."""
+    __tracebackhide__ = True
+    result = parallelrun_baseline.result
+    if result.status == "Completed":
+        return
+    losing = _losing(result)
+    parallelrun_check.fail(
+        Finding(
+            what=finding(f"The job fails: {result.reason}", parallelrun_baseline.first_error()),
+            where=_where(parallelrun_baseline, losing),
+            traceback=parallelrun_baseline.first_traceback(),
+            counts=parallelrun_baseline.explain(),
+            service=f"exit code 42, the error is in {ERROR_LOG}",
+            fix=hints(result.explain(), parallelrun_entry.entry),
+            remark=reading_text(result),
+            cause=_cause(result, losing),
+            case=case_of(parallelrun_entry, losing[0]) if losing else None,
+        )
+    )
+
+
+def test_no_silent_losses(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """No item is lost in a job that completes, unless somebody set a threshold that allows it."""
+    __tracebackhide__ = True
+    result = parallelrun_baseline.result
+    if result.status != "Completed":
+        parallelrun_check.cannot_decide("the job fails, so nothing is lost silently; see test_job_completes")
+    if not result.failed_items:
+        return
+    consent = consenting(result)
+    if consent:
+        allowed = values_text(result.settings, consent)
+        parallelrun_check.note(f"{_losses(result)}, which {allowed}, set on purpose, allows")
+        return
+    losing = _losing(result)
+    parallelrun_check.fail(
+        Finding(
+            what=finding(
+                f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
+                parallelrun_baseline.first_error(),
+            ),
+            where=_where(parallelrun_baseline, losing),
+            traceback=parallelrun_baseline.first_traceback(),
+            counts=parallelrun_baseline.explain(),
+            service=f"the job is green; {shown_for(losing[0].outcome)}",
+            fix=finding(
+                hints(result.explain(), parallelrun_entry.entry),
+                f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
+                "error_threshold=-1 on purpose if the loss is meant.",
+            ),
+            remark=reading_text(result),
+            cause=_cause(result, losing),
+            case=case_of(parallelrun_entry, losing[0]),
+        )
+    )
+
+
+def _losing(result: JobResult) -> list[AttemptEnded]:
+    """The last attempts at mini-batches that lost items, by the mini-batch."""
+    lost = {batch.id for batch in result.mini_batches if batch.failed or batch.status == "failed"}
+    last = {attempt.mini_batch.id: attempt for attempt in result.attempts if attempt.mini_batch.id in lost}
+    return [last[batch] for batch in sorted(last)]
+
+
+def _where(baseline: Baseline, losing: list[AttemptEnded]) -> str:
+    if not losing:
+        return ""
+    first = losing[0]
+    tries = baseline.result.settings.max_retries + 1
+    return place("run", first.mini_batch.id, baseline.items(first), first.number, tries)
+
+
+def _cause(result: JobResult, losing: list[AttemptEnded]) -> str:
+    """All that items were lost by; where no worker came up, that."""
+    causes = {cause_of_attempt(attempt) for attempt in losing}
+    if not result.attempts:
+        causes = {cause_of(event.failure) for event in result.worker_failures[:1]}
+    return "; ".join(sorted(causes))
+
+
+def _losses(result: JobResult) -> str:
+    return f"{result.failed_items} of {result.total_items} items failed"
+
+
+def _why_it_passed(result: JobResult) -> str:
+    set_on_purpose = thresholds_set(result.settings)
+    if set_on_purpose:
+        return (
+            f"{values_text(result.settings, set_on_purpose)} was set, but it counts failed mini-batches, and these "
+            "items are lost in mini-batches that did not fail. error_threshold alone counts them."
+        )
+    defaults = ", ".join(f"{name} {getattr(result.settings, name):g}" for name in THRESHOLDS)
+    return f"no threshold is set, and the defaults ({defaults}) let everything pass."
+
+
+def _catching(result: JobResult) -> str:
+    """The largest values of the thresholds that would still have failed the job."""
+    options = [_at_most("error_threshold", result.failed_items - 1)]
+    if result.failed_mini_batches:
+        options.append(_at_most("mini_batch_error_threshold", result.failed_mini_batches - 1))
+        percent = 100 * result.failed_mini_batches / result.total_mini_batches
+        options.append(f"allowed_failed_percent below {percent:.4g}")
+    return ", ".join(options)
+
+
+def _at_most(name: str, value: int) -> str:
+    return f"{name}={value}" + (" or less, down to 0" if value else "")

@@ -1,0 +1,318 @@
+"""Is it safe to run a mini-batch again, and to run two at once? The service does both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.dependence.deliveries import (
+    deliver_after_a_failure,
+    deliver_again,
+    deliver_once,
+    is_named_after_its_process,
+    to_deliver,
+    why_not_again,
+)
+from pytest_parallelrun.contract.dependence.neighbours import side_by_side
+from pytest_parallelrun.contract.dependence.state import KEPT, dependence
+from pytest_parallelrun.contract.dependence.written_files import OWN, changed
+from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.observing.evidence import deciding, require_answers, why_random
+from pytest_parallelrun.contract.observing.trials import answer_of
+from pytest_parallelrun.emulator.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.dependence.deliveries import Delivered, Deliveries
+    from pytest_parallelrun.contract.dependence.neighbours import Collision, SideBySide
+    from pytest_parallelrun.contract.dependence.written_files import Content, Place, Snapshot
+    from pytest_parallelrun.contract.observing.trials import Answer, Group, Trials
+    from pytest_parallelrun.emulator.bench import Tried
+
+_TWICE = (
+    "a mini-batch is delivered at least once: after a failure, a timeout or a lost worker it is run again, and what "
+    "the earlier attempt wrote stays"
+)
+_TO_THE_SAME = "a second delivery to the same worker"
+_TO_ANOTHER = "a second delivery to another worker"
+_AFTER_A_FAILURE = "a retry after an attempt that failed in the middle"
+
+
+class _Difference(NamedTuple):
+    """What `delivery` leaves other than one delivery does."""
+
+    delivery: str
+    file: Place
+    what: str
+
+
+def test_retry_is_harmless(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+    """A mini-batch that is delivered again leaves the rows and files that one delivery does."""
+    __tracebackhide__ = True
+    trials, check = parallelrun_trials, parallelrun_check
+    with deciding(check):
+        require_answers(trials, check)
+        group = to_deliver(trials)
+        found = deliver_again(trials, group)
+        if found.once.answer.rows is None:
+            check.cannot_decide(f"run() {found.once.answer.told()}, so there is nothing to compare")
+        undecided = _compare_rows(trials, check, group, found)
+        differences = _differences(trials, group, found)
+        failed = None if differences else deliver_after_a_failure(trials, group)
+        if failed is not None:
+            undecided = undecided or _compare_retry(trials, check, group, found.once, *failed)
+            differences += _after_a_failure(trials, group, found, failed[1])
+        _report_files(trials, check, group, differences)
+        if undecided:
+            check.cannot_decide(undecided)
+
+
+def _compare_rows(trials: Trials, check: Check, group: Group, found: Deliveries) -> str:
+    """Fails where a second delivery is answered differently; returns why that cannot be told, or ""."""
+    __tracebackhide__ = True
+    once = found.once.answer
+    changing = trials.changing
+    if changing is not None and changing.all_rows:
+        return why_random(changing)
+    for worker, delivery, answer in ((0, _TO_THE_SAME, found.again.answer), (1, _TO_ANOTHER, found.elsewhere.answer)):
+        told = trials.unlike(once, answer)
+        if told is None:
+            continue
+        why = why_not_again(trials, group, worker=worker)
+        if why:
+            return why
+        check.fail(_of_rows(trials, group, delivery, once, answer, told))
+    return "" if changing is None or changing.harmless else why_random(changing)
+
+
+def _compare_retry(
+    trials: Trials, check: Check, group: Group, once: Delivered, failed: Tried, retried: Delivered
+) -> str:
+    __tracebackhide__ = True
+    told = trials.unlike(once.answer, retried.answer)
+    if told is None:
+        return ""
+    known = dependence(trials)
+    if known is not None and known.origin == "random numbers":
+        return "run() draws random numbers from a generator that was seeded once, so a retry gets others"
+    # Once more, since a difference that comes and goes is no fault of the retry.
+    more = deliver_after_a_failure(trials, group)
+    if more is None or trials.unlike(once.answer, more[1].answer) is None:
+        return f"a retry of mini-batch {group.id} was answered differently, but not every time"
+    check.fail(_of_rows(trials, group, _AFTER_A_FAILURE, once.answer, retried.answer, told, failed))
+
+
+def _of_rows(
+    trials: Trials,
+    group: Group,
+    delivery: str,
+    once: Answer,
+    answer: Answer,
+    told: tuple[str, str],
+    failed: Tried | None = None,
+) -> Finding:
+    known = dependence(trials)
+    kept = delivery == _TO_THE_SAME and known is not None and known.origin == "memory" and answer.rows is not None
+    failure = answer.ended.failure if answer.rows is None else None
+    before = ""
+    if failed is not None and failed.ended.failure is not None:
+        before = trials.shown(f" (which failed with {failed.ended.failure.error})")
+    case = None
+    if failed is None:
+        case = Case(
+            kind=trials.kind,
+            mini_batches=(group.payload,),
+            faults=(Fault.delivers_twice(mini_batch=group.id, attempt=1),) if delivery == _TO_THE_SAME else (),
+            expected_rows=None if once.rows is None else tuple(once.rows),
+            ignoring=trials.ignoring,
+            identities=((group.id, group.first_item),),
+        )
+    return Finding(
+        what=(
+            f"A mini-batch that is delivered again is answered differently: the first time run() {told[0]}; "
+            f"in {delivery}{before} it {told[1]}."
+        ),
+        where=place("run", group.id, group.items(), number=2, tries=2),
+        traceback="" if failure is None else failure.traceback,
+        service=_TWICE,
+        fix=_fix_of_rows(answer, delivery),
+        cause=KEPT if kept else "" if failure is None else cause_of_attempt(answer.ended),
+        case=case,
+    )
+
+
+def _fix_of_rows(answer: Answer, delivery: str) -> str:
+    failure = answer.ended.failure
+    if answer.rows is None and failure is not None and "FileExistsError" in failure.error:
+        return "let run() replace what an earlier attempt left: os.makedirs(path, exist_ok=True), open(path, 'w')."
+    if answer.rows is None:
+        return "let run() start anew whatever an earlier attempt did: what it needs may not be used up or moved away."
+    if delivery == _TO_ANOTHER:
+        return (
+            "look for what the workers do not have in common, such as their names, and for files of the first delivery "
+            "that the second one finds. A result may depend on its own item alone."
+        )
+    return (
+        "do not skip or collect what was seen before: return a result for each item of each call. What is done already "
+        "may be read from a file, as long as its result is returned again."
+    )
+
+
+def _differences(trials: Trials, group: Group, found: Deliveries) -> list[_Difference]:
+    """Files that a second delivery leaves and one delivery does not, or leaves otherwise."""
+    same = list(_of_files(_TO_THE_SAME, found.once.files, found.again.files))
+    if same:
+        return _beyond_chance(trials, group, found.once, found.again.files, same)
+    other = list(_of_files(_TO_ANOTHER, found.again.files, found.elsewhere.files))
+    if other:
+        return _beyond_chance(trials, group, found.once, found.elsewhere.files, other)
+    return [
+        _Difference(_TO_ANOTHER, file, "is named after the process, so that another one leaves a second file")
+        for file in found.once.files.keys() - found.before.keys()
+        if is_named_after_its_process(file)
+    ]
+
+
+def _of_files(delivery: str, before: Snapshot, after: Snapshot) -> Iterator[_Difference]:
+    for file in sorted(after.keys() - before.keys()):
+        yield _Difference(delivery, file, "is a file that one delivery does not leave")
+    for file in sorted(before.keys() - after.keys()):
+        yield _Difference(delivery, file, "is gone, which one delivery leaves")
+    for file in sorted(before.keys() & after.keys()):
+        what = changed(before[file], after[file], None)
+        if what is not None:
+            yield _Difference(delivery, file, f"is not what it is after one delivery: {what}")
+
+
+def _beyond_chance(
+    trials: Trials, group: Group, once: Delivered, after: Snapshot, found: list[_Difference]
+) -> list[_Difference]:
+    """Those that are more than what two single deliveries differ in, such as the time in a file."""
+    contents = [difference for difference in found if difference.file in once.files and difference.file in after]
+    if not contents:
+        return found
+    alike = deliver_once(trials, group).files
+    kept = [difference for difference in found if difference not in contents]
+    for delivery, file, _ in contents:
+        what = changed(once.files[file], after[file], _pair(once.files[file], alike.get(file)))
+        if what is not None:
+            kept.append(_Difference(delivery, file, f"is not what it is after one delivery: {what}"))
+    return kept
+
+
+def _pair(one: Content, other: Content | None) -> tuple[Content, Content] | None:
+    return None if other is None else (one, other)
+
+
+def _after_a_failure(trials: Trials, group: Group, found: Deliveries, retried: Delivered) -> list[_Difference]:
+    """The same for a retry, whose failed attempt may have left a report of its failure."""
+    differences = [
+        difference
+        for difference in _of_files(_AFTER_A_FAILURE, found.once.files, retried.files)
+        if not difference.file.reports_failures
+    ]
+    return _beyond_chance(trials, group, found.once, retried.files, differences)
+
+
+def _report_files(trials: Trials, check: Check, group: Group, differences: list[_Difference]) -> None:
+    __tracebackhide__ = True
+    for difference in differences:
+        if difference.file.is_log:
+            check.note(f"{difference.file} has more in it after {difference.delivery}, as logs have")
+    counted = [difference for difference in differences if not difference.file.is_log]
+    if not counted:
+        return
+    delivery, file, what = counted[0]
+    others = f" {len(counted) - 1} more: {', '.join(str(other.file) for other in counted[1:4])}." if counted[1:] else ""
+    check.fail(
+        Finding(
+            what=f"A mini-batch that is delivered again leaves other files: after {delivery} {file} {what}.{others}",
+            where=place("run", group.id, group.items(), number=2, tries=2),
+            service=_TWICE,
+            fix=(
+                "name a file after its item or mini-batch, write it as a whole with mode 'w', under another name and "
+                "then os.replace(), and never append. Rows that are returned need no file: append_row collects them."
+            ),
+        )
+    )
+
+
+def test_workers_do_not_collide(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+    """Two workers with different mini-batches do not write the same file."""
+    __tracebackhide__ = True
+    trials, check = parallelrun_trials, parallelrun_check
+    with deciding(check):
+        require_answers(trials, check)
+        found = side_by_side(trials)
+        collisions = [collision for collision in found.collisions if not collision.place.is_log]
+        for collision in found.collisions:
+            if collision.place.is_log:
+                check.note(f"both workers write the log {collision.place}, whose lines will be mixed")
+        if collisions:
+            check.fail(_of_collision(found, collisions))
+        _fail_on_a_file_of_the_first(trials, check, found)
+        if all(tried.ended.returned is None for _, tried in found.observation.tried):
+            check.cannot_decide("run() fails for every mini-batch, so what it writes was not seen")
+        items = {name for group, _ in found.observation.tried for name in group.names}
+        if len(items) == 1 and found.same:
+            check.cannot_decide(
+                f"the sample has a single item, for which both workers write {found.same[0]} alike; another item may "
+                "have another content"
+            )
+
+
+def _of_collision(found: SideBySide, collisions: list[Collision]) -> Finding:
+    first = collisions[0]
+    where = "init()"
+    who = "each in its init()"
+    if first.attempts is not None:
+        groups = [found.observation.tried[number][0] for number in first.attempts]
+        who = " and ".join(f"for mini-batch {group.id} ({group.items()})" for group in groups)
+        where = place("run", groups[1].id, groups[1].items())
+    elif not first.in_init:
+        where = "run()"
+    how = {
+        "different content": "both write it, with different content, so that one replaces what the other wrote",
+        "appended": "both append to it, so that their lines are mixed, or lost where the storage cannot append",
+        "a temporary file": "both use it as a temporary file, so that one reads or moves what the other wrote",
+    }[first.how]
+    others = f" {len(collisions) - 1} more: {', '.join(str(other.place) for other in collisions[1:4])}."
+    return Finding(
+        what=f"Two workers collide in {first.place}: {how} ({who}).{others if collisions[1:] else ''}",
+        where=where,
+        service=(
+            "several processes on several machines run at once and share that folder; nothing tells, and which one "
+            "wins is another matter in every job"
+        ),
+        fix=(
+            "name the file after its item or mini-batch. For a temporary file take tempfile, for one of the process "
+            "EntryScript().agent_name."
+        ),
+    )
+
+
+def _fail_on_a_file_of_the_first(trials: Trials, check: Check, found: SideBySide) -> None:
+    """Fails where the second worker does, and names a file of the first in its error."""
+    __tracebackhide__ = True
+    for number, (group, tried) in enumerate(found.observation.tried):
+        failure, forward = tried.ended.failure, trials.forward.answer(group)
+        if not number % 2 or answer_of(tried.ended).rows is not None or failure is None:
+            continue
+        named = [file for file in found.written if file.where != OWN and file.name in failure.error]
+        if forward is None or forward.rows is None or not named:
+            continue
+        check.fail(
+            Finding(
+                what=(
+                    f"A worker fails because of a file of another: mini-batch {group.id} succeeds on a worker that is "
+                    f"alone; beside one that wrote {named[0]} run() fails: {failure.error}"
+                ),
+                where=place("run", group.id, group.items()),
+                traceback=failure.traceback,
+                service="several processes on several machines run at once and share that folder",
+                fix="name the file after its item or mini-batch; make folders with os.makedirs(path, exist_ok=True).",
+                cause=cause_of_attempt(tried.ended),
+            )
+        )

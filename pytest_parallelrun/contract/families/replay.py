@@ -1,0 +1,71 @@
+"""A saved case once more: is the finding still there?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pytest_parallelrun.contract.cases.saved_case import Replay
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+
+
+def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: Replay, parallelrun_check: Check) -> None:
+    """The mini-batches that showed a finding show it no more."""
+    __tracebackhide__ = True
+    saved, debugging = parallelrun_replay
+    entry = parallelrun_entry
+    if not f"/{entry.entry.path.as_posix()}".endswith(f"/{saved.entry.lstrip('./')}"):
+        parallelrun_check.note(f"the case was saved for {saved.entry}")
+    errors: list[BaseException] = []
+
+    def make_engine(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> InProcessEngine:
+        engine = InProcessEngine(plan, splitter, settings, faults)
+        if debugging:
+            engine.on_error = errors.append
+        return engine
+
+    result = saved.run(
+        entry.entry.path,
+        settings=entry.settings,
+        program_arguments=entry.arguments,
+        code=entry.entry.code_root,
+        # A name that is the path's own may have a "=" in it.
+        models=[str(path) if name == path.name else f"{name}={path}" for name, path in entry.models.items()],
+        make_engine=make_engine,
+        suspended=debugging,
+    )
+    entry.cost.spend(result.init_calls)
+    problem = saved.problem(result)
+    if not problem:
+        parallelrun_check.note(f"mended: the case that {saved.check} found is all right now")
+        return
+    if errors:
+        # For a debugger to stop where the script failed.
+        raise errors[0].with_traceback(_below_the_emulator(errors[0].__traceback__))
+    failures = [event.failure for event in result.worker_failures]
+    failures += [attempt.failure for attempt in result.attempts if attempt.failure is not None]
+    parallelrun_check.fail(
+        Finding(
+            what=f"{problem}\nThe case was found by {saved.check}: {saved.finding}",
+            traceback=next((failure.traceback for failure in failures if failure.traceback), ""),
+            counts=result.explain(),
+        )
+    )
+
+
+def _below_the_emulator(frames: TracebackType | None) -> TracebackType | None:
+    """The frames from the first one of the script on."""
+    first = frames
+    while first is not None and first.tb_frame.f_globals.get("__name__", "").startswith("pytest_parallelrun."):
+        first = first.tb_next
+    return first or frames

@@ -1,0 +1,149 @@
+"""Does run() return what the service counts?"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.cases.case import case_of
+from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.service_view import shown_for
+from pytest_parallelrun.contract.wording import consenting, finding, items_text, reading_text, rows_text, values_text
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.observing.baseline import Baseline
+    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.events import AttemptEnded
+
+
+def test_returns_valid_type(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """run() returns a list, a tuple or a DataFrame."""
+    __tracebackhide__ = True
+    attempts = parallelrun_baseline.result.attempts
+    wrong = [attempt for attempt in attempts if attempt.outcome == "wrong_type"]
+    if wrong:
+        first = wrong[0]
+        assert first.failure is not None
+        parallelrun_check.fail(
+            Finding(
+                what=first.failure.error,
+                where=_where(parallelrun_baseline, first),
+                counts=f"in {len({a.mini_batch.id for a in wrong})} of "
+                f"{parallelrun_baseline.result.total_mini_batches} mini-batches",
+                service=shown_for("wrong_type"),
+                cause=cause_of_attempt(first),
+                case=case_of(parallelrun_entry, first),
+            )
+        )
+    if all(attempt.returned is None for attempt in attempts):
+        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+
+
+def test_returns_one_result_per_item(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """run() returns at least as many results as it gets items."""
+    __tracebackhide__ = True
+    result = parallelrun_baseline.result
+    returned = [attempt for attempt in result.attempts if attempt.returned is not None]
+    if not returned:
+        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+    short = {attempt.mini_batch.id: attempt for attempt in returned if attempt.outcome == "short"}
+    if not short:
+        _advise_on_more(parallelrun_baseline, parallelrun_check, returned)
+        return
+    missing = sum(_missing(attempt) for attempt in short.values())
+    first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
+    found = Finding(
+        what=finding(
+            f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
+            f"{result.total_mini_batches} mini-batches.",
+            _repaired(parallelrun_baseline, set(short)),
+        ),
+        where=_where(parallelrun_baseline, first),
+        counts=f"{first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
+        f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
+        + _culprits(parallelrun_entry, parallelrun_baseline, first),
+        service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
+        fix="Return one result for every item, an error row for one that could not be scored.",
+        remark=reading_text(result),
+        cause=cause_of_attempt(first),
+        case=case_of(parallelrun_entry, first),
+    )
+    consent = consenting(result)
+    if consent and result.status == "Completed":
+        allowed = values_text(result.settings, consent)
+        parallelrun_check.advise(found.saying(f"The job may lose them: {allowed} was set on purpose."))
+        return
+    parallelrun_check.fail(found)
+
+
+def _where(baseline: Baseline, attempt: AttemptEnded) -> str:
+    tries = baseline.result.settings.max_retries + 1
+    return place("run", attempt.mini_batch.id, baseline.items(attempt), attempt.number, tries)
+
+
+def _missing(attempt: AttemptEnded) -> int:
+    return attempt.mini_batch.size - (attempt.returned or 0)
+
+
+def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) -> str:
+    """The items that come back empty when they are alone in a mini-batch, or rows that the index lacks."""
+    if baseline.result.splitter_kind == "tabular" and attempt.mini_batch.size > 1:
+        rows = _rows_not_in_index(attempt)
+        names = baseline.item_names(attempt)
+        if rows:
+            return f"By the index of what it returned: {items_text(tuple(names[row] for row in rows))}."
+        return f"They are among {rows_text(names)}."
+    if attempt.mini_batch.size == 1:
+        return f"Items: {baseline.items(attempt)}."
+    alone = entry.items_without_result(attempt)
+    if not alone:
+        return f"Each of its items has a result when it is alone in a mini-batch; items: {baseline.items(attempt)}."
+    return f"No result for: {items_text(alone)}."
+
+
+def _rows_not_in_index(attempt: AttemptEnded) -> list[int]:
+    """Positions of rows that a returned DataFrame lacks; none where its index cannot tell.
+
+    An index that counts from 0 without a gap may be a new one.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(attempt.value, pandas.DataFrame):
+        return []
+    index = attempt.value.index
+    if index.name is not None or not pandas.api.types.is_integer_dtype(index.dtype):
+        return []
+    kept = list(index)
+    every = range(attempt.mini_batch.size)
+    if len(set(kept)) != len(kept) or not set(kept).issubset(every) or sorted(kept) == list(range(len(kept))):
+        return []
+    return sorted(set(every).difference(kept))
+
+
+def _repaired(baseline: Baseline, short: set[int]) -> str:
+    """A sentence on the mini-batches whose results were complete when they were tried again."""
+    repaired = [batch for batch in baseline.result.mini_batches if batch.id in short and not batch.failed]
+    repaired = [batch for batch in repaired if batch.status == "succeeded"]
+    if not repaired:
+        return ""
+    which = "it" if len(repaired) == len(short) == 1 else f"{len(repaired)} of these {len(short)} mini-batches"
+    return (
+        f"A retry repaired {which}: "
+        "the same items had all their results when they were tried again, so run() depends on more than its items."
+    )
+
+
+def _advise_on_more(baseline: Baseline, check: Check, returned: list[AttemptEnded]) -> None:
+    """More results than items are legal where an item is a file of many rows; a row is just one."""
+    more = [attempt for attempt in returned if (attempt.returned or 0) > attempt.mini_batch.size]
+    if more and baseline.result.splitter_kind == "tabular":
+        first = more[0]
+        check.advise(
+            f"run() returned more results than it got rows: mini-batch {first.mini_batch.id} has "
+            f"{first.mini_batch.size} row(s) and {first.returned} result(s). The service caps the count and keeps "
+            "all rows, so a row that was lost elsewhere would not be noticed."
+        )

@@ -1,0 +1,140 @@
+"""Does the script leave its input as it was, and does it work where the service runs it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
+from pytest_parallelrun.contract.observing.input_files import Changes, changes_of
+from pytest_parallelrun.contract.observing.returning import returning_groups, usual_attempt
+from pytest_parallelrun.contract.observing.trials import attempt
+from pytest_parallelrun.contract.returned.error_rows import SoundRows
+from pytest_parallelrun.contract.wording import items_text
+from pytest_parallelrun.emulator.bench import WorkerDown
+from pytest_parallelrun.emulator.output import as_rows
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.observing.baseline import Baseline
+    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.contract.observing.trials import Group, Trials
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure
+
+READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Read-only file system"
+OFF_MAIN = "user code was seen to run in a thread of the worker process, not in its main thread"
+
+
+def test_leaves_input_unchanged(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """After the whole sample was run, its files are what they were."""
+    __tracebackhide__ = True
+    assert parallelrun_entry.sample is not None
+    changes = changes_of(parallelrun_entry.sample, parallelrun_baseline.sample)
+    if changes.gone or changes.modified:
+        parallelrun_check.fail(_changed(parallelrun_baseline, changes))
+    if changes.new:
+        parallelrun_check.advise(
+            Finding(
+                what=f"The script makes new files beside its input: {items_text(changes.new)}.",
+                service=READ_ONLY,
+                fix="write to EntryScript().output_dir, to a folder that a program argument names, or below tempfile",
+            )
+        )
+        return
+    if all(attempt.returned is None for attempt in parallelrun_baseline.result.attempts):
+        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+
+
+def test_runs_off_main_thread(
+    parallelrun_entry: EntryUnderTest,
+    parallelrun_baseline: Baseline,
+    parallelrun_trials: Trials,
+    parallelrun_check: Check,
+) -> None:
+    """init() and run() work on another thread than the main one."""
+    __tracebackhide__ = True
+    trials = parallelrun_trials
+    if any(attempt.outcome == "timeout" for attempt in parallelrun_baseline.result.attempts):
+        parallelrun_check.cannot_decide("run() took longer than its timeout, and off the main thread nothing stops it")
+    groups = returning_groups(trials)
+    if not groups:
+        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+    if parallelrun_entry.settings.thread == "worker":
+        # What the baseline did, it did there.
+        return
+    group, usual = groups[0], usual_attempt(trials, groups[0])
+    ended, failure = _tried(trials, group, "worker")
+    if not _is_worse(usual, ended, group):
+        return
+    again, _ = _tried(trials, group, "main")
+    if _is_worse(usual, again, group):
+        parallelrun_check.cannot_decide(
+            "run() fails at times, on the main thread too, so it need not be the thread: "
+            f"{'' if failure is None else failure.error}"
+        )
+    parallelrun_check.advise(_thread_bound(trials, group, failure, ended))
+
+
+def _tried(trials: Trials, group: Group, thread: str) -> tuple[AttemptEnded | None, Failure | None]:
+    """What a fresh worker makes of a group on that thread, and what failed."""
+    trials.restore()
+    with trials.entry.bench(probe=trials.probe, thread=thread) as bench:
+        try:
+            ended = attempt(bench, group).ended
+        except WorkerDown as down:
+            return None, down.failure
+    return ended, ended.failure
+
+
+def _is_worse(usual: AttemptEnded, ended: AttemptEnded | None, group: Group) -> bool:
+    """Whether it failed, or its rows tell of errors that the usual ones do not tell."""
+    if ended is None or ended.returned is None or ended.returned < (usual.returned or 0):
+        return True
+    sound = SoundRows(as_rows(usual.value), group.names)
+    return any(sound.names_error(row) for row in as_rows(ended.value))
+
+
+def _changed(baseline: Baseline, changes: Changes) -> Finding:
+    parts = [
+        changes.modified and f"modified: {items_text(changes.modified)}",
+        changes.gone and f"deleted or moved away: {items_text(changes.gone)}",
+        changes.new and f"new: {items_text(changes.new)}",
+    ]
+    touched = {*changes.modified, *changes.gone}
+    return Finding(
+        what=f"The script changes its input. {'; '.join(part for part in parts if part)}.",
+        where=_mini_batch_of(baseline, touched),
+        counts=f"{len(touched)} file(s) of the sample are no more what they were; a retry would meet them so",
+        service=READ_ONLY + ", so the attempt fails; in a folder that can be written, a retry finds other items",
+        fix="copy the file to a folder of tempfile first, or write the result under another name to the output folder",
+    )
+
+
+def _mini_batch_of(baseline: Baseline, names: set[str]) -> str:
+    result = baseline.result
+    if result.splitter_kind == "files":
+        for batch in result.mini_batches:
+            items = tuple(name for name in result.item_names(batch.id) if name in names)
+            if items:
+                return place("run", batch.id, items_text(items), 1, result.settings.max_retries + 1)
+    return ""
+
+
+def _thread_bound(trials: Trials, group: Group, failure: Failure | None, ended: AttemptEnded | None) -> Finding:
+    tries = trials.entry.settings.max_retries + 1
+    if failure is None or (ended is not None and ended.returned):
+        assert ended is not None
+        what = f"its rows tell of errors: {as_rows(ended.value)[0]!r}"
+    else:
+        what = failure.error
+    phase = "run" if failure is None or failure.phase in ("run", "return") else failure.phase
+    return Finding(
+        what=f"Off the main thread {phase}() fails, and on it it succeeds: {what}",
+        where=place(phase, group.id, group.items(), 1, tries) if phase == "run" else place(phase),
+        traceback="" if failure is None else failure.traceback,
+        service=OFF_MAIN + "; whether it is so today nobody outside can tell",
+        fix="use no signal handlers; make an event loop of your own with asyncio.run() or asyncio.new_event_loop(); "
+        "--parallelrun-set=thread=worker runs the whole gate that way",
+        cause="" if failure is None else (cause_of(failure) if ended is None else cause_of_attempt(ended)),
+    )

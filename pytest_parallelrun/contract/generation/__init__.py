@@ -1,0 +1,1 @@
+"""Mini-batches and jobs that Hypothesis makes up, and what they show."""

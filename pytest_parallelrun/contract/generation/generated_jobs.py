@@ -1,0 +1,210 @@
+"""What a job that was made up shows: the counts, attempts and verdict must be those of the rules."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.generation.arithmetic import predict
+from pytest_parallelrun.contract.generation.generated_mini_batches import HARMLESS, describe
+from pytest_parallelrun.contract.service_view import shown_for
+from pytest_parallelrun.emulator.errors import FaultError
+from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.strategies import job_settings, recipes
+from pytest_parallelrun.strategies.faults import draw_faults
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from hypothesis.strategies import DrawFn, SearchStrategy
+
+    from pytest_parallelrun.contract.generation.workbench import Recipe, Workbench
+    from pytest_parallelrun.emulator.declaration import Profile
+    from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
+    from pytest_parallelrun.emulator.faults import Fault, FaultKind
+    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.strategies import Sample
+
+_OUTCOMES: dict[str, Outcome] = {
+    "raises": "exception",
+    "times_out": "timeout",
+    "crashes": "crashed",
+    "load_fails": "load_error",
+}
+MOST_FAULTS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobToTry:
+    """A job of sound items. size: items of a mini-batch. bad: position of an item that cannot be read, or None."""
+
+    recipe: Recipe
+    size: int
+    settings: JobSettings
+    faults: tuple[Fault, ...] = ()
+    bad: int | None = None
+
+
+_FAULTS: tuple[FaultKind, ...] = ("raises", "times_out", "crashes", "returns", "drops", "load_fails")
+"""A second delivery is the business of retry_is_harmless."""
+_LOSSES: tuple[FaultKind, ...] = ("drops",)
+"""The one fault after which run() sees the same mini-batch again."""
+
+
+def jobs_to_try(sample: Sample, profile: Profile, most_items: int) -> SearchStrategy[JobToTry]:
+    """Jobs of up to so many items, with thresholds, faults at attempts that can be reached, and an unreadable file."""
+    from hypothesis import strategies as st
+
+    recipes_of_items = recipes(sample, max_size=most_items)
+    settings = job_settings(profile=profile)
+    sizes = [st.integers(1, most) for most in range(1, most_items + 1)]
+    places = [st.none() | st.integers(0, last) if sample.kind == "files" else st.none() for last in range(most_items)]
+    kinds = st.sampled_from([_FAULTS, _LOSSES])
+
+    @st.composite
+    def drawn(draw: DrawFn) -> JobToTry:
+        recipe = draw(recipes_of_items)
+        size = draw(sizes[recipe.size - 1])
+        chosen = draw(settings)
+        faults = draw_faults(draw, -(-recipe.size // size), chosen, draw(kinds), MOST_FAULTS)
+        return JobToTry(recipe=recipe, size=size, settings=chosen, faults=faults, bad=draw(places[recipe.size - 1]))
+
+    return drawn()
+
+
+def judge_job(bench: Workbench, job: JobToTry) -> Finding | None:
+    """What is wrong with run() in this job; None where nothing is, or it could not be tried any more."""
+    return bench.judged(repr(job), lambda: _judge(bench, job))
+
+
+def _judge(bench: Workbench, job: JobToTry) -> Finding | None:
+    payload = bench.build(job.recipe)
+    if job.bad is not None:
+        make_unreadable(payload, job.bad)
+    parts = [_part(payload, first, job.size) for first in range(0, job.recipe.size, job.size)]
+    result = _run(bench, job, parts)
+    culprit = _culprit(bench, job, result)
+    found = None
+    if culprit is not None:
+        found = _confirmed(bench, job, parts, culprit, result)
+    else:
+        _hold_against_the_rules(job, parts, result, bench)
+    if found is None:
+        bench.discard(payload)
+    return found
+
+
+def _part(payload: Payload, first: int, size: int) -> Payload:
+    if isinstance(payload, (list, tuple)):
+        return list(payload[first : first + size])
+    rows = cast("pd.DataFrame", payload)
+    part: pd.DataFrame = rows.iloc[first : first + size].reset_index(drop=True)
+    return part
+
+
+def make_unreadable(payload: Payload, position: int) -> None:
+    """Puts a folder where the file was: unlike permissions, that stops the administrator as well."""
+    assert isinstance(payload, list)
+    path = payload[position]
+    os.unlink(path)
+    os.mkdir(path)
+
+
+def _run(bench: Workbench, job: JobToTry, parts: list[Payload]) -> JobResult:
+    settings = job.settings.over(bench.trials.entry.settings)
+    chosen = settings.replace(instance_count=1, max_concurrency_per_instance=1)
+    return bench.run(HandedInput(parts, kind=bench.trials.kind), chosen, job.faults)
+
+
+def _culprit(bench: Workbench, job: JobToTry, result: JobResult) -> AttemptEnded | None:
+    """The first attempt that no fault hit, and that did not do what it must."""
+    bad = None if job.bad is None else job.bad // job.size
+    for attempt in result.attempts:
+        if attempt.fault is not None and attempt.fault.kind != "drops":
+            continue
+        allowed = HARMLESS if attempt.mini_batch.id == bad else bench.enough
+        if attempt.fault is not None:
+            allowed = allowed | {"short"}
+        if attempt.outcome not in allowed:
+            return attempt
+    return None
+
+
+def _confirmed(
+    bench: Workbench, job: JobToTry, parts: list[Payload], culprit: AttemptEnded, result: JobResult
+) -> Finding | None:
+    """The finding, told by a fresh worker: jobs before this one, or a busy machine, may be the cause."""
+    history = ""
+    if not bench.confirmed and bench.renew():
+        again = _run(bench, job, parts)
+        confirmed = _culprit(bench, job, again)
+        if confirmed is not None:
+            culprit, result = confirmed, again
+            bench.confirmed = True
+        elif culprit.outcome in ("timeout", "crashed"):
+            return None
+        else:
+            history = ", on a worker that had other jobs before, and not on a fresh one"
+    failure = culprit.failure
+    assert failure is not None
+    size = culprit.mini_batch.size
+    earlier = [a for a in result.attempts if a.mini_batch.id == culprit.mini_batch.id and a.number < culprit.number]
+    after = f" after {', '.join(a.outcome for a in earlier)}" if earlier else ""
+    tries = job.settings.max_retries + 1
+    unreadable = job.bad is not None and job.bad // job.size == culprit.mini_batch.id
+    which = "a mini-batch with an item that cannot be read" if unreadable else "a sound mini-batch"
+    fix = (
+        "return a list, a tuple or a DataFrame on every way out of run(), also after an except; raise, or return an "
+        "error row, for an item that cannot be read"
+        if unreadable
+        else "run() must do the same for the same items each time: do not remember what was done already, or undo it "
+        "when it fails"
+    )
+    return Finding(
+        what=f"In a generated job run() does not hold for {which}{after}{history}: {failure.error}",
+        where=place("run", culprit.mini_batch.id, describe(bench, job.recipe), culprit.number, tries),
+        traceback=failure.traceback,
+        counts=f"{size} item(s) in, {culprit.returned or 0} result(s) out; the job: {result.status}"
+        + (f" ({result.reason})" if result.reason else "")
+        + f", {result.failed_items} item(s) and {result.failed_mini_batches} mini-batch(es) failed",
+        service=shown_for(culprit.outcome),
+        fix=fix,
+        cause=cause_of_attempt(culprit),
+        case=Case(
+            kind=bench.trials.kind,
+            mini_batches=tuple(parts) * (2 if history else 1),
+            settings=job.settings,
+            faults=job.faults,
+            expects="no_harm" if unreadable else "results",
+        ),
+    )
+
+
+def _hold_against_the_rules(job: JobToTry, parts: list[Payload], result: JobResult, bench: Workbench) -> None:
+    """The script did all it must, so a difference would be a mistake of the emulator."""
+    recorded = {(a.mini_batch.id, a.number): a for a in result.attempts}
+
+    def fate(mini_batch: int, number: int) -> tuple[Outcome, int]:
+        attempt = recorded.get((mini_batch, number))
+        if attempt is None:
+            return "succeeded", len(parts[mini_batch])
+        fault = attempt.fault
+        if fault is not None and fault.kind in _OUTCOMES:
+            return _OUTCOMES[fault.kind], 0
+        if fault is not None and fault.kind == "returns":
+            return ("short", 0) if fault.payload == [] else ("wrong_type", 0)
+        if attempt.returned is None:
+            return attempt.outcome, 0
+        return ("short" if attempt.returned < len(parts[mini_batch]) else "succeeded"), attempt.returned
+
+    predicted = predict([len(part) for part in parts], fate, result.settings, bench.trials.kind)
+    differences = predicted.differences(result)
+    if differences:
+        raise FaultError(
+            f"{'; '.join(differences)}. This is a mistake of pytest-parallelrun, not of the script; please report it "
+            f"with this job: {job!r}"
+        )

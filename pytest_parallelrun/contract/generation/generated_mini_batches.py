@@ -1,0 +1,264 @@
+"""What a mini-batch that was made up shows: a sound one must succeed, an odd one must do no harm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.returned.rows import difference
+from pytest_parallelrun.contract.service_view import shown_for
+from pytest_parallelrun.contract.wording import items_text
+from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.settings import JobSettings
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.cases.case import Expectation
+    from pytest_parallelrun.contract.generation.workbench import Recipe, Workbench
+    from pytest_parallelrun.contract.observing.trials import Group
+    from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
+    from pytest_parallelrun.emulator.splitting.handed import Payload
+
+HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "load_error"})
+"""What may become of an odd mini-batch."""
+
+_VERBS: dict[Outcome, str] = {
+    "timeout": "hangs",
+    "crashed": "ends its worker process",
+    "wrong_type": "returns nothing that counts",
+    "exception": "raises",
+    "short": "returns fewer results than items",
+    "load_error": "cannot be given its items",
+}
+_FIXES: dict[Outcome, str] = {
+    "timeout": "find the loop or the wait that does not end for such an item, and give it a limit",
+    "crashed": "raise an exception instead of ending the process; if native code dies, check the item before it",
+    "wrong_type": "return a list, a tuple or a DataFrame on every way out of run(), also after an except",
+    "exception": "every subset of the sample, in any order, can be a mini-batch on the service: make run() take it",
+    "short": "return one result for every item, an error row for one that could not be scored",
+}
+
+_KEPT = (
+    "something is kept or used up between calls of run(), such as a global, an open file or a cache; "
+    "see also test_independent_of_history"
+)
+
+
+def judge_mini_batch(bench: Workbench, recipe: Recipe) -> Finding | None:
+    """What is wrong with run() for this mini-batch; None where nothing is, or it could not be tried any more."""
+    for part in odd_parts(recipe):
+        if part in bench.hanging:
+            return bench.hanging[part]
+    return bench.judged(recipe, lambda: _judge(bench, recipe))
+
+
+def describe(bench: Workbench, recipe: Recipe) -> str:
+    """The items of a recipe in words."""
+    assert bench.sample is not None
+    if hasattr(recipe, "items"):
+        names = [item.name if item.kind is None else f"{item.name} ({_words(item.kind)})" for item in recipe.items]
+        return items_text(tuple(names))
+    # The folder of the sample says nothing that the user does not know.
+    rows = items_text(tuple(re.sub(r" of .*[\\/]", " of ", bench.sample.names[row]) for row in recipe.rows))
+    cells = [
+        f"{_words(cell.kind)} in column {cell.column!r}"
+        + (" of all rows" if cell.row is None else f" of its row {cell.row + 1}")
+        for cell in recipe.cells
+    ]
+    return f"{rows}; {', '.join(cells)}" if cells else rows
+
+
+def odd_parts(recipe: Recipe) -> Iterator[object]:
+    """What is odd in a recipe, thing by thing, whatever item it is in."""
+    if hasattr(recipe, "items"):
+        yield from {item.kind for item in recipe.items if item.kind is not None}
+    else:
+        yield from {(cell.column, cell.kind) for cell in recipe.cells}
+
+
+def _judge(bench: Workbench, recipe: Recipe) -> Finding | None:
+    sentinel = bench.sentinel
+    payload = bench.build(recipe)
+    before = bench.tried
+    ended = bench.attempt(payload).ended
+    allowed = HARMLESS if recipe.odd else bench.enough
+    found = None
+    if ended.outcome not in allowed:
+        found = _confirmed(bench, recipe, payload, ended, allowed, before)
+    elif recipe.odd and sentinel is not None:
+        found = _spoiled(bench, recipe, payload)
+    if found is None:
+        bench.discard(payload)
+    return found
+
+
+def _confirmed(
+    bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded, allowed: frozenset[Outcome], before: int
+) -> Finding | None:
+    """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
+    again = ended if bench.confirmed or not bench.renew() else bench.attempt(payload).ended
+    if again.outcome not in allowed:
+        bench.confirmed = True
+        found = _finding(bench, recipe, payload, again)
+        return _remembered_hang(bench, recipe, found) if again.outcome == "timeout" else found
+    if ended.outcome in ("timeout", "crashed"):
+        return None
+    return _only_warm(bench, recipe, payload, ended, before)
+
+
+def _only_warm(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded, before: int) -> Finding:
+    assert ended.failure is not None
+    return Finding(
+        what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch ({describe(bench, recipe)}) on a worker "
+        f"that had {before} others before, and not on a fresh one: {ended.failure.error}",
+        where=place("run", ended.mini_batch.id, describe(bench, recipe)),
+        traceback=ended.failure.traceback,
+        service=shown_for(ended.outcome),
+        fix=_KEPT,
+        cause=cause_of_attempt(ended),
+        case=Case(kind=bench.trials.kind, mini_batches=(payload, payload), expects=_expects(recipe)),
+    )
+
+
+def _remembered_hang(bench: Workbench, recipe: Recipe, found: Finding) -> Finding:
+    """Finds which odd thing hangs, alone in a mini-batch, so that no other mini-batch with it is waited for."""
+    for part in odd_parts(recipe):
+        if not bench.may_go_on():
+            break
+        alone = _with_only(recipe, part)
+        payload = bench.build(alone)
+        ended = bench.attempt(payload).ended
+        if ended.outcome == "timeout":
+            bench.hanging[part] = _finding(bench, alone, payload, ended)
+            return bench.hanging[part]
+        bench.discard(payload)
+    return found
+
+
+def _with_only(recipe: Recipe, part: object) -> Recipe:
+    from pytest_parallelrun.strategies import Cell, Files, Rows
+
+    if isinstance(recipe, Files):
+        return Files(items=tuple(item for item in recipe.items if item.kind == part)[:1])
+    cell = next(cell for cell in recipe.cells if (cell.column, cell.kind) == part)
+    row = cell.row or 0
+    return Rows(rows=(recipe.rows[row],), cells=(Cell(None if cell.row is None else 0, cell.column, cell.kind),))
+
+
+def _spoiled(bench: Workbench, recipe: Recipe, payload: Payload) -> Finding | None:
+    """Whether a sound mini-batch afterwards fails, or comes to something else than on a fresh worker."""
+    before = bench.tried
+    problem, after = _after(bench)
+    if problem is None or not bench.renew():
+        return None
+    # Told by a fresh worker: one of the mini-batches before may be the cause.
+    first = bench.attempt(payload).ended
+    problem, _ = _after(bench)
+    bench.renew()
+    assert bench.sentinel is not None
+    group, expected = bench.sentinel
+    if problem is None and after.outcome not in bench.enough and after.outcome not in ("timeout", "crashed"):
+        return _used_up(bench, group, after, before)
+    if problem is None or first.outcome not in HARMLESS:
+        return None
+    if expected is not None and _sound_one_spoils_too(bench, recipe):
+        bench.rows_count = False
+        return None
+    return Finding(
+        what=f"After an odd mini-batch ({describe(bench, recipe)}) run() is spoiled for a sound one: {problem}.",
+        where=place("run", group.id, group.items()),
+        counts=f"the odd mini-batch itself: {first.outcome}; the sound one succeeds on a fresh worker",
+        service="mini-batches that have nothing wrong fail or come out wrong, on one worker only, and at random",
+        fix="undo what run() changes (globals, open files, buffers) also when it fails: with, try/finally",
+        cause="spoiled",
+        case=Case(
+            kind=bench.trials.kind,
+            mini_batches=(payload, group.payload),
+            expects="no_harm",
+            expected_rows=None if expected is None else tuple(expected),
+        ),
+    )
+
+
+def _sound_one_spoils_too(bench: Workbench, recipe: Recipe) -> bool:
+    """Whether the oddity has nothing to do with it: then it is the business of independent_of_history."""
+    from pytest_parallelrun.strategies import Files, Item, Rows
+
+    if isinstance(recipe, Files):
+        sound: Recipe = Files(items=tuple(Item(name) for name in dict.fromkeys(item.name for item in recipe.items)))
+    else:
+        sound = Rows(rows=tuple(dict.fromkeys(recipe.rows)))
+    payload = bench.build(sound)
+    bench.attempt(payload)
+    bench.discard(payload)
+    problem, _ = _after(bench)
+    bench.renew()
+    return problem is not None
+
+
+def _used_up(bench: Workbench, group: Group, ended: AttemptEnded, before: int) -> Finding:
+    assert ended.failure is not None
+    return Finding(
+        what=f"run() {_VERBS[ended.outcome]} for a sound mini-batch ({group.items()}) on a worker that had {before} "
+        f"others before, and not on a fresh one: {ended.failure.error}",
+        where=place("run", group.id, group.items()),
+        traceback=ended.failure.traceback,
+        service=shown_for(ended.outcome),
+        fix=_KEPT,
+        cause=cause_of_attempt(ended),
+        case=Case(kind=bench.trials.kind, mini_batches=(group.payload,) * (before + 1)),
+    )
+
+
+def _after(bench: Workbench) -> tuple[str | None, AttemptEnded]:
+    """What is wrong with the sentinel now, and the attempt at it."""
+    assert bench.sentinel is not None
+    group, expected = bench.sentinel
+    ended = bench.attempt_group(group).ended
+    if ended.outcome not in bench.enough:
+        return (ended.failure.error if ended.failure is not None else ended.outcome), ended
+    if expected is None or not bench.rows_count:
+        return None, ended
+    differs = difference(expected, as_rows(ended.value))
+    problem = None if differs is None else f"it returns {differs[1]} where a fresh worker returns {differs[0]}"
+    return problem, ended
+
+
+def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded) -> Finding:
+    assert ended.failure is not None
+    items = describe(bench, recipe)
+    returned = "none that count" if ended.returned is None else str(ended.returned)
+    return Finding(
+        what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch that was made of the sample: "
+        f"{ended.failure.error}",
+        where=place("run", ended.mini_batch.id, items),
+        traceback=ended.failure.traceback,
+        counts=f"{recipe.size} item(s) in, results out: {returned}",
+        service=shown_for(ended.outcome),
+        fix=_FIXES.get(ended.outcome, ""),
+        cause=cause_of_attempt(ended),
+        case=Case(
+            kind=bench.trials.kind, mini_batches=(payload,), settings=_limit(bench, ended), expects=_expects(recipe)
+        ),
+    )
+
+
+def _limit(bench: Workbench, ended: AttemptEnded) -> JobSettings:
+    """What a replay waits for: no longer than was waited here."""
+    if ended.outcome != "timeout":
+        return JobSettings()
+    return JobSettings(timeout=min(bench.trials.probe, float(bench.trials.entry.settings.timeout)))
+
+
+def _kind(recipe: Recipe) -> str:
+    return "an odd" if recipe.odd else "a sound"
+
+
+def _expects(recipe: Recipe) -> Expectation:
+    return "no_harm" if recipe.odd else "results"
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")

@@ -1,0 +1,1 @@
+"""The entry under test, the sample, and what run() answers to it."""

@@ -1,0 +1,1 @@
+"""The rows that run() returned: compared, looked into, written and read back."""
