@@ -58,7 +58,7 @@ class Running:
                     raise
                 raise failed from None
         except CheckFailed as failed:
-            found = replace(failed.finding, example=example_of(failed))
+            found = replace(failed.finding, example=example_of(failed) or failed.finding.example)
             if self._is_accepted(module, check, found):
                 return True
             failed.finding = self._keeper.keep(module.plan, check.spec.name, found)

@@ -80,3 +80,9 @@ def test_without_any_result_it_cannot_be_decided(judge: Judge) -> None:
     outcome, text = judged(judge, "def run(mini_batch):\n    raise ValueError('no luck')\n")
     assert outcome == "skipped"
     assert "no luck" in text
+
+
+def test_columns_with_nulls_of_pandas_own_types_pass(judge: Judge) -> None:
+    frame = "pd.DataFrame({'flag': pd.array([True, None], dtype='boolean'), 'n': pd.array([None, 2], dtype='Int64')})"
+    value = f"pd.concat([{frame}.assign(file=path) for path in mini_batch], ignore_index=True)"
+    assert judged(judge, f"import pandas as pd\ndef run(mini_batch):\n    return {value}\n")[0] == "passed"

@@ -10,9 +10,15 @@ from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from tests.conftest import Write
 from tests.contract.conftest import Judge
+from tests.contract.first_checks import by_the_first_checks
 
 SOUND = "def run(mini_batch):\n    return list(mini_batch)\n"
 READS = "def run(mini_batch):\n    return [open(path).read() for path in mini_batch]\n"
+
+
+@pytest.fixture(name="judge")
+def judge_first(judge: Judge) -> Judge:
+    return by_the_first_checks(judge)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import random
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -304,3 +305,25 @@ def spin(seconds: float) -> None:
     end = time.process_time() + seconds
     while time.process_time() < end:
         pass
+
+
+def test_the_exceptions_of_the_script_itself_are_handed_over_where_somebody_asks_for_them(tmp_path: Path) -> None:
+    write_files(tmp_path, {"score.py": "def init(): raise OSError('init')\ndef run(b): return b"})
+    seen: list[BaseException] = []
+
+    class Raising:
+        def run(self, paths: list[str]) -> list[str]:
+            raise ValueError("run")
+
+    for entry in (Raising(), tmp_path / "score.py"):
+        with bench_of(entry) as bench:
+            bench._engine.on_error = seen.append
+            with suppress(WorkerDown):
+                bench.attempt(["a"])
+    job = ParallelJob(Raising(), HandedInput([["a"]], kind="files"), JobSettings(max_retries=1))
+    job.faults = (Fault.raises(KeyError, attempt=1),)
+    with Bench(job, "files") as bench:
+        bench._engine.on_error = seen.append
+        bench.run(job)
+    # What a fault raises is not the script's.
+    assert [str(error) for error in seen] == ["run", "init", "run"]

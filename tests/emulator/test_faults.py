@@ -114,3 +114,13 @@ def test_faults_of_init_and_of_attempts_do_not_meet() -> None:
 def test_a_plan_without_faults_is_false() -> None:
     assert not FaultPlan(())
     assert FaultPlan([Fault.crashes()])
+
+
+def test_a_fault_is_printed_as_the_call_that_makes_it() -> None:
+    class Printer:
+        def text(self, text: str) -> None:
+            printed.append(text)
+
+    printed: list[str] = []
+    Fault.raises(ValueError, mini_batch=2)._repr_pretty_(Printer(), False)
+    assert printed == ["Fault.raises(ValueError, mini_batch=2)"]

@@ -13,7 +13,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.generation.generated_jobs import judge_job
-from pytest_parallelrun.contract.generation.generated_mini_batches import judge_mini_batch
+from pytest_parallelrun.contract.generation.generated_mini_batches import judge_mini_batch, judge_whole
 from pytest_parallelrun.emulator.bench import WorkerDown
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ def test_handles_generated_mini_batches(
     __tracebackhide__ = True
     bench = parallelrun_workbench
     _require_sound_items(bench, parallelrun_check)
+    # What became of these is remembered: only the first example tries them.
+    _conclude(bench, parallelrun_check, partial(judge_whole, bench))
     for lone in bench.lone_oddities:
-        # What became of them is remembered: only the first example tries them.
         _conclude(bench, parallelrun_check, partial(judge_mini_batch, bench, lone))
     recipe = data.draw(bench.recipes, label="mini-batch")
     event("odd" if recipe.odd else "sound")

@@ -54,6 +54,31 @@ def judge_mini_batch(bench: Workbench, recipe: Recipe) -> Finding | None:
     return bench.judged(recipe, lambda: _judge(bench, recipe))
 
 
+def judge_whole(bench: Workbench) -> Finding | None:
+    """The largest sound mini-batch, tried whatever is drawn; where it fails, the shortest beginning that does."""
+    assert bench.sample is not None
+    longest = bench.most_items
+    found = judge_mini_batch(bench, _beginning(bench, longest))
+    fails, succeeds = longest, 0
+    while found is not None and fails - succeeds > 1:
+        middle = (fails + succeeds) // 2
+        shorter = judge_mini_batch(bench, _beginning(bench, middle))
+        if shorter is None:
+            succeeds = middle
+        else:
+            fails, found = middle, shorter
+    return found
+
+
+def _beginning(bench: Workbench, size: int) -> Recipe:
+    from pytest_parallelrun.strategies import Files, Item, Rows
+
+    assert bench.sample is not None
+    if bench.sample.kind == "files":
+        return Files(items=tuple(Item(name) for name in bench.sample.names[:size]))
+    return Rows(rows=tuple(range(size)))
+
+
 def describe(bench: Workbench, recipe: Recipe) -> str:
     """The items of a recipe in words."""
     assert bench.sample is not None
@@ -239,6 +264,7 @@ def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptE
         service=shown_for(ended.outcome),
         fix=_FIXES.get(ended.outcome, ""),
         cause=cause_of_attempt(ended),
+        example=f"mini-batch: {recipe!r}",
         case=Case(
             kind=bench.trials.kind, mini_batches=(payload,), settings=_limit(bench, ended), expects=_expects(recipe)
         ),

@@ -65,7 +65,9 @@ def _of_frame(frame: pd.DataFrame) -> Shape:
     columns = tuple(str(name) for name in frame.columns)
     kinds = []
     for position, name in enumerate(columns):
-        found = {_kind(value) for value in frame.iloc[:, position].tolist() if not is_null(value) or value == ""}
+        # An empty text is one; pandas' NA cannot be compared with it.
+        held = frame.iloc[:, position].tolist()
+        found = {_kind(value) for value in held if not is_null(value) or (isinstance(value, str) and not value)}
         if len(found) == 1:
             kinds.append((name, found.pop()))
         elif found:
