@@ -17,7 +17,6 @@ from pytest_parallelrun.emulator.entry import EntryFile
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.observing.subject import EntryUnderTest
-    from pytest_parallelrun.emulator.bench import Bench
 
 MOST_BYTES = 20 << 20
 MOST_FILES = 500
@@ -117,11 +116,6 @@ def model_sought_in_vain(entry: EntryUnderTest, opened: Iterable[str], items: It
     lost = [path for path in tried if not os.path.exists(path) and not path.endswith(_CODE)]
     sought = [*_models(entry, lost), *_named(entry, lost), *_beside_the_code(entry, lost)]
     return next((side for side in sought if side.paths and (side.is_model or _LIKE_A_MODEL.search(side.what))), None)
-
-
-def reads_of(bench: Bench, *more: Iterable[str]) -> list[str]:
-    """What was opened while workers came up, and what was opened besides, each once."""
-    return list(dict.fromkeys([*bench.setting_up.read, *(path for part in more for path in part)]))
 
 
 def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[Side]:

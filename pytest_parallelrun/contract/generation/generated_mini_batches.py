@@ -12,7 +12,6 @@ from pytest_parallelrun.contract.returned.rows import difference
 from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.contract.wording import items_text
 from pytest_parallelrun.emulator.output import as_rows
-from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Expectation
@@ -265,17 +264,9 @@ def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptE
         fix=_FIXES.get(ended.outcome, ""),
         cause=cause_of_attempt(ended),
         example=f"mini-batch: {recipe!r}",
-        case=Case(
-            kind=bench.trials.kind, mini_batches=(payload,), settings=_limit(bench, ended), expects=_expects(recipe)
-        ),
+        # With the timeout of the job: what is mended may well wait longer than a probe may.
+        case=Case(kind=bench.trials.kind, mini_batches=(payload,), expects=_expects(recipe)),
     )
-
-
-def _limit(bench: Workbench, ended: AttemptEnded) -> JobSettings:
-    """What a replay waits for: no longer than was waited here."""
-    if ended.outcome != "timeout":
-        return JobSettings()
-    return JobSettings(timeout=min(bench.trials.probe, float(bench.trials.entry.settings.timeout)))
 
 
 def _kind(recipe: Recipe) -> str:
