@@ -126,5 +126,3 @@ CHECKS = (
     ),
     CheckSpec("fits_timeout", "cost", "advice", True, "a mini-batch takes more than half of its timeout"),
 )
-
-FAMILIES = tuple(dict.fromkeys(check.family for check in CHECKS))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.bad_input.bad_cells import cells_tried
 from pytest_parallelrun.contract.bad_input.bad_files import files_tried, needs_told
 from pytest_parallelrun.contract.bad_input.bad_items import BadItems
-from pytest_parallelrun.contract.observing.payloads import joined
+from pytest_parallelrun.contract.observing.groups import merged
 from pytest_parallelrun.contract.observing.trials import Group
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def _together(trials: Trials) -> Group:
     several = next((group for group in trials.groups if len(group.payload) > 1), None)
     if several is not None:
         return several.part(*range(min(len(several.payload), MOST_TOGETHER)))
-    first = trials.groups[0]
-    chosen = trials.groups[:MOST_TOGETHER]
-    names = tuple(name for group in chosen for name in group.names)
-    return Group(first.id, first.first_item, joined([group.payload for group in chosen]), names)
+    return merged(trials.groups[:MOST_TOGETHER])
 
 
 def _sound(trials: Trials, bench: Bench, group: Group) -> Tried | None:

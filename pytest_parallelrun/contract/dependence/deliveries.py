@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.dependence.random_numbers import Generators
-from pytest_parallelrun.contract.dependence.sizes import merged
 from pytest_parallelrun.contract.dependence.written_files import Place, Snapshot, WrittenFiles
+from pytest_parallelrun.contract.observing.groups import merged
 from pytest_parallelrun.contract.observing.trials import Answer, answer_of
 
 if TYPE_CHECKING:

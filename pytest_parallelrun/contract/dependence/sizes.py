@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.dependence.random_numbers import Generators
+from pytest_parallelrun.contract.observing.groups import merged
 from pytest_parallelrun.contract.observing.trials import Answer, Group, answer_of
 
 if TYPE_CHECKING:
@@ -192,15 +193,3 @@ def _called_as(whole: Group, parts: Sequence[Group]) -> Iterator[Group]:
     for part in parts:
         yield part.numbered(whole.id, first_item)
         first_item += part.size
-
-
-def merged(groups: Sequence[Group]) -> Group:
-    """One mini-batch of the items of all, called as the first."""
-    first = groups[0]
-    names = tuple(name for group in groups for name in group.names)
-    if isinstance(first.payload, (list, tuple)):
-        return first._replace(payload=[str(path) for group in groups for path in group.payload], names=names)
-    import pandas as pd
-
-    frames = [group.payload for group in groups]
-    return first._replace(payload=pd.concat(frames, ignore_index=True), names=names)  # type: ignore[arg-type]

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.finding import Finding, place
+from pytest_parallelrun.contract.observing.evidence import deciding
 from pytest_parallelrun.contract.observing.pace import Pace, measured
 from pytest_parallelrun.contract.service_view import shown_for
-from pytest_parallelrun.emulator.bench import WorkerDown
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -25,10 +25,8 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
     settings = parallelrun_trials.entry.settings
     limit = float(settings.timeout)
     over = next((attempt for attempt in parallelrun_baseline.result.attempts if attempt.outcome == "timeout"), None)
-    try:
+    with deciding(parallelrun_check):
         pace = measured(parallelrun_trials)
-    except WorkerDown as down:
-        parallelrun_check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
     if pace is None and over is None:
         parallelrun_check.cannot_decide(f"there is nothing to measure. {parallelrun_baseline.why_nothing_returned()}")
     if over is not None:

@@ -10,11 +10,11 @@ from pytest_parallelrun.contract.bad_input.side_files import side_files
 from pytest_parallelrun.contract.bad_input.spoiling import try_bad_items
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.observing.evidence import deciding
 from pytest_parallelrun.contract.observing.payloads import paths_of
 from pytest_parallelrun.contract.returned.error_rows import SoundRows
 from pytest_parallelrun.contract.returned.rows import difference, row_text
 from pytest_parallelrun.contract.service_view import OVERVIEW, shown_for
-from pytest_parallelrun.emulator.bench import WorkerDown
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
@@ -97,10 +97,8 @@ def test_one_bad_item_costs_one_item(parallelrun_trials: Trials, parallelrun_che
 
 def _tried(trials: Trials, check: Check) -> BadItems:
     __tracebackhide__ = True
-    try:
+    with deciding(check):
         bad_items = _bad_items(trials)
-    except WorkerDown as down:
-        check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
     if bad_items.reason:
         check.cannot_decide(bad_items.reason)
     return bad_items

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.generation.generated_jobs import judge_job
 from pytest_parallelrun.contract.generation.generated_mini_batches import judge_mini_batch, judge_whole
-from pytest_parallelrun.emulator.bench import WorkerDown
+from pytest_parallelrun.contract.observing.evidence import deciding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,10 +66,8 @@ def _require_sound_items(bench: Workbench, check: Check) -> None:
 
 def _conclude(bench: Workbench, check: Check, judge: Callable[[], Finding | None]) -> None:
     __tracebackhide__ = True
-    try:
+    with deciding(check):
         found = judge()
-    except WorkerDown as down:
-        check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
     if bench.sample is not None and bench.sample.sampled:
         check.note(f"generated from a part of the sample: {bench.sample.sampled}")
     stopped = bench.stopped_by()

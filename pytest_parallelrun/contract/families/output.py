@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.finding import Finding, place
+from pytest_parallelrun.contract.observing.evidence import deciding
 from pytest_parallelrun.contract.observing.trials import attempt
 from pytest_parallelrun.contract.returned.columns import Shape, difference_of, shapes_of
 from pytest_parallelrun.contract.returned.error_rows import SoundRows
@@ -38,10 +39,8 @@ def test_returns_same_columns(
     if not returned:
         parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
     if sum(bool(shapes_of(one.value)) for one in returned) < 2:
-        try:
+        with deciding(parallelrun_check):
             returned += _of_parts(parallelrun_trials)
-        except WorkerDown as down:
-            parallelrun_check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
     shaped = [(one, shape, element) for one in returned for shape, element in shapes_of(one.value)]
     if len(shaped) < 2:
         parallelrun_check.cannot_decide("there are not two results to compare: give a sample with more items")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 from pytest_parallelrun.contract.generation.arithmetic import predict
 from pytest_parallelrun.contract.generation.generated_mini_batches import HARMLESS, describe
+from pytest_parallelrun.contract.observing.payloads import some_of
 from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.splitting.handed import HandedInput
@@ -17,7 +18,6 @@ from pytest_parallelrun.strategies import job_settings, recipes
 from pytest_parallelrun.strategies.faults import draw_faults
 
 if TYPE_CHECKING:
-    import pandas as pd
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from pytest_parallelrun.contract.generation.workbench import Recipe, Workbench
@@ -85,7 +85,7 @@ def _judge(bench: Workbench, job: JobToTry) -> Finding | None:
     payload = bench.build(job.recipe)
     if job.bad is not None:
         make_unreadable(payload, job.bad)
-    parts = [_part(payload, first, job.size) for first in range(0, job.recipe.size, job.size)]
+    parts = [some_of(payload, first, job.size) for first in range(0, job.recipe.size, job.size)]
     result = _run(bench, job, parts)
     culprit = _culprit(bench, job, result)
     found = None
@@ -96,14 +96,6 @@ def _judge(bench: Workbench, job: JobToTry) -> Finding | None:
     if found is None:
         bench.discard(payload)
     return found
-
-
-def _part(payload: Payload, first: int, size: int) -> Payload:
-    if isinstance(payload, (list, tuple)):
-        return list(payload[first : first + size])
-    rows = cast("pd.DataFrame", payload)
-    part: pd.DataFrame = rows.iloc[first : first + size].reset_index(drop=True)
-    return part
 
 
 def make_unreadable(payload: Payload, position: int) -> None:

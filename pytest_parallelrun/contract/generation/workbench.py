@@ -7,11 +7,12 @@ must find the same each time, though the worker has seen a hundred others in bet
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.observing.payloads import paths_of
 from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
 from pytest_parallelrun.contract.returned.rows import difference
 from pytest_parallelrun.contract.wording import consenting
@@ -273,15 +274,10 @@ class Workbench:
 
     def discard(self, payload: Payload) -> None:
         """Removes the files of a mini-batch that showed nothing."""
-        for folder in {str(self._folder_of(path)) for path in _paths(payload)}:
+        for folder in {str(self._folder_of(path)) for path in paths_of(payload)}:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _folder_of(self, path: str) -> str:
         below = path[len(str(self.trials.entry.folder)) + 1 :]
         first = below.replace("\\", "/").partition("/")[0]
         return str(self.trials.entry.folder / first)
-
-
-def _paths(payload: Payload) -> Iterator[str]:
-    if isinstance(payload, (list, tuple)):
-        yield from payload

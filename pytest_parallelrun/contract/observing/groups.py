@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.observing.payloads import joined
 from pytest_parallelrun.contract.returned.rows import NO_SUCH_ROW, Key, difference, row_text
 from pytest_parallelrun.contract.wording import items_text, rows_text
 from pytest_parallelrun.emulator.output import as_rows
@@ -45,6 +46,12 @@ class Group(NamedTuple):
     def size(self) -> int:
         """Its number of items."""
         return len(self.payload)
+
+
+def merged(groups: Sequence[Group]) -> Group:
+    """One mini-batch of the items of all, called as the first."""
+    names = tuple(name for group in groups for name in group.names)
+    return groups[0]._replace(payload=joined([group.payload for group in groups]), names=names)
 
 
 class Answer(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.observing.payloads import first_items, joined
+from pytest_parallelrun.contract.observing.payloads import joined, some_of
 from pytest_parallelrun.contract.observing.returning import returning_groups
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.paths import locate
@@ -116,7 +116,7 @@ def _times(bench: Bench, pool: Payload, sizes: Sequence[int], spent: float) -> d
 
 
 def _tried(bench: Bench, pool: Payload, size: int) -> tuple[bool, float]:
-    ended = bench.attempt(first_items(pool, size)).ended
+    ended = bench.attempt(some_of(pool, 0, size)).ended
     return ended.returned is not None, ended.running
 
 
@@ -137,4 +137,4 @@ def _enlarged(bench: Bench, pool: Payload, rows: int) -> Payload:
     affordable = min(rows, int(len(pool) * MOST_SECONDS / 4 / max(seconds, 1e-6)))
     if affordable <= len(pool):
         return pool
-    return first_items(joined([pool] * -(-affordable // len(pool))), affordable)
+    return some_of(joined([pool] * -(-affordable // len(pool))), 0, affordable)

@@ -25,9 +25,9 @@ def joined(payloads: Sequence[Payload]) -> Payload:
     return pd.concat([cast("pd.DataFrame", payload) for payload in payloads], ignore_index=True)
 
 
-def first_items(payload: Payload, count: int) -> Payload:
-    """The first items of a mini-batch."""
+def some_of(payload: Payload, first: int, count: int) -> Payload:
+    """So many items of a mini-batch from a position on, or as many as there are."""
     if isinstance(payload, (list, tuple)):
-        return list(payload[:count])
+        return list(payload[first : first + count])
     frame = cast("pd.DataFrame", payload)
-    return cast("pd.DataFrame", frame.iloc[:count].reset_index(drop=True))
+    return cast("pd.DataFrame", frame.iloc[first : first + count].reset_index(drop=True))

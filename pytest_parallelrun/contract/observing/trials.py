@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_parallelrun.contract.observing.groups import Answer, Group, Observation, answer_of, attempt, unlike
+from pytest_parallelrun.contract.observing.payloads import paths_of
 from pytest_parallelrun.contract.observing.sample import copy_file
 from pytest_parallelrun.contract.returned.rows import Changing, Key, changing
 from pytest_parallelrun.emulator.splitting import open_input
@@ -250,8 +251,7 @@ class Trials:
 
 def _paths(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
-        if isinstance(group.payload, (list, tuple)):
-            yield from group.payload
+        yield from paths_of(group.payload)
 
 
 def _raised(batch: MiniBatchResult) -> bool:
