@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,12 +20,44 @@ from pytest_parallelrun.report.terminal import acceptance_lines, first_line, sum
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from _pytest._io import TerminalWriter
+
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.observing.baseline import Baseline
     from pytest_parallelrun.contract.observing.subject import EntryUnderTest
 
 # Set on a report, an attribute of plain values travels with it from a worker of pytest-xdist.
 _ATTRIBUTE = "parallelrun"
+
+
+class _ToldFinding:
+    """A finding as pytest shows it: whole among the failures, its first line where failures are listed.
+
+    Given a plain text, pytest repeats all of it in the short summary when it runs on CI.
+    """
+
+    def __init__(self, text: str, *, by_line: bool) -> None:
+        self._text = text
+        self._by_line = by_line
+        self.reprcrash = _FirstLine(first_line(text))
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        # Under --tb=line pytest writes the crash itself.
+        if not self._by_line:
+            tw.line(self._text)
+
+
+@dataclass(frozen=True)
+class _FirstLine:
+    """What pytest reads of a crash: for its short summary, `--tb=line` and JUnit's message."""
+
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Reporting:
@@ -40,6 +73,7 @@ class Reporting:
         self._is_controller = not hasattr(config, "workerinput")
         self._unwritten: dict[Path, str] = {}
         self._acceptances = gate.accept
+        self._by_line = config.option.tbstyle == "line"
         self._told: dict[tuple[str, str], str] = {}
 
     @pytest.hookimpl(wrapper=True)
@@ -69,6 +103,8 @@ class Reporting:
             record = CheckRecord(**values)
             self._reports[record.entry].add(record)
             self._refer_to_the_same_cause(record, report)
+            if isinstance(report.longrepr, str) and report.failed:
+                report.longrepr = _ToldFinding(report.longrepr, by_line=self._by_line)  # type: ignore[assignment]
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
         """What several checks found is told once; the message of the record stays whole."""

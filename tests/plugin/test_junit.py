@@ -32,6 +32,17 @@ def test_a_finding_is_the_message_of_the_failure(project: Path, gate: Run, write
     assert failure.attrib["message"].startswith("run() returned None.")
 
 
+def test_the_message_is_the_first_line_of_the_finding_and_the_text_all_of_it(
+    project: Path, gate: Run, write: Write
+) -> None:
+    write("score.py", "def run(mini_batch):\n    return None\n")
+    failure = cases(project, gate)["test_returns_valid_type"].find("failure")
+    assert failure is not None
+    assert failure.text is not None
+    assert failure.text.splitlines()[0] == failure.attrib["message"]
+    assert "on the service: " in failure.text
+
+
 def test_the_reason_is_the_message_of_a_skip(project: Path, run_pytest: Run) -> None:
     skipped = cases(project, run_pytest, "--parallelrun-entry=score.py")["test_job_completes"].find("skipped")
     assert skipped is not None

@@ -30,6 +30,28 @@ def test_the_summary_gives_verdict_counts_and_the_job(project: Path, gate: Run) 
     )
 
 
+@pytest.mark.parametrize("on_ci", ["", "true"])
+def test_the_short_summary_of_pytest_has_the_first_line_of_a_finding(
+    project: Path, gate: Run, write: Write, monkeypatch: pytest.MonkeyPatch, on_ci: str
+) -> None:
+    monkeypatch.delenv("BUILD_NUMBER", raising=False)
+    monkeypatch.setenv("CI", on_ci)
+    monkeypatch.setenv("COLUMNS", "200")
+    write("score.py", "def run(mini_batch):\n    return None\n")
+    lines = gate("-k", "valid_type").outlines
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("FAILED ")]
+    assert lines[place].startswith("FAILED score.py::test_returns_valid_type - run() returned None.")
+    assert lines[place + 1].startswith("====")
+    assert len([line for line in lines if line.startswith("on the service: ")]) == 1
+
+
+def test_a_failure_is_told_in_one_line_where_that_is_asked_for(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return None\n")
+    lines = gate("-k", "valid_type", "--tb=line").outlines
+    assert len([line for line in lines if line.startswith("run() returned None.")]) == 1, lines
+    assert not [line for line in lines if line.startswith("on the service: ")]
+
+
 def test_init_calls_are_those_that_really_happened(project: Path, gate: Run, write: Write) -> None:
     write(
         "score.py",
