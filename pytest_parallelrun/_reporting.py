@@ -73,7 +73,7 @@ class Reporting:
         self._is_controller = not hasattr(config, "workerinput")
         self._unwritten: dict[Path, str] = {}
         self._acceptances = gate.accept
-        self._by_line = config.option.tbstyle == "line"
+        self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._told: dict[tuple[str, str], str] = {}
 
     @pytest.hookimpl(wrapper=True)
