@@ -13,6 +13,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NoReturn
 
 from pytest_parallelrun.emulator.declaration import Profile
@@ -34,6 +35,9 @@ NOT_EMULATED: Mapping[str, Kind[object]] = {
     "--cleanup_leaked_queues": Text(),
 }
 """Arguments of the runtime that are accepted, checked and named in reports, and have no effect here."""
+
+NAMED_OUTPUT = re.compile(r"\$\{\{ *outputs\.(\w[\w-]*) *\}\}")
+"""What a job definition writes for the folder of an output; its name is the group."""
 
 RANK_MINI_BATCHES = "--rank_mini_batch_count"
 
@@ -177,6 +181,16 @@ def runtime_arguments(
         arguments["--output"] = output
     arguments["--process_count_per_node"] = settings.max_concurrency_per_instance
     return tuple(part for name, value in arguments.items() for part in (name, str(value)))
+
+
+def with_outputs(argv: Sequence[str], folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """The arguments with a folder below `folder` for each `${{outputs.NAME}}` in them, and those folders, to be made.
+
+    Source: guide to parallel jobs in pipelines.
+    """
+    names = {match[1]: None for part in argv for match in NAMED_OUTPUT.finditer(part)}
+    filled = tuple(NAMED_OUTPUT.sub(lambda match: str(folder / match[1]), part) for part in argv)
+    return filled, tuple(folder / name for name in names)
 
 
 def _split(arguments: str | Sequence[str | int | float | os.PathLike[str]]) -> tuple[str, ...]:

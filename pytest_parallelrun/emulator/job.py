@@ -18,6 +18,7 @@ from pytest_parallelrun.emulator.arguments import (
     apply_program_arguments,
     parse_program_arguments,
     runtime_arguments,
+    with_outputs,
 )
 from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
@@ -124,9 +125,12 @@ class ParallelJob:
         if runtime:
             output = None if output_dir is None else str(output_dir)
             own = runtime_arguments(settings, scoring_module_name=self.entry.label, output=output, kind=kind)
+        arguments, folders = with_outputs(self.arguments.argv, self.output or folder / "output")
+        for output_folder in folders:
+            output_folder.mkdir(parents=True, exist_ok=True)
         return WorkerPlan(
             entry=self.entry,
-            arguments=(*own, *self.arguments.argv),
+            arguments=(*own, *arguments),
             environment=environment,
             folder=folder,
             output_dir=output_dir,

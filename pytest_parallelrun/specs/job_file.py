@@ -1,0 +1,56 @@
+"""Reads a job definition, of whichever kind the file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_parallelrun.specs.deployment import is_deployment, read_deployment
+from pytest_parallelrun.specs.findings import Findings, JobFileError
+from pytest_parallelrun.specs.nodes import Table, entry_text
+from pytest_parallelrun.specs.parallel import read_component
+from pytest_parallelrun.specs.pipeline import PipelineReader, is_parallel, is_pipeline
+from pytest_parallelrun.specs.python_jobs import read_python
+from pytest_parallelrun.specs.reading import JobFile, StepReading
+from pytest_parallelrun.specs.yaml_file import read_yaml
+
+KINDS = "a parallel component (type: parallel), a pipeline (type: pipeline), a batch deployment, or a Python file"
+
+
+def read_job_file(file: Path, other_root: Path | None = None) -> JobFile:
+    """All parallel jobs of a file, and what is wrong with it. other_root: a code root over those of the file."""
+    if file.suffix.lower() in (".py", ".pyw"):
+        return read_python(file, other_root)
+    findings = Findings()
+    table = read_yaml(file, findings)
+    if table is None:
+        return JobFile(file, findings=tuple(findings.found), files=frozenset({file}), is_job=False)
+    return read_job_table(table, file, other_root)
+
+
+def read_job_table(table: Table, file: Path, other_root: Path | None = None) -> JobFile:
+    """The same for a file that was parsed already."""
+    files = frozenset({file})
+    if is_deployment(table):
+        return JobFile(file, (read_deployment(table, other_root=other_root),), files=files)
+    if is_parallel(table):
+        name = entry_text(table, "name") or file.stem
+        return JobFile(file, (read_component(table, name, other_root=other_root),), files=files)
+    if is_pipeline(table):
+        reader = PipelineReader(other_root)
+        steps: tuple[StepReading, ...] = tuple(reader.steps(table))
+        return JobFile(
+            file, steps, tuple(reader.findings.found), tuple(reader.skipped), files=files | reader.files.keys()
+        )
+    findings = Findings()
+    kind = entry_text(table, "type")
+    place = table.entries["type"].place if kind else table.place
+    what = f"type: {kind}" if kind else "no type"
+    findings.add(place, f"this is no parallel job: it has {what}. --parallelrun-job takes {KINDS}")
+    return JobFile(file, findings=tuple(findings.found), files=files, is_job=False)
+
+
+def refuse_findings(file: JobFile) -> None:
+    """JobFileError with all findings of a file and of its steps, where there are any, or no step."""
+    found = [*file.findings, *(finding for step in file.steps for finding in step.findings)]
+    if found:
+        raise JobFileError(found)
