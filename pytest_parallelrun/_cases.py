@@ -13,6 +13,7 @@ import pytest
 
 from pytest_parallelrun._gate import EntryPlan, Gate, folder_name
 from pytest_parallelrun._options import given_on_command_line
+from pytest_parallelrun._targets import STEP
 from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.report.secrets import Redaction, masked, masked_arguments, masked_text
@@ -63,9 +64,15 @@ class Keeper:
     def _command(self, plan: EntryPlan, folder: Path) -> str:
         """The options of this run that the entry needs; those of the ini file are in force anyway."""
         words = ["pytest", f"--parallelrun-entry={self._relative(plan.entry.path)}"]
-        for name in ("code", "args", "env", "model", "set"):
+        for name in ("job", "code", "args", "env", "model", "set"):
             for item in given_on_command_line(self._config, name):
-                words.append(f"{item.origin}={_shown(name, item.value)}")
+                value = item.value
+                if name == "job" and plan.step is not None:
+                    value = f"{value.partition(STEP)[0]}{STEP}{plan.step.name}"
+                words.append(f"{item.origin}={_shown(name, value)}")
+        if plan.step is not None:
+            # Its program arguments may name inputs.
+            words += [f"{item.origin}={item.value}" for item in given_on_command_line(self._config, "input")]
         words.append(f"--parallelrun-replay={self._relative(folder)}")
         return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 

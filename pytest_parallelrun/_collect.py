@@ -17,14 +17,13 @@ import pytest
 
 from pytest_parallelrun._gate import EntryPlan
 from pytest_parallelrun._hypothesis import load_hypothesis
+from pytest_parallelrun._targets import STEP
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 FAMILY = "pytest_parallelrun.contract.families"
-
-NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
 
 REPLAY = CheckSpec("replay", "replay", "error", False, "a saved finding is still there")
 """What is made of an entry instead of the checks, with --parallelrun-replay."""
@@ -55,14 +54,30 @@ class EntryModule(pytest.Module):
     plan: EntryPlan
 
     @classmethod
-    def of(cls, parent: pytest.Collector, plan: EntryPlan) -> Self:
+    def of(cls, parent: pytest.Collector, plan: EntryPlan, name: str | None = None) -> Self:
         # The node id is given: for a file outside rootdir pytest makes an empty one, and two would collide.
-        module: Self = cls.from_parent(parent, path=plan.entry.path, nodeid=plan.nodeid)
+        module: Self = cls.from_parent(parent, path=plan.entry.path, nodeid=plan.nodeid, name=name)
         module.plan = plan
         return module
 
     def _getobj(self) -> ModuleType:
         return contract_module(self.plan.nodeid, checks_of(self.plan))
+
+
+class EntrySteps(pytest.File):
+    """An entry script that several steps of a job definition run: `score.py::step::test_job_completes`."""
+
+    plans: Sequence[EntryPlan]
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, plans: Sequence[EntryPlan]) -> Self:
+        nodeid = plans[0].nodeid.partition(STEP)[0]
+        steps: Self = cls.from_parent(parent, path=plans[0].entry.path, nodeid=nodeid)
+        steps.plans = plans
+        return steps
+
+    def collect(self) -> list[EntryModule]:
+        return [EntryModule.of(self, plan, name=plan.nodeid.partition(STEP)[2]) for plan in self.plans]
 
 
 class EntryPackage(pytest.Package):
@@ -123,7 +138,9 @@ class Collection:
     """The hooks that put an EntryModule where pytest meets an entry; registered when there are entries."""
 
     def __init__(self, plans: Sequence[EntryPlan]) -> None:
-        self._plans = {plan.entry.path: plan for plan in plans}
+        self._plans: dict[Path, list[EntryPlan]] = {}
+        for plan in plans:
+            self._plans.setdefault(plan.entry.path, []).append(plan)
         self._way = {path for entry in self._plans for path in (entry, *entry.parents)}
         self._opened: set[Path] = set()
 
@@ -132,11 +149,13 @@ class Collection:
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
         collectors = yield
-        plan = self._plans.get(file_path)
-        if plan is None:
+        plans = self._plans.get(file_path)
+        if plans is None:
             return collectors
         others = [collector for collector in collectors if not _is_test_module(collector)]
-        return [EntryModule.of(parent, plan), *others]
+        if len(plans) == 1:
+            return [EntryModule.of(parent, plans[0]), *others]
+        return [EntrySteps.of(parent, plans), *others]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from pytest_parallelrun._gate import Gate, absolute_model
+from pytest_parallelrun._targets import Target
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -68,32 +69,39 @@ class JobFactory:
         from pytest_parallelrun.emulator.job import ParallelJob
 
         gate = self.gate
+        defaults, arguments, named = gate.settings, gate.program_arguments, gate.models
+        sample = gate.input
         if entry is None:
-            if len(gate.scripts) != 1:
+            if len(gate.targets) != 1:
                 refuse(
                     "which entry script? Give it in the call, in @pytest.mark.parallelrun(entry=...), or with "
-                    f"--parallelrun-entry=PATH (given {len(gate.scripts)} times)."
+                    f"--parallelrun-entry=PATH (given {len(gate.targets)} times)."
                 )
-            entry, code = gate.scripts[0].path, code or gate.scripts[0].code_root
+            entry, code = gate.targets[0].entry.path, code or gate.targets[0].entry.code_root
+            if gate.targets[0].step is not None:
+                # A job definition says more about it than the options alone.
+                [plan] = gate.plans()
+                defaults, arguments, sample = plan.settings, plan.arguments.argv, plan.input
+                named = tuple(f"{name}={path}" for name, path in plan.models.items())
         if code is None and isinstance(entry, (str, os.PathLike)):
             code = gate.code
         if input is None:
-            input = list(gate.input) if isinstance(gate.input, tuple) else gate.input
+            input = list(sample) if isinstance(sample, tuple) else sample
         if input is None:
             refuse(
                 "which input? Give it in the call, in @pytest.mark.parallelrun(input=...), or with "
                 "--parallelrun-input=PATH."
             )
-        chosen = gate.settings if settings is None else settings.over(gate.settings)
+        chosen = defaults if settings is None else settings.over(defaults)
         return ParallelJob(
             entry,
             input,
             settings=chosen.replace(**fields),  # type: ignore[arg-type]
-            program_arguments=gate.program_arguments if program_arguments is None else program_arguments,
+            program_arguments=arguments if program_arguments is None else program_arguments,
             faults=faults,
             engine=gate.engine,
             code=code,
-            models=gate.models if models is None else models,
+            models=named if models is None else models,
             output=output,
         )
 
@@ -125,7 +133,7 @@ def with_markers(node: pytest.Item | pytest.Collector, gate: Gate) -> Gate:
                 changes[name] = _read_marker_value(name, values[name], node.path.parent)
         if "entry" in changes:
             code = changes.get("code", gate.code)
-            changes["scripts"] = (find_entry(changes.pop("entry"), code),)  # type: ignore[arg-type]
+            changes["targets"] = (Target(find_entry(changes.pop("entry"), code)),)  # type: ignore[arg-type]
         return replace(gate, **changes)  # type: ignore[arg-type]
     except ParallelRunError as error:
         text = str(error)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_parallelrun._collect import NO_INPUT
 from pytest_parallelrun._gate import EntryPlan, Gate
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
@@ -38,9 +37,19 @@ def _lines(plan: EntryPlan) -> Iterator[str]:
             kind=_kind_without_input(plan) if splitter is None else splitter.kind,
         ),
         arguments=plan.arguments.argv,
-        notes=plan.arguments.notes,
-        checks={check.name: NO_INPUT if check.needs_input and splitter is None else None for check in CHECKS},
+        notes=tuple(_notes(plan)),
+        job=None if plan.step is None else f"{plan.step.name} ({plan.step.place.origin})",
+        no_input=plan.no_input.replace("there is no sample input: ", "none, "),
+        input_origin=plan.input_origin,
+        checks={check.name: plan.no_input if check.needs_input and splitter is None else None for check in CHECKS},
     )
+
+
+def _notes(plan: EntryPlan) -> Iterator[str]:
+    yield from plan.notes
+    if plan.step is not None and plan.step.not_emulated:
+        yield f"not emulated: {', '.join(plan.step.not_emulated)}"
+    yield from plan.arguments.notes
 
 
 def _kind_without_input(plan: EntryPlan) -> InputKind:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_parallelrun._options import Given, absolute
+from pytest_parallelrun._targets import Target, node_ids
 from pytest_parallelrun.emulator.errors import InputError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
-    from pytest_parallelrun.emulator.entry import EntryFile
 
 
 def replayed_case(items: Sequence[Given], *, plan: bool) -> SavedCase | None:
@@ -33,16 +33,17 @@ def replayed_case(items: Sequence[Given], *, plan: bool) -> SavedCase | None:
         raise pytest.UsageError(f"{item.origin}={item.value}: {error}") from None
 
 
-def script_of(case: SavedCase, scripts: Mapping[str, EntryFile]) -> EntryFile:
-    """The script to run a case with, of those given, by node id; the one that it was saved for where there are several.
+def target_of(case: SavedCase, targets: Sequence[Target], root: Path) -> Target:
+    """The entry to run a case with, of those given; the one that it was saved for where there are several.
 
     UsageError where it cannot be told.
     """
-    if len(scripts) == 1:
-        return next(iter(scripts.values()))
-    if case.entry in scripts:
-        return scripts[case.entry]
-    given = f"{len(scripts)} entries are given, none of them the one" if scripts else "no entry is given"
+    if len(targets) == 1:
+        return targets[0]
+    for target in targets:
+        if case.entry in node_ids(target, root):
+            return target
+    given = f"{len(targets)} entries are given, none of them the one" if targets else "no entry is given"
     raise pytest.UsageError(
         f"--parallelrun-replay={case.folder}: {given}. It was saved for {case.entry}: add --parallelrun-entry=PATH."
     )

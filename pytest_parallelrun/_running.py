@@ -12,7 +12,7 @@ import pytest
 
 from pytest_parallelrun._accept import accepting
 from pytest_parallelrun._cases import Keeper
-from pytest_parallelrun._collect import NO_INPUT, EntryModule, checks_of, entry_module_of
+from pytest_parallelrun._collect import EntryModule, checks_of, entry_module_of
 from pytest_parallelrun._gate import Gate
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
@@ -46,7 +46,7 @@ class Running:
         check = cast("Check", arguments["parallelrun_check"])
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
         if check.spec.needs_input and module.plan.input is None:
-            check.cannot_decide(NO_INPUT)
+            check.cannot_decide(module.plan.no_input)
         try:
             try:
                 result = yield

@@ -70,7 +70,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     from pytest_parallelrun._gate import gate_of
 
     gate = gate_of(config)
-    return [f"parallelrun: {plan.nodeid}, {_input_text(plan)}" for plan in gate.plans()]
+    plans = gate.plans()
+    lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in plans]
+    return lines + [f"parallelrun: note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)]
+
+
+def _job_text(plan: EntryPlan) -> str:
+    return "" if plan.step is None else f" (job: {plan.step.name}, {plan.step.place.origin})"
 
 
 def _input_text(plan: EntryPlan) -> str:

@@ -70,6 +70,7 @@ class Setting(Generic[T_co]):
     kind: what it may hold. default: under profile v2, and under v1 and batch unless those are given.
     derive: makes the default from the other fields instead; it may read the rows above its own.
     source: where the default is taken from; without it each profile has its own document, v2's v2_source.
+    disputed: what other documents say instead, by profile.
     argument: the program argument that sets it. v1_name: its name in ParallelRunConfig, of kind v1_kind.
     emulated: False where the value is checked, and named in reports, but has no effect.
     """
@@ -87,6 +88,7 @@ class Setting(Generic[T_co]):
         derive: Callable[[JobSettings], T_co] | None = None,
         source: str | None = None,
         v2_source: str = V2_YAML,
+        disputed: Mapping[Profile, str] = MappingProxyType({}),
         argument: str | None = None,
         v1_name: str | None = None,
         v1_kind: Kind[T_co] | None = None,
@@ -105,6 +107,7 @@ class Setting(Generic[T_co]):
         self.sources: Mapping[Profile, str] = MappingProxyType(
             {"v2": source or v2_source, "v1": source or V1_SDK, "batch": source or BATCH_YAML}
         )
+        self.disputed = disputed
         self.argument = argument
         self.v1_name = v1_name
         self.v1_kind = v1_kind or kind

@@ -126,6 +126,7 @@ class JobSettings:
         Size("files, or bytes of a table"),
         None,
         "files in a mini-batch, or bytes of a table; 1 file (v1, batch: 10) or 1 MB",
+        disputed={"v2": "SDK reference of parallel_run_function: 10 files or 1 MB"},
     )
     partition_keys = Setting[tuple[str, ...]](Names(), (), "one mini-batch for each combination of their values")
     error_threshold = Setting[int](
@@ -154,6 +155,7 @@ class JobSettings:
         2,
         "tries of a mini-batch after its first one failed",
         batch=3,
+        disputed={"v2": "SDK reference of parallel_run_function: it counts all tries"},
         v1_name="run_max_try",
         v1_kind=TotalTries(),
     )
@@ -163,7 +165,8 @@ class JobSettings:
         600,
         "seconds for loading a mini-batch; under attempt_limit=with_overhead added to timeout, and 30",
         derive=lambda settings: OBSERVED_OVERHEAD if settings.rules.attempt_limit == "with_overhead" else 600,
-        source=f"{GUIDE}: 600; {V2_YAML}: 30, taken under attempt_limit=with_overhead",
+        source=GUIDE,
+        disputed=dict.fromkeys(get_args(Profile), f"{V2_YAML}: 30, taken under attempt_limit=with_overhead"),
         argument="--task_overhead_timeout",
     )
     progress_update_timeout = Setting[float](
@@ -188,6 +191,10 @@ class JobSettings:
         1,
         "workers on each machine",
         v2_source="schema of the parallel job in the azure-ai-ml SDK",
+        disputed={
+            "v2": f"{GUIDE} and {V2_YAML}: the cores of an instance, 1 where it has GPUs",
+            "v1": "article on debugging the ParallelRunStep: the cores of an instance, 1 where it has GPUs",
+        },
         v1_name="process_count_per_node",
     )
     output_action = Setting[OutputAction](
@@ -280,10 +287,17 @@ class JobSettings:
         return JobSettings.from_mapping(merged(kept, read(given, table, None)))
 
     def over(self, lower: JobSettings) -> JobSettings:
-        """A copy in which what is not explicit here is taken from what is explicit in `lower`."""
+        """A copy in which what is not explicit here is taken from what is explicit in `lower`.
+
+        Environment variables are taken one by one.
+        """
         # Each was checked alone; what is wrong now is wrong between the two.
         together = "settings of two sources together" if lower._written and self._written else None
-        return JobSettings.from_mapping(merged(lower._written, self._written), together)
+        both = merged(lower._written, self._written)
+        variables = {**lower.environment_variables, **self.environment_variables}
+        if variables:
+            both["environment_variables"] = variables
+        return JobSettings.from_mapping(both, together)
 
     @property
     def files_per_mini_batch(self) -> int:
@@ -351,8 +365,10 @@ def setting_table() -> Mapping[str, Setting[object]]:
 
 
 def describe_default(name: str, profile: Profile) -> str:
-    """Where the default of a field comes from: "default of profile v2 (YAML reference ...)"."""
-    return f"default of profile {profile} ({_TABLE[name].sources[profile]})"
+    """Where the default of a field comes from: "default of profile v2 (YAML reference ...)", and who says otherwise."""
+    setting = _TABLE[name]
+    other = f"; but {setting.disputed[profile]}" if profile in setting.disputed else ""
+    return f"default of profile {profile} ({setting.sources[profile]}{other})"
 
 
 def _check(settings: JobSettings, origin: str | None) -> None:

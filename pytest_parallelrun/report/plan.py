@@ -26,12 +26,23 @@ def plan_lines(
     runtime_arguments: tuple[str, ...],
     arguments: tuple[str, ...],
     notes: tuple[str, ...],
+    job: str | None = None,
+    no_input: str = "none, give one with --parallelrun-input=PATH",
+    input_origin: str = "",
     checks: Mapping[str, str | None],
 ) -> Iterator[str]:
-    """`checks`: name -> why the check cannot be made, None where it would run."""
+    """`checks`: name -> why the check cannot be made, None where it would run.
+
+    job: the job definition, with its step. no_input: why there is no splitter. input_origin: where the input was written.
+    """
     yield f"entry {entry.path}"
+    if job is not None:
+        yield f"  job {job}"
     yield f"  code root {entry.code_root}, imported as '{entry.module_name}'"
-    yield from _split(splitter, settings)
+    if splitter is None:
+        yield f"input: {no_input}"
+    else:
+        yield from _split(splitter, settings, input_origin)
     yield "settings"
     for name in setting_table():
         origin = origins.get(name) or describe_default(name, settings.profile)
@@ -47,11 +58,8 @@ def plan_lines(
         yield f"  {name}" + (f": skipped, {reason}" if reason else "")
 
 
-def _split(splitter: Splitter | None, settings: JobSettings) -> Iterator[str]:
-    if splitter is None:
-        yield "input: none, give one with --parallelrun-input=PATH"
-        return
-    yield f"input: {splitter.describe()}"
+def _split(splitter: Splitter, settings: JobSettings, origin: str) -> Iterator[str]:
+    yield f"input: {splitter.describe()}" + (f"  ({origin})" if origin else "")
     if splitter.kind == "tabular" and settings.mini_batch_size_text.isdigit():
         yield f"  note: mini_batch_size={settings.mini_batch_size_text} is bytes for a table; write 10KB or 1MB"
     number = -1

@@ -44,6 +44,15 @@ class JobStep:
         """The settings of the definition alone. SettingsError where two of them exclude each other."""
         return JobSettings.from_mapping(self.values, self.place.origin)
 
+    def known_inputs(self) -> frozenset[str]:
+        """Names that --parallelrun-input may give a value."""
+        return frozenset(self.inputs) | frozenset(self.around.inputs)
+
+    def takes_value(self, name: str) -> bool:
+        """Whether the input is a number, text or truth value, and not data."""
+        value = self.inputs.get(name) or self.around.inputs.get(name)
+        return value is not None and value.is_value
+
     def sample(self, given: Mapping[str, str]) -> tuple[str, ...]:
         """Paths of the inputs that make mini-batches; () unless all are known. given: by name, over the file's own."""
         paths = [given.get(name) or self.inputs[name].path for name in self.split]

@@ -1,0 +1,99 @@
+"""Finds the job definitions of a script that nobody named: beside it, and in every folder above up to a root.
+
+A file there that is no job definition, or that is broken, is none of the script's business, unless it clearly names it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_parallelrun.specs.findings import Finding, Findings
+from pytest_parallelrun.specs.reading import JobFile, StepReading
+from pytest_parallelrun.specs.yaml_file import LARGEST_FILE, parse_yaml
+
+_ENDINGS = (".yml", ".yaml")
+# Read before anything is parsed, so that a folder of other YAML files costs next to nothing.
+_MAY_BE_ONE = re.compile(r"parallel|scoring_script|component", re.IGNORECASE)
+_LINE = r"^[ \t-]*(?:{})[ \t]*:[ \t]*[\"']?([^\"'\n#]+)"
+_CODE = re.compile(_LINE.format("code"), re.MULTILINE)
+_SCRIPT = re.compile(_LINE.format("entry_script|scoring_script"), re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A step that runs the script, with the file that it was found by."""
+
+    file: JobFile
+    reading: StepReading
+
+    @property
+    def address(self) -> str:
+        """What --parallelrun-job takes to mean just this one."""
+        return f"{self.file.path}::{self.reading.name}"
+
+
+def discover(script: Path, root: Path) -> tuple[list[Found], list[Finding]]:
+    """The steps that run a script, and what is wrong with files that name it and are no YAML.
+
+    root: the last folder to look in; a script outside of it has its own folder alone. A component that a found
+    pipeline refers to is not found a second time by itself.
+    """
+    folders = [script.parent]
+    if script.is_relative_to(root):
+        folders += [folder for folder in script.parent.parents if folder.is_relative_to(root)]
+    found: list[Found] = []
+    broken: list[Finding] = []
+    for folder in folders:
+        for path, text in _candidates(folder):
+            job_file, findings = _read(path, text)
+            if job_file is None:
+                broken.extend(findings if _names(text, path, script) else [])
+                continue
+            found += [Found(job_file, step) for step in job_file.steps if step.script and _same(step.script, script)]
+    referred = {path for one in found for path in one.file.files if path != one.file.path}
+    return [one for one in found if one.file.path not in referred], broken
+
+
+def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
+    """YAML files of a folder that may be job definitions, with their text, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.lower().endswith(_ENDINGS) and entry.is_file())
+    except OSError:
+        return
+    for name in names:
+        path = folder / name
+        try:
+            if path.stat().st_size > LARGEST_FILE:
+                continue
+            text = path.read_bytes().decode("utf-8-sig", "replace")
+        except OSError:
+            continue
+        if _MAY_BE_ONE.search(text):
+            yield path, text
+
+
+def _read(path: Path, text: str) -> tuple[JobFile | None, list[Finding]]:
+    # PyYAML takes 20 ms to import, which a run without such a file need not pay.
+    from pytest_parallelrun.specs.job_file import read_job_table
+
+    findings = Findings()
+    table = parse_yaml(text, path, findings)
+    if table is None:
+        return None, findings.found
+    job_file = read_job_table(table, path)
+    return (job_file, []) if job_file.is_job else (None, [])
+
+
+def _names(text: str, path: Path, script: Path) -> bool:
+    """Whether lines of a text that cannot be parsed name the script by its code folder and its path below."""
+    pairs = ((code, name) for code in _CODE.findall(text) for name in _SCRIPT.findall(text))
+    return any(_same(path.parent / code.strip() / name.strip().replace("\\", "/"), script) for code, name in pairs)
+
+
+def _same(path: Path, script: Path) -> bool:
+    return os.path.normcase(os.path.realpath(path)) == os.path.normcase(os.path.realpath(script))
