@@ -72,7 +72,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     gate = gate_of(config)
     plans = gate.plans()
     lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in plans]
-    return lines + [f"parallelrun: note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)]
+    return lines + [
+        f"parallelrun: note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)
+    ]
 
 
 def _job_text(plan: EntryPlan) -> str:

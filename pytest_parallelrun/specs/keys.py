@@ -16,7 +16,8 @@ class Key:
     """One key.
 
     setting: the field of JobSettings that it sets. below: the keys of its mapping. required: it must be there.
-    type: what the client takes: a "text", a "whole number", or "any" of what is looked at elsewhere.
+    type: what the client takes: a "text", the very "word" as it is spelled here, a "whole number", a "list", or "any" of
+    what is looked at elsewhere.
     named: it has no effect here, and the plan says so. Others without a setting are read, or say nothing about a run.
     """
 
@@ -61,16 +62,19 @@ PARALLEL = {
     "input_data": Key(required=True),
     "task": Key(required=True, below=TASK),
     "mini_batch_size": Key("mini_batch_size", type="text"),
-    "partition_keys": Key("partition_keys"),
+    "partition_keys": Key("partition_keys", type="list"),
     "error_threshold": Key("error_threshold", type=WHOLE),
     "mini_batch_error_threshold": Key("mini_batch_error_threshold", type=WHOLE),
     "max_concurrency_per_instance": Key("max_concurrency_per_instance", type=WHOLE),
     "retry_settings": Key(below=RETRY_SETTINGS),
-    "logging_level": Key("logging_level", type="text"),
+    "logging_level": Key("logging_level", type="word"),
     "resources": Key(below=RESOURCES),
     "is_deterministic": NAMED,
 }
 """Of a parallel component. YAML reference of the parallel job; schema of the azure-ai-ml SDK for `error_threshold`."""
+
+COMPONENT = {**PARALLEL, "name": Key(required=True)}
+"""Of one that is gated by itself; for a step of a pipeline it needs no name."""
 
 STEP = {
     **PARALLEL,
@@ -108,6 +112,13 @@ DEPLOYMENT_BASE = {
     "compute": NAMED,
     "resources": Key(below=RESOURCES),
 }
+PIPELINE = {
+    **METADATA,
+    **dict.fromkeys(("type", "jobs", "inputs", "outputs", "status", "services", "log_files", "component"), READ),
+    **dict.fromkeys(("compute", "identity", "settings", "is_deterministic"), READ),
+}
+"""Of a pipeline, as a job or as a component. What it says of computers is not emulated, and is not of a step."""
+
 NEW_DEPLOYMENT = {
     **DEPLOYMENT_BASE,
     "settings": Key(below={**DEPLOYMENT_SETTINGS, "instance_count": Key("instance_count", type=WHOLE)}),
@@ -133,7 +144,7 @@ CONFIG = {
     "append_row_file_name": Key("append_row_file_name", type="text"),
     "allowed_failed_count": Key("allowed_failed_count", type=WHOLE),
     "allowed_failed_percent": Key("allowed_failed_percent"),
-    "partition_keys": Key("partition_keys"),
+    "partition_keys": Key("partition_keys", type="list"),
     "environment_variables": Key("environment_variables"),
 }
 """Keywords of ParallelRunConfig(): SDK reference."""
@@ -221,6 +232,8 @@ def _advice(name: str, keys: Mapping[str, Key]) -> str:
     for parent, key in keys.items():
         if key.below and name in key.below and key.below[name].setting is not None:
             return f"It belongs below '{parent}': {parent}.{name}."
+    if keys is COMPONENT and name in STEP:
+        return "It belongs to the step of the pipeline that uses the component."
     renamed = _renamed(name, keys)
     if renamed:
         return f"Here it is {renamed}."

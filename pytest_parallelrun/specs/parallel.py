@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_parallelrun.emulator.arguments import parse_program_arguments
 from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
 from pytest_parallelrun.specs.bindings import Binding, BindingError, bindings_in, split_arguments, whole_binding
 from pytest_parallelrun.specs.entry_place import find_script
@@ -21,10 +20,10 @@ from pytest_parallelrun.specs.inputs import (
     read_inputs,
     read_outputs,
 )
-from pytest_parallelrun.specs.keys import FUNCTION, PARALLEL, STEP, Key, check_keys, problem
+from pytest_parallelrun.specs.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys, problem
 from pytest_parallelrun.specs.nodes import Listing, Node, Opaque, Scalar, Table, entry_text, present, text_of
 from pytest_parallelrun.specs.reading import StepReading
-from pytest_parallelrun.specs.settings_reader import Read, read_settings
+from pytest_parallelrun.specs.settings_reader import Read, check_arguments, read_settings
 from pytest_parallelrun.specs.step import JobStep
 
 TASK_TYPES = ("run_function", "function", "model")
@@ -35,7 +34,7 @@ FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
 def read_component(table: Table, name: str, *, other_root: Path | None) -> StepReading:
     """A file with `type: parallel`."""
     findings = Findings()
-    check_keys(table, PARALLEL, findings, what="a parallel component")
+    check_keys(table, COMPONENT, findings, what="a parallel component")
     inputs = read_inputs(table.entries.get("inputs"), ALONE, findings)
     outputs = read_outputs(table.entries.get("outputs"), ALONE, findings)
     return _read(_Parts(name, table, inputs, outputs, ALONE, PARALLEL), findings, other_root)
@@ -115,6 +114,13 @@ class _Parts:
         if binding.source.endswith("outputs"):
             raise BindingError(f"{binding.text} is an output, and has no value before the job has run")
         return look_up(binding, self.inputs, self.around, place)
+
+    def literal(self, binding: Binding, place: Place) -> str:
+        """The value of an input that has one in the file, else the binding as it is."""
+        if binding.source.endswith("outputs"):
+            return binding.text
+        value = self.look_up(binding, place).literal
+        return binding.text if value is None else str(value)
 
 
 def _read(parts: _Parts, findings: Findings, other_root: Path | None) -> StepReading:
@@ -233,7 +239,7 @@ def _arguments(
             if not binding.source.endswith("outputs"):
                 parts.look_up(binding, node.place)
         bare = text.replace("$[[", " ").replace("]]", " ")
-        parse_program_arguments(list(split_arguments(bare, lambda binding: binding.text)), profile="v2")
+        check_arguments(list(split_arguments(bare, lambda binding: parts.literal(binding, node.place))), "v2")
     except (BindingError, SettingsError) as error:
         findings.add(node.place, str(error))
     except ValueError as error:

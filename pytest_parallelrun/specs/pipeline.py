@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_parallelrun.specs.findings import Finding, Findings, shown
 from pytest_parallelrun.specs.inputs import ALONE, Surroundings, given_inputs, local_path, read_inputs, read_outputs
+from pytest_parallelrun.specs.keys import PIPELINE, check_keys
 from pytest_parallelrun.specs.nodes import Node, Table, entry_text, kind_of, present, text_of
 from pytest_parallelrun.specs.parallel import read_step
 from pytest_parallelrun.specs.reading import StepReading
@@ -61,6 +62,7 @@ class PipelineReader:
                 read_inputs(table.entries.get("inputs"), ALONE, self.findings),
                 read_outputs(table.entries.get("outputs"), ALONE, self.findings),
             )
+        check_keys(table, PIPELINE, self.findings, what="a pipeline" if not prefix else "an inner pipeline")
         jobs = table.entries.get("jobs")
         if not isinstance(jobs, Table):
             place = table.place if jobs is None else jobs.place

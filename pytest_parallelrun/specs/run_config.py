@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pytest_parallelrun.emulator.arguments import parse_program_arguments
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.settings import V1_REFUSED_IN_FILE_NAMES
 from pytest_parallelrun.specs.bindings import Binding, BindingError
@@ -15,7 +14,7 @@ from pytest_parallelrun.specs.inputs import InputValue
 from pytest_parallelrun.specs.keys import CONFIG, CONFIG_STEP, check_keys, problem
 from pytest_parallelrun.specs.nodes import Listing, Node, Opaque, Scalar, Table, present, text_of
 from pytest_parallelrun.specs.reading import StepReading
-from pytest_parallelrun.specs.settings_reader import Read, read_settings
+from pytest_parallelrun.specs.settings_reader import Read, check_arguments, read_settings
 from pytest_parallelrun.specs.step import JobStep
 
 
@@ -116,7 +115,7 @@ def _arguments(node: Node | None, findings: Findings, read: Read) -> tuple[tuple
             findings.add(item.place, f"an argument must be a text or a number, and is {problem(item)}")
     if "program_arguments" not in read.unresolved:
         try:
-            parse_program_arguments(texts, profile="v1")
+            check_arguments(texts, "v1")
         except SettingsError as error:
             findings.add(node.place, str(error))
     return tuple(texts), node.place

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pytest_parallelrun.emulator.declaration import resolve
-from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.emulator.arguments import ORIGIN, parse_program_arguments
+from pytest_parallelrun.emulator.declaration import Profile, resolve
+from pytest_parallelrun.emulator.settings import JobSettings, setting_table
 from pytest_parallelrun.specs.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
 from pytest_parallelrun.specs.findings import Finding, Findings, Place
 from pytest_parallelrun.specs.inputs import InputValue
@@ -33,6 +34,13 @@ class Read:
         self.values[name] = value
         self.origins[field_name] = place.origin
         self.places[field_name] = place
+
+
+def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
+    """SettingsError for program arguments that the runtime would refuse; what is still bound is not looked at."""
+    parsed = parse_program_arguments(arguments, profile=profile)
+    known = {name: value for name, value in parsed.settings.items() if not BINDING.search(value)}
+    JobSettings.from_mapping(known, ORIGIN)
 
 
 def field_of(name: str) -> str:
@@ -72,13 +80,17 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Findin
         return
     kind = resolve(key.setting, raw, setting_table(), None)[1]
     try:
-        if key.type == "text" and not isinstance(raw, str):
+        if key.type in ("text", "word") and not isinstance(raw, str):
             written = "true" if raw is True else "false" if raw is False else raw
             findings.add(node.place, f"{name} must be a text, and is {raw!r}: put it in quotes, '{written}'")
             return
         if key.type == WHOLE and not _is_whole(raw):
             # Before the kind, which would take fractions of a second.
             raise ValueError(kind.allowed if not isinstance(raw, float) else "a whole number")
+        if key.type == "list" and not isinstance(raw, list):
+            raise ValueError("a list of names")
+        if key.type == "word" and kind.parse(raw) != raw:
+            raise ValueError(f"spelled {kind.parse(raw)!r} here")
         kind.parse(raw)
     except ValueError as error:
         value = "" if setting == "environment_variables" else f"={raw!r}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from azure.ai.ml import load_batch_deployment, load_component, load_job
-from azure.ai.ml.entities import ParallelComponent, PipelineJob
+from azure.ai.ml.entities import ParallelComponent
 from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
 from pytest_parallelrun.emulator.values import Size
@@ -23,8 +23,21 @@ SETTINGS = (
     *("instance_count", "max_concurrency_per_instance", "logging_level", "environment_variables", "output_action"),
 )
 
+INNER = "pipeline_inner.yml"
+"""The one pipeline of the corpus that is a component."""
+
 View = dict[str, object]
 """By the name of a setting, or "code", "script", "arguments", "split", "input": its value; what is not set is left out."""
+
+
+def load_with_client(file: Path) -> Any:
+    """What azure-ai-ml makes of a definition; it has a loader for each kind. Raises what the client raises."""
+    text = file.read_text(encoding="utf-8")
+    typed = re.search(r"^type: (\w+)", text, re.MULTILINE)
+    kind = typed[1] if typed else ""
+    if file.name.startswith("deployment"):
+        return load_model_batch_deployment(file) if kind == "model" else load_batch_deployment(file)
+    return load_component(file) if kind == "parallel" or file.name == INNER else load_job(file)
 
 
 def client_views(file: Path) -> dict[str, View]:
@@ -33,21 +46,12 @@ def client_views(file: Path) -> dict[str, View]:
         module = runpy.run_path(str(file))
         nodes = [value for value in module.values() if type(value).__name__ == "Parallel"]
         return {node.name: _node(node, {}, file.parent) for node in nodes}
-    text = file.read_text(encoding="utf-8")
+    loaded = load_with_client(file)
     if file.name.startswith("deployment"):
-        load = load_model_batch_deployment if re.search(r"^type: model", text, re.MULTILINE) else load_batch_deployment
-        deployment: Any = load(file)
-        return {deployment.name: _deployment(deployment, file.parent)}
-    if re.search(r"^type: parallel", text, re.MULTILINE):
-        component = load_component(file)
-        assert isinstance(component, ParallelComponent)
-        return {component.name: _component(component, file.parent)}
-    if re.search(r"^name: inner", text, re.MULTILINE):
-        pipeline: Any = load_component(file)
-        return dict(_steps(pipeline.jobs, "", _declared(pipeline.inputs, file.parent), file.parent))
-    job = load_job(file)
-    assert isinstance(job, PipelineJob)
-    return dict(_steps(job.jobs, "", _declared(job.inputs, file.parent), file.parent))
+        return {loaded.name: _deployment(loaded, file.parent)}
+    if isinstance(loaded, ParallelComponent):
+        return {loaded.name: _component(loaded, file.parent)}
+    return dict(_steps(loaded.jobs, "", _declared(loaded.inputs, file.parent), file.parent))
 
 
 def our_views(job: JobFile) -> dict[str, View]:

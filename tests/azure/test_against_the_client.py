@@ -5,15 +5,15 @@ Needs the extra `azure`; run by .ci/run in an environment of its own.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.specs.job_file import read_job_file
-from tests.azure.clients_view import client_views, our_views
+from tests.azure.clients_view import client_views, load_with_client, our_views
+from tests.specs.refusals import CORPUS, REFUSALS, Refusal
 
-CORPUS = Path(__file__).parents[1] / "specs" / "corpus"
 FILES = sorted(file for file in CORPUS.iterdir() if file.suffix in (".yml", ".py"))
 
 
@@ -21,3 +21,29 @@ FILES = sorted(file for file in CORPUS.iterdir() if file.suffix in (".yml", ".py
 def test_every_value_is_that_of_the_client(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(file.parent)
     assert our_views(read_job_file(file)) == client_views(file)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.label)
+def test_the_client_takes_or_refuses_a_mistake_as_it_is_listed(
+    refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(CORPUS, corpus)
+    monkeypatch.chdir(corpus)
+    file = refusal.write(corpus)
+    try:
+        load_with_client(file)
+    except Exception as error:
+        assert not refusal.client_accepts, error
+    else:
+        assert refusal.client_accepts
+
+
+def test_what_the_client_needs_and_this_project_does_not(tmp_path: Path) -> None:
+    file = tmp_path / "deployment.yml"
+    shutil.copytree(CORPUS / "src", tmp_path / "src")
+    text = (CORPUS / "deployment_summary.yml").read_text(encoding="utf-8")
+    file.write_text(text.replace("  mini_batch_size: 3\n", ""), encoding="utf-8")
+    assert our_views(read_job_file(file))["rate"]["output_action"] == "summary_only"
+    with pytest.raises(TypeError, match="mini_batch_size"):
+        load_with_client(file)
