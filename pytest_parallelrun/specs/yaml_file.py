@@ -20,6 +20,7 @@ LARGEST_FILE = 512 * 1024
 MOST_NODES = 20_000
 DEEPEST = 60
 
+_PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _MERGE = "tag:yaml.org,2002:merge"
 _VALUE = "tag:yaml.org,2002:value"
 
@@ -163,6 +164,8 @@ class _Tree:
         return made
 
     def _make(self, node: yaml.Node) -> Node:
+        if not isinstance(node, self._yaml.ScalarNode) and node.tag not in _PLAIN:
+            return self._refuse_tag(node)
         if isinstance(node, self._yaml.MappingNode):
             return self._table(node)
         if isinstance(node, self._yaml.SequenceNode):
@@ -174,12 +177,16 @@ class _Tree:
         try:
             value: object = self._constructor.construct_object(node)
         except self._yaml.constructor.ConstructorError:
-            self._findings.add(place, f"the tag {node.tag} is not allowed: a job definition holds plain values")
-            value = None
+            return self._refuse_tag(node)
         except ValueError as error:
             self._findings.add(place, f"this is not valid YAML: {error}")
             value = None
         return Scalar(place, value)
+
+    def _refuse_tag(self, node: yaml.Node) -> Scalar:
+        place = self._place(node)
+        self._findings.add(place, f"the tag {node.tag} is not allowed: a job definition holds plain values")
+        return Scalar(place, None)
 
     def _table(self, node: yaml.MappingNode) -> Table:
         entries: dict[str, Node] = {}
