@@ -132,7 +132,7 @@ def given_on_command_line(config: pytest.Config, name: str) -> list[Given]:
 
 def any_given(config: pytest.Config) -> bool:
     """Whether this run has to do with the plugin at all."""
-    return any(config.getoption(option.dest) or _in_ini(config, option) for option in OPTIONS)
+    return any(config.getoption(option.dest) is not None or _in_ini(config, option) for option in OPTIONS)
 
 
 def _in_ini(config: pytest.Config, option: Option) -> object:

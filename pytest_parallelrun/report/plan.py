@@ -33,7 +33,7 @@ def plan_lines(
 ) -> Iterator[str]:
     """`checks`: name -> why the check cannot be made, None where it would run.
 
-    job: the job definition, with its step. no_input: why there is no splitter. input_origin: where the input was written.
+    job: the step of the job definition. no_input: why there is no splitter. input_origin: where the input was written.
     """
     yield f"entry {entry.path}"
     if job is not None:

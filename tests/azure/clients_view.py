@@ -27,7 +27,7 @@ INNER = "pipeline_inner.yml"
 """The one pipeline of the corpus that is a component."""
 
 View = dict[str, object]
-"""By the name of a setting, or "code", "script", "arguments", "split", "input": its value; what is not set is left out."""
+"""By the name of a setting, or "code", "script", "arguments", "split", "input": its value, where it is set."""
 
 
 def load_with_client(file: Path) -> Any:

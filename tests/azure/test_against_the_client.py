@@ -6,6 +6,7 @@ Needs the extra `azure`; run by .ci/run in an environment of its own.
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,8 @@ def test_the_client_takes_or_refuses_a_mistake_as_it_is_listed(
     shutil.copytree(CORPUS, corpus)
     monkeypatch.chdir(corpus)
     file = refusal.write(corpus)
-    try:
+    with nullcontext() if refusal.client_accepts else pytest.raises(Exception):  # noqa: PT011  # of many kinds
         load_with_client(file)
-    except Exception as error:
-        assert not refusal.client_accepts, error
-    else:
-        assert refusal.client_accepts
 
 
 def test_what_the_client_needs_and_this_project_does_not(tmp_path: Path) -> None:

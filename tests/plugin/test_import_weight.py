@@ -32,8 +32,8 @@ def alone(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_without_a_gate_loads_neither_libraries_nor_the_emulator(pytester: pytest.Pytester) -> None:
     loaded = loaded_modules(pytester)
     assert "pytest_parallelrun.plugin" in loaded
-    assert not loaded & {"pandas", "numpy", "hypothesis"}
-    rings = ("emulator", "strategies", "contract", "report")
+    assert not loaded & {"pandas", "numpy", "hypothesis", "yaml"}
+    rings = ("emulator", "strategies", "contract", "report", "specs")
     inner = tuple(f"pytest_parallelrun.{ring}" for ring in rings)
     assert not [name for name in loaded if name.startswith(inner)]
 
@@ -43,6 +43,14 @@ def test_the_gate_of_a_script_for_files_loads_no_pandas(pytester: pytest.Pyteste
     loaded = loaded_modules(pytester, "--parallelrun-entry=score.py", "--parallelrun-input=data")
     assert "pytest_parallelrun.emulator.job" in loaded
     assert not loaded & {"pandas", "numpy"}
+
+
+@pytest.mark.usefixtures("alone")
+def test_where_no_file_may_be_a_job_definition_none_is_parsed(pytester: pytest.Pytester, project: Path) -> None:
+    (project / "mkdocs.yml").write_text("site_name: Docs\n", encoding="utf-8")
+    loaded = loaded_modules(pytester, "--parallelrun-entry=score.py", "--collect-only")
+    assert "pytest_parallelrun.specs.discovery" in loaded
+    assert not loaded & {"yaml", "pytest_parallelrun.specs.job_file"}
 
 
 def test_the_public_names_are_resolved_late(pytester: pytest.Pytester) -> None:

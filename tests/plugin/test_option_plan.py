@@ -15,7 +15,7 @@ def test_it_shows_split_settings_and_checks(project: Path, gate: Run) -> None:
         [
             "entry *score.py",
             "*imported as 'score'",
-            "input: 3 files in '*data', 2 a mini-batch: 2 mini-batches",
+            "input: 3 files in '*data', 2 a mini-batch: 2 mini-batches  (--parallelrun-input)",
             "  mini-batch 0: 2 item(s), item_1.txt ... item_2.txt",
             "  mini-batch 1: 1 item(s), item_3.txt",
             "  mini_batch_size = 2  (--parallelrun-set)",

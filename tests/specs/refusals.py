@@ -13,7 +13,7 @@ CORPUS = Path(__file__).parent / "corpus"
 
 @dataclass(frozen=True)
 class Refusal:
-    """A mistake. base: the file of the corpus. old, new: what is replaced in it; without `old`, `new` is added at its end.
+    """A mistake. base: the file of the corpus. old, new: what is replaced; without `old`, `new` is added at the end.
 
     message: the start of the finding behind "NAME:". client_accepts: whether azure-ai-ml 1.35 takes it, if with a
     warning.

@@ -119,7 +119,10 @@ def test_constants_that_are_assigned_once_count_as_literals(
     ],
 )
 def test_texts_are_put_together_from_literals(step_of: ReadStep, task: str) -> None:
-    head = "ROOT = 'src'\nNAME = 'score.py'\nSTEM = 'score'\nREST = {'entry_script': NAME}\nPATHS = dict(code=ROOT, **REST)\n"
+    head = (
+        "ROOT = 'src'\nNAME = 'score.py'\nSTEM = 'score'\n"
+        "REST = {'entry_script': NAME}\nPATHS = dict(code=ROOT, **REST)\n"
+    )
     text = call(head=head).replace("code='src', entry_script='score.py'", task)
     assert step_of("job.py", text).entry.module_name == "score"
 
@@ -295,19 +298,23 @@ def test_a_config_without_a_step_is_an_entry(step_of: ReadStep) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "finding"),
     [
-        ("node_count=NODES", "instance_count=3", "there is no key 'instance_count' in ParallelRunConfig(). Here it is node_count"),
+        (
+            "node_count=NODES",
+            "instance_count=3",
+            "there is no key 'instance_count' in ParallelRunConfig(). Here it is node",
+        ),
         ("    error_threshold=10,\n", "", "ParallelRunConfig() needs the key 'error_threshold'"),
         ("run_max_try=2", "run_max_try=0", "run_max_try=0: must be a whole number of 1 or more"),
         ('"scored.txt"', '"a:b.txt"', "append_row_file_name='a:b.txt' holds ':'; v1 refuses"),
-        ('    mini_batch_size="5",', '    mini_batch_size="5", partition_keys=["a"],', "mini_batch_size and partition_keys"),
-        ('"--model", "rater"', '"--mini_batch_size", "4"', "program arguments: --mini_batch_size is reserved under profile v1"),
-        ('"--model", "rater"', '"rater"', "program arguments: the first one, 'rater', must start with '-'"),
+        ('size="5",', 'size="5", partition_keys=["a"],', "mini_batch_size and partition_keys"),
+        ('"--model", "rater"', '"--mini_batch_size", "4"', "--mini_batch_size is reserved under profile v1"),
+        ('"--model", "rater"', '"rater"', "the first one, 'rater', must start with '-'"),
         ("    output=out,\n", "", "ParallelRunStep() needs the key 'output', since output_action is append_row"),
-        ("    inputs=[reviews", "    input=[reviews", "there is no key 'input' in ParallelRunStep(). Did you mean 'inputs'?"),
-        ("config=config", "config=make()", "parallel_run_config must be ParallelRunConfig(...), and is the expression `make()`"),
+        ("inputs=[rev", "input=[rev", "there is no key 'input' in ParallelRunStep(). Did you mean 'inputs'?"),
+        ("config=config", "config=make()", "parallel_run_config must be ParallelRunConfig(...), and is the expression"),
         ("config=config", "config=config, **more", "`**more` cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_in_v1_are_found(findings: Findings, old: str, new: str, finding: str) -> None:
     assert old in V1
     found = [one for one in findings("job.py", V1.replace(old, new)) if finding in one]
@@ -317,8 +324,8 @@ def test_mistakes_in_v1_are_found(findings: Findings, old: str, new: str, findin
 def test_an_argument_of_v1_that_is_no_literal_is_named_unless_an_option_gives_all(step_of: ReadStep) -> None:
     step = step_of("job.py", V1.replace('"rater"', "weights.as_mount()"))
     assert str(step.unresolved["program_arguments"]).endswith(
-        "an argument is the expression `weights.as_mount()`: write a literal, or a constant that is assigned once in this "
-        "file, or give all with --parallelrun-args=ARGUMENTS"
+        "an argument is the expression `weights.as_mount()`: write a literal, or a constant that is assigned once in "
+        "this file, or give all with --parallelrun-args=ARGUMENTS"
     )
 
 
