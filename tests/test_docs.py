@@ -213,6 +213,16 @@ def test_the_page_of_settings_has_each_setting_with_its_other_names_values_and_s
     assert _table(page, "Values, other names, sources") == list(setting_table())
 
 
+def test_the_page_of_settings_has_each_default_that_documents_disagree_on() -> None:
+    rows = [
+        f"| `{name}` | {profile} | {_default(name, profile)} | {_cell(setting.disputed[profile])} |"
+        for name, setting in setting_table().items()
+        for profile in PROFILES
+        if profile in setting.disputed
+    ]
+    _assert_rows(DOCS / "reference" / "settings.md", rows)
+
+
 def test_the_page_of_settings_and_the_page_of_rules_have_each_rule_with_its_values() -> None:
     documented, observed = Rules.documented(), Rules.observed()
     rows = [f"| `{name}` | `{getattr(documented, name)}` | `{getattr(observed, name)}` |" for name in CHOICES]

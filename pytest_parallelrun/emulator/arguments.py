@@ -196,7 +196,8 @@ def with_outputs(argv: Sequence[str], folder: Path) -> tuple[tuple[str, ...], tu
 def _split(arguments: str | Sequence[str | int | float | os.PathLike[str]]) -> tuple[str, ...]:
     if isinstance(arguments, str):
         try:
-            return tuple(shlex.split(arguments))
+            # Spaces inside the braces of an output split nothing.
+            return tuple(shlex.split(NAMED_OUTPUT.sub(r"${{outputs.\1}}", arguments)))
         except ValueError as error:
             raise SettingsError(
                 f"{ORIGIN} {arguments!r}: {str(error).lower()}; quote them as for a POSIX shell"

@@ -16,8 +16,8 @@ class Key:
     """One key.
 
     setting: the field of JobSettings that it sets. below: the keys of its mapping. required: it must be there.
-    type: what the client takes: a "text", a "word" that is spelled just so, a "whole number", a "list", or "any" of what
-    is looked at elsewhere.
+    type: what the client takes: a "text", a "word" that is spelled just so, a "whole number", a "list", or "any" of
+    what is looked at elsewhere.
     named: it has no effect here, and the plan says so. Others without a setting are read, or say nothing about a run.
     """
 

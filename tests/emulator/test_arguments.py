@@ -17,6 +17,7 @@ from pytest_parallelrun.emulator.arguments import (
     apply_program_arguments,
     parse_program_arguments,
     runtime_arguments,
+    with_outputs,
 )
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.settings import JobSettings, Profile
@@ -305,3 +306,27 @@ def test_a_size_in_bytes_is_refused_for_files() -> None:
 def test_a_fraction_of_a_second_is_passed_as_it_is() -> None:
     passed = runtime_arguments(JobSettings(timeout=0.5), scoring_module_name="score.py", output=None, kind="files")
     assert passed[passed.index("--run_invocation_timeout") + 1] == "0.5"
+
+
+def test_spaces_in_the_braces_of_an_output_split_nothing() -> None:
+    assert parse_program_arguments("--to ${{ outputs.rows }}/a", profile="v2").argv == ("--to", "${{outputs.rows}}/a")
+
+
+def test_an_output_becomes_a_folder_of_its_name(tmp_path: Path) -> None:
+    argv = (
+        "--to",
+        "${{outputs.rows}}/a.csv",
+        "${{ outputs.rows }}",
+        "--in=${{outputs.x-1}}",
+        "${{inputs.rows}}",
+        "rows",
+    )
+    filled, folders = with_outputs(argv, tmp_path)
+    rows, other = tmp_path / "rows", tmp_path / "x-1"
+    assert filled == ("--to", f"{rows}/a.csv", str(rows), f"--in={other}", "${{inputs.rows}}", "rows")
+    assert folders == (rows, other)
+
+
+@pytest.mark.parametrize("text", ["${{outputs.}}", "${{outputs...}}", "${{outputs.a/b}}", "$outputs.a"])
+def test_what_is_no_name_of_an_output_is_left_as_it_is(text: str, tmp_path: Path) -> None:
+    assert with_outputs((text,), tmp_path) == ((text,), ())

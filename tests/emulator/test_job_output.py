@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -296,3 +297,29 @@ def test_an_output_path_that_the_user_sets_is_told_to_be_in_vain(files: list[str
     appending = run_job(Names(), files, output_action="append_row", environment_variables=variables)
     assert [note for note in appending.notes if note.startswith("AZUREML_BI_OUTPUT_PATH was set in vain")]
     assert run_job(Names(), files, environment_variables=variables).notes == ()
+
+
+class WritesToItsOutput:
+    """Writes a file for each item into the folder behind --to."""
+
+    def init(self) -> None:
+        self.folder = Path(sys.argv[sys.argv.index("--to") + 1])
+
+    def run(self, paths: list[str]) -> list[str]:
+        for path in paths:
+            (self.folder / os.path.basename(path)).write_text("", encoding="utf-8")
+        return [str(self.folder) for _ in paths]
+
+
+def test_an_output_that_program_arguments_name_is_a_folder_that_is_there(files: list[str], tmp_path: Path) -> None:
+    job = ParallelJob(WritesToItsOutput(), files, program_arguments="--to ${{outputs.pages}}", output=tmp_path / "kept")
+    assert job.run().succeeded_items == len(files)
+    kept = tmp_path / "kept" / "pages"
+    assert sorted(file.name for file in kept.iterdir()) == sorted(os.path.basename(file) for file in files)
+
+
+def test_every_job_has_its_own_folder_for_such_an_output(files: list[str]) -> None:
+    settings = JobSettings(output_action="append_row")
+    job = ParallelJob(WritesToItsOutput(), files, settings=settings, program_arguments=["--to", "${{outputs.pages}}"])
+    first, second = job.run(), job.run()
+    assert not set(lines(first)) & set(lines(second))

@@ -194,9 +194,24 @@ def test_every_row_has_a_line_of_help_and_a_source_for_every_profile(name: str) 
         ("timeout", "batch", "default of profile batch (YAML reference of the batch deployment)"),
         ("error_threshold", "v2", "default of profile v2 (guide to parallel jobs in pipelines)"),
         ("clock", "v1", "default of profile v1 (addition of this emulator)"),
+        (
+            "mini_batch_size",
+            "v2",
+            "default of profile v2 (YAML reference of the parallel job; "
+            "but SDK reference of parallel_run_function: 10 files or 1 MB)",
+        ),
+        ("mini_batch_size", "batch", "default of profile batch (YAML reference of the batch deployment)"),
+        (
+            "task_overhead_timeout",
+            "v1",
+            "default of profile v1 (guide to parallel jobs in pipelines; "
+            "but YAML reference of the parallel job: 30, taken under attempt_limit=with_overhead)",
+        ),
     ],
 )
-def test_a_default_is_described_with_profile_and_document(name: str, profile: Profile, text: str) -> None:
+def test_a_default_is_described_with_profile_and_document_and_with_those_that_say_otherwise(
+    name: str, profile: Profile, text: str
+) -> None:
     assert describe_default(name, profile) == text
 
 
@@ -365,6 +380,16 @@ def test_over_prefers_what_is_explicit_above_and_keeps_what_is_explicit_below() 
     upper = JobSettings(timeout=5, error_threshold=-1)
     lower = JobSettings(timeout=7, error_threshold=4, max_retries=0, profile="v1")
     assert upper.over(lower) == JobSettings(timeout=5, error_threshold=-1, max_retries=0, profile="v1")
+
+
+def test_over_takes_environment_variables_one_by_one() -> None:
+    above, below = (
+        JobSettings(environment_variables={"A": "1"}),
+        JobSettings(environment_variables={"A": "2", "B": "3"}),
+    )
+    assert dict(above.over(below).environment_variables) == {"A": "1", "B": "3"}
+    assert dict(JobSettings().over(below).environment_variables) == {"A": "2", "B": "3"}
+    assert "environment_variables" not in JobSettings().over(JobSettings()).explicit
 
 
 def test_over_puts_a_single_rule_on_top_of_a_preset_below() -> None:
