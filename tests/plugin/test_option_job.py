@@ -136,8 +136,8 @@ def test_the_plan_tells_the_line_of_every_value_and_the_document_of_every_defaul
         "  timeout = 9  (pipeline.yml:10)",
         "  environment_variables = STAGE=test, API_KEY=***  (pipeline.yml:11)",
         "  error_threshold = -1  (default of profile v2 (guide to parallel jobs in pipelines))",
-        "  max_concurrency_per_instance = 1  (default of profile v2 (schema of the parallel job in the azure-ai-ml SDK; "
-        "but guide to parallel jobs in pipelines and YAML reference of the parallel job: the cores of an instance, "
+        "  max_concurrency_per_instance = 1  (default of profile v2 (schema of the parallel job in the azure-ai-ml SDK"
+        "; but guide to parallel jobs in pipelines and YAML reference of the parallel job: the cores of an instance, "
         "1 where it has GPUs))",
         "note: not emulated: environment (pipeline.yml:16)",
     )

@@ -19,3 +19,10 @@ def test_a_mistake_is_found_where_it_is_and_nothing_else(refusal: Refusal, corpu
 def test_labels_are_unique() -> None:
     labels = [refusal.label for refusal in REFUSALS]
     assert len(set(labels)) == len(labels)
+
+
+def test_the_page_on_fidelity_lists_exactly_what_the_client_accepts() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "fidelity.md").read_text(encoding="utf-8")
+    table = text.split("| mistake | why it is refused |\n|---|---|\n")[1].split("\n\n")[0]
+    listed = [row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()]
+    assert listed == [refusal.label for refusal in REFUSALS if refusal.client_accepts]
