@@ -82,7 +82,7 @@ def read_step(
         **read_outputs(component.entries.get("outputs"), ALONE, findings),
         **_typed(outputs, component, findings),
     }
-    merged = component.with_entries(table.without("inputs", "outputs", "component", "type"))
+    merged = replace(component.with_entries(table.without("inputs", "outputs", "component", "type")), place=table.place)
     return _read(_Parts(name, merged, inputs, outputs, around, STEP), findings, other_root)
 
 
