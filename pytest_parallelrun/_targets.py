@@ -14,6 +14,7 @@ import pytest
 from pytest_parallelrun._options import Given, absolute
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
+from pytest_parallelrun.report.secrets import masked_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.specs.reading import JobFile
@@ -153,4 +154,4 @@ def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
 
 
 def _usage_error(error: ParallelRunError) -> pytest.UsageError:
-    return pytest.UsageError(str(error))
+    return pytest.UsageError(masked_text(str(error)))

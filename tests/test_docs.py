@@ -33,7 +33,7 @@ PROFILES: tuple[Profile, ...] = ("v2", "v1", "batch")
 
 TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|ini|toml))\n")
+FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|ini|toml|yml))\n")
 DURATION = re.compile(r"\b\d+\.\d\d ?s\b")
 FILLED_LINE = re.compile(r"^([=_-])\1+ (.*) \1+$")
 

@@ -10,8 +10,11 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-BINDING = re.compile(r"\$\{\{\s*([\w.\- ]*?)\s*\}\}")
-_OPTIONAL = re.compile(r"\$\[\[(.*?)\]\]", re.DOTALL)
+LONGEST_SHOWN = 80
+BINDING = re.compile(r"\$\{\{([^{}]*)\}\}")
+# Stops where the next one starts, so that a text full of open ones is looked at once and not for each of them.
+_OPTIONAL = re.compile(r"\$\[\[((?:(?!\$\[\[|\]\]).)*)\]\]", re.DOTALL)
+_PATH = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _LEFT_OVER = re.compile(r"\$\[\[|\]\]|\$\{\{")
 
 
@@ -48,8 +51,8 @@ def whole_binding(text: str) -> Binding | None:
 
 
 def _read(match: re.Match[str]) -> Binding:
-    path = match[1].replace(" ", "")
-    parts = path.split(".")
+    path = match[1].strip()
+    parts = path.split(".") if _PATH.fullmatch(path) else []
     if len(parts) == 2 and parts[0] in ("inputs", "outputs"):
         return Binding(parts[0], parts[1], match[0])
     if len(parts) == 3 and parts[:2] in (["parent", "inputs"], ["parent", "outputs"]):
@@ -57,7 +60,7 @@ def _read(match: re.Match[str]) -> Binding:
     if len(parts) == 5 and parts[:2] == ["parent", "jobs"] and parts[3] in ("outputs", "inputs"):
         return Binding("parent.jobs", ".".join(parts[2:]), match[0])
     raise BindingError(
-        f"'{match[0]}' leads nowhere: write ${{{{inputs.NAME}}}}, ${{{{outputs.NAME}}}}, ${{{{parent.inputs.NAME}}}} "
+        f"{_brief(match[0])} leads nowhere: write ${{{{inputs.NAME}}}}, ${{{{outputs.NAME}}}}, ${{{{parent.inputs.NAME}}}} "
         "or ${{parent.jobs.STEP.outputs.NAME}}"
     )
 
@@ -84,3 +87,7 @@ def split_arguments(text: str, fill: Callable[[Binding], str]) -> Iterator[str]:
     compact = BINDING.sub(lambda match: _read(match).text.replace(" ", ""), text)
     for part in shlex.split(compact):
         yield BINDING.sub(lambda match: fill(_read(match)), part)
+
+
+def _brief(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ...")

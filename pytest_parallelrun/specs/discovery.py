@@ -9,12 +9,15 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pytest_parallelrun.specs.findings import Finding, Findings
 from pytest_parallelrun.specs.reading import JobFile, StepReading
 from pytest_parallelrun.specs.yaml_file import LARGEST_FILE, parse_yaml
 
+MOST_LINES = 50
+"""Lines of a broken file that may name a code folder or a script; each with each is tried."""
 _ENDINGS = (".yml", ".yaml")
 # Read before anything is parsed, so that a folder of other YAML files costs next to nothing.
 _MAY_BE_ONE = re.compile(r"parallel|scoring_script|component", re.IGNORECASE)
@@ -91,7 +94,8 @@ def _read(path: Path, text: str) -> tuple[JobFile | None, list[Finding]]:
 
 def _names(text: str, path: Path, script: Path) -> bool:
     """Whether lines of a text that cannot be parsed name the script by its code folder and its path below."""
-    pairs = ((code, name) for code in _CODE.findall(text) for name in _SCRIPT.findall(text))
+    codes, names = ([match[1] for match in islice(lines.finditer(text), MOST_LINES)] for lines in (_CODE, _SCRIPT))
+    pairs = ((code, name) for code in codes for name in names)
     return any(_same(path.parent / code.strip() / name.strip().replace("\\", "/"), script) for code, name in pairs)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pytest_parallelrun.emulator.errors import ParallelRunError
 
+MOST_SHOWN = 50
+
 
 @dataclass(frozen=True, order=True)
 class Place:
@@ -41,7 +43,9 @@ class JobFileError(ParallelRunError):
 
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(sorted(set(findings)))
-        super().__init__("\n".join(map(str, self.findings)))
+        more = len(self.findings) - MOST_SHOWN
+        lines = [*map(str, self.findings[:MOST_SHOWN]), *([f"and {more} more"] if more > 0 else [])]
+        super().__init__("\n".join(lines))
 
 
 @dataclass

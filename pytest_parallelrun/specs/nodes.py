@@ -82,4 +82,6 @@ def kind_of(node: Node) -> str:
         return "a list"
     if isinstance(node, Opaque):
         return f"the expression `{node.text}`"
-    return "empty" if node.value is None else repr(node.value)
+    if isinstance(node.value, (str, int, float)):
+        return repr(node.value)
+    return "empty" if node.value is None else f"a {type(node.value).__name__}"

@@ -16,7 +16,7 @@ from pytest_parallelrun.specs.yaml_file import read_yaml
 
 DEEPEST = 10
 """Pipelines inside of each other."""
-MOST_STEPS = 500
+MOST_STEPS = 200
 REMOTE_COMPONENT = ("azureml:", "azureml://")
 NO_STEP_OF_OURS = (
     "command",

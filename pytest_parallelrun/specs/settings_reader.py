@@ -12,7 +12,7 @@ from pytest_parallelrun.specs.bindings import BINDING, Binding, BindingError, bi
 from pytest_parallelrun.specs.findings import Finding, Findings, Place
 from pytest_parallelrun.specs.inputs import InputValue
 from pytest_parallelrun.specs.keys import WHOLE, Key, problem
-from pytest_parallelrun.specs.nodes import Listing, Node, Opaque, Scalar, Table, present
+from pytest_parallelrun.specs.nodes import Listing, Node, Opaque, Scalar, Table, kind_of, present
 
 LookUp = Callable[[Binding, Place], InputValue]
 """The input that a binding leads to; BindingError where there is none."""
@@ -82,7 +82,8 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Findin
     try:
         if key.type in ("text", "word") and not isinstance(raw, str):
             written = "true" if raw is True else "false" if raw is False else raw
-            findings.add(node.place, f"{name} must be a text, and is {raw!r}: put it in quotes, '{written}'")
+            hint = f": put it in quotes, '{written}'" if isinstance(node, Scalar) else ""
+            findings.add(node.place, f"{name} must be a text, and is {kind_of(node)}{hint}")
             return
         if key.type == WHOLE and not _is_whole(raw):
             # Before the kind, which would take fractions of a second.

@@ -33,11 +33,31 @@ def test_a_text_that_is_more_or_less_than_a_binding_is_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["${{input.x}}", "${{inputs}}", "${{}}", "${{parent.jobs.x}}", "${{inputs.x}", "$[[--x", "--x]]"]
+    "text",
+    [
+        "${{input.x}}",
+        "${{inputs}}",
+        "${{}}",
+        "${{parent.jobs.x}}",
+        "${{inputs.x}",
+        "${{inputs..x}}",
+        "${{inputs.}}",
+        "${{in puts.x}}",
+        "$[[--x",
+        "--x]]",
+    ],
 )
 def test_what_leads_nowhere_is_refused(text: str) -> None:
     with pytest.raises(BindingError, match=r"write \$\{\{inputs.NAME\}\}"):
         bindings_in(text)
+
+
+@pytest.mark.parametrize("text", ["${{" + " " * 100_000, "$[[" * 40_000, "${{" * 40_000, "$[[ ${{" * 20_000])
+def test_open_brackets_without_end_are_refused_at_once_and_shown_in_short(text: str) -> None:
+    # A pattern that tries again at each of them takes hours.
+    with pytest.raises(BindingError) as raised:
+        bindings_in(text)
+    assert len(str(raised.value)) < 300
 
 
 def test_an_option_goes_with_what_is_missing_in_it() -> None:

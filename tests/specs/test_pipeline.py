@@ -130,7 +130,7 @@ def test_pipelines_inside_of_each_other_without_end_do_end(findings: Findings) -
         steps = ", ".join(f"s{step}: *p{number + 1}" for step in range(9))
         lines.append(f"x{number}: &p{number} {{type: pipeline, jobs: {{{steps}}}}}")
     found = findings("pipeline.yml", "\n".join(["type: pipeline", *lines, "jobs: {a: *p0}"]))
-    assert any("the pipeline has more than 500 steps" in one for one in found)
+    assert any("the pipeline has more than 200 steps" in one for one in found)
 
 
 def test_all_findings_of_all_steps_come_at_once_in_the_order_of_the_file(write: Write) -> None:
