@@ -36,7 +36,7 @@ def bindings_in(text: str) -> list[Binding]:
     found = [_read(match) for match in BINDING.finditer(text)]
     if _LEFT_OVER.search(BINDING.sub("", _OPTIONAL.sub(r"\1", text))):
         raise BindingError(
-            f"{text!r} has a bracket that is not closed: write ${{{{inputs.NAME}}}} or $[[--name VALUE]]"
+            f"{_brief(text)} has a bracket that is not closed: write ${{{{inputs.NAME}}}} or $[[--name VALUE]]"
         )
     return found
 
@@ -60,8 +60,8 @@ def _read(match: re.Match[str]) -> Binding:
     if len(parts) == 5 and parts[:2] == ["parent", "jobs"] and parts[3] in ("outputs", "inputs"):
         return Binding("parent.jobs", ".".join(parts[2:]), match[0])
     raise BindingError(
-        f"{_brief(match[0])} leads nowhere: write ${{{{inputs.NAME}}}}, ${{{{outputs.NAME}}}}, ${{{{parent.inputs.NAME}}}} "
-        "or ${{parent.jobs.STEP.outputs.NAME}}"
+        f"{_brief(match[0])} leads nowhere: write ${{{{inputs.NAME}}}}, ${{{{outputs.NAME}}}}, "
+        "${{parent.inputs.NAME}} or ${{parent.jobs.STEP.outputs.NAME}}"
     )
 
 

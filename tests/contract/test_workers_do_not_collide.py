@@ -197,3 +197,11 @@ def test_a_second_init_that_fails_is_left_to_its_own_check(judged: Judge) -> Non
 def test_a_script_whose_rows_are_none_is_checked_all_the_same(judged: Judge) -> None:
     script = FIXED.replace("return names", "return []")
     assert judged(script, "--parallelrun-set=error_threshold=-1").failed == {CHECK}
+
+
+def test_a_file_in_an_output_that_program_arguments_name_is_found(judged: Judge) -> None:
+    named = "--parallelrun-args=--out ${{outputs.pages}}"
+    script = FIXED.replace("os.environ['AZUREML_BI_OUTPUT_PATH']", "__import__('sys').argv[-1]")
+    found = judged(script, named)
+    assert found.failed == {CHECK}
+    assert "'pages/results.json' in the output folder" in found.messages[CHECK]

@@ -35,16 +35,16 @@ def test_a_text_that_is_more_or_less_than_a_binding_is_none(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "${{input.x}}",
-        "${{inputs}}",
-        "${{}}",
-        "${{parent.jobs.x}}",
-        "${{inputs.x}",
-        "${{inputs..x}}",
-        "${{inputs.}}",
-        "${{in puts.x}}",
-        "$[[--x",
-        "--x]]",
+        *(
+            "${{input.x}}",
+            "${{inputs}}",
+            "${{}}",
+            "${{parent.jobs.x}}",
+            "${{inputs..x}}",
+            "${{inputs.}}",
+            "${{in puts.x}}",
+        ),
+        *("${{inputs.x}", "$[[--x", "--x]]"),
     ],
 )
 def test_what_leads_nowhere_is_refused(text: str) -> None:
