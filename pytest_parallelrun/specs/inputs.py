@@ -45,10 +45,6 @@ class InputValue:
         """Whether it is a number, text or truth value, and not data."""
         return self.literal is not None or self.type in VALUE_TYPES
 
-    @property
-    def is_there(self) -> bool:
-        return self.literal is not None or self.path is not None
-
 
 @dataclass(frozen=True)
 class OutputValue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_parallelrun.specs.deployment import is_deployment, read_deployment
-from pytest_parallelrun.specs.findings import Findings, JobFileError
+from pytest_parallelrun.specs.findings import Findings
 from pytest_parallelrun.specs.nodes import Table, entry_text
 from pytest_parallelrun.specs.parallel import read_component
 from pytest_parallelrun.specs.pipeline import PipelineReader, is_parallel, is_pipeline
@@ -47,10 +47,3 @@ def read_job_table(table: Table, file: Path, other_root: Path | None = None) -> 
     what = f"type: {kind}" if kind else "no type"
     findings.add(place, f"this is no parallel job: it has {what}. --parallelrun-job takes {KINDS}")
     return JobFile(file, findings=tuple(findings.found), files=files, is_job=False)
-
-
-def refuse_findings(file: JobFile) -> None:
-    """JobFileError with all findings of a file and of its steps, where there are any, or no step."""
-    found = [*file.findings, *(finding for step in file.steps for finding in step.findings)]
-    if found:
-        raise JobFileError(found)

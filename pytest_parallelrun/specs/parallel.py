@@ -80,19 +80,24 @@ def read_step(
     inputs = given_inputs(declared, inputs, str(component.place.origin), findings)
     outputs = {
         **read_outputs(component.entries.get("outputs"), ALONE, findings),
-        **_typed(outputs, component, findings),
+        **_typed(outputs, table.entries.get("outputs"), component, findings),
     }
     merged = replace(component.with_entries(table.without("inputs", "outputs", "component", "type")), place=table.place)
     return _read(_Parts(name, merged, inputs, outputs, around, STEP), findings, other_root)
 
 
-def _typed(given: Mapping[str, OutputValue], component: Table, findings: Findings) -> dict[str, OutputValue]:
-    """The outputs that a step gives, which have the types of the component's where they say none."""
+def _typed(
+    given: Mapping[str, OutputValue], node: Node | None, component: Table, findings: Findings
+) -> dict[str, OutputValue]:
+    """The outputs that a step gives in `node`; they have the types of the component's where they say none."""
     declared = read_outputs(component.entries.get("outputs"), ALONE, Findings())
     typed = {}
     for name, output in given.items():
         if name not in declared:
-            findings.add(component.place, f"the component has no output '{name}', which a step uses")
+            assert isinstance(node, Table)
+            hint = did_you_mean(name, declared) if declared else "It has no outputs."
+            at = component.place.origin
+            findings.add(node.keys[name], f"the component {at} has no output '{name}'. {hint}")
             continue
         own = declared[name]
         typed[name] = output if output.is_file else replace(own, file_name=output.file_name or own.file_name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_parallelrun.specs.findings import Finding, Findings, shown
+from pytest_parallelrun.specs.findings import Findings, shown
 from pytest_parallelrun.specs.inputs import ALONE, Surroundings, given_inputs, local_path, read_inputs, read_outputs
 from pytest_parallelrun.specs.keys import PIPELINE, check_keys
 from pytest_parallelrun.specs.nodes import Node, Table, entry_text, kind_of, present, text_of
@@ -85,7 +85,7 @@ class PipelineReader:
         if kind in NO_STEP_OF_OURS:
             return
         node = table.entries.get("component")
-        component = self._component(node, name, kind, above) if node is not None else None
+        component = self._component(node, name, above) if node is not None else None
         if node is not None and component is None:
             return
         if is_parallel(component if component is not None else table):
@@ -96,6 +96,10 @@ class PipelineReader:
                 self.findings.add(table.place, f"pipelines are more than {DEEPEST} deep inside of each other")
                 return
             yield from self.steps(inner, self._inside(table, component, around), f"{name}.", above)
+        elif kind == "parallel" and component is not None:
+            other = entry_text(component, "type")
+            what = f"type: {other}" if other else "no type"
+            self.findings.add(table.place, f"the step '{name}' is parallel, and its component has {what}")
         elif not kind and component is None:
             self.findings.add(table.place, f"the step '{name}' has no type: write type: parallel where it is one")
 
@@ -109,7 +113,7 @@ class PipelineReader:
             outputs = {**read_outputs(component.entries.get("outputs"), ALONE, self.findings), **outputs}
         return Surroundings(inputs, outputs)
 
-    def _component(self, node: Node, name: str, kind: str, above: tuple[Path, ...]) -> Table | None:
+    def _component(self, node: Node, name: str, above: tuple[Path, ...]) -> Table | None:
         """What `component` refers to: a file, or a mapping in its place; None where it is not here, or not valid."""
         if isinstance(node, Table):
             return node
@@ -126,9 +130,7 @@ class PipelineReader:
             return None
         file = Path(local_path(text, node.place))
         if not file.is_file():
-            found = Finding(node.place, f"component={text!r}: there is no file '{shown(file)}'")
-            if kind not in NO_STEP_OF_OURS:
-                self.findings.found.append(found)
+            self.findings.add(node.place, f"component={text!r}: there is no file '{shown(file)}'")
             return None
         if file in above:
             self.findings.add(node.place, f"component={text!r} leads back to a pipeline that this step is part of")

@@ -105,6 +105,10 @@ def test_a_registered_component_is_said_to_be_left_out(write: Write) -> None:
             "type: pipeline\njobs: {a: {type: pipeline, component: ./pipeline.yml}}\n",
             "pipeline.yml:2:39: component='./pipeline.yml' leads back to a pipeline that this step is part of",
         ),
+        (
+            "type: pipeline\njobs: {a: {type: parallel, component: {type: command}}}\n",
+            "pipeline.yml:2:11: the step 'a' is parallel, and its component has type: command",
+        ),
         ("type: command\n", "pipeline.yml:1:7: this is no parallel job: it has type: command. --parallelrun-job takes"),
         ("name: x\n", "pipeline.yml:1:1: this is no parallel job: it has no type."),
         (
@@ -150,3 +154,23 @@ def test_all_findings_of_all_steps_come_at_once_in_the_order_of_the_file(write: 
         "pipeline.yml:13:35",
         "pipeline.yml:16:22",
     ]
+
+
+def test_outputs_and_inputs_that_the_component_does_not_have_are_told_where_the_step_gives_them(corpus: Path) -> None:
+    file = corpus / "pipeline_component.yml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("      rows: {type", "      row: {type"), encoding="utf-8")
+    [finding] = all_findings(read_job_file(file))
+    assert finding == (
+        "pipeline_component.yml:14:7: the component component_full.yml:1 has no output 'row'. Did you mean 'rows'?"
+    )
+
+
+def test_an_output_of_a_step_may_be_that_of_its_pipeline(write: Write, folder: Path) -> None:
+    text = (
+        "type: pipeline\noutputs: {kept: {type: uri_file, path: 'azureml://x/out/all.csv'}}\njobs:"
+        + STEP
+        + "      append_row_to: ${{outputs.mine}}\n    outputs: {mine: '${{parent.outputs.kept}}'}\n"
+    )
+    step = only_step(read_job_file(write("pipeline.yml", text)))
+    assert (step.values["output_action"], step.values["append_row_file_name"]) == ("append_row", "all.csv")
