@@ -8,18 +8,22 @@ ParallelRunConfig for what the v1 client sends and refuses.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.settings import JobSettings, setting_table
 from pytest_parallelrun.emulator.values import Choice, Flag, Kind, Text, WholeNumber, parsed
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.splitting.base import InputKind
 
 ORIGIN = "program arguments"
 CLIENT_SDK_VERSION = "1.62.0"
@@ -38,6 +42,14 @@ NOT_EMULATED: Mapping[str, Kind[object]] = {
 
 NAMED_OUTPUT = re.compile(r"\$\{\{ *outputs\.(\w[\w-]*) *\}\}")
 """What a job definition writes for the folder of an output; its name is the group."""
+ROW_MODE: Mapping[str, str] = {
+    "--amlbi_pf_enabled": "True",
+    "--amlbi_pf_run_mode": "component",
+    "--amlbi_file_format": "jsonl",
+}
+"""With --amlbi_mini_batch_rows they make run() get JSON lines as dicts; each needs the others, and just this value."""
+
+ROWS = "--amlbi_mini_batch_rows"
 
 RANK_MINI_BATCHES = "--rank_mini_batch_count"
 
@@ -111,7 +123,7 @@ def parse_program_arguments(
         _refuse_reserved(argv, options)
 
     names = {setting.argument: name for name, setting in setting_table().items() if setting.argument}
-    undocumented = sorted({option for option in options if re.fullmatch(r"--amlbi_\w+", option)})
+    undocumented = sorted({option for option in options if re.fullmatch(r"--amlbi_\w+", option)} - names.keys())
     parser = _Parser(prog="", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for option in (*names, *NOT_EMULATED, RANK_MINI_BATCHES):
         parser.add_argument(option, dest=option)
@@ -127,16 +139,36 @@ def parse_program_arguments(
         raise SettingsError(
             f"{RANK_MINI_BATCHES}={ranks} (from {ORIGIN}): mini-batches without data are not supported: leave it out"
         )
+    _check_row_mode(found)
     return ProgramArguments(
         argv=argv,
         settings={name: found[option] for option, name in names.items() if option in found},
-        not_emulated=tuple(option for option in (*NOT_EMULATED, *undocumented) if option in found),
+        not_emulated=tuple(
+            option for option in (*NOT_EMULATED, *undocumented) if option in found and option not in ROW_MODE
+        ),
         notes=tuple(
             f"the runtime passes {option} as well: the entry script sees both, its own last"
             for option in dict.fromkeys(options)
             if option in PASSED_BY_THE_RUNTIME or option.startswith("--input_asset_")
         ),
     )
+
+
+def _check_row_mode(found: Mapping[str, str | None]) -> None:
+    """SettingsError where some of the arguments of row mode are there, and not all, or one has another value."""
+    given = [option for option in (*ROW_MODE, ROWS) if option in found]
+    if not given:
+        return
+    whole = " ".join([*(f"{option} {value}" for option, value in ROW_MODE.items()), f"{ROWS} ROWS"])
+    for option, value in ROW_MODE.items():
+        if option not in found:
+            raise SettingsError(f"{ORIGIN}: {given[0]} needs {option} {value} beside it. All of them: {whole}")
+        if str(found[option]).lower() != value.lower():
+            raise SettingsError(
+                f"{option}={found[option]} (from {ORIGIN}): only {value} is known. All of them: {whole}"
+            )
+    if ROWS not in found:
+        raise SettingsError(f"{ORIGIN}: {given[0]} needs {ROWS} beside it. All of them: {whole}")
 
 
 def apply_program_arguments(settings: JobSettings, arguments: ProgramArguments) -> JobSettings:
@@ -151,14 +183,20 @@ def runtime_arguments(
     *,
     scoring_module_name: str,
     output: str | None,
-    kind: Literal["files", "tabular"],
+    kind: InputKind,
 ) -> tuple[str, ...]:
     """What the runtime puts into sys.argv before the user's arguments, in the order of the v1 client.
 
     output: the folder of the appended file; passed on only with append_row. SettingsError: a mini-batch size
     in bytes for an input of files.
     """
-    size = settings.files_per_mini_batch if kind == "files" else settings.bytes_per_mini_batch
+    if kind == "tabular":
+        size = settings.bytes_per_mini_batch
+    elif settings.unused:
+        # Another setting decides, so that its unit does not matter.
+        size = settings.mini_batch_size or 1
+    else:
+        size = settings.files_per_mini_batch
     appends = settings.output_action == "append_row"
     arguments: dict[str, object] = {
         "--client_sdk_version": CLIENT_SDK_VERSION,
@@ -180,6 +218,8 @@ def runtime_arguments(
     if appends and output is not None:
         arguments["--output"] = output
     arguments["--process_count_per_node"] = settings.max_concurrency_per_instance
+    if settings.partition_keys:
+        arguments["--partition_keys"] = json.dumps(settings.partition_keys)
     return tuple(part for name, value in arguments.items() for part in (name, str(value)))
 
 

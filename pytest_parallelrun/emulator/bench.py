@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import InputKind, Splitter
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import InputKind, Partition, Payload, Splitter
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 
@@ -131,17 +130,27 @@ class Bench:
         first, _, rest = relative.partition(os.sep)
         return rest if first.startswith("process") and rest else None
 
-    def attempt(self, payload: Payload, *, id: int = 0, first_item: int = 0, number: int = 1, worker: int = 0) -> Tried:
-        """One attempt of run() at a copy of `payload`: file paths or a DataFrame.
+    def attempt(
+        self,
+        payload: Payload,
+        *,
+        id: int = 0,
+        first_item: int = 0,
+        partition: Partition = (),
+        number: int = 1,
+        worker: int = 0,
+    ) -> Tried:
+        """One attempt of run() at a copy of `payload`.
 
-        id, first_item: what the context of the mini-batch tells. WorkerDown where the worker does not come up.
+        id, first_item, partition: what the context of the mini-batch tells. WorkerDown where the worker does not
+        come up.
         """
         self.start(worker)
         engine = self._engine
         engine.take_on(self._splitter, self._settings, FaultPlan(()))
         touched = FilesTouched()
         engine.use(worker)
-        engine.submit(Delivery(MiniBatch(id, len(payload), first_item, payload), number))
+        engine.submit(Delivery(MiniBatch(id, len(payload), first_item, payload, partition), number))
         try:
             with files_watched(touched):
                 ended = engine.collect()

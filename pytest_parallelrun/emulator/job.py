@@ -340,6 +340,8 @@ class _Run:
     def _notes(self, readings: Mapping[str, JobStatus | None]) -> Iterator[str]:
         job = self._job
         yield from job.arguments.notes
+        if self._settings.unused:
+            yield self._settings.unused
         if job.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(job.arguments.not_emulated)}"
         for name in sorted(self._settings.explicit):

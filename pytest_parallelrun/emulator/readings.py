@@ -60,7 +60,7 @@ def _is_sound(attempt: AttemptEnded, settings: JobSettings) -> bool:
 
 def _same_split(source: Source, other: JobSettings, splitter: Splitter) -> bool:
     """Whether grouping files the other way would have made the same mini-batches."""
-    if splitter.kind == "tabular" or other.files_per_mini_batch == 1:
+    if splitter.kind != "files" or other.partition_keys or other.files_per_mini_batch == 1:
         return True
     regrouped = open_input(source, other)
     if regrouped.total_mini_batches != splitter.total_mini_batches:

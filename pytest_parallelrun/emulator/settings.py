@@ -74,6 +74,7 @@ class SettingsValues(TypedDict, total=False):
     rules: Rules | Literal["documented", "observed"] | None
     mini_batch_size: int | str | None
     partition_keys: Sequence[str] | None
+    mini_batch_rows: int | None
     error_threshold: int | None
     mini_batch_error_threshold: int | None
     allowed_failed_percent: float | None
@@ -129,6 +130,13 @@ class JobSettings:
         disputed={"v2": "SDK reference of parallel_run_function: 10 files or 1 MB"},
     )
     partition_keys = Setting[tuple[str, ...]](Names(), (), "one mini-batch for each combination of their values")
+    mini_batch_rows = Setting[int | None](
+        WholeNumber(1),
+        None,
+        "lines in a mini-batch of JSON lines, which run() gets as dicts; none: files of them are files",
+        source="undocumented arguments of the runtime",
+        argument="--amlbi_mini_batch_rows",
+    )
     error_threshold = Setting[int](
         WholeNumber(-1),
         -1,
@@ -324,6 +332,17 @@ class JobSettings:
         files = DEFAULT_FILES[self.profile]
         return f"{files} file{'s' if files > 1 else ''}, or 1MB of a table"
 
+    @property
+    def unused(self) -> str | None:
+        """What was set and has no effect beside another setting, as a sentence; None where there is nothing."""
+        if "mini_batch_size" in self.explicit and self.partition_keys:
+            what, instead = "mini_batch_size", "partition_keys decides on the mini-batches"
+        elif "mini_batch_size" in self.explicit and self.mini_batch_rows is not None:
+            what, instead = "mini_batch_size", "mini_batch_rows decides on the mini-batches"
+        else:
+            return None
+        return f"{what}={self.mini_batch_size_text} is not looked at: {instead}"
+
     def _identity(self) -> tuple[object, ...]:
         def comparable(name: str) -> object:
             if name == "mini_batch_size":
@@ -383,7 +402,10 @@ def _conflict(settings: JobSettings) -> str | None:
     if settings.partition_keys:
         if profile == "v1" and "mini_batch_size" in explicit:
             return "partition_keys and mini_batch_size exclude each other under profile v1: give one of them"
-        return "partition_keys is not supported yet: leave it out"
+        if profile == "batch":
+            return "partition_keys is not allowed under profile batch: a batch deployment hands files by their number"
+        if settings.mini_batch_rows is not None:
+            return "partition_keys and mini_batch_rows exclude each other: lines of JSON have no partitions"
     if profile == "batch":
         for name in ("mini_batch_error_threshold", "allowed_failed_percent"):
             if name in explicit:

@@ -464,7 +464,11 @@ class InProcessEngine:
         functions = worker.functions
         if not functions.takes_context:
             return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
-        context = MiniBatchContext(minibatch_index=mini_batch.id, global_row_index_lower_bound=mini_batch.first_item)
+        context = MiniBatchContext(
+            minibatch_index=mini_batch.id,
+            global_row_index_lower_bound=mini_batch.first_item,
+            partition_key_value=dict(mini_batch.partition) or None,
+        )
         return self._call(functions.run, payload, context)
 
     def _run_with(self, fault: Fault, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:

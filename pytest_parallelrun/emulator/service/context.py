@@ -12,7 +12,7 @@ class MiniBatchContext:
 
     minibatch_index: identity of the mini-batch in the job, from 0.
     global_row_index_lower_bound: index in the whole input of the first row of this mini-batch, from 0.
-    partition_key_value: value by key ({"Store": "1000"}); None without partition_keys.
+    partition_key_value: value by key, both texts ({"Store": "1000"}); None without partition_keys.
     dataset: on the service the sub-dataset of this mini-batch; here always None.
 
     Source: the official samples for partitioned input and for row-wise JSON lines.
@@ -20,7 +20,7 @@ class MiniBatchContext:
 
     minibatch_index: int
     global_row_index_lower_bound: int
-    partition_key_value: dict[str, object] | None = None
+    partition_key_value: dict[str, str] | None = None
     dataset: None = None
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,17 +15,28 @@ from pytest_parallelrun.emulator.splitting.base import (
     MiniBatch,
     SplitSettings,
     Splitter,
+    TableSplitter,
 )
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
+from pytest_parallelrun.emulator.splitting.formats import format_of
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
 from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
+from pytest_parallelrun.emulator.splitting.mltable_folder import NAME as MLTABLE
+from pytest_parallelrun.emulator.splitting.mltable_folder import open_mltable
+from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
+from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedFileSplitter
+from pytest_parallelrun.emulator.splitting.partitioned_table import CHUNK_BYTES, PartitionedTable
+from pytest_parallelrun.emulator.splitting.path_levels import values_by_path
 from pytest_parallelrun.emulator.splitting.paths import Place, files_among, locate
+from pytest_parallelrun.emulator.splitting.several import SeveralInputs
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.emulator.splitting.base import Source
+    from pytest_parallelrun.emulator.splitting.formats import Format
 
 __all__ = [
     "HandedInput",
@@ -38,19 +48,16 @@ __all__ = [
     "open_input",
 ]
 
-_TABLE = re.compile(r"\.(csv|tsv)$", re.IGNORECASE)
-_TELLING = ("sv", "parquet", "jsonl", "ndjson", "gz", "bz2", "xz", "zip", "zst")
-"""Ends of the names that the two patterns are tried on; they would be slow on a million others."""
-_NOT_YET = re.compile(r"\.(parquet|jsonl|ndjson|[ct]sv\.(gz|bz2|xz|zip|zst))$", re.IGNORECASE)
-
 
 def open_input(source: Source, settings: SplitSettings, *, base: Path | None = None) -> Splitter:
     """The splitter of an input.
 
     source: a DataFrame; a HandedInput; the path of a folder, a glob or a file; or a list of such paths, which keeps its
-        order. A folder stands for all files below it, whatever they are. Given .csv and .tsv files are
-        tables, unless the profile is "batch", where run() gets file paths always (authoring guide of batch
-        scoring scripts). Relative paths are resolved against `base`, by default the working directory.
+        order. A folder stands for all files below it, whatever they are, unless an MLTable file says what they are.
+        Given .csv, .tsv and .parquet files, also compressed .csv and .tsv, are tables, unless the profile is "batch",
+        where run() gets file paths always (authoring guide of batch scoring scripts). With `mini_batch_rows` all files
+        are JSON lines. Under profile "v1" each folder, glob or MLTable of a list is an input of its own (SDK reference
+        of ParallelRunStep: `inputs`). Relative paths are resolved against `base`, by default the working directory.
     Raises InputError for an input that is missing, unreadable, remote, not supported, or that mixes tables
     with other paths; EmptyInputError for one without items. Files in a list are looked for only when their
     mini-batch is loaded, but for tables, which must be read to be split.
@@ -58,7 +65,10 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     if isinstance(source, HandedInput):
         return source
     if _is_frame(source):
-        return FrameSplitter(cast("pd.DataFrame", source), settings.bytes_per_mini_batch)
+        frame = cast("pd.DataFrame", source)
+        if settings.partition_keys:
+            return PartitionedTable(FrameSplitter(frame, CHUNK_BYTES), settings.partition_keys)
+        return FrameSplitter(frame, settings.bytes_per_mini_batch)
     listed = isinstance(source, (list, tuple))
     given = [_text(path) for path in source] if isinstance(source, (list, tuple)) else [_text(source)]
     if not given:
@@ -66,39 +76,102 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     folder = os.path.abspath(base or os.curdir)
     known = files_among(given) if listed else frozenset()
     places = {path: locate(path, folder, must_exist=not listed) for path in dict.fromkeys(given) if path not in known}
-    label = "of a list" if listed else _label(places[given[0]])
-    if _kind(given, places, settings.profile) == "tabular":
-        return CsvSplitter(
-            [file for path in given for file in (_named(places[path]) if path in places else [(path, path)])],
-            settings.bytes_per_mini_batch,
-            encoding=settings.encoding,
-            delimiter=settings.delimiter,
+    opening = _Opening(places, known, settings)
+    if listed and settings.profile == "v1":
+        inputs = list(_inputs_of_v1(given, places))
+        if len(inputs) > 1:
+            return SeveralInputs([opening.opened(paths, listed=alone is None) for alone, paths in inputs])
+    return opening.opened(given, listed=listed)
+
+
+def _inputs_of_v1(given: Sequence[str], places: dict[str, Place]) -> list[tuple[str | None, list[str]]]:
+    """The inputs of a list: each folder or glob is one, and files that stand side by side are one together."""
+    inputs: list[tuple[str | None, list[str]]] = []
+    for path in given:
+        place = places.get(path)
+        alone = None if place is None or place.form == "file" else path
+        if inputs and alone is None and inputs[-1][0] is None:
+            inputs[-1][1].append(path)
+        else:
+            inputs.append((alone, [path]))
+    return inputs
+
+
+class _Opening:
+    """Opens one input of located paths; those that are not in `places` are in `known`, and files."""
+
+    def __init__(self, places: dict[str, Place], known: frozenset[str], settings: SplitSettings) -> None:
+        self._places = places
+        self._known = known
+        self._settings = settings
+
+    def opened(self, given: Sequence[str], *, listed: bool) -> Splitter:
+        tables = [path for path in given if path in self._places and _is_mltable(self._places[path])]
+        if tables and len(given) > 1:
+            raise InputError(
+                f"input '{tables[0]}': a folder with an MLTable file is an input of its own. Give it alone; several "
+                "inputs are for profile v1."
+            )
+        if tables:
+            place = self._places[given[0]]
+            return open_mltable(os.path.normpath(place.root), place.given, self._settings)
+        form = format_of(given, self._places, self._settings, listed=listed)
+        label = "of a list" if listed else _label(self._places[given[0]])
+        if form == "json_lines":
+            rows = self._settings.mini_batch_rows
+            assert rows is not None
+            return JsonLinesSplitter(self._named_paths(given), rows, label=label)
+        if form == "files":
+            return self._files(given, listed=listed, label=label)
+        keys = self._settings.partition_keys
+        if keys:
+            return PartitionedTable(self._table(form, given, CHUNK_BYTES, label), keys)
+        return self._table(form, given, self._settings.bytes_per_mini_batch, label)
+
+    def _table(self, form: Format, given: Sequence[str], size: int, label: str) -> TableSplitter:
+        paths = self._named_paths(given)
+        if form == "parquet":
+            return ParquetSplitter(paths, size, label=label)
+        settings = self._settings
+        return CsvSplitter(paths, size, encoding=settings.encoding, delimiter=settings.delimiter, label=label)
+
+    def _files(self, given: Sequence[str], *, listed: bool, label: str) -> Splitter:
+        settings, places = self._settings, self._places
+        if listed:
+            root = ""
+            names = [name for path in given for name in (places[path].paths() if path in places else (path,))]
+        else:
+            root, names = places[given[0]].root, places[given[0]].names
+        if not names:
+            raise EmptyInputError(f"input '{given[0]}': there is no file in the folder or below it.")
+        known = self._known if listed else None
+        keys = settings.partition_keys
+        if keys:
+            values = [
+                found
+                for path in given
+                for found in values_by_path(places[path].names if path in places else [path], keys, path)
+            ]
+            return PartitionedFileSplitter(root, names, values, keys, known=known, label=label)
+        return FileSplitter(
+            root,
+            names,
+            settings.files_per_mini_batch,
+            grouping=settings.rules.file_grouping,
+            known=known,
             label=label,
         )
-    if listed:
-        root = ""
-        names = [name for path in given for name in (_absolute(places[path]) if path in places else (path,))]
-    else:
-        root, names = places[given[0]].root, places[given[0]].names
-    if not names:
-        raise EmptyInputError(f"input '{given[0]}': there is no file in the folder or below it.")
-    return FileSplitter(
-        root,
-        names,
-        settings.files_per_mini_batch,
-        grouping=settings.rules.file_grouping,
-        known=known if listed else None,
-        label=label,
-    )
+
+    def _named_paths(self, given: Sequence[str]) -> list[tuple[str, str]]:
+        return [
+            file
+            for path in given
+            for file in (self._places[path].named_paths() if path in self._places else [(path, path)])
+        ]
 
 
-def _absolute(place: Place) -> list[str]:
-    return [place.root + name for name in place.names]
-
-
-def _named(place: Place) -> list[tuple[str, str]]:
-    """Absolute paths with the names that messages give them."""
-    return [(place.root + name, place.given if place.form == "file" else name) for name in place.names]
+def _is_mltable(place: Place) -> bool:
+    return place.form == "folder" and MLTABLE in place.names
 
 
 def _is_frame(source: object) -> bool:
@@ -114,44 +187,6 @@ def _text(path: object) -> str:
         f"input of type {type(path).__name__}: give a path (str or Path), a list or tuple of paths, "
         "or one pandas DataFrame."
     )
-
-
-def _kind(given: Sequence[str], places: Mapping[str, Place], profile: str) -> InputKind:
-    """What the paths stand for. Those that are not in `places` are known to be files."""
-    for place in places.values():
-        if place.form == "folder" and "MLTable" in place.names:
-            raise InputError(
-                f"input '{place.given}': a folder with an MLTable file is not supported yet. "
-                "Give the folder of the data that it describes, or its .csv files."
-            )
-    if profile == "batch":
-        return "files"
-    table: str | None = None
-    other: str | None = None
-    for path in given:
-        place_or_none = places.get(path)
-        if place_or_none is not None and place_or_none.form == "folder":
-            other = other or path
-            continue
-        names = [path] if place_or_none is None or place_or_none.form == "file" else _absolute(place_or_none)
-        for name in names:
-            if not name.lower().endswith(_TELLING):
-                other = other or name
-            elif _NOT_YET.search(name):
-                raise InputError(
-                    f"input '{name}': this format is not supported yet as a table. "
-                    "Convert a sample to .csv, or give its folder to hand paths to run()."
-                )
-            elif _TABLE.search(name):
-                table = table or name
-            else:
-                other = other or name
-    if table and other:
-        raise InputError(
-            f"input mixes a table ('{table}') with other paths ('{other}'): run() gets either. "
-            "Give the folder to hand paths, the .csv files to hand DataFrames."
-        )
-    return "tabular" if table else "files"
 
 
 def _label(place: Place) -> str:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | HandedInput
     """An input as it is given: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
 
-InputKind = Literal["files", "tabular"]
+    Payload: TypeAlias = Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
+    """The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
+
+    Partition: TypeAlias = tuple[tuple[str, str], ...]
+    """Key and value of each partition key, in the order of the setting `partition_keys`."""
+
+InputKind = Literal["files", "tabular", "records"]
+"""What run() gets: a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
 
 
 class LoadError(Exception):
@@ -31,12 +38,14 @@ class MiniBatch(NamedTuple):
     size: its items: files or rows.
     first_item: 0-based index of its first item in the whole input.
     position: where its splitter finds it again; no other module looks into it.
+    partition: what the items have in common, with the setting `partition_keys`; () without.
     """
 
     id: int
     size: int
     first_item: int
     position: object
+    partition: Partition = ()
 
 
 class Splitter(Protocol):
@@ -55,7 +64,7 @@ class Splitter(Protocol):
         """All mini-batches in the order of the input; each call starts anew."""
         ...
 
-    def load(self, mini_batch: MiniBatch) -> list[str] | pd.DataFrame:
+    def load(self, mini_batch: MiniBatch) -> Payload:
         """What run() gets: a fresh copy each call. LoadError where the mini-batch cannot be had."""
         ...
 
@@ -66,6 +75,26 @@ class Splitter(Protocol):
     def describe(self) -> str:
         """One line for the plan: "12 files in 'data', 5 a mini-batch: 3 mini-batches"."""
         ...
+
+
+class TableSplitter(Splitter, Protocol):
+    """A table, whose rows can be partitioned by its columns or by the folders that they lie in."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of its columns."""
+        ...
+
+    @property
+    def content(self) -> str:
+        """In words, without the size of a mini-batch: "1,210 rows in 1 file 'data.csv'"."""
+        ...
+
+    def path_of(self, mini_batch: MiniBatch) -> str:
+        """The file that all rows of a mini-batch are from, below what was given; "" where there is none."""
+        ...
+
+    def load(self, mini_batch: MiniBatch) -> pd.DataFrame: ...
 
 
 class SplitSettings(Protocol):
@@ -83,6 +112,10 @@ class SplitSettings(Protocol):
     def encoding(self) -> str: ...
     @property
     def delimiter(self) -> str: ...
+    @property
+    def partition_keys(self) -> tuple[str, ...]: ...
+    @property
+    def mini_batch_rows(self) -> int | None: ...
 
 
 def count_text(count: int, noun: str) -> str:

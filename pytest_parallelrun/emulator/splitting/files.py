@@ -64,7 +64,7 @@ class FileSplitter:
                 number += 1
 
     def load(self, mini_batch: MiniBatch) -> list[str]:
-        _, size, first, _ = mini_batch
+        _, size, first, _, _ = mini_batch
         root = self._root
         paths = [root + name for name in self._names[first : first + size]]
         known = self._known

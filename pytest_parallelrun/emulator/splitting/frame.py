@@ -43,6 +43,17 @@ class FrameSplitter:
                 number += 1
                 first, total = row, 0
 
+    @property
+    def columns(self) -> Sequence[str]:
+        return [str(name) for name in self._frame.columns]
+
+    @property
+    def content(self) -> str:
+        return f"{count_text(len(self._frame), 'row')} of a DataFrame"
+
+    def path_of(self, mini_batch: MiniBatch) -> str:
+        return ""
+
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         import pandas as pd
 
@@ -60,7 +71,7 @@ class FrameSplitter:
         return [f"row {row}" for row in range(first, first + mini_batch.size)]
 
     def describe(self) -> str:
-        return f"{count_text(len(self._frame), 'row')} of a DataFrame, {count_text(self._size, 'byte')} a mini-batch"
+        return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"
 
     def _line_lengths(self) -> Iterator[int]:
         for start in range(0, len(self._frame), BLOCK_ROWS):

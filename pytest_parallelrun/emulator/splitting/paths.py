@@ -15,7 +15,8 @@ from typing import Literal
 
 from pytest_parallelrun.emulator.errors import InputError
 
-REMOTE = re.compile(r"(azureml|wasbs?|abfss?|adl|https?|s3|gs|hdfs):", re.IGNORECASE)
+_DATABASE = r"(?:jdbc|mssql|sqlserver|mysql|postgres(?:ql)?|oracle|snowflake)(?:\+\w+)?"
+REMOTE = re.compile(rf"(azureml|wasbs?|abfss?|adl|https?|s3|gs|hdfs|{_DATABASE}):", re.IGNORECASE)
 
 # Names sort as their POSIX spelling does, so that a job splits alike everywhere.
 _POSIX_SPELLING = None if os.sep == "/" else methodcaller("replace", os.sep, "/")
@@ -38,6 +39,14 @@ class Place:
     root: str
     names: list[str]
 
+    def paths(self) -> list[str]:
+        """Absolute paths of the files."""
+        return [self.root + name for name in self.names]
+
+    def named_paths(self) -> list[tuple[str, str]]:
+        """Absolute paths with the names that messages give them."""
+        return [(self.root + name, self.given if self.form == "file" else name) for name in self.names]
+
 
 def locate(given: str, base: str, *, must_exist: bool) -> Place:
     """The files behind one path.
@@ -48,8 +57,7 @@ def locate(given: str, base: str, *, must_exist: bool) -> Place:
     """
     if not given:
         raise InputError("input '': an empty path. Give a folder, a glob or a file.")
-    if REMOTE.match(given):
-        raise InputError(f"input '{given}': remote data is not fetched. Download a sample and give its local path.")
+    refuse_remote(given, f"input '{given}'")
     path = os.path.abspath(os.path.join(base, os.path.expanduser(given)))
     if os.path.isdir(path):
         root = os.path.join(path, "")
@@ -61,6 +69,22 @@ def locate(given: str, base: str, *, must_exist: bool) -> Place:
         raise InputError(f"input '{given}' does not exist{_what_exists(path)}")
     folder, name = os.path.split(path)
     return Place(given, "file", os.path.join(folder, ""), [name])
+
+
+def refuse_remote(place: str, what: str) -> None:
+    """InputError for a place that is not on this machine. what: the beginning of the message."""
+    if not REMOTE.match(place):
+        return
+    if re.match(_DATABASE, place, re.IGNORECASE):
+        raise InputError(f"{what}: databases and SQL queries are not emulated. Save some of its rows as a .csv file.")
+    if place.lower().startswith("azureml:"):
+        how = "its address (az ml data show for a data asset), then azcopy copy ADDRESS sample --recursive"
+    else:
+        how = "azcopy copy ADDRESS sample --recursive, or any other client"
+    raise InputError(
+        f"{what}: remote data is not fetched. Download a few of its files ({how}) and give their local folder: "
+        "--parallelrun-input=sample"
+    )
 
 
 def files_below(root: str) -> list[str]:

@@ -1,0 +1,109 @@
+"""JSON lines in row mode: mini-batches of so many lines, each of which is a dict.
+
+Source: the arguments --amlbi_* of the runtime, which no document names; public notes of jobs that use them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, cast
+
+from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
+from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, open_binary, why_unreadable
+
+UTF8_BOM = b"\xef\xbb\xbf"
+
+
+class _Lines(NamedTuple):
+    """The bytes of a mini-batch, and the 0-based row in its file that they start with."""
+
+    path: str
+    name: str
+    offset: int
+    length: int
+    first_row: int
+
+
+class JsonLinesSplitter:
+    """Hands over a list of dicts, one for each line. A blank line is no row, and a mini-batch never crosses files.
+
+    paths: (absolute path, name for messages) of each file, in order.
+    Raises InputError for a file that cannot be read, EmptyInputError where no file has a row. A line that is no JSON
+    object fails its mini-batch when it is loaded.
+    """
+
+    kind: InputKind = "records"
+    total_mini_batches: int | None = None
+    total_items: int | None = None
+
+    def __init__(self, paths: Iterable[tuple[str, str]], rows_per_mini_batch: int, *, label: str) -> None:
+        self._paths = list(paths)
+        self._size = rows_per_mini_batch
+        self._label = label
+        if next(self.mini_batches(), None) is None:
+            raise EmptyInputError(f"input {label}: there is not a single line with something in it.")
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        number = rows = 0
+        for path, name in self._paths:
+            try:
+                for lines, size in self._cut(path, name):
+                    yield MiniBatch(number, size, rows, lines)
+                    number += 1
+                    rows += size
+            except UNREADABLE as error:
+                raise InputError(f"input '{path}' cannot be read: {why_unreadable(error)}.") from error
+
+    def load(self, mini_batch: MiniBatch) -> list[dict[str, object]]:
+        path, name, offset, length, first_row = cast("_Lines", mini_batch.position)
+        try:
+            with open_binary(path) as stream:
+                stream.seek(offset)
+                data = stream.read(length)
+        except UNREADABLE as error:
+            raise LoadError(f"'{path}' cannot be read: {why_unreadable(error)}") from error
+        rows: list[dict[str, object]] = []
+        for line in data.split(b"\n"):
+            if line.strip():
+                rows.append(_row(line, f"row {first_row + len(rows) + 1} of {name}"))
+        if len(rows) != mini_batch.size:
+            raise LoadError(f"'{path}' changed since it was split: {len(rows)} rows where there were {mini_batch.size}")
+        return rows
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+        lines = cast("_Lines", mini_batch.position)
+        first = lines.first_row + 1
+        return [f"row {row} of {lines.name}" for row in range(first, first + mini_batch.size)]
+
+    def describe(self) -> str:
+        return (
+            f"JSON lines in {count_text(len(self._paths), 'file')} {self._label}, "
+            f"{count_text(self._size, 'row')} a mini-batch"
+        )
+
+    def _cut(self, path: str, name: str) -> Iterator[tuple[_Lines, int]]:
+        with open_binary(path) as stream:
+            position = start = size = row = 0
+            for line in stream:
+                if position == 0 and line.startswith(UTF8_BOM):
+                    position = start = len(UTF8_BOM)
+                    line = line[len(UTF8_BOM) :]
+                position += len(line)
+                size += bool(line.strip())
+                if size == self._size:
+                    yield _Lines(path, name, start, position - start, row), size
+                    start, row, size = position, row + size, 0
+            if size:
+                yield _Lines(path, name, start, position - start, row), size
+
+
+def _row(line: bytes, name: str) -> dict[str, object]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise LoadError(f"{name} is no JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise LoadError(f"{name} is no JSON object but of type {type(row).__name__}")
+    return row

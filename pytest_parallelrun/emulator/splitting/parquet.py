@@ -1,0 +1,209 @@
+"""Tabular input from Parquet files: mini-batches of whole row groups, which are never split.
+
+The rule, where the documents only say that `mini_batch_size` is an approximate size: row groups of a file are
+accumulated until their compressed bytes reach it, and a new file starts a new mini-batch (v1 troubleshooting guide of
+the parallel run step: mini-batches never cross files).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
+from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+
+class _File(NamedTuple):
+    """A file; `groups` are rows and compressed bytes of its row groups."""
+
+    path: str
+    name: str
+    groups: list[tuple[int, int]]
+
+
+class _Groups(NamedTuple):
+    """Consecutive row groups of a file, and the 0-based row in it that they start with."""
+
+    file: _File
+    first: int
+    last: int
+    first_row: int
+
+
+class ParquetSplitter:
+    """Hands over DataFrames with an index from 0, and the same columns and types in all of them.
+
+    Columns are taken by name, null where a file does not have one. Types are those of the schemas; where a column has a
+    null anywhere, integers are floats and booleans are objects in every mini-batch, as pandas makes them. What pandas
+    noted about an index is not looked at: it is a column like any other. Only footers are read before a mini-batch is
+    loaded, and then the row groups of that one.
+
+    paths: (absolute path, name for messages) of each file, in order.
+    Raises InputError for a file that cannot be read, columns that have different types, or where pyarrow is missing;
+    EmptyInputError where no file has a row.
+    """
+
+    kind: InputKind = "tabular"
+    total_mini_batches: int | None = None
+    total_items: int | None = None
+
+    def __init__(self, paths: Iterable[tuple[str, str]], bytes_per_mini_batch: int, *, label: str) -> None:
+        self._size = bytes_per_mini_batch
+        self._label = label
+        self._files: list[_File] = []
+        schemas: dict[str, pa.Schema] = {}
+        nulls: set[str] = set()
+        for path, name in paths:
+            with _opened(path) as file:
+                groups = file.metadata
+                sizes = [groups.row_group(number) for number in range(groups.num_row_groups)]
+                self._files.append(_File(path, name, [(group.num_rows, _compressed(group)) for group in sizes]))
+                schemas[path] = file.schema_arrow.remove_metadata()
+                if groups.num_rows:
+                    nulls |= _columns_with_nulls(file, schemas[path])
+        self._schema = _unified(schemas)
+        self._nulls = nulls | {
+            name for name in self._schema.names for schema in schemas.values() if name not in schema.names
+        }
+        self._rows = sum(rows for file in self._files for rows, _ in file.groups)
+        if not self._rows:
+            raise EmptyInputError(f"input {label}: there is not a single row of data in it.")
+        self.columns: Sequence[str] = list(self._schema.names)
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        number = rows = 0
+        for file in self._files:
+            for span, size in self._spans(file):
+                yield MiniBatch(number, size, rows, span)
+                number += 1
+                rows += size
+
+    def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
+        span = cast("_Groups", mini_batch.position)
+        try:
+            with _opened(span.file.path) as file:
+                table = file.read_row_groups(list(range(span.first, span.last)))
+            frame = self._frame(table)
+        except (InputError, OSError, ValueError) as error:
+            raise LoadError(f"'{span.file.path}' changed since it was split: {error}") from error
+        if len(frame) != mini_batch.size:
+            raise LoadError(
+                f"'{span.file.path}' changed since it was split: {len(frame)} rows where there were {mini_batch.size}"
+            )
+        return frame
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+        span = cast("_Groups", mini_batch.position)
+        first = span.first_row + 1
+        return [f"row {row} of {span.file.name}" for row in range(first, first + mini_batch.size)]
+
+    def path_of(self, mini_batch: MiniBatch) -> str:
+        return cast("_Groups", mini_batch.position).file.name
+
+    @property
+    def content(self) -> str:
+        groups = sum(len(file.groups) for file in self._files)
+        alone = " (a row group is never split, so no size makes more mini-batches of it)" if groups == 1 else ""
+        return (
+            f"{count_text(self._rows, 'row')} in {count_text(len(self._files), 'file')} {self._label}, "
+            f"{count_text(groups, 'row group')}{alone}"
+        )
+
+    def describe(self) -> str:
+        return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"
+
+    def _spans(self, file: _File) -> Iterator[tuple[_Groups, int]]:
+        first = size = rows = before = 0
+        for number, (group_rows, group_size) in enumerate(file.groups, start=1):
+            size += group_size
+            rows += group_rows
+            if size >= self._size or number == len(file.groups):
+                yield _Groups(file, first, number, before), rows
+                first, before = number, before + rows
+                size = rows = 0
+
+    def _frame(self, table: pa.Table) -> pd.DataFrame:
+        import pyarrow as pa
+
+        length = table.num_rows
+        columns = [
+            table.column(field.name).cast(field.type)
+            if field.name in table.column_names
+            else pa.nulls(length, field.type)
+            for field in self._schema
+        ]
+        frame = cast("pd.DataFrame", pa.Table.from_arrays(columns, schema=self._schema).to_pandas(ignore_metadata=True))
+        for field in self._schema:
+            if field.name in self._nulls and pa.types.is_integer(field.type):
+                frame[field.name] = frame[field.name].astype("float64")
+            elif field.name in self._nulls and pa.types.is_boolean(field.type):
+                frame[field.name] = frame[field.name].astype(object)
+        return frame
+
+
+def _opened(path: str) -> pq.ParquetFile:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise InputError(
+            f"input '{path}': reading Parquet needs pyarrow: pip install 'pytest-parallelrun[parquet]'."
+        ) from None
+    try:
+        return pq.ParquetFile(path)
+    except OSError as error:
+        raise InputError(f"input '{path}' cannot be read: {error.strerror or error}.") from error
+    except pa.ArrowException as error:
+        raise InputError(f"input '{path}' is no Parquet file that can be read: {error}") from error
+
+
+def _compressed(group: pq.RowGroupMetaData) -> int:
+    return sum(group.column(number).total_compressed_size for number in range(group.num_columns))
+
+
+def _columns_with_nulls(file: pq.ParquetFile, schema: pa.Schema) -> set[str]:
+    """Columns of integers and booleans that have a null: by the statistics, or by a look where there are none."""
+    import pyarrow as pa
+
+    found: set[str] = set()
+    unknown: set[str] = set()
+    flat = {field.name for field in schema if pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)}
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        for position in range(group.num_columns):
+            column = group.column(position)
+            if column.path_in_schema in flat:
+                statistics = column.statistics
+                if statistics is None or not statistics.has_null_count:
+                    unknown.add(column.path_in_schema)
+                elif statistics.null_count:
+                    found.add(column.path_in_schema)
+    for name in unknown - found:
+        if any(batch.column(0).null_count for batch in file.iter_batches(columns=[name])):
+            found.add(name)
+    return found
+
+
+def _unified(schemas: dict[str, pa.Schema]) -> pa.Schema:
+    """The columns of all files; InputError that names the first file whose types do not go with those before."""
+    import pyarrow as pa
+
+    unified: pa.Schema | None = None
+    for path, schema in schemas.items():
+        repeated = sorted({name for name in schema.names if schema.names.count(name) > 1})
+        if repeated:
+            raise InputError(f"input '{path}': its column '{repeated[0]}' comes more than once. Rename one of them.")
+        try:
+            both = [schema] if unified is None else [unified, schema]
+            unified = pa.unify_schemas(both, promote_options="permissive")
+        except pa.ArrowException as error:
+            raise InputError(
+                f"input '{path}': its columns do not go with those of the files before: {error}"
+            ) from error
+    return pa.schema([]) if unified is None else unified
