@@ -42,6 +42,7 @@ NOT_EMULATED: Mapping[str, Kind[object]] = {
 
 NAMED_OUTPUT = re.compile(r"\$\{\{ *outputs\.(\w[\w-]*) *\}\}")
 """What a job definition writes for the folder of an output; its name is the group."""
+
 ROW_MODE: Mapping[str, str] = {
     "--amlbi_pf_enabled": "True",
     "--amlbi_pf_run_mode": "component",

@@ -60,7 +60,9 @@ def plan_lines(
 
 def _split(splitter: Splitter, settings: JobSettings, origin: str) -> Iterator[str]:
     yield f"input: {splitter.describe()}" + (f"  ({origin})" if origin else "")
-    if splitter.kind == "tabular" and settings.mini_batch_size_text.isdigit():
+    if settings.unused:
+        yield f"  note: {settings.unused}"
+    elif splitter.kind == "tabular" and settings.mini_batch_size_text.isdigit():
         yield f"  note: mini_batch_size={settings.mini_batch_size_text} is bytes for a table; write 10KB or 1MB"
     number = -1
     for number, batch in enumerate(splitter.mini_batches()):

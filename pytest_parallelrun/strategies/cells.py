@@ -15,6 +15,8 @@ CellKind = Literal[
 CELL_KINDS: tuple[CellKind, ...] = get_args(CellKind)
 NULLS: tuple[CellKind, ...] = ("null", "nan", "nat")
 """What a whole column may be made of."""
+IN_JSON: tuple[CellKind, ...] = ("null", "zero", "minus_one", "min", "max", "empty", "separators", "long", "unseen")
+"""What a line of JSON can hold."""
 
 LONG_TEXT = "long text " * 1_000
 SEPARATORS = "comma, semicolon; tab\t newline\n \"quotes\" and 'quotes'"

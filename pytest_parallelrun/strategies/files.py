@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, subsets
+from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, partitions_of, subsets
 from pytest_parallelrun.strategies.validation import invalid
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def files(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> 
 
     names = sample.names
     most = sample.size if max_size is None else min(max_size, sample.size)
-    numbers = subsets(sample.size, min_size, most)
+    numbers = partitions_of(sample, most) if sample.partitions else subsets(sample.size, min_size, most)
     oddities = st.lists(st.sampled_from([None, *ITEM_KINDS]), max_size=MOST_ODDITIES)
 
     @st.composite

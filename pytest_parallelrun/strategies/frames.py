@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.emulator.splitting import MiniBatch, open_input
-from pytest_parallelrun.strategies.cells import CELL_KINDS, NULLS, CellKind, kinds_of, value_of
-from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, subsets
+from pytest_parallelrun.strategies.cells import CELL_KINDS, IN_JSON, NULLS, CellKind, kinds_of, value_of
+from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, partitions_of, subsets
 from pytest_parallelrun.strategies.validation import check_whole_number, invalid
 
 if TYPE_CHECKING:
@@ -67,16 +68,21 @@ class Rows:
         """Whether a row is there twice, or a value is not that of the sample."""
         return bool(self.cells) or len(set(self.rows)) < len(self.rows)
 
-    def build(self, sample: Sample, folder: str | os.PathLike[str] | None = None) -> pd.DataFrame:
-        """A fresh DataFrame, an index from 0, with the column types of the sample. `folder` is not used.
+    def build(
+        self, sample: Sample, folder: str | os.PathLike[str] | None = None
+    ) -> pd.DataFrame | list[dict[str, object]]:
+        """A fresh DataFrame, an index from 0, with the column types of the sample; of JSON lines a list of dicts.
 
-        InvalidArgument: a row or column that is not there, a value that the type of its column cannot hold.
+        `folder` is not used. InvalidArgument: a row or column that is not there, a value that the type of its column
+        cannot hold.
         """
         import pandas as pd
 
         source = sample.frame
         if not self.rows or not 0 <= min(self.rows) <= max(self.rows) < sample.size:
             raise invalid(f"{self}: rows must be one or more numbers from 0 to {sample.size - 1} for {sample}.")
+        if sample.kind == "records":
+            return self._records(sample)
         frame: pd.DataFrame = source.take(list(self.rows))
         frame.index = pd.RangeIndex(len(self.rows))
         if sample.nested:
@@ -90,6 +96,16 @@ class Rows:
             values[slice(None) if cell.row is None else cell.row] = value_of(cell.kind, source.iloc[:, place])
             frame.isetitem(place, pd.Series(values, index=frame.index, dtype=column.dtype))
         return frame
+
+    def _records(self, sample: Sample) -> list[dict[str, object]]:
+        records = [copy.deepcopy(sample.records[row]) for row in self.rows]
+        for cell in self.cells:
+            column = sample.frame.iloc[:, self._place(cell, sample.frame)]
+            value = None if cell.kind in NULLS else value_of(cell.kind, column)
+            for record in records if cell.row is None else [records[cell.row]]:
+                # JSON has no types of NumPy.
+                record[str(cell.column)] = value.item() if hasattr(value, "item") else value
+        return records
 
     def _place(self, cell: Cell, source: pd.DataFrame) -> int:
         if cell.row is not None and cell.row >= len(self.rows):
@@ -112,8 +128,8 @@ def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> S
     from hypothesis import strategies as st
 
     most = sample.size if max_size is None else min(max_size, sample.size)
-    numbers = subsets(sample.size, min_size, most)
-    columns = _columns_by_oddity(sample.frame) if odd else {}
+    numbers = partitions_of(sample, most) if sample.partitions else subsets(sample.size, min_size, most)
+    columns = _columns_by_oddity(sample) if odd else {}
     kinds: list[tuple[CellKind, bool] | None] = [None, *columns]
     oddities = st.lists(st.sampled_from(kinds), max_size=MOST_ODDITIES)
 
@@ -135,12 +151,20 @@ def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> S
     return drawn()
 
 
-def _columns_by_oddity(frame: pd.DataFrame) -> dict[tuple[CellKind, bool], list[Hashable]]:
+def odd_kinds(sample: Sample, place: int) -> tuple[CellKind, ...]:
+    """The odd values that the column at that place can hold, in JSON those that JSON has."""
+    kinds = kinds_of(sample.frame.iloc[:, place])
+    return tuple(kind for kind in kinds if sample.kind != "records" or kind in IN_JSON)
+
+
+def _columns_by_oddity(sample: Sample) -> dict[tuple[CellKind, bool], list[Hashable]]:
     """Kinds of cells and whether they are a whole column -> labels of the columns that can hold them."""
     columns: dict[tuple[CellKind, bool], list[Hashable]] = {}
-    for place, label in enumerate(frame.columns):
-        if list(frame.columns).index(label) == place:
-            for kind in kinds_of(frame.iloc[:, place]):
+    labels = list(sample.frame.columns)
+    for place, label in enumerate(labels):
+        # A key of the partition is the same in all of its rows.
+        if labels.index(label) == place and str(label) not in sample.settings.partition_keys:
+            for kind in odd_kinds(sample, place):
                 for whole in (False, True) if kind in NULLS else (False,):
                     columns.setdefault((kind, whole), []).append(label)
     return columns

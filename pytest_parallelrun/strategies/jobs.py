@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pytest_parallelrun.strategies.frames import Rows
 from pytest_parallelrun.strategies.mini_batches import recipes
 from pytest_parallelrun.strategies.sample import Sample, as_sample
 from pytest_parallelrun.strategies.settings import MOST_RETRIES, job_settings
+from pytest_parallelrun.strategies.validation import invalid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,15 +53,23 @@ class JobCase:
     faults: tuple[Fault, ...] = ()
 
     def input(self, folder: str | os.PathLike[str] | None = None) -> pd.DataFrame | str:
-        """What the job takes: a DataFrame, or a folder with the files alone, which the job sorts by name.
+        """What the job takes: a DataFrame, a file of JSON lines, or a folder with the files alone, which the job sorts.
 
         Not their paths: to a job a list of .csv files is a table.
         """
         if isinstance(self.recipe, Rows):
-            return self.recipe.build(self.sample)
+            rows = self.recipe.build(self.sample)
+            return self._lines(rows, folder) if isinstance(rows, list) else rows
         root = self.sample.new_folder() if folder is None else os.path.abspath(folder)
         self.recipe.build(self.sample, root)
         return root
+
+    def _lines(self, rows: list[dict[str, object]], folder: str | os.PathLike[str] | None) -> str:
+        root = self.sample.new_folder() if folder is None else os.path.abspath(folder)
+        path = os.path.join(root, "lines.jsonl")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in rows)
+        return path
 
     def run(self, entry: object) -> JobResult:
         """Runs the job.
@@ -107,13 +117,19 @@ def jobs(
     settings = job_settings(profile=sample.settings.profile, max_retries=max_retries, rules=rules)
     # Wrong arguments are to show now.
     fault_plans(1, kinds=kinds, max_faults=max_faults)
-    item_size = 1 if sample.kind == "files" else _bytes_of_a_row(sample.frame)
+    if sample.partitions:
+        raise invalid("jobs() makes no jobs of partitions: take mini_batches(), or a sample without partition_keys.")
+    item_size = _bytes_of_a_row(sample.frame) if sample.kind == "tabular" else 1
 
     @st.composite
     def drawn(draw: DrawFn) -> JobCase:
         recipe = draw(inputs)
         size = draw(st.integers(1, recipe.size)) * item_size
-        chosen = draw(settings).over(sample.settings).replace(mini_batch_size=size)
+        chosen = draw(settings).over(sample.settings)
+        if sample.kind == "records":
+            chosen = chosen.replace(mini_batch_rows=size)
+        else:
+            chosen = chosen.replace(mini_batch_size=size)
         count = _mini_batches(recipe, sample, chosen)
         return JobCase(sample, recipe, chosen, draw_faults(draw, count, chosen, kinds, max_faults))
 
@@ -122,8 +138,11 @@ def jobs(
 
 def _mini_batches(recipe: Rows | Files, sample: Sample, settings: JobSettings) -> int:
     """Into how many mini-batches the job splits the input; files need not be there for that."""
+    if sample.kind == "records":
+        return -(-recipe.size // (settings.mini_batch_rows or 1))
     if isinstance(recipe, Rows):
-        return sum(1 for _ in open_input(recipe.build(sample), settings).mini_batches())
+        rows = cast("pd.DataFrame", recipe.build(sample))
+        return sum(1 for _ in open_input(rows, settings).mini_batches())
     names = [target.replace("/", os.sep) for target in recipe.targets]
     size = settings.files_per_mini_batch
     return FileSplitter("", names, size, grouping=settings.rules.file_grouping, label="").total_mini_batches or 0

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.emulator.rules import Rules
+    from pytest_parallelrun.emulator.splitting.base import Partition
     from pytest_parallelrun.strategies.files import Files
     from pytest_parallelrun.strategies.frames import Rows
 
@@ -45,13 +46,15 @@ class Sample:
 
     source: path of a folder, a glob or a file, a list of paths, or a DataFrame. It is read as a job would read it, and
         never changed: a mini-batch of files is a copy of them.
-    settings: how the input is read (profile, encoding, delimiter).
+    settings: how the input is read (profile, encoding, delimiter, partition_keys, mini_batch_rows).
     items: numbers of the items, from 0 in the order of the input, that may be drawn; default all.
     most: largest number of items, up to 65,536. Of more, or of files of more than 100 MB, an evenly spaced subset is
         taken.
 
-    kind: "files" or "tabular". size: the number of items. names: how messages name each. nested: whether cells of a
-    table may be lists or dicts. sampled: in words, what was left out; None where nothing was.
+    kind: "files", "tabular", or "records" for JSON lines. size: the number of items. names: how messages name each.
+    nested: whether cells of a table may be lists or dicts. sampled: in words, what was left out; None where nothing
+    was. records: the lines of JSON, not to be changed. partitions: with partition_keys, keys and values -> the numbers
+    of the items of the sample that are the partition.
     Equal arguments make equal samples. Raises InvalidArgument for an input that cannot be read or has no item, and for
     numbers of items that it does not have.
 
@@ -64,6 +67,8 @@ class Sample:
     names: tuple[str, ...]
     nested: bool
     sampled: str | None
+    records: tuple[dict[str, object], ...]
+    partitions: dict[Partition, tuple[int, ...]]
 
     def __init__(
         self,
@@ -84,15 +89,18 @@ class Sample:
         self._frame: pd.DataFrame | None = None
         self._paths: dict[str, str] = {}
         self.nested = False
+        self.records = ()
+        self.partitions = {}
         self._folder: str | None = None
         self._ended: deque[str] = deque()
         self._whole = _Whole(self.settings)
         try:
-            if _is_frame(source):
+            if _is_frame(source) and not self.settings.partition_keys:
                 self._take_frame(cast("pd.DataFrame", source))
             else:
                 splitter = open_input(source, self._whole)
-                (self._take_table if splitter.kind == "tabular" else self._take_files)(splitter)
+                takers = {"tabular": self._take_table, "files": self._take_files, "records": self._take_records}
+                takers[splitter.kind](splitter)
         except EmptyInputError as error:
             raise invalid(f"an empty sample has nothing to draw from. {error}") from error
         except InputError as error:
@@ -102,7 +110,7 @@ class Sample:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """All rows of a table, an index from 0, the column types of the whole input. Not to be changed."""
+        """All rows, an index from 0, the column types of the whole input. Not to be changed."""
         if self._frame is None:
             raise invalid(f"{self} is a sample of files: it has no rows.")
         return self._frame
@@ -114,7 +122,16 @@ class Sample:
             raise invalid(what + (did_you_mean(name, self._paths) if self._paths else "its items are rows."))
         return self._paths[name]
 
-    def mini_batch(self, recipe: Rows | Files, folder: StrPath | None = None) -> pd.DataFrame | list[str]:
+    def partition_of(self, recipe: Rows | Files) -> Partition:
+        """Keys and values of the partition that a recipe is made of; () where there are none."""
+        if not self.partitions:
+            return ()
+        first = self.names.index(recipe.items[0].name) if hasattr(recipe, "items") else recipe.rows[0]
+        return next((partition for partition, items in self.partitions.items() if first in items), ())
+
+    def mini_batch(
+        self, recipe: Rows | Files, folder: StrPath | None = None
+    ) -> pd.DataFrame | list[str] | list[dict[str, object]]:
         """What run() gets: `recipe.build(self, folder)`."""
         return recipe.build(self, folder)
 
@@ -150,45 +167,99 @@ class Sample:
         import pandas as pd
 
         self.kind = "tabular"
-        mini_batches = [mini_batch for mini_batch in splitter.mini_batches() if mini_batch.size]
-        chosen = self._chosen(sum(mini_batch.size for mini_batch in mini_batches), "row")
-        parts: dict[tuple[str, ...], list[pd.DataFrame]] = {}
-        names: dict[tuple[str, ...], list[str]] = {}
-        for mini_batch in mini_batches:
-            first = mini_batch.first_item
-            here = [row - first for row in chosen if first <= row < first + mini_batch.size]
-            if here:
-                loaded = cast("pd.DataFrame", splitter.load(mini_batch))
-                columns = tuple(map(str, loaded.columns))
-                parts.setdefault(columns, []).append(loaded.take(here))
-                item_names = splitter.item_names(mini_batch)
-                names.setdefault(columns, []).extend(item_names[row] for row in here)
-        # A mini-batch never has rows of two files, so files with other columns are another table.
-        largest = max(names, key=lambda columns: len(names[columns]))
-        self.names = tuple(names.pop(largest))
-        if names:
-            others = sum(map(len, names.values()))
-            self._left_out.append(f"{others} row(s) of files with other columns are left out")
-        self._frame = pd.concat(parts[largest], ignore_index=True)
+        parts: list[pd.DataFrame] = []
+        names: list[str] = []
+        for mini_batch, here in self._chosen_of(splitter, "row"):
+            parts.append(cast("pd.DataFrame", splitter.load(mini_batch)).take(here))
+            item_names = splitter.item_names(mini_batch)
+            names.extend(item_names[row] for row in here)
+        self.names = tuple(names)
+        self._frame = pd.concat(parts, ignore_index=True)
+        self.nested = _is_nested(self._frame)
+
+    def _take_records(self, splitter: Splitter) -> None:
+        import pandas as pd
+
+        self.kind = "records"
+        names: list[str] = []
+        records: list[dict[str, object]] = []
+        for mini_batch, here in self._chosen_of(splitter, "row"):
+            try:
+                rows = cast("list[dict[str, object]]", splitter.load(mini_batch))
+            except LoadError as error:
+                self._left_out.append(f"a line that cannot be read is left out ({error})")
+                continue
+            records.extend(rows[row] for row in here)
+            item_names = splitter.item_names(mini_batch)
+            names.extend(item_names[row] for row in here)
+        if not records:
+            raise invalid(f"an empty sample has nothing to draw from. {self}: none of its lines can be read.")
+        self.names, self.records = tuple(names), tuple(records)
+        # Of which the odd values of a key are told.
+        self._frame = pd.DataFrame(records)
 
     def _take_files(self, splitter: Splitter) -> None:
         self.kind = "files"
-        mini_batches = list(splitter.mini_batches())
         found: list[tuple[str, str]] = []
         missing = 0
-        for number in self._chosen(len(mini_batches), "file"):
+        for mini_batch, here in self._chosen_of(splitter, "file"):
             try:
-                path = cast("list[str]", splitter.load(mini_batches[number]))[0]
-                found.append((_portable(splitter.item_names(mini_batches[number])[0]), path))
+                paths = cast("list[str]", splitter.load(mini_batch))
+                item_names = splitter.item_names(mini_batch)
+                found.extend((_portable(item_names[file]), paths[file]) for file in here)
             except LoadError:
-                missing += 1
+                missing += len(here)
+                self._forget_partition(len(found), len(here))
         if missing:
             # The service fails before it calls run().
             self._left_out.append(f"{missing} file(s) that do not exist are left out")
         if not found:
             raise invalid(f"an empty sample has nothing to draw from. {self}: none of its files exists.")
-        self._paths = dict(self._affordable(found))
+        self._paths = dict(found if self.partitions else self._affordable(found))
         self.names = tuple(self._paths)
+
+    def _chosen_of(self, splitter: Splitter, noun: str) -> Iterator[tuple[MiniBatch, Sequence[int]]]:
+        """The mini-batches of the input with the positions of the items in them that may be drawn."""
+        mini_batches = [mini_batch for mini_batch in splitter.mini_batches() if mini_batch.size]
+        if self.settings.partition_keys:
+            yield from self._chosen_partitions(mini_batches)
+            return
+        chosen = self._chosen(sum(mini_batch.size for mini_batch in mini_batches), noun)
+        position = 0
+        for mini_batch in mini_batches:
+            first, end = mini_batch.first_item, mini_batch.first_item + mini_batch.size
+            start = position
+            while position < len(chosen) and chosen[position] < end:
+                position += 1
+            if position > start:
+                yield mini_batch, [item - first for item in chosen[start:position]]
+
+    def _chosen_partitions(self, mini_batches: Sequence[MiniBatch]) -> Iterator[tuple[MiniBatch, Sequence[int]]]:
+        """Whole partitions all of whose items may be drawn, as many as `most` items have room for."""
+        allowed = set(self._items) if self._items is not None else None
+        whole = [
+            batch
+            for batch in mini_batches
+            if allowed is None or allowed.issuperset(range(batch.first_item, batch.first_item + batch.size))
+        ]
+        if not whole:
+            raise invalid("an empty sample has nothing to draw from: no partition has all of its items.")
+        taken = whole
+        while (total := sum(batch.size for batch in taken)) > self._most and len(taken) > 1:
+            taken = _evenly(taken, max(1, len(taken) * self._most // total))
+        if len(taken) < len(whole):
+            self._left_out.append(f"{len(taken):,} of {len(whole):,} partitions, evenly spaced")
+        first = 0
+        for batch in taken:
+            self.partitions[batch.partition] = tuple(range(first, first + batch.size))
+            yield batch, range(batch.size)
+            # One that could not be loaded is none.
+            first += batch.size if batch.partition in self.partitions else 0
+
+    def _forget_partition(self, first: int, size: int) -> None:
+        for partition, items in list(self.partitions.items()):
+            if items == tuple(range(first, first + size)):
+                del self.partitions[partition]
 
     def _chosen(self, total: int, noun: str) -> Sequence[int]:
         """Numbers of the items that may be drawn, evenly spaced where there are too many."""
@@ -260,6 +331,15 @@ class _Whole:
     @property
     def delimiter(self) -> str:
         return self.settings.delimiter
+
+    @property
+    def partition_keys(self) -> tuple[str, ...]:
+        return self.settings.partition_keys
+
+    @property
+    def mini_batch_rows(self) -> int | None:
+        # One by one: a line that cannot be read takes no other with it.
+        return None if self.settings.mini_batch_rows is None else 1
 
 
 def as_sample(sample: Sample | SampleSource) -> Sample:

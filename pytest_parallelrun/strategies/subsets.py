@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
+    from pytest_parallelrun.strategies.sample import Sample
+
 MOST_ODDITIES = 3
 FEW, ALL = 7, 9
 """Of ten subsets seven are bytes and mostly small, two have any size, one the largest."""
@@ -40,6 +42,15 @@ def subsets(items: int, min_size: int, max_size: int) -> SearchStrategy[list[int
         return window(items, draw(starts), length, draw(orders))
 
     return drawn()
+
+
+def partitions_of(sample: Sample, most: int) -> SearchStrategy[list[int]]:
+    """The numbers of all items of one partition, in their order; those of up to `most` items, or the smallest one."""
+    from hypothesis import strategies as st
+
+    parts = list(sample.partitions.values())
+    fitting = [part for part in parts if len(part) <= most] or [min(parts, key=len)]
+    return st.sampled_from(fitting).map(list)
 
 
 def numbered(data: bytes, items: int, min_size: int) -> list[int]:

@@ -1,14 +1,16 @@
 """A cell of a table that is no number, where the others of its column are numbers.
 
 The service infers the type of a column once for the whole input (DataFrames come from a tabular dataset), so one such
-cell makes the whole column text: each mini-batch gets texts where it got numbers.
+cell makes the whole column text: each mini-batch gets texts where it got numbers. In JSON lines it is text alone.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.bad_input.bad_items import Bad
+from pytest_parallelrun.contract.observing.payloads import rows_of
 from pytest_parallelrun.contract.observing.trials import attempt
 from pytest_parallelrun.contract.returned.row_values import is_null, number_in, values_of
 from pytest_parallelrun.emulator.output import as_rows
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.contract.observing.trials import Group
     from pytest_parallelrun.emulator.bench import Bench, Tried
+    from pytest_parallelrun.emulator.splitting.base import Payload
 
 NO_NUMBER = "?"
 """What the cell holds. No word for an error, so that a row that merely repeats it does not name one."""
@@ -28,17 +31,9 @@ MOST_SECONDS = 1.0
 
 def cells_tried(bench: Bench, group: Group, sound: Tried) -> list[Bad]:
     """A bad cell in the first row, in one numeric column after the other."""
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
-    frame = cast("pd.DataFrame", group.payload)
-    numeric = [
-        position
-        for position, dtype in enumerate(frame.dtypes)
-        if is_numeric_dtype(dtype) and not is_bool_dtype(dtype) and frame.iloc[:, position].notna().any()
-    ]
     tries: list[Bad] = []
     spent = 0.0
-    for position in numeric[:MOST_COLUMNS]:
+    for position in _numeric(rows_of(group.payload))[:MOST_COLUMNS]:
         if spent > MOST_SECONDS:
             break
         bad = _tried(bench, group, sound, position)
@@ -47,13 +42,40 @@ def cells_tried(bench: Bench, group: Group, sound: Tried) -> list[Bad]:
     return tries
 
 
+def _numeric(frame: pd.DataFrame) -> list[int]:
+    """Positions of the columns of numbers whose first row has one."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return [
+        position
+        for position, dtype in enumerate(frame.dtypes)
+        if is_numeric_dtype(dtype) and not is_bool_dtype(dtype) and frame.iloc[:, position].notna().any()
+    ]
+
+
 def _tried(bench: Bench, group: Group, sound: Tried, position: int) -> Bad:
-    frame = cast("pd.DataFrame", group.payload)
-    spoiled = with_text(frame, position)
+    frame = rows_of(group.payload)
+    spoiled = with_cell(group.payload, position, NO_NUMBER)
     tried = attempt(bench, group._replace(payload=spoiled))
     needed = tried.ended.outcome != "succeeded" or _matters(bench, group, sound, position)
     how = f"its column {str(frame.columns[position])!r} holds the text {NO_NUMBER!r} where the others have numbers"
     return Bad(how, group.names[0], spoiled, tried, "needed" if needed else "not needed", NO_NUMBER)
+
+
+def with_cell(payload: Payload, position: int, value: object) -> Payload:
+    """The rows with another value in the first cell of a column; a text makes texts of a whole column of a table."""
+    if isinstance(payload, (list, tuple)):
+        rows = copy.deepcopy(cast("list[dict[str, object]]", list(payload)))
+        rows[0][str(rows_of(payload).columns[position])] = value.item() if hasattr(value, "item") else value
+        return rows
+    frame = cast("pd.DataFrame", payload)
+    if isinstance(value, str):
+        return with_text(frame, position)
+    changed = frame.copy()
+    cells = frame.iloc[:, position].copy()
+    cells.iloc[0] = value
+    changed.isetitem(position, cells)
+    return cast("pd.DataFrame", changed)
 
 
 def with_text(frame: pd.DataFrame, position: int) -> pd.DataFrame:
@@ -76,7 +98,7 @@ def _matters(bench: Bench, group: Group, sound: Tried, position: int) -> bool:
 
     Where results are not in the order of the rows it cannot be told, and the cell is left alone.
     """
-    frame = cast("pd.DataFrame", group.payload)
+    frame = rows_of(group.payload)
     column = frame.iloc[:, position]
     before = column.iloc[0]
     rows = as_rows(sound.ended.value)
@@ -84,11 +106,7 @@ def _matters(bench: Bench, group: Group, sound: Tried, position: int) -> bool:
         return False
     others = [value for value in (column.max(), column.min()) if value != before] or [column.max() + 1]
     for other in others:
-        changed = frame.copy()
-        cells = column.copy()
-        cells.iloc[0] = other
-        changed.isetitem(position, cells)
-        tried = attempt(bench, group._replace(payload=changed))
+        tried = attempt(bench, group._replace(payload=with_cell(group.payload, position, other)))
         if tried.ended.outcome == "succeeded":
             found = as_rows(tried.ended.value)
             if len(found) == len(rows) and _computed(rows[0], found[0], number_in(before), number_in(other)):

@@ -10,7 +10,7 @@ from pytest_parallelrun.emulator.output import as_rows
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.observing.trials import Group
     from pytest_parallelrun.emulator.bench import Tried
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import Payload
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 Need = Literal["needed", "not needed", "unknown"]

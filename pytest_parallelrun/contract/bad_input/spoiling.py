@@ -29,7 +29,7 @@ def try_bad_items(trials: Trials) -> BadItems:
             "test_returns_valid_type and test_returns_one_result_per_item"
         )
     trials.restore()
-    together, alone = _together(trials), trials.groups[0].part(0)
+    together, alone = _together(trials), _alone(trials)
     with trials.entry.bench(probe=trials.probe) as bench:
         for group in (together, alone):
             found = BadItems(group=group, setting_up=bench.setting_up)
@@ -47,9 +47,18 @@ def try_bad_items(trials: Trials) -> BadItems:
     )
 
 
+def _alone(trials: Trials) -> Group:
+    """A mini-batch of one item, or the smallest partition: its results may need all of it."""
+    if trials.entry.settings.partition_keys:
+        return min(trials.groups, key=lambda group: group.size)
+    return trials.groups[0].part(0)
+
+
 def _together(trials: Trials) -> Group:
     """A mini-batch of several items: the first of the sample that has them, or items of several."""
     several = next((group for group in trials.groups if len(group.payload) > 1), None)
+    if trials.entry.settings.partition_keys:
+        return several or trials.groups[0]
     if several is not None:
         return several.part(*range(min(len(several.payload), MOST_TOGETHER)))
     return merged(trials.groups[:MOST_TOGETHER])

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.returned.rows import Key
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import Fault
-    from pytest_parallelrun.emulator.splitting.base import InputKind
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import InputKind, Partition, Payload
 
 Expectation = Literal["results", "no_harm"]
 
@@ -27,7 +26,8 @@ class Case:
     or return fewer, but not return a wrong type, hang or crash. expected_rows: what run() must return for the last
     mini-batch, None where only its outcome matters; ignoring: values in them that differ between any two runs.
     settings: those that the case needs beside the entry's own, such as the timeout of a hang. identities: index and
-    first row of each mini-batch, as its context tells them, all different; without them they count from 0.
+    first row of each mini-batch, as its context tells them, all different; without them they count from 0. partitions:
+    what the context tells of each, with partition_keys.
     """
 
     kind: InputKind
@@ -38,6 +38,7 @@ class Case:
     expected_rows: tuple[object, ...] | None = None
     ignoring: frozenset[Key] = frozenset()
     identities: tuple[tuple[int, int], ...] = ()
+    partitions: tuple[Partition, ...] = ()
     seed: int | None = None
 
 
@@ -49,4 +50,9 @@ def case_of(entry: EntryUnderTest, attempt: AttemptEnded) -> Case | None:
         payload = splitter.load(batch)
     except LoadError:
         return None
-    return Case(kind=splitter.kind, mini_batches=(payload,), identities=((batch.id, batch.first_item),))
+    return Case(
+        kind=splitter.kind,
+        mini_batches=(payload,),
+        identities=((batch.id, batch.first_item),),
+        partitions=(batch.partition,),
+    )

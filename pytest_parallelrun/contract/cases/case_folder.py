@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.cases.plain_values import from_plain, table_to_plain, to_plain
+from pytest_parallelrun.contract.observing.payloads import is_files, paths_of
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Case
     from pytest_parallelrun.contract.cases.plain_values import Plain
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import Payload
 
 VERSION = 1
 FILE = "case.json"
@@ -71,6 +72,7 @@ def save_case(
             "expects": case.expects,
             "mini_batches": [_mini_batch(payload, root, lost) for payload in case.mini_batches],
             "identities": case.identities,
+            "partitions": case.partitions,
             "settings": settings_to_plain(case.settings),
             "settings_of_the_run": settings_to_plain(settings),
             "faults": [_fault(fault, lost) for fault in case.faults],
@@ -104,10 +106,13 @@ def read_case(folder: Path) -> Mapping[str, object]:
     version = content.get("version") if isinstance(content, dict) else None
     if version != VERSION:
         raise InputError(f"'{file}' has version {version!r}, and this pytest-parallelrun reads version {VERSION}.")
-    if content.get("kind") not in ("files", "tabular") or content.get("expects") not in ("results", "no_harm"):
+    if content.get("kind") not in ("files", "tabular", "records") or content.get("expects") not in (
+        "results",
+        "no_harm",
+    ):
         raise InputError(
-            f"'{file}' has kind {content.get('kind')!r} and expects {content.get('expects')!r}. Allowed: files or "
-            "tabular, and results or no_harm."
+            f"'{file}' has kind {content.get('kind')!r} and expects {content.get('expects')!r}. Allowed: files, "
+            "tabular or records, and results or no_harm."
         )
     if not isinstance(content.get("mini_batches"), list) or not content["mini_batches"]:
         raise InputError(f"'{file}' has no mini-batches.")
@@ -159,6 +164,8 @@ def replaced(value: object, old: str, new: str) -> object:
 def _mini_batch(payload: Payload, root: str, lost: list[str]) -> dict[str, Plain]:
     if not isinstance(payload, (list, tuple)):
         return {"table": table_to_plain(payload, lost)}  # type: ignore[arg-type]
+    if not is_files(payload):
+        return {"records": to_plain(list(payload), lost)}
     return {"items": [Path(os.path.relpath(path, root)).as_posix() for path in payload]}
 
 
@@ -183,18 +190,12 @@ def _expected(case: Case, root: str, lost: list[str], is_secret: Callable[[str],
 
 def _paths(case: Case) -> Iterator[str]:
     for payload in case.mini_batches:
-        if isinstance(payload, (list, tuple)):
-            yield from map(os.path.abspath, payload)
+        yield from map(os.path.abspath, paths_of(payload))
 
 
 def _root_of(mini_batches: tuple[Payload, ...]) -> str:
     """The folder that all items have in common; "" for tables."""
-    folders = {
-        os.path.dirname(os.path.abspath(path))
-        for payload in mini_batches
-        if isinstance(payload, (list, tuple))
-        for path in payload
-    }
+    folders = {os.path.dirname(os.path.abspath(path)) for payload in mini_batches for path in paths_of(payload)}
     return os.path.commonpath(folders) if folders else ""
 
 

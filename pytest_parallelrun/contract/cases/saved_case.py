@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.job import EngineMaker
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.splitting.base import InputKind, Splitter
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import InputKind, Partition, Payload, Splitter
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
     StrPath = str | os.PathLike[str]
@@ -178,13 +177,17 @@ class SavedCase:
         for plain in self._list("mini_batches"):
             if self.kind == "tabular":
                 payloads.append(table_from_plain(cast("PlainTable", plain["table"])))
+            elif self.kind == "records":
+                payloads.append(cast("Payload", from_plain(plain["records"])))
             else:
                 names = cast("list[str]", plain["items"])
                 payloads.append([os.path.join(folder, ITEMS, *name.split("/")) for name in names])
         identities = cast("list[tuple[int, int]]", self._list("identities"))
+        told = cast("list[list[tuple[str, str]]]", self._list("partitions"))
+        partitions = [tuple((key, value) for key, value in partition) for partition in told]
         if len({index for index, _ in identities}) < len(payloads):
-            return HandedInput(payloads, kind=self.kind)
-        return _Identified(payloads, self.kind, identities)
+            return HandedInput(payloads, kind=self.kind, partitions=partitions)
+        return _Identified(payloads, self.kind, identities, partitions)
 
     def _list(self, name: str) -> list[Mapping[str, object]]:
         return cast("list[Mapping[str, object]]", self._content.get(name) or [])
@@ -203,8 +206,14 @@ class Replay(NamedTuple):
 class _Identified(HandedInput):
     """Mini-batches that keep the index and first row that they had, since rows may name them."""
 
-    def __init__(self, payloads: Sequence[Payload], kind: InputKind, identities: Sequence[tuple[int, int]]) -> None:
-        super().__init__(payloads, kind=kind)
+    def __init__(
+        self,
+        payloads: Sequence[Payload],
+        kind: InputKind,
+        identities: Sequence[tuple[int, int]],
+        partitions: Sequence[Partition],
+    ) -> None:
+        super().__init__(payloads, kind=kind, partitions=partitions)
         self._identities = identities
 
     def mini_batches(self) -> Iterator[MiniBatch]:

@@ -42,7 +42,8 @@ def to_deliver(trials: Trials) -> Group:
     """A mini-batch of two items, if the sample has one, as it can fail in its middle; or two files in one."""
     groups = trials.answered
     several = next((group for group in groups if group.size > 1), None)
-    if several is not None or trials.kind != "files" or len(groups) < 2 or not trials.groups:
+    unmixed = trials.kind != "files" or bool(trials.entry.settings.partition_keys)
+    if several is not None or unmixed or len(groups) < 2 or not trials.groups:
         return several or groups[0]
     return merged(groups[:2])
 

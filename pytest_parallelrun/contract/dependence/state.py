@@ -136,6 +136,8 @@ def _one_item(
     trials: Trials, worker: _SteadyWorker, group: Group, fresh: Answer, before: Group
 ) -> tuple[tuple[Group, ...], Answer, tuple[str, str]] | None:
     """The same with the first item alone of what came before; None where it takes more."""
+    if before.partition:
+        return None
     item = before.part(0)
     worker.renew()
     warm = worker.answer(item, group)

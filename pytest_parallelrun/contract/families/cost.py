@@ -39,7 +39,8 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
                 ),
                 counts="" if pace is None else _figures(pace, limit),
                 service=shown_for("timeout"),
-                fix="use a smaller mini_batch_size or a larger timeout, or make run() quicker",
+                fix=("use " if settings.partition_keys else "use a smaller mini_batch_size or ")
+                + "a larger timeout, or make run() quicker",
             )
         )
         return
@@ -69,7 +70,7 @@ def _figures(pace: Pace, limit: float) -> str:
         + (f" and {_seconds(pace.at_once)} per mini-batch" if pace.is_solid else "")
         + f", measured with {sizes} {pace.noun}(s) on this machine; a mini-batch of {pace.full_size:,} takes "
         f"{at_most}{_seconds(full)} of timeout {limit:g} s ({_times(limit / max(full, 1e-9))} the time needed); "
-        f"largest mini_batch_size with a margin of {MARGIN}: {_largest(pace, limit)}; "
+        f"largest {pace.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(pace, limit)}; "
         f"smallest timeout: {_safe_timeout(full)} s"
     )
 
@@ -91,7 +92,9 @@ def _fix(pace: Pace, limit: float, expected: float) -> str:
         return f"set {timeout} or make run() quicker"
     if pace.bytes_per_item:
         return f"set mini_batch_size={max(1, int(largest * pace.bytes_per_item / 1024))}KB, or {timeout}"
-    return f"set mini_batch_size={largest}, or {timeout}"
+    if not pace.sized_by:
+        return f"set {timeout}, or add a partition key that makes smaller partitions"
+    return f"set {pace.sized_by}={largest}, or {timeout}"
 
 
 def _safe_timeout(seconds: float) -> int:

@@ -77,11 +77,16 @@ def test_one_bad_item_costs_one_item(parallelrun_trials: Trials, parallelrun_che
         )
     costly = next((bad for bad in bad_items.tries if _lost(bad) > 1), None)
     if costly is not None:
-        one_by_one = trials.kind == "files" and settings.files_per_mini_batch == 1
+        one_by_one = trials.kind == "files" and not settings.partition_keys and settings.files_per_mini_batch == 1
         if one_by_one and "mini_batch_size" in settings.explicit:
             parallelrun_check.note(
                 f"one bad item would fail a whole mini-batch ({_error(costly)}), which mini_batch_size=1, set on "
                 "purpose, keeps to that item"
+            )
+            return
+        if settings.partition_keys:
+            parallelrun_check.note(
+                f"one bad item fails its whole partition ({_error(costly)}), as is due where a result needs all of it"
             )
             return
         parallelrun_check.advise(_costs_more(trials, bad_items, costly, one_by_one=one_by_one))
@@ -122,7 +127,7 @@ def _names_its_error(bad_items: BadItems, bad: Bad) -> bool:
 
 def _undecided(trials: Trials, bad_items: BadItems) -> str:
     """Why nothing can be said about the items; "" where something can."""
-    if trials.kind == "tabular":
+    if trials.kind != "files":
         if any(bad.need == "needed" for bad in bad_items.tries):
             return ""
         return (
@@ -203,8 +208,8 @@ def _where(trials: Trials, group: Group) -> str:
     return place("run", group.id, group.items(), 1, trials.entry.settings.max_retries + 1)
 
 
-def _case(trials: Trials, bad: Bad, expects: Expectation = "no_harm") -> Case:
-    return Case(kind=trials.kind, mini_batches=(bad.payload,), expects=expects)
+def _case(trials: Trials, group: Group, bad: Bad, expects: Expectation = "no_harm") -> Case:
+    return Case(kind=trials.kind, mini_batches=(bad.payload,), expects=expects, partitions=(group.partition,))
 
 
 def _into_a_wrong_type(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
@@ -215,7 +220,7 @@ def _into_a_wrong_type(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding
         counts=f"with that item sound, the same {len(bad_items.group.payload)} item(s) have their results",
         service=shown_for("wrong_type") + ". What really happened is in no log of the service",
         fix=f"let the exception out of run(), or {AN_ERROR_ROW}",
-        case=_case(trials, bad),
+        case=_case(trials, bad_items.group, bad),
     )
 
 
@@ -237,7 +242,7 @@ def _like_any_other(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
         counts=f"{len(group.payload)} item(s) in, one of them bad, {ended.returned} result(s) out, 0 failed",
         service=f"nothing: the item counts as succeeded in {OVERVIEW}",
         fix=f"let the exception out of run(), return no row for it, or {AN_ERROR_ROW}",
-        case=_case(trials, bad),
+        case=_case(trials, group, bad),
     )
 
 
@@ -290,5 +295,5 @@ def _costs_more(trials: Trials, bad_items: BadItems, bad: Bad, *, one_by_one: bo
         fix=f"in the loop over the items {AN_ERROR_ROW}, and raise for what would fail every item alike",
         remark=remark if one_by_one else "",
         cause=cause_of_attempt(ended),
-        case=_case(trials, bad, "results"),
+        case=_case(trials, group, bad, "results"),
     )

@@ -206,6 +206,7 @@ def _of_size(trials: Trials, sizes: Sizes) -> Finding:
             expected_rows=None if rows is None else tuple(rows),
             ignoring=trials.ignoring,
             identities=((whole.id, whole.first_item),) if rows is not None else (),
+            partitions=(whole.partition,) if rows is not None else tuple(part.partition for part in parts),
         ),
     )
 
@@ -238,4 +239,5 @@ def _case(trials: Trials, groups: tuple[Group, ...], expected: Answer) -> Case:
         expected_rows=None if expected.rows is None else tuple(expected.rows),
         ignoring=trials.ignoring,
         identities=tuple((group.id, group.first_item) for group in groups),
+        partitions=tuple(group.partition for group in groups),
     )

@@ -133,7 +133,7 @@ def _returned(baseline: Baseline) -> list[Returned]:
 
 def _of_parts(trials: Trials) -> list[Returned]:
     """What run() returns for single items and halves of the first mini-batch, where the sample makes only one."""
-    if not trials.groups or len(trials.groups[0].payload) < 2:
+    if not trials.groups or len(trials.groups[0].payload) < 2 or trials.groups[0].partition:
         return []
     whole = trials.groups[0]
     size = len(whole.payload)

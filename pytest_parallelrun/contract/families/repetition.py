@@ -128,6 +128,7 @@ def _of_rows(
             expected_rows=None if once.rows is None else tuple(once.rows),
             ignoring=trials.ignoring,
             identities=((group.id, group.first_item),),
+            partitions=(group.partition,),
         )
     return Finding(
         what=(

@@ -92,7 +92,7 @@ def _missing(attempt: AttemptEnded) -> int:
 
 def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) -> str:
     """The items that come back empty when they are alone in a mini-batch, or rows that the index lacks."""
-    if baseline.result.splitter_kind == "tabular" and attempt.mini_batch.size > 1:
+    if baseline.result.splitter_kind != "files" and attempt.mini_batch.size > 1:
         rows = _rows_not_in_index(attempt)
         names = baseline.item_names(attempt)
         if rows:
@@ -100,6 +100,9 @@ def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) 
         return f"They are among {rows_text(names)}."
     if attempt.mini_batch.size == 1:
         return f"Items: {baseline.items(attempt)}."
+    if attempt.mini_batch.partition:
+        # Alone an item would be a partition that there is not.
+        return f"They are among {baseline.items(attempt)}."
     alone = entry.items_without_result(attempt)
     if not alone:
         return f"Each of its items has a result when it is alone in a mini-batch; items: {baseline.items(attempt)}."
@@ -140,7 +143,7 @@ def _repaired(baseline: Baseline, short: set[int]) -> str:
 def _advise_on_more(baseline: Baseline, check: Check, returned: list[AttemptEnded]) -> None:
     """More results than items are legal where an item is a file of many rows; a row is just one."""
     more = [attempt for attempt in returned if (attempt.returned or 0) > attempt.mini_batch.size]
-    if more and baseline.result.splitter_kind == "tabular":
+    if more and baseline.result.splitter_kind != "files":
         first = more[0]
         check.advise(
             f"run() returned more results than it got rows: mini-batch {first.mini_batch.id} has "

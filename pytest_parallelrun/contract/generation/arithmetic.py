@@ -86,7 +86,7 @@ def predict(sizes: Sequence[int], fate: Fate, settings: JobSettings, kind: Input
         pending = rules.threshold_check == "pending"
         failed = predicted.failed_mini_batches + (len(awaiting) if pending else 0)
         # Of a table the last first attempt is also when its mini-batches are counted.
-        if (ended and (bad or returned < size)) or (pending and bad) or (kind == "tabular" and to_come == 0):
+        if (ended and (bad or returned < size)) or (pending and bad) or (kind != "files" and to_come == 0):
             predicted.exceeded = _exceeded(predicted, failed, len(sizes) if all_known else None, settings)
     nothing = settings.output_action == "append_row" and not predicted.succeeded_items
     if predicted.exceeded is not None or nothing:

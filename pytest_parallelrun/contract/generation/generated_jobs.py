@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
@@ -14,7 +15,7 @@ from pytest_parallelrun.contract.observing.payloads import some_of
 from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.splitting.handed import HandedInput
-from pytest_parallelrun.strategies import job_settings, recipes
+from pytest_parallelrun.strategies import Files, Item, Rows, job_settings, recipes
 from pytest_parallelrun.strategies.faults import draw_faults
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.faults import Fault, FaultKind
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import Partition, Payload
     from pytest_parallelrun.strategies import Sample
 
 _OUTCOMES: dict[str, Outcome] = {
@@ -36,17 +37,29 @@ _OUTCOMES: dict[str, Outcome] = {
     "load_fails": "load_error",
 }
 MOST_FAULTS = 5
+MOST_PARTITIONS = 4
+"""Of a generated job, the smallest ones of the sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobToTry:
-    """A job of sound items. size: items of a mini-batch. bad: position of an item that cannot be read, or None."""
+    """A job of sound items.
+
+    sizes: items of each mini-batch, one after the other. bad: position of an item that cannot be read, or None.
+    """
 
     recipe: Recipe
-    size: int
+    sizes: tuple[int, ...]
     settings: JobSettings
     faults: tuple[Fault, ...] = ()
     bad: int | None = None
+
+    @property
+    def bad_mini_batch(self) -> int | None:
+        """Number of the mini-batch with the item that cannot be read, or None."""
+        if self.bad is None:
+            return None
+        return next(number for number, end in enumerate(accumulate(self.sizes)) if self.bad < end)
 
 
 _FAULTS: tuple[FaultKind, ...] = ("raises", "times_out", "crashes", "returns", "drops", "load_fails")
@@ -59,6 +72,8 @@ def jobs_to_try(sample: Sample, profile: Profile, most_items: int) -> SearchStra
     """Jobs of up to so many items, with thresholds, faults at attempts that can be reached, and an unreadable file."""
     from hypothesis import strategies as st
 
+    if sample.partitions:
+        return _jobs_of_partitions(sample, profile)
     recipes_of_items = recipes(sample, max_size=most_items)
     settings = job_settings(profile=profile)
     sizes = [st.integers(1, most) for most in range(1, most_items + 1)]
@@ -71,7 +86,32 @@ def jobs_to_try(sample: Sample, profile: Profile, most_items: int) -> SearchStra
         size = draw(sizes[recipe.size - 1])
         chosen = draw(settings)
         faults = draw_faults(draw, -(-recipe.size // size), chosen, draw(kinds), MOST_FAULTS)
-        return JobToTry(recipe=recipe, size=size, settings=chosen, faults=faults, bad=draw(places[recipe.size - 1]))
+        even = tuple(min(size, recipe.size - first) for first in range(0, recipe.size, size))
+        return JobToTry(recipe=recipe, sizes=even, settings=chosen, faults=faults, bad=draw(places[recipe.size - 1]))
+
+    return drawn()
+
+
+def _jobs_of_partitions(sample: Sample, profile: Profile) -> SearchStrategy[JobToTry]:
+    """The same of whole partitions, each of which is a mini-batch."""
+    from hypothesis import strategies as st
+
+    parts = sorted(sample.partitions.values(), key=len)[:MOST_PARTITIONS]
+    chosen_parts = st.lists(st.sampled_from(parts), min_size=1, max_size=len(parts), unique=True)
+    settings = job_settings(profile=profile)
+    kinds = st.sampled_from([_FAULTS, _LOSSES])
+
+    @st.composite
+    def drawn(draw: DrawFn) -> JobToTry:
+        chosen = draw(chosen_parts)
+        numbers = [number for part in chosen for number in part]
+        recipe: Recipe = Rows(tuple(numbers))
+        if sample.kind == "files":
+            recipe = Files(tuple(Item(sample.names[number]) for number in numbers))
+        limits = draw(settings)
+        faults = draw_faults(draw, len(chosen), limits, draw(kinds), MOST_FAULTS)
+        bad = draw(st.none() | st.integers(0, len(numbers) - 1)) if sample.kind == "files" else None
+        return JobToTry(recipe=recipe, sizes=tuple(map(len, chosen)), settings=limits, faults=faults, bad=bad)
 
     return drawn()
 
@@ -85,7 +125,8 @@ def _judge(bench: Workbench, job: JobToTry) -> Finding | None:
     payload = bench.build(job.recipe)
     if job.bad is not None:
         make_unreadable(payload, job.bad)
-    parts = [some_of(payload, first, job.size) for first in range(0, job.recipe.size, job.size)]
+    ends = list(accumulate(job.sizes))
+    parts = [some_of(payload, end - size, size) for end, size in zip(ends, job.sizes, strict=True)]
     result = _run(bench, job, parts)
     culprit = _culprit(bench, job, result)
     found = None
@@ -109,12 +150,26 @@ def make_unreadable(payload: Payload, position: int) -> None:
 def _run(bench: Workbench, job: JobToTry, parts: list[Payload]) -> JobResult:
     settings = job.settings.over(bench.trials.entry.settings)
     chosen = settings.replace(instance_count=1, max_concurrency_per_instance=1)
-    return bench.run(HandedInput(parts, kind=bench.trials.kind), chosen, job.faults)
+    handed = HandedInput(parts, kind=bench.trials.kind, partitions=_partitions(bench, job))
+    return bench.run(handed, chosen, job.faults)
+
+
+def _partitions(bench: Workbench, job: JobToTry) -> tuple[Partition, ...]:
+    """What the context tells of each mini-batch."""
+    assert bench.sample is not None
+    found = []
+    for end, size in zip(accumulate(job.sizes), job.sizes, strict=True):
+        first = end - size
+        one: Recipe = (
+            Files(job.recipe.items[first:end]) if isinstance(job.recipe, Files) else Rows(job.recipe.rows[first:end])
+        )
+        found.append(bench.sample.partition_of(one))
+    return tuple(found)
 
 
 def _culprit(bench: Workbench, job: JobToTry, result: JobResult) -> AttemptEnded | None:
     """The first attempt that no fault hit, and that did not do what it must."""
-    bad = None if job.bad is None else job.bad // job.size
+    bad = job.bad_mini_batch
     for attempt in result.attempts:
         if attempt.fault is not None and attempt.fault.kind != "drops":
             continue
@@ -147,7 +202,7 @@ def _confirmed(
     earlier = [a for a in result.attempts if a.mini_batch.id == culprit.mini_batch.id and a.number < culprit.number]
     after = f" after {', '.join(a.outcome for a in earlier)}" if earlier else ""
     tries = job.settings.max_retries + 1
-    unreadable = job.bad is not None and job.bad // job.size == culprit.mini_batch.id
+    unreadable = job.bad_mini_batch == culprit.mini_batch.id
     which = "a mini-batch with an item that cannot be read" if unreadable else "a sound mini-batch"
     fix = (
         "return a list, a tuple or a DataFrame on every way out of run(), also after an except; raise, or return an "
@@ -169,6 +224,7 @@ def _confirmed(
         case=Case(
             kind=bench.trials.kind,
             mini_batches=tuple(parts) * (2 if history else 1),
+            partitions=_partitions(bench, job) * (2 if history else 1),
             settings=job.settings,
             faults=job.faults,
             expects="no_harm" if unreadable else "results",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
@@ -14,11 +14,10 @@ from pytest_parallelrun.contract.wording import items_text
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.cases.case import Expectation
     from pytest_parallelrun.contract.generation.workbench import Recipe, Workbench
     from pytest_parallelrun.contract.observing.trials import Group
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import Payload
 
 HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "load_error"})
 """What may become of an odd mini-batch."""
@@ -58,7 +57,8 @@ def judge_whole(bench: Workbench) -> Finding | None:
     assert bench.sample is not None
     longest = bench.most_items
     found = judge_mini_batch(bench, _beginning(bench, longest))
-    fails, succeeds = longest, 0
+    # A partition is whole or not at all.
+    fails, succeeds = (longest, 0) if not bench.sample.partitions else (1, 0)
     while found is not None and fails - succeeds > 1:
         middle = (fails + succeeds) // 2
         shorter = judge_mini_batch(bench, _beginning(bench, middle))
@@ -73,9 +73,12 @@ def _beginning(bench: Workbench, size: int) -> Recipe:
     from pytest_parallelrun.strategies import Files, Item, Rows
 
     assert bench.sample is not None
+    numbers: Sequence[int] = range(size)
+    if bench.sample.partitions:
+        numbers = max(bench.sample.partitions.values(), key=len)
     if bench.sample.kind == "files":
-        return Files(items=tuple(Item(name) for name in bench.sample.names[:size]))
-    return Rows(rows=tuple(range(size)))
+        return Files(items=tuple(Item(bench.sample.names[number]) for number in numbers))
+    return Rows(rows=tuple(numbers))
 
 
 def describe(bench: Workbench, recipe: Recipe) -> str:
@@ -106,7 +109,7 @@ def _judge(bench: Workbench, recipe: Recipe) -> Finding | None:
     sentinel = bench.sentinel
     payload = bench.build(recipe)
     before = bench.tried
-    ended = bench.attempt(payload).ended
+    ended = bench.attempt(payload, bench.partition_of(recipe)).ended
     allowed = HARMLESS if recipe.odd else bench.enough
     found = None
     if ended.outcome not in allowed:
@@ -122,7 +125,7 @@ def _confirmed(
     bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded, allowed: frozenset[Outcome], before: int
 ) -> Finding | None:
     """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
-    again = ended if bench.confirmed or not bench.renew() else bench.attempt(payload).ended
+    again = ended if bench.confirmed or not bench.renew() else bench.attempt(payload, bench.partition_of(recipe)).ended
     if again.outcome not in allowed:
         bench.confirmed = True
         found = _finding(bench, recipe, payload, again)
@@ -142,7 +145,7 @@ def _only_warm(bench: Workbench, recipe: Recipe, payload: Payload, ended: Attemp
         service=shown_for(ended.outcome),
         fix=_KEPT,
         cause=cause_of_attempt(ended),
-        case=Case(kind=bench.trials.kind, mini_batches=(payload, payload), expects=_expects(recipe)),
+        case=_case(bench, recipe, payload, payload),
     )
 
 
@@ -151,9 +154,9 @@ def _remembered_hang(bench: Workbench, recipe: Recipe, found: Finding) -> Findin
     for part in odd_parts(recipe):
         if not bench.may_go_on():
             break
-        alone = _with_only(recipe, part)
+        alone = _with_only(recipe, part, whole=bool(bench.partition_of(recipe)))
         payload = bench.build(alone)
-        ended = bench.attempt(payload).ended
+        ended = bench.attempt(payload, bench.partition_of(alone)).ended
         if ended.outcome == "timeout":
             bench.hanging[part] = _finding(bench, alone, payload, ended)
             return bench.hanging[part]
@@ -161,12 +164,19 @@ def _remembered_hang(bench: Workbench, recipe: Recipe, found: Finding) -> Findin
     return found
 
 
-def _with_only(recipe: Recipe, part: object) -> Recipe:
-    from pytest_parallelrun.strategies import Cell, Files, Rows
+def _with_only(recipe: Recipe, part: object, *, whole: bool) -> Recipe:
+    """One item with what is odd, or, of a partition, all of its items."""
+    from pytest_parallelrun.strategies import Cell, Files, Item, Rows
 
     if isinstance(recipe, Files):
-        return Files(items=tuple(item for item in recipe.items if item.kind == part)[:1])
+        odd = next(item for item in recipe.items if item.kind == part)
+        others = (Item(name) for name in dict.fromkeys(item.name for item in recipe.items) if name != odd.name)
+        return Files(items=(odd, *others) if whole else (odd,))
     cell = next(cell for cell in recipe.cells if (cell.column, cell.kind) == part)
+    if whole:
+        rows = tuple(dict.fromkeys(recipe.rows))
+        place = None if cell.row is None else rows.index(recipe.rows[cell.row])
+        return Rows(rows=rows, cells=(Cell(place, cell.column, cell.kind),))
     row = cell.row or 0
     return Rows(rows=(recipe.rows[row],), cells=(Cell(None if cell.row is None else 0, cell.column, cell.kind),))
 
@@ -178,7 +188,7 @@ def _spoiled(bench: Workbench, recipe: Recipe, payload: Payload) -> Finding | No
     if problem is None or not bench.renew():
         return None
     # Told by a fresh worker: one of the mini-batches before may be the cause.
-    first = bench.attempt(payload).ended
+    first = bench.attempt(payload, bench.partition_of(recipe)).ended
     problem, _ = _after(bench)
     bench.renew()
     assert bench.sentinel is not None
@@ -200,6 +210,7 @@ def _spoiled(bench: Workbench, recipe: Recipe, payload: Payload) -> Finding | No
         case=Case(
             kind=bench.trials.kind,
             mini_batches=(payload, group.payload),
+            partitions=(bench.partition_of(recipe), group.partition),
             expects="no_harm",
             expected_rows=None if expected is None else tuple(expected),
         ),
@@ -215,7 +226,7 @@ def _sound_one_spoils_too(bench: Workbench, recipe: Recipe) -> bool:
     else:
         sound = Rows(rows=tuple(dict.fromkeys(recipe.rows)))
     payload = bench.build(sound)
-    bench.attempt(payload)
+    bench.attempt(payload, bench.partition_of(sound))
     bench.discard(payload)
     problem, _ = _after(bench)
     bench.renew()
@@ -232,7 +243,11 @@ def _used_up(bench: Workbench, group: Group, ended: AttemptEnded, before: int) -
         service=shown_for(ended.outcome),
         fix=_KEPT,
         cause=cause_of_attempt(ended),
-        case=Case(kind=bench.trials.kind, mini_batches=(group.payload,) * (before + 1)),
+        case=Case(
+            kind=bench.trials.kind,
+            mini_batches=(group.payload,) * (before + 1),
+            partitions=(group.partition,) * (before + 1),
+        ),
     )
 
 
@@ -265,16 +280,21 @@ def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptE
         cause=cause_of_attempt(ended),
         example=f"mini-batch: {recipe!r}",
         # With the timeout of the job: what is mended may well wait longer than a probe may.
-        case=Case(kind=bench.trials.kind, mini_batches=(payload,), expects=_expects(recipe)),
+        case=_case(bench, recipe, payload),
+    )
+
+
+def _case(bench: Workbench, recipe: Recipe, *payloads: Payload) -> Case:
+    return Case(
+        kind=bench.trials.kind,
+        mini_batches=payloads,
+        expects="no_harm" if recipe.odd else "results",
+        partitions=(bench.partition_of(recipe),) * len(payloads),
     )
 
 
 def _kind(recipe: Recipe) -> str:
     return "an odd" if recipe.odd else "a sound"
-
-
-def _expects(recipe: Recipe) -> Expectation:
-    return "no_harm" if recipe.odd else "results"
 
 
 def _words(kind: str) -> str:

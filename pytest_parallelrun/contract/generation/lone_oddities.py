@@ -10,12 +10,10 @@ from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.strategies import Cell, Files, Item, Rows
-from pytest_parallelrun.strategies.cells import kinds_of
 from pytest_parallelrun.strategies.files import ITEM_KINDS
+from pytest_parallelrun.strategies.frames import odd_kinds
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from pytest_parallelrun.strategies import Sample
 
 MOST = 40
@@ -24,15 +22,18 @@ MOST = 40
 
 def lone_oddities(sample: Sample) -> tuple[Files | Rows, ...]:
     """Recipes of mini-batches of the first item that can be it, each odd in one way."""
+    # With partitions the item is the first of the smallest one, and the others of it are there too.
+    whole = min(sample.partitions.values(), key=len, default=(0,))
     if sample.kind == "files":
-        return tuple(Files((Item(sample.names[0], kind),)) for kind in ITEM_KINDS)
-    by_column = zip_longest(*_cells(sample.frame))
-    return tuple(Rows((0,), (cell,)) for cell in islice((cell for turn in by_column for cell in turn if cell), MOST))
+        others = tuple(Item(sample.names[number]) for number in whole[1:])
+        return tuple(Files((Item(sample.names[whole[0]], kind), *others)) for kind in ITEM_KINDS)
+    by_column = zip_longest(*_cells(sample))
+    return tuple(Rows(whole, (cell,)) for cell in islice((cell for turn in by_column for cell in turn if cell), MOST))
 
 
-def _cells(frame: pd.DataFrame) -> Iterator[list[Cell]]:
+def _cells(sample: Sample) -> Iterator[list[Cell]]:
     """The odd cells of each column; a label that comes again names the first column that has it."""
-    labels = list(frame.columns)
+    labels = list(sample.frame.columns)
     for place, label in enumerate(labels):
-        if labels.index(label) == place:
-            yield [Cell(0, label, kind) for kind in kinds_of(frame.iloc[:, place])]
+        if labels.index(label) == place and str(label) not in sample.settings.partition_keys:
+            yield [Cell(0, label, kind) for kind in odd_kinds(sample, place)]

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.observing.groups import attempt
 from pytest_parallelrun.contract.observing.payloads import paths_of
 from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
 from pytest_parallelrun.contract.returned.rows import difference
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting import HandedInput
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import Partition, Payload
     from pytest_parallelrun.strategies import Files, Rows, Sample
 
     Recipe = Rows | Files
@@ -114,12 +115,12 @@ class Workbench:
     def _sound_items(self) -> tuple[int, ...]:
         items: set[int] = set()
         last: dict[int, AttemptEnded] = {}
-        for attempt in self.trials.baseline.result.attempts:
-            last[attempt.mini_batch.id] = attempt
-        for attempt in last.values():
-            if attempt.outcome in self.enough:
-                first = attempt.mini_batch.first_item
-                items.update(range(first, first + attempt.mini_batch.size))
+        for ended in self.trials.baseline.result.attempts:
+            last[ended.mini_batch.id] = ended
+        for ended in last.values():
+            if ended.outcome in self.enough:
+                first = ended.mini_batch.first_item
+                items.update(range(first, first + ended.mini_batch.size))
         return tuple(sorted(items))
 
     @cached_property
@@ -159,11 +160,11 @@ class Workbench:
                 expected = None
         return smallest, expected
 
-    def attempt(self, payload: Payload) -> Tried:
+    def attempt(self, payload: Payload, partition: Partition = ()) -> Tried:
         """One attempt at a mini-batch that was made up; each has an id of its own."""
         self.tried += 1
         before = real_monotonic()
-        tried = self.bench.attempt(payload, id=self.tried)
+        tried = self.bench.attempt(payload, id=self.tried, partition=partition)
         if tried.ended.outcome in ("timeout", "crashed"):
             self._replaced += 1
             self._waited += real_monotonic() - before
@@ -171,7 +172,7 @@ class Workbench:
 
     def attempt_group(self, group: Group) -> Tried:
         """One attempt at a mini-batch of the sample, with its own identity."""
-        return self.bench.attempt(group.payload, id=group.id, first_item=group.first_item)
+        return attempt(self.bench, group)
 
     def renew(self) -> bool:
         """The next attempt is the first one of a new worker; False where there may be none."""
@@ -266,6 +267,11 @@ class Workbench:
             self._replaced += self.bench.init_calls - calls
             self._waited += real_monotonic() - before
         return result
+
+    def partition_of(self, recipe: Recipe) -> Partition:
+        """Keys and values that the context tells with a mini-batch of this recipe."""
+        assert self.sample is not None
+        return self.sample.partition_of(recipe)
 
     def build(self, recipe: Recipe) -> Payload:
         """The mini-batch of a recipe; files go to a folder that `discard()` removes."""

@@ -33,7 +33,7 @@ class Baseline:
     def items(self, attempt: AttemptEnded) -> str:
         """Names of the items of an attempt's mini-batch; rows of a table as a range."""
         names = self.item_names(attempt)
-        return rows_text(names) if self.result.splitter_kind == "tabular" else items_text(names)
+        return rows_text(names) if self.result.splitter_kind != "files" else items_text(names)
 
     def item_names(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """The items of an attempt's mini-batch one by one."""

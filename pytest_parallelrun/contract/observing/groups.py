@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.observing.payloads import joined
+from pytest_parallelrun.contract.observing.payloads import is_files, joined
 from pytest_parallelrun.contract.returned.rows import NO_SUCH_ROW, Key, difference, row_text
 from pytest_parallelrun.contract.wording import items_text, rows_text
 from pytest_parallelrun.emulator.output import as_rows
@@ -14,20 +14,21 @@ from pytest_parallelrun.emulator.output import as_rows
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.bench import Bench, Tried
     from pytest_parallelrun.emulator.events import AttemptEnded
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import Partition, Payload
 
 
 class Group(NamedTuple):
-    """A mini-batch of the sample; `id` and `first_item` are what its context tells."""
+    """A mini-batch of the sample; `id`, `first_item` and `partition` are what its context tells."""
 
     id: int
     first_item: int
     payload: Payload
     names: tuple[str, ...]
+    partition: Partition = ()
 
     def items(self) -> str:
         """Its items, for messages."""
-        return items_text(self.names) if isinstance(self.payload, (list, tuple)) else rows_text(self.names)
+        return items_text(self.names) if is_files(self.payload) else rows_text(self.names)
 
     def part(self, *positions: int) -> Group:
         """A mini-batch of some of its items, with the same identity."""
@@ -36,7 +37,7 @@ class Group(NamedTuple):
             chosen: Payload = [self.payload[position] for position in positions]
         else:
             chosen = self.payload.iloc[list(positions)].reset_index(drop=True)  # type: ignore[union-attr]
-        return Group(self.id, self.first_item + positions[0], chosen, names)
+        return self._replace(first_item=self.first_item + positions[0], payload=chosen, names=names)
 
     def numbered(self, id: int, first_item: int | None = None) -> Group:
         """The same items as another mini-batch."""
@@ -123,4 +124,11 @@ class Observation:
 
 def attempt(bench: Bench, group: Group, *, worker: int = 0, number: int = 1) -> Tried:
     """One attempt at a group, with its own identity."""
-    return bench.attempt(group.payload, id=group.id, first_item=group.first_item, worker=worker, number=number)
+    return bench.attempt(
+        group.payload,
+        id=group.id,
+        first_item=group.first_item,
+        partition=group.partition,
+        worker=worker,
+        number=number,
+    )

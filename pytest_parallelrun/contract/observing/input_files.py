@@ -6,6 +6,8 @@ import filecmp
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.observing.mltable_copy import is_mltable
+from pytest_parallelrun.emulator.splitting.mltable_folder import NAME, files_of
 from pytest_parallelrun.emulator.splitting.paths import files_below, locate
 
 if TYPE_CHECKING:
@@ -29,17 +31,24 @@ def changes_of(sample: str | tuple[str, ...], copy: SampleCopy) -> Changes:
     known: dict[str, set[str]] = {}
     for original, copied in zip(given, copies, strict=True):
         place = locate(original, os.getcwd(), must_exist=True)
+        base, names = place.root, place.names
+        if is_mltable(place):
+            files = files_of(os.path.normpath(place.root), place.given)
+            if files is None:
+                # Run() gets rows.
+                continue
+            base, names = files
         if place.form == "folder":
             root = os.path.join(copied, "")
         elif place.form == "file":
             root = copied.removesuffix(place.names[0])
         else:
             root = copied.removesuffix(os.path.relpath(os.path.abspath(os.path.expanduser(original)), place.root))
-        known.setdefault(root, set()).update(place.names)
-        for name in place.names:
+        known.setdefault(root, set()).update(names if not is_mltable(place) else [*names, NAME])
+        for name in names:
             if not os.path.lexists(root + name):
                 gone[name] = None
-            elif not _same(place.root + name, root + name):
+            elif not _same(base + name, root + name):
                 modified[name] = None
     return Changes(tuple(modified), tuple(gone), tuple(_new(known)))
 

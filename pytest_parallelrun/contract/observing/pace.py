@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.observing.groups import attempt
 from pytest_parallelrun.contract.observing.payloads import joined, some_of
 from pytest_parallelrun.contract.observing.returning import returning_groups
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.paths import locate
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.contract.observing.groups import Group
     from pytest_parallelrun.contract.observing.trials import Trials
     from pytest_parallelrun.emulator.bench import Bench
-    from pytest_parallelrun.emulator.splitting.handed import Payload
+    from pytest_parallelrun.emulator.splitting.base import Payload
 
 MOST_SECONDS = 0.1
 """In run(), until no further attempt begins; each size gets one at least."""
@@ -32,7 +34,7 @@ class Pace:
 
     full_size: items in a mini-batch of the size that is set. is_solid: whether the line is more than noise; if not,
     per_item is an upper bound, with the whole time of the largest size ascribed to its items.
-    bytes_per_item: of a table, else 0.
+    bytes_per_item: of a table, else 0. sized_by: the setting that decides on the size; "" where partitions do.
     """
 
     sizes: tuple[int, ...]
@@ -42,6 +44,7 @@ class Pace:
     is_solid: bool
     noun: str
     bytes_per_item: float = 0.0
+    sized_by: str = "mini_batch_size"
 
     def seconds(self, items: int) -> float:
         """What a mini-batch of so many items takes."""
@@ -57,9 +60,16 @@ def measured(trials: Trials) -> Pace | None:
     groups = returning_groups(trials)
     if not groups:
         return None
-    files = trials.kind == "files"
+    settings, files = trials.entry.settings, trials.kind == "files"
+    if settings.partition_keys:
+        return _of_partitions(trials, groups)
     pool = joined([group.payload for group in groups])
-    bytes_per_item, full_size = (0.0, trials.entry.settings.files_per_mini_batch) if files else _rows_of(trials)
+    if files:
+        bytes_per_item, full_size = 0.0, settings.files_per_mini_batch
+    elif settings.mini_batch_rows is not None:
+        bytes_per_item, full_size = 0.0, settings.mini_batch_rows
+    else:
+        bytes_per_item, full_size = _rows_of(trials)
     trials.restore()
     with trials.entry.bench(probe=trials.probe, reserved=True) as bench:
         # The first call is slower than all others: it fills caches.
@@ -71,8 +81,39 @@ def measured(trials: Trials) -> Pace | None:
         return None
     at_once, per_item, is_solid = line(times)
     return Pace(
-        tuple(sorted(times)), at_once, per_item, full_size, is_solid, "file" if files else "row", bytes_per_item
+        tuple(sorted(times)),
+        at_once,
+        per_item,
+        full_size,
+        is_solid,
+        "file" if files else "row",
+        bytes_per_item,
+        "mini_batch_size" if settings.mini_batch_rows is None else "mini_batch_rows",
     )
+
+
+def _of_partitions(trials: Trials, groups: Sequence[Group]) -> Pace | None:
+    """The pace by the partitions of the sample, each whole; a full one is the largest."""
+    trials.restore()
+    times: dict[int, list[float]] = {}
+    spent = 0.0
+    with trials.entry.bench(probe=trials.probe, reserved=True) as bench:
+        # The first call is slower than all others: it fills caches.
+        attempt(bench, groups[0])
+        for _ in range(MOST_REPETITIONS):
+            for group in groups:
+                if spent > MOST_SECONDS and times:
+                    continue
+                ended = attempt(bench, group).ended
+                spent += ended.running
+                if ended.returned is not None:
+                    times.setdefault(group.size, []).append(ended.running)
+    if not times:
+        return None
+    at_once, per_item, is_solid = line(times)
+    largest = max(batch.size for batch in trials.baseline.result.mini_batches)
+    noun = "file" if trials.kind == "files" else "row"
+    return Pace(tuple(sorted(times)), at_once, per_item, largest, is_solid, noun, sized_by="")
 
 
 def line(times: dict[int, list[float]]) -> tuple[float, float, bool]:

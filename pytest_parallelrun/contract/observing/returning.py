@@ -5,7 +5,7 @@ A script that writes its own files may return [] always, on purpose; it can be t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.observing.trials import MOST_GROUPS, Group
 from pytest_parallelrun.emulator.splitting import open_input
@@ -13,7 +13,6 @@ from pytest_parallelrun.emulator.splitting import open_input
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.observing.trials import Trials
     from pytest_parallelrun.emulator.events import AttemptEnded
-    from pytest_parallelrun.emulator.splitting.handed import Payload
 
 
 def returning_groups(trials: Trials) -> tuple[Group, ...]:
@@ -29,7 +28,7 @@ def returning_groups(trials: Trials) -> tuple[Group, ...]:
     for batch in splitter.mini_batches():
         if batch.id in legal and batch.size and len(groups) < MOST_GROUPS:
             names = tuple(copy.without_root(name) for name in splitter.item_names(batch))
-            groups.append(Group(batch.id, batch.first_item, cast("Payload", splitter.load(batch)), names))
+            groups.append(Group(batch.id, batch.first_item, splitter.load(batch), names, batch.partition))
     return tuple(groups)
 
 

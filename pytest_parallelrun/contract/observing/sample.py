@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pytest_parallelrun.contract.observing.mltable_copy import copy_of_mltable, is_mltable
 from pytest_parallelrun.emulator.splitting.paths import Place, locate
 
 
@@ -32,6 +33,14 @@ def copy_of(sample: str | tuple[str, ...], folder: Path) -> SampleCopy:
     """
     paths = [sample] if isinstance(sample, str) else list(sample)
     places = [locate(path, os.getcwd(), must_exist=True) for path in paths]
+    tables = [place for place in places if is_mltable(place)]
+    if tables:
+        copied = [
+            copy_of_mltable(place, below, copy_file) if is_mltable(place) else _plain_copy(place, below)
+            for place, below in ((place, folder / str(number)) for number, place in enumerate(places))
+        ]
+        root = os.path.join(copied[0] if len(copied) == 1 else os.fspath(folder), "")
+        return SampleCopy(copied[0] if isinstance(sample, str) else copied, root)
     targets = [os.path.join(folder, relative, "") for relative in _relative_roots(places)]
     for place, target in zip(places, targets, strict=True):
         os.makedirs(target, exist_ok=True)
@@ -40,6 +49,13 @@ def copy_of(sample: str | tuple[str, ...], folder: Path) -> SampleCopy:
     copies = [_as_given(place, target) for place, target in zip(places, targets, strict=True)]
     root = os.path.join(os.path.commonpath(targets), "")
     return SampleCopy(copies[0] if isinstance(sample, str) else copies, root)
+
+
+def _plain_copy(place: Place, folder: Path) -> str:
+    target = os.path.join(folder, "")
+    for name in place.names:
+        copy_file(place.root + name, target + name)
+    return _as_given(place, target)
 
 
 def copy_file(source: str, target: str) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.bench import Bench, Tried
     from pytest_parallelrun.emulator.result import MiniBatchResult
     from pytest_parallelrun.emulator.splitting.base import InputKind
-    from pytest_parallelrun.emulator.splitting.handed import Payload
 
 __all__ = ["Answer", "Group", "Observation", "Trials", "answer_of", "attempt", "unlike"]
 
@@ -104,7 +103,7 @@ class Trials:
             if batch.id not in chosen or (groups and items + batch.size > MOST_ITEMS):
                 continue
             names = tuple(copy.without_root(name) for name in splitter.item_names(batch))
-            groups.append(Group(batch.id, batch.first_item, cast("Payload", splitter.load(batch)), names))
+            groups.append(Group(batch.id, batch.first_item, splitter.load(batch), names, batch.partition))
             items += batch.size
         return tuple(groups)
 

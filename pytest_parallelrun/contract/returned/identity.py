@@ -13,6 +13,8 @@ from pytest_parallelrun.contract.returned.row_values import Spot, is_null, numbe
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pytest_parallelrun.emulator.splitting.base import Partition
+
 MOST_READ = 64 << 10
 """Bytes of an item in which ids are looked for."""
 SHORTEST_ID = 4
@@ -25,7 +27,7 @@ class FileNames:
     def __init__(self, all_names: Iterable[str]) -> None:
         names = [name.replace("\\", "/") for name in all_names]
         self._bases = Counter(name.rpartition("/")[2] for name in names)
-        self._stems = Counter(_stem(name) for name in names)
+        self._stems = Counter(stem_of(name) for name in names)
 
     def is_named(self, text: str, name: str, path: str) -> bool:
         """Whether a text has a name of the item that no other item has."""
@@ -36,9 +38,14 @@ class FileNames:
             return True
         if base in text:
             return self._bases[base] == 1 or parent in text
-        stem = _stem(name)
+        stem = stem_of(name)
         whole = re.search(rf"(?<![A-Za-z0-9]){re.escape(stem)}(?![A-Za-z0-9])", text)
         return whole is not None and (self._stems[stem] == 1 or parent in text)
+
+
+def tells_partition(text: str, partition: Partition) -> bool:
+    """Whether a text has the value of every key of a partition; False where there is none."""
+    return bool(partition) and all(value in text for _, value in partition)
 
 
 def ids_in_file(path: str) -> set[str]:
@@ -112,7 +119,8 @@ def _same(value: object) -> Hashable:
     return str(value) if number is None else number
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
+    """The name of a file without its folder and its extension."""
     base = name.rpartition("/")[2]
     return base.rpartition(".")[0] or base
 

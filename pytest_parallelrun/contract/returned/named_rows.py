@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.observing.payloads import joined
+from pytest_parallelrun.contract.observing.payloads import joined, rows_of
 from pytest_parallelrun.contract.returned.identity import (
     FileNames,
     echoed,
@@ -15,6 +15,8 @@ from pytest_parallelrun.contract.returned.identity import (
     ids_in_file,
     ids_in_row,
     names_somewhere,
+    stem_of,
+    tells_partition,
 )
 from pytest_parallelrun.contract.returned.row_values import text_of
 from pytest_parallelrun.emulator.output import as_rows
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.splitting.base import Partition
 
 MOST_MINI_BATCHES = 12
 MOST_ROWS = 500
@@ -56,12 +59,15 @@ def unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) ->
     batches = list(splitter.mini_batches())
     names = {batch.id: [sample.without_root(name) for name in splitter.item_names(batch)] for batch in batches}
     paths = {batch.id: cast("list[str]", splitter.load(batch)) for batch in batches}
+    partitions = {batch.id: batch.partition for batch in batches}
     known = FileNames(name for listed in names.values() for name in listed)
     ids = _Ids([path for listed in paths.values() for path in listed])
     for id in list(values)[:MOST_MINI_BATCHES]:
         for row in as_rows(values[id])[:MOST_ROWS]:
             text = text_of(row)
             if any(known.is_named(text, name, path) for name, path in zip(names[id], paths[id], strict=True)):
+                continue
+            if tells_partition(text, partitions[id]) and any(stem_of(name) in text for name in names[id]):
                 continue
             if not ids.tell(row, paths[id]):
                 return Unnamed(Row(row), id, fix="add the name of the file to each row, such as os.path.basename(path)")
@@ -72,25 +78,27 @@ def unnamed_row_of_table(entry: EntryUnderTest, values: Mapping[int, object]) ->
     """A row without a value of a column that identifies the rows of the input; values: by mini-batch."""
     splitter = open_input(entry.copy_sample().input, entry.settings)
     frames: dict[int, pd.DataFrame] = {}
+    partitions: dict[int, Partition] = {}
     rows = 0
     for batch in splitter.mini_batches():
         if batch.id in values and len(frames) < MOST_MINI_BATCHES and rows < MOST_ROWS:
-            frames[batch.id] = cast("pd.DataFrame", splitter.load(batch))
+            frames[batch.id] = rows_of(splitter.load(batch))
+            partitions[batch.id] = batch.partition
             rows += batch.size
     returned = {id: as_rows(values[id]) for id in frames if len(as_rows(values[id]))}
     if not returned:
         return Unnamed(reason="run() returned no rows")
-    keys, others = identifying_columns(cast("pd.DataFrame", joined([frames[id] for id in returned])))
+    keys, others = identifying_columns(rows_of(joined([frames[id] for id in returned])))
     candidates = keys + others
-    found = [echoed(rows_of, frames[id], candidates) for id, rows_of in returned.items()]
+    found = [echoed(results, frames[id], candidates) for id, results in returned.items()]
     if set.intersection(*found):
         return Unnamed()
     first = next(iter(returned))
     texts = all(
-        names_somewhere(rows_of, frames[id], keys) or has_whole_row(rows_of, frames[id])
-        for id, rows_of in returned.items()
+        names_somewhere(results, frames[id], keys) or has_whole_row(results, frames[id])
+        for id, results in returned.items()
     )
-    if texts:
+    if texts or all(_named_in_partition(rows, frames[id], partitions[id]) for id, rows in returned.items()):
         return Unnamed()
     if not keys:
         return Unnamed(
@@ -98,6 +106,14 @@ def unnamed_row_of_table(entry: EntryUnderTest, values: Mapping[int, object]) ->
             "there is nothing that the output could name"
         )
     return Unnamed(Row(returned[first][0]), first, fix=f"keep the column {keys[0]!r} of the input in the output")
+
+
+def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: Partition) -> bool:
+    """Whether each row tells its partition, and a value that no other row of the partition has."""
+    if not all(tells_partition(text_of(row), partition) for row in rows):
+        return False
+    keys, others = identifying_columns(frame)
+    return len(frame) == 1 or bool(echoed(rows, frame, keys + others))
 
 
 class _Ids:
