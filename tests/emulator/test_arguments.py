@@ -41,7 +41,7 @@ NOT_EMULATED = {
     "--nice": "5",
     "--run_id": "r1",
     "--cleanup_leaked_queues": "1",
-    "--amlbi_pf_enabled": "True",
+    "--amlbi_other": "True",
 }
 
 
@@ -116,6 +116,48 @@ def test_an_argument_that_is_not_emulated_is_named(argument: str) -> None:
     arguments = v2(f"{argument}={NOT_EMULATED[argument]} --mine 1")
     assert arguments.not_emulated == (argument,)
     assert arguments.settings == {}
+
+
+ROW_MODE = "--amlbi_pf_enabled true --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows 5"
+
+
+def test_the_four_arguments_of_row_mode_set_the_rows_of_a_mini_batch() -> None:
+    arguments = v2(ROW_MODE)
+    assert arguments.settings == {"mini_batch_rows": "5"}
+    assert arguments.not_emulated == ()
+    assert apply_program_arguments(JobSettings(), arguments).mini_batch_rows == 5
+
+
+@pytest.mark.parametrize(
+    ("missing", "needed"),
+    [
+        ("--amlbi_pf_enabled true", "--amlbi_pf_enabled True"),
+        ("--amlbi_pf_run_mode component", "--amlbi_pf_run_mode component"),
+        ("--amlbi_file_format jsonl", "--amlbi_file_format jsonl"),
+        ("--amlbi_mini_batch_rows 5", "--amlbi_mini_batch_rows"),
+    ],
+)
+def test_row_mode_needs_all_four_arguments(missing: str, needed: str) -> None:
+    error = refusal(ROW_MODE.replace(missing, ""))
+    assert f"needs {needed} beside it. All of them: --amlbi_pf_enabled True" in error
+
+
+def test_row_mode_knows_one_format_alone() -> None:
+    error = refusal(ROW_MODE.replace("jsonl", "csv"))
+    assert error.startswith("--amlbi_file_format=csv (from program arguments): only jsonl is known. All of them: ")
+
+
+def test_partition_keys_come_last_and_as_json() -> None:
+    settings = JobSettings(profile="v1", partition_keys=["Store", "Brand"])
+    arguments = runtime_arguments(settings, scoring_module_name="score.py", output=None, kind="files")
+    assert arguments[-2:] == ("--partition_keys", '["Store", "Brand"]')
+    assert arguments[arguments.index("--mini_batch_size") + 1] == "10"
+
+
+def test_the_unit_of_a_size_that_is_not_looked_at_does_not_matter() -> None:
+    settings = JobSettings(partition_keys=["Store"], mini_batch_size="1KB")
+    arguments = runtime_arguments(settings, scoring_module_name="score.py", output=None, kind="files")
+    assert arguments[arguments.index("--mini_batch_size") + 1] == "1024"
 
 
 def test_an_undocumented_argument_may_stand_without_a_value() -> None:

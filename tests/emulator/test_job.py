@@ -241,7 +241,7 @@ def test_a_mini_batch_tells_its_succeeded_and_its_failed_items(tmp_path: Path) -
 def test_a_sleep_past_the_timeout_is_a_timeout_at_once(tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text("import time\ndef run(paths):\n    time.sleep(61)\n    return paths\n", encoding="utf-8")
-    result = run_job(script, make_files(tmp_path, 1)[0], max_retries=0)
+    result = run_job(script, make_files(tmp_path, 1), max_retries=0)
     assert attempts(result, 0) == ["timeout"]
 
 
@@ -440,10 +440,40 @@ def test_faults_can_fail_the_init_of_one_worker(files: list[str]) -> None:
 def test_a_script_that_cannot_be_imported_fails_the_job(tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text("import nowhere_to_be_found\ndef run(paths): return paths\n", encoding="utf-8")
-    result = run_job(script, make_files(tmp_path, 1)[0])
+    result = run_job(script, make_files(tmp_path, 1))
     assert result.status == "Failed"
     assert "loading the entry script failed 3 time(s)" in (result.reason or "")
     assert "nowhere_to_be_found" in (result.reason or "")
+
+
+def test_the_context_tells_the_partition_and_a_size_that_is_not_looked_at_is_noted(tmp_path: Path) -> None:
+    for name in ("Store=2", "Store=10"):
+        (tmp_path / name).mkdir()
+        make_files(tmp_path / name, 2)
+
+    class Tells:
+        def run(self, paths: list[str], context: MiniBatchContext) -> list[object]:
+            return [(context.partition_key_value, context.global_row_index_lower_bound)] * len(paths)
+
+    result = run_job(Tells(), tmp_path, partition_keys=["Store"], mini_batch_size=1)
+    assert result.rows == [({"Store": "10"}, 0)] * 2 + [({"Store": "2"}, 2)] * 2
+    assert "mini_batch_size=1 is not looked at: partition_keys decides on the mini-batches" in result.notes
+
+
+def test_rows_of_json_lines_are_dicts_with_the_index_of_the_first_one(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"x": {x}}}\n' for x in range(5)), encoding="utf-8")
+
+    class Tells:
+        def run(self, rows: list[dict[str, int]], context: MiniBatchContext) -> list[int]:
+            return [context.global_row_index_lower_bound * 100 + row["x"] for row in rows]
+
+    row_mode = (
+        "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows 2"
+    )
+    result = ParallelJob(Tells(), tmp_path / "a.jsonl", program_arguments=row_mode).run()
+    assert result.rows == [0, 1, 202, 203, 404]
+    assert (result.status, result.total_mini_batches, result.total_items) == ("Completed", 3, 5)
+    assert result.notes == ()
 
 
 def test_a_script_without_run_fails_the_job(files: list[str]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
 
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.service.context import MiniBatchContext
 from pytest_parallelrun.emulator.settings import JobSettings
 from tests.emulator.jobs import Names, Rows, Scripted, attempts, make_files, run_job, statuses, table
 
@@ -86,6 +89,102 @@ def test_the_output_of_100_files_is_a_permutation_of_whole_mini_batches(tmp_path
     blocks = [lines[first : first + 5] for first in range(0, 100, 5)]
     assert sorted(blocks) == [[f"f{n:02d}" for n in range(first, first + 5)] for first in range(0, 100, 5)]
     assert blocks[0] != ["f00", "f01", "f02", "f03", "f04"]
+
+
+@pytest.mark.parametrize("size", ["1KB", "1MB", None])
+def test_iris_as_one_parquet_file_of_4874_bytes_is_1_mini_batch_at_any_size(tmp_path: Path, size: str | None) -> None:
+    # The record had one row group, as a file of 150 rows has.
+    frame = pd.read_csv(iris(tmp_path / "iris.csv"))
+    frame.to_parquet(tmp_path / "iris.parquet")
+    result = run_job(Rows(), tmp_path / "iris.parquet", profile="v1", mini_batch_size=size, node_count=2)
+    assert (result.status, result.total_mini_batches, result.total_items) == ("Completed", 1, 150)
+
+
+def orange_juice(folder: Path) -> Path:
+    """1,210 rows of 10 combinations of Store and Brand, in the order of the weeks: rows of one are far apart."""
+    combinations = [(store, brand) for store in range(1000, 1005) for brand in ("dominicks", "tropicana")]
+    lines = [f"{week},{store},{brand},{week * 10}" for week in range(121) for store, brand in combinations]
+    path = folder / "orange_juice.csv"
+    path.write_text("WeekStarting,Store,Brand,Quantity\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_1210_rows_in_10_partitions_of_store_and_brand_with_one_row_each_returned_leave_exactly_10_rows(
+    tmp_path: Path,
+) -> None:
+    told: list[dict[str, str] | None] = []
+
+    class One:
+        def run(self, rows: pd.DataFrame, context: MiniBatchContext) -> pd.DataFrame:
+            told.append(context.partition_key_value)
+            assert len(rows) == 121
+            assert set(rows["Brand"]) == {(context.partition_key_value or {})["Brand"]}
+            first: pd.DataFrame = rows.head(1)
+            return first
+
+    result = run_job(
+        One(),
+        orange_juice(tmp_path),
+        rules="observed",
+        partition_keys=["Store", "Brand"],
+        error_threshold=-1,
+        output_action="append_row",
+    )
+    assert told[0] == {"Store": "1000", "Brand": "dominicks"}
+    assert len(told) == 10
+    assert result.output_path is not None
+    assert (result.status, result.total_mini_batches) == ("Completed", 10)
+    assert len(result.output_path.read_text(encoding="utf-8").splitlines()) == 10
+
+
+def test_3_folders_with_1_file_each_and_1_result_each_complete_with_error_threshold_0(tmp_path: Path) -> None:
+    for store in ("1000", "1001", "1002"):
+        (tmp_path / f"Store={store}").mkdir()
+        (tmp_path / f"Store={store}" / "sales.csv").touch()
+    result = run_job(Names(), tmp_path, partition_keys=["Store"], error_threshold=0)
+    assert (result.status, result.total_mini_batches, result.total_items) == ("Completed", 3, 3)
+    assert [batch.size for batch in result.mini_batches] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("rules", "left"), [("observed", 99), ("documented", 6)])
+def test_99_partitions_of_14_rows_with_nothing_returned(
+    tmp_path: Path, rules: Literal["observed", "documented"], left: int
+) -> None:
+    lines = [f"{store},{row}" for row in range(14) for store in range(99)]
+    (tmp_path / "rows.csv").write_text("store,row\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    outputs: set[str] = set()
+
+    class LeavesItsOwnOutput:
+        def run(self, rows: pd.DataFrame, context: MiniBatchContext) -> list[object]:
+            assert rows["row"].tolist() == list(range(14))
+            outputs.add((context.partition_key_value or {})["store"])
+            return []
+
+    result = run_job(
+        LeavesItsOwnOutput(),
+        tmp_path / "rows.csv",
+        rules=rules,
+        partition_keys=["store"],
+        mini_batch_error_threshold=5,
+        max_retries=1,
+        instance_count=6,
+        max_concurrency_per_instance=2,
+    )
+    # As documented the job stops at the sixth failed mini-batch; all 99 had their first attempt before that.
+    assert len(outputs) == 99
+    assert result.processed_mini_batches == left
+    assert result.status == ("Completed" if rules == "observed" else "Failed")
+
+
+def test_partition_keys_alone_send_the_default_size_as_well_and_the_job_runs(tmp_path: Path) -> None:
+    class Arguments:
+        def run(self, rows: pd.DataFrame) -> list[str]:
+            return [" ".join(sys.argv)] * len(rows)
+
+    job = run_job(Arguments(), orange_juice(tmp_path), profile="v1", partition_keys=["Store"])
+    assert job.status == "Completed"
+    assert "--mini_batch_size " in str(job.rows[0])
+    assert '--partition_keys ["Store"]' in str(job.rows[0])
 
 
 def test_10_mini_batches_that_return_one_row_each_with_error_threshold_off_leave_exactly_10_rows() -> None:

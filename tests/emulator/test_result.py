@@ -87,7 +87,7 @@ def test_an_attempt_tells_what_it_returned_and_what_went_wrong(result: JobResult
 def test_a_traceback_shows_the_frames_of_the_script_alone(tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text("def run(paths):\n    return helper()\n\ndef helper():\n    return 1 / 0\n", encoding="utf-8")
-    attempt = run_job(script, make_files(tmp_path, 1)[0], max_retries=0).mini_batches[0].attempts[0]
+    attempt = run_job(script, make_files(tmp_path, 1), max_retries=0).mini_batches[0].attempts[0]
     assert attempt.error == "ZeroDivisionError: division by zero"
     assert attempt.traceback.count("score.py") == 2
     assert "inprocess.py" not in attempt.traceback

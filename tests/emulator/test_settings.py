@@ -30,6 +30,7 @@ DEFAULTS: dict[str, tuple[object, object, object]] = {
     "rules": (Rules.documented(), Rules.documented(), Rules.documented()),
     "mini_batch_size": (None, None, None),
     "partition_keys": ((), (), ()),
+    "mini_batch_rows": (None, None, None),
     "error_threshold": (-1, -1, -1),
     "mini_batch_error_threshold": (-1, -1, -1),
     "allowed_failed_percent": (100, 100, 100),
@@ -64,6 +65,7 @@ V1_NAMES = {
 }
 
 ARGUMENTS = {
+    "mini_batch_rows": "--amlbi_mini_batch_rows",
     "error_threshold": "--error_threshold",
     "mini_batch_error_threshold": "--allowed_failed_count",
     "allowed_failed_percent": "--allowed_failed_percent",
@@ -79,6 +81,8 @@ SPELLED: dict[str, tuple[str, object]] = {
     "mini_batch_size": ("10", 10),
     "error_threshold": ("0", 0),
     "mini_batch_error_threshold": ("7", 7),
+    "partition_keys": ("Store, Brand", ("Store", "Brand")),
+    "mini_batch_rows": ("20", 20),
     "allowed_failed_percent": ("2.5", 2.5),
     "max_retries": ("0", 0),
     "timeout": ("0.5", 0.5),
@@ -106,6 +110,7 @@ OUT_OF_RANGE: dict[str, tuple[str, str]] = {
     "rules": ("observd", "'documented' or 'observed', or a Rules object"),
     "mini_batch_size": ("100 kb", "Did you mean '100kb'?"),
     "partition_keys": ("a,a", "a list of distinct names"),
+    "mini_batch_rows": ("0", "a whole number of 1 or more"),
     "error_threshold": ("-2", "a whole number of -1 or more"),
     "mini_batch_error_threshold": ("-2", "a whole number of -1 or more"),
     "allowed_failed_percent": ("101", "a percentage from 0 to 100"),
@@ -224,7 +229,7 @@ def test_every_field_can_be_set_by_the_text_of_a_command_line(name: str) -> None
 
 
 def test_every_field_has_a_spelling_and_a_wrong_value_in_these_tests() -> None:
-    assert {*SPELLED, "partition_keys"} == set(OUT_OF_RANGE) == set(setting_table())
+    assert set(SPELLED) == set(OUT_OF_RANGE) == set(setting_table())
 
 
 @pytest.mark.parametrize("name", OUT_OF_RANGE)
@@ -284,16 +289,29 @@ def test_a_mini_batch_size_in_bytes_is_refused_for_files() -> None:
         settings.files_per_mini_batch  # noqa: B018
 
 
-def test_partition_keys_are_refused_until_they_are_supported() -> None:
-    assert message({"partition_keys": "Store,Brand"}, "job.yml") == (
-        "job.yml: partition_keys is not supported yet: leave it out"
+def test_partition_keys_and_mini_batch_size_exclude_each_other_under_v1_alone() -> None:
+    both = {"profile": "v1", "partition_keys": ["Store"], "mini_batch_size": 10}
+    assert "partition_keys and mini_batch_size exclude each other under profile v1" in message(both)
+    assert JobSettings(profile="v1", partition_keys=["Store"]).partition_keys == ("Store",)
+    settings = JobSettings(partition_keys=["Store"], mini_batch_size=10)
+    assert settings.unused == "mini_batch_size=10 is not looked at: partition_keys decides on the mini-batches"
+
+
+def test_a_size_beside_the_rows_of_json_lines_is_not_looked_at() -> None:
+    assert JobSettings(mini_batch_rows=2).unused is None
+    settings = JobSettings(mini_batch_rows=2, mini_batch_size="1MB")
+    assert settings.unused == "mini_batch_size=1MB is not looked at: mini_batch_rows decides on the mini-batches"
+
+
+def test_a_batch_deployment_has_no_partition_keys() -> None:
+    assert "partition_keys is not allowed under profile batch" in message(
+        {"profile": "batch", "partition_keys": "Store"}
     )
 
 
-def test_partition_keys_and_mini_batch_size_exclude_each_other_under_v1() -> None:
-    both = {"profile": "v1", "partition_keys": ["Store"], "mini_batch_size": 10}
-    assert "partition_keys and mini_batch_size exclude each other under profile v1" in message(both)
-    assert "not supported yet" in message({**both, "profile": "v2"})
+def test_partition_keys_and_rows_of_json_lines_exclude_each_other() -> None:
+    both = {"partition_keys": "Store", "mini_batch_rows": "1"}
+    assert "partition_keys and mini_batch_rows exclude each other" in message(both)
 
 
 def test_no_partition_keys_are_fine() -> None:
@@ -454,7 +472,7 @@ VALUES = st.fixed_dictionaries(
         **{
             name: st.sampled_from([text, value])
             for name, (text, value) in SPELLED.items()
-            if name not in ("profile", "rules")
+            if name not in ("profile", "rules", "partition_keys")
         },
         "mini_batch_size": st.sampled_from([1, "1", "1KB", "3mb"]),
         "rules": st.sampled_from(["documented", "observed", Rules.observed(), Rules(file_grouping="directory")]),

@@ -66,7 +66,7 @@ def test_no_path_is_handed_out_twice_and_none_of_the_users_own(files: Sample, fo
     own = {os.path.realpath(folder / name) for name in CONTENTS}
     for paths in drawn(mini_batches(files, odd=True), 50):
         assert isinstance(paths, list)
-        folded = {os.path.realpath(path).casefold() for path in paths}
+        folded = {os.path.realpath(str(path)).casefold() for path in paths}
         assert len(folded) == len(paths)
         assert not folded & {path.casefold() for path in own}
 

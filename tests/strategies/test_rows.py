@@ -15,7 +15,9 @@ from tests.strategies.drawing import drawn_rows, smallest_rows
 
 
 def built(recipe: Rows, sample: Sample) -> pd.DataFrame:
-    return recipe.build(sample)
+    frame = recipe.build(sample)
+    assert isinstance(frame, pd.DataFrame)
+    return frame
 
 
 def test_sound_recipes_are_any_rows_in_any_order_each_once(rows: Sample) -> None:
@@ -158,8 +160,9 @@ def test_a_column_has_no_odd_value_that_its_type_cannot_hold(frame: pd.DataFrame
 
 
 def test_a_column_of_arrow_has_nulls() -> None:
-    arrow = pytest.importorskip("pyarrow")
-    assert kinds_of(pd.Series([1], dtype=pd.ArrowDtype(arrow.int64()))) == ("null",)
+    import pyarrow
+
+    assert kinds_of(pd.Series([1], dtype=pd.ArrowDtype(pyarrow.int64()))) == ("null",)
 
 
 def test_a_table_without_a_place_for_odd_values_has_duplicates() -> None:

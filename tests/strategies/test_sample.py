@@ -43,7 +43,9 @@ def test_a_csv_file_is_a_sample_of_its_rows_with_the_types_of_the_whole_input(tm
     assert sample.kind == "tabular"
     assert [name.partition(" of ")[0] for name in sample.names] == ["row 1", "row 2", "row 3"]
     # Alone, row 1 would have an integer.
-    assert Rows(rows=(0,)).build(sample)["value"].dtype == "float64"
+    (first,) = [Rows(rows=(0,)).build(sample)]
+    assert isinstance(first, pd.DataFrame)
+    assert first["value"].dtype == "float64"
 
 
 def test_rows_of_many_files_are_one_sample_with_one_set_of_types(tmp_path: Path) -> None:
@@ -55,14 +57,14 @@ def test_rows_of_many_files_are_one_sample_with_one_set_of_types(tmp_path: Path)
     assert sample.names == ("row 1 of 1.csv", "row 2 of 1.csv", "row 1 of 3.csv")
 
 
-def test_files_with_other_columns_are_left_out_since_no_mini_batch_has_rows_of_both(tmp_path: Path) -> None:
+def test_files_with_other_columns_have_nulls_as_in_every_mini_batch(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("x,y\n1,2\n", encoding="utf-8")
     (tmp_path / "2.csv").write_text("x,z\n1,2\n3,4\n", encoding="utf-8")
     sample = Sample(str(tmp_path / "*.csv"))
-    assert list(sample.frame.columns) == ["x", "z"]
-    assert sample.frame.dtypes.astype(str).tolist() == ["int64", "int64"]
-    assert sample.size == 2
-    assert sample.sampled == "1 row(s) of files with other columns are left out"
+    assert list(sample.frame.columns) == ["x", "y", "z"]
+    assert sample.frame.dtypes.astype(str).tolist() == ["int64", "float64", "float64"]
+    assert sample.size == 3
+    assert sample.sampled is None
 
 
 def test_under_the_batch_profile_a_csv_file_is_an_item(tmp_path: Path) -> None:

@@ -15,3 +15,5 @@ class Split:
     rules: Rules = field(default_factory=Rules)
     encoding: str = "utf-8"
     delimiter: str = ","
+    partition_keys: tuple[str, ...] = ()
+    mini_batch_rows: int | None = None

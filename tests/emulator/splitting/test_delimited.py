@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import codecs
 import csv
+import gzip
 import io
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +20,7 @@ from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.splitting.column_types import ColumnType
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
+from tests.emulator.splitting.test_compressed import COMPRESS
 
 
 def opened(paths: Sequence[Path], size: int, *, encoding: str = "utf-8", delimiter: str = ",") -> CsvSplitter:
@@ -109,7 +112,7 @@ def test_a_file_of_a_header_alone_is_a_mini_batch_of_0_rows_and_an_empty_file_is
     for _ in range(2):
         empty = split.load(found[1])
         assert list(empty.columns) == ["x", "y", "z"]
-        assert [str(dtype) for dtype in empty.dtypes] == ["float64", "object", "object"]
+        assert [str(dtype) for dtype in empty.dtypes] == ["float64", "object", "float64"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"x,y\n", b"x,y", codecs.BOM_UTF8])
@@ -118,13 +121,27 @@ def test_an_input_without_a_row_is_empty(tmp_path: Path, data: bytes) -> None:
         of_bytes(tmp_path, data, 1)
 
 
-def test_files_with_other_headers_keep_their_columns_and_share_types_by_name(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
-    (tmp_path / "b.csv").write_text("y,z\n2.5,a\n")
+def test_columns_of_files_with_other_headers_are_taken_by_name_with_nulls(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y,t,flag\n1,2,a,True\n")
+    (tmp_path / "b.csv").write_text("y,z,x\n2.5,b,7\n")
     split = opened([tmp_path / "a.csv", tmp_path / "b.csv"], 1 << 20)
     first, second = (split.load(one) for one in list(split.mini_batches()))
-    assert [(name, str(dtype)) for name, dtype in first.dtypes.items()] == [("x", "int64"), ("y", "float64")]
-    assert list(second.columns) == ["y", "z"]
+    assert list(first.columns) == list(second.columns) == ["x", "y", "t", "flag", "z"]
+    assert first.dtypes.equals(second.dtypes)
+    assert [str(first[name].dtype) for name in ("x", "y", "flag")] == ["int64", "float64", "object"]
+    assert (second["x"].tolist(), second["y"].tolist(), second["z"].tolist()) == ([7], [2.5], ["b"])
+    assert first["z"].isna().all()
+    assert second[["t", "flag"]].isna().all(axis=None)
+
+
+def test_the_same_header_in_another_order_is_brought_into_that_of_the_first_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,a\n")
+    (tmp_path / "b.csv").write_text("y,x\nb,2\n")
+    split = opened([tmp_path / "a.csv", tmp_path / "b.csv"], 1 << 20)
+    frames = [split.load(one) for one in list(split.mini_batches())]
+    assert [list(frame.columns) for frame in frames] == [["x", "y"]] * 2
+    assert frames[1].to_dict("list") == {"x": [2], "y": ["b"]}
+    assert frames[0].dtypes.equals(frames[1].dtypes)
 
 
 def test_integers_beyond_64_bits_are_judged_over_all_files_that_have_the_column(tmp_path: Path) -> None:
@@ -243,13 +260,10 @@ def test_a_missing_file_is_an_input_error_that_names_it(tmp_path: Path) -> None:
 def test_a_file_that_vanishes_while_types_are_inferred_is_an_input_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = CsvFile.check_width
-
-    def vanish(self: CsvFile, data: bytes) -> None:
-        real(self, data)
+    def vanish(self: CsvFile, data: bytes) -> pd.DataFrame:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(CsvFile, "check_width", vanish)
+    monkeypatch.setattr(CsvFile, "parse", vanish)
     with pytest.raises(InputError, match=r"data\.csv' cannot be read: Input/output error"):
         of_bytes(tmp_path, b"x\n1\n", 1)
 
@@ -337,6 +351,107 @@ def test_splitting_reads_no_further_than_the_mini_batch_that_is_asked_for(
     assert sum(sizes_read) < 200
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".BZ2", ".xz", ".zip", ".zst"])
+def test_a_compressed_file_is_split_at_its_records_by_their_own_bytes(tmp_path: Path, suffix: str) -> None:
+    data = b'x,y\n1,"a\nb"\n2,c\n3,d\n'
+    plain, packed = tmp_path / "a.csv", tmp_path / f"a.csv{suffix}"
+    plain.write_bytes(data)
+    packed.write_bytes(COMPRESS[suffix](data))
+    expected, split = opened([plain], 8), opened([packed], 8)
+    assert sizes(split) == sizes(expected) == [1, 2]
+    for one in list(split.mini_batches())[::-1]:
+        # The second time it is read from the file.
+        for _ in range(2):
+            assert split.load(one)["x"].tolist() == ([1] if one.id == 0 else [2, 3])
+
+
+def test_a_compressed_tsv_is_separated_by_tabs(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv.gz").write_bytes(gzip.compress(b"x\ty,z\n1\t2\n"))
+    assert opened([tmp_path / "a.tsv.gz"], 1).columns == ["x", "y,z"]
+
+
+def test_a_file_that_is_not_compressed_as_its_name_says_is_an_input_error(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(b"x\n1\n")
+    with pytest.raises(InputError, match=r"a\.csv\.gz' cannot be read: Not a gzipped file"):
+        opened([tmp_path / "a.csv.gz"], 1)
+
+
+def test_a_compressed_file_that_breaks_off_is_an_input_error(tmp_path: Path) -> None:
+    whole = gzip.compress(b"x\n" + random.Random(0).randbytes(100_000).hex().encode())
+    (tmp_path / "a.csv.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"a\.csv\.gz' cannot be read: Compressed file ended"):
+        opened([tmp_path / "a.csv.gz"], 1)
+
+
+def large(monkeypatch: pytest.MonkeyPatch, exact: int) -> None:
+    """An input of more than `exact` bytes is looked at in part, record by record."""
+    monkeypatch.setattr(delimited, "INFERENCE_BYTES", 1)
+    monkeypatch.setattr(delimited, "BEGINNING", 1)
+    monkeypatch.setattr(delimited, "EXACT_BYTES", exact)
+
+
+def test_of_a_large_input_a_part_is_looked_at_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large(monkeypatch, 8)
+    split = of_bytes(tmp_path, b"x\n" + b"1\n" * 10, 4)
+    assert split.describe() == (
+        "a table in 1 file 'data.csv' (types of columns from its first 0 MB), 4 bytes a mini-batch"
+    )
+    assert sizes(split) == [2] * 5
+    assert all(str(split.load(one)["x"].dtype) == "int64" for one in split.mini_batches())
+
+
+def test_the_first_bytes_are_looked_at_and_the_beginning_of_every_file_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(monkeypatch, 8)
+    paths = [tmp_path / f"{number}.csv" for number in range(3)]
+    for number, path in enumerate(paths):
+        path.write_text("x\n" + "".join(f"{number}{row}\n" for row in range(4)))
+    parsed: list[bytes] = []
+    real = CsvFile.parse
+
+    def parse(self: CsvFile, data: bytes, types: dict[str, ColumnType] | None = None) -> pd.DataFrame:
+        parsed.append(data)
+        return real(self, data, types)
+
+    monkeypatch.setattr(CsvFile, "parse", parse)
+    opened(paths, 4)
+    assert parsed == [b"00\n", b"01\n", b"02\n", b"10\n", b"20\n"]
+
+
+def test_a_mini_batch_that_does_not_fit_has_other_types_in_the_columns_that_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(monkeypatch, 20)
+    rows = ["1,1.5,a,True"] * 4 + ["2,2,7,False", ",x,b,", "3,2.5,c,True"]
+    split = of_bytes(tmp_path, ("i,f,t,b\n" + "\n".join(rows) + "\n").encode(), 1)
+    types = [[str(split.load(one)[name].dtype) for name in "ifb"] for one in split.mini_batches()]
+    text = str(pd.Series(["a"]).dtype if int(pd.__version__.split(".")[0]) >= 3 else "object")
+    assert types[:5] == [["int64", "float64", "bool"]] * 5
+    assert types[5][:2] == ["float64", text]
+    assert types[6] == ["int64", "float64", "bool"]
+    found = list(split.mini_batches())
+    assert split.load(found[4])["t"].tolist() == ["7"]
+    assert split.load(found[5])["f"].tolist() == ["x"]
+
+
+def test_integers_too_wide_for_one_type_are_texts_of_a_large_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(monkeypatch, 10)
+    split = of_bytes(tmp_path, b"x\n" + b"9" * 23 + b"\n" + b"1\n" * 3, 1)
+    assert split.load(next(split.mini_batches()))["x"].tolist() == ["9" * 23]
+
+
+def test_a_row_of_a_large_input_that_cannot_be_parsed_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(monkeypatch, 4)
+    split = of_bytes(tmp_path, b"x,y\n" + b"1,2\n" * 4 + b"5,6,7\n", 1)
+    with pytest.raises(InputError, match=r"data\.csv' cannot be parsed: Expected 2 fields in line 6, saw 3"):
+        list(split.mini_batches())
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     """A header and rows of fields, as text."""
@@ -354,21 +469,31 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     terminator=st.sampled_from(["\n", "\r\n"]),
     block=st.integers(1, 20),
     chunk=st.integers(1, 60),
+    suffix=st.sampled_from(["", ".gz"]),
+    mark=st.sampled_from([b"", codecs.BOM_UTF8]),
 )
 def test_all_mini_batches_together_are_what_pandas_reads_from_the_file(
-    table: tuple[list[str], list[list[str]]], size: int, terminator: str, block: int, chunk: int
+    table: tuple[list[str], list[list[str]]],
+    size: int,
+    terminator: str,
+    block: int,
+    chunk: int,
+    suffix: str,
+    mark: bytes,
 ) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=terminator)
     writer.writerow(table[0])
     writer.writerows(table[1])
-    data = text.getvalue().encode()
+    data = mark + text.getvalue().encode()
     whole = pd.read_csv(io.BytesIO(data), low_memory=False)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_records, "BLOCK", block)
         patch.setattr(delimited, "INFERENCE_BYTES", chunk)
         try:
-            split = of_bytes(Path(folder), data, size)
+            path = Path(folder, f"data.csv{suffix}")
+            path.write_bytes(COMPRESS[suffix](data))
+            split = opened([path], size)
         except EmptyInputError:
             assert whole.empty
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 
@@ -32,7 +34,10 @@ def test_each_delivery_is_a_copy() -> None:
         (batch,) = handed.mini_batches()
         copy = handed.load(batch)
         assert copy is not payload
-        copy.clear() if isinstance(copy, list) else copy.insert(0, "y", 1)
+        if isinstance(copy, pd.DataFrame):
+            copy.insert(0, "y", 1)
+        else:
+            cast("list[str]", copy).clear()
     assert paths == ["a"]
     assert list(frame.columns) == ["x"]
 

@@ -47,7 +47,7 @@ def handed_over(split: Splitter) -> list[object]:
     items: list[object] = []
     for one in split.mini_batches():
         loaded = split.load(one)
-        items += loaded if isinstance(loaded, list) else loaded["x"].tolist()
+        items += loaded["x"].tolist() if isinstance(loaded, pd.DataFrame) else loaded
     return items
 
 
@@ -89,7 +89,7 @@ def test_a_list_of_csv_files_is_a_table_in_the_order_given_and_may_repeat(data: 
 
 
 def test_other_files_are_files(data: Path) -> None:
-    split = open_input("data/notes.txt", Split())
+    split = open_input("data/notes.txt", Split(profile="v1"))
     assert (split.kind, handed_over(split)) == ("files", [str(data / "notes.txt")])
     assert split.describe() == "1 file 'data/notes.txt', 1 a mini-batch: 1 mini-batch"
 
@@ -140,7 +140,7 @@ def test_tables_and_other_paths_together_are_refused_with_one_of_each(
         open_input(source, Split())
     assert str(caught.value) == (
         f"input mixes a table ('{table}') with other paths ('{other}'): run() gets either. "
-        "Give the folder to hand paths, the .csv files to hand DataFrames."
+        "Give the folder to hand paths, the files of the table to hand DataFrames."
     )
 
 
@@ -149,32 +149,48 @@ def test_a_glob_that_matches_tables_and_other_files_is_refused(data: Path) -> No
         open_input("data/*", Split())
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.NDJSON", "a.csv.gz"])
-@pytest.mark.parametrize("listed", [True, False])
-def test_formats_that_come_later_are_refused_but_are_files_in_a_folder_and_in_batch(
-    data: Path, name: str, listed: bool
-) -> None:
+@pytest.mark.parametrize("name", ["notes.txt", "a.json", "a.jsonl", "a.zip", "words.sv"])
+def test_a_single_file_that_is_no_table_is_refused_as_the_service_refuses_it(data: Path, name: str) -> None:
     (data / name).write_bytes(b"")
-    path = f"data/{name}"
-    with pytest.raises(InputError) as caught:
-        open_input([path] if listed else path, Split())
-    assert str(caught.value) == (
-        f"input '{path}': this format is not supported yet as a table. "
-        "Convert a sample to .csv, or give its folder to hand paths to run()."
-    )
+    with pytest.raises(InputError, match=r"Input format UriFile is not supported.*Give its folder") as caught:
+        open_input(f"data/{name}", Split())
+    assert ("--amlbi_mini_batch_rows ROWS" in str(caught.value)) == ("json" in name)
+    # An explicit list is the files of one input, and the other profiles take one file.
+    assert open_input([f"data/{name}"], Split()).kind == "files"
+    assert open_input(f"data/{name}", Split(profile="v1")).kind == "files"
+    assert open_input(f"data/{name}", Split(profile="batch")).kind == "files"
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv.gz", "a.CSV.ZIP", "a.tsv.zst"])
+def test_tables_of_other_formats_are_files_in_a_folder_and_in_batch(data: Path, name: str) -> None:
+    (data / name).write_bytes(b"")
     assert open_input("data", Split()).kind == "files"
-    assert open_input([path] if listed else path, Split(profile="batch")).kind == "files"
+    assert open_input(f"data/{name}", Split(profile="batch")).kind == "files"
 
 
-@pytest.mark.parametrize("profile", ["v2", "batch"])
-def test_an_mltable_folder_is_not_supported_yet(data: Path, profile: str) -> None:
-    (data / "MLTable").write_text("")
-    with pytest.raises(InputError) as caught:
-        open_input("data", Split(profile=profile))
-    assert str(caught.value) == (
-        "input 'data': a folder with an MLTable file is not supported yet. "
-        "Give the folder of the data that it describes, or its .csv files."
-    )
+def test_tables_of_two_formats_are_refused_with_one_of_each(data: Path) -> None:
+    (data / "a.parquet").write_bytes(b"")
+    with pytest.raises(InputError, match=r"tables of two formats \('data/1\.csv', 'data/a\.parquet'\): give one"):
+        open_input(["data/1.csv", "data/a.parquet"], Split())
+
+
+def test_an_mltable_needs_its_package_and_that_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data / "MLTable").write_text("type: mltable\npaths:\n  - file: ./1.csv\n")
+    monkeypatch.setitem(sys.modules, "mltable", None)
+    for profile in ("v2", "v1", "batch"):
+        with pytest.raises(InputError) as caught:
+            open_input("data", Split(profile=profile))
+        assert str(caught.value) == (
+            "input 'data': reading an MLTable needs the package mltable: pip install 'pytest-parallelrun[mltable]'."
+        )
+
+
+def test_an_mltable_beside_other_paths_is_refused(data: Path) -> None:
+    (data / "MLTable").write_text("type: mltable\npaths:\n  - file: ./1.csv\n")
+    with pytest.raises(
+        InputError, match=r"'data': a folder with an MLTable file is an input of its own\. Give it alone"
+    ):
+        open_input(["data", "data/notes.txt"], Split())
 
 
 def test_a_file_named_mltable_below_the_root_is_a_file(data: Path) -> None:
@@ -185,7 +201,7 @@ def test_a_file_named_mltable_below_the_root_is_a_file(data: Path) -> None:
 
 def test_relative_paths_are_resolved_against_the_base(data: Path, tmp_path: Path) -> None:
     os.chdir(data)
-    split = open_input("data/notes.txt", Split(), base=tmp_path)
+    split = open_input("data/notes.txt", Split(profile="v1"), base=tmp_path)
     assert handed_over(split) == [str(data / "notes.txt")]
 
 
@@ -236,7 +252,7 @@ def test_a_folder_without_files_is_an_empty_input(tmp_path: Path, listed: bool) 
 
 
 def test_files_of_zero_bytes_are_items(data: Path) -> None:
-    assert open_input("data/notes.txt", Split()).total_items == 1
+    assert open_input(["data/notes.txt"], Split()).total_items == 1
 
 
 @pytest.mark.parametrize(
@@ -272,7 +288,7 @@ def test_splitting_files_does_not_import_pandas(data: Path) -> None:
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "words.sv"])
 def test_names_that_only_resemble_tables_are_files(data: Path, name: str) -> None:
     (data / name).write_bytes(b"")
-    assert open_input(data / name, Split()).kind == "files"
+    assert open_input(data / name, Split(profile="v1")).kind == "files"
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("txt", "files"), ("csv", "tabular")])

@@ -197,7 +197,19 @@ def test_paths_go_through_links_unresolved(tmp_path: Path) -> None:
     ],
 )
 def test_a_remote_path_is_refused_with_what_to_give_instead(path: str) -> None:
-    with pytest.raises(InputError, match=r"remote data is not fetched.*local path"):
+    with pytest.raises(InputError, match=r"remote data is not fetched.*local folder: --parallelrun-input=sample"):
+        locate(path, "/", must_exist=False)
+
+
+@pytest.mark.parametrize("path", ["jdbc:sqlserver://a", "mssql+pyodbc://a/b", "postgresql://a"])
+def test_databases_are_refused_by_name(path: str) -> None:
+    with pytest.raises(InputError, match=r"databases and SQL queries are not emulated\. Save some of its rows"):
+        locate(path, "/", must_exist=False)
+
+
+@pytest.mark.parametrize(("path", "told"), [("azureml:data:1", "az ml data show"), ("https://a/x.csv", "azcopy copy")])
+def test_how_a_local_sample_is_made_is_told_by_the_kind_of_place(path: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
         locate(path, "/", must_exist=False)
 
 
