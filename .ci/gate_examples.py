@@ -10,6 +10,7 @@ python .ci/gate_examples.py --seeds 20           only what Hypothesis generates,
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -20,7 +21,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import NotRequired
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "example_scripts"
@@ -32,10 +36,12 @@ PROFILE = "seeds"
 class Expected(TypedDict):
     """An expected.json. `{scratch}` in an option is a folder that is removed afterwards.
 
-    failed, advice: exactly the checks with that outcome. job: some of its counts.
+    needs: packages without which the example is left out. failed, advice: exactly the checks with that outcome.
+    job: some of its counts.
     """
 
     options: list[str]
+    needs: NotRequired[list[str]]
     verdict: str
     failed: list[str]
     advice: list[str]
@@ -86,6 +92,10 @@ def main() -> int:
     files = sorted(EXAMPLES.rglob("expected.json"))
     if arguments.names:
         files = [file for file in files if any(part in name_of(file) + "/" for part in arguments.names)]
+    left_out = [file for file in files if _missing(file)]
+    for file in left_out:
+        print(f"left out, without {', '.join(_missing(file))}: {name_of(file)}")
+    files = [file for file in files if file not in left_out]
     if not files:
         print("there is no such example below example_scripts")
         return 1
@@ -100,6 +110,12 @@ def main() -> int:
                 print(gated.output, *gated.differences, sep="\n")
     print(f"{len(runs)} runs of {len(files)} examples, {failures} not as expected")
     return 1 if failures else 0
+
+
+def _missing(file: Path) -> list[str]:
+    """Packages that an example needs and that are not installed here."""
+    needs: list[str] = json.loads(file.read_text(encoding="utf-8")).get("needs", [])
+    return [name for name in needs if importlib.util.find_spec(name) is None]
 
 
 def name_of(file: Path) -> str:
