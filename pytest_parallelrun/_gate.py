@@ -17,6 +17,7 @@ import pytest
 from pytest_parallelrun._accept import Acceptance, read_acceptances
 from pytest_parallelrun._options import OPTIONS, Given, absolute, flag, given, given_in_ini, given_on_command_line
 from pytest_parallelrun._replaying import folder_to_save, replayed_case, seconds_to_generate, target_of
+from pytest_parallelrun._samples import check_input, check_inputs, read_inputs
 from pytest_parallelrun._targets import STEP, Target, find_targets, node_ids
 from pytest_parallelrun.emulator.arguments import (
     ProgramArguments,
@@ -26,12 +27,11 @@ from pytest_parallelrun.emulator.arguments import (
 from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.entry import EntryFile
-from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.paths import REMOTE, locate
 from pytest_parallelrun.report.secrets import masked_text
+from pytest_parallelrun.specs.findings import Finding, JobFileError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 REPORT_KINDS = (".json",)
 NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
-
-_NAMED = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,37 +110,42 @@ class Gate:
         step, settings = target.step, self.settings
         named = self._named_for(step)
         below = JobSettings() if step is None else step.settings()
-        arguments = self._arguments(step, named, settings.over(below).profile)
+        arguments, found = self._arguments(step, named, settings.over(below).profile)
         with_arguments = apply_program_arguments(settings, arguments)
-        effective = with_arguments.over(below)
-        origins = {} if step is None else {**step.origins}
-        origins.update(dict.fromkeys(with_arguments.explicit - settings.explicit, "program arguments"))
-        origins.update(self.origins)
-        if step is not None and {"environment_variables"} <= step.origins.keys() & self.origins.keys():
-            both = (self.origins["environment_variables"], step.origins["environment_variables"])
-            origins["environment_variables"] = " over ".join(both)
         if step is not None:
-            _refuse_unresolved(step, with_arguments, bool(self.program_arguments))
-        if not models and step is not None and step.model is not None:
-            models = find_models([str(step.model)])
+            given = {*with_arguments.explicit, *(("program_arguments",) if self.program_arguments else ())}
+            found += [finding for name, finding in step.unresolved.items() if name not in given]
+            if not models and step.model is not None:
+                models = find_models([str(step.model)])
+        if found:
+            raise JobFileError(found)
         several = sum(other.entry.path == target.entry.path for other in self.targets) > 1
         nodeid = node_ids(target, self.root)[several]
-        given, origin, no_input = self._input_of(step, named)
+        given_input, origin, no_input = self._input_of(step, named)
         return EntryPlan(
             entry=target.entry,
             nodeid=nodeid,
-            input=given,
+            input=given_input,
             input_origin=origin,
             no_input=no_input,
-            settings=effective,
+            settings=with_arguments.over(below),
             arguments=arguments,
             models=models,
-            origins=origins,
+            origins=self._origins_of(step, with_arguments.explicit - settings.explicit),
             output=self.output / folder_name(nodeid) if self.output and len(self.targets) > 1 else self.output,
             step=step,
             notes=target.notes,
             replay=self.replay,
         )
+
+    def _origins_of(self, step: JobStep | None, from_arguments: frozenset[str]) -> dict[str, str]:
+        lower = {} if step is None else step.origins
+        origins = {**lower, **dict.fromkeys(from_arguments, "program arguments"), **self.origins}
+        variables = "environment_variables"
+        if variables in lower and variables in self.origins:
+            # They are merged one by one.
+            origins[variables] = f"{self.origins[variables]} over {lower[variables]}"
+        return origins
 
     def _named_for(self, step: JobStep | None) -> dict[str, str]:
         """Values of the step's inputs; a path without a name is the one that is split."""
@@ -151,11 +154,17 @@ class Gate:
             named.setdefault(step.split[0], self.input)
         return named
 
-    def _arguments(self, step: JobStep | None, named: Mapping[str, str], profile: Profile) -> ProgramArguments:
+    def _arguments(
+        self, step: JobStep | None, named: Mapping[str, str], profile: Profile
+    ) -> tuple[ProgramArguments, list[Finding]]:
+        """The program arguments, and which of their inputs have no value."""
         given: str | Sequence[str] = self.program_arguments
         if not given and step is not None and "program_arguments" not in step.unresolved:
-            given = step.program_arguments(named)
-        return parse_program_arguments(given, profile=profile)
+            try:
+                given = step.program_arguments(named)
+            except JobFileError as error:
+                return ProgramArguments(), list(error.findings)
+        return parse_program_arguments(given, profile=profile), []
 
     def _input_of(
         self, step: JobStep | None, named: Mapping[str, str]
@@ -183,16 +192,6 @@ class Gate:
                 )
 
 
-def _refuse_unresolved(step: JobStep, settings: JobSettings, has_arguments: bool) -> None:
-    """JobFileError for values of a definition that cannot be read and are not given otherwise."""
-    from pytest_parallelrun.specs.findings import JobFileError
-
-    given = {*settings.explicit, *(("program_arguments",) if has_arguments else ())}
-    found = [finding for name, finding in step.unresolved.items() if name not in given]
-    if found:
-        raise JobFileError(found)
-
-
 _GATE = pytest.StashKey[Gate]()
 
 
@@ -208,7 +207,10 @@ def gate_of(config: pytest.Config) -> Gate:
             # Workers of pytest-xdist start after the controller has looked at these.
             if not hasattr(config, "workerinput"):
                 _check_output(gate.output)
-                _check_inputs(gate, plans)
+                if plans:
+                    check_inputs(plans)
+                else:
+                    check_input(gate.input, gate.settings, gate.input_origin, gate.origins)
         except ParallelRunError as error:
             raise pytest.UsageError(masked_text(str(error))) from None
         config.stash[_GATE] = gate
@@ -227,7 +229,7 @@ def _resolve(config: pytest.Config) -> Gate:
     replay = replayed_case(given(config, "replay"), plan=plan)
     if replay is not None:
         targets = (target_of(replay, targets, config.rootpath),)
-    named, inputs = _inputs(given(config, "input"), targets)
+    named, inputs = read_inputs(given(config, "input"), targets)
     return Gate(
         targets=targets,
         input=inputs[0] if len(inputs) == 1 else inputs or None,
@@ -260,36 +262,6 @@ def _check_output(output: Path | None) -> None:
         )
 
 
-def _check_inputs(gate: Gate, plans: Sequence[EntryPlan]) -> None:
-    """Opens the inputs, so that a wrong one ends the run at once and not in each test."""
-    if not plans:
-        _check_input(gate.input, gate.settings, gate.input_origin, gate.origins)
-    seen: list[tuple[object, JobSettings]] = []
-    for plan in plans:
-        # Often all have the same.
-        if (plan.input, plan.settings) not in seen:
-            seen.append((plan.input, plan.settings))
-            _check_input(plan.input, plan.settings, plan.input_origin, plan.origins)
-
-
-def _check_input(
-    source: str | tuple[str, ...] | None, settings: JobSettings, origin: str, origins: Mapping[str, str]
-) -> None:
-    try:
-        if isinstance(source, tuple):
-            # Only in a list are paths looked at when their mini-batch is loaded; these are options.
-            for path in source:
-                locate(path, os.getcwd(), must_exist=True)
-            open_input(list(source), settings)
-        elif source is not None:
-            open_input(source, settings)
-    except SettingsError as error:
-        # Alone the unit of its size can be wrong for an input.
-        raise pytest.UsageError(f"{origins.get('mini_batch_size', 'settings')}: {error}") from None
-    except InputError as error:
-        raise pytest.UsageError(f"{origin}: {error}") from None
-
-
 def _layer(sets: Sequence[Given], environment: Sequence[Given]) -> tuple[JobSettings, dict[str, str]]:
     """The settings of one layer, and the origin of each; a name that comes twice has its last value."""
     if not sets and not environment:
@@ -313,26 +285,6 @@ def _pair(item: Given) -> tuple[str, str]:
     if not separator or not name.strip():
         raise pytest.UsageError(f"{item.origin} {item.value!r}: give NAME=VALUE.")
     return name.strip(), text
-
-
-def _inputs(items: Sequence[Given], targets: Sequence[Target]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The values of NAME=VALUE by name, which only a job definition has a use for, and the other paths."""
-    named: dict[str, str] = {}
-    paths: list[str] = []
-    steps = [target.step for target in targets if target.step is not None]
-    for item in items:
-        match = _NAMED.fullmatch(item.value)
-        if match is None or not steps or os.path.exists(absolute(item)):
-            paths.append(_path(item))
-        elif any(step.takes_value(match[1]) for step in steps):
-            named[match[1]] = match[2]
-        else:
-            named[match[1]] = _path(Given(match[2], item.origin, item.base))
-    return named, tuple(paths)
-
-
-def _path(item: Given) -> str:
-    return item.value if REMOTE.match(item.value) else str(absolute(item))
 
 
 def absolute_model(text: str, base: Path) -> str:

@@ -167,7 +167,9 @@ def _deployment(deployment: Any, base: Path) -> View:
         "error_threshold": settings.error_threshold,
         "max_concurrency_per_instance": settings.max_concurrency_per_instance,
         "logging_level": settings.logging_level.upper() if settings.logging_level else None,
-        "instance_count": deployment.resources.instance_count if deployment.resources else None,
+        "instance_count": deployment.resources.instance_count
+        if deployment.resources
+        else getattr(settings, "instance_count", None),
         "max_retries": retry.max_retries if retry else None,
         "timeout": retry.timeout if retry else None,
         "environment_variables": settings.environment_variables or None,

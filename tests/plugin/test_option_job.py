@@ -119,7 +119,7 @@ def test_input_settings_and_environment_come_from_the_file(pipeline: Path, run_p
     )
     options = ("--parallelrun-output=kept", "--parallelrun-set=output_action=append_row")
     run_pytest("--parallelrun-job=pipeline.yml", *options, "-k", "job_completes").assert_outcomes(
-        passed=1, deselected=22
+        passed=1, deselected=TOTAL - 1
     )
     kept = pipeline.parent / "kept" / "parallel_run_step.txt"
     assert kept.read_text(encoding="utf-8") == "test\n" * 3
@@ -239,6 +239,16 @@ def test_two_steps_of_one_script_have_ids_of_their_own_that_can_be_run(
     assert counts == {"score.py::rate": 1, "score.py::sort": 2}
 
 
+def test_a_finding_in_each_step_of_one_script_is_accepted_by_the_name_of_the_script(
+    project: Path, pytester: pytest.Pytester, run_pytest: Run, write: Write
+) -> None:
+    write("score.py", "def run(mini_batch):\n    return mini_batch[1:]\n")
+    write("pipeline.yml", SEVERAL.replace("sort.py", "score.py"))
+    pytester.makeini("[pytest]\nparallelrun_accept =\n    returns_one_result_per_item score.py: on purpose\n")
+    result = run_pytest("--parallelrun-job=pipeline.yml", "-k", "returns_one_result_per_item")
+    result.assert_outcomes(passed=2, deselected=2 * (TOTAL - 1))
+
+
 def test_without_a_local_input_the_checks_that_need_one_are_skipped_and_say_which_option_gives_it(
     project: Path, run_pytest: Run, write: Write
 ) -> None:
@@ -342,7 +352,7 @@ def test_a_local_model_of_a_deployment_is_there(project: Path, run_pytest: Run, 
         """,
     )
     options = ("--parallelrun-job=deployment.yml", "--parallelrun-input=data", "--parallelrun-output=kept")
-    run_pytest("score.py", *options, "-k", "job_completes").assert_outcomes(passed=1, deselected=22)
+    run_pytest("score.py", *options, "-k", "job_completes").assert_outcomes(passed=1, deselected=TOTAL - 1)
     assert (project / "kept" / "predictions.csv").read_text(encoding="utf-8") == "7\n" * 3
 
 
@@ -388,7 +398,7 @@ def test_a_fixture_without_an_entry_of_its_own_runs_the_step(pipeline: Path, run
         """,
     )
     run_pytest("test_mine.py", "--parallelrun-job=pipeline.yml", "-k", "test_it").assert_outcomes(
-        passed=1, deselected=23
+        passed=1, deselected=TOTAL
     )
 
 
@@ -399,7 +409,7 @@ def test_a_finding_is_replayed_with_the_step_that_it_was_found_with(
     write("pipeline.yml", PIPELINE + "      program_arguments: --items ${{inputs.items}}\n")
     options = ("--parallelrun-job=pipeline.yml", "--parallelrun-input=items=data", "--parallelrun-save=cases")
     result = run_pytest(*options, "-k", "returns_one_result_per_item")
-    result.assert_outcomes(failed=1, deselected=22)
+    result.assert_outcomes(failed=1, deselected=TOTAL - 1)
     [line] = [line for line in result.outlines if line.startswith("replay: pytest ")]
     assert "--parallelrun-job=pipeline.yml::rate" in line
     arguments = line.removeprefix("replay: pytest ").split()

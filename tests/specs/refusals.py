@@ -368,20 +368,20 @@ REFUSALS = (
         "a setting at the root, with a type",
         TYPED,
         "mini_batch_size: 3",
-        "14:1: with type: model 'mini_batch_size' belongs below 'settings': settings.mini_batch_size",
+        "15:1: with type: model 'mini_batch_size' belongs below 'settings': settings.mini_batch_size",
     ),
     Refusal(
         "a threshold at the root, with a type",
         TYPED,
         "error_threshold: 3",
-        "14:1: with type: model 'error_threshold' belongs below 'settings': settings.error_threshold",
+        "15:1: with type: model 'error_threshold' belongs below 'settings': settings.error_threshold",
         client_accepts=True,
     ),
     Refusal(
         "an unknown key of settings",
         TYPED,
         "  mini_batch_sise: 3",
-        "14:3: there is no key 'mini_batch_sise' in 'settings'. Did you mean 'mini_batch_size'?",
+        "15:3: there is no key 'mini_batch_sise' in 'settings'. Did you mean 'mini_batch_size'?",
     ),
     Refusal(
         "output_file_name with summary_only",
