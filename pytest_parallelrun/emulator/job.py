@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +20,8 @@ from pytest_parallelrun.emulator.arguments import (
     runtime_arguments,
     with_outputs,
 )
-from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft
-from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, EngineName, NoWorkersLeft, engine_maker
+from pytest_parallelrun.emulator.engines.process.start import check_possible
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.events import (
@@ -46,9 +46,9 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source, Splitter
+    from pytest_parallelrun.emulator.engines import EngineMaker
+    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source
 
-EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", FaultPlan], Engine]
 
 NO_RESULT = (
     "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
@@ -78,7 +78,7 @@ class ParallelJob:
         settings: JobSettings | None = None,
         program_arguments: str | Sequence[str] = (),
         faults: Iterable[Fault] = (),
-        engine: str = "inprocess",
+        engine: EngineName = "inprocess",
         *,
         code: str | os.PathLike[str] | None = None,
         models: Iterable[str | os.PathLike[str]] = (),
@@ -90,6 +90,8 @@ class ParallelJob:
         if not isinstance(settings, JobSettings):
             raise SettingsError(f"settings={settings!r}: give a JobSettings object.")
         self.entry = find_entry(entry, code)
+        if engine == "process":
+            check_possible(self.entry)
         self.input = input
         self.arguments = parse_program_arguments(program_arguments, profile=settings.profile)
         self.settings = apply_program_arguments(settings, self.arguments)
@@ -101,18 +103,24 @@ class ParallelJob:
 
     def run(self) -> JobResult:
         """Runs the job from the start; every call is a run of its own."""
-        return _Run(self).result()
+        return _Run(self, engine_maker(self.engine)).result()
 
     def run_on(self, make_engine: EngineMaker) -> JobResult:
         """The same on an engine of the caller's, such as the workers of a Bench."""
         return _Run(self, make_engine).result()
 
     def worker_plan(
-        self, kind: InputKind, folder: Path, output_dir: Path | None, *, runtime: bool = True
+        self,
+        kind: InputKind,
+        folder: Path,
+        output_dir: Path | None,
+        *,
+        runtime: bool = True,
+        appended: Path | None = None,
     ) -> WorkerPlan:
         """What the workers of this job start from; `runtime` off leaves the runtime's own arguments out.
 
-        output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended.
+        output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended. appended: the file of a job for it.
         """
         settings = self.settings
         environment = dict(settings.environment_variables)
@@ -137,13 +145,14 @@ class ParallelJob:
             models=self.models,
             logging_level=settings.logging_level,
             azureml=settings.azureml,
+            appended=appended,
         )
 
 
 class _Run:
     """One run of a job."""
 
-    def __init__(self, job: ParallelJob, make_engine: EngineMaker = InProcessEngine) -> None:
+    def __init__(self, job: ParallelJob, make_engine: EngineMaker) -> None:
         self._job = job
         self._make_engine = make_engine
         self._settings = job.settings
@@ -151,10 +160,13 @@ class _Run:
         self._events: list[Event] = []
         self._retries: deque[Delivery] = deque()
         self._redelivered: set[tuple[int, int]] = set()
-        self._latest: dict[int, object] = {}
+        self._latest: dict[int, AttemptEnded] = {}
         self._exceeded: Exceeded | None = None
         self._cut_short = False
         self._appended: AppendedFile | None = None
+        # When how many mini-batches had been processed for the first time.
+        self._processed = 0
+        self._progress = 0.0
         self._every_attempt = job.settings.rules.appended_rows == "every_attempt"
         # Of a table alone: the list of files can be split again at any time.
         self._queued: list[MiniBatch] = []
@@ -179,7 +191,7 @@ class _Run:
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
         if appended is not None or job.output is not None:
             output_dir.mkdir(parents=True, exist_ok=True)
-        plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None)
+        plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None, appended=appended)
         engine = self._make_engine(plan, self._splitter, settings, self._faults)
         with ExitStack() as stack:
             if appended is not None:
@@ -270,11 +282,24 @@ class _Run:
                 held += 1
             if self._exceeded is not None or not held:
                 return
-            attempt = engine.collect()
+            attempt = engine.collect(self._patience(engine))
+            if attempt is None:
+                raise NoWorkersLeft(
+                    f"no mini-batch was processed for {self._settings.progress_update_timeout:g} s "
+                    '(progress_update_timeout): the service stops such a job, "No progress update in '
+                    f'{self._settings.progress_update_timeout:g} seconds."'
+                )
             held -= 1
             self._record(attempt)
             if events := engine.worker_events():
                 self._events.extend(events)
+
+    def _patience(self, engine: Engine) -> float:
+        """Seconds that may pass until the next mini-batch is processed."""
+        if self._ledger.processed != self._processed:
+            self._processed = self._ledger.processed
+            self._progress = engine.elapsed()
+        return float(self._settings.progress_update_timeout) - (engine.elapsed() - self._progress)
 
     def _deliveries(self) -> Iterator[Delivery | None]:
         """Fresh mini-batches first, then retries in the order of their failures; None while there are none."""
@@ -296,12 +321,12 @@ class _Run:
 
     def _record(self, attempt: AttemptEnded) -> None:
         self._events.append(attempt)
-        mini_batch, number, _, outcome, returned, value, _, _, _, failure, fault = attempt
+        mini_batch, number, _, outcome, returned, _, _, _, _, failure, fault, _ = attempt
         if returned is not None and self._appended is not None:
             if self._every_attempt:
-                self._append(mini_batch, value)
+                self._append(attempt)
             else:
-                self._latest[mini_batch.id] = value
+                self._latest[mini_batch.id] = attempt
         if fault is not None and fault.kind == "delivers_twice":
             delivery = (mini_batch.id, number)
             if delivery not in self._redelivered:
@@ -319,7 +344,7 @@ class _Run:
         if not ruling.retry:
             self._end(mini_batch, ruling)
             if mini_batch.id in self._latest:
-                self._append(mini_batch, self._latest.pop(mini_batch.id))
+                self._append(self._latest.pop(mini_batch.id))
             return
         self._retries.append(Delivery(mini_batch, number + 1))
         self._exceeded = self._ledger.exceeded()
@@ -330,12 +355,13 @@ class _Run:
         if ruling.failed_items or ruling.failed:
             self._exceeded = self._ledger.exceeded()
 
-    def _append(self, mini_batch: MiniBatch, rows: object) -> None:
+    def _append(self, attempt: AttemptEnded) -> None:
         assert self._appended is not None
+        number = attempt.mini_batch.id
         try:
-            self._appended.append(rows)
+            self._appended.append(attempt.value, attempt.written)
         except OutputError as error:
-            raise NoWorkersLeft(f"the results of mini-batch {mini_batch.id} cannot be appended: {error}") from error
+            raise NoWorkersLeft(f"the results of mini-batch {number} cannot be appended: {error}") from error
 
     def _notes(self, readings: Mapping[str, JobStatus | None]) -> Iterator[str]:
         job = self._job
@@ -343,7 +369,7 @@ class _Run:
         if job.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(job.arguments.not_emulated)}"
         for name in sorted(self._settings.explicit):
-            if not setting_table()[name].emulated:
+            if not setting_table()[name].emulated and job.engine == "inprocess":
                 yield f"not emulated in-process: {name}"
         for event in self._events:
             if isinstance(event, WorkerStopped) and event.failure is not None:

@@ -17,9 +17,9 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFunctions
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.splitting.base import InputKind
+    from pytest_parallelrun.emulator.worker.script import EntryFunctions
 
 
 @dataclass(frozen=True)

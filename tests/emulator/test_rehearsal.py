@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.entry import EntryFunctions
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.rehearsal import rehearse
+from pytest_parallelrun.emulator.worker.script import EntryFunctions
 from tests.emulator._scripts import make_job
 
 SCRIPT = """

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.observing.baseline import Baseline
     from pytest_parallelrun.contract.observing.subject import EntryUnderTest
-    from pytest_parallelrun.emulator.entry import EntryFunctions
     from pytest_parallelrun.emulator.events import Failure
     from pytest_parallelrun.emulator.rehearsal import Rehearsal
+    from pytest_parallelrun.emulator.worker.script import EntryFunctions
 
 
 def _failure(rehearsal: Rehearsal, worker: int = 0) -> Failure | None:

@@ -23,7 +23,7 @@ from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFile, EntryFunctions
+    from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings

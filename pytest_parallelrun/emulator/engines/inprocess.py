@@ -24,6 +24,7 @@ from pytest_parallelrun.emulator.clock import (
 from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.failures import describe_exception, retry_code, user_traceback
 from pytest_parallelrun.emulator.engines.guard import TimeoutGuard
+from pytest_parallelrun.emulator.engines.init_failures import InitFailures
 from pytest_parallelrun.emulator.engines.judging import judge_return, over_probe, over_time
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.events import (
@@ -37,22 +38,17 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.output import count_returned
-from pytest_parallelrun.emulator.policy import (
-    INIT_GRACE,
-    init_failures_allowed,
-    init_limit,
-    job_init_failures_allowed,
-)
+from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.service.context import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.worker.process import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFunctions
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
+    from pytest_parallelrun.emulator.worker.script import EntryFunctions
 
 
 class InProcessEngine:
@@ -81,10 +77,7 @@ class InProcessEngine:
         self._vacant: set[int] = set()
         self._turn = 0
         self._next_number = 0
-        # Of each instance, and of the job: since a worker of it was last up.
-        self._init_failures = [0] * settings.instance_count
-        self._init_failures_of_job = 0
-        self._last_init_failure: Failure | None = None
+        self._init_failures = InitFailures(settings)
         self._late_returns = 0
         self._events: list[Event] = []
         self._threads_before = set(threading.enumerate())
@@ -143,9 +136,9 @@ class InProcessEngine:
         """Whether there is a worker in the slot."""
         return self._slots[slot] is not None
 
-    def use(self, slot: int) -> None:
-        """The next delivery goes to the worker in the slot."""
-        self._turn = slot
+    def use(self, slot: int | None) -> None:
+        """The next delivery goes to the worker in the slot; None: to one after the other."""
+        self._turn = slot or 0
 
     def stop(self, *, normal: bool) -> None:
         """Ends the workers; shutdown() is called at a normal end only, as on the service."""
@@ -194,14 +187,14 @@ class InProcessEngine:
         settings = self._settings
         instance = slot // settings.max_concurrency_per_instance
         self._slots[slot] = None
-        while self._slots[slot] is None and not self._given_up(instance):
+        while self._slots[slot] is None and not self._init_failures.given_up(instance, self.elapsed()):
             self.bring_up(slot)
         # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
         first = instance * settings.max_concurrency_per_instance
         if any(self._slots[first : first + settings.max_concurrency_per_instance]):
-            self._init_failures[instance] = 0
+            self._init_failures.forget(instance)
         if any(self._slots):
-            self._init_failures_of_job = 0
+            self._init_failures.forget(None)
 
     def bring_up(self, slot: int, *, init: bool = True) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
@@ -216,9 +209,7 @@ class InProcessEngine:
             self._slots[slot] = worker
             event = WorkerStarted(worker.number, instance, started, duration)
         else:
-            self._init_failures[instance] += 1
-            self._init_failures_of_job += 1
-            self._last_init_failure = failure
+            self._init_failures.add(instance, failure)
             event = WorkerFailed(worker.number, instance, started, duration, failure)
         self._events.append(event)
         return event
@@ -227,14 +218,6 @@ class InProcessEngine:
         """The functions of the script as the worker in the slot has them."""
         worker = self._slots[slot]
         return None if worker is None else worker.functions
-
-    def _given_up(self, instance: int) -> bool:
-        settings = self._settings
-        if self._init_failures[instance] >= init_failures_allowed(settings.max_concurrency_per_instance):
-            return True
-        return self.elapsed() > INIT_GRACE and self._init_failures_of_job >= job_init_failures_allowed(
-            settings.instance_count, settings.max_concurrency_per_instance
-        )
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
         self._attach()
@@ -281,15 +264,7 @@ class InProcessEngine:
     def _require_workers(self) -> None:
         if self._vacant or any(worker is not None for worker in self._slots):
             return
-        failure = self._last_init_failure
-        if failure is None or not self._init_failures_of_job:
-            raise NoWorkersLeft("the script stopped all workers (ParallelRunException with Retry.StopProcess)")
-        what = "init()" if failure.phase == "init" else "loading the entry script"
-        allowed = init_failures_allowed(self._settings.max_concurrency_per_instance)
-        raise NoWorkersLeft(
-            f"{what} failed {self._init_failures_of_job} time(s) and no worker is left; an instance is given up after "
-            f"3 x max_concurrency_per_instance = {allowed} failures. Last error: {failure.error}"
-        )
+        raise NoWorkersLeft(self._init_failures.reason())
 
     def _shut_down(self, worker: Worker, *, normal: bool) -> None:
         failure = None
@@ -302,8 +277,8 @@ class InProcessEngine:
     def submit(self, delivery: Delivery) -> None:
         self._waiting.append(delivery)
 
-    def collect(self) -> AttemptEnded:
-        """Executes the next delivery on the worker whose turn it is."""
+    def collect(self, patience: float | None = None) -> AttemptEnded:
+        """Executes the next delivery on the worker whose turn it is; there is no waiting, however long it takes."""
         mini_batch, number = self._waiting.popleft()
         slot, worker = self._next_worker()
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
