@@ -20,7 +20,7 @@ from pytest_parallelrun.emulator.arguments import (
     runtime_arguments,
     with_outputs,
 )
-from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, EngineName, NoWorkersLeft, engine_maker
+from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, engine_maker
 from pytest_parallelrun.emulator.engines.process.start import check_possible
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
@@ -78,7 +78,7 @@ class ParallelJob:
         settings: JobSettings | None = None,
         program_arguments: str | Sequence[str] = (),
         faults: Iterable[Fault] = (),
-        engine: EngineName = "inprocess",
+        engine: str = "inprocess",
         *,
         code: str | os.PathLike[str] | None = None,
         models: Iterable[str | os.PathLike[str]] = (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +23,7 @@ from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.result import JobResult
@@ -112,7 +113,7 @@ class EntryUnderTest:
         runtime_arguments: bool = True,
         init: bool = True,
         first_attempt: bool = False,
-        look: Callable[[EntryFunctions], None] | None = None,
+        observer: type[Observer] | None = None,
     ) -> Rehearsal:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self.copy_sample().input if first_attempt else []
@@ -123,7 +124,7 @@ class EntryUnderTest:
             runtime_arguments=runtime_arguments,
             init=init,
             first_attempt=first_attempt,
-            look=look,
+            observer=observer,
         )
 
     def job_of(self, input: Source, settings: JobSettings, faults: Sequence[Fault] = ()) -> ParallelJob:

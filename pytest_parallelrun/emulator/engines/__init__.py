@@ -6,13 +6,15 @@ It knows nothing of retries or thresholds: that a mini-batch comes again is the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_parallelrun.emulator.events import AttemptEnded, Event
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from typing_extensions import Self
 
     from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
 
-EngineName = Literal["inprocess", "process"]
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+ENGINES = ("inprocess", "process")
 
 
 class Delivery(NamedTuple):
@@ -57,17 +58,31 @@ class Engine(Protocol):
     def notes(self) -> Sequence[str]: ...
 
 
+class Observer(Protocol):
+    """Watches a worker while it comes up, in its process: entered before the import of the script, left after init().
+
+    look: gets the functions of a script whose import went well. told: what was seen, values that cross processes.
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+    def look(self, functions: EntryFunctions) -> None: ...
+    def told(self) -> object: ...
+
+
 class StandingEngine(Engine, Protocol):
     """An engine whose workers stay up for questions: of a bench, which tries mini-batches, and of a rehearsal.
 
     keeps_workers: whether a worker outlives an injected fault that would have ended it. probe: seconds of real time
     that run() may take. open, rest: begin, and give this process back to its host between two questions. use: the slot
-    that the next delivery goes to, None for one after the other. ask: what a function of an importable module gives in
-    the process of a worker, with the functions of the script before its arguments if `with_functions`.
+    that the next delivery goes to, None for one after the other. observer: a class of a module that can be imported;
+    `observed` has what it told of each worker that was brought up. ask: what a function of such a module gives in the
+    process of a worker.
     """
 
     keeps_workers: bool
     probe: float | None
+    observed: list[object]
 
     @property
     def workers_made(self) -> int: ...
@@ -75,17 +90,17 @@ class StandingEngine(Engine, Protocol):
     def rest(self) -> None: ...
     def quiet(self) -> None: ...
     def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None: ...
-    def bring_up(self, slot: int, *, init: bool = True) -> WorkerStarted | WorkerFailed: ...
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed: ...
     def is_up(self, slot: int) -> bool: ...
     def use(self, slot: int | None) -> None: ...
     def drop(self, slot: int, reason: str) -> None: ...
-    def ask(
-        self, slot: int, module: str, function: str, *arguments: object, with_functions: bool = False
-    ) -> object: ...
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object: ...
 
 
 def engine_maker(
-    name: EngineName,
+    name: str,
 ) -> Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], StandingEngine]:
     """The class of the engine of that name."""
     if name == "process":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -45,10 +46,10 @@ from pytest_parallelrun.emulator.worker.process import WorkerExit, end_forked_ch
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
-    from pytest_parallelrun.emulator.worker.script import EntryFunctions
 
 
 class InProcessEngine:
@@ -61,6 +62,9 @@ class InProcessEngine:
     probe: float | None = None
     """Seconds of real time that run() may take, for mini-batches of which many are tried. Sleep that is skipped counts
     against the timeout alone: who waits and tries again does not hang."""
+
+    observed: list[object]
+    """What observers told of the workers that were brought up."""
 
     on_error: Callable[[BaseException], None] | None = None
     """Told each exception of the script itself, which a debugger wants to look into."""
@@ -80,6 +84,7 @@ class InProcessEngine:
         self._init_failures = InitFailures(settings)
         self._late_returns = 0
         self._events: list[Event] = []
+        self.observed = []
         self._threads_before = set(threading.enumerate())
         self._process = os.getpid()
 
@@ -196,8 +201,18 @@ class InProcessEngine:
         if any(self._slots):
             self._init_failures.forget(None)
 
-    def bring_up(self, slot: int, *, init: bool = True) -> WorkerStarted | WorkerFailed:
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
+        if observer is not None:
+            with observer() as watching:
+                came_up = self.bring_up(slot, init=init)
+                up = self._slots[slot]
+                if up is not None:
+                    watching.look(up.functions)
+            self.observed.append(watching.told())
+            return came_up
         instance = slot // self._settings.max_concurrency_per_instance
         worker = Worker(self._next_number, instance, self._plan)
         self._next_number += 1
@@ -214,10 +229,13 @@ class InProcessEngine:
         self._events.append(event)
         return event
 
-    def functions(self, slot: int) -> EntryFunctions | None:
-        """The functions of the script as the worker in the slot has them."""
-        worker = self._slots[slot]
-        return None if worker is None else worker.functions
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+        """What a function gives in the process of the worker, which is this one."""
+        return function(*arguments)
+
+    def quiet(self) -> None:
+        """Workers show no warnings from now on, until the process is given back in the end."""
+        warnings.simplefilter("ignore")
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
         self._attach()

@@ -121,16 +121,8 @@ class WorkerProcess:
                 return
 
     def own(self, module: str) -> ModuleType:
-        """Imports a module of the emulator, where no file of the user's can be taken for one that it needs."""
-        name = f"{_PACKAGE}.emulator.{module}"
-        if name not in sys.modules:
-            path, before = sys.path, list(sys.path)
-            path[:] = self._installed
-            try:
-                __import__(name)
-            finally:
-                path[:] = before
-        return sys.modules[name]
+        """Imports a module of the emulator."""
+        return self._imported(f"{_PACKAGE}.emulator.{module}")
 
     def _come_up(self) -> bool:
         start = self._start
@@ -152,6 +144,7 @@ class WorkerProcess:
             warnings.simplefilter("ignore")
         if start["appended"]:
             self._appended = _OwnFile(start["appended"].replace("<pid>", str(self._me)))
+        observer = self._observer(start["observer"])
         touched = self._watching(start["watch"])
         if not (self._guarded("import", self._import) and self._guarded("define", self._find_functions)):
             return False
@@ -161,12 +154,41 @@ class WorkerProcess:
             self._context = self.own("service.context").MiniBatchContext
         self._channel.send(PHASE, INIT)
         if start["init_fails"]:
-            self._channel.send(DOWN, "init", *start["init_fails"], None)
+            self._channel.send(DOWN, "init", *start["init_fails"], None, None)
             return False
         if start["init"] and functions.init is not None and not self._guarded("init", functions.init):
             return False
-        self._channel.send(UP, self._seen(touched))
+        seen = self._seen(touched)
+        if observer is not None:
+            observer.look(functions)
+        self._channel.send(UP, seen, self._observed())
         return True
+
+    def _observer(self, place: tuple[str, str] | None) -> Any:
+        """Begins to watch with an observer of the caller's, from before the script is imported."""
+        self._watching_too = None
+        if place is not None:
+            self._watching_too = getattr(self._imported(place[0]), place[1])()
+            self._watching_too.__enter__()
+        return self._watching_too
+
+    def _observed(self) -> bytes | None:
+        if self._watching_too is None:
+            return None
+        self._watching_too.__exit__(None, None, None)
+        data: bytes = self.own("worker.handing_over").encode([self._watching_too.told()])[0]
+        return data
+
+    def _imported(self, module: str) -> ModuleType:
+        """A module that is installed, where no file of the user's can be taken for one that it needs."""
+        if module not in sys.modules:
+            path, before = sys.path, list(sys.path)
+            path[:] = self._installed
+            try:
+                __import__(module)
+            finally:
+                path[:] = before
+        return sys.modules[module]
 
     def _import(self) -> None:
         script: tuple[str, str, str] = self._start["script"]
@@ -180,7 +202,7 @@ class WorkerProcess:
         failure = self._call(function)
         if failure is not None:
             _flush()
-            self._channel.send(DOWN, phase, *failure, self._seen(self._touched))
+            self._channel.send(DOWN, phase, *failure, self._seen(self._touched), self._observed())
         return failure is None
 
     def _call(self, function: Callable[[], object]) -> tuple[str, str] | None:
@@ -300,20 +322,13 @@ class WorkerProcess:
         except output.OutputError as error:
             return self._appended.path, 0, 0, str(error)
 
-    def _answer(self, module: str, name: str, with_functions: bool, arguments: bytes) -> None:
+    def _answer(self, module: str, name: str, arguments: bytes) -> None:
         """Calls a function of the emulator or of its users, for a question about this worker."""
         import pickle
 
         try:
-            path, before = sys.path, list(sys.path)
-            path[:] = self._installed
-            try:
-                __import__(module)
-            finally:
-                path[:] = before
-            function = getattr(sys.modules[module], name)
-            given = pickle.loads(arguments)
-            answer = function(self.functions, *given) if with_functions else function(*given)
+            function = getattr(self._imported(module), name)
+            answer = function(*pickle.loads(arguments))
             self._channel.send(CALLED, pickle.dumps(answer, 5), "")
         except Exception as error:
             self._channel.send(CALLED, b"", "\n".join(self._told(error)))
@@ -395,7 +410,7 @@ class _StandInsOnDemand:
             return None
         from_facts = self._worker.own("service.facts").stand_ins_from
         stand_ins = from_facts(self._facts)
-        sys.meta_path[sys.meta_path.index(self)] = stand_ins  # type: ignore[arg-type]
+        sys.meta_path[sys.meta_path.index(self)] = stand_ins
         return stand_ins.find_spec(name, path, target)
 
 
@@ -434,7 +449,7 @@ def _trace_crashes() -> None:
 
 def _open_files() -> set[str]:
     """Paths of the regular files that this process has open; empty where the system does not tell."""
-    found = set()
+    found: set[str] = set()
     try:
         numbers = os.listdir("/proc/self/fd")
     except OSError:

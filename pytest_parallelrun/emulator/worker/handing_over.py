@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import io
 import pickle
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _CROSSING = frozenset(
-    {"builtins", "collections", "datetime", "decimal", "fractions", "numpy", "pandas", "pathlib", "pyarrow", "uuid"}
+    {"collections", "datetime", "decimal", "fractions", "numpy", "pandas", "pathlib", "pyarrow", "uuid"}
+    | {__name__.partition(".")[0]}
 )
 """Packages whose objects are values. Of the standard library others than these may do something when they are made."""
 
@@ -59,20 +64,18 @@ class _Pickler(pickle.Pickler):
         super().__init__(file, protocol=5)
         self.represented = 0
 
-    def reducer_override(self, thing: object) -> object:
+    def reducer_override(self, thing: object) -> Any:
         if isinstance(thing, type) or type(thing).__module__ == "builtins":
             # A class or function crosses by its name, as part of what a value is made of.
             if _crosses(getattr(thing, "__module__", None), getattr(thing, "__name__", "")):
                 return NotImplemented
-        elif type(thing) is Represented or _crosses(type(thing).__module__, type(thing).__name__):
+        elif _crosses(type(thing).__module__, type(thing).__name__):
             return NotImplemented
         self.represented += 1
         return represent(thing).__reduce__()
 
 
 def _crosses(module: object, name: str) -> bool:
-    if module == __name__:
-        return name == "Represented"
     if module == "builtins":
         return name not in _CALLABLE_BUILTINS
     top = str(module).partition(".")[0]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def frame(message: Message) -> bytes:
     """The bytes of a message, its length first."""
-    data = marshal.dumps(message)
+    data = marshal.dumps(message)  # type: ignore[arg-type]
     return len(data).to_bytes(LENGTH_BYTES, "little") + data
 
 

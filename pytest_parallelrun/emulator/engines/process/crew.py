@@ -20,6 +20,7 @@ from pytest_parallelrun.emulator.worker.file_watch import is_watching
 from pytest_parallelrun.emulator.worker.stage import instance_name
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import InputKind
@@ -56,7 +57,9 @@ class Crew:
         """All that are there, up or on their way."""
         return (worker for worker in self.slots if worker is not None)
 
-    def start(self, slot: int, kind: InputKind, faults: FaultPlan, *, init: bool = True) -> WorkerProcess:
+    def start(
+        self, slot: int, kind: InputKind, faults: FaultPlan, *, init: bool, observer: type[Observer] | None
+    ) -> WorkerProcess:
         """Starts a process for the slot. NoWorkersLeft where the system does not let us."""
         self.vacant.discard(slot)
         plan = self._plan
@@ -73,6 +76,7 @@ class Crew:
             init_fails=None if fault is None else (describe_exception(fault.exception()), ""),
             watch=is_watching(),
             quiet=self.quiet,
+            observer=observer,
         )
         logs = plan.log_folder / "user"
         try:

@@ -27,6 +27,7 @@ from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Out
 from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
+from pytest_parallelrun.emulator.worker.handing_over import decode
 from pytest_parallelrun.emulator.worker.messages import (
     BEGUN,
     CALL,
@@ -43,6 +44,9 @@ from pytest_parallelrun.emulator.worker.messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -71,6 +75,9 @@ class ProcessEngine:
     probe: float | None = None
     """Seconds that run() may take, for mini-batches of which many are tried."""
 
+    observed: list[object]
+    """What observers told of the workers that were brought up."""
+
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._settings = settings
         self._crew = Crew(plan, settings)
@@ -81,6 +88,7 @@ class ProcessEngine:
         self._turn = 0
         self._memory_limit = settings.memory_limit
         self._look_at_memory = 0.0
+        self.observed = []
         self._represented = 0
         self._left: list[str] = []
         self._last_end = ""
@@ -201,36 +209,37 @@ class ProcessEngine:
             self._forget(worker)
             self._crew.stopped(worker, reason, replace=True)
 
-    def bring_up(self, slot: int, *, init: bool = True) -> WorkerStarted | WorkerFailed:
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
-        worker = self._start(slot, init=init)
+        worker = self._start(slot, init=init, observer=observer)
         while not worker.up and self._crew.slots[slot] is worker:
             self._wait(None)
         return cast("WorkerStarted | WorkerFailed", self._crew.events[-1])
 
-    def ask(self, slot: int, module: str, function: str, *arguments: object, with_functions: bool = False) -> object:
-        """What a function gives in the process of a worker that is up; it gets the script's functions first, if asked.
-
-        RuntimeError where it fails there.
-        """
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+        """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
         worker = self._crew.slots[slot]
         assert worker is not None
-        self._say(worker, CALL, module, function, with_functions, pickle.dumps(arguments, 5))
         worker.answer = None
-        while worker.answer is None and self._crew.slots[slot] is worker:
+        self._say(worker, CALL, function.__module__, function.__qualname__, pickle.dumps(arguments, 5))
+        answered: Message | None = None
+        while answered is None and self._crew.slots[slot] is worker:
             self._wait(None)
-        if worker.answer is None:
-            raise RuntimeError(f"{function}() has ended the worker process: {self._last_end}")
-        _, data, error = worker.answer
+            answered = worker.answer
+        if answered is None:
+            raise RuntimeError(f"{function.__name__}() has ended the worker process: {self._last_end}")
+        _, data, error = answered
         if error:
-            raise RuntimeError(f"{function}() failed in the worker process: {error}")
+            raise RuntimeError(f"{function.__name__}() failed in the worker process: {error}")
         answer: object = pickle.loads(cast("bytes", data))
         return answer
 
     # From here on: one worker.
 
-    def _start(self, slot: int, *, init: bool = True) -> WorkerProcess:
-        worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init)
+    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
+        worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init, observer=observer)
         for number in (worker.reading, worker.pidfd):
             if number >= 0:
                 self._by_number[number] = worker
@@ -378,17 +387,23 @@ class ProcessEngine:
             worker.phase = "init"
             worker.deadline = real_monotonic() + init_limit(self._limits.timeout)
         elif kind == UP:
-            _tell_watchers(message[1])
+            self._observe(message[1], message[2])
             self._crew.came_up(worker)
         elif kind == DOWN:
-            phase, error, traceback, touched = cast("tuple[Phase, str, str, object]", message[1:])
-            _tell_watchers(touched)
+            phase, error, traceback = cast("tuple[Phase, str, str]", message[1:4])
+            self._observe(message[4], message[5])
             self._forget(worker)
             self._crew.failed(worker, Failure(phase, error, traceback))
         elif kind == CALLED:
             worker.answer = message
         elif kind == STOPPED:
             self._has_stopped(worker, message)
+
+    def _observe(self, touched: object, told: object) -> None:
+        _tell_watchers(touched)
+        if told is not None:
+            [seen] = cast("list[object]", decode(cast("bytes", told)))
+            self.observed.append(seen)
 
     def _attempt_ended(self, worker: WorkerProcess, attempt: AttemptEnded, touched: object) -> None:
         _tell_watchers(touched)

@@ -14,6 +14,7 @@ from pytest_parallelrun.emulator.worker.modules import is_installed_path
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import InputKind
@@ -54,6 +55,7 @@ def start_message(
     init_fails: tuple[str, str] | None,
     watch: bool,
     quiet: bool,
+    observer: type[Observer] | None,
 ) -> dict[str, object]:
     """Plain values. init_fails: error and traceback of a fault that is put into init(). watch: tell what is opened."""
     entry = plan.entry
@@ -73,4 +75,5 @@ def start_message(
         "init_fails": init_fails,
         "watch": watch,
         "quiet": quiet,
+        "observer": None if observer is None else (observer.__module__, observer.__qualname__),
     }
