@@ -104,9 +104,9 @@ def engine_maker(
 ) -> Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], StandingEngine]:
     """The class of the engine of that name."""
     if name == "process":
-        from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
+        from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 
-        return ProcessEngine
+        return StandingProcesses
     from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 
     return InProcessEngine

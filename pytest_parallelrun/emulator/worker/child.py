@@ -42,6 +42,9 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 _PACKAGE = __name__.partition(".")[0]
 _STAND_IN_ROOTS = ("azureml", "azureml_user", "entry_script")
 _CHUNK = 1 << 20
+_LARGE = 1 << 18
+"""Bytes of a message that take a moment to be read."""
+_OVER_FRAME = frame((OVER,))
 _MANY = 1_000
 """Results that take a moment to be handed over, which is no time of run()."""
 
@@ -83,11 +86,12 @@ class Channel:
 
     def send(self, *message: object) -> None:
         data = frame(message)
+        if len(data) > _LARGE:
+            os.write(self._writing, _OVER_FRAME)
         written = os.write(self._writing, data)
         while written < len(data):
-            # Only now: a copy of a large result costs what it weighs.
-            data = data[written:]
-            written = os.write(self._writing, data)
+            with memoryview(data) as view:
+                written += os.write(self._writing, view[written:])
 
 
 class WorkerProcess:

@@ -20,7 +20,10 @@ _CROSSING = frozenset(
 )
 """Packages whose objects are values. Of the standard library others than these may do something when they are made."""
 
-_CALLABLE_BUILTINS = frozenset({"eval", "exec", "compile", "open", "__import__", "input", "breakpoint"})
+_HELPERS = frozenset({"builtins", "copyreg", "_codecs", "_decimal", "_operator"})
+"""Modules with functions that the pickles of these objects name."""
+
+_BUILTIN_VALUES = (bytearray, set, frozenset, complex, range, slice, type(...), BaseException)
 
 
 class CannotCross(Exception):
@@ -65,21 +68,21 @@ class _Pickler(pickle.Pickler):
         self.represented = 0
 
     def reducer_override(self, thing: object) -> Any:
-        if isinstance(thing, type) or type(thing).__module__ == "builtins":
-            # A class or function crosses by its name, as part of what a value is made of.
-            if _crosses(getattr(thing, "__module__", None), getattr(thing, "__name__", "")):
-                return NotImplemented
-        elif _crosses(type(thing).__module__, type(thing).__name__):
+        if _crosses(thing):
             return NotImplemented
         self.represented += 1
         return represent(thing).__reduce__()
 
 
-def _crosses(module: object, name: str) -> bool:
-    if module == "builtins":
-        return name not in _CALLABLE_BUILTINS
-    top = str(module).partition(".")[0]
-    return top in _CROSSING or module in ("_decimal", "copyreg", "_codecs", "_io")
+def _crosses(thing: object) -> bool:
+    kind = type(thing)
+    if isinstance(thing, type) or (callable(thing) and hasattr(thing, "__qualname__")):
+        # A class or function crosses by its name, as a part of what others are made of.
+        module = str(getattr(thing, "__module__", None))
+        return module in _HELPERS or module.partition(".")[0] in _CROSSING
+    if kind.__module__ == "builtins":
+        return isinstance(thing, _BUILTIN_VALUES)
+    return kind.__module__.partition(".")[0] in _CROSSING
 
 
 def represent(thing: object) -> Represented:

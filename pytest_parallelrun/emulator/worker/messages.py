@@ -33,10 +33,10 @@ class Unframed:
     def __init__(self) -> None:
         self._data = bytearray()
 
-    def messages(self, data: bytes) -> list[Message]:
+    def messages(self, more: bytes) -> list[Message]:
         """The messages that are complete with these bytes."""
         buffer = self._data
-        buffer += data
+        buffer += more
         found: list[Message] = []
         start = 0
         while len(buffer) - start >= LENGTH_BYTES:
@@ -44,7 +44,8 @@ class Unframed:
             end = first + int.from_bytes(buffer[start:first], "little")
             if len(buffer) < end:
                 break
-            found.append(marshal.loads(bytes(buffer[first:end])))
+            with memoryview(buffer) as view, view[first:end] as data:
+                found.append(marshal.loads(data))
             start = end
         if start:
             del buffer[:start]

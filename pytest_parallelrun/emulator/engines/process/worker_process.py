@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import subprocess
@@ -22,12 +23,16 @@ from pytest_parallelrun.emulator.worker.messages import START, Unframed, frame
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.messages import Message
 
+# Not there on Windows, where this engine is refused before it gets here.
+fcntl = importlib.import_module("fcntl") if os.name == "posix" else None
+
 _ROOT = str(Path(__file__).parents[4])
 _BOOT = (
     "import sys; sys.path.insert(0, {root!r}); "
     "from pytest_parallelrun.emulator.worker.child import main; main({reading}, {writing}, {lifeline})"
 )
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20
+_PIPE_BYTES = 1 << 20
 _LAST_WAIT = 10.0
 """Seconds until a process that was killed must be gone: one that waits for a dead disk cannot be killed."""
 
@@ -104,6 +109,10 @@ class WorkerProcess:
         self.reading, self.writing = ours_in, ours_out
         for number in (ours_in, ours_out):
             os.set_blocking(number, False)
+            if hasattr(fcntl, "F_SETPIPE_SZ"):
+                # Of what all pipes of a user may have there is a limit.
+                with suppress(OSError):
+                    fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         if hasattr(os, "pidfd_open"):
             # Not there on old kernels; the end of the pipe is then all that shows the end of the process.
             with suppress(OSError):
