@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import select
 import subprocess
@@ -22,9 +21,6 @@ from pytest_parallelrun.emulator.worker.messages import START, Unframed, frame
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.messages import Message
-
-# Not there on Windows, where this engine is refused before it gets here.
-fcntl = importlib.import_module("fcntl") if os.name == "posix" else None
 
 _ROOT = str(Path(__file__).parents[4])
 _BOOT = (
@@ -109,10 +105,7 @@ class WorkerProcess:
         self.reading, self.writing = ours_in, ours_out
         for number in (ours_in, ours_out):
             os.set_blocking(number, False)
-            if hasattr(fcntl, "F_SETPIPE_SZ"):
-                # Of what all pipes of a user may have there is a limit.
-                with suppress(OSError):
-                    fcntl.fcntl(number, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            _enlarge(number)
         if hasattr(os, "pidfd_open"):
             # Not there on old kernels; the end of the pipe is then all that shows the end of the process.
             with suppress(OSError):
@@ -219,3 +212,13 @@ class WorkerProcess:
                 os.close(number)
         self._ours, self.pidfd = (-1, -1, -1), -1
         return self.killed_for or how_it_ended(self.process.returncode or 0)
+
+
+def _enlarge(pipe: int) -> None:
+    """Lets a large message through in few pieces, where the system allows."""
+    # Not there on Windows, where this module can be imported all the same.
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
