@@ -64,6 +64,7 @@ class EntryPlan:
     output: Path | None
     step: JobStep | None = None
     notes: tuple[str, ...] = ()
+    logs: Path | None = None
     replay: SavedCase | None = None
 
 
@@ -88,6 +89,7 @@ class Gate:
     input_origin: str = ""
     engine: str = "inprocess"
     output: Path | None = None
+    logs: Path | None = None
     reports: tuple[Path, ...] = ()
     save: Path | None = None
     replay: SavedCase | None = None
@@ -138,11 +140,16 @@ class Gate:
             arguments=arguments,
             models=models,
             origins=origins,
-            output=self.output / folder_name(nodeid) if self.output and len(self.targets) > 1 else self.output,
+            output=self._own(self.output, nodeid),
+            logs=self._own(self.logs, nodeid),
             step=step,
             notes=target.notes,
             replay=self.replay,
         )
+
+    def _own(self, folder: Path | None, nodeid: str) -> Path | None:
+        """The folder of one of several entries."""
+        return folder / folder_name(nodeid) if folder and len(self.targets) > 1 else folder
 
     def _named_for(self, step: JobStep | None) -> dict[str, str]:
         """Values of the step's inputs; a path without a name is the one that is split."""
@@ -207,7 +214,8 @@ def gate_of(config: pytest.Config) -> Gate:
             plans = gate.plans()
             # Workers of pytest-xdist start after the controller has looked at these.
             if not hasattr(config, "workerinput"):
-                _check_output(gate.output)
+                _check_empty("output", gate.output, "; the service does not replace output either")
+                _check_empty("logs", gate.logs)
                 _check_inputs(gate, plans)
         except ParallelRunError as error:
             raise pytest.UsageError(masked_text(str(error))) from None
@@ -220,6 +228,7 @@ def _resolve(config: pytest.Config) -> Gate:
     ini, ini_origins = _layer(given_in_ini(config, "set"), given_in_ini(config, "env"))
     code = next((absolute(item) for item in given(config, "code")[-1:]), None)
     output = next((absolute(item) for item in given(config, "output")[-1:]), None)
+    logs = next((absolute(item) for item in given(config, "logs")[-1:]), None)
     targets = find_targets(given(config, "entry"), given(config, "job"), code, config.rootpath)
     plan = flag(config, "plan")
     if plan and not targets:
@@ -241,6 +250,7 @@ def _resolve(config: pytest.Config) -> Gate:
         origins={**ini_origins, **origins},
         engine=_engine(given(config, "engine")),
         output=output,
+        logs=logs,
         reports=tuple(_report(item) for item in given(config, "report")),
         save=folder_to_save(given(config, "save")),
         replay=replay,
@@ -253,11 +263,9 @@ def _resolve(config: pytest.Config) -> Gate:
     )
 
 
-def _check_output(output: Path | None) -> None:
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise pytest.UsageError(
-            f"--parallelrun-output={output}: give a new or empty folder; the service does not replace output either."
-        )
+def _check_empty(option: str, folder: Path | None, why: str = "") -> None:
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise pytest.UsageError(f"--parallelrun-{option}={folder}: give a new or empty folder{why}.")
 
 
 def _check_inputs(gate: Gate, plans: Sequence[EntryPlan]) -> None:

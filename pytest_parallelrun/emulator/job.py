@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from pytest_parallelrun.emulator.arguments import (
     runtime_arguments,
     with_outputs,
 )
+from pytest_parallelrun.emulator.clock import real_time
 from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, engine_maker
 from pytest_parallelrun.emulator.engines.process.start import check_possible
 from pytest_parallelrun.emulator.entry import find_entry
@@ -35,9 +36,11 @@ from pytest_parallelrun.emulator.events import (
 )
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.ledger import Ledger
+from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import find_models, model_directory
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError
 from pytest_parallelrun.emulator.policy import Exceeded, Ruling
+from pytest_parallelrun.emulator.progress import Progress
 from pytest_parallelrun.emulator.readings import read_under_presets
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rules import PRESETS
@@ -64,9 +67,10 @@ class ParallelJob:
     settings: JobSettings; a field that is not set takes the documented default of its profile.
     program_arguments: what follows the runtime's own arguments in sys.argv; those that the service reads
         itself (--error_threshold and others) change the settings too, unless a field of `settings` was set.
-    faults: Fault objects. engine: "inprocess".
+    faults: Fault objects. engine: "inprocess", or "process" for worker processes that can be killed.
     code: the code root, default the folder of the script. models: paths on disk, as "PATH" or "NAME=PATH".
-    output: folder that keeps what the job wrote; without it that lives as long as the result.
+    output: folder that keeps what the job wrote; without it that lives as long as the result. logs: folder that gets
+        the logs, laid out as on the service. on_progress: told after each attempt how far the job is.
 
     Raises a ParallelRunError for a wrong set-up, here or in run(). A failed job is a result.
     """
@@ -83,6 +87,8 @@ class ParallelJob:
         code: str | os.PathLike[str] | None = None,
         models: Iterable[str | os.PathLike[str]] = (),
         output: str | os.PathLike[str] | None = None,
+        logs: str | os.PathLike[str] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise SettingsError(f"engine={engine!r} is not an engine. {did_you_mean(str(engine), ENGINES)}")
@@ -100,6 +106,8 @@ class ParallelJob:
         self.engine = engine
         self.models = find_models(models)
         self.output = None if output is None else Path(os.path.abspath(output))
+        self.logs = None if logs is None else Path(os.path.abspath(logs))
+        self.on_progress = on_progress
 
     def run(self) -> JobResult:
         """Runs the job from the start; every call is a run of its own."""
@@ -117,10 +125,12 @@ class ParallelJob:
         *,
         runtime: bool = True,
         appended: Path | None = None,
+        logs: Path | None = None,
     ) -> WorkerPlan:
         """What the workers of this job start from; `runtime` off leaves the runtime's own arguments out.
 
         output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended. appended: the file of a job for it.
+        logs: the folder that keeps the logs.
         """
         settings = self.settings
         environment = dict(settings.environment_variables)
@@ -146,6 +156,7 @@ class ParallelJob:
             logging_level=settings.logging_level,
             azureml=settings.azureml,
             appended=appended,
+            logs=logs,
         )
 
 
@@ -191,7 +202,11 @@ class _Run:
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
         if appended is not None or job.output is not None:
             output_dir.mkdir(parents=True, exist_ok=True)
-        plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None, appended=appended)
+        logs = None if job.logs is None else usable_logs(job.logs)
+        began = real_time()
+        plan = job.worker_plan(
+            self._splitter.kind, folder, output_dir if appended else None, appended=appended, logs=logs
+        )
         engine = self._make_engine(plan, self._splitter, settings, self._faults)
         with ExitStack() as stack:
             if appended is not None:
@@ -212,7 +227,7 @@ class _Run:
         else:
             total = self._ledger.total_mini_batches
             readings = read_under_presets(job.input, settings, self._splitter, total, self._events, ended.status)
-        return JobResult(
+        result = JobResult(
             entry=job.entry.label,
             settings=settings,
             splitter=self._splitter,
@@ -224,6 +239,9 @@ class _Run:
             output_path=appended,
             folder=folder,
         )
+        if logs is not None:
+            write_logs(logs, result, began)
+        return result
 
     def _without_items(self, what: str) -> JobResult:
         settings = self._settings
@@ -275,6 +293,7 @@ class _Run:
     def _work_off(self, engine: Engine) -> None:
         """Hands out mini-batches until none is left or a threshold is exceeded."""
         deliveries = self._deliveries()
+        on_progress = self._job.on_progress
         held = 0
         while True:
             while self._exceeded is None and held < engine.capacity and (delivery := next(deliveries)) is not None:
@@ -291,6 +310,9 @@ class _Run:
                 )
             held -= 1
             self._record(attempt)
+            if on_progress is not None:
+                ledger = self._ledger
+                on_progress(Progress(ledger.processed, ledger.total_mini_batches, engine.elapsed()))
             if events := engine.worker_events():
                 self._events.extend(events)
 

@@ -165,12 +165,14 @@ class JobResult:
 
     def item_names(self, mini_batch: int) -> tuple[str, ...]:
         """Names of the items of a mini-batch, for messages: relative paths, or rows of a table."""
-        if self._splitter is None:
-            return ()
         for event in self.attempts:
             if event.mini_batch.id == mini_batch:
-                return tuple(self._splitter.item_names(event.mini_batch))
+                return self.names_of(event.mini_batch)
         return ()
+
+    def names_of(self, mini_batch: MiniBatch) -> tuple[str, ...]:
+        """The same for a mini-batch of one of the events."""
+        return () if self._splitter is None else tuple(self._splitter.item_names(mini_batch))
 
     def explain(self) -> str:
         """The verdict in words: the arithmetic, then every failed mini-batch with its attempts."""

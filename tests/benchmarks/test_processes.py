@@ -6,7 +6,7 @@ import compileall
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -26,11 +26,10 @@ SETTINGS = JobSettings(mini_batch_size=FILES_EACH, max_concurrency_per_instance=
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _compiled() -> Iterator[None]:
+def _compiled() -> None:
     """As pip compiles a package that it installs; an editable one may be without."""
     folder = str(Path(pytest_parallelrun.__file__).parent)
     compileall.compile_dir(folder, quiet=1)
-    yield
 
 
 def process(script: Path, source: object) -> JobResult:

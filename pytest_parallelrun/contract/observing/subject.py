@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.progress import Progress
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import InputKind, Source
@@ -96,15 +97,18 @@ class EntryUnderTest:
         *,
         faults: Sequence[Fault] = (),
         output: Path | None = None,
+        logs: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         **settings: object,
     ) -> JobResult:
         """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
 
-        Without an input it runs on a fresh copy of the sample.
+        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob.
         """
         if input is None:
             input = self.copy_sample().input
-        return self._run(input, self.settings.replace(**settings), faults, output)  # type: ignore[arg-type]
+        chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
+        return self._run(input, chosen, faults, output, logs=logs, on_progress=on_progress)
 
     def rehearse(
         self,
@@ -231,10 +235,14 @@ class EntryUnderTest:
         settings: JobSettings,
         faults: Sequence[Fault] = (),
         output: Path | None = None,
+        *,
+        logs: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> JobResult:
         job = self._job(input, settings, faults, output)
+        job.logs, job.on_progress = logs, on_progress
         places = paths_in(self.arguments, settings.environment_variables)
-        with self.outputs.watched(places, apart=(self.folder, output)):
+        with self.outputs.watched(places, apart=(self.folder, output, logs)):
             result = job.run()
         self.cost.spend(result.init_calls)
         return result

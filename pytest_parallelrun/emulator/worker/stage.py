@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, import_entry
 from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
@@ -35,6 +35,15 @@ if TYPE_CHECKING:
 
 # A real azureml that the host has loaded must not be what the script finds, nor half of a stand-in stay.
 _SERVICE_PACKAGES = ("azureml", "azureml_user", "entry_script")
+
+
+class NumberedWorker(Protocol):
+    """A worker of any engine: its name is "process000" and on."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def instance(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +72,11 @@ class WorkerPlan:
     def log_folder(self) -> Path:
         """The folder that is laid out as `logs` is on the service."""
         return self.folder / "logs" if self.logs is None else self.logs
+
+    def log_of(self, worker: NumberedWorker, stream: Literal["stdout", "stderr"]) -> Path:
+        """Where the output of a worker goes, if it is kept."""
+        folder = self.log_folder / "user" / stream / instance_name(worker.instance)
+        return folder / f"{worker.name}.{stream}.txt"
 
     def facts_of(self, name: str, instance: int) -> WorkerFacts:
         """What the stand-ins tell a script about the worker of that name."""
@@ -165,7 +179,11 @@ class Stage:
         self._started.append(worker)
         worker.environment = {**self._host_environment, **self._plan.environment}
         stdout, stderr = self._host_streams[:2]
-        worker.own_streams = WorkerStream(stdout, "stdout"), WorkerStream(stderr, "stderr")
+        logged = self._plan.logs is not None
+        worker.own_streams = (
+            WorkerStream(stdout, "stdout", self._plan.log_of(worker, "stdout") if logged else None),
+            WorkerStream(stderr, "stderr", self._plan.log_of(worker, "stderr") if logged else None),
+        )
         worker.stdout, worker.stderr = worker.own_streams
         finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
         if self._code_root is None:

@@ -17,7 +17,6 @@ from pytest_parallelrun.emulator.engines.process.worker_process import WorkerPro
 from pytest_parallelrun.emulator.events import Event, Failure, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.worker.file_watch import is_watching
-from pytest_parallelrun.emulator.worker.stage import instance_name
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
@@ -78,15 +77,9 @@ class Crew:
             quiet=self.quiet,
             observer=observer,
         )
-        logs = plan.log_folder / "user"
         try:
             worker.folder.mkdir(parents=True, exist_ok=True)
-            worker.spawn(
-                environment_of(plan),
-                message,
-                logs / "stdout" / instance_name(instance) / f"{worker.name}.stdout.txt",
-                logs / "stderr" / instance_name(instance) / f"{worker.name}.stderr.txt",
-            )
+            worker.spawn(environment_of(plan), message, plan.log_of(worker, "stdout"), plan.log_of(worker, "stderr"))
         except OSError as error:
             raise NoWorkersLeft(f"a worker process could not be started: {error}") from error
         worker.started = self.elapsed()
