@@ -25,9 +25,9 @@ from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWor
 from pytest_parallelrun.emulator.engines.process.start import check_possible
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
-    Event,
     JobEnded,
     JobStatus,
     MiniBatchEnded,
@@ -168,7 +168,7 @@ class _Run:
         self._make_engine = make_engine
         self._settings = job.settings
         self._faults = FaultPlan(job.faults)
-        self._events: list[Event] = []
+        self._events = EventLog()
         self._retries: deque[Delivery] = deque()
         self._redelivered: set[tuple[int, int]] = set()
         self._latest: dict[int, AttemptEnded] = {}
@@ -249,13 +249,15 @@ class _Run:
             f"{what} On the service no task would be created: FirstTaskCreationTimeout, "
             f"unable to create any task within {settings.first_task_creation_timeout:g} seconds."
         )
+        events = EventLog()
+        events.append(JobEnded("Failed", reason, None, 0.0))
         return JobResult(
             entry=self._job.entry.label,
             settings=settings,
             splitter=None,
             ledger=Ledger(settings, "files", 0),
             queued=(),
-            events=[JobEnded("Failed", reason, None, 0.0)],
+            events=events,
             notes=(),
             readings=dict.fromkeys(PRESETS, "Failed"),
             output_path=None,
@@ -393,14 +395,14 @@ class _Run:
         for name in sorted(self._settings.explicit):
             if not setting_table()[name].emulated and job.engine == "inprocess":
                 yield f"not emulated in-process: {name}"
-        for event in self._events:
+        for event in self._events.others:
             if isinstance(event, WorkerStopped) and event.failure is not None:
                 yield f"shutdown() of worker {event.worker} failed, which the service only logs: {event.failure.error}"
         if self._appended is not None and "AZUREML_BI_OUTPUT_PATH" in self._settings.environment_variables:
             yield "AZUREML_BI_OUTPUT_PATH was set in vain: with output_action=append_row the runtime sets it"
-        capped = sum(
+        capped = self._events.capped + sum(
             event.returned is not None and event.returned > event.mini_batch.size
-            for event in self._events
+            for event in self._events.others
             if isinstance(event, AttemptEnded)
         )
         if capped:
