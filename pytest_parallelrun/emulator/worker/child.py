@@ -42,11 +42,8 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 _PACKAGE = __name__.partition(".")[0]
 _STAND_IN_ROOTS = ("azureml", "azureml_user", "entry_script")
 _CHUNK = 1 << 20
-_LARGE = 1 << 18
-"""Bytes of a message that take a moment to be read."""
-_OVER_FRAME = frame((OVER,))
 _MANY = 1_000
-"""Results that take a moment to be handed over, which is no time of run()."""
+"""Results, or characters of one, that take a moment to be handed over, which is no time of run()."""
 
 
 def main(reading: int, writing: int, lifeline: int) -> None:
@@ -86,8 +83,6 @@ class Channel:
 
     def send(self, *message: object) -> None:
         data = frame(message)
-        if len(data) > _LARGE:
-            os.write(self._writing, _OVER_FRAME)
         written = os.write(self._writing, data)
         while written < len(data):
             with memoryview(data) as view:
@@ -270,7 +265,7 @@ class WorkerProcess:
         wrong = None
         if type(value) is list or type(value) is tuple:
             count = len(value)
-            if count > _MANY:
+            if count > _MANY or any(type(item) is str and len(item) > _MANY for item in value):
                 self._channel.send(OVER)
         else:
             self._channel.send(OVER)
