@@ -96,11 +96,11 @@ class ParallelJob:
         if not isinstance(settings, JobSettings):
             raise SettingsError(f"settings={settings!r}: give a JobSettings object.")
         self.entry = find_entry(entry, code)
-        if engine == "process":
-            check_possible(self.entry)
         self.input = input
         self.arguments = parse_program_arguments(program_arguments, profile=settings.profile)
         self.settings = apply_program_arguments(settings, self.arguments)
+        if engine == "process":
+            check_possible(self.entry, self.settings)
         self.faults = tuple(faults)
         FaultPlan(self.faults)
         self.engine = engine
@@ -394,7 +394,9 @@ class _Run:
             yield f"not emulated, only handed to the script: {', '.join(job.arguments.not_emulated)}"
         for name in sorted(self._settings.explicit):
             if not setting_table()[name].emulated and job.engine == "inprocess":
-                yield f"not emulated in-process: {name}"
+                yield f"not emulated in-process: {name}; it has an effect in worker processes (engine process)"
+        if job.engine == "process" and self._settings.clock == "virtual" and "clock" in self._settings.explicit:
+            yield "clock=virtual has no effect in worker processes, where time is real"
         for event in self._events.others:
             if isinstance(event, WorkerStopped) and event.failure is not None:
                 yield f"shutdown() of worker {event.worker} failed, which the service only logs: {event.failure.error}"

@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.engines.process.killing import can_tell_memory
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.service.facts import plain_facts
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
+    from pytest_parallelrun.emulator.entry import EntryObject
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import InputKind
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 
-def check_possible(entry: object) -> None:
+def check_possible(entry: EntryFile | EntryObject, settings: JobSettings) -> None:
     """Refuses what worker processes cannot run. EntryScriptError, SettingsError."""
     if os.name != "posix":
         raise SettingsError(
@@ -30,8 +32,13 @@ def check_possible(entry: object) -> None:
         )
     if not isinstance(entry, EntryFile):
         raise EntryScriptError(
-            f"engine='process' takes the path of a script: {getattr(entry, 'label', entry)} lives in this process, and "
+            f"engine='process' takes the path of a script: {entry.label} lives in this process, and "
             "a worker process cannot get it. Give the .py file, or use engine='inprocess'."
+        )
+    if settings.memory_limit is not None and not can_tell_memory():
+        raise SettingsError(
+            f"memory_limit={settings.memory_limit}: this system does not tell how much memory a process takes (Linux "
+            "does, in /proc): leave it out."
         )
 
 
