@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 
+ON_POSIX = os.name == "posix"
+
+
 def check_possible(entry: EntryFile | EntryObject, settings: JobSettings) -> None:
     """Refuses what worker processes cannot run. EntryScriptError, SettingsError."""
-    if os.name != "posix":
+    if not ON_POSIX:
         raise SettingsError(
             "engine='process' needs Linux or macOS: it kills the process group of a worker, which Windows has not. "
             "Use engine='inprocess'."
