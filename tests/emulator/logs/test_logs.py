@@ -60,7 +60,7 @@ def test_the_logs_are_laid_out_as_on_the_service(tmp_path: Path, engine: str) ->
         "job_result.txt",
         "readme.txt",
         "sys/job_report/processed_mini-batches.csv",
-        "user/entry_script_log/instance0/process000.log.txt",
+        "user/entry_script_log/instance0/process000.txt",
         "user/error.txt",
         "user/error/instance0/process000.txt",
         "user/stderr/instance0/process000.stderr.txt",
@@ -72,13 +72,22 @@ def test_the_logs_are_laid_out_as_on_the_service(tmp_path: Path, engine: str) ->
 def test_what_a_worker_prints_is_in_its_own_files(
     tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_job(tmp_path, engine, max_retries=0)
+    run_job(tmp_path, engine, script=SCRIPT.replace('EntryScript().logger.info("up")', "pass"), max_retries=0)
     user = tmp_path / "kept" / "logs" / "user"
     printed = (user / "stdout/instance0/process000.stdout.txt").read_text("utf-8")
     assert printed.splitlines() == [f"working on f0{number}" for number in range(3)]
     assert (user / "stderr/instance0/process000.stderr.txt").read_text("utf-8").splitlines() == ["careful"] * 3
     # And where the output of a test is looked for.
     assert capsys.readouterr() == (printed, "careful\n" * 3)
+
+
+def test_records_of_the_root_logger_are_in_stdout_of_a_worker_process(tmp_path: Path) -> None:
+    script = (
+        "import logging\ndef run(paths):\n    logging.info('fine')\n    logging.debug('too fine')\n    return paths"
+    )
+    run_job(tmp_path, "process", script=script)
+    printed = (tmp_path / "kept/logs/user/stdout/instance0/process000.stdout.txt").read_text("utf-8")
+    assert printed == "fine\n" * 3
 
 
 @pytest.mark.parametrize("engine", ENGINES)

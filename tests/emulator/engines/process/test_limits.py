@@ -54,8 +54,9 @@ def test_each_worker_appends_to_a_file_of_its_own_that_is_gone_in_the_end(tmp_pa
     script = """
 import os
 def run(paths):
-    folder = os.environ["AZUREML_BI_OUTPUT_PATH"]
-    return [",".join(sorted(name for name in os.listdir(folder) if str(os.getpid()) in name)).replace(str(os.getpid()), "PID")]
+    own = str(os.getpid())
+    names = [name for name in os.listdir(os.environ["AZUREML_BI_OUTPUT_PATH"]) if own in name]
+    return [",".join(names).replace(own, "PID")]
 """
     result = run_on_processes(tmp_path, script, "a", "b", output_action="append_row", append_row_file_name="out.txt")
     assert result.rows == ["", "temp_0_PID_out.txt"]
