@@ -27,6 +27,14 @@ from pytest_parallelrun.emulator.worker.messages import (
     frame,
 )
 from pytest_parallelrun.emulator.worker.script import functions_of, import_script
+from pytest_parallelrun.emulator.worker.surroundings import (
+    OwnFile,
+    die_with_parent,
+    flush,
+    open_files,
+    threads_left,
+    trace_crashes,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,16 +49,18 @@ if TYPE_CHECKING:
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _PACKAGE = __name__.partition(".")[0]
 _STAND_IN_ROOTS = ("azureml", "azureml_user", "entry_script")
+_ENDING = ("Retry.RestartProcess", "Retry.StopProcess")
+_FOR_GOOD = 86_400.0
 _CHUNK = 1 << 20
 _MANY = 1_000
 """Results, or characters of one, that take a moment to be handed over, which is no time of run()."""
 
 
-def main(reading: int, writing: int, lifeline: int) -> None:
+def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover - in worker processes
     """Runs until it is told to shut down. The three are pipes: messages in, messages out, and one that only ends."""
     for number in (reading, writing, lifeline):
         os.set_inheritable(number, False)
-    _die_with_parent(lifeline)
+    die_with_parent(lifeline)
     channel = Channel(reading, writing)
     start: dict[str, Any] = channel.receive()[1]  # type: ignore[assignment]
     worker = WorkerProcess(channel, start)
@@ -76,7 +86,7 @@ class Channel:
     def receive(self) -> Message:
         while not self._waiting:
             data = os.read(self._reading, _CHUNK)
-            if not data:
+            if not data:  # pragma: no cover - in worker processes
                 os._exit(0)
             self._waiting = self._unframed.messages(data)
         return self._waiting.pop(0)
@@ -99,8 +109,8 @@ class WorkerProcess:
         self._start = start
         self._installed: list[str] = start["installed"]
         self._me = os.getpid()
-        self._open_before = _open_files()
-        self._appended: _OwnFile | None = None
+        self._open_before = open_files()
+        self._appended: OwnFile | None = None
         self._context: Callable[..., object] | None = None
         self._touched: FilesTouched | None = None
 
@@ -135,14 +145,14 @@ class WorkerProcess:
         for stream in (sys.stdout, sys.stderr):
             # Line by line, since a process that is killed loses what it has not written yet.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
-        _trace_crashes()
+        trace_crashes()
         sys.meta_path.insert(0, _StandInsOnDemand(self, start["facts"]))
         if start["quiet"]:
             import warnings
 
             warnings.simplefilter("ignore")
         if start["appended"]:
-            self._appended = _OwnFile(start["appended"].replace("<pid>", str(self._me)))
+            self._appended = OwnFile(start["appended"].replace("<pid>", str(self._me)))
         observer = self._observer(start["observer"])
         touched = self._watching(start["watch"])
         if not (self._guarded("import", self._import) and self._guarded("define", self._find_functions)):
@@ -200,7 +210,7 @@ class WorkerProcess:
         """Calls a function of the script; what it raises is told, and ends the process."""
         failure = self._call(function)
         if failure is not None:
-            _flush()
+            flush()
             self._channel.send(DOWN, phase, *failure, self._seen(self._touched), self._observed())
         return failure is None
 
@@ -228,7 +238,7 @@ class WorkerProcess:
             except BaseException:
                 return type(error).__name__, ""
 
-    def _attempt(self, number: int, first_item: int, size: int, payload: Any, drops: int, watch: bool) -> None:
+    def _attempt(self, number: int, first_item: int, payload: Any, drops: int, watch: bool) -> None:
         """One call of run(); payload: a list of paths, or the pickle of a DataFrame."""
         run = self.functions.run
         touched = self._watching(watch) if watch else None
@@ -258,8 +268,9 @@ class WorkerProcess:
             told = self._told(ending)
             ending = None
             self._channel.send(RAISED, running, "run", *told, wish, self._seen(touched))
-            if wish is not None and wish[0] == "Retry.Sleep":
-                sleep(wish[1])
+            if wish is not None:
+                # Of a worker that is to be ended nothing more may happen.
+                sleep(wish[1] if wish[0] == "Retry.Sleep" else _FOR_GOOD if wish[0] in _ENDING else 0.0)
             return
         count: int | None
         wrong = None
@@ -335,8 +346,8 @@ class WorkerProcess:
     def _shut_down(self) -> None:
         shutdown = self.functions.shutdown
         failure = None if shutdown is None else self._call(shutdown)
-        self._channel.send(STOPPED, failure, _threads_left(), self._files_left())
-        _flush()
+        self._channel.send(STOPPED, failure, threads_left(), self._files_left())
+        flush()
 
     def _files_left(self) -> list[str]:
         """Files that the script has open in the end, but for those of its logging."""
@@ -345,7 +356,7 @@ class WorkerProcess:
         for reference in references:
             logged.add(getattr(reference(), "baseFilename", None))
         own = {None if self._appended is None else self._appended.path}
-        return sorted(path for path in _open_files() - self._open_before if path not in logged | own)
+        return sorted(path for path in open_files() - self._open_before if path not in logged | own)
 
     def _watching(self, watch: bool) -> FilesTouched | None:
         """What is opened from now on, until `_seen` is asked."""
@@ -373,30 +384,6 @@ class WorkerProcess:
         logging.root.setLevel(self._start["logging_level"])
 
 
-class _OwnFile:
-    """The file in the output folder that this worker alone appends to; it is made by the first write."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._number: int | None = None
-        self._size = 0
-
-    def write(self, data: bytes) -> tuple[str, int, int]:
-        """Path, offset and length of what was written; OSError where it could not be."""
-        if self._number is None:
-            self._number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        elif not os.path.exists(self.path):
-            raise FileNotFoundError(2, "the file is gone", self.path)
-        offset = self._size
-        done = 0
-        while done < len(data):
-            count = os.write(self._number, data[done:])
-            done += count
-            # What a full disk took of it is skipped by the next one.
-            self._size += count
-        return self.path, offset, len(data)
-
-
 class _StandInsOnDemand:
     """Makes the stand-ins of the service's modules when the script first asks for one of them."""
 
@@ -411,69 +398,3 @@ class _StandInsOnDemand:
         stand_ins = from_facts(self._facts)
         sys.meta_path[sys.meta_path.index(self)] = stand_ins
         return stand_ins.find_spec(name, path, target)
-
-
-def _die_with_parent(lifeline: int) -> None:
-    """Has the system kill the processes of this worker when the one that started it is gone, in whatever way."""
-    import fcntl
-
-    if hasattr(fcntl, "F_SETSIG"):
-        # The end of a pipe is an event like input; nothing is ever written to this one.
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, 9)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
-        try:
-            if not os.read(lifeline, 1):
-                os._exit(0)
-        except BlockingIOError:
-            return
-    import _thread
-
-    _thread.start_new_thread(_kill_at_end, (lifeline,))
-
-
-def _kill_at_end(lifeline: int) -> None:
-    os.read(lifeline, 1)
-    os.killpg(0, 9)
-
-
-def _trace_crashes() -> None:
-    import faulthandler
-
-    try:
-        faulthandler.enable()
-    except (OSError, RuntimeError, ValueError):  # stderr is closed
-        return
-
-
-def _open_files() -> set[str]:
-    """Paths of the regular files that this process has open; empty where the system does not tell."""
-    found: set[str] = set()
-    try:
-        numbers = os.listdir("/proc/self/fd")
-    except OSError:
-        return found
-    for number in numbers:
-        try:
-            path = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:
-            continue
-        if path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/sys/")) and os.path.isfile(path):
-            found.add(path)
-    return found
-
-
-def _threads_left() -> list[str]:
-    threading = sys.modules.get("threading")
-    if threading is None:
-        return []
-    own = (threading.current_thread(), threading.main_thread())
-    return [str(thread.name) for thread in threading.enumerate() if thread not in own]
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:
-            continue

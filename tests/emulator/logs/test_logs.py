@@ -82,9 +82,7 @@ def test_what_a_worker_prints_is_in_its_own_files(
 
 
 def test_records_of_the_root_logger_are_in_stdout_of_a_worker_process(tmp_path: Path) -> None:
-    script = (
-        "import logging\ndef run(paths):\n    logging.info('fine')\n    logging.debug('too fine')\n    return paths"
-    )
+    script = "import logging\ndef run(paths):\n    logging.info('fine')\n    logging.debug('not')\n    return paths"
     run_job(tmp_path, "process", script=script)
     printed = (tmp_path / "kept/logs/user/stdout/instance0/process000.stdout.txt").read_text("utf-8")
     assert printed == "fine\n" * 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import select
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
@@ -21,6 +20,7 @@ from pytest_parallelrun.emulator.engines.process.outcomes import (
     of_raised,
     of_returned,
 )
+from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
 from pytest_parallelrun.emulator.engines.process.told import crash_traceback
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome, Phase
@@ -56,8 +56,6 @@ QUICK = 0.02
 """Seconds of run() up to which they do: with longer ones the next should go to whoever is free first."""
 MEMORY_INTERVAL = 0.05
 """Seconds between two looks at the memory of the workers."""
-NO_PIDFD_INTERVAL = 0.05
-"""Seconds between two looks at workers whose end the system does not tell at once."""
 FINAL_WAIT = 10.0
 """Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
 
@@ -78,8 +76,7 @@ class ProcessEngine:
         self._settings = settings
         self._crew = Crew(plan, settings)
         self.capacity = len(self._crew.slots) * (1 + AHEAD)
-        self._by_number: dict[int, WorkerProcess] = {}
-        self._poll = select.poll()
+        self._board = Switchboard()
         self._chosen: int | None = None
         self._turn = 0
         self._memory_limit = settings.memory_limit
@@ -180,26 +177,11 @@ class ProcessEngine:
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
         worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init, observer=observer)
-        for number in (worker.reading, worker.pidfd):
-            if number >= 0:
-                self._by_number[number] = worker
-                self._poll.register(number, select.POLLIN)
-        if worker.has_more_to_say:
-            self._register_writing(worker)
+        self._board.add(worker)
         return worker
 
-    def _register_writing(self, worker: WorkerProcess) -> None:
-        self._by_number[worker.writing] = worker
-        self._poll.register(worker.writing, select.POLLOUT)
-
     def _forget(self, worker: WorkerProcess) -> None:
-        for number in (worker.reading, worker.pidfd, worker.writing):
-            if self._by_number.pop(number, None) is not None:
-                self._poll.unregister(number)
-
-    def _say(self, worker: WorkerProcess, *message: object) -> None:
-        if not worker.send(*message):
-            self._register_writing(worker)
+        self._board.remove(worker)
 
     def _hand_out(self) -> None:
         """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
@@ -251,53 +233,38 @@ class ProcessEngine:
             self._ended.append(ended(handed, worker.number, started, 0.0, outcome, failure or slow))
             return
         drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
-        if not worker.in_hand:
-            worker.head_since = real_monotonic()
-            worker.deadline = worker.head_since + self._limits.of_run(loading)
         worker.in_hand.append(handed)
-        self._say(worker, RUN, mini_batch.id, mini_batch.first_item, mini_batch.size, payload, drops, is_watching())
+        if len(worker.in_hand) == 1:
+            self._begin(worker)
+        self._board.say(worker, RUN, mini_batch.id, mini_batch.first_item, payload, drops, is_watching())
 
     def _wait(self, until: float | None) -> None:
         """Waits until a worker says something, ends, or has taken too long; or until `until`."""
         now = real_monotonic()
         due = until
         for worker in self._crew.slots:
-            if worker is None:
-                continue
-            if worker.deadline is not None and (due is None or worker.deadline < due):
+            if worker is not None and worker.deadline is not None and (due is None or worker.deadline < due):
                 due = worker.deadline
-            if worker.pidfd < 0:
-                due = now + NO_PIDFD_INTERVAL if due is None else min(due, now + NO_PIDFD_INTERVAL)
         if self._memory_limit is not None:
             due = now + MEMORY_INTERVAL if due is None else min(due, now + MEMORY_INTERVAL)
-        # Rounded up: a wait that ends a moment early would be followed by another one of no length.
-        ready = self._poll.poll(None if due is None else max(0, int((due - now) * 1000) + 1))
-        for number, _ in ready:
-            worker = self._by_number.get(number)
-            if worker is None:
-                continue
-            if number == worker.reading:
-                messages, at_end = worker.receive()
-                for message in messages:
-                    self._take(worker, message)
-                if at_end and worker.pidfd >= 0 and self._by_number.pop(number, None) is not None:
-                    # Closed by the script, or by its end, which comes next.
-                    self._poll.unregister(number)
-            elif number == worker.writing:
-                if worker.push():
-                    del self._by_number[number]
-                    self._poll.unregister(number)
-            elif self._crew.slots[worker.slot] is worker:
+        for worker, messages in self._board.wait(due):
+            if messages is None:
                 self._died(worker)
+            else:
+                self._take_all(worker, messages)
         now = real_monotonic()
         for worker in list(self._crew.workers()):
-            if worker.pidfd < 0 and worker.is_dead:
-                self._died(worker)
-            elif worker.deadline is not None and now >= worker.deadline:
-                self._overdue(worker, now)
+            if worker.deadline is not None and now >= worker.deadline:
+                self._overdue(worker)
         if self._memory_limit is not None and now >= self._look_at_memory:
             self._look_at_memory = now + MEMORY_INTERVAL
             self._watch_memory(self._memory_limit)
+
+    def _take_all(self, worker: WorkerProcess, messages: Sequence[Message]) -> None:
+        for message in messages:
+            # What one that was ended for the message before says then counts no more.
+            if self._crew.slots[worker.slot] is worker:
+                self._take(worker, message)
 
     def _take(self, worker: WorkerProcess, message: Message) -> None:
         kind = message[0]
@@ -318,8 +285,7 @@ class ProcessEngine:
                 self._heed(worker, wish)
         elif kind == BEGUN:
             # What it took to unpack the mini-batch is no time of run().
-            worker.head_since = real_monotonic()
-            worker.deadline = worker.head_since + self._limits.of_run(worker.in_hand[0].loading)
+            self._begin(worker)
         elif kind == OVER:
             # So is what it takes to hand its results over.
             worker.deadline = real_monotonic() + self._limits.overhead
@@ -352,10 +318,14 @@ class ProcessEngine:
             # It came back by itself, but the service would have killed it.
             self._end(worker, "timeout")
             return
-        worker.head_since = real_monotonic()
         worker.deadline = None
         if worker.in_hand:
-            worker.deadline = worker.head_since + self._limits.of_run(worker.in_hand[0].loading)
+            self._begin(worker)
+
+    def _begin(self, worker: WorkerProcess) -> None:
+        """The first mini-batch that it has in hand is what it works on from now on, or when its pause is over."""
+        worker.head_since = max(real_monotonic(), worker.pausing_until)
+        worker.deadline = worker.head_since + self._limits.of_run(worker.in_hand[0].loading)
 
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
         """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
@@ -370,24 +340,23 @@ class ProcessEngine:
         code, delay = wish
         if code in ("Retry.RestartProcess", "Retry.StopProcess"):
             self._end(worker, code, replace=code == "Retry.RestartProcess")
-        elif code == "Retry.Sleep" and worker.deadline is not None:
-            worker.deadline += delay
+        elif code == "Retry.Sleep":
+            worker.pausing_until = real_monotonic() + delay
+            if worker.in_hand:
+                self._begin(worker)
 
     def _died(self, worker: WorkerProcess) -> None:
         """The process has ended, by itself or by somebody else's signal."""
-        for message in worker.receive_all():
-            if self._crew.slots[worker.slot] is worker:
-                self._take(worker, message)
+        self._take_all(worker, worker.receive_all())
         if self._crew.slots[worker.slot] is worker:
             self._lost(worker, "crashed")
 
-    def _overdue(self, worker: WorkerProcess, now: float) -> None:
+    def _overdue(self, worker: WorkerProcess) -> None:
         """Its time is up: what it is busy with has failed, and it is killed."""
         messages, _ = worker.receive()
         if messages:
             # It was done in time; only this process was late to hear of it.
-            for message in messages:
-                self._take(worker, message)
+            self._take_all(worker, messages)
             return
         if not worker.up:
             limit = init_limit(self._limits.timeout)
@@ -434,7 +403,7 @@ class ProcessEngine:
         for worker in crew.workers():
             worker.stopping = True
             worker.deadline = real_monotonic() + init_limit(self._limits.timeout)
-            self._say(worker, SHUTDOWN)
+            self._board.say(worker, SHUTDOWN)
         while any(crew.workers()):
             self._wait(None)
 

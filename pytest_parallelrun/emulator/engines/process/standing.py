@@ -58,7 +58,7 @@ class StandingProcesses(ProcessEngine):
         worker = self._crew.slots[slot]
         assert worker is not None
         worker.answer = None
-        self._say(worker, CALL, function.__module__, function.__qualname__, pickle.dumps(arguments, 5))
+        self._board.say(worker, CALL, function.__module__, function.__qualname__, pickle.dumps(arguments, 5))
         answered: Message | None = None
         while answered is None and self._crew.slots[slot] is worker:
             self._wait(None)

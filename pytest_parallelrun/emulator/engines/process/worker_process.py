@@ -59,6 +59,8 @@ class WorkerProcess:
         """When it is killed, by the monotonic clock."""
         self.head_since = 0.0
         """When the first of those in hand, or the present phase, began."""
+        self.pausing_until = 0.0
+        """Until when the script wished to pause; by the monotonic clock."""
         self.quick = False
         """Whether its mini-batches are so short that one more should wait in its pipe."""
         self.started = 0.0
