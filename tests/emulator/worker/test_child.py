@@ -8,6 +8,7 @@ import os
 import pickle
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,11 +343,13 @@ def test_modules_are_imported_apart_from_files_of_the_user(here: Path) -> None:
     assert sys.path[0] == str(here)
 
 
-def test_warnings_are_shown_unless_they_are_not_wanted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("quiet", [True, False])
+def test_warnings_are_shown_unless_they_are_not_wanted(here: Path, quiet: bool) -> None:
     script = "import warnings\nwarnings.warn('careful')\ndef run(paths): return paths"
-    for quiet in (False, True):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
         live(here, script, quiet=quiet)
-        assert ("careful" in capsys.readouterr().err) != quiet
+    assert [str(each.message) for each in seen] == ([] if quiet else ["careful"])
 
 
 def test_what_shutdown_raises_and_leaves_is_told(here: Path) -> None:
