@@ -111,6 +111,17 @@ def files_watched(touched: FilesTouched) -> Iterator[None]:
         _WATCHERS.remove(touched)
 
 
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """What is opened inside is the emulator's own, and no script's."""
+    watchers = list(_WATCHERS)
+    _WATCHERS.clear()
+    try:
+        yield
+    finally:
+        _WATCHERS[:] = watchers
+
+
 def is_watching() -> bool:
     """Whether somebody watches, and so wants to know what worker processes open."""
     return bool(_WATCHERS)

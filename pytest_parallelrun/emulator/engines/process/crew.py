@@ -16,7 +16,7 @@ from pytest_parallelrun.emulator.engines.process.told import tell_output
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 from pytest_parallelrun.emulator.events import Event, Failure, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import init_limit
-from pytest_parallelrun.emulator.worker.file_watch import is_watching
+from pytest_parallelrun.emulator.worker.file_watch import is_watching, unwatched
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
@@ -79,7 +79,10 @@ class Crew:
         )
         try:
             worker.folder.mkdir(parents=True, exist_ok=True)
-            worker.spawn(environment_of(plan), message, plan.log_of(worker, "stdout"), plan.log_of(worker, "stderr"))
+            with unwatched():
+                worker.spawn(
+                    environment_of(plan), message, plan.log_of(worker, "stdout"), plan.log_of(worker, "stderr")
+                )
         except OSError as error:
             raise NoWorkersLeft(f"a worker process could not be started: {error}") from error
         worker.started = self.elapsed()
@@ -133,7 +136,8 @@ class Crew:
         """Shows what the ended workers have printed, and removes the files that they alone appended to."""
         appended = self._plan.appended
         for worker in self.ended:
-            tell_output(worker)
+            with unwatched():
+                tell_output(worker)
             if appended is not None:
                 with suppress(OSError):
                     own_file(appended, worker.instance, worker.process.pid).unlink()
