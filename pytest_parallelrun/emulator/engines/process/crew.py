@@ -110,7 +110,6 @@ class Crew:
         if not self._given_up(worker.instance, starting=0):
             self.vacant.add(worker.slot)
             return
-        self.vacant.difference_update(self._slots_of(worker.instance))
         # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
         if any(other.up for other in self.workers() if other.instance == worker.instance):
             self._failures.forget(worker.instance)
@@ -156,10 +155,6 @@ class Crew:
 
     def _given_up(self, instance: int, *, starting: int) -> bool:
         return self._failures.given_up(instance, self.elapsed(), starting=starting)
-
-    def _slots_of(self, instance: int) -> range:
-        workers = self._settings.max_concurrency_per_instance
-        return range(instance * workers, (instance + 1) * workers)
 
     def require(self) -> None:
         """NoWorkersLeft where there is nobody, and nobody will come."""

@@ -38,7 +38,6 @@ from pytest_parallelrun.emulator.worker.messages import (
     RETURNED,
     RUN,
     SHUTDOWN,
-    STOPPED,
     UP,
 )
 
@@ -197,9 +196,9 @@ class ProcessEngine:
                     if not waiting:
                         return
         if crew.vacant:
-            for slot in crew.startable()[: len(waiting)]:
-                if self._chosen in (None, slot):
-                    self._start(slot)
+            wanted = [slot for slot in crew.startable() if self._chosen in (None, slot)]
+            for slot in wanted[: len(waiting)]:
+                self._start(slot)
 
     def _hand(self, worker: WorkerProcess, delivery: Delivery) -> None:
         mini_batch, number = delivery
@@ -302,7 +301,7 @@ class ProcessEngine:
             self._crew.failed(worker, Failure(phase, error, traceback))
         elif kind == CALLED:
             worker.answer = message
-        elif kind == STOPPED:
+        else:
             self._has_stopped(worker, message)
 
     def _observe(self, touched: object, told: object) -> None:
