@@ -171,6 +171,27 @@ def test_drawn_jobs_have_the_same_result_on_all_engines(
     assert all(other == first for other in others)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.raises(KeyError, mini_batch=1),
+        Fault.times_out(mini_batch=1, attempt=1),
+        Fault.crashes(mini_batch=1, attempt=1),
+        Fault.returns(["a"], mini_batch=1),
+        Fault.returns("text", mini_batch=1),
+        Fault.drops(1, mini_batch=1, attempt=1),
+        Fault.delivers_twice(mini_batch=1),
+        Fault.load_fails(mini_batch=1, attempt=2),
+        Fault.load_fails(mini_batch=1),
+        Fault.init_raises(worker=0),
+    ],
+    ids=str,
+)
+def test_each_fault_has_the_same_result_on_all_engines(jobs: Jobs, fault: Fault) -> None:
+    first, *others = (jobs.run(4, {}, [fault], {"mini_batch_size": 2}, engine) for engine in ENGINES)
+    assert all(other == first for other in others)
+
+
 @pytest.mark.parametrize("thread", ["main", "worker"])
 def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, thread: str) -> None:
     plan = {number: [answer] for number, answer in enumerate(ANSWERS)}

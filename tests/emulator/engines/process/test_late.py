@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.process import outcomes
 from pytest_parallelrun.emulator.engines.process.outcomes import Limits, of_raised, of_returned
 from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.rehearsal import rehearse
 from pytest_parallelrun.emulator.splitting import HandedInput
@@ -86,6 +87,16 @@ def standing(folder: Path, script: str, workers: int = 1) -> StandingProcesses:
     job = ParallelJob(write_script(folder, script), write_items(folder, "a"), settings, engine="process")
     plan = job.worker_plan("files", folder, None)
     return StandingProcesses(plan, HandedInput([["a"]], kind="files"), settings, FaultPlan(()))
+
+
+def test_where_too_many_have_failed_nobody_is_started(tmp_path: Path) -> None:
+    crew = standing(tmp_path, NAMES)._crew
+    assert crew.startable() == [0]
+    for _ in range(3):
+        crew._failures.add(0, Failure("init", "no model"))
+    assert crew.startable() == []
+    with pytest.raises(NoWorkersLeft, match="no model"):
+        crew.require()
 
 
 def test_a_chosen_worker_alone_is_started_and_gets_the_mini_batch(tmp_path: Path) -> None:

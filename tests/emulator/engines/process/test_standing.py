@@ -58,6 +58,9 @@ def test_a_bench_keeps_its_workers(tmp_path: Path) -> None:
         assert first[0][0] == second[0][0] != other[0][0]  # type: ignore[index]
         assert bench.ask(pid_of_worker, worker=1) == other[0][0]  # type: ignore[index]
         assert bench.init_calls == 2
+        bench.renew(1)
+        # There is nobody any more.
+        bench.renew(1)
 
 
 def test_a_worker_that_died_or_was_renewed_has_a_successor(tmp_path: Path) -> None:
@@ -103,8 +106,9 @@ def test_files_that_a_worker_opens_are_told_to_those_who_watch(tmp_path: Path) -
     assert [os.path.basename(path) for path in tried.files.written] == ["by run"]
     assert [os.path.basename(path) for path in bench.setting_up.written] == ["by import"]
     touched = FilesTouched()
+    job = job_of(tmp_path, script)
     with files_watched(touched):
-        job_of(tmp_path, script).run()
+        job.run()
     assert [os.path.basename(path) for path in touched.written] == ["by import", "by run"]
 
 
