@@ -6,9 +6,8 @@ neither pandas nor Hypothesis may be part of that.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+# Not from `typing`, nor importlib at once: a worker process imports this package before its script.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_parallelrun import strategies as strategies
     from pytest_parallelrun.contract.cases.saved_case import load_case as load_case
@@ -31,6 +30,8 @@ __all__ = ["Fault", "JobResult", "JobSettings", "ParallelJob", "Rules", "load_ca
 
 
 def __getattr__(name: str) -> object:
+    import importlib
+
     if name == "strategies":
         return importlib.import_module("pytest_parallelrun.strategies")
     if name in _HOMES:

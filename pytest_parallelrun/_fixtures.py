@@ -77,26 +77,32 @@ def parallelrun_baseline(
 ) -> Baseline | None:
     """The one run of the whole sample that the generated tests share; None without a sample."""
     from pytest_parallelrun._collect import entry_module_of
+    from pytest_parallelrun._progress import progress_line
     from pytest_parallelrun.contract.observing.baseline import Baseline
 
     if parallelrun_entry.sample is None:
         return None
     module = entry_module_of(request.node)
-    output = None if module is None else module.plan.output
-    if output is not None and not _is_first(request.config, output, tmp_path_factory.getbasetemp().parent):
-        output = None
+    kept = {} if module is None else {"output": module.plan.output, "logs": module.plan.logs}
+    shared = tmp_path_factory.getbasetemp().parent
+    for what, folder in kept.items():
+        if folder is not None and not _is_first(request.config, what, folder, shared):
+            kept[what] = None
     sample = parallelrun_entry.copy_sample()
     began = time.perf_counter()
-    result = parallelrun_entry.job(sample.input, output=output)
+    with progress_line(request.config) as on_progress:
+        result = parallelrun_entry.job(
+            sample.input, output=kept.get("output"), logs=kept.get("logs"), on_progress=on_progress
+        )
     return Baseline(result, sample, time.perf_counter() - began)
 
 
-def _is_first(config: pytest.Config, output: Path, shared: Path) -> bool:
+def _is_first(config: pytest.Config, what: str, folder: Path, shared: Path) -> bool:
     """Whether this worker of pytest-xdist is the one whose run is kept; `shared` is a folder of them all."""
     if not hasattr(config, "workerinput"):
         return True
     try:
-        (shared / f"parallelrun-output-{output.name}").touch(exist_ok=False)
+        (shared / f"parallelrun-{what}-{folder.name}").touch(exist_ok=False)
     except FileExistsError:
         return False
     return True

@@ -26,6 +26,7 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.engines import ENGINES
+from pytest_parallelrun.emulator.engines.process.start import check_possible
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.models import find_models
@@ -62,6 +63,7 @@ class EntryPlan:
     output: Path | None
     step: JobStep | None = None
     notes: tuple[str, ...] = ()
+    logs: Path | None = None
     replay: SavedCase | None = None
 
 
@@ -86,6 +88,7 @@ class Gate:
     input_origin: str = ""
     engine: str = "inprocess"
     output: Path | None = None
+    logs: Path | None = None
     reports: tuple[Path, ...] = ()
     save: Path | None = None
     replay: SavedCase | None = None
@@ -132,7 +135,8 @@ class Gate:
             arguments=arguments,
             models=models,
             origins=self._origins_of(step, with_arguments.explicit - settings.explicit),
-            output=self.output / folder_name(nodeid) if self.output and len(self.targets) > 1 else self.output,
+            output=self._own(self.output, nodeid),
+            logs=self._own(self.logs, nodeid),
             step=step,
             notes=target.notes,
             replay=self.replay,
@@ -146,6 +150,10 @@ class Gate:
             # They are merged one by one.
             origins[variables] = f"{self.origins[variables]} over {lower[variables]}"
         return origins
+
+    def _own(self, folder: Path | None, nodeid: str) -> Path | None:
+        """The folder of one of several entries."""
+        return folder / folder_name(nodeid) if folder and len(self.targets) > 1 else folder
 
     def _named_for(self, step: JobStep | None) -> dict[str, str]:
         """Values of the step's inputs; a path without a name is the one that is split."""
@@ -206,7 +214,10 @@ def gate_of(config: pytest.Config) -> Gate:
             plans = gate.plans()
             # Workers of pytest-xdist start after the controller has looked at these.
             if not hasattr(config, "workerinput"):
-                _check_output(gate.output)
+                for plan in plans if gate.engine == "process" else ():
+                    check_possible(plan.entry, plan.settings)
+                _check_empty("output", gate.output, "; the service does not replace output either")
+                _check_empty("logs", gate.logs)
                 if plans:
                     check_inputs(plans)
                 else:
@@ -222,6 +233,7 @@ def _resolve(config: pytest.Config) -> Gate:
     ini, ini_origins = _layer(given_in_ini(config, "set"), given_in_ini(config, "env"))
     code = next((absolute(item) for item in given(config, "code")[-1:]), None)
     output = next((absolute(item) for item in given(config, "output")[-1:]), None)
+    logs = next((absolute(item) for item in given(config, "logs")[-1:]), None)
     targets = find_targets(given(config, "entry"), given(config, "job"), code, config.rootpath)
     plan = flag(config, "plan")
     if plan and not targets:
@@ -243,6 +255,7 @@ def _resolve(config: pytest.Config) -> Gate:
         origins={**ini_origins, **origins},
         engine=_engine(given(config, "engine")),
         output=output,
+        logs=logs,
         reports=tuple(_report(item) for item in given(config, "report")),
         save=folder_to_save(given(config, "save")),
         replay=replay,
@@ -255,11 +268,9 @@ def _resolve(config: pytest.Config) -> Gate:
     )
 
 
-def _check_output(output: Path | None) -> None:
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise pytest.UsageError(
-            f"--parallelrun-output={output}: give a new or empty folder; the service does not replace output either."
-        )
+def _check_empty(option: str, folder: Path | None, why: str = "") -> None:
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise pytest.UsageError(f"--parallelrun-{option}={folder}: give a new or empty folder{why}.")
 
 
 def _layer(sets: Sequence[Given], environment: Sequence[Given]) -> tuple[JobSettings, dict[str, str]]:

@@ -64,6 +64,7 @@ class JobFactory:
         code: StrPath | None = None,
         models: Sequence[StrPath] | None = None,
         output: StrPath | None = None,
+        logs: StrPath | None = None,
         **fields: object,
     ) -> ParallelJob:
         from pytest_parallelrun.emulator.job import ParallelJob
@@ -103,6 +104,7 @@ class JobFactory:
             code=code,
             models=named if models is None else models,
             output=output,
+            logs=logs,
         )
 
 

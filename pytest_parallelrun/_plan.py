@@ -15,13 +15,13 @@ from pytest_parallelrun.report.plan import plan_lines
 
 def print_plan(gate: Gate) -> None:
     """Prints the plans of all entries."""
-    text = "\n\n".join("\n".join(_lines(plan)) for plan in gate.plans())
+    text = "\n\n".join("\n".join(_lines(plan, gate.engine)) for plan in gate.plans())
     # pytest has no terminal writer yet, and a console may lack the characters of a file name.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _lines(plan: EntryPlan) -> Iterator[str]:
+def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
     source = list(plan.input) if isinstance(plan.input, tuple) else plan.input
     splitter = None if source is None else open_input(source, plan.settings)
     appending = plan.settings.output_action == "append_row"
@@ -42,6 +42,7 @@ def _lines(plan: EntryPlan) -> Iterator[str]:
         no_input=plan.no_input.replace("there is no sample input: ", "none, "),
         input_origin=plan.input_origin,
         checks={check.name: plan.no_input if check.needs_input and splitter is None else None for check in CHECKS},
+        engine=engine,
     )
 
 

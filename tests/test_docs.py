@@ -194,7 +194,7 @@ def test_the_page_of_settings_has_each_setting_with_its_defaults() -> None:
     page = DOCS / "reference" / "settings.md"
     rows = [
         f"| `{name}` | {' | '.join(_default(name, profile) for profile in PROFILES)} "
-        f"| {_cell(setting.help)}{'' if setting.emulated else ' (not emulated)'} |"
+        f"| {_cell(setting.help)}{'' if setting.emulated else ' (worker processes alone)'} |"
         for name, setting in setting_table().items()
     ]
     _assert_rows(page, rows)

@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
-from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft, engine_maker
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
@@ -26,6 +24,7 @@ from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_wa
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from pytest_parallelrun.emulator.engines import StandingEngine
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -82,13 +81,13 @@ class Bench:
         appending = self._settings.output_action == "append_row"
         plan = self._job.worker_plan(self._kind, self._folder, self.output if appending else None)
         self._splitter = HandedInput((), kind=self._kind)
-        self._engine = InProcessEngine(plan, self._splitter, self._settings, FaultPlan(()))
+        self._engine = engine_maker(self._job.engine)(plan, self._splitter, self._settings, FaultPlan(()))
         self._engine.keeps_workers = True
         self._engine.probe = self._probe
         try:
             self._engine.open()
             # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
-            warnings.simplefilter("ignore")
+            self._engine.quiet()
             self._engine.rest()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -154,9 +153,15 @@ class Bench:
         try:
             with files_watched(touched):
                 ended = engine.collect()
+                assert ended is not None
         finally:
             engine.rest()
         return Tried(ended, touched)
+
+    def ask(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
+        """What a function of a module that can be imported gives in the process of a worker, which is then up."""
+        self.start(worker)
+        return self._engine.ask(worker, function, *arguments)
 
     def run(self, job: ParallelJob) -> JobResult:
         """Runs a job of the same entry on the workers of the bench; faults do not end them.
@@ -175,7 +180,7 @@ class _WarmEngine:
 
     capacity = 1
 
-    def __init__(self, bench: Bench, engine: InProcessEngine, workers: int) -> None:
+    def __init__(self, bench: Bench, engine: StandingEngine, workers: int) -> None:
         self._bench = bench
         self._engine = engine
         self._workers = workers
@@ -188,13 +193,13 @@ class _WarmEngine:
         except WorkerDown as down:
             raise NoWorkersLeft(str(down)) from down
         self._engine.worker_events()
-        self._engine.use(0)
+        self._engine.use(None)
 
     def submit(self, delivery: Delivery) -> None:
         self._engine.submit(delivery)
 
-    def collect(self) -> AttemptEnded:
-        return self._engine.collect()
+    def collect(self, patience: float | None = None) -> AttemptEnded | None:
+        return self._engine.collect(patience)
 
     def worker_events(self) -> Sequence[Event]:
         return self._engine.worker_events()

@@ -72,7 +72,7 @@ class Setting(Generic[T_co]):
     source: where the default is taken from; without it each profile has its own document, v2's v2_source.
     disputed: what other documents say instead, by profile.
     argument: the program argument that sets it. v1_name: its name in ParallelRunConfig, of kind v1_kind.
-    emulated: False where the value is checked, and named in reports, but has no effect.
+    emulated: False where the value has an effect in worker processes alone; in-process it is named in reports.
     """
 
     name: str

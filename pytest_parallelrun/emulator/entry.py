@@ -1,17 +1,14 @@
-"""An entry script: where it is, under which name a worker imports it, and what it defines."""
+"""An entry script: where it is, and under which name a worker imports it."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import os
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean
+from pytest_parallelrun.emulator.worker.script import import_script
 
 
 @dataclass(frozen=True)
@@ -44,16 +41,6 @@ class EntryObject:
     @property
     def label(self) -> str:
         return getattr(self.target, "__name__", None) or f"<{type(self.target).__name__} object>"
-
-
-@dataclass(frozen=True)
-class EntryFunctions:
-    """What the emulator calls. `takes_context`: run() has a second positional parameter."""
-
-    run: Callable[..., object]
-    init: Callable[[], object] | None
-    shutdown: Callable[[], object] | None
-    takes_context: bool
 
 
 def find_entry(entry: object, code: str | os.PathLike[str] | None = None) -> EntryFile | EntryObject:
@@ -96,44 +83,4 @@ def import_entry(entry: EntryFile) -> ModuleType:
 
     Raises whatever the import raises.
     """
-    name = entry.module_name
-    if name.partition(".")[0] in sys.stdlib_module_names:
-        raise ImportError(
-            f"a worker that imports '{name}' gets the standard library's module of that name, "
-            f"not {entry.label}: rename the script."
-        )
-    module = importlib.import_module(name)
-    found = getattr(module, "__file__", None)
-    if found is None or not os.path.samefile(found, entry.path):
-        raise ImportError(
-            f"a worker that imports '{name}' gets {found or 'a package without a file'}, not {entry.path}: "
-            "rename the script."
-        )
-    return module
-
-
-def functions_of(target: object) -> EntryFunctions:
-    """run(), init() and shutdown() of a module or object; AttributeError where there is no run()."""
-    run = getattr(target, "run", None)
-    if not callable(run):
-        kind = "script" if isinstance(target, ModuleType) else "object"
-        what = "defines no run(mini_batch)" if run is None else f"has a run that is {type(run).__name__}"
-        raise AttributeError(f"the entry {kind} {what}; the service calls run(mini_batch).")
-    init = getattr(target, "init", None)
-    shutdown = getattr(target, "shutdown", None)
-    return EntryFunctions(
-        run,
-        init if callable(init) else None,
-        shutdown if callable(shutdown) else None,
-        takes_context(run),
-    )
-
-
-def takes_context(run: Callable[..., object]) -> bool:
-    """Whether run() takes the context too: parameters are matched by position, the names are free."""
-    try:
-        parameters = inspect.signature(run).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(parameter.kind in positional for parameter in parameters) >= 2
+    return import_script(entry.module_name, str(entry.path), entry.label)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.output import Written
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
 
 Outcome = Literal["succeeded", "short", "exception", "timeout", "wrong_type", "crashed", "load_error"]
@@ -59,7 +60,8 @@ class AttemptEnded(NamedTuple):
     """One call of run() for a mini-batch, or an attempt at one.
 
     returned: number of results, None when there were none of a legal type. value: a copy of them.
-    loading, running: seconds spent on loading the mini-batch and in run().
+    loading, running: seconds spent on loading the mini-batch and in run(). written: where a worker process has
+    appended the results.
     """
 
     mini_batch: MiniBatch
@@ -73,6 +75,7 @@ class AttemptEnded(NamedTuple):
     running: float
     failure: Failure | None
     fault: Fault | None
+    written: Written | None = None
 
 
 class MiniBatchEnded(NamedTuple):

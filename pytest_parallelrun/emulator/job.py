@@ -20,13 +20,14 @@ from pytest_parallelrun.emulator.arguments import (
     runtime_arguments,
     with_outputs,
 )
-from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft
-from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+from pytest_parallelrun.emulator.clock import real_time
+from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, engine_maker
+from pytest_parallelrun.emulator.engines.process.start import check_possible
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
-    Event,
     JobEnded,
     JobStatus,
     MiniBatchEnded,
@@ -35,9 +36,11 @@ from pytest_parallelrun.emulator.events import (
 )
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.ledger import Ledger
+from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import find_models, model_directory
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError
 from pytest_parallelrun.emulator.policy import Exceeded, Ruling
+from pytest_parallelrun.emulator.progress import Progress
 from pytest_parallelrun.emulator.readings import read_under_presets
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rules import PRESETS
@@ -46,9 +49,9 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source, Splitter
+    from pytest_parallelrun.emulator.engines import EngineMaker
+    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source
 
-EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", FaultPlan], Engine]
 
 NO_RESULT = (
     "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
@@ -64,9 +67,10 @@ class ParallelJob:
     settings: JobSettings; a field that is not set takes the documented default of its profile.
     program_arguments: what follows the runtime's own arguments in sys.argv; those that the service reads
         itself (--error_threshold and others) change the settings too, unless a field of `settings` was set.
-    faults: Fault objects. engine: "inprocess".
+    faults: Fault objects. engine: "inprocess", or "process" for worker processes that can be killed.
     code: the code root, default the folder of the script. models: paths on disk, as "PATH" or "NAME=PATH".
-    output: folder that keeps what the job wrote; without it that lives as long as the result.
+    output: folder that keeps what the job wrote; without it that lives as long as the result. logs: folder that gets
+        the logs, laid out as on the service. on_progress: told after each attempt how far the job is.
 
     Raises a ParallelRunError for a wrong set-up, here or in run(). A failed job is a result.
     """
@@ -83,6 +87,8 @@ class ParallelJob:
         code: str | os.PathLike[str] | None = None,
         models: Iterable[str | os.PathLike[str]] = (),
         output: str | os.PathLike[str] | None = None,
+        logs: str | os.PathLike[str] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise SettingsError(f"engine={engine!r} is not an engine. {did_you_mean(str(engine), ENGINES)}")
@@ -93,26 +99,38 @@ class ParallelJob:
         self.input = input
         self.arguments = parse_program_arguments(program_arguments, profile=settings.profile)
         self.settings = apply_program_arguments(settings, self.arguments)
+        if engine == "process":
+            check_possible(self.entry, self.settings)
         self.faults = tuple(faults)
         FaultPlan(self.faults)
         self.engine = engine
         self.models = find_models(models)
         self.output = None if output is None else Path(os.path.abspath(output))
+        self.logs = None if logs is None else Path(os.path.abspath(logs))
+        self.on_progress = on_progress
 
     def run(self) -> JobResult:
         """Runs the job from the start; every call is a run of its own."""
-        return _Run(self).result()
+        return _Run(self, engine_maker(self.engine)).result()
 
     def run_on(self, make_engine: EngineMaker) -> JobResult:
         """The same on an engine of the caller's, such as the workers of a Bench."""
         return _Run(self, make_engine).result()
 
     def worker_plan(
-        self, kind: InputKind, folder: Path, output_dir: Path | None, *, runtime: bool = True
+        self,
+        kind: InputKind,
+        folder: Path,
+        output_dir: Path | None,
+        *,
+        runtime: bool = True,
+        appended: Path | None = None,
+        logs: Path | None = None,
     ) -> WorkerPlan:
         """What the workers of this job start from; `runtime` off leaves the runtime's own arguments out.
 
-        output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended.
+        output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended. appended: the file of a job for it.
+        logs: the folder that keeps the logs.
         """
         settings = self.settings
         environment = dict(settings.environment_variables)
@@ -137,24 +155,29 @@ class ParallelJob:
             models=self.models,
             logging_level=settings.logging_level,
             azureml=settings.azureml,
+            appended=appended,
+            logs=logs,
         )
 
 
 class _Run:
     """One run of a job."""
 
-    def __init__(self, job: ParallelJob, make_engine: EngineMaker = InProcessEngine) -> None:
+    def __init__(self, job: ParallelJob, make_engine: EngineMaker) -> None:
         self._job = job
         self._make_engine = make_engine
         self._settings = job.settings
         self._faults = FaultPlan(job.faults)
-        self._events: list[Event] = []
+        self._events = EventLog()
         self._retries: deque[Delivery] = deque()
         self._redelivered: set[tuple[int, int]] = set()
-        self._latest: dict[int, object] = {}
+        self._latest: dict[int, AttemptEnded] = {}
         self._exceeded: Exceeded | None = None
         self._cut_short = False
         self._appended: AppendedFile | None = None
+        # When how many mini-batches had been processed for the first time.
+        self._processed = 0
+        self._progress = 0.0
         self._every_attempt = job.settings.rules.appended_rows == "every_attempt"
         # Of a table alone: the list of files can be split again at any time.
         self._queued: list[MiniBatch] = []
@@ -179,7 +202,11 @@ class _Run:
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
         if appended is not None or job.output is not None:
             output_dir.mkdir(parents=True, exist_ok=True)
-        plan = job.worker_plan(self._splitter.kind, folder, output_dir if appended else None)
+        logs = None if job.logs is None else usable_logs(job.logs)
+        began = real_time()
+        plan = job.worker_plan(
+            self._splitter.kind, folder, output_dir if appended else None, appended=appended, logs=logs
+        )
         engine = self._make_engine(plan, self._splitter, settings, self._faults)
         with ExitStack() as stack:
             if appended is not None:
@@ -200,7 +227,7 @@ class _Run:
         else:
             total = self._ledger.total_mini_batches
             readings = read_under_presets(job.input, settings, self._splitter, total, self._events, ended.status)
-        return JobResult(
+        result = JobResult(
             entry=job.entry.label,
             settings=settings,
             splitter=self._splitter,
@@ -212,6 +239,9 @@ class _Run:
             output_path=appended,
             folder=folder,
         )
+        if logs is not None:
+            write_logs(logs, result, began)
+        return result
 
     def _without_items(self, what: str) -> JobResult:
         settings = self._settings
@@ -219,13 +249,15 @@ class _Run:
             f"{what} On the service no task would be created: FirstTaskCreationTimeout, "
             f"unable to create any task within {settings.first_task_creation_timeout:g} seconds."
         )
+        events = EventLog()
+        events.append(JobEnded("Failed", reason, None, 0.0))
         return JobResult(
             entry=self._job.entry.label,
             settings=settings,
             splitter=None,
             ledger=Ledger(settings, "files", 0),
             queued=(),
-            events=[JobEnded("Failed", reason, None, 0.0)],
+            events=events,
             notes=(),
             readings=dict.fromkeys(PRESETS, "Failed"),
             output_path=None,
@@ -263,6 +295,7 @@ class _Run:
     def _work_off(self, engine: Engine) -> None:
         """Hands out mini-batches until none is left or a threshold is exceeded."""
         deliveries = self._deliveries()
+        on_progress = self._job.on_progress
         held = 0
         while True:
             while self._exceeded is None and held < engine.capacity and (delivery := next(deliveries)) is not None:
@@ -270,11 +303,27 @@ class _Run:
                 held += 1
             if self._exceeded is not None or not held:
                 return
-            attempt = engine.collect()
+            attempt = engine.collect(self._patience(engine))
+            if attempt is None:
+                raise NoWorkersLeft(
+                    f"no mini-batch was processed for {self._settings.progress_update_timeout:g} s "
+                    '(progress_update_timeout): the service stops such a job, "No progress update in '
+                    f'{self._settings.progress_update_timeout:g} seconds."'
+                )
             held -= 1
             self._record(attempt)
+            if on_progress is not None:
+                ledger = self._ledger
+                on_progress(Progress(ledger.processed, ledger.total_mini_batches, engine.elapsed()))
             if events := engine.worker_events():
                 self._events.extend(events)
+
+    def _patience(self, engine: Engine) -> float:
+        """Seconds that may pass until the next mini-batch is processed."""
+        if self._ledger.processed != self._processed:
+            self._processed = self._ledger.processed
+            self._progress = engine.elapsed()
+        return float(self._settings.progress_update_timeout) - (engine.elapsed() - self._progress)
 
     def _deliveries(self) -> Iterator[Delivery | None]:
         """Fresh mini-batches first, then retries in the order of their failures; None while there are none."""
@@ -296,12 +345,12 @@ class _Run:
 
     def _record(self, attempt: AttemptEnded) -> None:
         self._events.append(attempt)
-        mini_batch, number, _, outcome, returned, value, _, _, _, failure, fault = attempt
+        mini_batch, number, _, outcome, returned, _, _, _, _, failure, fault, _ = attempt
         if returned is not None and self._appended is not None:
             if self._every_attempt:
-                self._append(mini_batch, value)
+                self._append(attempt)
             else:
-                self._latest[mini_batch.id] = value
+                self._latest[mini_batch.id] = attempt
         if fault is not None and fault.kind == "delivers_twice":
             delivery = (mini_batch.id, number)
             if delivery not in self._redelivered:
@@ -319,7 +368,7 @@ class _Run:
         if not ruling.retry:
             self._end(mini_batch, ruling)
             if mini_batch.id in self._latest:
-                self._append(mini_batch, self._latest.pop(mini_batch.id))
+                self._append(self._latest.pop(mini_batch.id))
             return
         self._retries.append(Delivery(mini_batch, number + 1))
         self._exceeded = self._ledger.exceeded()
@@ -330,12 +379,13 @@ class _Run:
         if ruling.failed_items or ruling.failed:
             self._exceeded = self._ledger.exceeded()
 
-    def _append(self, mini_batch: MiniBatch, rows: object) -> None:
+    def _append(self, attempt: AttemptEnded) -> None:
         assert self._appended is not None
+        number = attempt.mini_batch.id
         try:
-            self._appended.append(rows)
+            self._appended.append(attempt.value, attempt.written)
         except OutputError as error:
-            raise NoWorkersLeft(f"the results of mini-batch {mini_batch.id} cannot be appended: {error}") from error
+            raise NoWorkersLeft(f"the results of mini-batch {number} cannot be appended: {error}") from error
 
     def _notes(self, readings: Mapping[str, JobStatus | None]) -> Iterator[str]:
         job = self._job
@@ -345,16 +395,18 @@ class _Run:
         if job.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(job.arguments.not_emulated)}"
         for name in sorted(self._settings.explicit):
-            if not setting_table()[name].emulated:
-                yield f"not emulated in-process: {name}"
-        for event in self._events:
+            if not setting_table()[name].emulated and job.engine == "inprocess":
+                yield f"not emulated in-process: {name}; it has an effect in worker processes (engine process)"
+        if job.engine == "process" and self._settings.clock == "virtual" and "clock" in self._settings.explicit:
+            yield "clock=virtual has no effect in worker processes, where time is real"
+        for event in self._events.others:
             if isinstance(event, WorkerStopped) and event.failure is not None:
                 yield f"shutdown() of worker {event.worker} failed, which the service only logs: {event.failure.error}"
         if self._appended is not None and "AZUREML_BI_OUTPUT_PATH" in self._settings.environment_variables:
             yield "AZUREML_BI_OUTPUT_PATH was set in vain: with output_action=append_row the runtime sets it"
-        capped = sum(
+        capped = self._events.capped + sum(
             event.returned is not None and event.returned > event.mini_batch.size
-            for event in self._events
+            for event in self._events.others
             if isinstance(event, AttemptEnded)
         )
         if capped:

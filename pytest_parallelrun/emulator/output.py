@@ -6,7 +6,7 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from pytest_parallelrun.emulator.errors import InputError
 
@@ -76,17 +76,27 @@ class AppendedFile:
                 f"output file '{path}' exists already and is never overwritten: use an empty folder."
             ) from error
 
-    def append(self, value: object) -> None:
-        """Writes all results in `value` or, raising OutputError, none of them."""
-        text = self._table(value) if _is_frame(value) else _lines(value)
-        try:
-            data = text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise OutputError(
-                f"run() returned text that UTF-8 cannot hold: {text[error.start : error.end]!r} "
-                f"in {text[max(0, error.start - 20) : error.end + 20]!r}"
-            ) from error
+    def append(self, value: object, written: Written | None = None) -> None:
+        """Writes all results in `value` or, raising OutputError, none of them.
+
+        written: where a worker process has written the same already; its bytes are taken.
+        """
+        header = self._header_due and _is_frame(value) and len(value) > 0
+        if written is None:
+            data = lines_of(value, header=header)
+        elif written.error:
+            raise OutputError(written.error)
+        else:
+            data = lines_of(value.iloc[:0], header=True) if header else b""  # type: ignore[attr-defined]
+            try:
+                with open(written.path, "rb") as stream:
+                    stream.seek(written.offset)
+                    data += stream.read(written.length)
+            except OSError as error:
+                raise OutputError(f"what a worker wrote to '{written.path}' is gone: {error.strerror}") from error
         self._stream.write(data)
+        if header:
+            self._header_due = False
 
     def close(self) -> None:
         self._stream.close()
@@ -102,15 +112,39 @@ class AppendedFile:
     ) -> None:
         self.close()
 
-    def _table(self, frame: pd.DataFrame) -> str:
-        if not len(frame):
-            return ""
-        try:
-            text = frame.to_csv(header=self._header_due, index=False, sep=" ", lineterminator="\n")
-        except Exception as error:
-            raise OutputError(f"run() returned a DataFrame that cannot be written as text: {_brief(error)}") from error
-        self._header_due = False
-        return text
+
+class Written(NamedTuple):
+    """Where a worker process has written what run() returned: bytes of a file of its own; `error`: why it has not."""
+
+    path: str
+    offset: int
+    length: int
+    error: str = ""
+
+
+def lines_of(value: object, *, header: bool = False) -> bytes:
+    """The lines of results as they are appended, in UTF-8; `header`: those of a DataFrame begin with its columns.
+
+    OutputError for what cannot be written.
+    """
+    text = _table(value, header=header) if _is_frame(value) else _lines(value)
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise OutputError(
+            f"run() returned text that UTF-8 cannot hold: {text[error.start : error.end]!r} "
+            f"in {text[max(0, error.start - 20) : error.end + 20]!r}"
+        ) from error
+
+
+def _table(frame: pd.DataFrame, *, header: bool) -> str:
+    if not len(frame) and not header:
+        return ""
+    try:
+        text: str = frame.to_csv(header=header, index=False, sep=" ", lineterminator="\n")
+    except Exception as error:
+        raise OutputError(f"run() returned a DataFrame that cannot be written as text: {_brief(error)}") from error
+    return text
 
 
 def _lines(value: object) -> str:

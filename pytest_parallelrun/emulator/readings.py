@@ -6,7 +6,6 @@ is None: it cannot be told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded
@@ -16,7 +15,8 @@ from pytest_parallelrun.emulator.rules import PRESETS, Rules
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Event, JobStatus, Outcome
+    from pytest_parallelrun.emulator.event_log import EventLog
+    from pytest_parallelrun.emulator.events import JobStatus, Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import Source, Splitter
 
@@ -26,15 +26,14 @@ def read_under_presets(
     settings: JobSettings,
     splitter: Splitter,
     total_mini_batches: int | None,
-    events: Sequence[Event],
+    events: EventLog,
     status: JobStatus,
 ) -> dict[str, JobStatus | None]:
     """Status of the job under each preset; `status` is the one under the job's own rules.
 
     total_mini_batches: None where the job ended before its table was split to the end.
     """
-    attempts = [event for event in events if isinstance(event, AttemptEnded)]
-    if status == "Completed" and all(_is_sound(attempt, settings) for attempt in attempts):
+    if status == "Completed" and _all_sound(events, settings):
         # No rule is about mini-batches that succeed at once and in time.
         return dict.fromkeys(PRESETS, status)
     readings: dict[str, JobStatus | None] = {}
@@ -50,11 +49,15 @@ def read_under_presets(
     return readings
 
 
-def _is_sound(attempt: AttemptEnded, settings: JobSettings) -> bool:
+def _all_sound(events: EventLog, settings: JobSettings) -> bool:
+    """Whether all attempts succeeded, and in time under any of the limits."""
+    others = [event for event in events.others if isinstance(event, AttemptEnded)]
+    longest = max([events.longest, *(event.loading + event.running for event in others)])
+    loading = max([events.longest_loading, *(event.loading for event in others)])
     return (
-        attempt.outcome == "succeeded"
-        and attempt.loading + attempt.running < settings.timeout
-        and attempt.loading < settings.task_overhead_timeout
+        all(event.outcome == "succeeded" for event in others)
+        and longest < settings.timeout
+        and loading < settings.task_overhead_timeout
     )
 
 
@@ -71,7 +74,7 @@ def _same_split(source: Source, other: JobSettings, splitter: Splitter) -> bool:
     )
 
 
-def _read(ledger: Ledger, other: JobSettings, events: Sequence[Event]) -> JobStatus | None:
+def _read(ledger: Ledger, other: JobSettings, events: EventLog) -> JobStatus | None:
     untold: set[int] = set()
     ended: set[int] = set()
     delivered: set[tuple[int, int]] = set()

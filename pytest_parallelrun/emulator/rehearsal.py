@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.engines import Delivery
-from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
+from pytest_parallelrun.emulator.engines import Delivery, engine_maker
 from pytest_parallelrun.emulator.events import AttemptEnded, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFunctions
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.splitting.base import InputKind
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for."""
+    """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for.
+
+    observed: what the observer told of each worker.
+    """
 
     workers: tuple[WorkerStarted | WorkerFailed, ...]
     attempt: AttemptEnded | None = None
+    observed: tuple[object, ...] = ()
 
 
 def rehearse(
@@ -37,12 +39,12 @@ def rehearse(
     runtime_arguments: bool = True,
     init: bool = True,
     first_attempt: bool = False,
-    look: Callable[[EntryFunctions], None] | None = None,
+    observer: type[Observer] | None = None,
 ) -> Rehearsal:
     """Starts `workers` workers on one instance, with their import and, if `init`, their init().
 
     runtime_arguments off: sys.argv holds the user's program arguments alone. first_attempt: worker 0 then runs
-    the first mini-batch of the job's input. look: gets the functions of worker 0 while it is up.
+    the first mini-batch of the job's input. observer: a class, made and entered in the process of each worker.
     """
     settings = job.settings
     # Without an input its kind shows in the unit of the mini-batch size.
@@ -56,17 +58,15 @@ def rehearse(
         if output_dir is not None:
             output_dir.mkdir()
         plan = job.worker_plan(splitter.kind if first_attempt else kind, folder, output_dir, runtime=runtime_arguments)
-        engine = InProcessEngine(plan, splitter, settings, FaultPlan(()))
+        engine = engine_maker(job.engine)(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:
             engine.open()
-            came_up = tuple(engine.bring_up(slot, init=init) for slot in range(workers))
-            functions = engine.functions(0)
-            if functions is not None and look is not None:
-                look(functions)
-            if functions is not None and first_attempt:
+            came_up = tuple(engine.bring_up(slot, init=init, observer=observer) for slot in range(workers))
+            if first_attempt and engine.is_up(0):
+                engine.use(0)
                 engine.submit(Delivery(next(splitter.mini_batches()), 1))
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
-    return Rehearsal(came_up, attempt)
+    return Rehearsal(came_up, attempt, tuple(engine.observed))

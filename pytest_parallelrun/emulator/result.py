@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,52 +15,19 @@ from pytest_parallelrun.emulator.events import (
     JobEnded,
     JobStatus,
     MiniBatchEnded,
-    MiniBatchStatus,
-    Outcome,
     WorkerFailed,
     WorkerStarted,
 )
+from pytest_parallelrun.emulator.mini_batch_results import Attempt as Attempt
+from pytest_parallelrun.emulator.mini_batch_results import MiniBatchResult as MiniBatchResult
+from pytest_parallelrun.emulator.mini_batch_results import MiniBatchResults
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.event_log import EventLog
     from pytest_parallelrun.emulator.ledger import Ledger
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One call of run() for a mini-batch.
-
-    number: from 1; a second delivery of the same attempt has the same number. worker: number of the worker,
-    from 0. returned: count of results, None when there were none of a legal type. duration: seconds in run().
-    error: one line, None when all went well. traceback: with the user's own frames, or "".
-    """
-
-    number: int
-    worker: int
-    outcome: Outcome
-    returned: int | None
-    duration: float
-    error: str | None
-    phase: str | None = None
-    traceback: str = ""
-    started: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class MiniBatchResult:
-    """One mini-batch: `size`, `succeeded` and `failed` count its items.
-
-    status "unfinished": the job ended first; it counts nowhere and keeps its attempts.
-    """
-
-    id: int
-    size: int
-    status: MiniBatchStatus
-    succeeded: int
-    failed: int
-    attempts: tuple[Attempt, ...]
 
 
 class JobResult:
@@ -79,7 +45,7 @@ class JobResult:
         splitter: Splitter | None,
         ledger: Ledger,
         queued: Sequence[MiniBatch],
-        events: Sequence[Event],
+        events: EventLog,
         notes: Sequence[str],
         readings: dict[str, JobStatus | None],
         output_path: Path | None,
@@ -87,8 +53,8 @@ class JobResult:
     ) -> None:
         self.entry = entry
         self.settings = settings
-        self.events = tuple(events)
-        ended = next(event for event in self.events if isinstance(event, JobEnded))
+        self.events = events
+        ended = next(event for event in events.others if isinstance(event, JobEnded))
         self.status, self.reason, self.exceeded = ended.status, ended.reason, ended.exceeded
         self.duration = ended.duration
         self.notes = tuple(notes)
@@ -115,42 +81,28 @@ class JobResult:
     @cached_property
     def attempts(self) -> tuple[AttemptEnded, ...]:
         """All attempts in the order in which they ended."""
-        return tuple(event for event in self.events if isinstance(event, AttemptEnded))
+        return tuple(self.events.attempts())
 
     @cached_property
     def worker_failures(self) -> tuple[WorkerFailed, ...]:
         """Workers whose import or init() failed."""
-        return tuple(event for event in self.events if isinstance(event, WorkerFailed))
+        return tuple(event for event in self.events.others if isinstance(event, WorkerFailed))
 
     @property
     def init_calls(self) -> int:
         """How many workers were started or tried to: each costs an import and an init()."""
-        return sum(isinstance(event, (WorkerStarted, WorkerFailed)) for event in self.events)
+        return sum(isinstance(event, (WorkerStarted, WorkerFailed)) for event in self.events.others)
 
     @cached_property
-    def mini_batches(self) -> tuple[MiniBatchResult, ...]:
+    def mini_batches(self) -> MiniBatchResults:
         """All mini-batches in order of their ids."""
-        attempts: dict[int, list[Attempt]] = {}
-        for event in self.attempts:
-            attempts.setdefault(event.mini_batch.id, []).append(_attempt(event))
-        ends = {event.mini_batch.id: event for event in self.events if isinstance(event, MiniBatchEnded)}
-        results = []
-        batches: Sequence[MiniBatch] = self._queued
-        if self._splitter is not None and len(batches) < self.total_mini_batches:
-            batches = list(self._splitter.mini_batches())
-        for batch in batches:
-            end = ends.get(batch.id)
-            results.append(
-                MiniBatchResult(
-                    id=batch.id,
-                    size=batch.size,
-                    status="unfinished" if end is None else end.status,
-                    succeeded=0 if end is None else end.succeeded,
-                    failed=0 if end is None else end.failed,
-                    attempts=tuple(attempts.get(batch.id, ())),
-                )
-            )
-        return tuple(results)
+        return MiniBatchResults(self.events, self._batches, self.total_mini_batches)
+
+    def _batches(self) -> Sequence[MiniBatch]:
+        """All mini-batches, without what became of them."""
+        if self._splitter is not None and len(self._queued) < self.total_mini_batches:
+            return list(self._splitter.mini_batches())
+        return self._queued
 
     @cached_property
     def rows(self) -> list[object]:
@@ -165,12 +117,14 @@ class JobResult:
 
     def item_names(self, mini_batch: int) -> tuple[str, ...]:
         """Names of the items of a mini-batch, for messages: relative paths, or rows of a table."""
-        if self._splitter is None:
-            return ()
-        for event in self.attempts:
+        for event in self.events.attempts():
             if event.mini_batch.id == mini_batch:
-                return tuple(self._splitter.item_names(event.mini_batch))
+                return self.names_of(event.mini_batch)
         return ()
+
+    def names_of(self, mini_batch: MiniBatch) -> tuple[str, ...]:
+        """The same for a mini-batch of one of the events."""
+        return () if self._splitter is None else tuple(self._splitter.item_names(mini_batch))
 
     def explain(self) -> str:
         """The verdict in words: the arithmetic, then every failed mini-batch with its attempts."""
@@ -183,21 +137,6 @@ class JobResult:
             f"<JobResult {self.status}: {self.processed_mini_batches} of {self.total_mini_batches} mini-batches "
             f"processed, {self.succeeded_items} items succeeded, {self.failed_items} failed>"
         )
-
-
-def _attempt(event: AttemptEnded) -> Attempt:
-    failure = event.failure
-    return Attempt(
-        number=event.number,
-        worker=event.worker,
-        outcome=event.outcome,
-        returned=event.returned,
-        duration=event.running,
-        error=None if failure is None else failure.error,
-        phase=None if failure is None else failure.phase,
-        traceback="" if failure is None else failure.traceback,
-        started=event.started,
-    )
 
 
 def appended_values(events: Sequence[Event], rule: str) -> list[object]:

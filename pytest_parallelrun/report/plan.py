@@ -30,6 +30,7 @@ def plan_lines(
     no_input: str = "none, give one with --parallelrun-input=PATH",
     input_origin: str = "",
     checks: Mapping[str, str | None],
+    engine: str = "inprocess",
 ) -> Iterator[str]:
     """`checks`: name -> why the check cannot be made, None where it would run.
 
@@ -48,6 +49,8 @@ def plan_lines(
         origin = origins.get(name) or describe_default(name, settings.profile)
         yield f"  {name} = {_value(settings, name)}  ({origin})"
     yield f"rules: {settings.rules.name}"
+    yield f"engine: {engine}"
+    yield from _engine_notes(settings, engine)
     yield f"sys.argv[1:]: {masked_arguments(runtime_arguments)}"
     if arguments:
         yield f"  then yours: {masked_arguments(arguments)}"
@@ -56,6 +59,15 @@ def plan_lines(
     yield f"checks ({sum(reason is None for reason in checks.values())} of {len(checks)} would run)"
     for name, reason in checks.items():
         yield f"  {name}" + (f": skipped, {reason}" if reason else "")
+
+
+def _engine_notes(settings: JobSettings, engine: str) -> Iterator[str]:
+    if engine == "inprocess":
+        for name in sorted(settings.explicit):
+            if not setting_table()[name].emulated:
+                yield f"  note: {name} has an effect in worker processes alone: --parallelrun-engine=process"
+    elif settings.clock == "virtual":
+        yield "  note: in worker processes time is real; clock=virtual, which skips sleep, is for engine inprocess"
 
 
 def _split(splitter: Splitter, settings: JobSettings, origin: str) -> Iterator[str]:

@@ -227,7 +227,7 @@ def test_a_job_fails_where_no_worker_comes_up(tmp_path: Path) -> None:
 
 def test_what_a_bench_cannot_open_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("pytest_parallelrun.emulator.bench.InProcessEngine.open", lambda self: 1 / 0)
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.inprocess.InProcessEngine.open", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError), bench_of(object.__new__(type("E", (), {"run": lambda b: b}))):
         pass  # pragma: no cover - it does not get here
     assert list(tmp_path.iterdir()) == []
@@ -317,13 +317,13 @@ def test_the_exceptions_of_the_script_itself_are_handed_over_where_somebody_asks
 
     for entry in (Raising(), tmp_path / "score.py"):
         with bench_of(entry) as bench:
-            bench._engine.on_error = seen.append
+            bench._engine.on_error = seen.append  # type: ignore[attr-defined]
             with suppress(WorkerDown):
                 bench.attempt(["a"])
     job = ParallelJob(Raising(), HandedInput([["a"]], kind="files"), JobSettings(max_retries=1))
     job.faults = (Fault.raises(KeyError, attempt=1),)
     with Bench(job, "files") as bench:
-        bench._engine.on_error = seen.append
+        bench._engine.on_error = seen.append  # type: ignore[attr-defined]
         bench.run(job)
     # What a fault raises is not the script's.
     assert [str(error) for error in seen] == ["run", "init", "run"]

@@ -7,8 +7,9 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, find_entry, functions_of, takes_context
+from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, find_entry
 from pytest_parallelrun.emulator.errors import EntryScriptError
+from pytest_parallelrun.emulator.worker.script import functions_of, takes_context
 from tests.emulator._scripts import errors, make_input, run_script, write_files
 
 

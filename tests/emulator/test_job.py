@@ -380,7 +380,7 @@ def test_an_input_without_items_fails_with_the_reason_of_the_service(source: str
         f"{missing} On the service no task would be created: "
         "FirstTaskCreationTimeout, unable to create any task within 5 seconds."
     )
-    assert (result.total_mini_batches, result.total_items, result.mini_batches, result.rows) == (0, 0, (), [])
+    assert (result.total_mini_batches, result.total_items, len(result.mini_batches), result.rows) == (0, 0, 0, [])
     assert result.readings == {"documented": "Failed", "observed": "Failed"}
     assert (result.entry, result.duration, result.notes) == ("<Names object>", 0.0, ())
 

@@ -37,7 +37,7 @@ class OutOfOrder:
         self._held.append(delivery)
         self.most = max(self.most, len(self._held))
 
-    def collect(self) -> AttemptEnded:
+    def collect(self, patience: float | None = None) -> AttemptEnded:
         if self._ends is not None:
             raise self._ends
         mini_batch, number = self._held.pop()

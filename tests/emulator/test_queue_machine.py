@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines import Delivery, engine_maker
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, MiniBatchEnded, Outcome
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob, _Run
@@ -41,7 +41,7 @@ class QueueMachine(RuleBasedStateMachine):
                 "mini_batch_error_threshold": batches_allowed,
             }
         )
-        self.job = _Run(ParallelJob(Names(), Path(), self.settings))
+        self.job = _Run(ParallelJob(Names(), Path(), self.settings), engine_maker("inprocess"))
         self.job._splitter = FileSplitter("", [f"f{n}" for n in range(items)], size, label="")
         self.total = -(-items // size)
         self.job._ledger = Ledger(self.settings, "files", self.total)

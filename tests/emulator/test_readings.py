@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, MiniBatchEnded, Outcome
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.readings import read_under_presets
@@ -40,19 +41,25 @@ class ParallelRunException(Exception):
     code = "Retry.NoRetry"
 
 
+def log_of(*events: Event) -> EventLog:
+    log = EventLog()
+    log.extend(events)
+    return log
+
+
 def observed_of(*events: Event, **settings: object) -> str | None:
     """The observed reading of a documented job over as many files as there are mini-batches in `events`."""
     total = len({event.mini_batch.id for event in events if isinstance(event, AttemptEnded)})
     own = JobSettings.from_mapping(settings)
     splitter = FileSplitter("", ["f"] * total, 1, label="")
-    return read_under_presets("", own, splitter, total, events, "Failed")["observed"]
+    return read_under_presets("", own, splitter, total, log_of(*events), "Failed")["observed"]
 
 
 def documented_of(*events: Event, **settings: object) -> str | None:
     total = len({event.mini_batch.id for event in events if isinstance(event, AttemptEnded)})
     own = JobSettings.from_mapping({**settings, "rules": "observed"})
     splitter = FileSplitter("", ["f"] * total, 1, label="")
-    return read_under_presets("", own, splitter, total, events, "Failed")["documented"]
+    return read_under_presets("", own, splitter, total, log_of(*events), "Failed")["documented"]
 
 
 def test_a_sound_job_completes_under_both(files: list[str]) -> None:
@@ -199,7 +206,7 @@ def test_an_observed_timeout_whose_run_was_short_cannot_be_told_as_documented() 
 def test_a_job_that_completed_with_a_late_attempt_is_judged_anew(late: AttemptEnded) -> None:
     own = JobSettings(rules="observed", task_overhead_timeout=5, max_retries=0, error_threshold=0)
     splitter = FileSplitter("", ["f"], 1, label="")
-    readings = read_under_presets("", own, splitter, 1, [late], "Completed")
+    readings = read_under_presets("", own, splitter, 1, log_of(late), "Completed")
     assert readings == {"documented": "Failed", "observed": "Completed"}
 
 
@@ -234,4 +241,4 @@ def test_a_table_that_was_not_split_to_its_end_cannot_be_told() -> None:
     splitter = FileSplitter("", ["f"], 1, label="")
     one = attempt(0, "exception")
     ended = MiniBatchEnded(one.mini_batch, "failed", 0, 1)
-    assert read_under_presets("", own, splitter, None, [one, ended], "Failed")["observed"] is None
+    assert read_under_presets("", own, splitter, None, log_of(one, ended), "Failed")["observed"] is None

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.entry import EntryFunctions
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.rehearsal import rehearse
 from tests.emulator._scripts import make_job
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pytest_parallelrun.emulator.worker.script import EntryFunctions
+
 
 SCRIPT = """
     import os
@@ -23,6 +29,24 @@ SCRIPT = """
 """
 
 
+class Looking:
+    """An observer: whether run() takes the context, and whether init() was called."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[bool, bool] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def look(self, functions: EntryFunctions) -> None:
+        self._seen = functions.takes_context, Path("init-was-here").exists()
+
+    def told(self) -> tuple[bool, bool] | None:
+        return self._seen
+
+
 def test_as_many_workers_come_up_as_were_asked_for(tmp_path: Path) -> None:
     rehearsal = rehearse(make_job(tmp_path, SCRIPT, instance_count=7), workers=2)
     assert [(type(event), event.worker) for event in rehearsal.workers] == [(WorkerStarted, 0), (WorkerStarted, 1)]
@@ -30,14 +54,13 @@ def test_as_many_workers_come_up_as_were_asked_for(tmp_path: Path) -> None:
 
 
 def test_an_import_that_fails_is_reported_once_for_each_worker(tmp_path: Path) -> None:
-    looked: list[EntryFunctions] = []
     rehearsal = rehearse(
-        make_job(tmp_path, "import nothing_of_that_name"), workers=2, first_attempt=True, look=looked.append
+        make_job(tmp_path, "import nothing_of_that_name"), workers=2, first_attempt=True, observer=Looking
     )
     assert all(isinstance(event, WorkerFailed) and event.failure.phase == "import" for event in rehearsal.workers)
     assert len(rehearsal.workers) == 2
     assert rehearsal.attempt is None
-    assert looked == []
+    assert rehearsal.observed == (None, None)
 
 
 def test_without_init_only_the_import_counts(tmp_path: Path) -> None:
@@ -77,13 +100,7 @@ def test_the_arguments_of_the_runtime_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_a_worker_can_be_looked_at_while_it_is_up(tmp_path: Path) -> None:
-    looked: list[tuple[bool, bool]] = []
-
-    def look(functions: EntryFunctions) -> None:
-        looked.append((functions.takes_context, Path("init-was-here").exists()))
-
-    rehearse(make_job(tmp_path, SCRIPT), look=look)
-    assert looked == [(False, True)]
+    assert rehearse(make_job(tmp_path, SCRIPT), observer=Looking).observed == ((False, True),)
 
 
 def test_a_table_is_handed_over_as_a_table(tmp_path: Path) -> None:

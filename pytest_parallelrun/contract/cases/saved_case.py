@@ -29,9 +29,8 @@ from pytest_parallelrun.emulator.splitting.handed import HandedInput
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_values import PlainTable
-    from pytest_parallelrun.emulator.engines import Engine
+    from pytest_parallelrun.emulator.engines import Engine, EngineMaker
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
-    from pytest_parallelrun.emulator.job import EngineMaker
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.splitting.base import InputKind, Partition, Payload, Splitter
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan

@@ -88,10 +88,10 @@ def deliver_after_a_failure(trials: Trials, group: Group) -> tuple[Tried, Delive
 def why_not_again(trials: Trials, group: Group, *, worker: int) -> str:
     """Why two deliveries, asked once more with the same random numbers, are answered alike; "" where they are not."""
     with Generators() as generators, _workers(trials, worker + 1) as (bench, files):
-        generators.remember()
+        generators.remember(bench, worker + 1)
         first = _deliver(trials, bench, files, group)
-        moved = generators.moved()
-        generators.reset()
+        moved = generators.moved(bench)
+        generators.reset(bench, worker)
         second = _deliver(trials, bench, files, group, worker=worker, number=2)
     if trials.unlike(first.answer, second.answer) is not None:
         return ""

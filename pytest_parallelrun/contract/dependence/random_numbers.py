@@ -12,51 +12,96 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from typing_extensions import Self
 
+    from pytest_parallelrun.emulator.bench import Bench
+
 
 class Generators:
-    """A context manager around the life of workers: those of the process, and those that the script makes in it."""
+    """A context manager around the life of workers: the generators of their processes, and those that the script makes.
+
+    Where a worker is a process of its own, its generators are read and written there.
+    """
 
     def __enter__(self) -> Self:
-        self._known = {id(generator): generator for generator in _made()}
-        self._fresh: list[tuple[_Made, object]] = []
+        _HERE.know()
+        self._fresh: list[bytes] = []
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._known.clear()
+        _HERE.forget()
         self._fresh.clear()
 
-    def remember(self) -> None:
-        """A worker has just come up: this is the state that a fresh one starts from."""
+    def remember(self, bench: Bench, workers: int = 1) -> None:
+        """The workers have just come up: the state of the first is what a fresh one starts from."""
+        states = [bench.ask(_remember, worker=worker) for worker in range(workers)]
+        self._fresh = cast("list[bytes]", states[0])
+
+    def reset(self, bench: Bench, worker: int = 0) -> None:
+        """Puts all generators of a worker back to that state."""
+        bench.ask(_write, self._fresh, worker=worker)
+
+    def moved(self, bench: Bench) -> bool:
+        """Whether something was drawn since then by the first worker."""
+        return self.states(bench) != self._fresh
+
+    def states(self, bench: Bench) -> list[bytes]:
+        """The states now, to be compared with those of another moment."""
+        return cast("list[bytes]", bench.ask(_states))
+
+    def stir(self, bench: Bench) -> None:
+        """Draws from all of them, so that the next draws are others."""
+        bench.ask(_stir)
+
+
+class _Here:
+    """The generators of this process: those that are known from before the workers, and those that are watched."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, object] = {}
+        self.watched: list[_Made] = []
+
+    def know(self) -> None:
+        self._known = {id(generator): generator for generator in _made()}
+
+    def forget(self) -> None:
+        self._known.clear()
+        self.watched.clear()
+
+    def watch(self) -> None:
         own = [_Made(made) for made in _made() if id(made) not in self._known]
-        self._fresh = []
+        self.watched = []
         for generator in (*_of_the_process(), *own):
             with suppress(Exception):
-                self._fresh.append((generator, generator.read()))
+                generator.read()
+                self.watched.append(generator)
 
-    def reset(self) -> None:
-        """Puts all of them back to that state."""
-        for generator, state in self._fresh:
-            generator.write(state)
 
-    def moved(self) -> bool:
-        """Whether something was drawn since then."""
-        return self.states() != [pickle.dumps(state) for _, state in self._fresh]
+_HERE = _Here()
 
-    def states(self) -> list[bytes]:
-        """The states now, to be compared with those of another moment."""
-        return [pickle.dumps(generator.read()) for generator, _ in self._fresh]
 
-    def stir(self) -> None:
-        """Draws from all of them, so that the next draws are others."""
-        for generator, _ in self._fresh:
-            generator.draw()
+def _remember() -> list[bytes]:
+    _HERE.watch()
+    return _states()
+
+
+def _states() -> list[bytes]:
+    return [pickle.dumps(generator.read()) for generator in _HERE.watched]
+
+
+def _write(states: list[bytes]) -> None:
+    for generator, state in zip(_HERE.watched, states, strict=False):
+        generator.write(pickle.loads(state))
+
+
+def _stir() -> None:
+    for generator in _HERE.watched:
+        generator.draw()
 
 
 class _Made:

@@ -159,12 +159,12 @@ def is_drawn(trials: Trials, group: Group) -> bool:
         trials.restore()
         with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
             bench.start()
-            generators.remember()
-            fresh = fresh or generators.states()
+            generators.remember(bench)
+            fresh = fresh or generators.states(bench)
             if stirred:
-                generators.stir()
+                generators.stir(bench)
             answers.append(answer_of(trials.attempt(bench, group).ended))
-            states.append(generators.states())
+            states.append(generators.states(bench))
         if states[0] == fresh:
             return False
     # Of those that run() drew from, one that ends in the same state wherever it began was seeded by run().

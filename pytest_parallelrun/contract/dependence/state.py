@@ -66,7 +66,7 @@ def _explain(trials: Trials, group: Group) -> Dependence:
             worker.renew()
         found = _shortest(trials, worker, group, fresh, orders)
         if found is None:
-            origin: Origin = "random numbers" if generators.moved() else "unclear"
+            origin: Origin = "random numbers" if generators.moved(bench) else "unclear"
             return Dependence(origin, group, tuple(orders[0]), fresh, fresh, _observed(trials, group))
         before, warm, told = found
         worker.renew()
@@ -112,9 +112,9 @@ class _SteadyWorker:
             self._bench.start()
             if self._bench.init_calls != self._workers:
                 self._workers = self._bench.init_calls
-                self._generators.remember()
+                self._generators.remember(self._bench)
             else:
-                self._generators.reset()
+                self._generators.reset(self._bench)
             tried = self._trials.attempt(self._bench, group)
         return answer_of(tried.ended)
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
 from pytest_parallelrun.contract.hints import exists_already, hints
 from pytest_parallelrun.contract.observing.arguments import RecordedParsers, abbreviated, misplaced
+from pytest_parallelrun.contract.observing.signatures import SeenFunctions
 from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for, shown_for_phase
 from pytest_parallelrun.emulator.events import WorkerFailed
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.observing.arguments import Parsing
     from pytest_parallelrun.contract.observing.baseline import Baseline
     from pytest_parallelrun.contract.observing.subject import EntryUnderTest
-    from pytest_parallelrun.emulator.entry import EntryFunctions
     from pytest_parallelrun.emulator.events import Failure
     from pytest_parallelrun.emulator.rehearsal import Rehearsal
 
@@ -48,31 +48,17 @@ def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Che
 def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """run(mini_batch) or run(mini_batch, context) is there, init() takes nothing, run() returns its results."""
     __tracebackhide__ = True
-    found: list[EntryFunctions] = []
-    rehearsal = parallelrun_entry.rehearse(init=False, runtime_arguments=False, look=found.append)
+    rehearsal = parallelrun_entry.rehearse(init=False, runtime_arguments=False, observer=SeenFunctions)
     failure = _failure(rehearsal)
     if failure is not None and failure.phase == "define":
         parallelrun_check.fail(
             Finding(what=failure.error, service=shown_for_phase("define"), cause=cause_of(failure)),
         )
-    if not found:
+    if failure is not None:
         parallelrun_check.cannot_decide("the script does not import; see test_entry_imports")
-    functions = found[0]
-    problems = [
-        *_wrong_parameters("run", functions.run, (1, 2), "run(mini_batch) or run(mini_batch, context)"),
-        *(_wrong_parameters("init", functions.init, (0,), "init()") if functions.init else ()),
-        *(_wrong_parameters("shutdown", functions.shutdown, (0,), "shutdown()") if functions.shutdown else ()),
-    ]
-    if inspect.iscoroutinefunction(functions.run):
-        problems.append("run() is async: the service does not await it and gets a coroutine. Make it a plain def.")
-    elif inspect.isgeneratorfunction(functions.run) or inspect.isasyncgenfunction(functions.run):
-        problems.append(
-            "run() is a generator (it has a yield): the service gets the generator, not its results. "
-            "Collect them in a list and return that."
-        )
+    problems, default = cast("tuple[list[str], str | None]", rehearsal.observed[0])
     if problems:
         parallelrun_check.fail(Finding(what="\n".join(problems)))
-    default = _default_of_context(functions)
     if default is not None:
         parallelrun_check.advise(
             f"The second parameter of run() gets the context of the mini-batch, whatever its name: '{default}' never "
@@ -80,38 +66,18 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
         )
 
 
-def _default_of_context(functions: EntryFunctions) -> str | None:
-    """The second parameter of run() with its default, where that shows that no context is expected."""
-    if not functions.takes_context:
-        return None
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(functions.run).parameters.values()
-    second = [parameter for parameter in parameters if parameter.kind in positional][1]
-    return None if second.default is inspect.Parameter.empty or second.default is None else str(second)
-
-
-def _wrong_parameters(name: str, function: object, allowed: tuple[int, ...], shape: str) -> list[str]:
-    """A sentence where the function cannot be called with any of the allowed numbers of arguments."""
-    try:
-        signature = inspect.signature(function)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return []
-    for number in allowed:
-        try:
-            signature.bind(*[None] * number)
-        except TypeError:
-            continue
-        return []
-    return [f"{name}{signature} cannot be called as the service does: it calls {shape}."]
+def _parsings(rehearsal: Rehearsal) -> tuple[list[Parsing], list[str]]:
+    """What RecordedParsers told of the one worker; nothing where it died."""
+    return cast("tuple[list[Parsing], list[str]]", rehearsal.observed[0]) if rehearsal.observed else ([], [])
 
 
 def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """Import and init() work with the runtime's own arguments in sys.argv, and read their own from it."""
     __tracebackhide__ = True
-    with RecordedParsers() as with_runtime:
-        failure = _failure(parallelrun_entry.rehearse())
-    with RecordedParsers() as without:
-        failure_without = _failure(parallelrun_entry.rehearse(runtime_arguments=False))
+    rehearsed = parallelrun_entry.rehearse(observer=RecordedParsers)
+    own = parallelrun_entry.rehearse(observer=RecordedParsers, runtime_arguments=False)
+    failure, failure_without = _failure(rehearsed), _failure(own)
+    (with_runtime, complaints), (without, _) = _parsings(rehearsed), _parsings(own)
     if failure is not None:
         if failure_without is not None:
             parallelrun_check.cannot_decide(
@@ -121,7 +87,7 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
             Finding(
                 what=f"The script works with its own arguments alone, and fails in {failure.phase} when the runtime's "
                 f"are in sys.argv: {failure.error}"
-                + "".join(f"\nargparse says: {complaint}" for complaint in with_runtime.complaints[-1:]),
+                + "".join(f"\nargparse says: {complaint}" for complaint in complaints[-1:]),
                 where=place(failure.phase),
                 traceback=failure.traceback,
                 service=f"exit code 42, the usage text of argparse in {ERROR_LOG}",
@@ -130,7 +96,7 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
                 cause=cause_of(failure),
             )
         )
-    taken = abbreviated(with_runtime.parsings, without.parsings)
+    taken = abbreviated(with_runtime, without)
     if taken:
         parallelrun_check.fail(
             Finding(
@@ -143,7 +109,7 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
                 fix="Make the parser with ArgumentParser(allow_abbrev=False).",
             )
         )
-    positional = misplaced(with_runtime.parsings, without.parsings)
+    positional = misplaced(with_runtime, without)
     if positional:
         parallelrun_check.fail(
             Finding(

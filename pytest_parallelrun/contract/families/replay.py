@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import Replay
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.emulator.engines import Engine
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import Splitter
@@ -28,10 +30,12 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: Replay, p
         parallelrun_check.note(f"the case was saved for {saved.entry}")
     errors: list[BaseException] = []
 
-    def make_engine(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> InProcessEngine:
+    def make_engine(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> Engine:
+        if not debugging:
+            return engine_maker(entry.engine)(plan, splitter, settings, faults)
+        # A debugger needs the script in its own process, whatever engine was asked for.
         engine = InProcessEngine(plan, splitter, settings, faults)
-        if debugging:
-            engine.on_error = errors.append
+        engine.on_error = errors.append
         return engine
 
     result = saved.run(

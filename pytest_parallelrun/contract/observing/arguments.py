@@ -42,7 +42,7 @@ class Misplaced(NamedTuple):
 
 
 class RecordedParsers:
-    """A context manager in which every successful parsing is recorded, and every complaint of a parser."""
+    """An observer of a worker: it records every successful parsing, and every complaint of a parser."""
 
     def __init__(self) -> None:
         self.parsings: list[Parsing] = []
@@ -72,9 +72,21 @@ class RecordedParsers:
         argparse.ArgumentParser.error = complaining  # type: ignore[method-assign, assignment]
         return self
 
+    def look(self, functions: object) -> None:
+        """What the script defines says nothing here."""
+
+    def told(self) -> tuple[list[Parsing], list[str]]:
+        """The parsings and the complaints."""
+        return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings], self.complaints
+
     def __exit__(self, *exc_info: object) -> None:
         argparse.ArgumentParser.parse_known_args = self._parse  # type: ignore[method-assign]
         argparse.ArgumentParser.error = self._error  # type: ignore[method-assign]
+
+
+def _comparable(values: dict[str, object]) -> dict[str, object]:
+    """The values without objects that a type= made anew, which are never equal and tell nothing."""
+    return {name: value for name, value in values.items() if type(value).__eq__ is not object.__eq__}
 
 
 def abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Taken]:
@@ -105,7 +117,6 @@ def misplaced(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> li
     for parsed, own in zip_longest(with_runtime, without[: len(with_runtime)]):
         for name in parsed.positionals:
             got, wanted = parsed.values.get(name), None if own is None else own.values.get(name)
-            # Objects that a type= made anew are never equal, and tell nothing.
-            if got != wanted and type(got).__eq__ is not object.__eq__:
+            if got != wanted:
                 found.append(Misplaced(name, got, wanted))
     return found

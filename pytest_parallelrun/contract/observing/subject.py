@@ -23,8 +23,10 @@ from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFile, EntryFunctions
+    from pytest_parallelrun.emulator.engines import Observer
+    from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.progress import Progress
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import InputKind, Source
@@ -95,15 +97,18 @@ class EntryUnderTest:
         *,
         faults: Sequence[Fault] = (),
         output: Path | None = None,
+        logs: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         **settings: object,
     ) -> JobResult:
         """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
 
-        Without an input it runs on a fresh copy of the sample.
+        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob.
         """
         if input is None:
             input = self.copy_sample().input
-        return self._run(input, self.settings.replace(**settings), faults, output)  # type: ignore[arg-type]
+        chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
+        return self._run(input, chosen, faults, output, logs=logs, on_progress=on_progress)
 
     def rehearse(
         self,
@@ -112,7 +117,7 @@ class EntryUnderTest:
         runtime_arguments: bool = True,
         init: bool = True,
         first_attempt: bool = False,
-        look: Callable[[EntryFunctions], None] | None = None,
+        observer: type[Observer] | None = None,
     ) -> Rehearsal:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self.copy_sample().input if first_attempt else []
@@ -123,7 +128,7 @@ class EntryUnderTest:
             runtime_arguments=runtime_arguments,
             init=init,
             first_attempt=first_attempt,
-            look=look,
+            observer=observer,
         )
 
     def job_of(self, input: Source, settings: JobSettings, faults: Sequence[Fault] = ()) -> ParallelJob:
@@ -230,10 +235,14 @@ class EntryUnderTest:
         settings: JobSettings,
         faults: Sequence[Fault] = (),
         output: Path | None = None,
+        *,
+        logs: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
     ) -> JobResult:
         job = self._job(input, settings, faults, output)
+        job.logs, job.on_progress = logs, on_progress
         places = paths_in(self.arguments, settings.environment_variables)
-        with self.outputs.watched(places, apart=(self.folder, output)):
+        with self.outputs.watched(places, apart=(self.folder, output, logs)):
             result = job.run()
         self.cost.spend(result.init_calls)
         return result

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from pytest_parallelrun.emulator.clock import (
 from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.failures import describe_exception, retry_code, user_traceback
 from pytest_parallelrun.emulator.engines.guard import TimeoutGuard
+from pytest_parallelrun.emulator.engines.init_failures import InitFailures
 from pytest_parallelrun.emulator.engines.judging import judge_return, over_probe, over_time
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.events import (
@@ -37,19 +39,14 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.output import count_returned
-from pytest_parallelrun.emulator.policy import (
-    INIT_GRACE,
-    init_failures_allowed,
-    init_limit,
-    job_init_failures_allowed,
-)
+from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.service.context import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.worker.process import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.entry import EntryFunctions
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
@@ -66,6 +63,9 @@ class InProcessEngine:
     """Seconds of real time that run() may take, for mini-batches of which many are tried. Sleep that is skipped counts
     against the timeout alone: who waits and tries again does not hang."""
 
+    observed: list[object]
+    """What observers told of the workers that were brought up."""
+
     on_error: Callable[[BaseException], None] | None = None
     """Told each exception of the script itself, which a debugger wants to look into."""
 
@@ -81,12 +81,10 @@ class InProcessEngine:
         self._vacant: set[int] = set()
         self._turn = 0
         self._next_number = 0
-        # Of each instance, and of the job: since a worker of it was last up.
-        self._init_failures = [0] * settings.instance_count
-        self._init_failures_of_job = 0
-        self._last_init_failure: Failure | None = None
+        self._init_failures = InitFailures(settings)
         self._late_returns = 0
         self._events: list[Event] = []
+        self.observed = []
         self._threads_before = set(threading.enumerate())
         self._process = os.getpid()
 
@@ -143,9 +141,9 @@ class InProcessEngine:
         """Whether there is a worker in the slot."""
         return self._slots[slot] is not None
 
-    def use(self, slot: int) -> None:
-        """The next delivery goes to the worker in the slot."""
-        self._turn = slot
+    def use(self, slot: int | None) -> None:
+        """The next delivery goes to the worker in the slot; None: to one after the other."""
+        self._turn = slot or 0
 
     def stop(self, *, normal: bool) -> None:
         """Ends the workers; shutdown() is called at a normal end only, as on the service."""
@@ -194,17 +192,27 @@ class InProcessEngine:
         settings = self._settings
         instance = slot // settings.max_concurrency_per_instance
         self._slots[slot] = None
-        while self._slots[slot] is None and not self._given_up(instance):
+        while self._slots[slot] is None and not self._init_failures.given_up(instance, self.elapsed()):
             self.bring_up(slot)
         # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
         first = instance * settings.max_concurrency_per_instance
         if any(self._slots[first : first + settings.max_concurrency_per_instance]):
-            self._init_failures[instance] = 0
+            self._init_failures.forget(instance)
         if any(self._slots):
-            self._init_failures_of_job = 0
+            self._init_failures.forget(None)
 
-    def bring_up(self, slot: int, *, init: bool = True) -> WorkerStarted | WorkerFailed:
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
+        if observer is not None:
+            with observer() as watching:
+                came_up = self.bring_up(slot, init=init)
+                up = self._slots[slot]
+                if up is not None:
+                    watching.look(up.functions)
+            self.observed.append(watching.told())
+            return came_up
         instance = slot // self._settings.max_concurrency_per_instance
         worker = Worker(self._next_number, instance, self._plan)
         self._next_number += 1
@@ -216,25 +224,18 @@ class InProcessEngine:
             self._slots[slot] = worker
             event = WorkerStarted(worker.number, instance, started, duration)
         else:
-            self._init_failures[instance] += 1
-            self._init_failures_of_job += 1
-            self._last_init_failure = failure
+            self._init_failures.add(instance, failure)
             event = WorkerFailed(worker.number, instance, started, duration, failure)
         self._events.append(event)
         return event
 
-    def functions(self, slot: int) -> EntryFunctions | None:
-        """The functions of the script as the worker in the slot has them."""
-        worker = self._slots[slot]
-        return None if worker is None else worker.functions
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+        """What a function gives in the process of the worker, which is this one."""
+        return function(*arguments)
 
-    def _given_up(self, instance: int) -> bool:
-        settings = self._settings
-        if self._init_failures[instance] >= init_failures_allowed(settings.max_concurrency_per_instance):
-            return True
-        return self.elapsed() > INIT_GRACE and self._init_failures_of_job >= job_init_failures_allowed(
-            settings.instance_count, settings.max_concurrency_per_instance
-        )
+    def quiet(self) -> None:
+        """Workers show no warnings from now on, until the process is given back in the end."""
+        warnings.simplefilter("ignore")
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
         self._attach()
@@ -281,15 +282,7 @@ class InProcessEngine:
     def _require_workers(self) -> None:
         if self._vacant or any(worker is not None for worker in self._slots):
             return
-        failure = self._last_init_failure
-        if failure is None or not self._init_failures_of_job:
-            raise NoWorkersLeft("the script stopped all workers (ParallelRunException with Retry.StopProcess)")
-        what = "init()" if failure.phase == "init" else "loading the entry script"
-        allowed = init_failures_allowed(self._settings.max_concurrency_per_instance)
-        raise NoWorkersLeft(
-            f"{what} failed {self._init_failures_of_job} time(s) and no worker is left; an instance is given up after "
-            f"3 x max_concurrency_per_instance = {allowed} failures. Last error: {failure.error}"
-        )
+        raise NoWorkersLeft(self._init_failures.reason())
 
     def _shut_down(self, worker: Worker, *, normal: bool) -> None:
         failure = None
@@ -302,8 +295,8 @@ class InProcessEngine:
     def submit(self, delivery: Delivery) -> None:
         self._waiting.append(delivery)
 
-    def collect(self) -> AttemptEnded:
-        """Executes the next delivery on the worker whose turn it is."""
+    def collect(self, patience: float | None = None) -> AttemptEnded:
+        """Executes the next delivery on the worker whose turn it is; there is no waiting, however long it takes."""
         mini_batch, number = self._waiting.popleft()
         slot, worker = self._next_worker()
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None

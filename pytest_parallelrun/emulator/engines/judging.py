@@ -27,16 +27,23 @@ def judge_return(value: object, size: int) -> Returned:
     outcome = classify_return(count, size)
     if outcome != "short":
         return Returned(outcome, count, copy, None)
-    text = f"run() returned {count} result(s) for {size} item(s), {size - count} missing"
-    return Returned(outcome, count, copy, Failure("return", text))
+    return Returned(outcome, count, copy, short_by(count, size))
 
 
-def over_time(limit: str, *, late: bool, interruptions: int, slept_ahead: float) -> Failure:
+def short_by(count: int, size: int) -> Failure:
+    """run() returned fewer results than it got items."""
+    return Failure("return", f"run() returned {count} result(s) for {size} item(s), {size - count} missing")
+
+
+def over_time(
+    limit: str, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
+) -> Failure:
     """run() took too long. limit: such as "60 s (timeout)". late: it came back on its own, afterwards.
 
-    interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped.
+    interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped. ended: what was done
+    to it otherwise.
     """
-    how = "returned after" if late else "was interrupted at"
+    how = "returned after" if late else f"was {ended} at"
     times = f", {interruptions} times in vain" if interruptions > 1 else ""
     advice = "if the script waits for something outside, --parallelrun-set clock=real"
     skipped = f", {slept_ahead:.3g} s of it skipped sleep; {advice}" if slept_ahead else ""

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import FrameType
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
@@ -51,6 +51,15 @@ class FilesTouched:
         else:
             # os.remove, os.rmdir, shutil.rmtree
             self._note(self.removed, _path(arguments[0]))
+
+    def as_lists(self) -> list[list[str]]:
+        """The paths of each kind, in the order of the fields: how they cross from a worker process."""
+        return [list(getattr(self, each.name)) for each in fields(self)]
+
+    def add_lists(self, lists: list[list[str]]) -> None:
+        """Takes in what `as_lists` made."""
+        for each, paths in zip(fields(self), lists, strict=True):
+            getattr(self, each.name).update(dict.fromkeys(paths))
 
     def _opened(self, path: str | None, flags: object) -> None:
         if path is None or path == os.devnull:
@@ -100,6 +109,28 @@ def files_watched(touched: FilesTouched) -> Iterator[None]:
         yield
     finally:
         _WATCHERS.remove(touched)
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """What is opened inside is the emulator's own, and no script's."""
+    watchers = list(_WATCHERS)
+    _WATCHERS.clear()
+    try:
+        yield
+    finally:
+        _WATCHERS[:] = watchers
+
+
+def is_watching() -> bool:
+    """Whether somebody watches, and so wants to know what worker processes open."""
+    return bool(_WATCHERS)
+
+
+def told_by_worker(lists: list[list[str]]) -> None:
+    """Hands what was opened in a worker process (see `as_lists`) to all who watch."""
+    for touched in _WATCHERS:
+        touched.add_lists(lists)
 
 
 def _hook(event: str, arguments: tuple[object, ...]) -> None:

@@ -13,15 +13,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
-from pytest_parallelrun.emulator.entry import (
-    EntryFile,
-    EntryFunctions,
-    EntryObject,
-    functions_of,
-    import_entry,
-)
+from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, import_entry
 from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
 from pytest_parallelrun.emulator.worker.host import apply_environment, host_restored
 from pytest_parallelrun.emulator.worker.modules import (
@@ -32,6 +26,7 @@ from pytest_parallelrun.emulator.worker.modules import (
 )
 from pytest_parallelrun.emulator.worker.process import apply_start_method, start_method
 from pytest_parallelrun.emulator.worker.randomness import seed_from_system
+from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
 from pytest_parallelrun.emulator.worker.streams import WorkerStream
 
 if TYPE_CHECKING:
@@ -42,12 +37,23 @@ if TYPE_CHECKING:
 _SERVICE_PACKAGES = ("azureml", "azureml_user", "entry_script")
 
 
+class NumberedWorker(Protocol):
+    """A worker of any engine: its name is "process000" and on."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def instance(self) -> int: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkerPlan:
     """What all workers of a job start from.
 
     arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host.
     folder: each worker works in a folder of its own below it. started_in: the folder of the host.
+    logs: where the logs of workers go; below `folder` where it is None. appended: the file that results are appended
+    to, None where they are not.
     """
 
     entry: EntryFile | EntryObject
@@ -59,6 +65,42 @@ class WorkerPlan:
     logging_level: str = "INFO"
     azureml: Literal["standin", "installed"] = "standin"
     started_in: Path = field(default_factory=Path.cwd)
+    logs: Path | None = None
+    appended: Path | None = None
+
+    @property
+    def log_folder(self) -> Path:
+        """The folder that is laid out as `logs` is on the service."""
+        return self.folder / "logs" if self.logs is None else self.logs
+
+    def log_of(self, worker: NumberedWorker, stream: Literal["stdout", "stderr"]) -> Path:
+        """Where the output of a worker goes, if it is kept."""
+        folder = self.log_folder / "user" / stream / instance_name(worker.instance)
+        return folder / f"{worker.name}.{stream}.txt"
+
+    def facts_of(self, name: str, instance: int) -> WorkerFacts:
+        """What the stand-ins tell a script about the worker of that name."""
+        entry = self.entry
+        return WorkerFacts(
+            agent_name=name,
+            output_dir=self.output_dir,
+            working_dir=self.code_root,
+            entry_dir=entry.path.parent if isinstance(entry, EntryFile) else self.code_root,
+            log_dir=self.log_folder / "user" / "entry_script_log" / instance_name(instance),
+            logging_level=self.logging_level,
+            models=self.models,
+            arguments=self.arguments,
+        )
+
+    @property
+    def code_root(self) -> Path:
+        """The folder that is on sys.path; for an object, which has none, that of the host."""
+        return self.entry.code_root if isinstance(self.entry, EntryFile) else self.started_in
+
+
+def instance_name(instance: int) -> str:
+    """What a machine is called in the logs, where the service has the id of its node."""
+    return f"instance{instance}"
 
 
 class Worker:
@@ -76,21 +118,7 @@ class Worker:
         self.folder = plan.folder / self.name
         self.folder.mkdir()
         entry = plan.entry
-        code_root = entry.code_root if isinstance(entry, EntryFile) else plan.started_in
-        self.stand_ins = StandIns(
-            WorkerFacts(
-                agent_name=self.name,
-                output_dir=plan.output_dir,
-                working_dir=code_root,
-                entry_dir=entry.path.parent if isinstance(entry, EntryFile) else code_root,
-                log_dir=plan.folder / "logs" / "user" / "entry_script_log" / f"instance{instance}",
-                logging_level=plan.logging_level,
-                models=plan.models,
-                arguments=plan.arguments,
-            ),
-            code_root=code_root,
-            azureml=plan.azureml,
-        )
+        self.stand_ins = StandIns(plan.facts_of(self.name, instance), code_root=plan.code_root, azureml=plan.azureml)
         script = str(entry.path) if isinstance(entry, EntryFile) else entry.label
         self.argv = [script, *plan.arguments]
         self.environment: dict[str, str] = {}
@@ -151,7 +179,11 @@ class Stage:
         self._started.append(worker)
         worker.environment = {**self._host_environment, **self._plan.environment}
         stdout, stderr = self._host_streams[:2]
-        worker.own_streams = WorkerStream(stdout, "stdout"), WorkerStream(stderr, "stderr")
+        logged = self._plan.logs is not None
+        worker.own_streams = (
+            WorkerStream(stdout, "stdout", self._plan.log_of(worker, "stdout") if logged else None),
+            WorkerStream(stderr, "stderr", self._plan.log_of(worker, "stderr") if logged else None),
+        )
         worker.stdout, worker.stderr = worker.own_streams
         finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
         if self._code_root is None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from pathlib import Path
 from typing import Literal, TextIO
 
 
 class _ToHost(io.RawIOBase):
     """Bytes written here come out as text on a stream of the host, which stays open."""
 
-    def __init__(self, host: TextIO | None, name: str) -> None:
+    def __init__(self, host: TextIO | None, name: str, log: io.FileIO | None) -> None:
         self._host = host
+        self._log = log
         self._name = name
         self._released = False
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -24,6 +26,9 @@ class _ToHost(io.RawIOBase):
     def release(self) -> None:
         self._host = None
         self._released = True
+        log, self._log = self._log, None
+        if log is not None:
+            log.close()
 
     def _stream(self) -> TextIO | None:
         # An installed module may hold on to the stream of a worker; after the job that leads to today's one.
@@ -35,6 +40,8 @@ class _ToHost(io.RawIOBase):
 
     def write(self, data: object, /) -> int:
         payload = bytes(data)  # type: ignore[call-overload]
+        if self._log is not None:
+            self._log.write(payload)
         stream = self._stream()
         if stream is not None:
             stream.write(self._decoder.decode(payload))
@@ -49,10 +56,17 @@ class _ToHost(io.RawIOBase):
 
 
 class WorkerStream(io.TextIOWrapper):
-    """A real text stream, so that reconfigure(), buffer, detach() and close() do what they do elsewhere."""
+    """A real text stream, so that reconfigure(), buffer, detach() and close() do what they do elsewhere.
 
-    def __init__(self, host: TextIO | None, name: Literal["stdout", "stderr"]) -> None:
-        self._to_host = _ToHost(host, name)
+    log: a file that gets all of it too.
+    """
+
+    def __init__(self, host: TextIO | None, name: Literal["stdout", "stderr"], log: Path | None = None) -> None:
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered, as what is written to the host is; closed by release().
+        file = None if log is None else open(log, "ab", 0)  # noqa: SIM115
+        self._to_host = _ToHost(host, name, file)
         super().__init__(
             io.BufferedWriter(self._to_host),
             encoding="utf-8",

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.worker import file_watch
-from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched, unwatched
 
 
 def watched(action: Callable[[], object]) -> FilesTouched:
@@ -184,3 +184,12 @@ def test_the_hook_tells_all_who_watch_and_keeps_errors_to_itself(here: str) -> N
         file_watch._hook("compile", (b"", "there"))
         file_watch._hook("open", ())
     assert list(first.read) == list(second.read) == [here + "there"]
+
+
+def test_what_the_emulator_opens_itself_is_no_script_s(tmp_path: Path) -> None:
+    touched = FilesTouched()
+    with files_watched(touched):
+        with unwatched():
+            (tmp_path / "own").touch()
+        (tmp_path / "theirs").write_text("x", encoding="utf-8")
+    assert list(touched.written) == [str(tmp_path / "theirs")]

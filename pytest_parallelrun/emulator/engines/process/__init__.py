@@ -1,0 +1,1 @@
+"""Workers that are processes of their own: what hangs is killed, what crashes takes nothing along."""

@@ -1,0 +1,423 @@
+"""The process engine: mini-batches go to whichever worker is free, and what does not come back in time is killed."""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
+from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines.process.crew import Crew
+from pytest_parallelrun.emulator.engines.process.killing import resident_bytes
+from pytest_parallelrun.emulator.engines.process.outcomes import (
+    INJECTED,
+    Limits,
+    Wish,
+    ended,
+    of_fault,
+    of_raised,
+    of_returned,
+)
+from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
+from pytest_parallelrun.emulator.engines.process.told import crash_traceback
+from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
+from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome, Phase
+from pytest_parallelrun.emulator.policy import init_limit
+from pytest_parallelrun.emulator.splitting.base import LoadError
+from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
+from pytest_parallelrun.emulator.worker.handing_over import decode
+from pytest_parallelrun.emulator.worker.messages import (
+    BEGUN,
+    CALLED,
+    DOWN,
+    OVER,
+    PHASE,
+    RAISED,
+    RETURNED,
+    RUN,
+    SHUTDOWN,
+    UP,
+)
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Observer
+    from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.worker.messages import Message
+    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+
+AHEAD = 2
+"""Mini-batches that wait in the pipe of a worker, so that it need not wait for the next one."""
+QUICK = 0.02
+"""Seconds of run() up to which they do: with longer ones the next should go to whoever is free first."""
+MEMORY_INTERVAL = 0.05
+"""Seconds between two looks at the memory of the workers."""
+FINAL_WAIT = 10.0
+"""Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
+
+
+class ProcessEngine:
+    """`instance_count` times `max_concurrency_per_instance` processes on this machine."""
+
+    keeps_workers = False
+    """Whether a worker outlives an injected fault that would have ended it: another init() could cost a minute."""
+
+    probe: float | None = None
+    """Seconds that run() may take, for mini-batches of which many are tried."""
+
+    observed: list[object]
+    """What observers told of the workers that were brought up."""
+
+    def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+        self._settings = settings
+        self._crew = Crew(plan, settings)
+        self.capacity = len(self._crew.slots) * (1 + AHEAD)
+        self._board = Switchboard()
+        self._chosen: int | None = None
+        self._turn = 0
+        self._memory_limit = settings.memory_limit
+        self._look_at_memory = 0.0
+        self.observed = []
+        self._represented = 0
+        self._left: list[str] = []
+        self._last_end = ""
+        self.take_on(splitter, settings, faults)
+
+    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+        """Another job, or a question, for the workers that are there; their number stays."""
+        self._splitter = splitter
+        self._faults = faults
+        self._limits = Limits(settings, self.probe)
+        self._waiting: deque[Delivery] = deque()
+        self._ended: deque[AttemptEnded] = deque()
+
+    def quiet(self) -> None:
+        """Workers that start from now on show no warnings."""
+        self._crew.quiet = True
+
+    def open(self) -> None:
+        """There is nothing to prepare: workers are processes of their own."""
+
+    def rest(self) -> None:
+        """Nor to give back."""
+
+    def start(self) -> None:
+        """Starts all workers, and waits for none of them: the first that is up gets the first mini-batch.
+
+        With faults, which may be for a certain worker, it waits for all.
+        """
+        for slot in self._crew.startable():
+            self._start(slot)
+        if self._faults:
+            while any(not worker.up for worker in self._crew.workers()) or self._crew.startable():
+                for slot in self._crew.startable():
+                    self._start(slot)
+                self._wait(None)
+            self._crew.require()
+
+    def submit(self, delivery: Delivery) -> None:
+        self._waiting.append(delivery)
+
+    def collect(self, patience: float | None = None) -> AttemptEnded | None:
+        """The next attempt that ends; None where none does within `patience` seconds. NoWorkersLeft."""
+        until = None if patience is None else real_monotonic() + patience
+        while not self._ended:
+            if self._waiting:
+                self._hand_out()
+                if self._ended:
+                    break
+            self._crew.require()
+            self._wait(until)
+            if until is not None and not self._ended and real_monotonic() >= until:
+                return None
+        return self._ended.popleft()
+
+    def worker_events(self) -> Sequence[Event]:
+        """What happened to workers since the last call."""
+        if not self._crew.events:
+            return ()
+        events, self._crew.events = self._crew.events, []
+        return events
+
+    def elapsed(self) -> float:
+        """Seconds since the start of the job."""
+        return self._crew.elapsed()
+
+    def stop(self, *, normal: bool) -> None:
+        """Ends the workers; shutdown() is called at a normal end only, as on the service.
+
+        At a normal end it waits for workers that are still on their way, so that every one has its init() and its
+        shutdown(), however quick the others were.
+        """
+        crew = self._crew
+        try:
+            if normal:
+                while any(not worker.up for worker in crew.workers()):
+                    self._wait(None)
+                self._shut_down()
+        finally:
+            for worker in list(crew.workers()):
+                self._forget(worker)
+                crew.stopped(worker, "the job was stopped")
+            crew.tell_and_clear()
+
+    def notes(self) -> Sequence[str]:
+        notes = []
+        if self._represented:
+            notes.append(
+                f"{self._represented} object(s) in results are of classes that stay in their worker: rows show their "
+                "texts"
+            )
+        notes += dict.fromkeys(self._left)
+        return notes
+
+    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
+        worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init, observer=observer)
+        self._board.add(worker)
+        return worker
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        self._board.remove(worker)
+
+    def _hand_out(self) -> None:
+        """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
+        crew, waiting = self._crew, self._waiting
+        slots = crew.slots if self._chosen is None else [crew.slots[self._chosen]]
+        # With faults no mini-batch is handed over for whose fault its worker may not live to see.
+        for depth in range(1 if self._faults else 1 + AHEAD):
+            for position in range(self._turn, self._turn + len(slots)):
+                worker = slots[position % len(slots)]
+                if worker is not None and worker.up and len(worker.in_hand) <= depth and (worker.quick or not depth):
+                    self._turn = worker.slot + 1
+                    self._hand(worker, waiting.popleft())
+                    if not waiting:
+                        return
+        if crew.vacant:
+            wanted = [slot for slot in crew.startable() if self._chosen in (None, slot)]
+            for slot in wanted[: len(waiting)]:
+                self._start(slot)
+
+    def _hand(self, worker: WorkerProcess, delivery: Delivery) -> None:
+        mini_batch, number = delivery
+        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
+        if fault is not None and fault.kind in INJECTED:
+            attempt, wish = of_fault(delivery, fault, worker.number, self.elapsed(), self._limits)
+            self._ended.append(attempt)
+            if attempt.outcome in ("timeout", "crashed"):
+                if not (self.keeps_workers and fault.kind in ("times_out", "crashes")):
+                    self._end(worker, attempt.outcome)
+            elif wish is not None:
+                self._heed(worker, wish)
+            return
+        began = real_perf_counter()
+        payload: object = None
+        failure: Failure | None = None
+        try:
+            payload = self._splitter.load(mini_batch)
+            if type(payload) is not list:
+                payload = pickle.dumps(payload, 5)
+        except LoadError as error:
+            failure = Failure("load", str(error))
+        except Exception as error:
+            failure = Failure("load", f"the rows cannot be handed to a worker process: {type(error).__name__}: {error}")
+        loading = real_perf_counter() - began
+        handed = Handed(delivery, fault, loading)
+        slow = self._limits.too_long_loading(loading)
+        if failure is not None or slow is not None:
+            outcome: Outcome = "load_error" if failure is not None else "timeout"
+            started = self.elapsed() - loading
+            self._ended.append(ended(handed, worker.number, started, 0.0, outcome, failure or slow))
+            return
+        drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
+        worker.in_hand.append(handed)
+        if len(worker.in_hand) == 1:
+            self._begin(worker)
+        self._board.say(worker, RUN, mini_batch.id, mini_batch.first_item, payload, drops, is_watching())
+
+    def _wait(self, until: float | None) -> None:
+        """Waits until a worker says something, ends, or has taken too long; or until `until`."""
+        now = real_monotonic()
+        due = until
+        for worker in self._crew.slots:
+            if worker is not None and worker.deadline is not None and (due is None or worker.deadline < due):
+                due = worker.deadline
+        if self._memory_limit is not None:
+            due = now + MEMORY_INTERVAL if due is None else min(due, now + MEMORY_INTERVAL)
+        for worker, messages in self._board.wait(due):
+            if messages is None:
+                self._died(worker)
+            else:
+                self._take_all(worker, messages)
+        now = real_monotonic()
+        for worker in list(self._crew.workers()):
+            if worker.deadline is not None and now >= worker.deadline:
+                self._overdue(worker)
+        if self._memory_limit is not None and now >= self._look_at_memory:
+            self._look_at_memory = now + MEMORY_INTERVAL
+            self._watch_memory(self._memory_limit)
+
+    def _take_all(self, worker: WorkerProcess, messages: Sequence[Message]) -> None:
+        for message in messages:
+            # What one that was ended for the message before says then counts no more.
+            if self._crew.slots[worker.slot] is worker:
+                self._take(worker, message)
+
+    def _take(self, worker: WorkerProcess, message: Message) -> None:
+        kind = message[0]
+        if kind == RETURNED:
+            handed = worker.in_hand.popleft()
+            running = cast("float", message[1])
+            started = worker.head_since - self._crew.born
+            attempt = of_returned(handed, worker.number, started, message, self._limits)
+            worker.quick = running < QUICK
+            self._represented += cast("int", message[6])
+            self._attempt_ended(worker, attempt, message[9])
+        elif kind == RAISED:
+            handed = worker.in_hand.popleft()
+            started = worker.head_since - self._crew.born
+            attempt, wish = of_raised(handed, worker.number, started, message, self._limits)
+            self._attempt_ended(worker, attempt, message[6])
+            if wish is not None:
+                self._heed(worker, wish)
+        elif kind == BEGUN:
+            # What it took to unpack the mini-batch is no time of run().
+            self._begin(worker)
+        elif kind == OVER:
+            # So is what it takes to hand its results over.
+            worker.deadline = real_monotonic() + self._limits.overhead
+        elif kind == PHASE:
+            worker.phase = "init"
+            worker.deadline = real_monotonic() + init_limit(self._limits.timeout)
+        elif kind == UP:
+            self._observe(message[1], message[2])
+            self._crew.came_up(worker)
+        elif kind == DOWN:
+            phase, error, traceback = cast("tuple[Phase, str, str]", message[1:4])
+            self._observe(message[4], message[5])
+            self._forget(worker)
+            self._crew.failed(worker, Failure(phase, error, traceback))
+        elif kind == CALLED:
+            worker.answer = message
+        else:
+            self._has_stopped(worker, message)
+
+    def _observe(self, touched: object, told: object) -> None:
+        _tell_watchers(touched)
+        if told is not None:
+            [seen] = cast("list[object]", decode(cast("bytes", told)))
+            self.observed.append(seen)
+
+    def _attempt_ended(self, worker: WorkerProcess, attempt: AttemptEnded, touched: object) -> None:
+        _tell_watchers(touched)
+        self._ended.append(attempt)
+        if attempt.outcome == "timeout":
+            # It came back by itself, but the service would have killed it.
+            self._end(worker, "timeout")
+            return
+        worker.deadline = None
+        if worker.in_hand:
+            self._begin(worker)
+
+    def _begin(self, worker: WorkerProcess) -> None:
+        """The first mini-batch that it has in hand is what it works on from now on, or when its pause is over."""
+        worker.head_since = max(real_monotonic(), worker.pausing_until)
+        worker.deadline = worker.head_since + self._limits.of_run(worker.in_hand[0].loading)
+
+    def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
+        """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
+        self._forget(worker)
+        self._waiting.extendleft(handed.delivery for handed in reversed(worker.in_hand))
+        worker.in_hand.clear()
+        self._last_end = self._crew.stopped(worker, reason, replace=replace)
+        return self._last_end
+
+    def _heed(self, worker: WorkerProcess, wish: Wish) -> None:
+        """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
+        code, delay = wish
+        if code in ("Retry.RestartProcess", "Retry.StopProcess"):
+            self._end(worker, code, replace=code == "Retry.RestartProcess")
+        elif code == "Retry.Sleep":
+            worker.pausing_until = real_monotonic() + delay
+            if worker.in_hand:
+                self._begin(worker)
+
+    def _died(self, worker: WorkerProcess) -> None:
+        """The process has ended, by itself or by somebody else's signal."""
+        self._take_all(worker, worker.receive_all())
+        if self._crew.slots[worker.slot] is worker:
+            self._lost(worker, "crashed")
+
+    def _overdue(self, worker: WorkerProcess) -> None:
+        """Its time is up: what it is busy with has failed, and it is killed."""
+        messages, _ = worker.receive()
+        if messages:
+            # It was done in time; only this process was late to hear of it.
+            self._take_all(worker, messages)
+            return
+        if not worker.up:
+            limit = init_limit(self._limits.timeout)
+            worker.kill(f"{worker.phase} took longer than {limit:g} s (3 x timeout + 30)")
+        elif worker.stopping:
+            worker.kill(f"shutdown() took longer than {init_limit(self._limits.timeout):g} s (3 x timeout + 30)")
+        self._lost(worker, "timeout")
+
+    def _watch_memory(self, limit: int) -> None:
+        for worker in list(self._crew.workers()):
+            used = resident_bytes(worker.process.pid)
+            if used > limit:
+                worker.kill(f"the worker process took {used:,} bytes of memory, more than memory_limit = {limit:,}")
+                self._lost(worker, "crashed")
+
+    def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
+        """A process that is gone, or must go, with what it was busy with."""
+        crew = self._crew
+        running = real_monotonic() - worker.head_since
+        if not worker.up:
+            self._forget(worker)
+            worker.kill()
+            how = worker.how_it_ends()
+            crew.failed(worker, Failure(worker.phase, how, crash_traceback(worker)))
+        elif worker.in_hand:
+            handed = worker.in_hand.popleft()
+            started = worker.head_since - crew.born
+            how = self._end(worker, outcome)
+            failure = (
+                self._limits.over(running, late=False)
+                if outcome == "timeout"
+                else Failure("run", how, crash_traceback(worker))
+            )
+            self._ended.append(ended(handed, worker.number, started, running, outcome, failure))
+        elif worker.stopping:
+            self._forget(worker)
+            how = worker.how_it_ends()
+            crew.stopped(worker, "end of the job", Failure("shutdown", how, crash_traceback(worker)))
+        else:
+            self._end(worker, "it died while it had nothing to do")
+
+    def _shut_down(self) -> None:
+        crew = self._crew
+        for worker in crew.workers():
+            worker.stopping = True
+            worker.deadline = real_monotonic() + init_limit(self._limits.timeout)
+            self._board.say(worker, SHUTDOWN)
+        while any(crew.workers()):
+            self._wait(None)
+
+    def _has_stopped(self, worker: WorkerProcess, message: Message) -> None:
+        told, threads, files = cast("tuple[tuple[str, str] | None, list[str], list[str]]", message[1:])
+        if threads:
+            self._left.append(f"the script left {len(threads)} thread(s) running: {', '.join(threads[:5])}")
+        if files:
+            self._left.append(f"the script left {len(files)} file(s) open: {', '.join(files[:5])}")
+        failure = None if told is None else Failure("shutdown", *told)
+        self._forget(worker)
+        worker.wait_for_end(FINAL_WAIT)
+        self._crew.stopped(worker, "end of the job", failure)
+
+
+def _tell_watchers(touched: object) -> None:
+    if touched is not None:
+        told_by_worker(cast("list[list[str]]", touched))

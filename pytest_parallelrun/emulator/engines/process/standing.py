@@ -1,0 +1,72 @@
+"""Worker processes that stay up between attempts, for a bench and for a rehearsal."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
+from pytest_parallelrun.emulator.worker.messages import CALL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_parallelrun.emulator.engines import Observer
+    from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
+    from pytest_parallelrun.emulator.worker.messages import Message
+
+
+class StandingProcesses(ProcessEngine):
+    """The process engine with what questions about single workers need."""
+
+    @property
+    def workers_made(self) -> int:
+        """Workers that were started, or tried to."""
+        return self._crew.made
+
+    def is_up(self, slot: int) -> bool:
+        """Whether there is a worker in the slot."""
+        worker = self._crew.slots[slot]
+        if worker is not None and worker.is_dead:
+            self._died(worker)
+            return False
+        return worker is not None
+
+    def use(self, slot: int | None) -> None:
+        """Deliveries go to the worker in the slot from now on; None: to one after the other."""
+        self._chosen = slot
+        self._turn = 0
+
+    def drop(self, slot: int, reason: str) -> None:
+        """Ends the worker in the slot, without its shutdown()."""
+        worker = self._crew.slots[slot]
+        if worker is not None:
+            self._forget(worker)
+            self._crew.stopped(worker, reason, replace=True)
+
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed:
+        """Tries once to start a worker in the slot: import, run() found, init()."""
+        worker = self._start(slot, init=init, observer=observer)
+        while not worker.up and self._crew.slots[slot] is worker:
+            self._wait(None)
+        return cast("WorkerStarted | WorkerFailed", self._crew.events[-1])
+
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+        """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
+        worker = self._crew.slots[slot]
+        assert worker is not None
+        worker.answer = None
+        self._board.say(worker, CALL, function.__module__, function.__qualname__, pickle.dumps(arguments, 5))
+        answered: Message | None = None
+        while answered is None and self._crew.slots[slot] is worker:
+            self._wait(None)
+            answered = worker.answer
+        if answered is None:
+            raise RuntimeError(f"{function.__name__}() has ended the worker process: {self._last_end}")
+        _, data, error = answered
+        if error:
+            raise RuntimeError(f"{function.__name__}() failed in the worker process: {error}")
+        answer: object = pickle.loads(cast("bytes", data))
+        return answer

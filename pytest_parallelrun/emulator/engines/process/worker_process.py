@@ -1,0 +1,226 @@
+"""One worker process as the engine sees it: started, spoken to without waiting, and killed."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
+from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines.process.killing import how_it_ended, kill_group
+from pytest_parallelrun.emulator.events import Phase
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.worker.messages import START, Unframed, frame
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.worker.messages import Message
+
+_ROOT = str(Path(__file__).parents[4])
+_BOOT = (
+    "import sys; sys.path.insert(0, {root!r}); "
+    "from pytest_parallelrun.emulator.worker.child import main; main({reading}, {writing}, {lifeline})"
+)
+_CHUNK = 1 << 20
+_PIPE_BYTES = 1 << 20
+_LAST_WAIT = 10.0
+"""Seconds until a process that was killed must be gone: one that waits for a dead disk cannot be killed."""
+
+
+class Handed(NamedTuple):
+    """A delivery that the process has got. loading: seconds that it took to load it."""
+
+    delivery: Delivery
+    fault: Fault | None
+    loading: float
+
+
+class WorkerProcess:
+    """A worker: number counts all workers of the job, slot is its place among those that run at a time."""
+
+    def __init__(self, number: int, slot: int, instance: int, folder: Path) -> None:
+        self.number = number
+        self.slot = slot
+        self.instance = instance
+        self.folder = folder
+        self.name = f"process{number:03d}"
+        self.up = False
+        self.stopping = False
+        self.phase: Phase = "import"
+        self.in_hand: deque[Handed] = deque()
+        """The first of them is being worked on."""
+        self.deadline: float | None = None
+        """When it is killed, by the monotonic clock."""
+        self.head_since = 0.0
+        """When the first of those in hand, or the present phase, began."""
+        self.pausing_until = 0.0
+        """Until when the script wished to pause; by the monotonic clock."""
+        self.quick = False
+        """Whether its mini-batches are so short that one more should wait in its pipe."""
+        self.started = 0.0
+        """Seconds since the start of the job."""
+        self.killed_for = ""
+        """Why it was killed, in words; "" while it was not."""
+        self.answer: Message | None = None
+        self.left: list[str] = []
+        """What the script left behind when it was shut down, in words."""
+        self._outgoing = bytearray()
+        self._unframed = Unframed()
+
+    def spawn(self, environment: Mapping[str, str], start: dict[str, object], stdout: Path, stderr: Path) -> None:
+        """Starts a clean interpreter in a session of its own. OSError where the system refuses."""
+        self.stdout, self.stderr = stdout, stderr
+        for path in (stdout, stderr):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        theirs_lifeline, ours_lifeline = os.pipe()
+        theirs = theirs_in, theirs_out, theirs_lifeline
+        self._ours = ours_in, ours_out, ours_lifeline
+        self.pidfd = -1
+        boot = _BOOT.format(root=_ROOT, reading=theirs_in, writing=theirs_out, lifeline=theirs_lifeline)
+        try:
+            with open(stdout, "ab", 0) as out, open(stderr, "ab", 0) as err:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-c", boot],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    cwd=self.folder,
+                    env=environment,
+                    pass_fds=theirs,
+                    start_new_session=True,
+                )
+        except BaseException:
+            for number in self._ours:
+                os.close(number)
+            raise
+        finally:
+            for number in theirs:
+                os.close(number)
+        self.reading, self.writing = ours_in, ours_out
+        for number in (ours_in, ours_out):
+            os.set_blocking(number, False)
+            _enlarge(number)
+        if hasattr(os, "pidfd_open"):
+            # Not there on old kernels; the end of the pipe is then all that shows the end of the process.
+            with suppress(OSError):
+                self.pidfd = os.pidfd_open(self.process.pid)
+        self.head_since = real_monotonic()
+        self.send(START, start)
+
+    def send(self, *message: object) -> bool:
+        """Hands a message over, as much as the pipe takes at once; False where a part waits for `push`."""
+        data = frame(message)
+        if self._outgoing:
+            self._outgoing += data
+            return False
+        try:
+            written = os.write(self.writing, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            # It is gone, which shows elsewhere.
+            return True
+        if written == len(data):
+            return True
+        self._outgoing += memoryview(data)[written:]
+        return False
+
+    def push(self) -> bool:
+        """Writes on; whether all is out."""
+        try:
+            written = os.write(self.writing, self._outgoing)
+        except BlockingIOError:
+            return False
+        except OSError:
+            written = len(self._outgoing)
+        del self._outgoing[:written]
+        return not self._outgoing
+
+    @property
+    def has_more_to_say(self) -> bool:
+        """Whether a part of a message waits for `push`."""
+        return bool(self._outgoing)
+
+    def receive(self) -> tuple[list[Message], bool]:
+        """The messages that have come, and whether the pipe has ended."""
+        try:
+            data = os.read(self.reading, _CHUNK)
+        except BlockingIOError:
+            return [], False
+        return self._unframed.messages(data), not data
+
+    def receive_all(self) -> list[Message]:
+        """What a process that is gone has left in its pipe."""
+        messages: list[Message] = []
+        while True:
+            try:
+                data = os.read(self.reading, _CHUNK)
+            except (BlockingIOError, OSError):
+                return messages
+            if not data:
+                return messages
+            messages += self._unframed.messages(data)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the process has ended; it keeps its number until `bury`."""
+        if not hasattr(os, "waitid"):
+            return self.process.poll() is not None
+        try:
+            return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
+
+    def kill(self, why: str = "") -> None:
+        """Kills the process and all that it started."""
+        self.killed_for = self.killed_for or why
+        if self.process.returncode is None or not hasattr(os, "waitid"):
+            kill_group(self.process.pid)
+
+    def how_it_ends(self) -> str:
+        """How the process ended, in words, before it is buried; it is waited for, and not for long."""
+        self.wait_for_end(_LAST_WAIT)
+        return self.killed_for or how_it_ended(self.process.returncode or 0)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Waits for the process to end by itself; then what it started is ended."""
+        until = real_monotonic() + seconds
+        while not self.is_dead and real_monotonic() < until:
+            if self.pidfd >= 0:
+                poll = select.poll()
+                poll.register(self.pidfd, select.POLLIN)
+                poll.poll(int(max(0.0, until - real_monotonic()) * 1000) + 1)
+            else:
+                real_sleep(0.005)
+        self.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_LAST_WAIT)
+
+    def bury(self) -> str:
+        """Kills what is left, closes the pipes, and tells how the process ended."""
+        self.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_LAST_WAIT)
+        for number in (*self._ours, self.pidfd):
+            if number >= 0:
+                os.close(number)
+        self._ours, self.pidfd = (-1, -1, -1), -1
+        return self.killed_for or how_it_ended(self.process.returncode or 0)
+
+
+def _enlarge(pipe: int) -> None:
+    """Lets a large message through in few pieces, where the system allows."""
+    # Not there on Windows, where this module can be imported all the same.
+    import fcntl
+
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

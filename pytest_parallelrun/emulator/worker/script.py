@@ -1,0 +1,81 @@
+"""The script as a worker sees it: imported by its dotted name, and the functions that it defines.
+
+A worker process imports this module before the script: what it imports itself is time until the first result.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+
+class EntryFunctions:
+    """What the emulator calls. `takes_context`: run() has a second positional parameter."""
+
+    __slots__ = ("init", "run", "shutdown", "takes_context")
+
+    def __init__(
+        self,
+        run: Callable[..., object],
+        init: Callable[[], object] | None,
+        shutdown: Callable[[], object] | None,
+        takes_context: bool,
+    ) -> None:
+        self.run = run
+        self.init = init
+        self.shutdown = shutdown
+        self.takes_context = takes_context
+
+
+def import_script(name: str, path: str, label: str) -> ModuleType:
+    """Imports the script under its dotted name. label: what messages call it. Raises whatever the import raises."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        raise ImportError(
+            f"a worker that imports '{name}' gets the standard library's module of that name, "
+            f"not {label}: rename the script."
+        )
+    __import__(name)
+    module = sys.modules[name]
+    found = getattr(module, "__file__", None)
+    if found is None or not os.path.samefile(found, path):
+        raise ImportError(
+            f"a worker that imports '{name}' gets {found or 'a package without a file'}, not {path}: rename the script."
+        )
+    return module
+
+
+def functions_of(target: object) -> EntryFunctions:
+    """run(), init() and shutdown() of a module or object; AttributeError where there is no run()."""
+    run = getattr(target, "run", None)
+    if not callable(run):
+        kind = "script" if isinstance(target, type(sys)) else "object"
+        what = "defines no run(mini_batch)" if run is None else f"has a run that is {type(run).__name__}"
+        raise AttributeError(f"the entry {kind} {what}; the service calls run(mini_batch).")
+    init = getattr(target, "init", None)
+    shutdown = getattr(target, "shutdown", None)
+    return EntryFunctions(
+        run,
+        init if callable(init) else None,
+        shutdown if callable(shutdown) else None,
+        takes_context(run),
+    )
+
+
+def takes_context(run: Callable[..., object]) -> bool:
+    """Whether run() takes the context too: parameters are matched by position, the names are free."""
+    if type(run) is type(takes_context) and not run.__dict__:
+        # As the signature would have it; the module `inspect` takes half as long to import as an interpreter to start.
+        return run.__code__.co_argcount >= 2
+    import inspect
+
+    try:
+        parameters = inspect.signature(run).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(parameter.kind in positional for parameter in parameters) >= 2

@@ -1,0 +1,96 @@
+"""What a worker process has around the script: the life of its parent, its output file, and what is left in the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+class OwnFile:
+    """The file in the output folder that this worker alone appends to; it is made by the first write."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._number: int | None = None
+        self._size = 0
+
+    def write(self, data: bytes) -> tuple[str, int, int]:
+        """Path, offset and length of what was written; OSError where it could not be."""
+        if self._number is None:
+            self._number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        elif not os.path.exists(self.path):
+            raise FileNotFoundError(2, "the file is gone", self.path)
+        offset = self._size
+        done = 0
+        while done < len(data):
+            count = os.write(self._number, data[done:])
+            done += count
+            # What a full disk took of it is skipped by the next one.
+            self._size += count
+        return self.path, offset, len(data)
+
+
+def die_with_parent(lifeline: int) -> None:  # pragma: no cover - in worker processes
+    """Has the system kill the processes of this worker when the one that started it is gone, in whatever way."""
+    import fcntl
+
+    if hasattr(fcntl, "F_SETSIG"):
+        # The end of a pipe is an event like input; nothing is ever written to this one.
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, 9)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC | os.O_NONBLOCK)
+        try:
+            if not os.read(lifeline, 1):
+                os._exit(0)
+        except BlockingIOError:
+            return
+    import _thread
+
+    _thread.start_new_thread(_kill_at_end, (lifeline,))
+
+
+def _kill_at_end(lifeline: int) -> None:  # pragma: no cover - in worker processes
+    os.read(lifeline, 1)
+    os.killpg(0, 9)
+
+
+def trace_crashes() -> None:
+    import faulthandler
+
+    try:
+        faulthandler.enable()
+    except (OSError, RuntimeError, ValueError):  # stderr is closed
+        return
+
+
+def open_files() -> set[str]:
+    """Paths of the regular files that this process has open; empty where the system does not tell."""
+    found: set[str] = set()
+    try:
+        numbers = os.listdir("/proc/self/fd")
+    except OSError:
+        return found
+    for number in numbers:
+        try:
+            path = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+        if path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/sys/")) and os.path.isfile(path):
+            found.add(path)
+    return found
+
+
+def threads_left() -> list[str]:
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    own = (threading.current_thread(), threading.main_thread())
+    return [str(thread.name) for thread in threading.enumerate() if thread not in own]
+
+
+def flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            continue

@@ -1,0 +1,216 @@
+"""What comes together, too late, or when the engine looks the other way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pytest_parallelrun import JobSettings, ParallelJob
+from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.process import outcomes
+from pytest_parallelrun.emulator.engines.process.outcomes import Limits, of_raised, of_returned
+from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
+from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
+from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.events import Failure
+from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.rehearsal import rehearse
+from pytest_parallelrun.emulator.splitting import HandedInput
+from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.worker.handing_over import CannotCross
+from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
+from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, run_on_processes, write_items, write_script
+
+HANDED = Handed(Delivery(MiniBatch(0, 1, 0, None), 1), None, 0.0)
+LIMITS = Limits(JobSettings(timeout=10), None)
+
+
+def returned(running: float = 1.0, blob: bytes | None = None) -> tuple[object, ...]:
+    return RETURNED, running, 1, None, ["a"], blob, 0, None, None, None
+
+
+def test_a_return_after_the_limit_is_a_timeout() -> None:
+    attempt = of_returned(HANDED, 0, 0.0, returned(10.0), LIMITS)
+    assert attempt.failure is not None
+    assert (attempt.outcome, attempt.failure.error) == ("timeout", "run() returned after its limit of 10 s (timeout)")
+    assert (attempt.returned, attempt.value) == (None, None)
+
+
+def test_an_exception_after_the_limit_is_a_timeout_without_a_wish() -> None:
+    message = (RAISED, 10.0, "run", "ValueError: late", "", ("Retry.StopProcess", 0.0), None)
+    attempt, wish = of_raised(HANDED, 0, 0.0, message, LIMITS)
+    assert (attempt.outcome, wish) == ("timeout", None)
+
+
+def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(data: bytes) -> object:
+        raise CannotCross("another pandas")
+
+    monkeypatch.setattr(outcomes, "decode", refuse)
+    attempt = of_returned(HANDED, 0, 0.0, returned(blob=b""), LIMITS)
+    assert attempt.failure is not None
+    assert (attempt.outcome, attempt.failure.error, attempt.returned) == ("exception", "another pandas", None)
+
+
+def test_what_waited_behind_a_late_return_goes_to_the_next_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An engine that hears of all of it at once, and kills nothing meanwhile.
+    wait = Switchboard.wait
+
+    def slow(board: Switchboard, until: float | None) -> Iterator[object]:
+        time.sleep(0.6)
+        return wait(board, until)
+
+    monkeypatch.setattr(Switchboard, "wait", slow)
+    script = """
+import os, time
+def run(paths):
+    if paths[0].endswith("c"):
+        time.sleep(0.3)
+    return [os.path.basename(path) for path in paths]
+"""
+    result = run_on_processes(tmp_path, script, *"abcde", timeout=0.2)
+    found = attempts_by_name(result)
+    assert [attempt.outcome for attempt in found["c"]] == ["timeout"]
+    assert "returned after its limit" in (found["c"][0].error or "")
+    assert sorted(map(str, result.rows)) == ["a", "b", "d", "e"]
+    assert all(len(attempts) == 1 for attempts in found.values())
+
+
+def standing(folder: Path, script: str, workers: int = 1) -> StandingProcesses:
+    settings = JobSettings(max_concurrency_per_instance=workers)
+    job = ParallelJob(write_script(folder, script), write_items(folder, "a"), settings, engine="process")
+    plan = job.worker_plan("files", folder, None)
+    return StandingProcesses(plan, HandedInput([["a"]], kind="files"), settings, FaultPlan(()))
+
+
+def test_where_too_many_have_failed_nobody_is_started(tmp_path: Path) -> None:
+    crew = standing(tmp_path, NAMES)._crew
+    assert crew.startable() == [0]
+    for _ in range(3):
+        crew._failures.add(0, Failure("init", "no model"))
+    assert crew.startable() == []
+    with pytest.raises(NoWorkersLeft, match="no model"):
+        crew.require()
+
+
+def test_a_chosen_worker_alone_is_started_and_gets_the_mini_batch(tmp_path: Path) -> None:
+    engine = standing(tmp_path, NAMES, workers=2)
+    engine.open()
+    try:
+        engine.use(1)
+        engine.submit(Delivery(MiniBatch(0, 1, 0, ["a"]), 1))
+        ended = engine.collect()
+        assert ended is not None
+        assert (ended.outcome, engine.is_up(0), engine.is_up(1)) == ("succeeded", False, True)
+    finally:
+        engine.stop(normal=False)
+
+
+def test_what_a_process_said_before_its_end_counts(tmp_path: Path) -> None:
+    engine = standing(tmp_path, "1 / 0")
+    worker = engine._start(0)
+    while not worker.is_dead:
+        time.sleep(0.01)
+    engine._died(worker)
+    [event] = engine.worker_events()
+    assert event.failure.error == "ZeroDivisionError: division by zero"  # type: ignore[union-attr]
+    engine.stop(normal=False)
+
+
+def test_what_was_said_in_time_counts_though_it_is_heard_late(tmp_path: Path) -> None:
+    engine = standing(tmp_path, NAMES)
+    worker = engine._start(0)
+    time.sleep(0.5)
+    while not worker.up:
+        engine._overdue(worker)
+    assert engine.is_up(0)
+    engine.stop(normal=False)
+
+
+def test_rows_that_cannot_be_handed_to_a_worker_fail_to_load(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [lambda: None]})
+    job = ParallelJob(write_script(tmp_path, NAMES), frame, JobSettings(max_retries=0), engine="process")
+    [attempt] = job.run().mini_batches[0].attempts
+    assert attempt.outcome == "load_error"
+    assert (attempt.error or "").startswith("the rows cannot be handed to a worker process: ")
+
+
+class Seen:
+    """An observer: whether it was asked to look."""
+
+    def __init__(self) -> None:
+        self._looked = False
+
+    def __enter__(self) -> Seen:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def look(self, functions: object) -> None:
+        self._looked = True
+
+    def told(self) -> bool:
+        return self._looked
+
+
+def test_an_observer_is_asked_in_the_process_of_the_worker(tmp_path: Path) -> None:
+    job = ParallelJob(write_script(tmp_path, NAMES), write_items(tmp_path, "a"), JobSettings(), engine="process")
+    assert rehearse(job, workers=2, observer=Seen).observed == (True, True)
+    failing = ParallelJob(write_script(tmp_path, "1 / 0"), write_items(tmp_path, "a"), JobSettings(), engine="process")
+    assert rehearse(failing, observer=Seen).observed == (False,)
+
+
+def test_a_pause_with_another_mini_batch_in_hand_moves_its_limit(tmp_path: Path) -> None:
+    script = """
+from azureml.exceptions import ParallelRunException
+def run(paths):
+    if paths[0].endswith("c"):
+        raise ParallelRunException("later", code="Retry.Sleep", delay_seconds=0.6)
+    return paths
+"""
+    result = run_on_processes(tmp_path, script, *"abcdef", timeout=0.3)
+    assert (result.succeeded_items, result.failed_items) == (5, 1)
+
+
+def test_an_instance_whose_workers_fail_beside_one_that_is_up_goes_on_with_that(tmp_path: Path) -> None:
+    script = """
+import os, time
+def init():
+    try:
+        os.close(os.open(os.environ["LOCK"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        raise RuntimeError("only one")
+def run(paths):
+    time.sleep(0.15)
+    return paths
+"""
+    names = [f"f{number:02d}" for number in range(20)]
+    result = run_on_processes(
+        tmp_path, script, *names, max_concurrency_per_instance=2, environment_variables={"LOCK": str(tmp_path / "lock")}
+    )
+    assert (result.status, len(result.worker_failures)) == ("Completed", 6)
+
+
+def test_an_instance_that_is_given_up_leaves_the_work_to_another_one(tmp_path: Path) -> None:
+    script = """
+import os, time
+def init():
+    try:
+        os.close(os.open(os.environ["LOCK"], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        raise RuntimeError("only one")
+def run(paths):
+    time.sleep(0.15)
+    return paths
+"""
+    names = [f"f{number:02d}" for number in range(10)]
+    result = run_on_processes(
+        tmp_path, script, *names, instance_count=2, environment_variables={"LOCK": str(tmp_path / "lock")}
+    )
+    assert (result.status, len(result.worker_failures)) == ("Completed", 3)

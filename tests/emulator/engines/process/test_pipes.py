@@ -1,0 +1,171 @@
+"""What is between a worker process and the engine, without a script."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines.process import killing, told, worker_process
+from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
+from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
+from tests.emulator.engines.process.scripts import NAMES, none_left, run_on_processes
+
+# It says what it hears, as many bytes at a time as there are.
+ECHO = """
+import os
+while data := os.read({reading}, 1 << 16):
+    os.write({writing}, data)
+"""
+
+
+@pytest.fixture
+def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerProcess]:
+    monkeypatch.setattr(worker_process, "_BOOT", ECHO)
+    worker = WorkerProcess(0, 0, 0, tmp_path)
+    worker.spawn(dict(os.environ), {}, tmp_path / "logs" / "out", tmp_path / "logs" / "err")
+    yield worker
+    if worker.process.returncode is None:
+        worker.bury()
+
+
+def heard(board: Switchboard, count: int) -> list[object]:
+    """That many messages."""
+    found: list[object] = []
+    until = real_monotonic() + 20
+    while len(found) < count:
+        assert real_monotonic() < until
+        for _, messages in board.wait(until):
+            found += messages or []
+    return found
+
+
+def test_a_message_that_is_larger_than_the_pipe_goes_out_while_others_are_waited_for(echo: WorkerProcess) -> None:
+    board = Switchboard()
+    board.add(echo)
+    large = "x" * 5_000_000
+    board.say(echo, 1, large)
+    waiting = echo.has_more_to_say
+    board.say(echo, 2, "after it")
+    assert heard(board, 3)[1:] == [(1, large), (2, "after it")]
+    assert (waiting, echo.has_more_to_say) == (True, False)
+    board.remove(echo)
+
+
+def test_a_worker_with_more_to_say_is_added_with_it(echo: WorkerProcess) -> None:
+    echo.send(1, "x" * 3_000_000)
+    board = Switchboard()
+    board.add(echo)
+    assert len(heard(board, 2)) == 2
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_end_of_a_process_is_noticed_with_and_without_the_help_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    if not tells:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+        monkeypatch.delattr(os, "waitid", raising=False)
+    script = "import os, time\ndef run(paths):\n    if paths[0].endswith('b'): os._exit(3)\n    return paths"
+    result = run_on_processes(tmp_path, script, "a", "b", "c")
+    assert [batch.status for batch in result.mini_batches] == ["succeeded", "failed", "succeeded"]
+    assert "exit code 3" in (result.mini_batches[1].attempts[0].error or "")
+
+
+def test_a_pipe_that_the_script_has_closed_ends_its_attempt_by_the_limit(tmp_path: Path) -> None:
+    script = "import os, time\ndef run(paths):\n    os.closerange(3, 100)\n    time.sleep(60)"
+    result = run_on_processes(tmp_path, script, "a", timeout=0.5)
+    assert result.mini_batches[0].attempts[0].outcome == "timeout"
+
+
+def test_what_is_sent_to_a_process_that_is_gone_is_lost(echo: WorkerProcess) -> None:
+    os.kill(echo.process.pid, signal.SIGKILL)
+    echo.wait_for_end(5)
+    assert echo.send(1, "nobody hears it")
+    echo._outgoing += b"nor this"
+    assert echo.push()
+    assert echo.is_dead
+    echo.receive_all()
+    assert echo.receive_all() == []
+
+
+def test_a_full_pipe_takes_more_later(echo: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(number: int, data: bytes) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "write", full)
+    assert not echo.send(1, "later")
+    assert not echo.push()
+
+
+def test_a_pipe_without_anything_in_it_says_nothing(echo: WorkerProcess) -> None:
+    board = Switchboard()
+    board.add(echo)
+    heard(board, 1)
+    assert echo.receive() == ([], False)
+    assert echo.receive_all() == []
+
+
+def test_a_system_without_larger_pipes_has_small_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("fcntl.F_SETPIPE_SZ", raising=False)
+    assert run_on_processes(tmp_path, NAMES, "a").rows == ["a"]
+
+
+def test_an_old_kernel_that_has_no_pidfd_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, flags: int = 0) -> int:
+        raise OSError("not implemented")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert run_on_processes(tmp_path, NAMES, "a").rows == ["a"]
+
+
+def test_children_of_children_are_killed_wherever_they_went(tmp_path: Path) -> None:
+    inner = "import time; time.sleep(600)"
+    start = f"subprocess.Popen([sys.executable, '-c', {inner!r}, sys.argv[1]], start_new_session=True)"
+    outer = f"import subprocess, sys, time; {start}; time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", outer, str(tmp_path)], start_new_session=True)
+    until = real_monotonic() + 10
+    while len(list(killing._descendants(process.pid))) < 1:
+        assert real_monotonic() < until
+    killing.kill_group(process.pid)
+    process.wait()
+    assert none_left(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (0, "the worker process ended itself with exit code 0"),
+        (-9, "the worker process was killed by SIGKILL, as the system does when memory runs out"),
+        (-15, "the worker process was killed by SIGTERM"),
+        (-250, "the worker process was killed by signal 250"),
+    ],
+)
+def test_how_a_process_ended_is_told_in_words(status: int, text: str) -> None:
+    assert killing.how_it_ended(status) == text
+
+
+def test_of_a_process_that_is_gone_nothing_is_known() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert killing.resident_bytes(ended.pid) == 0
+    assert killing._group_of(ended.pid) == -1
+
+
+def test_output_that_is_gone_is_not_told(echo: WorkerProcess, capsys: pytest.CaptureFixture[str]) -> None:
+    echo.stdout.unlink()
+    echo.stderr.unlink()
+    told.tell_output(echo)
+    assert capsys.readouterr() == ("", "")
+    assert told.crash_traceback(echo) == ""
+
+
+def test_a_crash_without_a_frame_of_the_script_shows_none(echo: WorkerProcess) -> None:
+    echo.stderr.write_text('Fatal Python error: Aborted\n\n  File "<frozen x>", line 1 in y\n', encoding="utf-8")
+    assert told.crash_traceback(echo) == ""

@@ -1,0 +1,267 @@
+"""The same jobs on all engines: the same result, up to order and duration."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
+from pytest_parallelrun.emulator.engines import ENGINES
+from pytest_parallelrun.emulator.errors import FaultError
+
+SCRIPT = """
+import json, os, sys
+
+def init():
+    global plan
+    with open(os.environ["PLAN"], encoding="utf-8") as file:
+        plan = json.load(file)
+
+def run(paths, context):
+    answers = plan.get(str(context.minibatch_index), [])
+    # Workers have nothing in common but files: each attempt takes the next number.
+    for number in range(100):
+        try:
+            os.close(os.open(f"{os.environ['PLAN']}.{context.minibatch_index}.{number}", os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            pass
+    answer = answers[number] if number < len(answers) else "all"
+    names = [os.path.basename(path) for path in paths]
+    if answer == "raises":
+        raise ValueError(f"no {names[0]}")
+    if answer == "leaves":
+        sys.exit("enough")
+    if answer == "dies":
+        os._exit(3)
+    if answer == "none":
+        return None
+    if answer == "text":
+        return "text"
+    if answer == "short":
+        return names[1:]
+    if answer == "more":
+        return [*names, "one more"]
+    if answer == "dicts":
+        return [{"name": name, "size": 1.5} for name in names]
+    return names
+"""
+
+ANSWERS = ("all", "raises", "leaves", "dies", "none", "text", "short", "more", "dicts")
+
+
+def essence(result: JobResult) -> dict[str, object]:
+    """What is equal on all engines."""
+    return {
+        "status": result.status,
+        "reason": result.reason,
+        "exceeded": result.exceeded,
+        "counts": (
+            result.total_mini_batches,
+            result.processed_mini_batches,
+            result.succeeded_mini_batches,
+            result.failed_mini_batches,
+            result.total_items,
+            result.succeeded_items,
+            result.failed_items,
+        ),
+        "mini_batches": [
+            (
+                batch.id,
+                batch.size,
+                batch.status,
+                batch.succeeded,
+                batch.failed,
+                [(each.number, each.outcome, each.returned, each.phase) for each in batch.attempts],
+                # How a process ended is told in other words where there is none.
+                [each.error for each in batch.attempts if each.outcome not in ("crashed", "timeout")],
+            )
+            for batch in result.mini_batches
+        ],
+        "rows": Counter(repr(row) for row in result.rows),
+        "readings": result.readings,
+        "appended": None if result.output_path is None else sorted(result.output_path.read_text("utf-8").split("\n")),
+    }
+
+
+class Jobs:
+    """Runs one plan on each engine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._script = folder / "score.py"
+        self._script.write_text(SCRIPT, encoding="utf-8")
+        self.data = folder / "data"
+        self.data.mkdir()
+        self._plans = 0
+
+    def items(self, count: int) -> list[str]:
+        paths = [self.data / f"f{number:02d}" for number in range(count)]
+        for path in paths:
+            path.touch()
+        return [str(path) for path in paths]
+
+    def run(
+        self, items: int, plan: dict[int, list[str]], faults: list[Fault], chosen: dict[str, object], engine: str
+    ) -> dict[str, object] | str:
+        self._plans += 1
+        file = self._folder / f"plan{self._plans}"
+        file.write_text(json.dumps(plan), encoding="utf-8")
+        fields = JobSettings.from_mapping({**chosen, "environment_variables": {"PLAN": str(file)}})
+        job = ParallelJob(self._script, self.items(items), fields, faults=faults, engine=engine)
+        try:
+            return essence(job.run())
+        except FaultError as error:
+            return str(error)
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    return Jobs(tmp_path_factory.mktemp("conformance"))
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> dict[int, list[str]]:
+    ids = draw(st.lists(st.integers(0, 4), unique=True, max_size=4))
+    return {number: draw(st.lists(st.sampled_from(ANSWERS), min_size=1, max_size=3)) for number in ids}
+
+
+def faults() -> st.SearchStrategy[list[Fault]]:
+    where = {"mini_batch": st.integers(0, 4), "attempt": st.integers(1, 2)}
+    return st.lists(
+        st.one_of(
+            st.builds(Fault.raises, st.just(KeyError), **where),
+            st.builds(Fault.times_out, **where),
+            st.builds(Fault.crashes, **where),
+            st.builds(Fault.returns, st.sampled_from([[], None, ["a", "b"]]), **where),
+            st.builds(Fault.drops, st.integers(1, 2), **where),
+            st.builds(Fault.delivers_twice, **where),
+            st.builds(Fault.load_fails, **where),
+        ),
+        max_size=2,
+    )
+
+
+def chosen_settings() -> st.SearchStrategy[dict[str, object]]:
+    return st.fixed_dictionaries(
+        {"mini_batch_size": st.integers(1, 3), "max_retries": st.integers(0, 2)},
+        optional={
+            "error_threshold": st.integers(-1, 4),
+            "mini_batch_error_threshold": st.integers(-1, 3),
+            "allowed_failed_percent": st.sampled_from([0, 30, 100]),
+            "output_action": st.sampled_from(["summary_only", "append_row"]),
+            "rules": st.sampled_from(["documented", "observed"]),
+        },
+    )
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(items=st.integers(1, 8), plan=plans(), faults=faults(), chosen=chosen_settings())
+def test_drawn_jobs_have_the_same_result_on_all_engines(
+    jobs: Jobs, items: int, plan: dict[int, list[str]], faults: list[Fault], chosen: dict[str, object]
+) -> None:
+    first, *others = (jobs.run(items, plan, faults, chosen, engine) for engine in ENGINES)
+    assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.raises(KeyError, mini_batch=1),
+        Fault.times_out(mini_batch=1, attempt=1),
+        Fault.crashes(mini_batch=1, attempt=1),
+        Fault.returns(["a"], mini_batch=1),
+        Fault.returns("text", mini_batch=1),
+        Fault.drops(1, mini_batch=1, attempt=1),
+        Fault.delivers_twice(mini_batch=1),
+        Fault.load_fails(mini_batch=1, attempt=2),
+        Fault.load_fails(mini_batch=1),
+        Fault.init_raises(worker=0),
+    ],
+    ids=str,
+)
+def test_each_fault_has_the_same_result_on_all_engines(jobs: Jobs, fault: Fault) -> None:
+    first, *others = (jobs.run(4, {}, [fault], {"mini_batch_size": 2}, engine) for engine in ENGINES)
+    assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize("thread", ["main", "worker"])
+def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, thread: str) -> None:
+    plan = {number: [answer] for number, answer in enumerate(ANSWERS)}
+    chosen: dict[str, object] = {
+        "max_concurrency_per_instance": 2,
+        "instance_count": 2,
+        "mini_batch_size": 2,
+        "output_action": "append_row",
+        "thread": thread,
+    }
+    first, *others = (jobs.run(24, plan, [], chosen, engine) for engine in ENGINES)
+    assert all(other == first for other in others)
+
+
+TABLE = """
+import pandas as pd
+def init():
+    global offset
+    offset = 1
+def run(table):
+    if (table["x"] == 3).any():
+        raise ValueError("three")
+    return table.assign(y=table["x"] + offset, day=pd.Timestamp("2024-02-29"), part=table["name"].str[:1])
+"""
+
+
+def test_tables_have_the_same_result_on_all_engines(tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_text(TABLE, encoding="utf-8")
+    frame = pd.DataFrame({"x": range(8), "name": ["äö", "b c", '"', "d", "e", "f", "g", None]})
+    results = [
+        essence(
+            ParallelJob(
+                script,
+                frame,
+                JobSettings(mini_batch_size=6, output_action="append_row", append_row_dataframe_header=True),
+                engine=engine,
+            ).run()
+        )
+        for engine in ENGINES
+    ]
+    assert results[0] == results[1]
+    assert results[0]["status"] == "Completed"
+
+
+EXAMPLES = Path(__file__).parents[3] / "example_scripts"
+QUICK = ("text_files", "iris_table", "sound/error_rows", "sound/class_based", "flawed/returns_none_for_empty_file")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_example_scripts_have_the_same_result_on_all_engines(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(EXAMPLES.parent)
+    options: list[str] = json.loads((EXAMPLES / name / "expected.json").read_text("utf-8"))["options"]
+    given = [option.removeprefix("--parallelrun-").partition("=") for option in options]
+    values = {key: value for key, _, value in given}
+    fields = JobSettings.from_mapping(dict(value.split("=", 1) for key, _, value in given if key == "set"))
+    arguments = values.get("args", "").replace("{scratch}", str(tmp_path))
+    results = [
+        essence(
+            ParallelJob(
+                values["entry"],
+                os.path.abspath(values["input"]),
+                fields,
+                arguments,
+                engine=engine,
+                models=[value for key, _, value in given if key == "model"],
+            ).run()
+        )
+        for engine in ENGINES
+    ]
+    assert results[0] == results[1]

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from pytest_parallelrun.emulator.progress import Progress
+
+
+def test_the_recorded_estimate() -> None:
+    said = str(Progress(4_117, 20_000, 5 * 3600 + 2 * 60 + 14))
+    assert said == "Processed 4117 of 20000 mini batches in 5:02:14. Estimated remaining time 19:25:59."
+
+
+def test_nothing_is_estimated_while_nothing_was_processed() -> None:
+    assert str(Progress(0, 5, 60.0)) == "No task has been processed yet."
+
+
+@pytest.mark.parametrize("seconds", [59.9, 3600.0])
+def test_of_a_table_that_is_being_split_the_total_is_not_known(seconds: float) -> None:
+    said = {59.9: "0:00:59", 3600.0: "1:00:00"}[seconds]
+    assert str(Progress(3, None, seconds)) == f"Processed 3 mini batches in {said}."

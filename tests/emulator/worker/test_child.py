@@ -1,0 +1,479 @@
+"""What a worker process executes, here in this one: messages in, messages out."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pickle
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from pytest_parallelrun.emulator.service import WorkerFacts
+from pytest_parallelrun.emulator.service.facts import plain_facts
+from pytest_parallelrun.emulator.worker import child, surroundings
+from pytest_parallelrun.emulator.worker.child import Channel, WorkerProcess
+from pytest_parallelrun.emulator.worker.handing_over import decode
+from pytest_parallelrun.emulator.worker.host import host_restored
+from pytest_parallelrun.emulator.worker.messages import (
+    BEGUN,
+    CALL,
+    CALLED,
+    DOWN,
+    OVER,
+    PHASE,
+    RAISED,
+    RETURNED,
+    RUN,
+    SHUTDOWN,
+    START,
+    STOPPED,
+    UP,
+    Unframed,
+    frame,
+)
+
+NAMES = "import os\ndef run(paths):\n    return [os.path.basename(path) for path in paths]\n"
+
+
+class Exchange:
+    """A channel: gives what it was made with, keeps what it is told."""
+
+    def __init__(self, *messages: tuple[object, ...]) -> None:
+        self._messages = list(messages)
+        self.said: list[Any] = []
+
+    def receive(self) -> tuple[object, ...]:
+        return self._messages.pop(0)
+
+    def send(self, *message: object) -> None:
+        self.said.append(message)
+
+    def of(self, kind: int) -> list[Any]:
+        return [message[1:] for message in self.said if message[0] == kind]
+
+
+def answer(*arguments: object) -> object:
+    """What is asked of a worker in these tests."""
+    if not arguments:
+        raise ValueError("no arguments")
+    return arguments
+
+
+class Watching:
+    """An observer of these tests."""
+
+    def __init__(self) -> None:
+        self._seen = ["made"]
+
+    def __enter__(self) -> Watching:
+        self._seen.append("entered")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._seen.append("left")
+
+    def look(self, functions: object) -> None:
+        self._seen.append("looked")
+
+    def told(self) -> list[str]:
+        return self._seen
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
+    """This process as a worker finds its own, put back afterwards."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(surroundings, "trace_crashes", lambda: None)
+    monkeypatch.setattr(child, "trace_crashes", lambda: None)
+    before = set(sys.modules)
+    with host_restored():
+        os.chdir(tmp_path)
+        yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith(("azureml", "entry_of")):
+            del sys.modules[name]
+
+
+_COUNT = iter(range(1000))
+
+
+def live(folder: Path, script: str, *messages: tuple[object, ...], **changes: object) -> Exchange:
+    """The life of a worker that gets the messages."""
+    # Modules stay, so each has a name of its own.
+    path = folder / f"entry_of_test_{next(_COUNT)}.py"
+    path.write_text(script, encoding="utf-8")
+    facts = WorkerFacts(
+        agent_name="process000",
+        output_dir=folder / "out",
+        working_dir=folder,
+        entry_dir=folder,
+        log_dir=folder / "logs",
+        logging_level="INFO",
+        models={"m": folder},
+        arguments=("--one", "1"),
+    )
+    start: dict[str, Any] = {
+        "script": (path.stem, str(path), path.name),
+        "argv": [str(path), "--one", "1"],
+        "code_path": [str(folder)],
+        "installed": list(sys.path),
+        "preloaded": [],
+        "facts": plain_facts(facts, folder, "standin"),
+        "logging_level": "INFO",
+        "appended": None,
+        "init": True,
+        "init_fails": None,
+        "watch": False,
+        "quiet": False,
+        "observer": None,
+        **changes,
+    }
+    exchange = Exchange(*messages, (SHUTDOWN,))
+    WorkerProcess(exchange, start).live()  # type: ignore[arg-type]
+    return exchange
+
+
+def run_message(payload: object, *, drops: int = 0, watch: bool = False) -> tuple[object, ...]:
+    return RUN, 3, 30, payload, drops, watch
+
+
+def test_it_comes_up_runs_and_shuts_down(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = f"import sys\nprint(sys.argv)\ndef init():\n    print('init')\n{NAMES}def shutdown():\n    print('bye')"
+    said = live(here, script, run_message(["/a/b", "/a/c"])).said
+    assert [message[0] for message in said] == [PHASE, UP, RETURNED, STOPPED]
+    _, running, count, wrong, value, *rest = said[2]
+    assert (count, wrong, value, rest) == (2, None, ["b", "c"], [None, 0, None, None, None])
+    assert running >= 0
+    assert said[3] == (STOPPED, None, [], [])
+    arguments, *printed = capsys.readouterr().out.splitlines()
+    assert arguments.endswith("'--one', '1']")
+    assert printed == ["init", "bye"]
+
+
+@pytest.mark.parametrize(
+    ("script", "phase", "error"),
+    [
+        ("1 / 0", "import", "ZeroDivisionError: division by zero"),
+        ("run = 1", "define", "AttributeError: the entry script has a run that is int; "),
+        ("def init(): 1 / 0\ndef run(paths): return paths", "init", "ZeroDivisionError"),
+        ("import sys\nsys.exit('no')", "import", "SystemExit: no"),
+    ],
+)
+def test_what_fails_before_it_is_up_is_told_with_its_phase(here: Path, script: str, phase: str, error: str) -> None:
+    [(told_phase, told_error, traceback, _, _)] = live(here, script).of(DOWN)
+    assert told_phase == phase
+    assert told_error.startswith(error)
+    assert ("Traceback" in traceback) == (phase != "define")
+
+
+def test_init_is_left_out_on_wish(here: Path) -> None:
+    assert live(here, "def init(): 1 / 0\ndef run(paths): return paths", init=False).of(UP) == [(None, None)]
+
+
+def test_a_fault_in_init_needs_no_call_of_it(here: Path) -> None:
+    exchange = live(here, NAMES, init_fails=("injected", ""))
+    assert exchange.of(DOWN) == [("init", "injected", "", None, None)]
+
+
+def test_the_context_goes_to_a_run_that_takes_it(here: Path) -> None:
+    script = "def run(paths, context):\n    return [context.minibatch_index, context.global_row_index_lower_bound]"
+    assert live(here, script, run_message(["a"])).of(RETURNED)[0][3] == [3, 30]
+
+
+def test_a_table_is_unpacked_before_run_begins(here: Path) -> None:
+    frame_bytes = pickle.dumps(pd.DataFrame({"x": [1, 2]}))
+    exchange = live(here, "def run(table):\n    return table", run_message(frame_bytes), preloaded=["pandas"])
+    assert exchange.of(BEGUN) == [()]
+    [(_, count, _, value, blob, *_)] = exchange.of(RETURNED)
+    assert (count, value) == (2, None)
+    returned = decode(blob)
+    assert isinstance(returned, pd.DataFrame)
+    assert returned["x"].tolist() == [1, 2]
+
+
+def test_a_table_that_cannot_be_unpacked_fails_to_load(here: Path) -> None:
+    [(_, phase, error, *_)] = live(here, NAMES, run_message(b"no pickle")).of(RAISED)
+    assert phase == "load"
+    assert error.startswith("_pickle.UnpicklingError")
+
+
+def test_what_run_raises_is_told_with_what_it_wishes(here: Path) -> None:
+    script = """
+from azureml.exceptions import ParallelRunException
+def run(paths):
+    if paths == ["plain"]:
+        raise ValueError("bad")
+    raise ParallelRunException("not again", code="Retry.NoRetry")
+"""
+    plain, wishing = live(here, script, run_message(["plain"]), run_message(["other"])).of(RAISED)
+    assert plain[1:3] == ("run", "ValueError: bad")
+    assert plain[4] is None
+    assert wishing[4] == ("Retry.NoRetry", 0.0)
+
+
+def test_pauses_and_ends_are_waited_for(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(child, "sleep", slept.append)
+    script = """
+from azureml.exceptions import ParallelRunException
+def run(paths):
+    raise ParallelRunException("later", code=paths[0], delay_seconds=5)
+"""
+    live(here, script, run_message(["Retry.Sleep"]), run_message(["Retry.StopProcess"]))
+    assert slept == [5.0, 86_400.0]
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(ValueError("bad"), ("ValueError: bad", "")), (Unspeakable(), ("Unspeakable", ""))]
+)
+def test_an_error_is_told_though_what_words_it_is_broken(
+    here: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(WorkerProcess, "own", lambda self, module: None)
+    start = {"installed": list(sys.path)}
+    assert WorkerProcess(Exchange(), start)._told(error) == told  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("returns", "count", "wrong"),
+    [
+        ("None", None, "run() returned None."),
+        ("(1, 2)", 2, None),
+        ("[]", 0, None),
+        ("'text'", None, "run() returned str"),
+    ],
+)
+def test_what_is_returned_is_counted(here: Path, returns: str, count: int | None, wrong: str | None) -> None:
+    [found] = live(here, f"def run(paths):\n    return {returns}", run_message(["a"])).of(RETURNED)
+    assert found[1] == count
+    assert (found[2] or "").startswith(wrong or "")
+
+
+@pytest.mark.parametrize("returns", ["['x'] * 1001", "['x' * 1001]", "{1: 2}"])
+def test_that_run_is_over_is_told_before_what_takes_a_moment(here: Path, returns: str) -> None:
+    said = live(here, f"def run(paths):\n    return {returns}", run_message(["a"])).said
+    assert [message[0] for message in said][2:4] == [OVER, RETURNED]
+
+
+def test_results_are_dropped_where_a_fault_wants_it(here: Path) -> None:
+    [found] = live(here, "def run(paths):\n    return (1, 2, 3)", run_message(["a"], drops=2)).of(RETURNED)
+    assert found[1:4] == (1, None, [1])
+
+
+def test_objects_cross_as_their_texts(here: Path) -> None:
+    script = "class Own:\n    def __str__(self): return 'mine'\ndef run(paths):\n    return [Own(), 1]"
+    [found] = live(here, script, run_message(["a"])).of(RETURNED)
+    assert [str(thing) for thing in decode(found[4])] == ["mine", "1"]  # type: ignore[attr-defined]
+    assert found[5] == 1
+
+
+def test_what_has_no_text_is_told_as_what_cannot_cross(here: Path) -> None:
+    script = "class Own:\n    def __str__(self): raise KeyError('no')\ndef run(paths):\n    return [Own()]"
+    [found] = live(here, script, run_message(["a"])).of(RETURNED)
+    assert found[6] == "an element of type Own cannot be handed over: its text raises KeyError: 'no'"
+
+
+def test_results_are_appended_and_where_is_told(here: Path) -> None:
+    appended = str(here / "temp_0_<pid>_out.txt")
+    exchange = live(here, NAMES, run_message(["a"]), run_message(["bc"]), appended=appended)
+    path = here / f"temp_0_{os.getpid()}_out.txt"
+    assert [found[7] for found in exchange.of(RETURNED)] == [(str(path), 0, 2, ""), (str(path), 2, 3, "")]
+    assert path.read_text("utf-8") == "a\nbc\n"
+
+
+def test_what_cannot_be_appended_is_told(here: Path) -> None:
+    appended = str(here / "gone" / "temp")
+    [found] = live(here, NAMES, run_message(["a"]), appended=appended).of(RETURNED)
+    assert found[6].startswith(f"the results cannot be appended to '{appended}': [Errno 2]")
+    surrogate = "def run(paths):\n    return ['\\udc80']"
+    [found] = live(here, surrogate, run_message(["a"]), appended=str(here / "temp")).of(RETURNED)
+    assert found[7][3].startswith("run() returned text that UTF-8 cannot hold")
+
+
+def test_a_file_that_is_gone_is_not_written_to_where_nobody_finds_it(here: Path) -> None:
+    script = "import os\ndef run(paths):\n    if paths == ['b']: os.remove('temp')\n    return paths"
+    found = live(here, script, run_message(["a"]), run_message(["b"]), appended=str(here / "temp")).of(RETURNED)
+    assert "the file is gone" in found[1][6]
+
+
+def test_what_is_opened_is_told_where_somebody_watches(here: Path) -> None:
+    script = "open('in_import', 'w').close()\ndef run(paths):\n    open('in_run', 'w').close()\n    return paths"
+    exchange = live(here, script, run_message(["a"], watch=True), run_message(["b"]), watch=True)
+    assert str(here / "in_import") in exchange.of(UP)[0][0][1]
+    watched, unwatched = exchange.of(RETURNED)
+    assert watched[8][1] == [str(here / "in_run")]
+    assert unwatched[8] is None
+
+
+def test_an_observer_watches_from_before_the_import(here: Path) -> None:
+    place = (__name__, "Watching")
+    told = live(here, NAMES, observer=place).of(UP)[0][1]
+    assert decode(told) == [["made", "entered", "looked", "left"]]
+    told = live(here, "1 / 0", observer=place).of(DOWN)[0][4]
+    assert decode(told) == [["made", "entered", "left"]]
+
+
+def test_questions_are_answered(here: Path) -> None:
+    right = (CALL, __name__, "answer", pickle.dumps((1, "two")))
+    wrong = (CALL, __name__, "answer", pickle.dumps(()))
+    told, failed = live(here, NAMES, right, wrong).of(CALLED)
+    assert (pickle.loads(told[0]), told[1]) == ((1, "two"), "")
+    assert failed[1].startswith("ValueError: no arguments")
+
+
+def test_modules_are_imported_apart_from_files_of_the_user(here: Path) -> None:
+    (here / "this.py").write_text("1 / 0", encoding="utf-8")
+    sys.modules.pop("this", None)
+    worker = WorkerProcess(Exchange(), {"installed": [path for path in sys.path if path != str(here)]})  # type: ignore[arg-type]
+    sys.path.insert(0, str(here))
+    assert "this" in vars(worker._imported("this"))["__name__"]
+    assert sys.path[0] == str(here)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_warnings_are_shown_unless_they_are_not_wanted(here: Path, quiet: bool) -> None:
+    script = "import warnings\nwarnings.warn('careful')\ndef run(paths): return paths"
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        live(here, script, quiet=quiet)
+    assert [str(each.message) for each in seen] == ([] if quiet else ["careful"])
+
+
+def test_what_shutdown_raises_and_leaves_is_told(here: Path) -> None:
+    script = """
+import threading, logging
+kept = open("kept", "w")
+logging.getLogger("own").addHandler(logging.FileHandler("logged"))
+ended = threading.Event()
+threading.Thread(target=ended.wait, name="waiting", daemon=True).start()
+def run(paths):
+    return paths
+def shutdown():
+    raise ValueError("no end")
+"""
+    exchange = live(here, script)
+    [(failure, threads, files)] = exchange.of(STOPPED)
+    assert failure[0] == "ValueError: no end"
+    assert "waiting" in threads
+    assert str(here / "kept") in files
+    assert str(here / "logged") not in files
+    script_module = next(
+        module for name, module in sys.modules.items() if name.startswith("entry_of") and "kept" in vars(module)
+    )
+    script_module.kept.close()
+    script_module.ended.set()
+    for handler in logging.getLogger("own").handlers:
+        handler.close()
+    logging.getLogger("own").handlers.clear()
+
+
+def test_the_root_logger_is_left_to_a_script_that_has_set_it_up(here: Path) -> None:
+    root = logging.root
+    root.handlers[:] = []
+    script = "import logging\nlogging.basicConfig(level='ERROR')\n" + NAMES
+    live(here, script)
+    assert root.level == logging.ERROR
+    root.handlers[:] = []
+    live(here, NAMES)
+    assert root.level == logging.INFO
+
+
+def test_a_process_that_the_script_forked_ends_where_it_came_back(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As if this were the child: the number is another one after each call.
+    ended: list[BaseException | None] = []
+    monkeypatch.setattr("pytest_parallelrun.emulator.worker.process.end_forked_child", ended.append)
+    numbers = iter(range(100))
+    monkeypatch.setattr(os, "getpid", lambda: next(numbers))
+    live(here, NAMES, run_message(["a"]))
+    assert ended == [None] * len(ended)
+    assert len(ended) >= 2
+
+
+def test_messages_come_whole_through_a_pipe() -> None:
+    reading, theirs = os.pipe()
+    ours, writing = os.pipe()
+    channel = Channel(reading, writing)
+    os.write(theirs, frame((START, {"a": 1})) + frame((RUN, 1)))
+    assert [channel.receive(), channel.receive()] == [(START, {"a": 1}), (RUN, 1)]
+    large = "x" * 5_000_000
+    sender = threading.Thread(target=channel.send, args=(RETURNED, large))
+    sender.start()
+    unframed = Unframed()
+    messages: list[tuple[object, ...]] = []
+    while not messages:
+        messages = unframed.messages(os.read(ours, 1 << 16))
+    sender.join()
+    assert messages == [(RETURNED, large)]
+    for number in (reading, theirs, ours, writing):
+        os.close(number)
+
+
+def test_a_message_that_goes_out_in_pieces_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = bytearray()
+
+    def write(number: int, data: bytes) -> int:
+        out.extend(data[:3])
+        return min(3, len(data))
+
+    monkeypatch.setattr(os, "write", write)
+    Channel(-1, -1).send(RETURNED, "text")
+    assert Unframed().messages(bytes(out)) == [(RETURNED, "text")]
+
+
+def test_streams_that_are_closed_do_not_stop_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            flushed.append(True)
+            raise OSError("closed")
+
+    flushed: list[bool] = []
+    monkeypatch.setattr(sys, "stdout", Closed())
+    monkeypatch.setattr(sys, "stderr", Closed())
+    surroundings.flush()
+    monkeypatch.undo()
+    assert flushed == [True, True]
+
+
+def test_open_files_are_none_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> list[str]:
+        raise OSError("no /proc")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert surroundings.open_files() == set()
+
+
+def test_a_file_that_is_closed_meanwhile_is_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "listdir", lambda path: ["99999"])
+    assert surroundings.open_files() == set()
+
+
+def test_without_threading_no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "threading")
+    assert surroundings.threads_left() == []
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_crashes_are_traced_where_there_is_a_stderr(monkeypatch: pytest.MonkeyPatch, closed: bool) -> None:
+    calls: list[bool] = []
+
+    def enable() -> None:
+        calls.append(closed)
+        if closed:
+            raise RuntimeError("sys.stderr is None")
+
+    monkeypatch.setattr("faulthandler.enable", enable)
+    surroundings.trace_crashes()
+    assert calls == [closed]

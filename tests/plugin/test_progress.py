@@ -1,0 +1,46 @@
+"""The line on the terminal. It is written to /dev/tty, for which a test has a text."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from pytest_parallelrun import _progress
+from pytest_parallelrun._progress import ProgressLine
+from pytest_parallelrun.emulator.progress import Progress
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    monkeypatch.setattr(_progress, "AFTER", 0.0)
+    monkeypatch.setattr(_progress, "EVERY", 0.0)
+    return io.StringIO()
+
+
+def test_the_line_is_written_over_and_taken_away_in_the_end(terminal: io.StringIO) -> None:
+    line = ProgressLine(terminal)
+    line(Progress(1, 4, 10.0))
+    line(Progress(2, 4, 20.0))
+    line.clear()
+    assert terminal.getvalue() == (
+        "\r\x1b[Kparallelrun: Processed 1 of 4 mini batches in 0:00:10. Estimated remaining time 0:00:30."
+        "\r\x1b[Kparallelrun: Processed 2 of 4 mini batches in 0:00:20. Estimated remaining time 0:00:20."
+        "\r\x1b[K"
+    )
+
+
+def test_a_short_job_has_none(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_progress, "AFTER", 60.0)
+    line = ProgressLine(terminal)
+    line(Progress(1, 4, 10.0))
+    line.clear()
+    assert terminal.getvalue() == ""
+
+
+def test_it_is_not_written_more_often_than_it_is_read(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_progress, "EVERY", 60.0)
+    line = ProgressLine(terminal)
+    for number in range(3):
+        line(Progress(number, 4, 10.0))
+    assert terminal.getvalue().count("parallelrun") == 1
