@@ -111,9 +111,6 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (MiniBatchResults, tuple, list)) and tuple(self) == tuple(other)
 
-    def __hash__(self) -> int:
-        return hash(tuple(self))
-
     def __repr__(self) -> str:
         return repr(tuple(self))
 

@@ -125,7 +125,7 @@ def result(folder: Path) -> JobResult:
     """One job in which every mini-batch but two misbehaves in its own way."""
     environment = {"PARALLELRUN_TEST": str(folder)}
     return run_on_processes(
-        folder, FAULTY, *OUTCOMES, timeout=1.5, max_concurrency_per_instance=2, environment_variables=environment
+        folder, FAULTY, *OUTCOMES, timeout=3, max_concurrency_per_instance=2, environment_variables=environment
     )
 
 
@@ -159,7 +159,7 @@ def error_of(result: JobResult, name: str) -> str:
         ("segfault", "the worker process was killed by SIGSEGV, a segmentation fault of native code"),
         ("abort", "the worker process was killed by SIGABRT, an abort of native code"),
         ("terminated", "the worker process was killed by SIGTERM"),
-        ("native_sleep", "run() was killed at its limit of 1.5 s (timeout)"),
+        ("native_sleep", "run() was killed at its limit of 3 s (timeout)"),
     ],
 )
 def test_the_error_says_how_it_ended(result: JobResult, name: str, error: str) -> None:

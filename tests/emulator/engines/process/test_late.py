@@ -63,7 +63,7 @@ def test_what_waited_behind_a_late_return_goes_to_the_next_worker(
     wait = Switchboard.wait
 
     def slow(board: Switchboard, until: float | None) -> Iterator[object]:
-        time.sleep(0.6)
+        time.sleep(1.2)
         return wait(board, until)
 
     monkeypatch.setattr(Switchboard, "wait", slow)
@@ -71,10 +71,10 @@ def test_what_waited_behind_a_late_return_goes_to_the_next_worker(
 import os, time
 def run(paths):
     if paths[0].endswith("c"):
-        time.sleep(0.3)
+        time.sleep(0.8)
     return [os.path.basename(path) for path in paths]
 """
-    result = run_on_processes(tmp_path, script, *"abcde", timeout=0.2)
+    result = run_on_processes(tmp_path, script, *"abcde", timeout=0.6)
     found = attempts_by_name(result)
     assert [attempt.outcome for attempt in found["c"]] == ["timeout"]
     assert "returned after its limit" in (found["c"][0].error or "")
@@ -171,10 +171,10 @@ def test_a_pause_with_another_mini_batch_in_hand_moves_its_limit(tmp_path: Path)
 from azureml.exceptions import ParallelRunException
 def run(paths):
     if paths[0].endswith("c"):
-        raise ParallelRunException("later", code="Retry.Sleep", delay_seconds=0.6)
+        raise ParallelRunException("later", code="Retry.Sleep", delay_seconds=1.5)
     return paths
 """
-    result = run_on_processes(tmp_path, script, *"abcdef", timeout=0.3)
+    result = run_on_processes(tmp_path, script, *"abcdef", timeout=1)
     assert (result.succeeded_items, result.failed_items) == (5, 1)
 
 

@@ -23,24 +23,24 @@ def test_a_job_without_progress_fails_with_the_reason_of_the_service(tmp_path: P
 
 
 def test_a_processed_mini_batch_is_progress(tmp_path: Path) -> None:
-    script = "import time\ndef run(paths):\n    time.sleep(0.4)\n    return paths"
-    assert run_on_processes(tmp_path, script, *"abc", progress_update_timeout=1).status == "Completed"
+    script = "import time\ndef run(paths):\n    time.sleep(1.2)\n    return paths"
+    assert run_on_processes(tmp_path, script, *"abc", progress_update_timeout=3).status == "Completed"
 
 
 def test_an_init_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 0.3)
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 2)
     script = "import time\ndef init():\n    time.sleep(60)\ndef run(paths):\n    return paths"
     result = run_on_processes(tmp_path, script, "a")
     assert result.status == "Failed"
-    assert result.worker_failures[0].failure.error == "init took longer than 0.3 s (3 x timeout + 30)"
+    assert result.worker_failures[0].failure.error == "init took longer than 2 s (3 x timeout + 30)"
 
 
 def test_a_shutdown_that_takes_too_long_is_ended_and_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 1)
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 3)
     script = "import time\ndef run(paths):\n    return paths\ndef shutdown():\n    time.sleep(60)"
     result = run_on_processes(tmp_path, script, "a")
     assert result.status == "Completed"
-    assert any("shutdown() took longer than 1 s" in note for note in result.notes)
+    assert any("shutdown() took longer than 3 s" in note for note in result.notes)
 
 
 def test_a_run_that_comes_back_after_its_limit_is_late(tmp_path: Path) -> None:
