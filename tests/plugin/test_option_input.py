@@ -82,7 +82,9 @@ def test_a_folder_named_like_a_pattern_is_taken_as_it_is(project: Path, run_pyte
 
 def test_files_in_a_folder_named_like_a_pattern_can_be_given_by_name(project: Path, run_pytest: Run) -> None:
     (project / "data").rename(project / "data [1]")
-    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=data [1]/item_2.txt")
+    result = run_pytest(
+        "--parallelrun-entry=score.py", "--parallelrun-input=data [1]/item_2.txt", "--parallelrun-set=profile=v1"
+    )
     assert_gated(result, TOTAL)
 
 
@@ -98,7 +100,11 @@ def test_files_in_a_folder_named_like_a_pattern_can_be_given_by_name(project: Pa
         ("", "ERROR: --parallelrun-input: the path is empty."),
         ("empty", "ERROR: --parallelrun-input: input '*empty': there is no file in the folder or below it."),
         ("header.csv", "ERROR: --parallelrun-input: *not a single row of data*"),
-        ("table.parquet", "ERROR: --parallelrun-input: *not supported yet as a table*"),
+        ("table.parquet", "ERROR: --parallelrun-input: *table.parquet' is no Parquet file that can be read*"),
+        (
+            "notes.txt",
+            "ERROR: --parallelrun-input: *notes.txt': Input format UriFile is not supported*Give its folder*",
+        ),
     ],
 )
 def test_an_input_that_cannot_be_used_is_a_usage_error(
@@ -107,6 +113,7 @@ def test_an_input_that_cannot_be_used_is_a_usage_error(
     (project / "empty").mkdir()
     write("header.csv", "a,b\n")
     write("table.parquet", "")
+    write("notes.txt", "")
     result = run_pytest("--parallelrun-entry=score.py", f"--parallelrun-input={given}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
@@ -147,3 +154,44 @@ def test_a_wrong_input_of_the_ini_file_is_said_to_be_from_there(
     result = run_pytest("--parallelrun-entry=score.py")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: parallelrun_input in tox.ini: input '*dta' does not exist*"])
+
+
+def test_inputs_of_v1_are_split_one_by_one(project: Path, run_pytest: Run, write: Write) -> None:
+    write("more/item_9.txt", "nine")
+    result = run_pytest(
+        "--parallelrun-entry=score.py",
+        "--parallelrun-input=data",
+        "--parallelrun-input=more",
+        "--parallelrun-set=profile=v1",
+        "--parallelrun-set=mini_batch_size=2",
+        "--parallelrun-plan",
+    )
+    result.stdout.fnmatch_lines(["input: 2 inputs: *; 1 file in '*more', 2 a mini-batch: 1 mini-batch*"])
+
+
+def test_what_partition_keys_override_is_said_in_the_plan(project: Path, run_pytest: Run, write: Write) -> None:
+    write("stores/Store=1/a.txt", "")
+    result = run_pytest(
+        "--parallelrun-entry=score.py",
+        "--parallelrun-input=stores",
+        "--parallelrun-set=partition_keys=Store",
+        "--parallelrun-set=mini_batch_size=2",
+        "--parallelrun-plan",
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "input: 1 file in '*stores', one mini-batch for each Store: 1 mini-batch*",
+            "  note: mini_batch_size=2 is not looked at: partition_keys decides on the mini-batches",
+        ]
+    )
+
+
+def test_a_partition_key_that_does_not_exist_is_a_usage_error(project: Path, run_pytest: Run, write: Write) -> None:
+    write("sales.csv", "Store,n\n1,2\n")
+    result = run_pytest(
+        "--parallelrun-entry=score.py", "--parallelrun-input=sales.csv", "--parallelrun-set=partition_keys=Stores"
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --parallelrun-input: partition_keys: there is no 'Stores'*Did you mean 'Store'?*"]
+    )

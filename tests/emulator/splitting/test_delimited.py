@@ -275,6 +275,21 @@ def test_a_file_that_vanishes_before_it_is_split_is_an_input_error(tmp_path: Pat
         next(split.mini_batches())
 
 
+def test_a_file_that_changed_before_it_is_split_is_an_input_error(tmp_path: Path) -> None:
+    split = of_bytes(tmp_path, b"x\n1\n", 1)
+    (tmp_path / "data.csv").write_bytes(b"x\na\n")
+    with pytest.raises(InputError, match=r"data\.csv' changed since it was opened"):
+        next(split.mini_batches())
+
+
+@pytest.mark.parametrize("field", ["True", "7", "2.5", ""])
+def test_a_column_of_texts_has_texts_in_every_mini_batch_whatever_is_in_it(tmp_path: Path, field: str) -> None:
+    split = of_bytes(tmp_path, f"x,y\na,1\n{field},2\n,3\nb,4\n".encode(), len(field) + 4)
+    frames = [split.load(one) for one in split.mini_batches()]
+    assert all(frame.dtypes.equals(frames[0].dtypes) for frame in frames)
+    assert [value for frame in frames for value in frame["x"].dropna()] == ["a", *([field] if field else []), "b"]
+
+
 def test_loading_a_file_that_vanished_is_a_load_error_that_names_it(tmp_path: Path) -> None:
     split = of_bytes(tmp_path, b"x\n1\n2\n", 1)
     first, _ = split.mini_batches()
