@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from pytest_parallelrun.emulator.splitting.base import Partition
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
     from pytest_parallelrun.emulator.worker.messages import Message
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
@@ -238,8 +239,10 @@ class WorkerProcess:
             except BaseException:
                 return type(error).__name__, ""
 
-    def _attempt(self, number: int, first_item: int, payload: Any, drops: int, watch: bool) -> None:
-        """One call of run(); payload: a list of paths, or the pickle of a DataFrame."""
+    def _attempt(
+        self, number: int, first_item: int, partition: Partition, payload: Any, drops: int, watch: bool
+    ) -> None:
+        """One call of run(); payload: a list of paths or of dicts, or the pickle of a DataFrame."""
         run = self.functions.run
         touched = self._watching(watch) if watch else None
         ending: BaseException | None = None
@@ -255,7 +258,12 @@ class WorkerProcess:
             if self._context is None:
                 value = run(payload)
             else:
-                value = run(payload, self._context(minibatch_index=number, global_row_index_lower_bound=first_item))
+                context = self._context(
+                    minibatch_index=number,
+                    global_row_index_lower_bound=first_item,
+                    partition_key_value=dict(partition) or None,
+                )
+                value = run(payload, context)
             running = perf_counter() - began
         except BaseException as error:
             running = perf_counter() - began

@@ -141,8 +141,10 @@ def live(folder: Path, script: str, *messages: tuple[object, ...], **changes: ob
     return exchange
 
 
-def run_message(payload: object, *, drops: int = 0, watch: bool = False) -> tuple[object, ...]:
-    return RUN, 3, 30, payload, drops, watch
+def run_message(
+    payload: object, *, partition: tuple[tuple[str, str], ...] = (), drops: int = 0, watch: bool = False
+) -> tuple[object, ...]:
+    return RUN, 3, 30, partition, payload, drops, watch
 
 
 def test_it_comes_up_runs_and_shuts_down(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,6 +188,12 @@ def test_a_fault_in_init_needs_no_call_of_it(here: Path) -> None:
 def test_the_context_goes_to_a_run_that_takes_it(here: Path) -> None:
     script = "def run(paths, context):\n    return [context.minibatch_index, context.global_row_index_lower_bound]"
     assert live(here, script, run_message(["a"])).of(RETURNED)[0][3] == [3, 30]
+
+
+def test_the_context_has_the_partition_in_a_worker_process_too(here: Path) -> None:
+    script = "def run(paths, context):\n    return [str(context.partition_key_value)] * len(paths)"
+    first, second = (run_message(["a"], partition=partition) for partition in ((), (("Store", "1000"),)))
+    assert [answer[3] for answer in live(here, script, first, second).of(RETURNED)] == [["None"], ["{'Store': '1000'}"]]
 
 
 def test_a_table_is_unpacked_before_run_begins(here: Path) -> None:

@@ -235,7 +235,8 @@ class ProcessEngine:
         worker.in_hand.append(handed)
         if len(worker.in_hand) == 1:
             self._begin(worker)
-        self._board.say(worker, RUN, mini_batch.id, mini_batch.first_item, payload, drops, is_watching())
+        place = (mini_batch.id, mini_batch.first_item, mini_batch.partition)
+        self._board.say(worker, RUN, *place, payload, drops, is_watching())
 
     def _wait(self, until: float | None) -> None:
         """Waits until a worker says something, ends, or has taken too long; or until `until`."""
