@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.engines.process.killing import can_tell_memory
@@ -13,8 +14,6 @@ from pytest_parallelrun.emulator.service.facts import plain_facts
 from pytest_parallelrun.emulator.worker.modules import is_installed_path
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.entry import EntryObject
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 
+ROOT = str(Path(__file__).parents[4])
+"""The folder that this package is in."""
 ON_POSIX = os.name == "posix"
 
 
@@ -75,7 +76,7 @@ def start_message(
         "script": (entry.module_name, str(entry.path), entry.label),
         "argv": [str(entry.path), *plan.arguments],
         "code_path": [str(entry.code_root)],
-        "installed": [os.path.abspath(path) for path in sys.path if path and is_installed_path(path)],
+        "installed": _installed(),
         "preloaded": ["pandas"] if kind == "tabular" else [],
         "facts": plain_facts(plan.facts_of(worker.name, worker.instance), plan.code_root, plan.azureml),
         "logging_level": plan.logging_level,
@@ -87,3 +88,9 @@ def start_message(
         "quiet": quiet,
         "observer": None if observer is None else (observer.__module__, observer.__qualname__),
     }
+
+
+def _installed() -> list[str]:
+    """Entries of sys.path that came with installations, and the folder of this package, however it got there."""
+    entries = [os.path.abspath(path) for path in sys.path if path and is_installed_path(path)]
+    return entries if ROOT in entries else [*entries, ROOT]

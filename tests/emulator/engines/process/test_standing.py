@@ -165,3 +165,12 @@ def test_a_worker_imports_next_to_nothing_before_its_script(tmp_path: Path) -> N
     told = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, check=True)
     bare = told.stdout.decode().split()
     assert heavy & set(attempt.value) - set(bare) == set()  # type: ignore[call-overload]
+
+
+def test_a_package_that_is_not_installed_is_found_by_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.start.ROOT", str(tmp_path / "elsewhere"))
+    script = "import sys\ndef run(paths):\n    return [sys.path[-1]]"
+    result = job_of(tmp_path, script).run()
+    assert result.rows == [str(tmp_path / "elsewhere")]
