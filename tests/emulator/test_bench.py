@@ -327,3 +327,8 @@ def test_the_exceptions_of_the_script_itself_are_handed_over_where_somebody_asks
         bench.run(job)
     # What a fault raises is not the script's.
     assert [str(error) for error in seen] == ["run", "init", "run"]
+
+
+def test_what_is_asked_of_a_worker_is_answered_in_its_process(script: Path) -> None:
+    with bench_of(script) as bench:
+        assert bench.ask(os.getpid) == os.getpid()

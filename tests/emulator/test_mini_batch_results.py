@@ -34,6 +34,13 @@ def test_one_that_was_never_begun_is_there(tmp_path: Path) -> None:
     assert result.mini_batches[2].size == 1
 
 
+def test_one_that_waited_for_its_worker_when_the_job_ended_is_there(tmp_path: Path) -> None:
+    script = Scripted(at0=[ValueError("bad")])
+    result = run_job(script, make_files(tmp_path, 2), max_retries=0, error_threshold=0, instance_count=2)
+    assert statuses(result) == ["failed", "unfinished"]
+    assert [batch.id for batch in result.mini_batches] == [0, 1]
+
+
 def test_all_events_can_be_had_again(tmp_path: Path) -> None:
     result = run_job(Names(), make_files(tmp_path, 2))
     assert [attempt.mini_batch.id for attempt in result.attempts] == [0, 1]

@@ -18,6 +18,7 @@ from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.output import (
     AppendedFile,
     OutputError,
+    Written,
     as_rows,
     count_returned,
     wrong_type_message,
@@ -244,3 +245,29 @@ def test_counting_and_writing_lists_does_not_import_pandas() -> None:
     )
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0
+
+
+def test_what_a_worker_wrote_already_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "of a worker").write_bytes(b"before|1 2\n|after")
+    appended = AppendedFile(tmp_path / "all.txt", header=True)
+    frame = pd.DataFrame({"a b": [1], "c": [2]})
+    appended.append(frame, Written(str(tmp_path / "of a worker"), 7, 4))
+    appended.append(["line"], Written(str(tmp_path / "of a worker"), 12, 5))
+    appended.close()
+    assert (tmp_path / "all.txt").read_bytes() == b'"a b" c\n1 2\nafter'
+
+
+def test_what_a_worker_could_not_write_is_an_error_with_its_reason(tmp_path: Path) -> None:
+    appended = AppendedFile(tmp_path / "all.txt", header=False)
+    with pytest.raises(OutputError, match="No space left on device"):
+        appended.append(["a"], Written("", 0, 0, "No space left on device"))
+    appended.close()
+    assert (tmp_path / "all.txt").read_bytes() == b""
+
+
+def test_what_a_worker_wrote_and_is_gone_is_an_error_that_names_its_file(tmp_path: Path) -> None:
+    appended = AppendedFile(tmp_path / "all.txt", header=False)
+    with pytest.raises(OutputError, match=r"what a worker wrote to '.*of a worker' is gone: No such file or directory"):
+        appended.append(["a"], Written(str(tmp_path / "of a worker"), 0, 2))
+    appended.close()
+    assert (tmp_path / "all.txt").read_bytes() == b""

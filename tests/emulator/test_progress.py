@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.progress import Progress
+from tests.emulator.jobs import Names, make_files
 
 
 def test_the_recorded_estimate() -> None:
@@ -18,3 +22,10 @@ def test_nothing_is_estimated_while_nothing_was_processed() -> None:
 def test_of_a_table_that_is_being_split_the_total_is_not_known(seconds: float) -> None:
     said = {59.9: "0:00:59", 3600.0: "1:00:00"}[seconds]
     assert str(Progress(3, None, seconds)) == f"Processed 3 mini batches in {said}."
+
+
+def test_a_job_tells_after_each_attempt_how_far_it_is(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    ParallelJob(Names(), make_files(tmp_path, 3), on_progress=told.append).run()
+    assert [(progress.processed, progress.total) for progress in told] == [(1, 3), (2, 3), (3, 3)]
+    assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
