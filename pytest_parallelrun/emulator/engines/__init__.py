@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
 
-ENGINES = ("inprocess", "process")
+ENGINES = ("inprocess", "process", "ray")
 
 
 class Delivery(NamedTuple):
@@ -107,6 +107,10 @@ def engine_maker(
         from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 
         return StandingProcesses
+    if name == "ray":
+        from pytest_parallelrun.emulator.engines.ray.standing import StandingActors
+
+        return StandingActors
     from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 
     return InProcessEngine
