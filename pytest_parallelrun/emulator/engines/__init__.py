@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pytest_parallelrun.emulator.entry import EntryFile, EntryObject
     from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -97,6 +98,19 @@ class StandingEngine(Engine, Protocol):
     def use(self, slot: int | None) -> None: ...
     def drop(self, slot: int, reason: str) -> None: ...
     def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object: ...
+
+
+def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSettings) -> None:
+    """Refuses what the engine of that name cannot run, here or at all. EntryScriptError, SettingsError."""
+    if engine == "inprocess":
+        return
+    from pytest_parallelrun.emulator.engines.process import start
+
+    start.check_possible(engine, entry, settings)
+    if engine == "ray":
+        from pytest_parallelrun.emulator.engines.ray import cluster
+
+        cluster.check_possible()
 
 
 def engine_maker(

@@ -27,16 +27,16 @@ ROOT = str(Path(__file__).parents[4])
 ON_POSIX = os.name == "posix"
 
 
-def check_possible(entry: EntryFile | EntryObject, settings: JobSettings) -> None:
-    """Refuses what worker processes cannot run. EntryScriptError, SettingsError."""
+def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSettings) -> None:
+    """Refuses what the worker processes of an engine cannot run. EntryScriptError, SettingsError."""
     if not ON_POSIX:
         raise SettingsError(
-            "engine='process' needs Linux or macOS: it kills the process group of a worker, which Windows has not. "
+            f"engine='{engine}' needs Linux or macOS: it kills the process group of a worker, which Windows has not. "
             "Use engine='inprocess'."
         )
     if not isinstance(entry, EntryFile):
         raise EntryScriptError(
-            f"engine='process' takes the path of a script: {entry.label} lives in this process, and "
+            f"engine='{engine}' takes the path of a script: {entry.label} lives in this process, and "
             "a worker process cannot get it. Give the .py file, or use engine='inprocess'."
         )
     if settings.memory_limit is not None and not can_tell_memory():
