@@ -65,14 +65,18 @@ class Cluster:
             self.started = False
             self._joined = not ray.is_initialized()
             self._folder: str | None = None
+            self._print: Any = None
             if self._joined:
                 self._connect()
+                self._silence()
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
         self._on_node: Any = NodeAffinitySchedulingStrategy
         self._actor_class: Any = self.ray.remote(num_cpus=0, concurrency_groups={CONTROL: 1})(Carrier)
         self._idle: dict[str, list[Any]] = defaultdict(list)
         self.lost = (
             ray.exceptions.RayActorError,
+            ray.exceptions.ActorUnschedulableError,
+            ray.exceptions.RuntimeEnvSetupError,
             ray.exceptions.ObjectLostError,
             ray.exceptions.OutOfMemoryError,
             ray.exceptions.WorkerCrashedError,
@@ -107,6 +111,12 @@ class Cluster:
             **quiet,
         )
 
+    def _silence(self) -> None:
+        """Of a node that is lost Ray prints the last lines of its log, and no option keeps it from that."""
+        module = self.ray._private.worker
+        self._print = getattr(module, "print_to_stdstream", None)
+        module.print_to_stdstream = lambda *arguments, **named: None
+
     def close(self) -> None:
         """Leaves the cluster, and ends it if it is ours."""
         if self.ray.is_initialized():
@@ -116,6 +126,8 @@ class Cluster:
             if self._joined:
                 with _quietly():
                     self.ray.shutdown()
+        if self._print is not None:
+            self.ray._private.worker.print_to_stdstream = self._print
         self._idle.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -138,10 +150,10 @@ class Cluster:
         return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in able]
 
     def actor_on(self, node: str) -> Any:
-        """An actor that carries nothing, there if the node lives."""
+        """An actor that carries nothing, on that node."""
         if self._idle[node]:
             return self._idle[node].pop()
-        return self._actor_class.options(scheduling_strategy=self._on_node(node, soft=True)).remote()
+        return self._actor_class.options(scheduling_strategy=self._on_node(node, soft=False)).remote()
 
     def give_back(self, node: str, actor: Any) -> None:
         """The actor has nothing to carry any more."""

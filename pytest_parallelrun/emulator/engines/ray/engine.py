@@ -43,11 +43,12 @@ LAST_WAIT = 15.0
 """Seconds that workers have to end when a job is stopped in the middle."""
 
 
+_MOST_OF_RAY = 120
+"""Characters of its messages that are shown."""
+
+
 class RayEngine(PullEngine[Post]):
     """`instance_count` times `max_concurrency_per_instance` workers, each instance on one node of the cluster."""
-
-    at_home = False
-    """Whether all workers are on the node of this process."""
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         # First, since to start a cluster is no time of the job.
@@ -58,7 +59,7 @@ class RayEngine(PullEngine[Post]):
         self._seats: dict[int, Seat] = {}
         self._quiet = False
         self._last_end = ""
-        self._places = Places(self._cluster, plan, at_home=self.at_home)
+        self._places = Places(self._cluster, plan)
         super().__init__(splitter, settings, faults)
 
     def quiet(self) -> None:
@@ -339,5 +340,5 @@ class RayEngine(PullEngine[Post]):
 
 def _in_short(error: BaseException) -> str:
     """Ray explains at length."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".:") if lines else type(error).__name__
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return first if len(first) <= _MOST_OF_RAY else f"{first[:_MOST_OF_RAY]}..."

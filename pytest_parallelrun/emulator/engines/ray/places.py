@@ -25,12 +25,16 @@ DISTRUST = 30.0
 
 
 class Places:
-    """The nodes of a job: an instance stays on one, until that is lost."""
+    """The nodes of a job: an instance stays on one, until that is lost.
 
-    def __init__(self, cluster: Cluster, plan: WorkerPlan, *, at_home: bool) -> None:
+    at_home: whether all instances are on the node of this process.
+    """
+
+    at_home = False
+
+    def __init__(self, cluster: Cluster, plan: WorkerPlan) -> None:
         self._cluster = cluster
         self._plan = plan
-        self._at_home = at_home
         self._home = cluster.home
         self._nodes: dict[int, Node] = {}
         self._distrusted: dict[str, float] = {}
@@ -44,7 +48,7 @@ class Places:
     def node_of(self, instance: int) -> Node:
         """The node of an instance: one after the other, the least loaded where one was lost."""
         alive = self._cluster.nodes()
-        if self._at_home:
+        if self.at_home:
             alive = [node for node in alive if node.id == self._home] or alive
         now = real_monotonic()
         trusted = [node for node in alive if self._distrusted.get(node.id, 0.0) < now] or alive
@@ -88,9 +92,8 @@ class Places:
             self._lost_files.append(f"node {seat.node.address}: {farewell.lost}")
 
     def notes(self) -> list[str]:
-        nodes = Counter(self._addresses[node.id] for node in self._nodes.values())
-        where = ", ".join(nodes)
-        notes = [f"workers ran on {len(set(self._nodes.values()))} node(s) of a Ray cluster: {where}"]
+        where = ", ".join(dict.fromkeys(self._addresses.values()))
+        notes = [f"workers ran on {len(self._addresses)} node(s) of a Ray cluster: {where}"]
         for node, shares in self._sharing.items():
             if not shares and node in self._addresses:
                 what = "code and models were sent to it"

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class StandingActors(RayEngine):
     """The Ray engine with what questions about single workers need."""
 
-    at_home = True
+    def open(self) -> None:
+        self._places.at_home = True
 
     def is_up(self, slot: int) -> bool:
         """Whether there is a worker in the slot."""
