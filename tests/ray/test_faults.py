@@ -14,7 +14,7 @@ from tests.emulator.engines.process.test_faults import FAULTY, OUTCOMES
 
 LARGE = """
 def run(paths):
-    return ["x" * 200_000_000 if paths[0].endswith("large") else "small"]
+    return ["x" * 100_000_000 if paths[0].endswith("large") else "small"]
 """
 ACTOR = """
 import os, signal, time
@@ -75,7 +75,7 @@ def test_an_object_that_cannot_cross_is_shown_by_its_texts(result: JobResult) ->
 
 def test_a_large_result_arrives_whole(tmp_path: Path) -> None:
     result = run_on_ray(tmp_path, LARGE, "large", "small")
-    assert sorted(len(str(row)) for row in result.rows) == [5, 200_000_000]
+    assert sorted(len(str(row)) for row in result.rows) == [5, 100_000_000]
 
 
 def test_an_actor_that_is_killed_costs_an_attempt_and_its_successor_calls_init(tmp_path: Path) -> None:

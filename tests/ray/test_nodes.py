@@ -99,7 +99,7 @@ def test_nothing_is_left_running_of_a_job_that_lost_a_node(survivor: tuple[JobRe
 
 
 BLIND = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 import sibling
 def init():
@@ -107,6 +107,7 @@ def init():
     model = Path(os.environ["AZUREML_MODEL_DIR"], "weights.txt").read_text()
     print("came up in", os.getcwd())
 def run(paths):
+    time.sleep(0.1)
     Path("left.txt").write_text("left by a worker")
     Path(os.environ["AZUREML_BI_OUTPUT_PATH"], os.path.basename(paths[0])).write_text("kept")
     assert sys.argv[sys.argv.index("--output") + 1] == os.environ["AZUREML_BI_OUTPUT_PATH"]

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.ray.carrier import Carrier
 from pytest_parallelrun.emulator.errors import SettingsError
 
@@ -29,6 +30,9 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 to the disk."""
 _LONGEST_FOLDER = 30
 """Characters of a folder below which Ray can make its sockets, whose paths may have 107."""
+DISTRUST = 60.0
+"""Seconds for which no new actor goes to a node that has lost one, if there are others: so long a node may be dead
+before the cluster says so."""
 CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
 
@@ -73,6 +77,7 @@ class Cluster:
         self._on_node: Any = NodeAffinitySchedulingStrategy
         self._actor_class: Any = self.ray.remote(num_cpus=0, concurrency_groups={CONTROL: 1})(Carrier)
         self._idle: dict[str, list[Any]] = defaultdict(list)
+        self._distrusted: dict[str, float] = {}
         self.lost = (
             ray.exceptions.RayActorError,
             ray.exceptions.ActorUnschedulableError,
@@ -145,9 +150,15 @@ class Cluster:
         """Those that are alive, this one first; a node without a CPU, as heads often are, is left to its work."""
         alive = [node for node in self.ray.nodes() if node["Alive"]]
         able = [node for node in alive if node["Resources"].get("CPU", 0) > 0] or alive
+        now = real_monotonic()
+        able = [node for node in able if self._distrusted.get(node["NodeID"], 0.0) < now] or able
         home = self.home
         able.sort(key=lambda node: (node["NodeID"] != home, node["NodeManagerAddress"], node["NodeID"]))
         return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in able]
+
+    def distrust(self, node: str) -> None:
+        """An actor was lost there."""
+        self._distrusted[node] = real_monotonic() + DISTRUST
 
     def actor_on(self, node: str) -> Any:
         """An actor that carries nothing, on that node."""

@@ -37,6 +37,8 @@ QUICK = 0.02
 """Seconds of a mini-batch up to which a second group is sent ahead."""
 GRACE = 60.0
 """Seconds beyond all limits after which an actor that does not answer is taken for lost, and killed."""
+ARRIVAL = 120.0
+"""Seconds in which an actor must be there and answer what takes no time."""
 AT_ONCE = 3
 """Mini-batches that a worker process may have got already when the time of a group is up."""
 LAST_WAIT = 15.0
@@ -59,6 +61,8 @@ class RayEngine(PullEngine[Post]):
         self._seats: dict[int, Seat] = {}
         self._quiet = False
         self._last_end = ""
+        self._alone: set[tuple[int, int]] = set()
+        """Mini-batch and attempt of those that were lost with others, of which one may be to blame."""
         self._places = Places(self._cluster, plan)
         super().__init__(splitter, settings, faults)
 
@@ -116,7 +120,7 @@ class RayEngine(PullEngine[Post]):
         except self._cluster.lost as error:
             self._lost(post, self._seats.get(slot), error)
             return post
-        limit = 2 * init_limit(self._limits.timeout) + GRACE
+        limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
         seat.call("bring_up", post.number, init, fails, is_watching(), observer, limit=limit)
         return post
 
@@ -128,7 +132,7 @@ class RayEngine(PullEngine[Post]):
             # A cluster of this machine alone is one more way to start processes here: they inherit the same.
             host = Host.here() if self._cluster.started else None
             bundle = self._places.bundle_for(seat)
-            seat.call("begin", self._plan, seat.terms, slot, host, bundle, self._quiet, limit=GRACE)
+            seat.call("begin", self._plan, seat.terms, slot, host, bundle, self._quiet, limit=ARRIVAL)
         self._update(seat)
         return seat
 
@@ -136,7 +140,7 @@ class RayEngine(PullEngine[Post]):
         terms = self._terms()
         if seat.terms != terms:
             seat.terms = terms
-            seat.call("take_on", terms, limit=GRACE)
+            seat.call("take_on", terms, limit=ARRIVAL)
 
     def _hand_out(self) -> None:
         crew, waiting = self._crew, self._waiting
@@ -162,12 +166,18 @@ class RayEngine(PullEngine[Post]):
     def _hand(self, post: Post, count: int) -> None:
         """Sends the first that wait."""
         seat = self._seats[post.slot]
-        group, errands = [], []
-        for _ in range(count):
+        group: list[Handed] = []
+        errands = []
+        while self._waiting and len(group) < count:
+            mini_batch, number = self._waiting[0]
+            if (mini_batch.id, number) in self._alone:
+                if group:
+                    break
+                count = 1
             ready = self._prepare(post, self._waiting.popleft())
             if ready is None:
-                continue
-            (mini_batch, number), _, loading = ready.handed
+                break
+            loading = ready.handed.loading
             payload = cast("list[str] | bytes", ready.payload)
             there = self._places.payload_for(seat, mini_batch.id, payload) if isinstance(payload, list) else payload
             group.append(ready.handed)
@@ -258,7 +268,7 @@ class RayEngine(PullEngine[Post]):
 
     def _end(self, worker: Post, reason: str, *, replace: bool = True) -> None:
         seat = self._seats[worker.slot]
-        seat.call("drop", reason, limit=GRACE)
+        seat.call("drop", reason, limit=ARRIVAL)
         worker.how = reason
         self._last_end = self._crew.stopped(worker, reason, replace=replace)
 
@@ -282,7 +292,7 @@ class RayEngine(PullEngine[Post]):
             seat.kill()
             for slot in [slot for slot, other in self._seats.items() if other is seat]:
                 del self._seats[slot]
-            self._places.distrust(seat.node)
+            self._cluster.distrust(seat.node.id)
         how = f"the worker was lost with its actor on node {node}: {_in_short(error)}"
         under_way = [handed for call in calls for handed in call.group]
         if any(call.method == "ask" for call in calls) and seat is not None:
@@ -294,14 +304,16 @@ class RayEngine(PullEngine[Post]):
         if not post.up:
             self._crew.failed(post, Failure("init", how))
             return
-        if under_way:
-            # Which one it was busy with it cannot tell any more: nobody has heard of this one's end.
-            first, *others = under_way
-            self._return(others)
+        # Of several nobody knows which one it was busy with: they come again, one at a time.
+        known = sum(len(call.group) for call in calls[:1]) == 1
+        others = under_way[known:]
+        self._alone.update((handed.delivery.mini_batch.id, handed.delivery.number) for handed in others)
+        self._return(others)
+        for first in under_way[:known]:
             running = real_monotonic() - since
             started = self.elapsed() - running
             self._ended.append(ended(first, post.number, started, running, outcome, Failure("run", how)))
-        self._last_end = self._crew.stopped(post, outcome if under_way else how, replace=True)
+        self._last_end = self._crew.stopped(post, how, replace=True)
 
     def _say_farewell(self, *, normal: bool) -> None:
         """Ends the workers where they are, and takes what they leave; their actors are there for the next job."""
@@ -311,9 +323,9 @@ class RayEngine(PullEngine[Post]):
             for seat in self._seats.values():
                 if seat.calls:
                     seat.abandon()
-                seat.call("end", normal, limit=GRACE)
+                seat.call("end", normal, limit=ARRIVAL)
                 asked[seat.calls[-1].reference] = seat
-        limit = init_limit(self._limits.timeout) + GRACE if normal else LAST_WAIT
+        limit = init_limit(self._limits.timeout) + ARRIVAL if normal else LAST_WAIT
         done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=limit) if asked else ([], None)
         for reference in done:
             seat = asked[reference]

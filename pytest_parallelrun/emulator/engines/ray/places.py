@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT = 120.0
 """Seconds in which an actor must be there and say what its node sees."""
-DISTRUST = 30.0
-"""Seconds for which no new actor goes to a node that has lost one, if there are others."""
 
 
 class Places:
@@ -37,7 +35,6 @@ class Places:
         self._plan = plan
         self._home = cluster.home
         self._nodes: dict[int, Node] = {}
-        self._distrusted: dict[str, float] = {}
         self._sharing: dict[str, bool] = {self._home: True}
         self._folders: dict[tuple[str, str], bool] = {}
         self._bundle: object = None
@@ -50,21 +47,15 @@ class Places:
         alive = self._cluster.nodes()
         if self.at_home:
             alive = [node for node in alive if node.id == self._home] or alive
-        now = real_monotonic()
-        trusted = [node for node in alive if self._distrusted.get(node.id, 0.0) < now] or alive
-        if not trusted:
+        if not alive:
             raise NoWorkersLeft("the Ray cluster has no node that is alive")
         node = self._nodes.get(instance)
-        if node not in trusted:
+        if node not in alive:
             load = Counter(other.id for other in self._nodes.values())
-            node = min(trusted, key=lambda each: load[each.id])
+            node = min(alive, key=lambda each: load[each.id])
             self._nodes[instance] = node
         self._addresses[node.id] = node.address
         return node
-
-    def distrust(self, node: Node) -> None:
-        """An actor was lost there."""
-        self._distrusted[node.id] = real_monotonic() + DISTRUST
 
     def bundle_for(self, seat: Seat) -> object:
         """Code root and models for a node that does not see the folders of the job, None for one that does."""

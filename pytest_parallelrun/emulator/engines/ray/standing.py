@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.emulator.engines.ray.engine import GRACE, RayEngine
+from pytest_parallelrun.emulator.engines.ray.engine import ARRIVAL, RayEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class StandingActors(RayEngine):
         seat = self._seats.get(slot)
         if seat is None or self._crew.slots[slot] is None:
             return False
-        seat.call("is_up", limit=GRACE)
+        seat.call("is_up", limit=ARRIVAL)
         while seat.calls:
             self._wait(None)
         return self._crew.slots[slot] is not None
@@ -51,7 +51,7 @@ class StandingActors(RayEngine):
     def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
         seat = self._seats[slot]
-        seat.call("ask", function.__module__, function.__qualname__, arguments, limit=self._limits.timeout + GRACE)
+        seat.call("ask", function.__module__, function.__qualname__, arguments, limit=self._limits.timeout + ARRIVAL)
         while not seat.answers:
             self._wait(None)
         answer = seat.answers.pop()
