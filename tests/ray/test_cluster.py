@@ -98,7 +98,7 @@ def test_a_job_that_is_ended_from_outside_leaves_no_process(tmp_path: Path, how:
 def test_an_address_without_a_cluster_is_refused(tmp_path: Path) -> None:
     job = LOCAL.replace("import os, signal, sys", "import os, signal, sys\nsys.tracebacklimit = 0")
     done = run_script(job, tmp_path, address="127.0.0.1:1")
-    assert "SettingsError: RAY_ADDRESS=127.0.0.1:1: this cluster cannot be joined" in done.stdout
+    assert "SettingsError: RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be reached there" in done.stdout
 
 
 def test_an_address_of_the_ray_client_is_refused_with_what_to_do(

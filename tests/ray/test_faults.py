@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(folder: Path) -> JobResult:
     """One job in which every mini-batch but two misbehaves in its own way."""
-    return run_on_ray(folder, FAULTY, *OUTCOMES, timeout=1.5, max_concurrency_per_instance=2)
+    return run_on_ray(folder, FAULTY, *OUTCOMES, timeout=3, max_concurrency_per_instance=2)
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
@@ -78,7 +78,7 @@ def test_a_large_result_arrives_whole(tmp_path: Path) -> None:
     assert sorted(len(str(row)) for row in result.rows) == [5, 100_000_000]
 
 
-def test_an_actor_that_is_killed_costs_an_attempt_and_its_successor_calls_init(tmp_path: Path) -> None:
+def test_an_actor_that_is_killed_costs_an_attempt_and_a_successor_calls_init(tmp_path: Path) -> None:
     result = run_on_ray(tmp_path, ACTOR, "a", "b", "kills", "z")
     found = attempts_by_name(result)
     assert [found[name][0].outcome for name in ("a", "b", "kills", "z")] == [
@@ -88,13 +88,16 @@ def test_an_actor_that_is_killed_costs_an_attempt_and_its_successor_calls_init(t
         "succeeded",
     ]
     assert "the worker was lost with its actor on node" in (found["kills"][0].error or "")
-    assert result.init_calls == 2
+    # Once with others, of which any could have been to blame, and once alone.
+    assert result.init_calls in (2, 3)
     assert none_left(str(tmp_path))
 
 
 def test_an_actor_that_hangs_is_killed_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "GRACE", 2.0)
-    result = run_on_ray(tmp_path, ACTOR, "a", "stops", "z", timeout=1, task_overhead_timeout=1)
+    monkeypatch.setattr(engine, "GRACE", 1.0)
+    monkeypatch.setattr(engine, "AT_ONCE", 1)
+    limits = {"timeout": 1, "task_overhead_timeout": 1, "progress_update_timeout": 60}
+    result = run_on_ray(tmp_path, ACTOR, "a", "stops", "z", **limits)
     found = attempts_by_name(result)
     assert [found[name][0].outcome for name in ("a", "stops", "z")] == ["succeeded", "timeout", "succeeded"]
     assert "no answer in" in (found["stops"][0].error or "")

@@ -154,7 +154,7 @@ def test_a_node_that_sees_no_files_gets_code_models_and_inputs_by_value(
     # What workers wrote there is where workers of this machine write.
     assert sorted(path.name for path in (tmp_path / "output").glob("f*")) == [f"f{number:02d}" for number in range(12)]
     assert len(list((tmp_path / "output").glob("process*/left.txt"))) == 3
-    assert len(list((tmp_path / "logs" / "user" / "stdout").glob("instance*/process*.stdout.txt"))) == 3
+    assert len(list((tmp_path / "logs" / "logs" / "user" / "stdout").glob("instance*/process*.stdout.txt"))) == 3
     assert capsys.readouterr().out.count("came up in") == 3
 
 

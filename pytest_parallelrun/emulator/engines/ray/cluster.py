@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import warnings
@@ -30,9 +31,13 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 to the disk."""
 _LONGEST_FOLDER = 30
 """Characters of a folder below which Ray can make its sockets, whose paths may have 107."""
+CONNECT_LIMIT = 10.0
+"""Seconds in which the head of a cluster must accept a connection."""
 DISTRUST = 60.0
 """Seconds for which no new actor goes to a node that has lost one, if there are others: so long a node may be dead
 before the cluster says so."""
+ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
+"""Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
 CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
 
@@ -75,7 +80,10 @@ class Cluster:
                 self._silence()
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
         self._on_node: Any = NodeAffinitySchedulingStrategy
-        self._actor_class: Any = self.ray.remote(num_cpus=0, concurrency_groups={CONTROL: 1})(Carrier)
+        options: dict[str, Any] = {"num_cpus": 0, "concurrency_groups": {CONTROL: 1}}
+        if not self._joined:
+            options["runtime_env"] = {"env_vars": ENVIRONMENT}
+        self._actor_class: Any = self.ray.remote(**options)(Carrier)
         self._idle: dict[str, list[Any]] = defaultdict(list)
         self._distrusted: dict[str, float] = {}
         self.lost = (
@@ -95,9 +103,10 @@ class Cluster:
         address = os.environ.get("RAY_ADDRESS", "")
         if address and address != "local":
             package = str(Path(__file__).parents[3])
+            _check_listening(address)
             try:
                 # Nodes get this package from here, whether or not they have one.
-                self.ray.init(address=address, runtime_env={"py_modules": [package]}, **quiet)
+                self.ray.init(address=address, runtime_env={"py_modules": [package], "env_vars": ENVIRONMENT}, **quiet)
             except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise SettingsError(
@@ -113,6 +122,7 @@ class Cluster:
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             _temp_dir=self._folder,
+            runtime_env={"env_vars": ENVIRONMENT},
             **quiet,
         )
 
@@ -218,6 +228,20 @@ def close() -> None:
     atexit.unregister(close)
     if cluster is not None:
         cluster.close()
+
+
+def _check_listening(address: str) -> None:
+    """SettingsError where nobody listens: Ray itself would try for minutes."""
+    host, separator, port = address.rpartition(":")
+    if not (separator and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_LIMIT).close()
+    except (OSError, OverflowError) as error:
+        raise SettingsError(
+            f"RAY_ADDRESS={address}: no Ray cluster can be reached there: {error}. Give HOST:PORT of its head, or "
+            "leave it out for a cluster of this machine."
+        ) from error
 
 
 @contextmanager
