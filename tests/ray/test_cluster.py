@@ -11,9 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun import ParallelJob
-from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.errors import SettingsError
 from tests.emulator.engines.process.scripts import NAMES, none_left, write_items, write_script
 
 LOCAL = """
@@ -99,17 +96,3 @@ def test_an_address_without_a_cluster_is_refused(tmp_path: Path) -> None:
     job = LOCAL.replace("import os, signal, sys", "import os, signal, sys\nsys.tracebacklimit = 0")
     done = run_script(job, tmp_path, address="127.0.0.1:1")
     assert "SettingsError: RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be reached there" in done.stdout
-
-
-def test_an_address_of_the_ray_client_is_refused_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
-    with pytest.raises(SettingsError, match=r"RAY_ADDRESS=ray://head:10001: .* Run pytest on a node of the cluster"):
-        ParallelJob(write_script(tmp_path, NAMES), write_items(tmp_path, "a"), engine="ray")
-
-
-def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"pip install 'pytest-parallelrun\[ray\]'$"):
-        cluster.check_possible()
