@@ -103,6 +103,13 @@ class PullEngine(Generic[M]):
         """Begins to bring up a worker in the slot."""
         raise NotImplementedError
 
+    def _start_wanted(self) -> None:
+        """Starts as many workers as there are mini-batches left for."""
+        if self._crew.vacant:
+            wanted = [slot for slot in self._crew.startable() if self._chosen in (None, slot)]
+            for slot in wanted[: len(self._waiting)]:
+                self._start(slot)
+
     def _end(self, worker: M, reason: str, *, replace: bool = True) -> object:
         """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
         raise NotImplementedError

@@ -112,10 +112,7 @@ class ProcessEngine(PullEngine[WorkerProcess]):
                     self._hand(worker, waiting.popleft())
                     if not waiting:
                         return
-        if crew.vacant:
-            wanted = [slot for slot in crew.startable() if self._chosen in (None, slot)]
-            for slot in wanted[: len(waiting)]:
-                self._start(slot)
+        self._start_wanted()
 
     def _hand(self, worker: WorkerProcess, delivery: Delivery) -> None:
         ready = self._prepare(worker, delivery)

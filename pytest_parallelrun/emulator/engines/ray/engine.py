@@ -158,10 +158,7 @@ class RayEngine(PullEngine[Post]):
                     self._hand(post, 1 if self._faults else min(post.group, share))
                     if not waiting:
                         return
-        if crew.vacant:
-            for slot in crew.startable()[: len(waiting)]:
-                if self._chosen in (None, slot):
-                    self._start(slot)
+        self._start_wanted()
 
     def _hand(self, post: Post, count: int) -> None:
         """Sends the first that wait."""
