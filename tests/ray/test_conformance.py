@@ -11,6 +11,9 @@ from tests.emulator.engines.test_conformance import (
     test_drawn_jobs_have_the_same_result_on_all_engines as test_drawn_jobs_have_the_same_result_on_all_engines,
 )
 from tests.emulator.engines.test_conformance import (
+    test_each_fault_has_the_same_result_on_all_engines as test_each_fault_has_the_same_result,
+)
+from tests.emulator.engines.test_conformance import (
     test_example_scripts_have_the_same_result_on_all_engines as test_example_scripts_have_the_same_result,
 )
 from tests.emulator.engines.test_conformance import (
@@ -22,6 +25,7 @@ from tests.emulator.engines.test_conformance import (
 
 __all__ = [
     "test_drawn_jobs_have_the_same_result_on_all_engines",
+    "test_each_fault_has_the_same_result",
     "test_example_scripts_have_the_same_result",
     "test_several_workers_have_the_same_result",
     "test_tables_have_the_same_result",
