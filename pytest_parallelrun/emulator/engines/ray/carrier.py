@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.ray.parcels import Signature
     from pytest_parallelrun.emulator.events import Event
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import InputKind
+    from pytest_parallelrun.emulator.splitting.base import InputKind, Partition
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 GROUP_SECONDS = 0.1
@@ -53,13 +53,14 @@ class Terms(NamedTuple):
 
 
 class Errand(NamedTuple):
-    """A mini-batch on its way to an actor. payload: paths, the pickle of a DataFrame, or files by value."""
+    """A mini-batch on its way to an actor. payload: paths or dicts, the pickle of a DataFrame, or files by value."""
 
     id: int
     size: int
     first_item: int
     number: int
-    payload: list[str] | bytes | Parcel
+    partition: Partition
+    payload: object
     drops: int
     loading: float
 
@@ -256,7 +257,7 @@ class _Carried(StandingProcesses):
     def work_off(self, errands: Sequence[Errand], until: float) -> list[AttemptEnded]:
         """The attempts at the first of them, as many as went on until then, or until the worker ended."""
         for errand in errands:
-            batch = MiniBatch(errand.id, errand.size, errand.first_item, errand)
+            batch = MiniBatch(errand.id, errand.size, errand.first_item, errand, errand.partition)
             self._waiting.append(Delivery(batch, errand.number))
         attempts: list[AttemptEnded] = []
         late = False
@@ -295,7 +296,7 @@ class _Carried(StandingProcesses):
 
     def _hand(self, worker: WorkerProcess, delivery: Delivery) -> None:
         errand = cast("Errand", delivery.mini_batch.position)
-        payload: list[str] | bytes
+        payload: object
         if isinstance(errand.payload, Parcel):
             assert self._premises is not None
             payload = self._premises.unpack(errand.id, errand.payload)

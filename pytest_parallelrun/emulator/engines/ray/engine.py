@@ -175,12 +175,11 @@ class RayEngine(PullEngine[Post]):
             if ready is None:
                 break
             loading = ready.handed.loading
-            payload = cast("list[str] | bytes", ready.payload)
-            there = self._places.payload_for(seat, mini_batch.id, payload) if isinstance(payload, list) else payload
+            there = ready.payload
+            if self._splitter.kind == "files":
+                there = self._places.payload_for(seat, mini_batch.id, cast("list[str]", there))
             group.append(ready.handed)
-            errands.append(
-                Errand(mini_batch.id, mini_batch.size, mini_batch.first_item, number, there, ready.drops, loading)
-            )
+            errands.append(Errand(*mini_batch[:3], number, mini_batch.partition, there, ready.drops, loading))
         if errands:
             self._update(seat)
             limit = AT_ONCE * (self._limits.of_run(0.0) + self._limits.overhead) + GRACE
