@@ -25,8 +25,7 @@ from pytest_parallelrun.emulator.arguments import (
     parse_program_arguments,
 )
 from pytest_parallelrun.emulator.declaration import Profile
-from pytest_parallelrun.emulator.engines import ENGINES
-from pytest_parallelrun.emulator.engines.process.start import check_possible
+from pytest_parallelrun.emulator.engines import ENGINES, check_possible
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.models import find_models
@@ -214,8 +213,8 @@ def gate_of(config: pytest.Config) -> Gate:
             plans = gate.plans()
             # Workers of pytest-xdist start after the controller has looked at these.
             if not hasattr(config, "workerinput"):
-                for plan in plans if gate.engine == "process" else ():
-                    check_possible(plan.entry, plan.settings)
+                for plan in plans:
+                    check_possible(gate.engine, plan.entry, plan.settings)
                 _check_empty("output", gate.output, "; the service does not replace output either")
                 _check_empty("logs", gate.logs)
                 if plans:

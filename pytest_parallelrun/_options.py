@@ -44,7 +44,12 @@ OPTIONS = (
         "a setting or rule of the job, such as error_threshold=5 or rules=observed",
         "list",
     ),
-    Option("engine", "NAME", "who executes attempts: inprocess, or process for worker processes", "value"),
+    Option(
+        "engine",
+        "NAME",
+        "who executes attempts: inprocess, process (worker processes), ray (those of a cluster)",
+        "value",
+    ),
     Option("plan", "", "print the split, the settings with their origins and the checks; run nothing", "flag"),
     Option("report", "FILE", "write a report; the ending says which kind: .json", "list"),
     Option("output", "DIR", "keep what the job wrote: the appended file and the script's own", "value"),

@@ -55,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_parallelrun._running import Running
 
     gate = gate_of(config)
+    if gate.engine == "ray":
+        from pytest_parallelrun.emulator.engines.ray import cluster
+
+        # All jobs of the run are on one cluster, which is joined or started by the first of them.
+        cluster.keep_open()
+        config.add_cleanup(cluster.close)
     plans = gate.plans()
     if plans:
         add_to_arguments(config, plans)

@@ -21,8 +21,7 @@ from pytest_parallelrun.emulator.arguments import (
     with_outputs,
 )
 from pytest_parallelrun.emulator.clock import real_time
-from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, engine_maker
-from pytest_parallelrun.emulator.engines.process.start import check_possible
+from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, check_possible, engine_maker
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
@@ -67,7 +66,8 @@ class ParallelJob:
     settings: JobSettings; a field that is not set takes the documented default of its profile.
     program_arguments: what follows the runtime's own arguments in sys.argv; those that the service reads
         itself (--error_threshold and others) change the settings too, unless a field of `settings` was set.
-    faults: Fault objects. engine: "inprocess", or "process" for worker processes that can be killed.
+    faults: Fault objects. engine: "inprocess", "process" for worker processes that can be killed, or "ray"
+        for those on the nodes of a Ray cluster.
     code: the code root, default the folder of the script. models: paths on disk, as "PATH" or "NAME=PATH".
     output: folder that keeps what the job wrote; without it that lives as long as the result. logs: folder that gets
         the logs, laid out as on the service. on_progress: told after each attempt how far the job is.
@@ -99,8 +99,7 @@ class ParallelJob:
         self.input = input
         self.arguments = parse_program_arguments(program_arguments, profile=settings.profile)
         self.settings = apply_program_arguments(settings, self.arguments)
-        if engine == "process":
-            check_possible(self.entry, self.settings)
+        check_possible(engine, self.entry, self.settings)
         self.faults = tuple(faults)
         FaultPlan(self.faults)
         self.engine = engine
@@ -397,7 +396,7 @@ class _Run:
         for name in sorted(self._settings.explicit):
             if not setting_table()[name].emulated and job.engine == "inprocess":
                 yield f"not emulated in-process: {name}; it has an effect in worker processes (engine process)"
-        if job.engine == "process" and self._settings.clock == "virtual" and "clock" in self._settings.explicit:
+        if job.engine != "inprocess" and self._settings.clock == "virtual" and "clock" in self._settings.explicit:
             yield "clock=virtual has no effect in worker processes, where time is real"
         for event in self._events.others:
             if isinstance(event, WorkerStopped) and event.failure is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,15 @@ def _engine_notes(settings: JobSettings, engine: str) -> Iterator[str]:
         for name in sorted(settings.explicit):
             if not setting_table()[name].emulated:
                 yield f"  note: {name} has an effect in worker processes alone: --parallelrun-engine=process"
-    elif settings.clock == "virtual":
+        return
+    if engine == "ray":
+        address = os.environ.get("RAY_ADDRESS", "")
+        where = f"that RAY_ADDRESS names, {address}" if address else "of this machine, which the run starts"
+        yield (
+            f"  note: workers are on the Ray cluster {where}; files go by path to nodes that see them at the same "
+            "path, and by value to others"
+        )
+    if settings.clock == "virtual":
         yield "  note: in worker processes time is real; clock=virtual, which skips sleep, is for engine inprocess"
 
 

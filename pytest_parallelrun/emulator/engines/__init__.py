@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from pytest_parallelrun.emulator.entry import EntryFile, EntryObject
     from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
 
-ENGINES = ("inprocess", "process")
+ENGINES = ("inprocess", "process", "ray")
 
 
 class Delivery(NamedTuple):
@@ -99,6 +100,19 @@ class StandingEngine(Engine, Protocol):
     def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object: ...
 
 
+def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSettings) -> None:
+    """Refuses what the engine of that name cannot run, here or at all. EntryScriptError, SettingsError."""
+    if engine == "inprocess":
+        return
+    from pytest_parallelrun.emulator.engines.process import start
+
+    start.check_possible(engine, entry, settings)
+    if engine == "ray":
+        from pytest_parallelrun.emulator.engines.ray import cluster
+
+        cluster.check_possible()
+
+
 def engine_maker(
     name: str,
 ) -> Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], StandingEngine]:
@@ -107,6 +121,10 @@ def engine_maker(
         from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 
         return StandingProcesses
+    if name == "ray":
+        from pytest_parallelrun.emulator.engines.ray.standing import StandingActors
+
+        return StandingActors
     from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 
     return InProcessEngine

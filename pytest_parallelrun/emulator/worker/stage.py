@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TextIO
 
 from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, import_entry
 from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
@@ -46,6 +46,19 @@ class NumberedWorker(Protocol):
     def instance(self) -> int: ...
 
 
+class Host(NamedTuple):
+    """What workers inherit: environment variables, and the folders of sys.path with what is installed."""
+
+    environment: Mapping[str, str]
+    installed: tuple[str, ...]
+
+    @classmethod
+    def here(cls) -> Host:
+        """That of this process."""
+        installed = (os.path.abspath(path) for path in sys.path if path and is_installed_path(path))
+        return cls(dict(os.environ), tuple(installed))
+
+
 @dataclass(frozen=True, kw_only=True)
 class WorkerPlan:
     """What all workers of a job start from.
@@ -53,7 +66,7 @@ class WorkerPlan:
     arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host.
     folder: each worker works in a folder of its own below it. started_in: the folder of the host.
     logs: where the logs of workers go; below `folder` where it is None. appended: the file that results are appended
-    to, None where they are not.
+    to, None where they are not. host: what workers inherit, None for what this process has.
     """
 
     entry: EntryFile | EntryObject
@@ -67,6 +80,7 @@ class WorkerPlan:
     started_in: Path = field(default_factory=Path.cwd)
     logs: Path | None = None
     appended: Path | None = None
+    host: Host | None = None
 
     @property
     def log_folder(self) -> Path:

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.errors import FaultError
 
 SCRIPT = """
@@ -123,6 +122,12 @@ class Jobs:
 
 
 @pytest.fixture(scope="module")
+def engines() -> tuple[str, ...]:
+    """Those that need nothing that is not installed here; tests/ray has another one."""
+    return ("inprocess", "process")
+
+
+@pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Jobs:
     return Jobs(tmp_path_factory.mktemp("conformance"))
 
@@ -165,9 +170,14 @@ def chosen_settings() -> st.SearchStrategy[dict[str, object]]:
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(items=st.integers(1, 8), plan=plans(), faults=faults(), chosen=chosen_settings())
 def test_drawn_jobs_have_the_same_result_on_all_engines(
-    jobs: Jobs, items: int, plan: dict[int, list[str]], faults: list[Fault], chosen: dict[str, object]
+    jobs: Jobs,
+    engines: tuple[str, ...],
+    items: int,
+    plan: dict[int, list[str]],
+    faults: list[Fault],
+    chosen: dict[str, object],
 ) -> None:
-    first, *others = (jobs.run(items, plan, faults, chosen, engine) for engine in ENGINES)
+    first, *others = (jobs.run(items, plan, faults, chosen, engine) for engine in engines)
     assert all(other == first for other in others)
 
 
@@ -187,13 +197,13 @@ def test_drawn_jobs_have_the_same_result_on_all_engines(
     ],
     ids=str,
 )
-def test_each_fault_has_the_same_result_on_all_engines(jobs: Jobs, fault: Fault) -> None:
-    first, *others = (jobs.run(4, {}, [fault], {"mini_batch_size": 2}, engine) for engine in ENGINES)
+def test_each_fault_has_the_same_result_on_all_engines(jobs: Jobs, engines: tuple[str, ...], fault: Fault) -> None:
+    first, *others = (jobs.run(4, {}, [fault], {"mini_batch_size": 2}, engine) for engine in engines)
     assert all(other == first for other in others)
 
 
 @pytest.mark.parametrize("thread", ["main", "worker"])
-def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, thread: str) -> None:
+def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, engines: tuple[str, ...], thread: str) -> None:
     plan = {number: [answer] for number, answer in enumerate(ANSWERS)}
     chosen: dict[str, object] = {
         "max_concurrency_per_instance": 2,
@@ -202,7 +212,7 @@ def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, thread:
         "output_action": "append_row",
         "thread": thread,
     }
-    first, *others = (jobs.run(24, plan, [], chosen, engine) for engine in ENGINES)
+    first, *others = (jobs.run(24, plan, [], chosen, engine) for engine in engines)
     assert all(other == first for other in others)
 
 
@@ -218,7 +228,7 @@ def run(table):
 """
 
 
-def test_tables_have_the_same_result_on_all_engines(tmp_path: Path) -> None:
+def test_tables_have_the_same_result_on_all_engines(tmp_path: Path, engines: tuple[str, ...]) -> None:
     script = tmp_path / "score.py"
     script.write_text(TABLE, encoding="utf-8")
     frame = pd.DataFrame({"x": range(8), "name": ["äö", "b c", '"', "d", "e", "f", "g", None]})
@@ -231,7 +241,7 @@ def test_tables_have_the_same_result_on_all_engines(tmp_path: Path) -> None:
                 engine=engine,
             ).run()
         )
-        for engine in ENGINES
+        for engine in engines
     ]
     assert results[0] == results[1]
     assert results[0]["status"] == "Completed"
@@ -243,7 +253,7 @@ QUICK = ("text_files", "iris_table", "sound/error_rows", "sound/class_based", "f
 
 @pytest.mark.parametrize("name", QUICK)
 def test_example_scripts_have_the_same_result_on_all_engines(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, engines: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(EXAMPLES.parent)
     options: list[str] = json.loads((EXAMPLES / name / "expected.json").read_text("utf-8"))["options"]
@@ -262,6 +272,6 @@ def test_example_scripts_have_the_same_result_on_all_engines(
                 models=[value for key, _, value in given if key == "model"],
             ).run()
         )
-        for engine in ENGINES
+        for engine in engines
     ]
     assert results[0] == results[1]

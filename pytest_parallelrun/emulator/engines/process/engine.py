@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import pickle
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
+from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import Delivery
 from pytest_parallelrun.emulator.engines.process.crew import Crew
 from pytest_parallelrun.emulator.engines.process.killing import resident_bytes
 from pytest_parallelrun.emulator.engines.process.outcomes import (
-    INJECTED,
-    Limits,
     Wish,
     ended,
-    of_fault,
     of_raised,
     of_returned,
 )
 from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
 from pytest_parallelrun.emulator.engines.process.told import crash_traceback
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
-from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome, Phase
+from pytest_parallelrun.emulator.engines.pulling import PullEngine
+from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
 from pytest_parallelrun.emulator.policy import init_limit
-from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
 from pytest_parallelrun.emulator.worker.handing_over import decode
 from pytest_parallelrun.emulator.worker.messages import (
@@ -59,92 +54,23 @@ FINAL_WAIT = 10.0
 """Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
 
 
-class ProcessEngine:
+class ProcessEngine(PullEngine[WorkerProcess]):
     """`instance_count` times `max_concurrency_per_instance` processes on this machine."""
 
-    keeps_workers = False
-    """Whether a worker outlives an injected fault that would have ended it: another init() could cost a minute."""
-
-    probe: float | None = None
-    """Seconds that run() may take, for mini-batches of which many are tried."""
-
-    observed: list[object]
-    """What observers told of the workers that were brought up."""
+    _crew_type = Crew
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        self._settings = settings
-        self._crew = Crew(plan, settings)
+        self._crew: Crew = self._crew_type(plan, settings)
         self.capacity = len(self._crew.slots) * (1 + AHEAD)
         self._board = Switchboard()
-        self._chosen: int | None = None
-        self._turn = 0
         self._memory_limit = settings.memory_limit
         self._look_at_memory = 0.0
-        self.observed = []
-        self._represented = 0
-        self._left: list[str] = []
         self._last_end = ""
-        self.take_on(splitter, settings, faults)
-
-    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        """Another job, or a question, for the workers that are there; their number stays."""
-        self._splitter = splitter
-        self._faults = faults
-        self._limits = Limits(settings, self.probe)
-        self._waiting: deque[Delivery] = deque()
-        self._ended: deque[AttemptEnded] = deque()
+        super().__init__(splitter, settings, faults)
 
     def quiet(self) -> None:
         """Workers that start from now on show no warnings."""
         self._crew.quiet = True
-
-    def open(self) -> None:
-        """There is nothing to prepare: workers are processes of their own."""
-
-    def rest(self) -> None:
-        """Nor to give back."""
-
-    def start(self) -> None:
-        """Starts all workers, and waits for none of them: the first that is up gets the first mini-batch.
-
-        With faults, which may be for a certain worker, it waits for all.
-        """
-        for slot in self._crew.startable():
-            self._start(slot)
-        if self._faults:
-            while any(not worker.up for worker in self._crew.workers()) or self._crew.startable():
-                for slot in self._crew.startable():
-                    self._start(slot)
-                self._wait(None)
-            self._crew.require()
-
-    def submit(self, delivery: Delivery) -> None:
-        self._waiting.append(delivery)
-
-    def collect(self, patience: float | None = None) -> AttemptEnded | None:
-        """The next attempt that ends; None where none does within `patience` seconds. NoWorkersLeft."""
-        until = None if patience is None else real_monotonic() + patience
-        while not self._ended:
-            if self._waiting:
-                self._hand_out()
-                if self._ended:
-                    break
-            self._crew.require()
-            self._wait(until)
-            if until is not None and not self._ended and real_monotonic() >= until:
-                return None
-        return self._ended.popleft()
-
-    def worker_events(self) -> Sequence[Event]:
-        """What happened to workers since the last call."""
-        if not self._crew.events:
-            return ()
-        events, self._crew.events = self._crew.events, []
-        return events
-
-    def elapsed(self) -> float:
-        """Seconds since the start of the job."""
-        return self._crew.elapsed()
 
     def stop(self, *, normal: bool) -> None:
         """Ends the workers; shutdown() is called at a normal end only, as on the service.
@@ -164,18 +90,9 @@ class ProcessEngine:
                 crew.stopped(worker, "the job was stopped")
             crew.tell_and_clear()
 
-    def notes(self) -> Sequence[str]:
-        notes = []
-        if self._represented:
-            notes.append(
-                f"{self._represented} object(s) in results are of classes that stay in their worker: rows show their "
-                "texts"
-            )
-        notes += dict.fromkeys(self._left)
-        return notes
-
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
-        worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init, observer=observer)
+        watch = self._is_watching()
+        worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init, watch=watch, observer=observer)
         self._board.add(worker)
         return worker
 
@@ -195,48 +112,20 @@ class ProcessEngine:
                     self._hand(worker, waiting.popleft())
                     if not waiting:
                         return
-        if crew.vacant:
-            wanted = [slot for slot in crew.startable() if self._chosen in (None, slot)]
-            for slot in wanted[: len(waiting)]:
-                self._start(slot)
+        self._start_wanted()
 
     def _hand(self, worker: WorkerProcess, delivery: Delivery) -> None:
-        mini_batch, number = delivery
-        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
-        if fault is not None and fault.kind in INJECTED:
-            attempt, wish = of_fault(delivery, fault, worker.number, self.elapsed(), self._limits)
-            self._ended.append(attempt)
-            if attempt.outcome in ("timeout", "crashed"):
-                if not (self.keeps_workers and fault.kind in ("times_out", "crashes")):
-                    self._end(worker, attempt.outcome)
-            elif wish is not None:
-                self._heed(worker, wish)
-            return
-        began = real_perf_counter()
-        payload: object = None
-        failure: Failure | None = None
-        try:
-            payload = self._splitter.load(mini_batch)
-            if type(payload) is not list:
-                payload = pickle.dumps(payload, 5)
-        except LoadError as error:
-            failure = Failure("load", str(error))
-        except Exception as error:
-            failure = Failure("load", f"the rows cannot be handed to a worker process: {type(error).__name__}: {error}")
-        loading = real_perf_counter() - began
-        handed = Handed(delivery, fault, loading)
-        slow = self._limits.too_long_loading(loading)
-        if failure is not None or slow is not None:
-            outcome: Outcome = "load_error" if failure is not None else "timeout"
-            started = self.elapsed() - loading
-            self._ended.append(ended(handed, worker.number, started, 0.0, outcome, failure or slow))
-            return
-        drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
+        ready = self._prepare(worker, delivery)
+        if ready is not None:
+            self._give(worker, *ready)
+
+    def _give(self, worker: WorkerProcess, handed: Handed, payload: object, drops: int) -> None:
+        mini_batch = handed.delivery.mini_batch
         worker.in_hand.append(handed)
         if len(worker.in_hand) == 1:
             self._begin(worker)
         place = (mini_batch.id, mini_batch.first_item, mini_batch.partition)
-        self._board.say(worker, RUN, *place, payload, drops, is_watching())
+        self._board.say(worker, RUN, *place, payload, drops, self._is_watching())
 
     def _wait(self, until: float | None) -> None:
         """Waits until a worker says something, ends, or has taken too long; or until `until`."""
@@ -306,13 +195,21 @@ class ProcessEngine:
             self._has_stopped(worker, message)
 
     def _observe(self, touched: object, told: object) -> None:
-        _tell_watchers(touched)
+        self._tell_watchers(touched)
         if told is not None:
             [seen] = cast("list[object]", decode(cast("bytes", told)))
             self.observed.append(seen)
 
+    def _is_watching(self) -> bool:
+        """Whether somebody wants to know which files workers open."""
+        return is_watching()
+
+    def _tell_watchers(self, touched: object) -> None:
+        if touched is not None:
+            told_by_worker(cast("list[list[str]]", touched))
+
     def _attempt_ended(self, worker: WorkerProcess, attempt: AttemptEnded, touched: object) -> None:
-        _tell_watchers(touched)
+        self._tell_watchers(touched)
         self._ended.append(attempt)
         if attempt.outcome == "timeout":
             # It came back by itself, but the service would have killed it.
@@ -336,11 +233,9 @@ class ProcessEngine:
         return self._last_end
 
     def _heed(self, worker: WorkerProcess, wish: Wish) -> None:
-        """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
+        super()._heed(worker, wish)
         code, delay = wish
-        if code in ("Retry.RestartProcess", "Retry.StopProcess"):
-            self._end(worker, code, replace=code == "Retry.RestartProcess")
-        elif code == "Retry.Sleep":
+        if code == "Retry.Sleep":
             worker.pausing_until = real_monotonic() + delay
             if worker.in_hand:
                 self._begin(worker)
@@ -417,8 +312,3 @@ class ProcessEngine:
         self._forget(worker)
         worker.wait_for_end(FINAL_WAIT)
         self._crew.stopped(worker, "end of the job", failure)
-
-
-def _tell_watchers(touched: object) -> None:
-    if touched is not None:
-        told_by_worker(cast("list[list[str]]", touched))

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 class StandingProcesses(ProcessEngine):
     """The process engine with what questions about single workers need."""
 
-    @property
-    def workers_made(self) -> int:
-        """Workers that were started, or tried to."""
-        return self._crew.made
-
     def is_up(self, slot: int) -> bool:
         """Whether there is a worker in the slot."""
         worker = self._crew.slots[slot]
@@ -31,11 +26,6 @@ class StandingProcesses(ProcessEngine):
             self._died(worker)
             return False
         return worker is not None
-
-    def use(self, slot: int | None) -> None:
-        """Deliveries go to the worker in the slot from now on; None: to one after the other."""
-        self._chosen = slot
-        self._turn = 0
 
     def drop(self, slot: int, reason: str) -> None:
         """Ends the worker in the slot, without its shutdown()."""

@@ -1,9 +1,8 @@
-"""What a worker process is started with: its environment, and the message that it reads first."""
+"""What a worker process is started with: the message that it reads first."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +10,16 @@ from pytest_parallelrun.emulator.engines.process.killing import can_tell_memory
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.service.facts import plain_facts
-from pytest_parallelrun.emulator.worker.modules import is_installed_path
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.entry import EntryObject
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import InputKind
-    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+    from pytest_parallelrun.emulator.worker.stage import Host, WorkerPlan
 
 
 ROOT = str(Path(__file__).parents[4])
@@ -27,16 +27,16 @@ ROOT = str(Path(__file__).parents[4])
 ON_POSIX = os.name == "posix"
 
 
-def check_possible(entry: EntryFile | EntryObject, settings: JobSettings) -> None:
-    """Refuses what worker processes cannot run. EntryScriptError, SettingsError."""
+def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSettings) -> None:
+    """Refuses what the worker processes of an engine cannot run. EntryScriptError, SettingsError."""
     if not ON_POSIX:
         raise SettingsError(
-            "engine='process' needs Linux or macOS: it kills the process group of a worker, which Windows has not. "
+            f"engine='{engine}' needs Linux or macOS: it kills the process group of a worker, which Windows has not. "
             "Use engine='inprocess'."
         )
     if not isinstance(entry, EntryFile):
         raise EntryScriptError(
-            f"engine='process' takes the path of a script: {entry.label} lives in this process, and "
+            f"engine='{engine}' takes the path of a script: {entry.label} lives in this process, and "
             "a worker process cannot get it. Give the .py file, or use engine='inprocess'."
         )
     if settings.memory_limit is not None and not can_tell_memory():
@@ -46,11 +46,6 @@ def check_possible(entry: EntryFile | EntryObject, settings: JobSettings) -> Non
         )
 
 
-def environment_of(plan: WorkerPlan) -> dict[str, str]:
-    """That of the host with what the job adds."""
-    return {**os.environ, **plan.environment}
-
-
 def own_file(appended: Path, instance: int, pid: int | str) -> Path:
     """Where a worker alone writes what is appended to `appended` in the end, named as on the service."""
     return appended.parent / f"temp_{instance}_{pid}_{appended.name}"
@@ -58,6 +53,7 @@ def own_file(appended: Path, instance: int, pid: int | str) -> Path:
 
 def start_message(
     plan: WorkerPlan,
+    host: Host,
     worker: WorkerProcess,
     settings: JobSettings,
     kind: InputKind,
@@ -76,7 +72,7 @@ def start_message(
         "script": (entry.module_name, str(entry.path), entry.label),
         "argv": [str(entry.path), *plan.arguments],
         "code_path": [str(entry.code_root)],
-        "installed": _installed(),
+        "installed": _with_this_package(host.installed),
         "preloaded": ["pandas"] if kind == "tabular" else [],
         "facts": plain_facts(plan.facts_of(worker.name, worker.instance), plan.code_root, plan.azureml),
         "logging_level": plan.logging_level,
@@ -90,7 +86,6 @@ def start_message(
     }
 
 
-def _installed() -> list[str]:
-    """Entries of sys.path that came with installations, and the folder of this package, however it got there."""
-    entries = [os.path.abspath(path) for path in sys.path if path and is_installed_path(path)]
-    return entries if ROOT in entries else [*entries, ROOT]
+def _with_this_package(installed: Sequence[str]) -> list[str]:
+    """What is installed, and the folder of this package, however it got there."""
+    return list(installed) if ROOT in installed else [*installed, ROOT]

@@ -1,0 +1,264 @@
+"""The Ray cluster of this process: joined, or started here and stopped in the end; and the actors that wait on it.
+
+`RAY_ADDRESS` names a cluster to join. A Ray that this process has initialised already is used and left as it is.
+Otherwise a cluster of this one machine is started.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines.ray.carrier import Carrier
+from pytest_parallelrun.emulator.errors import SettingsError
+
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
+"""Of a cluster that is started here: groups of mini-batches and their results pass through it, and what is larger goes
+to the disk."""
+_LONGEST_FOLDER = 30
+"""Characters of a folder below which Ray can make its sockets, whose paths may have 107."""
+CONNECT_LIMIT = 10.0
+"""Seconds in which the head of a cluster must accept a connection."""
+DISTRUST = 60.0
+"""Seconds for which no new actor goes to a node that has lost one, if there are others: so long a node may be dead
+before the cluster says so."""
+ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
+"""Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
+CONTROL = "control"
+"""The concurrency group of calls that need not wait for others."""
+
+
+class Node(NamedTuple):
+    """A node of the cluster; address: how messages name it."""
+
+    id: str
+    address: str
+
+
+def check_possible() -> None:
+    """Refuses where Ray is missing, or cannot be reached in the way that is asked for. SettingsError."""
+    if find_spec("ray") is None:
+        raise SettingsError("engine='ray' needs Ray, which is not installed: pip install 'pytest-parallelrun[ray]'")
+    address = os.environ.get("RAY_ADDRESS", "")
+    scheme = address.partition("://")[0] if "://" in address else ""
+    if scheme:
+        raise SettingsError(
+            f"RAY_ADDRESS={address}: an address that begins with {scheme}:// goes through a proxy, and files and "
+            "limits need a driver that is on the cluster. Run pytest on a node of the cluster, with "
+            "RAY_ADDRESS=HOST:PORT or RAY_ADDRESS=auto."
+        )
+
+
+class Cluster:
+    """A connection to a cluster. started: whether the cluster is ours, and ends with the connection."""
+
+    def __init__(self) -> None:
+        with _quietly():
+            import ray
+
+            self.ray: Any = ray
+            self.started = False
+            self._joined = not ray.is_initialized()
+            self._folder: str | None = None
+            self._print: Any = None
+            if self._joined:
+                self._connect()
+                self._silence()
+            from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        self._on_node: Any = NodeAffinitySchedulingStrategy
+        options: dict[str, Any] = {"num_cpus": 0, "concurrency_groups": {CONTROL: 1}}
+        if not self._joined:
+            options["runtime_env"] = {"env_vars": ENVIRONMENT}
+        self._actor_class: Any = self.ray.remote(**options)(Carrier)
+        self._idle: dict[str, list[Any]] = defaultdict(list)
+        self._distrusted: dict[str, float] = {}
+        self.lost = (
+            ray.exceptions.RayActorError,
+            ray.exceptions.ActorUnschedulableError,
+            ray.exceptions.RuntimeEnvSetupError,
+            ray.exceptions.ObjectLostError,
+            ray.exceptions.OutOfMemoryError,
+            ray.exceptions.WorkerCrashedError,
+            ray.exceptions.NodeDiedError,
+        )
+        """Errors of Ray for an actor that is gone, with its process or its node."""
+
+    def _connect(self) -> None:
+        """Joins the cluster that RAY_ADDRESS names, or starts one."""
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        address = os.environ.get("RAY_ADDRESS", "")
+        if address and address != "local":
+            package = str(Path(__file__).parents[3])
+            _check_listening(address)
+            try:
+                # Nodes get this package from here, whether or not they have one.
+                self.ray.init(address=address, runtime_env={"py_modules": [package], "env_vars": ENVIRONMENT}, **quiet)
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise SettingsError(
+                    f"RAY_ADDRESS={address}: this cluster cannot be joined: {reason}. Without RAY_ADDRESS one is "
+                    "started on this machine."
+                ) from error
+            return
+        base = tempfile.gettempdir()
+        self._folder = tempfile.mkdtemp(prefix="ray-", dir=base if len(base) < _LONGEST_FOLDER else "/tmp")
+        self.started = True
+        self.ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=self._folder,
+            runtime_env={"env_vars": ENVIRONMENT},
+            **quiet,
+        )
+
+    def _silence(self) -> None:
+        """Of a node that is lost Ray prints the last lines of its log, and no option keeps it from that."""
+        module = self.ray._private.worker
+        self._print = getattr(module, "print_to_stdstream", None)
+        module.print_to_stdstream = lambda *arguments, **named: None
+
+    def close(self) -> None:
+        """Leaves the cluster, and ends it if it is ours."""
+        if self.ray.is_initialized():
+            for actors in self._idle.values():
+                for actor in actors:
+                    self.kill(actor)
+            if self._joined:
+                with _quietly():
+                    self.ray.shutdown()
+        if self._print is not None:
+            self.ray._private.worker.print_to_stdstream = self._print
+        self._idle.clear()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.ray.is_initialized())
+
+    @property
+    def home(self) -> str:
+        """The id of the node that this process is on."""
+        return str(self.ray.get_runtime_context().get_node_id())
+
+    def nodes(self) -> list[Node]:
+        """Those that are alive, this one first; a node without a CPU, as heads often are, is left to its work."""
+        alive = [node for node in self.ray.nodes() if node["Alive"]]
+        able = [node for node in alive if node["Resources"].get("CPU", 0) > 0] or alive
+        now = real_monotonic()
+        able = [node for node in able if self._distrusted.get(node["NodeID"], 0.0) < now] or able
+        home = self.home
+        able.sort(key=lambda node: (node["NodeID"] != home, node["NodeManagerAddress"], node["NodeID"]))
+        return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in able]
+
+    def distrust(self, node: str) -> None:
+        """An actor was lost there."""
+        self._distrusted[node] = real_monotonic() + DISTRUST
+
+    def actor_on(self, node: str) -> Any:
+        """An actor that carries nothing, on that node."""
+        if self._idle[node]:
+            return self._idle[node].pop()
+        return self._actor_class.options(scheduling_strategy=self._on_node(node, soft=False)).remote()
+
+    def give_back(self, node: str, actor: Any) -> None:
+        """The actor has nothing to carry any more."""
+        self._idle[node].append(actor)
+
+    def kill(self, actor: Any) -> None:
+        # One that is gone already is as good.
+        with suppress(Exception):
+            self.ray.kill(actor, no_restart=True)
+
+
+_current: Cluster | None = None
+_users = 0
+_kept = False
+
+
+def join() -> Cluster:
+    """The cluster of this process; each call is answered by one of `leave`. SettingsError."""
+    global _current, _users
+    check_possible()
+    if _current is not None and not _current.is_open:
+        # Somebody else has ended it.
+        _current.close()
+        _current = None
+    if _current is None:
+        _current = Cluster()
+    _users += 1
+    return _current
+
+
+def leave() -> None:
+    """Closes the connection when nobody uses it any more, but where it is kept."""
+    global _users
+    _users -= 1
+    if _users <= 0 and not _kept:
+        close()
+
+
+def keep_open() -> None:
+    """From now on the connection outlives its jobs, until `close`: a gate has a hundred of them."""
+    global _kept
+    _kept = True
+    atexit.register(close)
+
+
+def close() -> None:
+    """Ends the connection, and the cluster if it was started here."""
+    global _current, _users, _kept
+    cluster, _current = _current, None
+    _users, _kept = 0, False
+    atexit.unregister(close)
+    if cluster is not None:
+        cluster.close()
+
+
+def _check_listening(address: str) -> None:
+    """SettingsError where nobody listens: Ray itself would try for minutes."""
+    host, separator, port = address.rpartition(":")
+    if not (separator and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_LIMIT).close()
+    except (OSError, OverflowError) as error:
+        raise SettingsError(
+            f"RAY_ADDRESS={address}: no Ray cluster can be reached there: {error}. Give HOST:PORT of its head, or "
+            "leave it out for a cluster of this machine."
+        ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps what Ray changes in this process from those whose process it is."""
+    debugger = os.environ.get("PYTHONBREAKPOINT")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    main = threading.current_thread() is threading.main_thread()
+    terminated = signal.getsignal(signal.SIGTERM)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if main and terminated is not None:
+            signal.signal(signal.SIGTERM, terminated)
+        if debugger is None:
+            os.environ.pop("PYTHONBREAKPOINT", None)
+        else:
+            os.environ["PYTHONBREAKPOINT"] = debugger

@@ -1,0 +1,352 @@
+"""The Ray engine: workers on the nodes of a cluster, mini-batches in groups, and nothing lost but attempts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines.failures import describe_exception
+from pytest_parallelrun.emulator.engines.process.outcomes import ended
+from pytest_parallelrun.emulator.engines.pulling import PullEngine
+from pytest_parallelrun.emulator.engines.ray import cluster
+from pytest_parallelrun.emulator.engines.ray.carrier import Errand, Farewell, Report, Terms
+from pytest_parallelrun.emulator.engines.ray.places import Places
+from pytest_parallelrun.emulator.engines.ray.seat import Call, Post, Seat
+from pytest_parallelrun.emulator.engines.slots import Slots
+from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
+from pytest_parallelrun.emulator.policy import init_limit
+from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
+from pytest_parallelrun.emulator.worker.stage import Host
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Observer
+    from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+
+MOST_IN_A_GROUP = 128
+GROUP_TARGET = 0.05
+"""Seconds of work in a group: long beside the millisecond that a call of an actor takes, short beside a job."""
+QUICK = 0.02
+"""Seconds of a mini-batch up to which a second group is sent ahead."""
+GRACE = 60.0
+"""Seconds beyond all limits after which an actor that does not answer is taken for lost, and killed."""
+ARRIVAL = 120.0
+"""Seconds in which an actor must be there and answer what takes no time."""
+AT_ONCE = 3
+"""Mini-batches that a worker process may have got already when the time of a group is up."""
+LAST_WAIT = 15.0
+"""Seconds that workers have to end when a job is stopped in the middle."""
+
+
+_MOST_OF_RAY = 120
+"""Characters of its messages that are shown."""
+
+
+class RayEngine(PullEngine[Post]):
+    """`instance_count` times `max_concurrency_per_instance` workers, each instance on one node of the cluster."""
+
+    def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+        # First, since to start a cluster is no time of the job.
+        self._cluster = cluster.join()
+        self._plan = plan
+        self._crew: Slots[Post] = Slots(settings)
+        self.capacity = len(self._crew.slots) * MOST_IN_A_GROUP * 2
+        self._seats: dict[int, Seat] = {}
+        self._quiet = False
+        self._last_end = ""
+        self._alone: set[tuple[int, int]] = set()
+        """Mini-batch and attempt of those that were lost with others, of which one may be to blame."""
+        self._places = Places(self._cluster, plan)
+        super().__init__(splitter, settings, faults)
+
+    def quiet(self) -> None:
+        """Workers that start from now on show no warnings."""
+        self._quiet = True
+
+    def start(self) -> None:
+        # All actors first, since theirs is the time that it takes.
+        for slot in self._crew.startable():
+            self._seat(slot)
+        super().start()
+
+    def stop(self, *, normal: bool) -> None:
+        """Ends the workers; shutdown() is called at a normal end only, as on the service.
+
+        At a normal end it waits for workers that are still on their way, as worker processes are waited for.
+        """
+        crew = self._crew
+        try:
+            if normal:
+                while any(not post.up for post in crew.workers()):
+                    self._wait(None)
+            self._say_farewell(normal=normal)
+        finally:
+            for post in list(crew.workers()):
+                crew.stopped(post, "the job was stopped")
+            for seat in self._seats.values():
+                seat.kill()
+            self._seats.clear()
+            cluster.leave()
+
+    def notes(self) -> Sequence[str]:
+        return [*super().notes(), *self._places.notes()]
+
+    def _seat(self, slot: int) -> Seat:
+        """The actor in the slot, on the node of its instance."""
+        if slot not in self._seats:
+            self._seats[slot] = Seat(self._cluster, self._places.node_of(self._crew.instance_of(slot)))
+        return self._seats[slot]
+
+    def _terms(self) -> Terms:
+        return Terms(self._settings, self._splitter.kind, self.probe)
+
+    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> Post:
+        crew = self._crew
+        crew.vacant.discard(slot)
+        post = Post(crew.made, slot, crew.instance_of(slot), self.elapsed())
+        crew.made += 1
+        crew.slots[slot] = post
+        fault = self._faults.for_init(post.number) if init and self._faults else None
+        fails = None if fault is None else (describe_exception(fault.exception()), "")
+        try:
+            seat = self._ready_seat(slot)
+        except self._cluster.lost as error:
+            self._lost(post, self._seats.get(slot), error)
+            return post
+        limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
+        seat.call("bring_up", post.number, init, fails, is_watching(), observer, limit=limit)
+        return post
+
+    def _ready_seat(self, slot: int) -> Seat:
+        """With an actor that has been told of the job."""
+        seat = self._seat(slot)
+        if seat.terms is None:
+            seat.terms = self._terms()
+            # A cluster of this machine alone is one more way to start processes here: they inherit the same.
+            host = Host.here() if self._cluster.started else None
+            bundle = self._places.bundle_for(seat)
+            seat.call("begin", self._plan, seat.terms, slot, host, bundle, self._quiet, limit=ARRIVAL)
+        self._update(seat)
+        return seat
+
+    def _update(self, seat: Seat) -> None:
+        terms = self._terms()
+        if seat.terms != terms:
+            seat.terms = terms
+            seat.call("take_on", terms, limit=ARRIVAL)
+
+    def _hand_out(self) -> None:
+        crew, waiting = self._crew, self._waiting
+        slots = crew.slots if self._chosen is None else [crew.slots[self._chosen]]
+        there = max(1, sum(1 for _ in crew.workers()))
+        # With faults no mini-batch is handed over for whose fault its worker may not live to see.
+        for depth in range(1 if self._faults else 2):
+            for position in range(self._turn, self._turn + len(slots)):
+                post = slots[position % len(slots)]
+                if post is None or not post.up or (depth and not post.quick):
+                    continue
+                if self._seats[post.slot].groups <= depth:
+                    self._turn = post.slot + 1
+                    share = -(-len(waiting) // there)
+                    self._hand(post, 1 if self._faults else min(post.group, share))
+                    if not waiting:
+                        return
+        self._start_wanted()
+
+    def _hand(self, post: Post, count: int) -> None:
+        """Sends the first that wait."""
+        seat = self._seats[post.slot]
+        group: list[Handed] = []
+        errands = []
+        while self._waiting and len(group) < count:
+            mini_batch, number = self._waiting[0]
+            if (mini_batch.id, number) in self._alone:
+                if group:
+                    break
+                count = 1
+            ready = self._prepare(post, self._waiting.popleft())
+            if ready is None:
+                break
+            loading = ready.handed.loading
+            there = ready.payload
+            if self._splitter.kind == "files":
+                there = self._places.payload_for(seat, mini_batch.id, cast("list[str]", there))
+            group.append(ready.handed)
+            errands.append(Errand(*mini_batch[:3], number, mini_batch.partition, there, ready.drops, loading))
+        if errands:
+            self._update(seat)
+            limit = AT_ONCE * (self._limits.of_run(0.0) + self._limits.overhead) + GRACE
+            seat.call("work", errands, is_watching(), limit=limit, group=tuple(group))
+
+    def _wait(self, until: float | None) -> None:
+        """Waits until an actor answers, is lost, or has taken too long; or until `until`."""
+        due = until
+        first = {}
+        for slot, seat in self._seats.items():
+            deadline = seat.deadline
+            if deadline is not None:
+                first[seat.calls[0].reference] = slot
+                due = deadline if due is None else min(due, deadline)
+        if not first:
+            return
+        timeout = None if due is None else max(0.0, due - real_monotonic())
+        done, _ = self._cluster.ray.wait(list(first), num_returns=1, timeout=timeout)
+        for reference in done:
+            self._take(first[reference])
+        now = real_monotonic()
+        for slot, seat in list(self._seats.items()):
+            deadline = seat.deadline
+            if deadline is not None and now >= deadline and self._seats.get(slot) is seat:
+                self._overdue(slot, seat)
+
+    def _take(self, slot: int) -> None:
+        """The answer to the first call of the actor in the slot."""
+        seat = self._seats[slot]
+        post = self._crew.slots[slot]
+        try:
+            answer = self._cluster.ray.get(seat.calls[0].reference)
+        except self._cluster.lost as error:
+            self._lost(post, seat, error)
+            return
+        except self._cluster.ray.exceptions.RayTaskError as error:
+            if seat.calls[0].method != "ask":
+                raise
+            answer = error.cause
+        call = seat.answered()
+        if call.method == "ask":
+            seat.answers.append(answer)
+        elif isinstance(answer, Report) and call.method != "drop":
+            self._reported(post, seat, call, answer)
+
+    def _reported(self, post: Post | None, seat: Seat, call: Call, report: Report) -> None:
+        seat.offset = self.elapsed() - report.elapsed
+        for touched in report.touched:
+            told_by_worker(touched)
+        self.observed += report.observed
+        self._represented += report.represented
+        if post is None:
+            # Ended from here meanwhile; a group that it had not begun has come back as it was.
+            self._return(call.group)
+            return
+        for handed, attempt in zip(call.group, report.attempts, strict=False):
+            self._ended.append(self._completed(attempt, handed, seat))
+        self._return(call.group[len(report.attempts) :])
+        if report.attempts:
+            mean = report.seconds / len(report.attempts)
+            post.quick = mean < QUICK
+            post.group = max(1, min(MOST_IN_A_GROUP, 4 * post.group, int(GROUP_TARGET / max(mean, 1e-6))))
+        for event in report.events:
+            if isinstance(event, WorkerStarted):
+                self._crew.came_up(post)
+            elif isinstance(event, WorkerFailed):
+                self._crew.failed(post, event.failure)
+            elif isinstance(event, WorkerStopped):
+                post.how = event.failure.error if event.failure is not None else event.reason
+                self._last_end = self._crew.stopped(
+                    post, event.reason, event.failure, replace=event.reason != "Retry.StopProcess"
+                )
+
+    def _completed(self, attempt: AttemptEnded, handed: Handed, seat: Seat) -> AttemptEnded:
+        """With what stayed here, and on the clock of the job."""
+        return attempt._replace(
+            mini_batch=handed.delivery.mini_batch, fault=handed.fault, started=attempt.started + seat.offset
+        )
+
+    def _return(self, group: Sequence[Handed]) -> None:
+        self._waiting.extendleft(handed.delivery for handed in reversed(group))
+
+    def _end(self, worker: Post, reason: str, *, replace: bool = True) -> None:
+        seat = self._seats[worker.slot]
+        seat.call("drop", reason, limit=ARRIVAL)
+        worker.how = reason
+        self._last_end = self._crew.stopped(worker, reason, replace=replace)
+
+    def _overdue(self, slot: int, seat: Seat) -> None:
+        """The actor does not answer: it hangs, or its node does."""
+        seat.kill()
+        limit = seat.calls[0].limit
+        self._lost(self._crew.slots[slot], seat, TimeoutError(f"no answer in {limit:g} s"), outcome="timeout")
+
+    def _lost(
+        self, post: Post | None, seat: Seat | None, error: BaseException, *, outcome: Outcome = "crashed"
+    ) -> None:
+        """The actor is gone, with its process or its node, and with what it was doing."""
+        calls: list[Call] = []
+        node = "of the cluster"
+        since = real_monotonic()
+        if seat is not None:
+            calls = list(seat.calls)
+            since = seat.since
+            node = seat.node.address
+            seat.kill()
+            for slot in [slot for slot, other in self._seats.items() if other is seat]:
+                del self._seats[slot]
+            self._cluster.distrust(seat.node.id)
+        how = f"the worker was lost with its actor on node {node}: {_in_short(error)}"
+        under_way = [handed for call in calls for handed in call.group]
+        if any(call.method == "ask" for call in calls) and seat is not None:
+            seat.answers.append(RuntimeError(how))
+        if post is None:
+            self._return(under_way)
+            return
+        post.how = how
+        if not post.up:
+            self._crew.failed(post, Failure("init", how))
+            return
+        # Of several nobody knows which one it was busy with: they come again, one at a time.
+        known = sum(len(call.group) for call in calls[:1]) == 1
+        others = under_way[known:]
+        self._alone.update((handed.delivery.mini_batch.id, handed.delivery.number) for handed in others)
+        self._return(others)
+        for first in under_way[:known]:
+            running = real_monotonic() - since
+            started = self.elapsed() - running
+            self._ended.append(ended(first, post.number, started, running, outcome, Failure("run", how)))
+        self._last_end = self._crew.stopped(post, how, replace=True)
+
+    def _say_farewell(self, *, normal: bool) -> None:
+        """Ends the workers where they are, and takes what they leave; their actors are there for the next job."""
+        ray = self._cluster.ray
+        asked: dict[object, Seat] = {}
+        with suppress(*self._cluster.lost):
+            for seat in self._seats.values():
+                if seat.calls:
+                    seat.abandon()
+                seat.call("end", normal, limit=ARRIVAL)
+                asked[seat.calls[-1].reference] = seat
+        limit = init_limit(self._limits.timeout) + ARRIVAL if normal else LAST_WAIT
+        done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=limit) if asked else ([], None)
+        for reference in done:
+            seat = asked[reference]
+            try:
+                farewell: Farewell = ray.get(reference)
+            except self._cluster.lost:
+                continue
+            self._take_leave(seat, farewell)
+            seat.give_back()
+            for slot in [slot for slot, other in self._seats.items() if other is seat]:
+                del self._seats[slot]
+
+    def _take_leave(self, seat: Seat, farewell: Farewell) -> None:
+        posts = {post.number: post for post in self._crew.workers()}
+        for event in farewell.events:
+            if isinstance(event, WorkerStopped) and event.worker in posts:
+                self._crew.stopped(posts.pop(event.worker), event.reason, event.failure)
+        self._left += farewell.left
+        for text, stream in ((farewell.stdout, sys.stdout), (farewell.stderr, sys.stderr)):
+            if text and stream is not None:
+                stream.write(text)
+        self._places.take_home(seat, farewell)
+
+
+def _in_short(error: BaseException) -> str:
+    """Ray explains at length."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return first if len(first) <= _MOST_OF_RAY else f"{first[:_MOST_OF_RAY]}..."

@@ -1,0 +1,119 @@
+"""Where workers are, and how files get there: by path where a node sees the files of this machine, else by value."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines import NoWorkersLeft
+from pytest_parallelrun.emulator.engines.ray.parcels import Parcel, Signature, bring_home, bundle_of
+from pytest_parallelrun.emulator.entry import EntryFile
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines.ray.carrier import Farewell
+    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
+    from pytest_parallelrun.emulator.engines.ray.seat import Seat
+    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+
+ANSWER_LIMIT = 120.0
+"""Seconds in which an actor must be there and say what its node sees."""
+
+
+class Places:
+    """The nodes of a job: an instance stays on one, until that is lost.
+
+    at_home: whether all instances are on the node of this process.
+    """
+
+    at_home = False
+
+    def __init__(self, cluster: Cluster, plan: WorkerPlan) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self._home = cluster.home
+        self._nodes: dict[int, Node] = {}
+        self._sharing: dict[str, bool] = {self._home: True}
+        self._folders: dict[tuple[str, str], bool] = {}
+        self._bundle: object = None
+        self._sent = Counter[str]()
+        self._addresses: dict[str, str] = {}
+        self._lost_files: list[str] = []
+
+    def node_of(self, instance: int) -> Node:
+        """The node of an instance: one after the other, the least loaded where one was lost."""
+        alive = self._cluster.nodes()
+        if self.at_home:
+            alive = [node for node in alive if node.id == self._home] or alive
+        if not alive:
+            raise NoWorkersLeft("the Ray cluster has no node that is alive")
+        node = self._nodes.get(instance)
+        if node not in alive:
+            load = Counter(other.id for other in self._nodes.values())
+            node = min(alive, key=lambda each: load[each.id])
+            self._nodes[instance] = node
+        self._addresses[node.id] = node.address
+        return node
+
+    def bundle_for(self, seat: Seat) -> object:
+        """Code root and models for a node that does not see the folders of the job, None for one that does."""
+        if self._shares(seat):
+            return None
+        if self._bundle is None:
+            # Once into the object store, from where each node takes it once.
+            self._bundle = self._cluster.ray.put(bundle_of(self._plan))
+        return self._bundle
+
+    def payload_for(self, seat: Seat, mini_batch: int, paths: list[str]) -> list[str] | Parcel:
+        """The files of a mini-batch for a node. InputError where they are too large to be sent."""
+        if self._sharing[seat.node.id]:
+            return paths
+        if all(self._sees_folder_of(seat, path) for path in paths):
+            return paths
+        self._sent[seat.node.id] += 1
+        return Parcel.of(paths, mini_batch)
+
+    def take_home(self, seat: Seat, farewell: Farewell) -> None:
+        """The files that a worker wrote on a node that does not see the folders of the job."""
+        if farewell.files:
+            bring_home(farewell.files, self._plan)
+        if farewell.lost:
+            self._lost_files.append(f"node {seat.node.address}: {farewell.lost}")
+
+    def notes(self) -> list[str]:
+        where = ", ".join(dict.fromkeys(self._addresses.values()))
+        notes = [f"workers ran on {len(self._addresses)} node(s) of a Ray cluster: {where}"]
+        for node, shares in self._sharing.items():
+            if not shares and node in self._addresses:
+                what = "code and models were sent to it"
+                if self._sent[node]:
+                    what += f", and the files of {self._sent[node]:,} mini-batch(es)"
+                notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {what}")
+        return [*notes, *dict.fromkeys(self._lost_files)]
+
+    def _shares(self, seat: Seat) -> bool:
+        """Whether the node sees the folders of the job, its code and its models."""
+        node = seat.node.id
+        if node not in self._sharing:
+            plan = self._plan
+            token = plan.folder / "seen"
+            token.write_text(str(real_monotonic()), encoding="utf-8")
+            paths: list[Path] = [token, plan.code_root, *plan.models.values()]
+            paths += [path for path in (plan.output_dir, plan.logs) if path is not None]
+            if isinstance(plan.entry, EntryFile):
+                paths.append(plan.entry.path)
+            signatures = [Signature.of(str(path)) for path in paths]
+            self._sharing[node] = all(seat.ask("sees", signatures, limit=ANSWER_LIMIT))
+            token.unlink()
+        return self._sharing[node]
+
+    def _sees_folder_of(self, seat: Seat, path: str) -> bool:
+        """Whether the node sees the folder of an input file: shown by the first file of it."""
+        key = seat.node.id, os.path.dirname(path)
+        if key not in self._folders:
+            signature = Signature.of(path)
+            # What is missing here is missing there as well, and the script will hear of it.
+            self._folders[key] = signature is None or all(seat.ask("sees", [signature], limit=ANSWER_LIMIT))
+        return self._folders[key]

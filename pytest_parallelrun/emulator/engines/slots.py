@@ -1,0 +1,117 @@
+"""Who is at work: a slot for each worker that may run at a time. When one is replaced, and when it is given up."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines import NoWorkersLeft
+from pytest_parallelrun.emulator.engines.init_failures import InitFailures
+from pytest_parallelrun.emulator.events import Event, Failure, WorkerFailed, WorkerStarted, WorkerStopped
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.settings import JobSettings
+
+
+class Member(Protocol):
+    """A worker of an engine, wherever it is. bury: ends what is left of it, and tells how it ended."""
+
+    number: int
+    slot: int
+    instance: int
+    up: bool
+    started: float
+
+    def bury(self) -> str: ...
+
+
+M = TypeVar("M", bound=Member)
+
+
+class Slots(Generic[M]):
+    """One slot for each worker that may run at a time, and who is in it.
+
+    vacant: slots that want a worker, when there is something to do. events: what happened since they were taken.
+    made: workers that were started, or tried to.
+    """
+
+    def __init__(self, settings: JobSettings) -> None:
+        self._per_instance = settings.max_concurrency_per_instance
+        self.slots: list[M | None] = [None] * (settings.instance_count * self._per_instance)
+        self.vacant = set(range(len(self.slots)))
+        self.events: list[Event] = []
+        self.made = 0
+        self.ended: list[M] = []
+        """Those whose output has not been told yet."""
+        self._failures = InitFailures(settings)
+        self.born = real_monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since the crew was there."""
+        return real_monotonic() - self.born
+
+    def workers(self) -> Iterator[M]:
+        """All that are there, up or on their way."""
+        return (worker for worker in self.slots if worker is not None)
+
+    def instance_of(self, slot: int) -> int:
+        return slot // self._per_instance
+
+    def came_up(self, worker: M) -> None:
+        """Its init() has returned."""
+        worker.up = True
+        self._failures.forget(worker.instance)
+        self._failures.forget(None)
+        self.events.append(
+            WorkerStarted(worker.number, worker.instance, worker.started, self.elapsed() - worker.started)
+        )
+
+    def failed(self, worker: M, failure: Failure) -> None:
+        """It did not come up; another one may follow."""
+        self._failures.add(worker.instance, failure)
+        self.events.append(
+            WorkerFailed(worker.number, worker.instance, worker.started, self.elapsed() - worker.started, failure)
+        )
+        self._remove(worker)
+        if not self._given_up(worker.instance, starting=0):
+            self.vacant.add(worker.slot)
+            return
+        # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
+        if any(other.up for other in self.workers() if other.instance == worker.instance):
+            self._failures.forget(worker.instance)
+        if any(other.up for other in self.workers()):
+            self._failures.forget(None)
+
+    def stopped(self, worker: M, reason: str, failure: Failure | None = None, *, replace: bool = False) -> str:
+        """It is ended, if it has not ended by itself; how, in words."""
+        self.events.append(WorkerStopped(worker.number, reason, failure))
+        if replace:
+            self.vacant.add(worker.slot)
+        return self._remove(worker)
+
+    def _remove(self, worker: M) -> str:
+        how = worker.bury()
+        self.slots[worker.slot] = None
+        self.ended.append(worker)
+        return how
+
+    def startable(self) -> list[int]:
+        """Vacant slots in which a worker may be started now."""
+        found = []
+        starting = Counter(other.instance for other in self.workers() if not other.up)
+        for slot in sorted(self.vacant):
+            instance = self.instance_of(slot)
+            if not self._given_up(instance, starting=starting[instance]):
+                starting[instance] += 1
+                found.append(slot)
+        return found
+
+    def _given_up(self, instance: int, *, starting: int) -> bool:
+        return self._failures.given_up(instance, self.elapsed(), starting=starting)
+
+    def require(self) -> None:
+        """NoWorkersLeft where there is nobody, and nobody will come."""
+        if not any(self.workers()) and not self.startable():
+            raise NoWorkersLeft(self._failures.reason())

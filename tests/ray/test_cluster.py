@@ -1,0 +1,98 @@
+"""The cluster of a run: joined, used as it is, or started and stopped; each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.emulator.engines.process.scripts import NAMES, none_left, write_items, write_script
+
+LOCAL = """
+import os, signal, sys
+from pytest_parallelrun import JobSettings, ParallelJob
+before = os.environ.get("PYTHONBREAKPOINT"), signal.getsignal(signal.SIGTERM)
+result = ParallelJob(sys.argv[1], sys.argv[2], JobSettings(), engine="ray").run()
+import ray
+assert result.rows == ["a", "b"], result.rows
+assert not ray.is_initialized()
+assert before == (os.environ.get("PYTHONBREAKPOINT"), signal.getsignal(signal.SIGTERM))
+"""
+OWN = """
+import sys, ray
+from pytest_parallelrun import JobSettings, ParallelJob
+ray.init(log_to_driver=False, logging_level="ERROR")
+result = ParallelJob(sys.argv[1], sys.argv[2], JobSettings(), engine="ray").run()
+assert result.rows == ["a", "b"], result.rows
+assert ray.is_initialized()
+"""
+BUSY = """
+import sys
+from pytest_parallelrun import JobSettings, ParallelJob
+settings = JobSettings(max_concurrency_per_instance=2, environment_variables={"STARTED": sys.argv[3]})
+ParallelJob(sys.argv[1], sys.argv[2], settings, engine="ray").run()
+"""
+SLEEPING = """
+import os, subprocess, sys, time
+def run(paths):
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    open(os.path.join(os.environ["STARTED"], str(os.getpid())), "w").close()
+    time.sleep(600)
+"""
+
+
+def run_script(text: str, folder: Path, *, address: str | None) -> subprocess.CompletedProcess[str]:
+    """A process that runs a job; its temporary files are below the folder."""
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment |= {"TMPDIR": str(temporary), **({} if address is None else {"RAY_ADDRESS": address})}
+    script, data = write_script(folder, NAMES), write_items(folder, "a", "b")
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", text, str(script), str(data)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=100,
+    )
+
+
+def test_a_cluster_of_this_machine_is_started_and_stopped_and_silent(tmp_path: Path) -> None:
+    done = run_script(LOCAL, tmp_path, address=None)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert none_left(str(tmp_path))
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_ray_that_is_initialised_already_is_used_and_left_as_it_is(tmp_path: Path) -> None:
+    done = run_script(OWN, tmp_path, address=os.environ["RAY_ADDRESS"])
+    assert (done.returncode, done.stdout) == (0, "")
+    assert none_left(str(tmp_path))
+
+
+@pytest.mark.parametrize("how", ["interrupted", "killed"])
+def test_a_job_that_is_ended_from_outside_leaves_no_process(tmp_path: Path, how: str) -> None:
+    started = tmp_path / "started"
+    started.mkdir()
+    script, data = write_script(tmp_path, SLEEPING), write_items(tmp_path, "a", "b", "c")
+    job = subprocess.Popen([sys.executable, "-c", BUSY, script, data, started], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while len(list(started.iterdir())) < 2:
+        assert time.monotonic() < until
+        assert job.poll() is None
+        time.sleep(0.05)
+    job.send_signal(signal.SIGINT if how == "interrupted" else signal.SIGKILL)
+    assert job.wait(60) != 0
+    assert none_left(str(tmp_path), seconds=30)
+
+
+def test_an_address_without_a_cluster_is_refused(tmp_path: Path) -> None:
+    job = LOCAL.replace("import os, signal, sys", "import os, signal, sys\nsys.tracebacklimit = 0")
+    done = run_script(job, tmp_path, address="127.0.0.1:1")
+    assert "SettingsError: RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be reached there" in done.stdout

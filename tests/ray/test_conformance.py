@@ -1,0 +1,37 @@
+"""The same jobs on the Ray engine and in this process: the same result, up to order and duration."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.emulator.engines.test_conformance import (
+    jobs as jobs,
+)
+from tests.emulator.engines.test_conformance import (
+    test_drawn_jobs_have_the_same_result_on_all_engines as test_drawn_jobs_have_the_same_result_on_all_engines,
+)
+from tests.emulator.engines.test_conformance import (
+    test_each_fault_has_the_same_result_on_all_engines as test_each_fault_has_the_same_result,
+)
+from tests.emulator.engines.test_conformance import (
+    test_example_scripts_have_the_same_result_on_all_engines as test_example_scripts_have_the_same_result,
+)
+from tests.emulator.engines.test_conformance import (
+    test_several_workers_have_the_same_result_on_all_engines as test_several_workers_have_the_same_result,
+)
+from tests.emulator.engines.test_conformance import (
+    test_tables_have_the_same_result_on_all_engines as test_tables_have_the_same_result,
+)
+
+__all__ = [
+    "test_drawn_jobs_have_the_same_result_on_all_engines",
+    "test_each_fault_has_the_same_result",
+    "test_example_scripts_have_the_same_result",
+    "test_several_workers_have_the_same_result",
+    "test_tables_have_the_same_result",
+]
+
+
+@pytest.fixture(scope="module")
+def engines() -> tuple[str, ...]:
+    return ("inprocess", "ray")

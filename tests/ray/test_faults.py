@@ -1,0 +1,158 @@
+"""What a worker, or the actor that carries it, may go through: it costs its own attempt, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun import JobResult, JobSettings, ParallelJob
+from pytest_parallelrun.emulator.engines.ray import engine
+from tests.emulator.engines.process.scripts import attempts_by_name, none_left, write_items, write_script
+from tests.emulator.engines.process.test_faults import FAULTY, OUTCOMES
+
+LARGE = """
+def run(paths):
+    return ["x" * 100_000_000 if paths[0].endswith("large") else "small"]
+"""
+ACTOR = """
+import os, signal, time
+def carrier():
+    # The process of the actor started this one.
+    return os.getppid()
+def run(paths):
+    name = os.path.basename(paths[0])
+    if name == "kills":
+        os.kill(carrier(), signal.SIGKILL)
+        time.sleep(60)
+    if name == "stops":
+        os.kill(carrier(), signal.SIGSTOP)
+        time.sleep(60)
+    return [name]
+"""
+
+
+def run_on_ray(folder: Path, script: str, *names: str, **settings: object) -> JobResult:
+    """A job of one file a mini-batch, with no retries unless told otherwise."""
+    fields = JobSettings.from_mapping(
+        {"max_retries": 0, "environment_variables": {"PARALLELRUN_TEST": str(folder)}, **settings}
+    )
+    return ParallelJob(write_script(folder, script), write_items(folder, *names), fields, engine="ray").run()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("faults of a müll worker")
+
+
+@pytest.fixture(scope="module")
+def result(folder: Path) -> JobResult:
+    """One job in which every mini-batch but two misbehaves in its own way."""
+    return run_on_ray(folder, FAULTY, *OUTCOMES, timeout=3, max_concurrency_per_instance=2)
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_each_fault_is_the_outcome_of_its_own_attempt(result: JobResult, name: str) -> None:
+    [attempt] = attempts_by_name(result)[name]
+    assert attempt.outcome == OUTCOMES[name], attempt.error
+
+
+def test_the_counts_are_those_of_the_faults_alone(result: JobResult) -> None:
+    sound = sum(outcome == "succeeded" for outcome in OUTCOMES.values())
+    assert (result.succeeded_items, result.failed_items) == (sound, len(OUTCOMES) - sound)
+    assert result.status == "Completed"
+
+
+def test_nothing_is_left_running(result: JobResult, folder: Path) -> None:
+    assert none_left(str(folder))
+
+
+def test_an_object_that_cannot_cross_is_shown_by_its_texts(result: JobResult) -> None:
+    assert "own" in {str(row) for row in result.rows}
+    assert any("of classes that stay in their worker" in note for note in result.notes)
+
+
+def test_a_large_result_arrives_whole(tmp_path: Path) -> None:
+    result = run_on_ray(tmp_path, LARGE, "large", "small")
+    assert sorted(len(str(row)) for row in result.rows) == [5, 100_000_000]
+
+
+def test_an_actor_that_is_killed_costs_an_attempt_and_a_successor_calls_init(tmp_path: Path) -> None:
+    result = run_on_ray(tmp_path, ACTOR, "a", "b", "kills", "z")
+    found = attempts_by_name(result)
+    assert [found[name][0].outcome for name in ("a", "b", "kills", "z")] == [
+        "succeeded",
+        "succeeded",
+        "crashed",
+        "succeeded",
+    ]
+    assert "the worker was lost with its actor on node" in (found["kills"][0].error or "")
+    # Once with others, of which any could have been to blame, and once alone.
+    assert result.init_calls in (2, 3)
+    assert none_left(str(tmp_path))
+
+
+def test_an_actor_that_hangs_is_killed_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "GRACE", 1.0)
+    monkeypatch.setattr(engine, "AT_ONCE", 1)
+    limits = {"timeout": 1, "task_overhead_timeout": 1, "progress_update_timeout": 60}
+    result = run_on_ray(tmp_path, ACTOR, "a", "stops", "z", **limits)
+    found = attempts_by_name(result)
+    assert [found[name][0].outcome for name in ("a", "stops", "z")] == ["succeeded", "timeout", "succeeded"]
+    assert "no answer in" in (found["stops"][0].error or "")
+    assert none_left(str(tmp_path))
+
+
+INIT = """
+import os
+def init():
+    os._exit(9)
+def run(paths):
+    return paths
+"""
+
+
+def test_an_exit_while_workers_come_up_fails_the_job_after_three_times_the_workers(tmp_path: Path) -> None:
+    result = run_on_ray(tmp_path, INIT, "a", "b")
+    assert result.status == "Failed"
+    assert "3 x max_concurrency_per_instance = 3 failures" in (result.reason or "")
+    assert result.worker_failures[0].failure.error == "the worker process ended itself with exit code 9"
+
+
+def test_memory_past_its_limit_is_a_crash_that_says_so(tmp_path: Path) -> None:
+    script = """
+import time
+def run(paths):
+    if paths[0].endswith("hog"):
+        hog = bytearray(300_000_000)
+        time.sleep(60)
+    return paths
+"""
+    result = run_on_ray(tmp_path, script, "hog", "modest", memory_limit=150_000_000, timeout=20)
+    [hog], [modest] = attempts_by_name(result)["hog"], attempts_by_name(result)["modest"]
+    assert (hog.outcome, modest.outcome) == ("crashed", "succeeded")
+    assert "more than memory_limit = 150,000,000" in (hog.error or "")
+
+
+def test_a_timeout_in_a_group_of_quick_mini_batches_is_that_of_the_slow_one_alone(tmp_path: Path) -> None:
+    script = """
+import os, time
+def run(paths):
+    if paths[0].endswith("f150"):
+        time.sleep(60)
+    return [os.path.basename(path) for path in paths]
+"""
+    names = [f"f{number:03d}" for number in range(300)]
+    result = run_on_ray(tmp_path, script, *names, timeout=1)
+    outcomes = {name: attempts[0].outcome for name, attempts in attempts_by_name(result).items()}
+    assert [name for name, outcome in outcomes.items() if outcome != "succeeded"] == ["f150"]
+    assert outcomes["f150"] == "timeout"
+    assert len(result.rows) == 299
+
+
+def test_what_is_left_open_is_told_of_workers_elsewhere_too(tmp_path: Path) -> None:
+    script = "def run(paths):\n    global kept\n    kept = open('kept.txt', 'w')\n    return paths"
+    result = run_on_ray(tmp_path, script, "a")
+    assert any("left 1 file(s) open" in note for note in result.notes)
+    assert os.path.isdir(tmp_path)
