@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.report.json_report import write_json
+from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
 
 
@@ -63,5 +63,5 @@ def test_the_facts_of_a_job_are_plain_values(tmp_path: Path) -> None:
 def test_text_that_is_no_unicode_can_be_written(tmp_path: Path) -> None:
     # A file name in another encoding than that of the system comes as such a text.
     path = tmp_path / "new" / "report.json"
-    write_json(path, [report(record("a", "failed", message="file \udcff"))])
+    write_report(path, [report(record("a", "failed", message="file \udcff"))])
     assert "file \\udcff" in path.read_text(encoding="utf-8")

@@ -46,7 +46,17 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
         return
     assert pace is not None
     slowest = max(attempt.running for attempt in parallelrun_baseline.result.attempts)
-    parallelrun_check.note(_figures(pace, limit))
+    parallelrun_check.measured(
+        _figures(pace, limit),
+        noun=pace.noun,
+        per_item=pace.per_item,
+        at_once=pace.at_once,
+        is_solid=pace.is_solid,
+        full_size=pace.full_size,
+        largest_size=pace.items_within(limit / MARGIN),
+        smallest_timeout=_safe_timeout(pace.seconds(pace.full_size)),
+        margin=MARGIN,
+    )
     expected = max(pace.seconds(pace.full_size) if pace.is_solid else 0.0, slowest)
     if expected * MARGIN > limit:
         parallelrun_check.advise(
