@@ -50,7 +50,7 @@ def judge(project: Path, run_pytest: Run, write: Write) -> Judge:
         return Judged(
             {check["name"]: check["outcome"] for check in entry["checks"]},
             {check["name"]: check["message"] for check in entry["checks"]},
-            {check["name"]: check["notes"] for check in entry["checks"]},
+            {check["name"]: [*check["notes"], *check["details"]] for check in entry["checks"]},
             entry["init_calls"],
         )
 

@@ -37,11 +37,11 @@ def test_collecting_alone_writes_none(project: Path, gate: Run) -> None:
     assert not (project / "gate.json").exists()
 
 
-@pytest.mark.parametrize("given", ["gate.xml", "gate", "gate.html"])
+@pytest.mark.parametrize("given", ["gate.xml", "gate", "gate.pdf"])
 def test_another_ending_is_a_usage_error_that_names_those_there_are(project: Path, gate: Run, given: str) -> None:
     result = gate(f"--parallelrun-report={given}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-report={given}: *Allowed: .json*"])
+    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-report={given}: *Allowed: .html, .json, .md.*"])
 
 
 def test_a_folder_is_a_usage_error(project: Path, gate: Run) -> None:

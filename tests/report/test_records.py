@@ -27,7 +27,8 @@ def report(*records: CheckRecord) -> EntryReport:
 def test_a_record_survives_the_way_between_processes() -> None:
     original = record("a", "advice", 2, "text")
     sent = json.loads(json.dumps(original.as_json()))
-    assert CheckRecord(**{**sent, "notes": tuple(sent["notes"])}) == original
+    lists = {name: tuple(sent[name]) for name in ("notes", "details")}
+    assert CheckRecord(**{**sent, **lists}) == original
 
 
 def test_an_entry_passes_unless_a_check_failed() -> None:
