@@ -21,22 +21,27 @@ SECOND = 1
 """The hostile one of the two entries."""
 
 
-@pytest.fixture(params=["with its security policy", "without it"])
+@pytest.fixture(scope="module", params=["with its security policy", "without it"])
 def page(request: pytest.FixtureRequest, chromium: Chrome, reports: Reports) -> Chrome:
-    """The report, opened. Without the policy of the page, the escaping alone has to hold."""
+    """The report, opened and used. Without the policy of the page, the escaping alone has to hold."""
     chromium.execute_cdp_cmd("Page.setBypassCSP", {"enabled": request.param == "without it"})
-    return opened(chromium, reports)
+    return used(chromium, reports)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plain_page(chromium: Chrome, reports: Reports) -> Chrome:
+    """The report, opened and used. The tests that share it leave it as they found it."""
     chromium.execute_cdp_cmd("Page.setBypassCSP", {"enabled": False})
-    return opened(chromium, reports)
+    return used(chromium, reports)
 
 
-def opened(chromium: Chrome, reports: Reports) -> Chrome:
+def used(chromium: Chrome, reports: Reports) -> Chrome:
     chromium.get_log("browser")
     chromium.get(reports.html.as_uri())
+    draw_all(chromium)
+    click_through(chromium)
+    # Whatever waits for an event of its own, such as an image that cannot be loaded.
+    chromium.execute_async_script("setTimeout(arguments[0], 300)")
     return chromium
 
 
@@ -50,12 +55,9 @@ def sections(page: Chrome) -> list[WebElement]:
 
 
 def draw_all(page: Chrome) -> None:
-    """Brings every plot into view, and waits until it is drawn."""
-    for place in page.find_elements(By.CSS_SELECTOR, ".plot"):
-        page.execute_script("arguments[0].scrollIntoView()", place)
-    WebDriverWait(page, 20).until(
-        lambda _: not page.find_elements(By.CSS_SELECTOR, ".plot:not(:has(.main-svg))"), "plots are not drawn"
-    )
+    """Draws what would be drawn when it is scrolled into view: a printer wants all of it, too."""
+    page.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert not page.find_elements(By.CSS_SELECTOR, ".plot:not(:has(.main-svg))")
 
 
 def texts(parent: WebElement, selector: str) -> list[str]:
@@ -73,22 +75,16 @@ def click_through(page: Chrome) -> None:
         click(page, link)
     for button in page.find_elements(By.CSS_SELECTOR, ".filters button, .copy, .grid button, .only-set, summary"):
         click(page, button)
-    for filters in page.find_elements(By.CSS_SELECTOR, ".filters"):
-        click(page, filters.find_element(By.TAG_NAME, "button"))
+    for control in page.find_elements(By.CSS_SELECTOR, ".filters button:first-child, .only-set"):
+        click(page, control)
 
 
 def test_no_script_of_a_name_an_error_or_a_result_runs(page: Chrome) -> None:
-    draw_all(page)
-    click_through(page)
-    # Whatever waits for an event of its own, such as an image that cannot be loaded.
-    page.execute_async_script("setTimeout(arguments[0], 300)")
     assert page.execute_script("return window.hacked === undefined")
     assert page.title == "1 entry script failed - pytest-parallelrun"
 
 
 def test_nothing_hostile_became_an_element_or_an_attribute(page: Chrome) -> None:
-    draw_all(page)
-    click_through(page)
     running = page.find_elements(By.CSS_SELECTOR, "script:not([type='application/json'])")
     assert len(running) == 2
     assert page.find_elements(By.CSS_SELECTOR, "body > script, figure > script") != []
@@ -100,7 +96,6 @@ def test_nothing_hostile_became_an_element_or_an_attribute(page: Chrome) -> None
 
 
 def test_the_names_and_errors_are_there_as_they_are(plain_page: Chrome) -> None:
-    draw_all(plain_page)
     section = sections(plain_page)[SECOND]
     grid = section.find_elements(By.CSS_SELECTOR, ".grid button")
     assert len(grid) == len(HOSTILE)
@@ -115,22 +110,10 @@ def test_the_names_and_errors_are_there_as_they_are(plain_page: Chrome) -> None:
 
 
 def test_the_page_asks_for_nothing_and_reports_no_error(plain_page: Chrome, reports: Reports) -> None:
-    draw_all(plain_page)
-    click_through(plain_page)
     entries = "return performance.getEntriesByType('resource').map(e => e.name)"
     loaded = [name for name in plain_page.execute_script(entries) if not name.startswith(("data:", "blob:"))]
     assert loaded == []
     assert [entry["message"] for entry in plain_page.get_log("browser")] == []
-
-
-def test_a_script_that_got_into_the_page_all_the_same_would_not_run(plain_page: Chrome) -> None:
-    plain_page.execute_script(
-        "const s = document.createElement('div'); s.innerHTML = '<img src=x onerror=window.hacked=99>';"
-        "document.body.append(s); const t = document.createElement('script'); t.textContent = 'window.hacked=98';"
-        "document.body.append(t);"
-    )
-    plain_page.execute_async_script("setTimeout(arguments[0], 300)")
-    assert plain_page.execute_script("return window.hacked === undefined")
 
 
 def test_the_numbers_of_the_page_are_those_of_the_json_report(plain_page: Chrome, reports: Reports) -> None:
@@ -161,7 +144,6 @@ def test_the_numbers_of_the_page_are_those_of_the_json_report(plain_page: Chrome
 
 
 def test_the_drawn_bars_and_points_are_those_of_the_json_report(plain_page: Chrome, reports: Reports) -> None:
-    draw_all(plain_page)
     for number, entry in enumerate(entries(reports)):
         bars = plain_page.find_elements(By.CSS_SELECTOR, f"[data-figure='entry-{number}-timeline-data'] .bars .point")
         assert len(bars) == len(entry["trace"]["bars"]) + len(entry["trace"]["lanes"])
@@ -183,6 +165,7 @@ def test_settings_that_nobody_set_can_be_hidden(plain_page: Chrome) -> None:
     click(plain_page, section.find_element(By.CSS_SELECTOR, ".only-set"))
     names = texts(section, "table.settings tbody tr:not([hidden]) th")
     assert names == ["error_threshold", "environment_variables"]
+    click(plain_page, section.find_element(By.CSS_SELECTOR, ".only-set"))
 
 
 def test_the_grid_is_walked_with_the_arrow_keys(plain_page: Chrome) -> None:
@@ -199,7 +182,6 @@ def test_the_grid_is_walked_with_the_arrow_keys(plain_page: Chrome) -> None:
 
 
 def test_every_plot_and_control_has_a_name_for_those_who_do_not_see_it(plain_page: Chrome) -> None:
-    draw_all(plain_page)
     named = "return [...document.querySelectorAll('.plot, .grid button')].every(e => e.getAttribute('aria-label'))"
     assert plain_page.execute_script(named)
     tables = "return [...document.querySelectorAll('figure:has(.plot)')].every(f => f.querySelector('table tbody tr'))"
@@ -215,7 +197,6 @@ def test_every_plot_and_control_has_a_name_for_those_who_do_not_see_it(plain_pag
 def test_texts_stand_out_from_the_ground_in_both_colour_schemes(plain_page: Chrome, scheme: str) -> None:
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     plain_page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    draw_all(plain_page)
     script = """
     const light = (c) => { const v = c.match(/\\d+/g).slice(0, 3).map(x => x / 255)
         .map(x => x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
@@ -234,3 +215,22 @@ def test_texts_stand_out_from_the_ground_in_both_colour_schemes(plain_page: Chro
     plain_page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     # What the guidelines for accessible content of the web ask of texts.
     assert {selector: value for selector, value in worst.items() if value < 4.5} == {}
+
+
+def test_a_plot_is_drawn_when_it_comes_into_view(chromium: Chrome, reports: Reports) -> None:
+    chromium.execute_cdp_cmd("Page.setBypassCSP", {"enabled": False})
+    chromium.get(reports.html.as_uri())
+    *_, last = chromium.find_elements(By.CSS_SELECTOR, ".plot")
+    assert not last.find_elements(By.CSS_SELECTOR, ".main-svg")
+    chromium.execute_script("arguments[0].scrollIntoView()", last)
+    WebDriverWait(chromium, 30).until(lambda _: last.find_elements(By.CSS_SELECTOR, ".main-svg"))
+
+
+def test_a_script_that_got_into_the_page_all_the_same_would_not_run(plain_page: Chrome) -> None:
+    plain_page.execute_script(
+        "const s = document.createElement('div'); s.innerHTML = '<img src=x onerror=window.hacked=99>';"
+        "document.body.append(s); const t = document.createElement('script'); t.textContent = 'window.hacked=98';"
+        "document.body.append(t);"
+    )
+    plain_page.execute_async_script("setTimeout(arguments[0], 300)")
+    assert plain_page.execute_script("return window.hacked === undefined")
