@@ -36,13 +36,18 @@ def plain_page(chromium: Chrome, reports: Reports) -> Chrome:
 
 
 def used(chromium: Chrome, reports: Reports) -> Chrome:
-    chromium.get_log("browser")
+    console(chromium)
     chromium.get(reports.html.as_uri())
     draw_all(chromium)
     click_through(chromium)
     # Whatever waits for an event of its own, such as an image that cannot be loaded.
     chromium.execute_async_script("setTimeout(arguments[0], 300)")
     return chromium
+
+
+def console(page: Chrome) -> list[str]:
+    """What the page said there since it was asked last."""
+    return [entry["message"] for entry in page.get_log("browser")]  # type: ignore[no-untyped-call]
 
 
 def entries(reports: Reports) -> list[dict[str, Any]]:
@@ -113,7 +118,7 @@ def test_the_page_asks_for_nothing_and_reports_no_error(plain_page: Chrome, repo
     entries = "return performance.getEntriesByType('resource').map(e => e.name)"
     loaded = [name for name in plain_page.execute_script(entries) if not name.startswith(("data:", "blob:"))]
     assert loaded == []
-    assert [entry["message"] for entry in plain_page.get_log("browser")] == []
+    assert console(plain_page) == []
 
 
 def test_the_numbers_of_the_page_are_those_of_the_json_report(plain_page: Chrome, reports: Reports) -> None:
@@ -178,7 +183,7 @@ def test_the_grid_is_walked_with_the_arrow_keys(plain_page: Chrome) -> None:
     assert section.find_element(By.CSS_SELECTOR, ".chosen p").text.startswith("mini-batch 1: ")
     second.send_keys(Keys.END)
     plain_page.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    assert plain_page.switch_to.active_element.get_attribute("aria-label").startswith("mini-batch 5: ")
+    assert str(plain_page.switch_to.active_element.get_attribute("aria-label")).startswith("mini-batch 5: ")
 
 
 def test_every_plot_and_control_has_a_name_for_those_who_do_not_see_it(plain_page: Chrome) -> None:
