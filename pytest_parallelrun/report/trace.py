@@ -21,9 +21,9 @@ MOST_BARS = 1000
 MOST_LANES = 40
 """Workers that have a lane of their own; attempts of the others are counted."""
 MOST_STEPS = 500
-STRETCHES = 100
-"""Stretches of time in a lane, where attempts are too many to be drawn one by one."""
-LONGEST_TEXT = 300
+MOST_STRETCHES, FEWEST_STRETCHES = 100, 25
+"""Of time in a lane, where attempts are too many to be drawn one by one."""
+LONGEST_TEXT = 200
 """Characters of names and errors."""
 
 CellState = Literal["succeeded", "retried", "short", "failed", "unfinished"]
@@ -219,11 +219,12 @@ def _bars(attempts: Sequence[AttemptEnded], shown: set[int]) -> Iterator[Bar]:
     if len(attempts) <= MOST_BARS:
         yield from (_bar(attempt) for attempt in attempts if attempt.worker in shown)
         return
-    stretch = max(_end(attempt) for attempt in attempts) / STRETCHES or 1.0
+    stretches = max(FEWEST_STRETCHES, min(MOST_STRETCHES, MOST_BARS // max(1, len(shown))))
+    stretch = max(_end(attempt) for attempt in attempts) / stretches or 1.0
     together: dict[tuple[int, int], list[AttemptEnded]] = {}
     for attempt in attempts:
         if attempt.worker in shown:
-            place = min(STRETCHES - 1, int(attempt.started / stretch))
+            place = min(stretches - 1, int(attempt.started / stretch))
             together.setdefault((attempt.worker, place), []).append(attempt)
     for (worker, place), some in sorted(together.items()):
         outcomes: dict[str, int] = Counter(attempt.outcome for attempt in some)

@@ -78,11 +78,8 @@ def test_a_summary_that_is_full_already_is_kept(summary: Path, gate: Run) -> Non
 def test_a_step_of_azure_has_a_summary_and_issues(agent: Path, anywhere: Run, write: Write) -> None:
     write("score.py", LOSES_ONE)
     result = anywhere(*FINDS)
-    result.stdout.fnmatch_lines(
-        [
-            "##vso[[]task.logissue type=error;sourcepath=score.py;linenumber=1;code=score.py: returns_one_*;]run() returned*"
-        ]
-    )
+    start = "##vso[[]task.logissue type=error;sourcepath=score.py;linenumber=1;code=score.py: returns_one_*;]"
+    result.stdout.fnmatch_lines([f"{start}run() returned*"])
     (line,) = [line for line in result.outlines if line.startswith("##vso[task.uploadsummary]")]
     path = Path(line.partition("]")[2])
     assert path.parent == agent

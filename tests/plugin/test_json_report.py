@@ -134,7 +134,7 @@ def test_a_finding_is_told_in_parts_too(project: Path, gate: Run, write: Write) 
     (entry,) = report(project, gate, "-k", "valid_type")["entries"]
     (check,) = entry["checks"]
     assert check["finding"]["what"].startswith("run() returned None.")
-    assert {"where", "service", "fix"} <= check["finding"].keys()
+    assert {"where", "counts", "service"} <= check["finding"].keys()
     assert all(text in check["message"] for text in check["finding"].values())
 
 

@@ -134,7 +134,7 @@ def largest() -> EntryReport:
         ),
         bars=tuple(
             Bar(worker=n % 40, started=n / 7, seconds=1 / 3, outcome="exception", attempts=75, error=text, outcomes={})
-            for n in range(trace_module.MOST_LANES * trace_module.STRETCHES)
+            for n in range(trace_module.MOST_LANES * trace_module.FEWEST_STRETCHES)
         ),
         lanes=tuple(Lane(worker=n, instance=n, started=n / 3, seconds=1 / 7, error=text) for n in range(40)),
         steps=tuple(Step(attempts=n, failed_items=n, failed_mini_batches=n) for n in range(502)),
@@ -177,4 +177,5 @@ def test_settings_acceptances_notes_and_interruption_are_told() -> None:
 def test_every_kind_takes_texts_that_are_no_unicode(tmp_path: Path, name: str) -> None:
     write_report(tmp_path / "new" / name, [report(found(what="file \udcff \u202e", where="\u2028"))])
     text = (tmp_path / "new" / name).read_text(encoding="utf-8")
-    assert "file \\udcff" in text
+    # Markdown takes a backslash before one for a single one.
+    assert "file \\udcff" in text.replace("\\\\", "\\")

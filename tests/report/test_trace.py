@@ -82,7 +82,8 @@ def test_what_awaits_its_retry_counts_where_the_rule_says_so(tmp_path: Path) -> 
 def test_many_mini_batches_share_cells_and_many_attempts_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CELLS", 4)
     monkeypatch.setattr(module, "MOST_BARS", 10)
-    monkeypatch.setattr(module, "STRETCHES", 3)
+    monkeypatch.setattr(module, "FEWEST_STRETCHES", 3)
+    monkeypatch.setattr(module, "MOST_STRETCHES", 3)
     course = {"004.txt": [BAD], "011.txt": [BAD, BAD, BAD]}
     trace = traced(job(tmp_path, 15, course, error_threshold=5))
     assert trace.per_cell == 4

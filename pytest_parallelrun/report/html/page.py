@@ -10,6 +10,7 @@ import base64
 import datetime
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 ASSETS = Path(__file__).parent / "assets"
+_NOT_IN_A_BLOCK = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 PART_TITLES = (("where", "Where"), ("counts", "Counts"), ("service", "On the service"), ("fix", "To do"))
 
 
@@ -104,8 +106,8 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
 
 def json_block(values: object) -> str:
     """JSON in which nothing ends the element around it, and no character ends a line of a script."""
-    text = json.dumps(values, ensure_ascii=True, allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _NOT_IN_A_BLOCK.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _in_lines_of_unix(script: str) -> str:
