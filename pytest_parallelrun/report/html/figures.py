@@ -59,7 +59,14 @@ def timeline(trace: Trace) -> go.Figure:
             )
     order = list(lanes.values()) or sorted({f"worker {bar.worker}" for bar in trace.bars})
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=order[::-1], showgrid=False)
-    figure.update_layout(barmode="overlay", bargap=0.35, showlegend=True, xaxis_rangemode="tozero")
+    figure.update_layout(
+        barmode="overlay",
+        bargap=0.35,
+        showlegend=True,
+        xaxis_rangemode="tozero",
+        # A number that does not fit is left out, not made small.
+        uniformtext={"minsize": 10, "mode": "hide"},
+    )
     if not figure.data:
         figure.add_trace(go.Scatter(x=[], y=[]))
     return figure
@@ -208,6 +215,7 @@ def _add_bars(figure: go.Figure, name: str, colour: str, bars: Sequence[tuple[st
             text=numbers,
             textposition="inside",
             insidetextanchor="middle",
+            textangle=0,
             hovertext=[label(text) for text in texts],
             hoverinfo="text",
             # The outline shows what is too short for a bar.
