@@ -130,18 +130,32 @@ class Reporting:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if not self._is_controller:
             return
-        if hasattr(report, _ENTRY):
-            # The set-up is part of what a check costs: the run of the whole sample is in one.
-            self._reports[getattr(report, _ENTRY)].duration += report.duration
+        entry = getattr(report, _ENTRY, None)
+        if entry is None:
+            self._take_in_crash(report)
+            return
+        # The set-up is part of what a check costs: the run of the whole sample is in one.
+        self._reports[entry].duration += report.duration
+        on_ci = on_github() or on_azure()
+        if on_ci:
+            report.sections = [(title, defused(text)) for title, text in report.sections]
         values = getattr(report, _RECORD, None)
         if values is not None:
             record = CheckRecord(**values)
-            self._reports[record.entry].add(record)
+            self._reports[entry].add(record)
             self._refer_to_the_same_cause(record, report)
             if isinstance(report.longrepr, str) and report.failed:
                 text = visible(report.longrepr)
-                text = defused(text) if on_github() or on_azure() else text
+                text = defused(text) if on_ci else text
                 report.longrepr = _ToldFinding(text, by_line=self._by_line)  # type: ignore[assignment]
+
+    def _take_in_crash(self, report: pytest.TestReport) -> None:
+        """A check whose worker of pytest-xdist died: the report of that is none of ours, and a failure all the same."""
+        entry, _, test = report.nodeid.rpartition("::")
+        if report.failed and entry in self._reports:
+            name = test.removeprefix("test_")
+            record = CheckRecord(entry=entry, name=name, outcome="failed", message=report.longreprtext)
+            self._reports[entry].add(record)
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
         """What several checks found is told once; the message of the record stays whole."""

@@ -104,6 +104,7 @@ def test_an_error_of_the_script_gives_the_system_no_commands(
     write(
         "score.py",
         "def run(mini_batch):\n"
+        "    print('##vso[task.setvariable variable=B]c\\n::warning::d')\n"
         "    raise ValueError('x\\n::set-env name=A::b\\n  ::error::c\\n##vso[task.setvariable variable=A]b')\n",
     )
     result = gate("-k", "completes", "-v", "--parallelrun-set=error_threshold=0")

@@ -192,3 +192,14 @@ def test_scripts_of_one_name_in_two_folders_are_kept_apart(project: Path, run_py
     given = ("--parallelrun-entry=a/score.py", "--parallelrun-entry=b/score.py", "-k", "imports")
     entries = report(project, run_pytest, *given)["entries"]
     assert [(entry["entry"], len(entry["checks"])) for entry in entries] == [("a/score.py", 1), ("b/score.py", 1)]
+
+
+def test_a_check_that_took_its_worker_of_xdist_with_it_has_failed(
+    project: Path, gate_in_two: Run, write: Write
+) -> None:
+    write("score.py", "import os\ndef run(mini_batch):\n    os.kill(os.getpid(), 9)\n")
+    (entry,) = report(project, gate_in_two, "-k", "completes or imports")["entries"]
+    assert outcomes(entry) == {"entry_imports": "passed", "job_completes": "failed"}
+    assert entry["verdict"] == "failed"
+    (message,) = [check["message"] for check in entry["checks"] if check["outcome"] == "failed"]
+    assert "crashed" in message
