@@ -17,6 +17,7 @@ SHORTEST = 1e-6
 """Seconds that an attempt has on a scale of powers of ten."""
 MOST_NUMBERED = 120
 """Bars that can have the number of their mini-batch."""
+POWERS_OF_TEN = {"type": "log", "dtick": 1, "tickformat": "~g"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -117,7 +118,7 @@ def run_time(trace: Trace) -> go.Figure:
     ends = [0, max(trace.total_mini_batches - 1, 1)]
     figure.add_trace(_line(ends, [trace.timeout] * 2, f"timeout {trace.timeout:g} s", LIMIT, "dash"))
     figure.add_trace(_line(ends, [trace.timeout / 2] * 2, "half of it", WARNING, "dot"))
-    figure.update_yaxes(type="log")
+    figure.update_yaxes(**POWERS_OF_TEN)
     _whole_numbers(figure, ends[0], ends[1])
     return figure
 
@@ -152,8 +153,8 @@ def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> go.Figure:
     if largest >= 1:
         low = min([SHORTEST * 10, *(value for value in seconds if value > 0)])
         figure.add_trace(_line([largest] * 2, [low, margin], f"largest safe size {largest:,.0f}", STARTS, "dashdot"))
-    figure.update_xaxes(type="log")
-    figure.update_yaxes(type="log")
+    figure.update_xaxes(**POWERS_OF_TEN)
+    figure.update_yaxes(**POWERS_OF_TEN)
     return figure
 
 
