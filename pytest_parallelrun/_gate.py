@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +66,16 @@ class EntryPlan:
     notes: tuple[str, ...] = ()
     logs: Path | None = None
     replay: SavedCase | None = None
+
+    def step_text(self) -> str | None:
+        """The step of the job definition, with its place."""
+        return None if self.step is None else f"{self.step.name} ({self.step.place.origin})"
+
+    def all_notes(self) -> Iterator[str]:
+        """What plan and reports say of the job definition: sentences, and keys that have no effect here."""
+        yield from self.notes
+        if self.step is not None and self.step.not_emulated:
+            yield f"not emulated: {', '.join(self.step.not_emulated)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from pytest_parallelrun.report.ci.annotations import defused
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.plain_text import first_line, visible
 from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, CheckRecord, EntryReport, job_facts
-from pytest_parallelrun.report.secrets import Redaction
+from pytest_parallelrun.report.secrets import Redaction, masked_arguments, masked_text
 from pytest_parallelrun.report.settings import setting_records
 from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
 from pytest_parallelrun.report.trace import trace_of
@@ -91,10 +91,10 @@ class Reporting:
         self._config = config
         self._files = gate.reports
         plans = gate.plans()
-        self._reports = {plan.nodeid: _report_of(plan) for plan in plans}
         self._redactions = {
             plan.nodeid: Redaction(plan.settings.environment_variables, plan.arguments.argv) for plan in plans
         }
+        self._reports = {plan.nodeid: _report_of(plan, gate.engine, self._redactions[plan.nodeid]) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
         self._unwritten: dict[Path, str] = {}
         self._acceptances = gate.accept
@@ -216,12 +216,25 @@ class Reporting:
                         add(f"parallelrun.{report.entry}.{name}", visible(value))
 
 
-def _report_of(plan: EntryPlan) -> EntryReport:
+def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryReport:
+    given = plan.input
+    origin = f"  ({plan.input_origin})" if plan.input_origin else ""
+    set_up = {
+        "job": plan.step_text() or "",
+        "input": "" if given is None else (given if isinstance(given, str) else ", ".join(given)) + origin,
+        "program arguments": masked_arguments(plan.arguments.argv),
+        "models": ", ".join(f"{name}={path}" for name, path in plan.models.items()),
+        "code root": str(plan.entry.code_root),
+        "engine": engine,
+        "replay": "" if plan.replay is None else str(plan.replay.folder),
+    }
     return EntryReport(
         entry=plan.nodeid,
         path=str(plan.entry.path),
         catalogue={check.name: check.finds for check in checks_of(plan)},
         settings=tuple(setting_records(plan.settings, plan.origins)),
+        set_up={name: redaction.text(text) for name, text in set_up.items() if text},
+        set_up_notes=tuple(redaction.text(masked_text(note)) for note in plan.all_notes()),
     )
 
 

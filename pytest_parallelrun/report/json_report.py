@@ -31,6 +31,8 @@ def _entry(report: EntryReport) -> dict[str, object]:
         "job": report.job,
         "checks": [_check(check) for check in report.records],
         "settings": [asdict(setting) for setting in report.settings],
+        "set_up": dict(report.set_up),
+        "set_up_notes": list(report.set_up_notes),
         "trace": report.trace,
     }
 

@@ -111,6 +111,7 @@ def _entry(report: EntryReport) -> Iterator[str]:
     for told in findings(report):
         yield from _finding(told)
     notes = [str(note) for note in job["notes"]] if job and isinstance(job["notes"], (list, tuple)) else []
+    notes += report.set_up_notes
     notes += [f"{check.name}: {note}" for check in report.records for note in (*check.notes, *check.details)]
     if notes:
         yield "### Notes"
@@ -139,9 +140,11 @@ def _entry(report: EntryReport) -> Iterator[str]:
             ],
         ),
     )
+    set_up = [[name, code(text)] for name, text in report.set_up.items()]
     yield _folded(
-        "Settings and where they come from",
-        table(
+        "Set-up, and settings with their origins",
+        (table(("what", "value"), set_up) + "\n\n" if set_up else "")
+        + table(
             ("setting", "value", "from"),
             [
                 [

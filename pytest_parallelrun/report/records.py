@@ -61,12 +61,16 @@ class EntryReport:
     """All that is known of one entry, filled as its checks end.
 
     path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table.
+    set_up: what was run, by name: input, program arguments and the like. set_up_notes: what is to be known of it, above
+    all what a job definition says without effect here.
     """
 
     entry: str
     path: str = ""
     catalogue: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[SettingRecord, ...] = ()
+    set_up: Mapping[str, str] = field(default_factory=dict)
+    set_up_notes: tuple[str, ...] = ()
     checks: dict[str, CheckRecord] = field(default_factory=dict)
     job: Mapping[str, object] | None = None
     trace: Mapping[str, object] | None = None

@@ -45,7 +45,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
         yield from page.finding(told, f"{number}. ", "bad")
     for told in findings(report, "advice"):
         yield from page.finding(told, "advice: ", "warning")
-    for note in _texts(job["notes"] if job else ()):
+    for note in (*_texts(job["notes"] if job else ()), *(report.set_up_notes if verbosity > 0 else ())):
         yield from page.wrapped(f"note: {note}")
     for check in report.records:
         for note in (*check.notes, *(check.details if verbosity > 0 else ())):

@@ -203,3 +203,39 @@ def test_a_check_that_took_its_worker_of_xdist_with_it_has_failed(
     assert entry["verdict"] == "failed"
     (message,) = [check["message"] for check in entry["checks"] if check["outcome"] == "failed"]
     assert "crashed" in message
+
+
+def test_what_was_run_is_told_without_secrets(project: Path, gate: Run, write: Write) -> None:
+    given = ("--parallelrun-args=--db-password 'correct horse' --name a", "--parallelrun-env=API_KEY=hunter2")
+    (entry,) = report(project, gate, "-k", "imports", *given)["entries"]
+    assert entry["set_up"] == {
+        "input": f"{project / 'data'}  (--parallelrun-input)",
+        "program arguments": "--db-password *** --name a",
+        "code root": str(project),
+        "engine": "inprocess",
+    }
+    assert entry["set_up_notes"] == []
+
+
+def test_keys_of_a_job_definition_without_effect_are_named(project: Path, run_pytest: Run, write: Write) -> None:
+    write(
+        "job.yml",
+        """
+        $schema: https://azuremlschemas.azureedge.net/latest/parallelComponent.schema.json
+        type: parallel
+        name: rate
+        inputs:
+          letters: {type: uri_folder}
+        input_data: ${{inputs.letters}}
+        mini_batch_size: "1"
+        task:
+          type: run_function
+          code: .
+          entry_script: score.py
+          environment: azureml:somewhere:1
+        """,
+    )
+    given = ("--parallelrun-job=job.yml", "--parallelrun-input=letters=data", "-k", "imports")
+    (entry,) = report(project, run_pytest, *given)["entries"]
+    assert entry["set_up"]["job"] == "rate (job.yml:1)"
+    assert entry["set_up_notes"] == ["not emulated: environment (job.yml:12)"]
