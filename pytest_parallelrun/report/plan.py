@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.settings import setting_table
 from pytest_parallelrun.report.secrets import masked_arguments
 from pytest_parallelrun.report.settings import setting_records
 
