@@ -232,7 +232,7 @@ def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryRepor
         entry=plan.nodeid,
         path=str(plan.entry.path),
         catalogue={check.name: check.finds for check in checks_of(plan)},
-        settings=tuple(setting_records(plan.settings, plan.origins)),
+        settings=tuple(setting_records(plan.settings, plan.origins, engine=engine)),
         set_up={name: redaction.text(text) for name, text in set_up.items() if text},
         set_up_notes=tuple(redaction.text(masked_text(note)) for note in plan.all_notes()),
     )

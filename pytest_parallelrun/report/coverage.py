@@ -33,8 +33,9 @@ NOT_CHECKABLE = (
         "one possible order, always the same",
     ),
     (
-        "the service's own cut points in a table",
-        "about so many bytes at the ends of records; the number of mini-batches may differ by a few",
+        "the service's own cut points in a CSV",
+        "records are taken until their bytes reach the size. The reader of an MLTable cuts at multiples of the size, "
+        "the header counted, and a record belongs where it begins: as many mini-batches, with a few rows more or less",
     ),
 )
 """(what, what happens here); rows of the page on fidelity that hold for every engine."""

@@ -24,15 +24,20 @@ class SettingRecord:
     emulated: bool
 
 
-def setting_records(settings: JobSettings, origins: Mapping[str, str]) -> Iterator[SettingRecord]:
-    """All settings in the order of their table. origins: of those that were set, where the value came from."""
+def setting_records(
+    settings: JobSettings, origins: Mapping[str, str], *, engine: str = "inprocess"
+) -> Iterator[SettingRecord]:
+    """All settings in the order of their table. origins: of those that were set, where the value came from.
+
+    engine: some settings have an effect in worker processes alone.
+    """
     for name, setting in setting_table().items():
         yield SettingRecord(
             name=name,
             value=_value(settings, name),
             origin=origins.get(name) or describe_default(name, settings.profile),
             is_set=name in origins,
-            emulated=setting.emulated,
+            emulated=setting.emulated or engine != "inprocess",
         )
 
 
