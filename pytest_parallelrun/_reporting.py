@@ -286,5 +286,5 @@ def _record(
         init_calls=0 if subject is None else subject.cost.take(),
         duration=report.duration,
         job=None if told is None else job_facts(told.result),
-        trace=None if told is None else trace_of(told.result, told.items).as_json(),
+        trace=None if told is None else trace_of(told.result, told.items, told.sample.relative).as_json(),
     )

@@ -133,11 +133,11 @@ class Trace:
         return cls(**{**values, **made})  # type: ignore[arg-type]
 
 
-def trace_of(result: JobResult, names: Callable[[AttemptEnded], str]) -> Trace:
-    """names: the items of an attempt's mini-batch in one text."""
+def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: Callable[[str], str] = str) -> Trace:
+    """names: the items of an attempt's mini-batch in one text. readable: an error, such as with shorter paths."""
     settings = result.settings
     attempts = result.attempts
-    lanes = _lanes(result)
+    lanes = _lanes(result, readable)
     per_cell = max(1, -(-result.total_mini_batches // MOST_CELLS))
     return Trace(
         kind=result.splitter_kind or "files",
@@ -151,14 +151,16 @@ def trace_of(result: JobResult, names: Callable[[AttemptEnded], str]) -> Trace:
         duration=result.duration,
         per_cell=per_cell,
         workers=len(lanes),
-        cells=tuple(_cells(result, per_cell, names)),
-        bars=tuple(_bars(attempts, {lane.worker for lane in lanes[:MOST_LANES]})),
+        cells=tuple(_cells(result, per_cell, names, readable)),
+        bars=tuple(_bars(attempts, {lane.worker for lane in lanes[:MOST_LANES]}, readable)),
         lanes=tuple(lanes[:MOST_LANES]),
         steps=tuple(_steps(result)),
     )
 
 
-def _cells(result: JobResult, per_cell: int, names: Callable[[AttemptEnded], str]) -> list[Cell]:
+def _cells(
+    result: JobResult, per_cell: int, names: Callable[[AttemptEnded], str], readable: Callable[[str], str]
+) -> list[Cell]:
     total = result.total_mini_batches
     cells = [Cell(first=first, count=min(per_cell, total - first)) for first in range(0, total, per_cell)]
     failed_before: set[int] = set()
@@ -172,7 +174,7 @@ def _cells(result: JobResult, per_cell: int, names: Callable[[AttemptEnded], str
             if event.outcome != "succeeded":
                 failed_before.add(event.mini_batch.id)
             if event.failure is not None:
-                cell.error = _cut(event.failure.error)
+                cell.error = _cut(readable(event.failure.error))
             if per_cell == 1:
                 cell.items = event.mini_batch.size
         elif isinstance(event, MiniBatchEnded):
@@ -200,11 +202,11 @@ def _state(event: MiniBatchEnded, *, tried_again: bool) -> CellState:
     return "retried" if tried_again else "succeeded"
 
 
-def _lanes(result: JobResult) -> list[Lane]:
+def _lanes(result: JobResult, readable: Callable[[str], str]) -> list[Lane]:
     lanes: dict[int, Lane] = {}
     for event in result.events:
         if isinstance(event, (WorkerStarted, WorkerFailed)):
-            error = "" if isinstance(event, WorkerStarted) else _cut(event.failure.error)
+            error = "" if isinstance(event, WorkerStarted) else _cut(readable(event.failure.error))
             lanes[event.worker] = Lane(
                 worker=event.worker,
                 instance=event.instance,
@@ -215,9 +217,9 @@ def _lanes(result: JobResult) -> list[Lane]:
     return [lanes[worker] for worker in sorted(lanes)]
 
 
-def _bars(attempts: Sequence[AttemptEnded], shown: set[int]) -> Iterator[Bar]:
+def _bars(attempts: Sequence[AttemptEnded], shown: set[int], readable: Callable[[str], str]) -> Iterator[Bar]:
     if len(attempts) <= MOST_BARS:
-        yield from (_bar(attempt) for attempt in attempts if attempt.worker in shown)
+        yield from (_bar(attempt, readable) for attempt in attempts if attempt.worker in shown)
         return
     stretches = max(FEWEST_STRETCHES, min(MOST_STRETCHES, MOST_BARS // max(1, len(shown))))
     stretch = max(_end(attempt) for attempt in attempts) / stretches or 1.0
@@ -236,12 +238,12 @@ def _bars(attempts: Sequence[AttemptEnded], shown: set[int]) -> Iterator[Bar]:
             seconds=max(stretch, max(map(_end, some)) - place * stretch),
             outcome=worst,
             attempts=len(some),
-            error=_cut(next(errors, "")),
+            error=_cut(readable(next(errors, ""))),
             outcomes=dict(outcomes),
         )
 
 
-def _bar(attempt: AttemptEnded) -> Bar:
+def _bar(attempt: AttemptEnded, readable: Callable[[str], str]) -> Bar:
     return Bar(
         worker=attempt.worker,
         started=attempt.started,
@@ -249,7 +251,7 @@ def _bar(attempt: AttemptEnded) -> Bar:
         outcome=attempt.outcome,
         mini_batch=attempt.mini_batch.id,
         number=attempt.number,
-        error="" if attempt.failure is None else _cut(attempt.failure.error),
+        error="" if attempt.failure is None else _cut(readable(attempt.failure.error)),
     )
 
 

@@ -239,3 +239,14 @@ def test_keys_of_a_job_definition_without_effect_are_named(project: Path, run_py
     (entry,) = report(project, run_pytest, *given)["entries"]
     assert entry["set_up"]["job"] == "rate (job.yml:1)"
     assert entry["set_up_notes"] == ["not emulated: environment (job.yml:12)"]
+
+
+def test_errors_in_the_course_of_the_job_name_no_folder_that_is_gone_tomorrow(
+    project: Path, gate: Run, write: Write
+) -> None:
+    write("score.py", "def run(mini_batch):\n    raise ValueError(f'bad {mini_batch[0]}')\n")
+    (entry,) = report(project, gate, "-k", "completes")["entries"]
+    assert [cell["error"] for cell in entry["trace"]["cells"]] == [
+        f"ValueError: bad item_{number}.txt" for number in (1, 2, 3)
+    ]
+    assert {bar["error"] for bar in entry["trace"]["bars"]} == {cell["error"] for cell in entry["trace"]["cells"]}
