@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,8 @@ from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.report.files import MAKERS
+from pytest_parallelrun.report.html import INSTALL, missing
 from pytest_parallelrun.report.secrets import masked_text
 from pytest_parallelrun.specs.findings import Finding, JobFileError
 
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.specs.step import JobStep
 
-REPORT_KINDS = (".json",)
 NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
 
 
@@ -64,6 +65,16 @@ class EntryPlan:
     notes: tuple[str, ...] = ()
     logs: Path | None = None
     replay: SavedCase | None = None
+
+    def step_text(self) -> str | None:
+        """The step of the job definition, with its place."""
+        return None if self.step is None else f"{self.step.name} ({self.step.place.origin})"
+
+    def all_notes(self) -> Iterator[str]:
+        """What plan and reports say of the job definition: sentences, and keys that have no effect here."""
+        yield from self.notes
+        if self.step is not None and self.step.not_emulated:
+            yield f"not emulated: {', '.join(self.step.not_emulated)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +266,7 @@ def _resolve(config: pytest.Config) -> Gate:
         engine=_engine(given(config, "engine")),
         output=output,
         logs=logs,
-        reports=tuple(_report(item) for item in given(config, "report")),
+        reports=tuple(dict.fromkeys(_report(item) for item in given(config, "report"))),
         save=folder_to_save(given(config, "save")),
         replay=replay,
         budget=seconds_to_generate(given(config, "budget")),
@@ -326,11 +337,13 @@ def _engine(items: Sequence[Given]) -> str:
 
 def _report(item: Given) -> Path:
     path = absolute(item)
-    if path.suffix not in REPORT_KINDS:
+    where = f"{item.origin}={item.value}"
+    if path.suffix.lower() not in MAKERS:
         raise pytest.UsageError(
-            f"{item.origin}={item.value}: the kind of a report is told by its ending. "
-            f"Allowed: {', '.join(REPORT_KINDS)}."
+            f"{where}: the kind of a report is told by its ending. {did_you_mean(path.suffix.lower(), MAKERS)}"
         )
     if path.is_dir():
-        raise pytest.UsageError(f"{item.origin}={item.value}: is a folder; give a file.")
+        raise pytest.UsageError(f"{where}: is a folder; give a file.")
+    if path.suffix.lower() == ".html" and (lacking := missing()):
+        raise pytest.UsageError(f"{where}: needs {' and '.join(lacking)}, which come with: {INSTALL}")
     return path

@@ -51,7 +51,7 @@ OPTIONS = (
         "value",
     ),
     Option("plan", "", "print the split, the settings with their origins and the checks; run nothing", "flag"),
-    Option("report", "FILE", "write a report; the ending says which kind: .json", "list"),
+    Option("report", "FILE", "write a report; the ending says which kind: .html, .md, .json", "list"),
     Option("output", "DIR", "keep what the job wrote: the appended file and the script's own", "value"),
     Option("logs", "DIR", "keep the logs of the job's workers, laid out as on the service", "value"),
     Option("save", "DIR", "keep the mini-batches of findings there, to be replayed; default: pytest's cache", "value"),

@@ -37,20 +37,13 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
             kind=_kind_without_input(plan) if splitter is None else splitter.kind,
         ),
         arguments=plan.arguments.argv,
-        notes=tuple(_notes(plan)),
-        job=None if plan.step is None else f"{plan.step.name} ({plan.step.place.origin})",
+        notes=(*plan.all_notes(), *plan.arguments.notes),
+        job=plan.step_text(),
         no_input=plan.no_input.replace("there is no sample input: ", "none, "),
         input_origin=plan.input_origin,
         checks={check.name: plan.no_input if check.needs_input and splitter is None else None for check in CHECKS},
         engine=engine,
     )
-
-
-def _notes(plan: EntryPlan) -> Iterator[str]:
-    yield from plan.notes
-    if plan.step is not None and plan.step.not_emulated:
-        yield f"not emulated: {', '.join(plan.step.not_emulated)}"
-    yield from plan.arguments.notes
 
 
 def _kind_without_input(plan: EntryPlan) -> InputKind:

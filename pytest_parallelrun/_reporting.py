@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_parallelrun._accept import judge_acceptances
-from pytest_parallelrun._collect import entry_module_of
-from pytest_parallelrun._gate import Gate
+from pytest_parallelrun._ci import ci_lines, on_azure, on_github
+from pytest_parallelrun._collect import checks_of, entry_module_of
+from pytest_parallelrun._gate import EntryPlan, Gate
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.json_report import write_json
-from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
-from pytest_parallelrun.report.secrets import Redaction
-from pytest_parallelrun.report.terminal import acceptance_lines, first_line, summary_lines
+from pytest_parallelrun.report.ci.annotations import defused
+from pytest_parallelrun.report.files import write_report
+from pytest_parallelrun.report.plain_text import first_line, visible
+from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, CheckRecord, EntryReport, job_facts
+from pytest_parallelrun.report.secrets import Redaction, masked_arguments, masked_text
+from pytest_parallelrun.report.settings import setting_records
+from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
+from pytest_parallelrun.report.trace import trace_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +31,27 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.observing.baseline import Baseline
     from pytest_parallelrun.contract.observing.subject import EntryUnderTest
 
-# Set on a report, an attribute of plain values travels with it from a worker of pytest-xdist.
-_ATTRIBUTE = "parallelrun"
+# Set on a report, attributes of plain values travel with it from a worker of pytest-xdist.
+_RECORD = "parallelrun"
+_ENTRY = "parallelrun_entry"
+
+MARKUP: dict[Style, dict[str, bool]] = {
+    "plain": {},
+    "good": {"green": True, "bold": True},
+    "bad": {"red": True, "bold": True},
+    "warning": {"yellow": True},
+}
+_FACTS = (
+    "status",
+    "total_mini_batches",
+    "succeeded_mini_batches",
+    "failed_mini_batches",
+    "total_items",
+    "succeeded_items",
+    "failed_items",
+    "attempts",
+)
+"""Of a job, those that JUnit files have as properties."""
 
 
 class _ToldFinding:
@@ -64,17 +88,19 @@ class Reporting:
     """Collects a record for each check as it ends, and writes summary and report files in the end."""
 
     def __init__(self, config: pytest.Config, gate: Gate) -> None:
+        self._config = config
         self._files = gate.reports
         plans = gate.plans()
-        self._reports = {plan.nodeid: EntryReport(entry=plan.nodeid) for plan in plans}
         self._redactions = {
             plan.nodeid: Redaction(plan.settings.environment_variables, plan.arguments.argv) for plan in plans
         }
+        self._reports = {plan.nodeid: _report_of(plan, gate.engine, self._redactions[plan.nodeid]) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
         self._unwritten: dict[Path, str] = {}
         self._acceptances = gate.accept
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._told: dict[tuple[str, str], str] = {}
+        self._sent: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -84,27 +110,52 @@ class Reporting:
         module = entry_module_of(item)
         if module is None:
             return report
-        redaction = self._redactions[module.plan.nodeid]
+        entry = module.plan.nodeid
+        redaction = self._redactions[entry]
         if call.excinfo is not None:
             if isinstance(call.excinfo.value, CheckFailed):
                 report.longrepr = redaction.text(str(call.excinfo.value))
             elif isinstance(report.longrepr, tuple):
                 path, line, reason = report.longrepr
                 report.longrepr = path, line, redaction.text(reason)
+        setattr(report, _ENTRY, entry)
         if report.when == "call" or report.outcome != "passed":
-            record = _record(item, call, report, module.plan.nodeid)
-            setattr(report, _ATTRIBUTE, redaction.values(record.as_json()))
+            record = _record(item, call, report, entry, with_job=entry not in self._sent)
+            if record.job is not None:
+                self._sent.add(entry)
+            setattr(report, _RECORD, redaction.values(record.as_json()))
         return report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        values = getattr(report, _ATTRIBUTE, None)
-        if values is not None and self._is_controller:
+        if not self._is_controller:
+            return
+        entry = getattr(report, _ENTRY, None)
+        if entry is None:
+            self._take_in_crash(report)
+            return
+        # The set-up is part of what a check costs: the run of the whole sample is in one.
+        self._reports[entry].duration += report.duration
+        on_ci = on_github() or on_azure()
+        if on_ci:
+            report.sections = [(title, defused(text)) for title, text in report.sections]
+        values = getattr(report, _RECORD, None)
+        if values is not None:
             record = CheckRecord(**values)
-            self._reports[record.entry].add(record)
+            self._reports[entry].add(record)
             self._refer_to_the_same_cause(record, report)
             if isinstance(report.longrepr, str) and report.failed:
-                report.longrepr = _ToldFinding(report.longrepr, by_line=self._by_line)  # type: ignore[assignment]
+                text = visible(report.longrepr)
+                text = defused(text) if on_ci else text
+                report.longrepr = _ToldFinding(text, by_line=self._by_line)  # type: ignore[assignment]
+
+    def _take_in_crash(self, report: pytest.TestReport) -> None:
+        """A check whose worker of pytest-xdist died: the report of that is none of ours, and a failure all the same."""
+        entry, _, test = report.nodeid.rpartition("::")
+        if report.failed and entry in self._reports:
+            name = test.removeprefix("test_")
+            record = CheckRecord(entry=entry, name=name, outcome="failed", message=report.longreprtext)
+            self._reports[entry].add(record)
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
         """What several checks found is told once; the message of the record stays whole."""
@@ -118,61 +169,122 @@ class Reporting:
         reports = [report for report in self._reports.values() if report.checks]
         if not self._is_controller or not reports:
             return
+        on_ci = on_github() or on_azure()
         terminalreporter.write_sep("=", "parallelrun")
+        width = terminalreporter.config.get_terminal_writer().fullwidth
         for report in reports:
-            for line in summary_lines(report):
-                terminalreporter.write_line(line)
-        for line in acceptance_lines(judge_acceptances(self._acceptances, list(self._reports.values()))):
+            for text, style in summary_lines(report, width=width, verbosity=self._config.get_verbosity()):
+                terminalreporter.write_line(defused(text) if on_ci else text, **MARKUP[style])
+        judged = self._judged()
+        for line in acceptance_lines(judged):
             terminalreporter.write_line(line)
         for path in self._files:
             if path in self._unwritten:
                 terminalreporter.write_line(f"report {path} cannot be written: {self._unwritten[path]}", red=True)
             else:
                 terminalreporter.write_line(f"report: {path}")
+        for line in ci_lines(reports, judged):
+            terminalreporter.write_line(line)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._is_controller or session.config.option.collectonly:
             return
         if session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
             for report in self._reports.values():
                 report.interrupted = True
+        self._tell_junit()
+        reports = list(self._reports.values())
         for path in self._files:
             try:
-                reports = list(self._reports.values())
-                write_json(path, reports, judge_acceptances(self._acceptances, reports))
+                write_report(path, reports, self._judged())
             except OSError as error:
                 # Whoever waits for the report must not take the run for a good one.
                 self._unwritten[path] = error.strerror or str(error)
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
+    def _judged(self) -> tuple[AcceptanceRecord, ...]:
+        return judge_acceptances(self._acceptances, list(self._reports.values()))
 
-def _record(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, entry: str) -> CheckRecord:
+    def _tell_junit(self) -> None:
+        """Properties of the suite: those of a test case are against the schema of xunit2."""
+        for plugin in self._config.pluginmanager.get_plugins():
+            add = getattr(plugin, "add_global_property", None)
+            if add is not None:
+                for report in self._reports.values():
+                    for name, value in _properties(report):
+                        add(f"parallelrun.{report.entry}.{name}", visible(value))
+
+
+def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryReport:
+    given = plan.input
+    origin = f"  ({plan.input_origin})" if plan.input_origin else ""
+    set_up = {
+        "job": plan.step_text() or "",
+        "input": "" if given is None else (given if isinstance(given, str) else ", ".join(given)) + origin,
+        "program arguments": masked_arguments(plan.arguments.argv),
+        "models": ", ".join(f"{name}={path}" for name, path in plan.models.items()),
+        "code root": str(plan.entry.code_root),
+        "engine": engine,
+        "replay": "" if plan.replay is None else str(plan.replay.folder),
+    }
+    return EntryReport(
+        entry=plan.nodeid,
+        path=str(plan.entry.path),
+        catalogue={check.name: check.finds for check in checks_of(plan)},
+        settings=tuple(setting_records(plan.settings, plan.origins, engine=engine)),
+        set_up={name: redaction.text(text) for name, text in set_up.items() if text},
+        set_up_notes=tuple(redaction.text(masked_text(note)) for note in plan.all_notes()),
+    )
+
+
+def _properties(report: EntryReport) -> Iterator[tuple[str, str]]:
+    yield "verdict", report.verdict
+    yield "checks", str(len(report.checks))
+    for outcome in ("failed", "advice", "accepted", "skipped"):
+        yield outcome, str(report.count(outcome))
+    yield "init_calls", str(report.init_calls)
+    if report.job is not None:
+        for name in _FACTS:
+            yield name, str(report.job[name])
+
+
+def _record(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, entry: str, *, with_job: bool
+) -> CheckRecord:
     arguments = getattr(item, "funcargs", {})
     check: Check | None = arguments.get("parallelrun_check")
     baseline: Baseline | None = arguments.get("parallelrun_baseline")
     subject: EntryUnderTest | None = arguments.get("parallelrun_entry")
     outcome: CheckOutcome = "skipped" if report.skipped else "failed" if report.failed else "passed"
-    message = cause = reason = ""
+    message = reason = ""
+    found = None
     error = None if call.excinfo is None else call.excinfo.value
     if report.skipped and isinstance(report.longrepr, tuple):
         message = report.longrepr[2].removeprefix("Skipped: ")
     elif report.failed:
         message = report.longreprtext
-        cause = error.finding.cause if isinstance(error, CheckFailed) else ""
+        found = error.finding if isinstance(error, CheckFailed) else None
     elif check is not None and check.accepted is not None:
         found, reason = check.accepted
-        outcome, message, cause = "accepted", found.text(), found.cause
+        outcome, message = "accepted", found.text()
     elif check is not None and check.advice is not None:
-        outcome, message, cause = "advice", check.advice.text(), check.advice.cause
+        found = check.advice
+        outcome, message = "advice", found.text()
+    told = baseline if with_job else None
     return CheckRecord(
         entry=entry,
         name=item.name.removeprefix("test_"),
         outcome=outcome,
         message=message,
-        cause=cause,
+        cause="" if found is None else found.cause,
         reason=reason,
         notes=() if check is None else tuple(check.notes),
+        details=() if check is None else tuple(check.details),
+        finding=None if found is None else found.parts(),
+        figures={} if check is None else dict(check.figures),
         init_calls=0 if subject is None else subject.cost.take(),
         duration=report.duration,
-        job=None if baseline is None else job_facts(baseline.result),
+        job=None if told is None else job_facts(told.result),
+        trace=None if told is None else trace_of(told.result, told.items, told.sample.relative).as_json(),
     )

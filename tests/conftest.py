@@ -40,6 +40,13 @@ SOUND_SCRIPT = """
 """
 
 
+@pytest.fixture(autouse=True)
+def _not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate tells the CI system that it is in: that of these tests is not to hear of those inside them."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TF_BUILD"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def write(pytester: pytest.Pytester) -> Write:
     """Writes a file, such as "src/score.py", below the folder that the inner pytest runs in."""

@@ -102,7 +102,7 @@ def _commands(text: str) -> Iterator[tuple[str, list[str]]]:
 
 def _execute(command: list[str], folder: Path) -> tuple[str, int]:
     # With CI set, and in a wide terminal, pytest prints other lines; options of this run are not for the example.
-    foreign = re.compile(r"CI|BUILD_NUMBER|PYTEST_.*|COV.*|PARALLELRUN.*|PY_COLORS|FORCE_COLOR")
+    foreign = re.compile(r"CI|BUILD_NUMBER|TF_BUILD|GITHUB_.*|PYTEST_.*|COV.*|PARALLELRUN.*|PY_COLORS|FORCE_COLOR")
     environment = {name: value for name, value in os.environ.items() if not foreign.fullmatch(name)}
     environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", "")])
     environment |= {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONUTF8": "1"}

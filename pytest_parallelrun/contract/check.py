@@ -28,7 +28,8 @@ class Check:
 
     That is for Hypothesis: what a test function gets for all its examples must not be made anew for each test.
     advice: a finding that does not fail the gate, unless the run is strict. accepted: a finding that somebody accepted,
-    and the line that says so.
+    and the line that says so. notes: what everybody should know; details: what only a full report tells; figures: what
+    was measured, for reports that draw it.
     """
 
     spec: CheckSpec
@@ -38,6 +39,8 @@ class Check:
         self.advice: Finding | None = None
         self.accepted: tuple[Finding, str] | None = None
         self.notes: list[str] = []
+        self.details: list[str] = []
+        self.figures: dict[str, float | str] = {}
 
     def begin(self, spec: CheckSpec) -> None:
         """The next check starts, and has found nothing yet."""
@@ -45,6 +48,8 @@ class Check:
         self.advice = None
         self.accepted = None
         self.notes = []
+        self.details = []
+        self.figures = {}
 
     def fail(self, finding: Finding | str) -> NoReturn:
         """Ends the check as failed."""
@@ -63,6 +68,11 @@ class Check:
         """Records something worth knowing that is no finding."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def measured(self, text: str, **figures: float | str) -> None:
+        """Records what was measured: in words, for -v and the report files, and as numbers."""
+        self.details.append(text)
+        self.figures = figures
 
     def cannot_decide(self, reason: str) -> NoReturn:
         """Ends the check as skipped: never a pass without evidence."""

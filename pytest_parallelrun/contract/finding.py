@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Case
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
+PARTS = ("what", "where", "traceback", "counts", "service", "fix", "remark", "example", "replay")
+"""Of a Finding, those that are shown, in their order."""
+
 _USER_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
@@ -40,6 +43,10 @@ class Finding:
     def saying(self, remark: str) -> Finding:
         """The same with a remark at its end."""
         return replace(self, remark=remark)
+
+    def parts(self) -> dict[str, str]:
+        """The parts that are texts, by name, for reports that lay them out themselves; none that is empty."""
+        return {name: text for name in PARTS if (text := getattr(self, name))}
 
     def text(self) -> str:
         """All parts, a line or more each."""

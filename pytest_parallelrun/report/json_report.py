@@ -1,46 +1,52 @@
-"""The JSON report. Its form is versioned, and described in docs/reference/json-report.md."""
+"""The JSON report. Its form is versioned, and described by docs/reference/report.schema.json."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.records import AcceptanceRecord, CheckRecord, EntryReport
 
 VERSION = 1
 
 
-def write_json(path: Path, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> None:
-    """Writes the report, and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def json_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
+    """The whole report as text."""
     content = {
         "version": VERSION,
         "entries": [_entry(report) for report in reports],
         "acceptances": [asdict(acceptance) for acceptance in acceptances],
     }
-    path.write_text(
-        json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
-    )
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _entry(report: EntryReport) -> dict[str, object]:
     return {
         "entry": report.entry,
         "verdict": report.verdict,
-        "job": report.job,
+        "interrupted": report.interrupted,
+        "duration": report.duration,
         "init_calls": report.init_calls,
-        "checks": [
-            {
-                "name": check.name,
-                "outcome": check.outcome,
-                "message": check.message,
-                "cause": check.cause,
-                "reason": check.reason,
-                "notes": list(check.notes),
-                "duration": check.duration,
-            }
-            for check in report.checks.values()
-        ],
+        "job": report.job,
+        "checks": [_check(check) for check in report.records],
+        "settings": [asdict(setting) for setting in report.settings],
+        "set_up": dict(report.set_up),
+        "set_up_notes": list(report.set_up_notes),
+        "trace": report.trace,
+    }
+
+
+def _check(check: CheckRecord) -> dict[str, object]:
+    return {
+        "name": check.name,
+        "outcome": check.outcome,
+        "message": check.message,
+        "cause": check.cause,
+        "reason": check.reason,
+        "notes": list(check.notes),
+        "details": list(check.details),
+        "finding": check.finding,
+        "figures": dict(check.figures),
+        "duration": check.duration,
     }

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.settings import describe_default, setting_table
-from pytest_parallelrun.report.secrets import masked, masked_arguments
+from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.report.secrets import masked_arguments
+from pytest_parallelrun.report.settings import setting_records
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile
@@ -46,9 +47,8 @@ def plan_lines(
     else:
         yield from _split(splitter, settings, input_origin)
     yield "settings"
-    for name in setting_table():
-        origin = origins.get(name) or describe_default(name, settings.profile)
-        yield f"  {name} = {_value(settings, name)}  ({origin})"
+    for setting in setting_records(settings, origins):
+        yield f"  {setting.name} = {setting.value}  ({setting.origin})"
     yield f"rules: {settings.rules.name}"
     yield f"engine: {engine}"
     yield from _engine_notes(settings, engine)
@@ -96,14 +96,3 @@ def _split(splitter: Splitter, settings: JobSettings, origin: str) -> Iterator[s
     total = splitter.total_mini_batches or number + 1
     if total > SHOWN:
         yield f"  and {total - SHOWN} more"
-
-
-def _value(settings: JobSettings, name: str) -> str:
-    if name == "mini_batch_size":
-        return settings.mini_batch_size_text
-    if name == "rules":
-        return settings.rules.name
-    value = getattr(settings, name)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={masked(key, text)}" for key, text in value.items()) or "none"
-    return "none" if value in (None, ()) else str(value)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from pytest_parallelrun.emulator.result import JobResult
+from pytest_parallelrun.report.settings import SettingRecord
 
 CheckOutcome = Literal["passed", "failed", "advice", "accepted", "skipped"]
 AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unknown"]
@@ -15,9 +16,12 @@ AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unkno
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRecord:
-    """One check of one entry. `job` is there where the check ran or shared the run of the whole sample.
+    """One check of one entry.
 
-    cause: the same for findings of one cause. reason: why a finding is accepted.
+    cause: the same for findings of one cause. reason: why a finding is accepted. notes: what everybody should know,
+    details: what only -v and the report files tell. finding: the parts of what was found, by name (see
+    contract.finding), None where there is nothing but the message. figures: what was measured.
+    job, trace: the run of the whole sample, with the first check of a process that ran or shared it.
     """
 
     entry: str
@@ -27,9 +31,13 @@ class CheckRecord:
     cause: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    finding: Mapping[str, str] | None = None
+    figures: Mapping[str, float | str] = field(default_factory=dict)
     init_calls: int = 0
     duration: float = 0.0
     job: Mapping[str, object] | None = None
+    trace: Mapping[str, object] | None = None
 
     def as_json(self) -> dict[str, object]:
         return asdict(self)
@@ -50,11 +58,22 @@ class AcceptanceRecord:
 
 @dataclass(kw_only=True)
 class EntryReport:
-    """All that is known of one entry, filled as its checks end."""
+    """All that is known of one entry, filled as its checks end.
+
+    path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table.
+    set_up: what was run, by name: input, program arguments and the like. set_up_notes: what is to be known of it, above
+    all what a job definition says without effect here.
+    """
 
     entry: str
+    path: str = ""
+    catalogue: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[SettingRecord, ...] = ()
+    set_up: Mapping[str, str] = field(default_factory=dict)
+    set_up_notes: tuple[str, ...] = ()
     checks: dict[str, CheckRecord] = field(default_factory=dict)
     job: Mapping[str, object] | None = None
+    trace: Mapping[str, object] | None = None
     init_calls: int = 0
     duration: float = 0.0
     interrupted: bool = False
@@ -65,8 +84,8 @@ class EntryReport:
         if known is None or known.outcome != "failed":
             self.checks[record.name] = record
         self.init_calls += record.init_calls
-        self.duration += record.duration
-        self.job = self.job or record.job
+        if self.job is None:
+            self.job, self.trace = record.job, record.trace
 
     @property
     def verdict(self) -> Literal["passed", "failed"]:
@@ -74,8 +93,18 @@ class EntryReport:
         failed = self.interrupted or not self.checks or self.count("failed") > 0
         return "failed" if failed else "passed"
 
+    @property
+    def records(self) -> list[CheckRecord]:
+        """Its checks in the order of the table, in whatever order they ended."""
+        place = {name: number for number, name in enumerate(self.catalogue)}
+        return sorted(self.checks.values(), key=lambda record: place.get(record.name, len(place)))
+
     def count(self, outcome: CheckOutcome) -> int:
         return sum(check.outcome == outcome for check in self.checks.values())
+
+    def figures(self) -> Mapping[str, float | str]:
+        """What a check measured: the pace of run(), {} where none did."""
+        return next((check.figures for check in self.records if check.figures), {})
 
 
 def job_facts(result: JobResult) -> dict[str, object]:

@@ -1,63 +1,151 @@
-"""The summary of a gate on the terminal: a line for each entry, then what is not a failure and yet to be known."""
+"""The summary of a gate on the terminal: a line for each entry, then what is to be known besides."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
 
-from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.findings import Told, findings
+from pytest_parallelrun.report.plain_text import count_of, first_line, visible
+from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, EntryReport
+from pytest_parallelrun.report.trace import Bar, Trace
+
+Style = Literal["plain", "good", "bad", "warning"]
+
+NARROWEST = 30
+"""Columns that a text is wrapped to, however narrow the terminal is."""
+MOST_ATTEMPTS = 50
+"""Lines of the timeline."""
+_COUNTED: tuple[CheckOutcome, ...] = ("failed", "advice", "accepted", "skipped")
 
 
-def summary_lines(report: EntryReport) -> Iterator[str]:
-    """The verdict with its counts, the notes on the job, advice, and why checks were skipped."""
-    yield f"{report.entry}: {report.verdict}: {', '.join(_counts(report))}"
+class Line(NamedTuple):
+    """One line, and the colour that it has where there are colours."""
+
+    text: str
+    style: Style = "plain"
+
+
+def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -> Iterator[Line]:
+    """The verdict with its counts; then findings, notes on the job, advice, and why checks were skipped.
+
+    width: in columns. verbosity: that of pytest; below 0 there is the verdict alone.
+    """
+    yield Line(visible(f"{report.entry}: {headline(report)}"), "good" if report.verdict == "passed" else "bad")
+    if verbosity < 0:
+        return
+    page = _Page(max(width, NARROWEST))
+    if report.interrupted:
+        yield from page.wrapped("interrupted: what is here is not all")
+    job = report.job
+    if job is not None and job["reason"]:
+        yield from page.wrapped(f"job {job['status']}: {job['reason']}")
+    for number, told in enumerate(findings(report, "failed"), 1):
+        yield from page.finding(told, f"{number}. ", "bad")
+    for told in findings(report, "advice"):
+        yield from page.finding(told, "advice: ", "warning")
+    for note in (*_texts(job["notes"] if job else ()), *(report.set_up_notes if verbosity > 0 else ())):
+        yield from page.wrapped(f"note: {note}")
+    for check in report.records:
+        for note in (*check.notes, *(check.details if verbosity > 0 else ())):
+            yield from page.wrapped(f"note ({check.name}): {note}")
+    for check in report.records:
+        if check.outcome == "accepted":
+            yield from page.wrapped(f"accepted ({check.name}): {first_line(check.message)}; {check.reason}")
+    for reason, names in not_checked(report).items():
+        yield from page.wrapped(f"not checked, {reason}: {', '.join(names)}")
+    if verbosity > 0 and report.trace is not None:
+        yield from page.timeline(Trace.from_json(report.trace))
+
+
+def headline(report: EntryReport) -> str:
+    """The verdict and all counts in one line."""
+    parts = [count_of(len(report.checks), "check")]
+    parts += [f"{number} {outcome}" for outcome in _COUNTED if (number := report.count(outcome))]
     job = report.job
     if job is not None:
-        yield (
-            f"  job {job['status']}: {job['succeeded_mini_batches']} of {job['total_mini_batches']} mini-batches and "
-            f"{job['succeeded_items']} of {job['total_items']} items succeeded, {job['attempts']} attempts, "
-            f"{job['duration']:.2f} s"
+        parts.append(
+            f"{job['succeeded_mini_batches']} of {job['total_mini_batches']} mini-batches and "
+            f"{job['succeeded_items']} of {job['total_items']} items succeeded"
         )
-        if job["reason"]:
-            yield f"  reason: {job['reason']}"
-        for note in _texts(job["notes"]):
-            yield f"  note: {note}"
-    for check in report.checks.values():
-        for note in check.notes:
-            yield f"  note ({check.name}): {note}"
-        if check.outcome == "advice":
-            first, *rest = check.message.splitlines()
-            yield f"  advice ({check.name}): {first}"
-            yield from (f"    {line}" for line in rest)
-        elif check.outcome == "accepted":
-            yield f"  accepted ({check.name}): {first_line(check.message)}; {check.reason}"
+        parts.append(count_of(int(str(job["attempts"])), "attempt"))
+    parts.append(count_of(report.init_calls, "init() call"))
+    parts.append(f"{report.duration:.2f} s")
+    return f"{report.verdict}: {', '.join(parts)}"
+
+
+def not_checked(report: EntryReport) -> dict[str, list[str]]:
+    """Checks that were skipped, by the reason."""
     skipped: dict[str, list[str]] = {}
-    for check in report.checks.values():
+    for check in report.records:
         if check.outcome == "skipped":
             skipped.setdefault(check.message, []).append(check.name)
-    for reason, names in skipped.items():
-        yield f"  not checked, {reason}: {', '.join(names)}"
+    return skipped
 
 
 def acceptance_lines(acceptances: Iterable[AcceptanceRecord]) -> Iterator[str]:
     """The accepted findings of the ini file that want to be looked at."""
     for acceptance in acceptances:
         if acceptance.message:
-            yield f"parallelrun_accept {acceptance.line!r}: {acceptance.message}"
+            yield visible(f"parallelrun_accept {acceptance.line!r}: {acceptance.message}")
 
 
-def first_line(text: str) -> str:
-    """What a finding says first."""
-    return text.partition("\n")[0]
+class _Page:
+    """Lines below that of an entry, wrapped to the width."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+
+    def wrapped(self, text: str, style: Style = "plain", first: str = "  ", others: str = "    ") -> Iterator[Line]:
+        """A paragraph for each line of the text. Words, such as paths, are never cut."""
+        for line in visible(text).splitlines():
+            parts = textwrap.wrap(
+                line,
+                self._width,
+                initial_indent=first,
+                subsequent_indent=others,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            yield from (Line(part, style) for part in parts)
+            first = others
+
+    def finding(self, told: Told, mark: str, style: Style) -> Iterator[Line]:
+        """Its name, what it is, where, and what to do; the rest is told among the failures, or in the reports."""
+        also = f" (also met by {', '.join(told.also)})" if told.also else ""
+        yield from self.wrapped(f"{mark}{told.record.name}{also}", style)
+        rest = "    "
+        yield from self.wrapped(told.what, first=rest, others=rest)
+        for name, text in (("where", told.part("where")), ("to do", told.part("fix"))):
+            if text:
+                yield from self.wrapped(f"{name}: {text}", first=rest, others=rest + "  ")
+        if told.command:
+            # In one piece, to be copied.
+            yield Line(visible(f"{rest}replay: {told.command}"))
+
+    def timeline(self, trace: Trace) -> Iterator[Line]:
+        """The attempts in their order, with what each worker did."""
+        yield Line(f"  timeline: {count_of(trace.total_attempts, 'attempt')}, {trace.duration:.3f} s")
+        starts = [(lane.started, _came_up(lane.error, lane.worker, lane.seconds)) for lane in trace.lanes]
+        events = sorted([*starts, *((bar.started, _bar_text(bar)) for bar in trace.bars)])
+        for started, text in events[:MOST_ATTEMPTS]:
+            yield from self.wrapped(f"{started:9.3f} s  {text}", others=" " * 15)
+        if len(events) > MOST_ATTEMPTS:
+            yield Line(f"    and {len(events) - MOST_ATTEMPTS:,} more lines; --parallelrun-report=x.html draws them")
 
 
-def _counts(report: EntryReport) -> Iterator[str]:
-    yield f"{len(report.checks)} checks"
-    for outcome in ("failed", "advice", "accepted", "skipped"):
-        number = report.count(outcome)
-        if number:
-            yield f"{number} {outcome}"
-    yield f"{report.init_calls} init() calls"
+def _came_up(error: str, worker: int, seconds: float) -> str:
+    return f"worker {worker}: " + (f"did not come up: {error}" if error else f"up in {seconds:.3f} s")
+
+
+def _bar_text(bar: Bar) -> str:
+    if bar.mini_batch is None:
+        outcomes = ", ".join(f"{number} {outcome}" for outcome, number in bar.outcomes.items())
+        return f"worker {bar.worker}: {bar.attempts} attempts in {bar.seconds:.3f} s: {outcomes}"
+    text = f"worker {bar.worker}: mini-batch {bar.mini_batch}, attempt {bar.number}: {bar.outcome}"
+    return f"{text} after {bar.seconds:.3f} s" + (f": {bar.error}" if bar.error else "")
 
 
 def _texts(value: object) -> Iterable[str]:
-    return [str(item) for item in value] if isinstance(value, list) else []
+    return [str(item) for item in value] if isinstance(value, (list, tuple)) else []

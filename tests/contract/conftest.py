@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Protocol
 import pytest
 
 from tests.conftest import Run, Write
+from tests.report.schema import read_valid
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ def judge(project: Path, run_pytest: Run, write: Write) -> Judge:
         write(name, script)
         given = () if input is None else (f"--parallelrun-input={input}",)
         run_pytest(f"--parallelrun-entry={name}", "--parallelrun-report=gate.json", *given, *arguments)
-        (entry,) = json.loads((project / "gate.json").read_text(encoding="utf-8"))["entries"]
+        (entry,) = read_valid(project / "gate.json")["entries"]
         return Judged(
             {check["name"]: check["outcome"] for check in entry["checks"]},
             {check["name"]: check["message"] for check in entry["checks"]},
-            {check["name"]: check["notes"] for check in entry["checks"]},
+            {check["name"]: [*check["notes"], *check["details"]] for check in entry["checks"]},
             entry["init_calls"],
         )
 

@@ -42,8 +42,9 @@ def test_an_accepted_finding_passes_and_is_shown_with_its_reason(
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
         [
-            "score.py: passed: 1 checks, 1 accepted, *",
-            "  accepted (returns_one_result_per_item): run() returned fewer results than *; filters on purpose",
+            "score.py: passed: 1 check, 1 accepted, *",
+            "  accepted (returns_one_result_per_item): run() returned fewer results than *",
+            "    *; filters on purpose",
         ]
     )
     check = check_of(flawed)
@@ -176,7 +177,7 @@ def test_it_is_done_by_workers_of_xdist_and_told_once(
     flawed: Path, gate_in_two: Run, pytester: pytest.Pytester
 ) -> None:
     accept(pytester, "returns_one_result_per_item: known", "entry_imports: known")
-    result = gate_in_two("-k", "one_result or entry_imports")
+    result = gate_in_two("-k", "one_result or entry_imports", "-v")
     assert result.ret == pytest.ExitCode.OK
     assert sum("found nothing: remove the line" in line for line in result.outlines) == 1
     assert sum(line.startswith("  accepted (returns_one_result_per_item)") for line in result.outlines) == 1

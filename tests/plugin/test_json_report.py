@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pytest_parallelrun.contract import CHECKS
 from tests.conftest import Run, Write
+from tests.report.schema import read_valid
 
 
 def report(project: Path, run: Run, *arguments: str) -> dict[str, Any]:
     run("--parallelrun-report=gate.json", *arguments)
-    content: dict[str, Any] = json.loads((project / "gate.json").read_text(encoding="utf-8"))
-    return content
+    return read_valid(project / "gate.json")
 
 
 def outcomes(entry: dict[str, Any]) -> dict[str, str]:
@@ -128,3 +127,126 @@ def test_a_failing_teardown_does_not_hide_behind_a_pass(project: Path, gate: Run
     (entry,) = report(project, gate, "-k", "entry_imports")["entries"]
     assert outcomes(entry) == {"entry_imports": "failed"}
     assert entry["verdict"] == "failed"
+
+
+def test_a_finding_is_told_in_parts_too(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return None\n")
+    (entry,) = report(project, gate, "-k", "valid_type")["entries"]
+    (check,) = entry["checks"]
+    assert check["finding"]["what"].startswith("run() returned None.")
+    assert {"where", "counts", "service"} <= check["finding"].keys()
+    assert all(text in check["message"] for text in check["finding"].values())
+
+
+def test_what_was_measured_is_there_as_numbers(project: Path, gate: Run) -> None:
+    (entry,) = report(project, gate, "-k", "fits", "--parallelrun-set=mini_batch_size=3")["entries"]
+    figures = entry["checks"][0]["figures"]
+    assert (figures["noun"], figures["full_size"], figures["margin"]) == ("file", 3, 2)
+    assert figures["largest_size"] > 3
+
+
+def test_the_settings_are_there_with_their_origins_and_without_secrets(project: Path, gate: Run) -> None:
+    given = ("--parallelrun-set=error_threshold=7", "--parallelrun-env=API_KEY=hunter2")
+    (entry,) = report(project, gate, "-k", "imports", *given)["entries"]
+    settings = {setting["name"]: setting for setting in entry["settings"]}
+    assert settings["error_threshold"] | {"emulated": True} == {
+        "name": "error_threshold",
+        "value": "7",
+        "origin": "--parallelrun-set",
+        "is_set": True,
+        "emulated": True,
+    }
+    assert settings["environment_variables"]["value"] == "API_KEY=***"
+    assert not settings["timeout"]["is_set"]
+    assert not settings["progress_update_timeout"]["emulated"]
+
+
+def test_the_course_of_the_job_is_sent_by_the_workers_of_xdist(project: Path, anywhere: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
+    (entry,) = report(project, anywhere, "-k", "completes or one_result")["entries"]
+    trace = entry["trace"]
+    assert [cell["state"] for cell in trace["cells"]] == ["succeeded", "failed", "succeeded"]
+    assert [cell["names"] for cell in trace["cells"]] == ["item_1.txt", "item_2.txt", "item_3.txt"]
+    assert [bar["outcome"] for bar in trace["bars"]].count("short") == 3
+    assert trace["steps"][-1] == {"attempts": 5, "failed_items": 1, "failed_mini_batches": 1}
+
+
+def test_checks_come_in_the_order_of_their_table_whoever_ran_them(project: Path, anywhere: Run) -> None:
+    (entry,) = report(project, anywhere, "-k", "not generated and not thresholds")["entries"]
+    names = [check["name"] for check in entry["checks"]]
+    assert names == [check.name for check in CHECKS if check.name in names]
+
+
+def test_an_entry_that_cannot_be_imported_is_told_as_any_other(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "import nowhere_to_be_found\n")
+    (entry,) = report(project, gate)["entries"]
+    assert entry["verdict"] == "failed"
+    assert entry["job"]["status"] == "Failed"
+    assert {cell["state"] for cell in entry["trace"]["cells"]} == {"unfinished"}
+    assert "nowhere_to_be_found" in entry["trace"]["lanes"][0]["error"]
+
+
+def test_scripts_of_one_name_in_two_folders_are_kept_apart(project: Path, run_pytest: Run, write: Write) -> None:
+    for folder in ("a", "b"):
+        write(f"{folder}/score.py", "def run(mini_batch):\n    return list(mini_batch)\n")
+    given = ("--parallelrun-entry=a/score.py", "--parallelrun-entry=b/score.py", "-k", "imports")
+    entries = report(project, run_pytest, *given)["entries"]
+    assert [(entry["entry"], len(entry["checks"])) for entry in entries] == [("a/score.py", 1), ("b/score.py", 1)]
+
+
+def test_a_check_that_took_its_worker_of_xdist_with_it_has_failed(
+    project: Path, gate_in_two: Run, write: Write
+) -> None:
+    write("score.py", "import os\ndef run(mini_batch):\n    os.kill(os.getpid(), 9)\n")
+    (entry,) = report(project, gate_in_two, "-k", "completes or imports")["entries"]
+    assert outcomes(entry) == {"entry_imports": "passed", "job_completes": "failed"}
+    assert entry["verdict"] == "failed"
+    (message,) = [check["message"] for check in entry["checks"] if check["outcome"] == "failed"]
+    assert "crashed" in message
+
+
+def test_what_was_run_is_told_without_secrets(project: Path, gate: Run, write: Write) -> None:
+    given = ("--parallelrun-args=--db-password 'correct horse' --name a", "--parallelrun-env=API_KEY=hunter2")
+    (entry,) = report(project, gate, "-k", "imports", *given)["entries"]
+    assert entry["set_up"] == {
+        "input": f"{project / 'data'}  (--parallelrun-input)",
+        "program arguments": "--db-password *** --name a",
+        "code root": str(project),
+        "engine": "inprocess",
+    }
+    assert entry["set_up_notes"] == []
+
+
+def test_keys_of_a_job_definition_without_effect_are_named(project: Path, run_pytest: Run, write: Write) -> None:
+    write(
+        "job.yml",
+        """
+        $schema: https://azuremlschemas.azureedge.net/latest/parallelComponent.schema.json
+        type: parallel
+        name: rate
+        inputs:
+          letters: {type: uri_folder}
+        input_data: ${{inputs.letters}}
+        mini_batch_size: "1"
+        task:
+          type: run_function
+          code: .
+          entry_script: score.py
+          environment: azureml:somewhere:1
+        """,
+    )
+    given = ("--parallelrun-job=job.yml", "--parallelrun-input=letters=data", "-k", "imports")
+    (entry,) = report(project, run_pytest, *given)["entries"]
+    assert entry["set_up"]["job"] == "rate (job.yml:1)"
+    assert entry["set_up_notes"] == ["not emulated: environment (job.yml:12)"]
+
+
+def test_errors_in_the_course_of_the_job_name_no_folder_that_is_gone_tomorrow(
+    project: Path, gate: Run, write: Write
+) -> None:
+    write("score.py", "def run(mini_batch):\n    raise ValueError(f'bad {mini_batch[0]}')\n")
+    (entry,) = report(project, gate, "-k", "completes")["entries"]
+    assert [cell["error"] for cell in entry["trace"]["cells"]] == [
+        f"ValueError: bad item_{number}.txt" for number in (1, 2, 3)
+    ]
+    assert {bar["error"] for bar in entry["trace"]["bars"]} == {cell["error"] for cell in entry["trace"]["cells"]}

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from pytest_parallelrun.contract import CHECKS
 from tests.conftest import Run, Write
 
@@ -47,3 +49,40 @@ def test_the_reason_is_the_message_of_a_skip(project: Path, run_pytest: Run) -> 
     skipped = cases(project, run_pytest, "--parallelrun-entry=score.py")["test_job_completes"].find("skipped")
     assert skipped is not None
     assert skipped.attrib["message"].startswith("there is no sample input")
+
+
+def properties(project: Path) -> dict[str, str]:
+    suite = ElementTree.parse(project / "junit.xml").find("testsuite/properties")
+    assert suite is not None
+    return {each.attrib["name"]: each.attrib["value"] for each in suite}
+
+
+@pytest.mark.parametrize("family", ["xunit1", "xunit2"])
+def test_the_counts_of_an_entry_are_properties_of_the_suite(
+    project: Path, anywhere: Run, write: Write, family: str
+) -> None:
+    write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
+    found = cases(project, anywhere, "-k", "completes or one_result", "-o", f"junit_family={family}")
+    expected = {
+        "verdict": "failed",
+        "checks": "2",
+        "failed": "1",
+        "status": "Completed",
+        "total_mini_batches": "3",
+        "failed_mini_batches": "1",
+        "total_items": "3",
+        "failed_items": "1",
+        "attempts": "5",
+    }
+    told = properties(project)
+    assert {name: told[f"parallelrun.score.py.{name}"] for name in expected} == expected
+    # Those of a test case are against the schema of xunit2.
+    assert all(case.find("properties") is None for case in found.values())
+
+
+def test_each_entry_has_its_own_properties(project: Path, run_pytest: Run, write: Write) -> None:
+    write("b/score.py", "import nowhere\n")
+    cases(project, run_pytest, "--parallelrun-entry=score.py", "--parallelrun-entry=b/score.py", "-k", "imports")
+    told = properties(project)
+    assert told["parallelrun.score.py.verdict"] == "passed"
+    assert told["parallelrun.b/score.py.verdict"] == "failed"

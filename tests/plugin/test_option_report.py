@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -37,11 +38,44 @@ def test_collecting_alone_writes_none(project: Path, gate: Run) -> None:
     assert not (project / "gate.json").exists()
 
 
-@pytest.mark.parametrize("given", ["gate.xml", "gate", "gate.html"])
-def test_another_ending_is_a_usage_error_that_names_those_there_are(project: Path, gate: Run, given: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        ("gate.pdf", "Allowed: .html, .json, .md."),
+        ("gate", "Allowed: .html, .json, .md."),
+        ("gate.htm", "Did you mean '.html'[?]"),
+        ("gate.jsn", "Did you mean '.json'[?]"),
+    ],
+)
+def test_another_ending_is_a_usage_error_that_names_those_there_are(
+    project: Path, gate: Run, given: str, advice: str
+) -> None:
     result = gate(f"--parallelrun-report={given}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-report={given}: *Allowed: .json*"])
+    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-report={given}: the kind of a report * ending. {advice}"])
+
+
+def test_the_ending_may_be_in_capitals(project: Path, gate: Run) -> None:
+    gate("--parallelrun-report=GATE.JSON", "-k", "entry_imports")
+    assert json.loads((project / "GATE.JSON").read_text(encoding="utf-8"))["version"] == 1
+
+
+def test_one_that_is_named_twice_is_written_and_told_once(project: Path, gate: Run) -> None:
+    result = gate("--parallelrun-report=gate.json", "--parallelrun-report=./gate.json", "-k", "entry_imports")
+    assert sum(line.startswith("report: ") for line in result.outlines) == 1
+
+
+@pytest.mark.parametrize("lacking", ["jinja2", "plotly"])
+def test_a_page_without_its_extra_is_a_usage_error_that_says_what_to_install(
+    project: Path, gate: Run, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == lacking else find_spec(name))
+    monkeypatch.setattr("pytest_parallelrun.report.html.find_spec", importlib.util.find_spec)
+    result = gate("--parallelrun-report=gate.html")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    wanted = f'needs {lacking}, which come with: pip install "pytest-parallelrun[[]html]"'
+    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-report=gate.html: {wanted}"])
 
 
 def test_a_folder_is_a_usage_error(project: Path, gate: Run) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.report.json_report import write_json
+from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
 
 
@@ -27,7 +27,8 @@ def report(*records: CheckRecord) -> EntryReport:
 def test_a_record_survives_the_way_between_processes() -> None:
     original = record("a", "advice", 2, "text")
     sent = json.loads(json.dumps(original.as_json()))
-    assert CheckRecord(**{**sent, "notes": tuple(sent["notes"])}) == original
+    lists = {name: tuple(sent[name]) for name in ("notes", "details")}
+    assert CheckRecord(**{**sent, **lists}) == original
 
 
 def test_an_entry_passes_unless_a_check_failed() -> None:
@@ -63,5 +64,5 @@ def test_the_facts_of_a_job_are_plain_values(tmp_path: Path) -> None:
 def test_text_that_is_no_unicode_can_be_written(tmp_path: Path) -> None:
     # A file name in another encoding than that of the system comes as such a text.
     path = tmp_path / "new" / "report.json"
-    write_json(path, [report(record("a", "failed", message="file \udcff"))])
+    write_report(path, [report(record("a", "failed", message="file \udcff"))])
     assert "file \\udcff" in path.read_text(encoding="utf-8")

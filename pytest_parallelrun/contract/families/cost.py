@@ -29,6 +29,18 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
         pace = measured(parallelrun_trials)
     if pace is None and over is None:
         parallelrun_check.cannot_decide(f"there is nothing to measure. {parallelrun_baseline.why_nothing_returned()}")
+    if pace is not None:
+        parallelrun_check.measured(
+            _figures(pace, limit),
+            noun=pace.noun,
+            per_item=pace.per_item,
+            at_once=pace.at_once,
+            is_solid=pace.is_solid,
+            full_size=pace.full_size,
+            largest_size=pace.items_within(limit / MARGIN),
+            smallest_timeout=_safe_timeout(pace.seconds(pace.full_size)),
+            margin=MARGIN,
+        )
     if over is not None:
         parallelrun_check.advise(
             Finding(
@@ -46,7 +58,6 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
         return
     assert pace is not None
     slowest = max(attempt.running for attempt in parallelrun_baseline.result.attempts)
-    parallelrun_check.note(_figures(pace, limit))
     expected = max(pace.seconds(pace.full_size) if pace.is_solid else 0.0, slowest)
     if expected * MARGIN > limit:
         parallelrun_check.advise(

@@ -37,7 +37,7 @@ class Baseline:
 
     def item_names(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """The items of an attempt's mini-batch one by one."""
-        names = self.result.item_names(attempt.mini_batch.id)
+        names = self.result.names_of(attempt.mini_batch)
         return tuple(self.sample.without_root(name) for name in names)
 
     def explain(self) -> str:

@@ -25,6 +25,10 @@ class SampleCopy:
         """A text about items, with rows named by the user's file and not by the path of its copy."""
         return text.replace(f" of {self.root}", " of ")
 
+    def relative(self, text: str) -> str:
+        """Any text, such as an error of the script, without the folder of the copy, which will be gone."""
+        return text.replace(self.root, "") if len(self.root) > 1 else text
+
 
 def copy_of(sample: str | tuple[str, ...], folder: Path) -> SampleCopy:
     """A copy of all files of the sample below `folder`, with the same paths relative to each other.

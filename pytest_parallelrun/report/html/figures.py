@@ -1,0 +1,258 @@
+"""The plots of a job, as figures of Plotly. All texts in them come from `label()`."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.report.html.colours import LIMIT, OUTCOMES, STARTS, STATES, WARNING
+from pytest_parallelrun.report.plain_text import in_one_line
+from pytest_parallelrun.report.trace import Bar, Cell, Lane, Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SHORTEST = 1e-6
+"""Seconds that an attempt has on a scale of powers of ten."""
+MOST_NUMBERED = 120
+"""Bars that can have the number of their mini-batch."""
+POWERS_OF_TEN = {"type": "log", "dtick": 1, "tickformat": "~g"}
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+def label(text: str) -> str:
+    """A text for a plot: Plotly reads tags and entities in texts."""
+    return html.escape(in_one_line(text), quote=False)
+
+
+def timeline(trace: Trace) -> go.Figure:
+    """A lane for each worker; its start and its attempts as bars over the seconds of the job."""
+    import plotly.graph_objects as go
+
+    figure = _figure(height=110 + 34 * max(1, len(trace.lanes)), x="seconds since the start of the job", y="")
+    lanes = {lane.worker: f"worker {lane.worker}" for lane in trace.lanes}
+    if trace.lanes:
+        _add_bars(
+            figure,
+            "import and init()",
+            STARTS,
+            [(lanes[lane.worker], lane.started, lane.seconds, "", _start_text(lane)) for lane in trace.lanes],
+        )
+    numbered = len(trace.bars) <= MOST_NUMBERED
+    for outcome, colour in OUTCOMES.items():
+        bars = [bar for bar in trace.bars if bar.outcome == outcome]
+        if bars:
+            _add_bars(
+                figure,
+                outcome,
+                colour,
+                [
+                    (
+                        lanes.get(bar.worker, f"worker {bar.worker}"),
+                        bar.started,
+                        bar.seconds,
+                        _number(bar) if numbered else "",
+                        bar_text(bar),
+                    )
+                    for bar in bars
+                ],
+            )
+    order = list(lanes.values()) or sorted({f"worker {bar.worker}" for bar in trace.bars})
+    figure.update_yaxes(type="category", categoryorder="array", categoryarray=order[::-1], showgrid=False)
+    figure.update_layout(
+        barmode="overlay",
+        bargap=0.35,
+        showlegend=True,
+        xaxis_rangemode="tozero",
+        # A number that does not fit is left out, not made small.
+        uniformtext={"minsize": 10, "mode": "hide"},
+    )
+    if not figure.data:
+        figure.add_trace(go.Scatter(x=[], y=[]))
+    return figure
+
+
+def threshold(trace: Trace, title: str, counts: Sequence[float], limit: float | None) -> go.Figure:
+    """What one threshold counted after so many attempts, and its limit; None where it is off."""
+    import plotly.graph_objects as go
+
+    figure = _figure(height=240, x="attempts", y=title)
+    attempts = [step.attempts for step in trace.steps]
+    figure.add_trace(
+        go.Scatter(
+            x=attempts,
+            y=list(counts),
+            mode="lines+markers" if len(attempts) <= 50 else "lines",
+            line={"shape": "hv", "color": OUTCOMES["exception"], "width": 2.5},
+            name="counted",
+        )
+    )
+    if limit is not None:
+        figure.add_trace(_line([0, max(attempts[-1], 1) * 1.03], [limit, limit], "limit", LIMIT, "dash"))
+    figure.update_yaxes(rangemode="tozero", range=[0, max([1.0, *counts, limit or 0]) * 1.15])
+    _whole_numbers(figure, 0, max(attempts[-1], 1))
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def run_time(trace: Trace) -> go.Figure:
+    """The longest attempt of each mini-batch in seconds, with the timeout."""
+    import plotly.graph_objects as go
+
+    figure = _figure(height=300, x="mini-batch", y="seconds in run()")
+    for state, colour in STATES.items():
+        cells = [cell for cell in trace.cells if cell.state == state and cell.seconds is not None]
+        if cells:
+            figure.add_trace(
+                go.Scatter(
+                    x=[cell.first for cell in cells],
+                    y=[max(cell.seconds or 0.0, SHORTEST) for cell in cells],
+                    mode="markers",
+                    marker={"color": colour, "size": 8, "symbol": SYMBOLS[state]},
+                    hovertext=[label(cell_text(cell)) for cell in cells],
+                    hoverinfo="text",
+                    name=state,
+                )
+            )
+    ends = [0, max(trace.total_mini_batches - 1, 1)]
+    figure.add_trace(_line(ends, [trace.timeout] * 2, f"timeout {trace.timeout:g} s", LIMIT, "dash"))
+    figure.add_trace(_line(ends, [trace.timeout / 2] * 2, "half of it", WARNING, "dot"))
+    figure.update_yaxes(**POWERS_OF_TEN)
+    _whole_numbers(figure, ends[0], ends[1])
+    return figure
+
+
+def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> go.Figure:
+    """How run() grows with the items of a mini-batch, up to the timeout."""
+    import plotly.graph_objects as go
+
+    noun = str(figures["noun"])
+    largest, full = float(figures["largest_size"]), float(figures["full_size"])
+    figure = _figure(height=300, x=f"{noun}s in a mini-batch", y="seconds in run()")
+    end = max(largest, full, 2.0) * 2
+    sizes = [end ** (number / 30) for number in range(31)]
+    seconds = [float(figures["at_once"]) + float(figures["per_item"]) * size for size in sizes]
+    name = "measured line" if figures["is_solid"] else "upper bound"
+    figure.add_trace(_line(sizes, [max(value, SHORTEST) for value in seconds], name, OUTCOMES["succeeded"], "solid"))
+    cells = [cell for cell in trace.cells if cell.count == 1 and cell.items and cell.seconds is not None]
+    figure.add_trace(
+        go.Scatter(
+            x=[cell.items for cell in cells],
+            y=[max(cell.seconds or 0.0, SHORTEST) for cell in cells],
+            mode="markers",
+            marker={"color": OUTCOMES["succeeded"], "size": 7, "symbol": "circle-open"},
+            hovertext=[label(cell_text(cell)) for cell in cells],
+            hoverinfo="text",
+            name="mini-batches",
+        )
+    )
+    figure.add_trace(_line([1, end], [trace.timeout] * 2, f"timeout {trace.timeout:g} s", LIMIT, "dash"))
+    margin = trace.timeout / float(figures["margin"])
+    figure.add_trace(_line([1, end], [margin] * 2, f"margin of {figures['margin']:g}", WARNING, "dot"))
+    if largest >= 1:
+        low = min([SHORTEST * 10, *(value for value in seconds if value > 0)])
+        figure.add_trace(_line([largest] * 2, [low, margin], f"largest safe size {largest:,.0f}", STARTS, "dashdot"))
+    figure.update_xaxes(**POWERS_OF_TEN)
+    figure.update_yaxes(**POWERS_OF_TEN)
+    return figure
+
+
+SYMBOLS = {
+    "succeeded": "circle",
+    "retried": "diamond",
+    "short": "triangle-up",
+    "failed": "x",
+    "unfinished": "circle-open",
+}
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell of the grid in words."""
+    if cell.count == 1:
+        text = f"mini-batch {cell.first}: {cell.state}"
+        text += f", {cell.attempts} attempt(s)" if cell.attempts else ""
+        text += "" if cell.items is None else f", {cell.failed_items} of {cell.items} item(s) failed"
+    else:
+        states = ", ".join(f"{number} {state}" for state, number in cell.states.items())
+        text = f"mini-batches {cell.first} to {cell.first + cell.count - 1}: {states}"
+    return text + ("" if cell.seconds is None else f", {seconds_text(cell.seconds)}")
+
+
+def bar_text(bar: Bar) -> str:
+    """A bar of the timeline in words."""
+    if bar.mini_batch is None:
+        outcomes = ", ".join(f"{number} {outcome}" for outcome, number in bar.outcomes.items())
+        return f"{bar.attempts} attempts: {outcomes}" + (f"; {bar.error}" if bar.error else "")
+    text = f"mini-batch {bar.mini_batch}, attempt {bar.number}: {bar.outcome}, {seconds_text(bar.seconds)}"
+    return text + (f"; {bar.error}" if bar.error else "")
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds with three digits that tell something."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
+
+
+def _start_text(lane: Lane) -> str:
+    text = f"worker {lane.worker} on instance {lane.instance}"
+    return f"{text}: {lane.error}" if lane.error else f"{text}: up in {seconds_text(lane.seconds)}"
+
+
+def _number(bar: Bar) -> str:
+    return f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)")
+
+
+def _add_bars(figure: go.Figure, name: str, colour: str, bars: Sequence[tuple[str, float, float, str, str]]) -> None:
+    """bars: (lane, start, seconds, text in the bar, text beside the pointer)."""
+    import plotly.graph_objects as go
+
+    lanes, starts, seconds, numbers, texts = zip(*bars, strict=True)
+    figure.add_trace(
+        go.Bar(
+            orientation="h",
+            y=lanes,
+            base=starts,
+            x=seconds,
+            text=numbers,
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            hovertext=[label(text) for text in texts],
+            hoverinfo="text",
+            # The outline shows what is too short for a bar.
+            marker={"color": colour, "line": {"color": colour, "width": 1.5}},
+            name=name,
+        )
+    )
+
+
+def _whole_numbers(figure: go.Figure, first: int, last: int) -> None:
+    """An axis from the first number to the last, with marks at whole numbers and a little room at both ends."""
+    room = (last - first) * 0.03
+    step = {"dtick": 1} if last - first <= 10 else {}
+    figure.update_xaxes(range=[first - room, last + room], tickformat=",d", **step)
+
+
+def _line(x: Sequence[float], y: Sequence[float], name: str, colour: str, dash: str) -> go.Scatter:
+    import plotly.graph_objects as go
+
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "dash": dash, "width": 2}, name=name)
+
+
+def _figure(*, height: int, x: str, y: str) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 70, "r": 16, "t": 12, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 13},
+        xaxis={"title": {"text": label(x)}, "automargin": True, "zeroline": False},
+        yaxis={"title": {"text": label(y)}, "automargin": True, "zeroline": False},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        hoverlabel={"align": "left"},
+    )
+    return figure

@@ -1,0 +1,249 @@
+"""The page itself: what the template is filled with, and the scripts and plots that are put into it.
+
+Nothing of a report is ever a script. The template escapes texts, the plots lie in blocks of JSON in which no tag can
+end or begin, and by its content security policy the page runs just the two scripts whose hashes it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
+from pytest_parallelrun.report.findings import Told, findings
+from pytest_parallelrun.report.html.colours import MEANINGS, SIGNS, STATES
+from pytest_parallelrun.report.html.figures import (
+    bar_text,
+    cell_text,
+    run_time,
+    safe_size,
+    seconds_text,
+    threshold,
+    timeline,
+)
+from pytest_parallelrun.report.plain_text import count_of, in_one_line, visible
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.terminal import not_checked
+from pytest_parallelrun.report.trace import Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+ASSETS = Path(__file__).parent / "assets"
+_NOT_IN_A_BLOCK = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+PART_TITLES = (("where", "Where"), ("counts", "Counts"), ("service", "On the service"), ("fix", "To do"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """One plot with what stands for it in words, and its data as a table."""
+
+    key: str
+    title: str
+    says: str
+    figure: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryPage:
+    """One entry as the template shows it."""
+
+    key: str
+    report: EntryReport
+    failed: Sequence[Told]
+    advice: Sequence[Told]
+    skipped: Mapping[str, Sequence[str]]
+    trace: Trace | None
+    plots: Sequence[Plot]
+    thresholds: Sequence[Plot]
+    cells: str
+    aggregated: str
+    pace: str
+
+
+def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
+    """The whole page as text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(line=in_one_line, visible=visible, seconds=seconds_text)
+    scripts = [_in_lines_of_unix(get_plotlyjs()), _in_lines_of_unix((ASSETS / "page.js").read_text(encoding="utf-8"))]
+    failed = sum(report.verdict == "failed" for report in reports)
+    return environment.get_template("page.html.jinja").render(
+        entries=[_entry(number, report) for number, report in enumerate(reports)],
+        acceptances=acceptances,
+        failed=failed,
+        title=f"{count_of(failed, 'entry script')} failed" if failed else "The gate passed",
+        scripts=scripts,
+        hashes=" ".join(f"'sha256-{_hash(script)}'" for script in scripts),
+        style=(ASSETS / "page.css").read_text(encoding="utf-8"),
+        colours=STATES,
+        signs=SIGNS,
+        meanings=MEANINGS,
+        part_titles=PART_TITLES,
+        simulated=SIMULATED,
+        not_checkable=NOT_CHECKABLE,
+        cell_text=cell_text,
+        made=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def json_block(values: object) -> str:
+    """JSON in which nothing ends the element around it, and no character ends a line of a script."""
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _NOT_IN_A_BLOCK.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def _in_lines_of_unix(script: str) -> str:
+    """As a browser reads it, which makes one line break of two characters before it takes the hash."""
+    if "</script" in script.lower():
+        raise ValueError("a script that names its own end cannot be put into a page")
+    return script.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _entry(number: int, report: EntryReport) -> EntryPage:
+    trace = None if report.trace is None else Trace.from_json(report.trace)
+    key = f"entry-{number}"
+    return EntryPage(
+        key=key,
+        report=report,
+        failed=findings(report, "failed"),
+        advice=findings(report, "advice"),
+        skipped=not_checked(report),
+        trace=trace,
+        plots=() if trace is None else tuple(_plots(key, trace, report.figures())),
+        thresholds=() if trace is None else tuple(_thresholds(key, trace)),
+        cells="" if trace is None else json_block([asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells]),
+        aggregated="" if trace is None else _aggregated(trace),
+        pace=_pace(report.figures()),
+    )
+
+
+def _aggregated(trace: Trace) -> str:
+    """What is drawn together, or ""."""
+    told = []
+    if trace.per_cell > 1:
+        told.append(
+            f"{trace.total_mini_batches:,} mini-batches are too many to be drawn one by one: each cell and each point "
+            f"stands for {trace.per_cell:,} that follow each other, and has the colour of the worst of them"
+        )
+    if any(bar.mini_batch is None for bar in trace.bars):
+        told.append(
+            f"{trace.total_attempts:,} attempts are too many as well: each bar stands for all of a worker in a "
+            "stretch of time, and has the colour of the worst outcome"
+        )
+    if trace.workers > len(trace.lanes):
+        told.append(f"of {trace.workers:,} workers the first {len(trace.lanes)} have a lane")
+    return ". ".join(told) + "." if told else ""
+
+
+def _plots(key: str, trace: Trace, figures: Mapping[str, float | str]) -> Iterator[Plot]:
+    workers, attempts = count_of(trace.workers, "worker"), count_of(trace.total_attempts, "attempt")
+    yield Plot(
+        key=f"{key}-timeline",
+        title="Workers and attempts",
+        says=f"{workers} made {attempts} in {seconds_text(trace.duration)}, on the clock of the script.",
+        figure=_figure(timeline(trace)),
+        head=("worker", "from", "for", "what"),
+        rows=[
+            *((lane.worker, _at(lane.started), seconds_text(lane.seconds), _start(lane.error)) for lane in trace.lanes),
+            *((bar.worker, _at(bar.started), seconds_text(bar.seconds), bar_text(bar)) for bar in trace.bars),
+        ],
+    )
+    longest = max((cell.seconds or 0.0 for cell in trace.cells), default=0.0)
+    yield Plot(
+        key=f"{key}-times",
+        title="Run time against the timeout",
+        says=f"The longest attempt took {seconds_text(longest)}; timeout is {trace.timeout:g} s.",
+        figure=_figure(run_time(trace)),
+        head=("mini-batch", "items", "seconds", "state"),
+        rows=[
+            (
+                cell.first if cell.count == 1 else f"{cell.first} to {cell.first + cell.count - 1}",
+                "" if cell.items is None else cell.items,
+                "" if cell.seconds is None else f"{cell.seconds:.6f}",
+                cell.state,
+            )
+            for cell in trace.cells
+        ],
+    )
+    if figures:
+        yield Plot(
+            key=f"{key}-sizes",
+            title="Largest safe size",
+            says=_pace(figures),
+            figure=_figure(safe_size(trace, figures)),
+            head=("figure", "value"),
+            rows=[(name.replace("_", " "), value) for name, value in figures.items()],
+        )
+
+
+def _pace(figures: Mapping[str, float | str]) -> str:
+    if not figures:
+        return ""
+    largest, noun = float(figures["largest_size"]), figures["noun"]
+    more = "" if figures["is_solid"] else " or more"
+    size = f"{largest:,.0f} {noun}s{more}" if largest >= 1 else f"none: one {noun} takes too long"
+    return (
+        f"The largest mini-batch that keeps a margin of {figures['margin']:g} to the timeout has {size}; "
+        f"the size that is set has {figures['full_size']:,.0f}. The smallest timeout for it is "
+        f"{figures['smallest_timeout']:g} s."
+    )
+
+
+def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
+    total = max(trace.total_mini_batches, 1)
+    percents = [100 * step.failed_mini_batches / total for step in trace.steps]
+    for name, title, counts, limit, off in (
+        ("error_threshold", "failed items", [step.failed_items for step in trace.steps], trace.error_threshold, -1),
+        (
+            "mini_batch_error_threshold",
+            "failed mini-batches",
+            [step.failed_mini_batches for step in trace.steps],
+            trace.mini_batch_error_threshold,
+            -1,
+        ),
+        ("allowed_failed_percent", "% of mini-batches failed", percents, trace.allowed_failed_percent, 100),
+    ):
+        is_off = limit == off
+        verb = "is off: nothing is too much" if is_off else f"allows {limit:g}"
+        yield Plot(
+            key=f"{key}-{name}",
+            title=name,
+            says=f"{title}: {counts[-1]:g}. {name} {verb}.",
+            figure=_figure(threshold(trace, title, [float(count) for count in counts], None if is_off else limit)),
+            head=("attempts", title),
+            rows=[(step.attempts, f"{count:g}") for step, count in zip(trace.steps, counts, strict=True)],
+        )
+
+
+def _start(error: str) -> str:
+    return f"did not come up: {error}" if error else "import and init()"
+
+
+def _at(seconds: float) -> str:
+    return f"{seconds:.3f} s"
+
+
+def _figure(figure: go.Figure) -> str:
+    return json_block(json.loads(str(figure.to_json())))

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.report.ci import azure, github
+from pytest_parallelrun.report.ci.annotations import Annotation, annotated, defused
+from tests.report.reports import found, record, report
+
+
+def annotation(message: str = "text", **values: object) -> Annotation:
+    given = {"level": "error", "file": "src/score.py", "line": 3, "title": "t"} | values
+    return Annotation(message=message, **given)  # type: ignore[arg-type]
+
+
+def test_a_finding_is_shown_in_the_script_below_the_checkout(tmp_path: Path) -> None:
+    script = tmp_path / "src" / "score.py"
+    script.parent.mkdir()
+    script.write_text("\ndef run(mini_batch): return None\n")
+    made = report(
+        found("second_check", "advice", what="may be better"),
+        found("first_check", what="wrong", where="run(), mini-batch 0", fix="mend it"),
+        record("third_check", "skipped", message="no"),
+        path=str(script),
+    )
+    first, second = annotated([made], str(tmp_path))
+    assert (first.level, first.file, first.line) == ("error", "src/score.py", 2)
+    assert first.title == "score.py: first_check"
+    assert first.message == "wrong\nwhere: run(), mini-batch 0\nto do: mend it"
+    assert (second.level, second.message) == ("warning", "may be better")
+
+
+def test_a_script_outside_the_checkout_keeps_its_path(tmp_path: Path) -> None:
+    (tmp_path / "checkout").mkdir()
+    (made,) = annotated([report(found(what="a"), path=str(tmp_path / "score.py"))], str(tmp_path / "checkout"))
+    assert made.file == str(tmp_path / "score.py")
+
+
+def test_github_gets_a_command_in_which_nothing_ends_early() -> None:
+    (line,) = github.commands([annotation("50 %\r\n::error::x", file="a,b:c.py", title="1: 2, 3")])
+    assert line == "::error file=a%2Cb%3Ac.py,line=3,title=1%3A 2%2C 3::50 %25%0D%0A::error::x"
+
+
+def test_github_shows_ten_of_a_level_so_no_more_are_sent() -> None:
+    many = [annotation(level=level) for level in ("warning", "error") for _ in range(12)]
+    lines = list(github.commands(many))
+    assert [line.split()[0] for line in lines] == ["::error"] * 10 + ["::warning"] * 10
+
+
+def test_azure_gets_a_command_in_which_nothing_ends_early() -> None:
+    (line,) = azure.commands([annotation("50 %\r\n##vso[x]", file="a];b.py", title="1; 2]")])
+    assert line == (
+        "##vso[task.logissue type=error;sourcepath=a%5D%3Bb.py;linenumber=3;code=1%3B 2%5D;]50 %AZP25%0D%0A##vso[x]"
+    )
+
+
+def test_azure_is_told_of_a_summary_by_its_path() -> None:
+    assert azure.upload_summary("/tmp/100%.md") == "##vso[task.uploadsummary]/tmp/100%AZP25.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("::error::gone", ": :error::gone"),
+        ("fine\n  ::set-output name=a::b", "fine\n  : :set-output name=a::b"),
+        ("x ##vso[task.setvariable variable=a]b", "x ## vso[task.setvariable variable=a]b"),
+        ("##[error]x", "## [error]x"),
+        ("##VSO[x]", "## VSO[x]"),
+        ("score.py::test_a and # a [b]", "score.py::test_a and # a [b]"),
+    ],
+)
+def test_an_error_of_a_script_gives_no_commands(text: str, harmless: str) -> None:
+    assert defused(text) == harmless

@@ -1,0 +1,181 @@
+"""The page as a text. What it does in a browser is tested in tests/browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.report import trace as trace_module
+from pytest_parallelrun.report.files import write_report
+from pytest_parallelrun.report.html.page import html_report, json_block
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.settings import SettingRecord
+from pytest_parallelrun.report.trace import Bar, Cell, Lane, Step, Trace
+from tests.report.reports import Course, found, job, record, report
+
+FIGURES = {
+    "noun": "file",
+    "per_item": 0.5,
+    "at_once": 1.0,
+    "is_solid": True,
+    "full_size": 4,
+    "largest_size": 58,
+    "smallest_timeout": 6,
+    "margin": 2,
+}
+
+
+def without_scripts(page: str) -> str:
+    return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+
+
+def data(page: str, key: str) -> dict[str, object]:
+    block = re.search(rf'<script type="application/json" id="{key}">(.*?)</script>', page)
+    assert block is not None
+    found: dict[str, object] = json.loads(block[1])
+    return found
+
+
+def traces(page: str, key: str) -> dict[str, dict[str, object]]:
+    """The lines and points of a plot, by name."""
+    listed = data(page, key)["data"]
+    assert isinstance(listed, list)
+    return {each["name"]: each for each in listed}
+
+
+@pytest.mark.parametrize("text", ["</script><script>", "<!--", "]]>", "\u2028\u2029", "a&lt;b", "\udcff"])
+def test_data_cannot_leave_its_block(text: str) -> None:
+    block = json_block({text: [text]})
+    assert not re.search("[<>&\u2028\u2029\udcff]", block)
+    assert json.loads(block) == {text: [text]}
+
+
+def test_the_page_names_verdict_findings_and_commands(tmp_path: Path) -> None:
+    made = report(
+        found(what="It is wrong.", fix="mend <it>", replay="replay: pytest --parallelrun-replay=x"),
+        result=job(tmp_path, 2),
+    )
+    page = without_scripts(html_report([made]))
+    assert "<h1>1 entry script failed</h1>" in page
+    assert "It is wrong." in page
+    assert "mend &lt;it&gt;" in page
+    assert '<pre tabindex="0">pytest --parallelrun-replay=x</pre>' in page
+
+
+def test_a_gate_that_passes_says_so() -> None:
+    assert "<h1>The gate passed</h1>" in html_report([report(record())])
+
+
+def test_a_limit_is_drawn_where_it_is_and_none_where_it_is_off(tmp_path: Path) -> None:
+    course: Course = {"001.txt": [ValueError("bad")] * 3}
+    page = html_report([report(record(), result=job(tmp_path, 4, course, error_threshold=7))])
+    drawn = traces(page, "entry-0-error_threshold-data")
+    assert drawn["limit"]["y"] == [7, 7]
+    assert drawn["counted"]["y"] == [0.0, 1.0]
+    assert "error_threshold allows 7." in page
+    assert "limit" not in traces(page, "entry-0-allowed_failed_percent-data")
+    assert "allowed_failed_percent is off: nothing is too much." in page
+
+
+def test_the_percentage_is_of_all_mini_batches(tmp_path: Path) -> None:
+    course: Course = {"001.txt": [ValueError("bad")] * 3}
+    page = html_report([report(record(), result=job(tmp_path, 4, course, allowed_failed_percent=50))])
+    drawn = traces(page, "entry-0-allowed_failed_percent-data")
+    assert drawn["counted"]["y"] == [0.0, 25.0]
+    assert drawn["limit"]["y"] == [50, 50]
+
+
+def test_the_timeout_and_the_largest_safe_size_are_drawn(tmp_path: Path) -> None:
+    made = report(record(figures=FIGURES), result=job(tmp_path, 2, timeout=60))
+    page = html_report([made])
+    assert traces(page, "entry-0-times-data")["timeout 60 s"]["y"] == [60.0, 60.0]
+    assert traces(page, "entry-0-sizes-data")["largest safe size 58"]["x"] == [58.0, 58.0]
+    assert "keeps a margin of 2 to the timeout has 58 files; the size that is set has 4." in page
+
+
+def test_where_one_item_takes_too_long_there_is_no_safe_size(tmp_path: Path) -> None:
+    made = report(record(figures={**FIGURES, "largest_size": 0}), result=job(tmp_path, 2))
+    page = html_report([made])
+    assert "has none: one file takes too long" in page
+    assert not [name for name in traces(page, "entry-0-sizes-data") if name.startswith("largest")]
+
+
+def test_many_mini_batches_are_said_to_be_drawn_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_module, "MOST_CELLS", 3)
+    monkeypatch.setattr(trace_module, "MOST_BARS", 5)
+    page = without_scripts(html_report([report(record(), result=job(tmp_path, 7))]))
+    assert "7 mini-batches are too many to be drawn one by one: each cell and each point stands for 3" in page
+    assert "7 attempts are too many as well" in page
+    assert len(re.findall(r"data-index=", page)) == 3
+    assert 'aria-label="mini-batches 0 to 2: 3 succeeded, ' in page
+
+
+def largest() -> EntryReport:
+    """A report as large as one can be, of 100,000 mini-batches, with the longest texts wherever one can be."""
+    text = "😀" * trace_module.LONGEST_TEXT
+    trace = Trace(
+        kind="files",
+        timeout=60.0,
+        max_retries=2,
+        error_threshold=10,
+        mini_batch_error_threshold=10,
+        allowed_failed_percent=5.0,
+        total_mini_batches=100_000,
+        total_attempts=300_000,
+        duration=1e5,
+        per_cell=100,
+        workers=400,
+        cells=tuple(
+            Cell(first=n * 100, count=100, state="failed", names=text, error=text, seconds=1.5, states={"failed": 100})
+            for n in range(trace_module.MOST_CELLS)
+        ),
+        bars=tuple(
+            Bar(worker=n % 40, started=n / 7, seconds=1 / 3, outcome="exception", attempts=75, error=text, outcomes={})
+            for n in range(trace_module.MOST_LANES * trace_module.FEWEST_STRETCHES)
+        ),
+        lanes=tuple(Lane(worker=n, instance=n, started=n / 3, seconds=1 / 7, error=text) for n in range(40)),
+        steps=tuple(Step(attempts=n, failed_items=n, failed_mini_batches=n) for n in range(502)),
+    )
+    made = report(record(figures=FIGURES))
+    made.trace = trace.as_json()
+    return made
+
+
+def test_a_page_of_100_000_mini_batches_is_below_10_megabytes(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    write_report(page, [largest()])
+    assert page.stat().st_size < 10_000_000
+
+
+def test_an_entry_without_checks_has_not_passed() -> None:
+    page = without_scripts(html_report([report()]))
+    assert "No check of this entry was run, so it has not passed." in page
+    assert "Not part of this run: first_check, second_check, third_check" in page
+
+
+def test_what_was_not_checked_is_told_with_the_reason() -> None:
+    page = without_scripts(html_report([report(record(outcome="skipped", message="no input"), record("second_check"))]))
+    assert "Not checked, no input: first_check" in page
+
+
+def test_settings_acceptances_notes_and_interruption_are_told() -> None:
+    made = report(record(notes=("a note",), details=("a detail",)))
+    made.settings = (SettingRecord(name="timeout", value="7", origin="job.yml", is_set=True, emulated=False),)
+    made.interrupted = True
+    acceptance = AcceptanceRecord(
+        line="x: y", check="x", pattern="*", reason="y", until=None, state="unneeded", message="remove the line"
+    )
+    page = without_scripts(html_report([made], [acceptance]))
+    for text in (">7</code>", ">job.yml <i>(not emulated)</i>", "a note", "a detail", "interrupted", "remove the line"):
+        assert text in page
+
+
+@pytest.mark.parametrize("name", ["x.html", "x.HTML", "x.md", "x.json"])
+def test_every_kind_takes_texts_that_are_no_unicode(tmp_path: Path, name: str) -> None:
+    write_report(tmp_path / "new" / name, [report(found(what="file \udcff \u202e", where="\u2028"))])
+    text = (tmp_path / "new" / name).read_text(encoding="utf-8")
+    # Markdown takes a backslash before one for a single one.
+    assert "file \\udcff" in text.replace("\\\\", "\\")
