@@ -13,8 +13,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,43 +23,13 @@ from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.settings import setting_table
+from tests.pages import CHECK_PAGES, DOCS, PAGES, ROOT, Block, blocks, commands, compare, file_name, is_run, page_id
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 PROFILES: tuple[Profile, ...] = ("v2", "v1", "batch")
-
 TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|ini|toml|yml))\n")
-DURATION = re.compile(r"\b\d+\.\d\d ?s\b")
-FILLED_LINE = re.compile(r"^([=_-])\1+ (.*) \1+$")
 
-
-def page_id(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    text = page.read_text(encoding="utf-8")
-    for match in BLOCK.finditer(text):
-        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 1)
-
-
-def is_run(block: Block) -> bool:
-    return block.language in ("python", "console") or FILE_NAME.match(block.text) is not None
-
-
-RUN_PAGES = [page for page in PAGES if any(is_run(block) for block in blocks(page))]
+# Those of the checks are run by test_check_pages.py.
+RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(block) for block in blocks(page))]
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
@@ -76,28 +44,21 @@ def test_examples_of_a_page_run_and_print_what_it_shows(page: Path) -> None:
 
 
 def _run(block: Block, folder: Path, where: str) -> None:
-    file_name = FILE_NAME.match(block.text)
-    if file_name is not None:
-        path = folder / file_name[1]
+    name = file_name(block)
+    if name is not None:
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
     elif block.language == "console":
-        for command, expected in _commands(block.text):
+        for command, expected in commands(block.text):
             output, status = _execute(shlex.split(command), folder)
             if expected:
-                _compare(expected, output, folder, f"{where}: $ {command}")
+                compare(expected, output, folder, f"{where}: $ {command}")
             else:
                 assert status == 0, f"{where}: $ {command}\n{output}"
     else:
         output, status = _execute([sys.executable, "-c", block.text], folder)
         assert status == 0, f"{where}\n{output}"
-
-
-def _commands(text: str) -> Iterator[tuple[str, list[str]]]:
-    """The commands of a console block, each with the lines that it must print."""
-    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-        command, *expected = part.rstrip().split("\n")
-        yield command, expected
 
 
 def _execute(command: list[str], folder: Path) -> tuple[str, int]:
@@ -116,32 +77,6 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
         timeout=100,
     )
     return done.stdout, done.returncode
-
-
-def _compare(expected: list[str], output: str, folder: Path, where: str) -> None:
-    """`...` stands for any number of lines, at an end for the rest of a line; durations may differ."""
-    wanted = [_normal(line) for line in expected if line.strip()]
-    printed = [_normal(line) for line in output.replace(str(folder), "FOLDER").splitlines() if line.strip()]
-    pattern = "".join(_pattern(line) for line in wanted)
-    if re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is None:
-        pytest.fail(f"{where}\nprinted\n{output}\nwhere the page shows\n" + "\n".join(expected), pytrace=False)
-
-
-def _pattern(line: str) -> str:
-    if line == "...":
-        return r"(?:.*\n)*?"
-    start = line.removesuffix(" ...")
-    return re.escape(start) + (r"\n" if start == line else r" .*\n")
-
-
-def _normal(line: str) -> str:
-    line = DURATION.sub("0.00 s", line.rstrip())
-    if line.startswith("FAILED "):
-        # pytest before 9 leaves out what follows the id where the failure is a text.
-        line = line.partition(" - ")[0]
-    filled = FILLED_LINE.match(line)
-    # The column of "[100%]" depends on nothing that the page is about.
-    return re.sub(r" +\[", " [", f"{filled[1]} {filled[2]} {filled[1]}" if filled else line)
 
 
 def _assert_rows(page: Path, rows: list[str]) -> None:
