@@ -5,6 +5,7 @@ The pages are part of the wheel, so that they say what the installed version doe
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from pytest_parallelrun.emulator.errors import did_you_mean
 _PACKAGE = Path(__file__).parent
 FOLDERS = (_PACKAGE / "pages", _PACKAGE.parent / "docs" / "checks")
 """Where the pages are: in a wheel, and in a checkout that is installed in place."""
+
+
+_COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 
 
 def explain_command(check: str) -> str:
@@ -36,15 +40,12 @@ def _page(given: Given) -> str:
     name = given.value.strip().rpartition("::")[2].removeprefix("test_")
     names = [check.name for check in CHECKS]
     if name not in names:
-        raise pytest.UsageError(
-            f"{given.origin}={given.value}: there is no such check. {did_you_mean(name, names)} "
-            "Give the name of a check, such as no_silent_losses."
-        )
+        raise pytest.UsageError(f"{given.origin}={given.value}: there is no such check. {did_you_mean(name, names)}")
     files = [folder / f"{name}.md" for folder in FOLDERS]
     for file in files:
         if file.is_file():
-            return file.read_text(encoding="utf-8")
+            return _COMMENT.sub("", file.read_text(encoding="utf-8"))
     raise pytest.UsageError(
-        f"{given.origin}={given.value}: the page is missing from this installation, looked for "
+        f"{given.origin}={given.value}: the page is missing from this installation, looked for as "
         f"{' and '.join(str(file) for file in files)}. Install the package again."
     )

@@ -6,6 +6,7 @@ How an example is written is told in CONTRIBUTING.md.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import re
 import shlex
@@ -14,18 +15,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from pytest_parallelrun import JobSettings, Rules
+from pytest_parallelrun import Rules
 from pytest_parallelrun._options import OPTIONS
-from pytest_parallelrun.contract import CHECKS
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.settings import setting_table
 from tests.pages import CHECK_PAGES, DOCS, PAGES, ROOT, Block, blocks, commands, compare, file_name, is_run, page_id
 
-PROFILES: tuple[Profile, ...] = ("v2", "v1", "batch")
 TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
 
 # Those of the checks are run by test_check_pages.py.
@@ -79,104 +78,36 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
     return done.stdout, done.returncode
 
 
-def _assert_rows(page: Path, rows: list[str]) -> None:
-    text = page.read_text(encoding="utf-8")
-    missing = [row for row in rows if f"\n{row}\n" not in text]
-    assert not missing, f"{page_id(page)} lacks these rows:\n" + "\n".join(missing)
+def _extension() -> ModuleType:
+    path = DOCS / "_ext" / "reference_tables.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def test_the_tables_of_the_pages_are_those_of_the_code() -> None:
+    extension = _extension()
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    stale = [page_id(page) for page, text in texts.items() if page.parent != ROOT and extension.filled(text) != text]
+    assert not stale, "run: python docs/_ext/reference_tables.py"
 
 
-def _table(page: Path, heading: str) -> list[str]:
-    """Names in the first column of the first table below a heading."""
-    section = page.read_text(encoding="utf-8").split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
+def test_each_table_of_the_code_has_a_place_in_a_page() -> None:
+    placed = {match[2] for page in PAGES for match in _extension().PLACE.finditer(page.read_text(encoding="utf-8"))}
+    assert placed == _extension().TABLES.keys()
 
 
-def test_the_page_of_options_has_each_option_with_its_ini_twin_and_help() -> None:
-    page = DOCS / "reference" / "options.md"
-    kinds = {"value": "", "list": "repeatable", "flag": "flag"}
-    rows = [
-        f"| `{option.flag}{'=' + option.metavar if option.metavar else ''}` | `{option.dest}` "
-        f"| {kinds[option.kind]} | {_cell(option.help)} |"
-        for option in OPTIONS
-    ]
-    _assert_rows(page, rows)
-    assert len(_table(page, "All options")) == len(OPTIONS)
+def test_the_table_of_rules_has_a_meaning_for_each() -> None:
+    assert _extension().parts_of(Rules).keys() == CHOICES.keys()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_a_page_names_no_option_that_does_not_exist(page: Path) -> None:
     named = set(re.findall(r"--parallelrun-[a-z]+", page.read_text(encoding="utf-8")))
     assert named <= {option.flag for option in OPTIONS}
-
-
-def _default(name: str, profile: Profile) -> str:
-    settings = JobSettings(profile=profile)
-    if name == "mini_batch_size":
-        return settings.mini_batch_size_text
-    if name == "rules":
-        return settings.rules.name
-    if name == "profile":
-        return "v2"
-    value = getattr(settings, name)
-    return "none" if value in (None, ()) or value == {} else f"`{value}`" if value == "," else str(value)
-
-
-def test_the_page_of_settings_has_each_setting_with_its_defaults() -> None:
-    page = DOCS / "reference" / "settings.md"
-    rows = [
-        f"| `{name}` | {' | '.join(_default(name, profile) for profile in PROFILES)} "
-        f"| {_cell(setting.help)}{'' if setting.emulated else ' (worker processes alone)'} |"
-        for name, setting in setting_table().items()
-    ]
-    _assert_rows(page, rows)
-    assert _table(page, "Defaults") == list(setting_table())
-
-
-def test_the_page_of_settings_has_each_setting_with_its_other_names_values_and_sources() -> None:
-    page = DOCS / "reference" / "settings.md"
-    rows = []
-    for name, setting in setting_table().items():
-        sources = list(dict.fromkeys(setting.sources.values()))
-        other = f"`{setting.v1_name}`" if setting.v1_name else ""
-        argument = f"`{setting.argument}`" if setting.argument else ""
-        rows.append(f"| `{name}` | {_cell(setting.kind.allowed)} | {other} | {argument} | {'; '.join(sources)} |")
-    _assert_rows(page, rows)
-    assert _table(page, "Values, other names, sources") == list(setting_table())
-
-
-def test_the_page_of_settings_has_each_default_that_documents_disagree_on() -> None:
-    rows = [
-        f"| `{name}` | {profile} | {_default(name, profile)} | {_cell(setting.disputed[profile])} |"
-        for name, setting in setting_table().items()
-        for profile in PROFILES
-        if profile in setting.disputed
-    ]
-    _assert_rows(DOCS / "reference" / "settings.md", rows)
-
-
-def test_the_page_of_settings_and_the_page_of_rules_have_each_rule_with_its_values() -> None:
-    documented, observed = Rules.documented(), Rules.observed()
-    rows = [f"| `{name}` | `{getattr(documented, name)}` | `{getattr(observed, name)}` |" for name in CHOICES]
-    for page in (DOCS / "reference" / "settings.md", DOCS / "explanation" / "rules.md"):
-        text = page.read_text(encoding="utf-8")
-        missing = [row for row in rows if f"\n{row}" not in text]
-        assert not missing, f"{page_id(page)} lacks rows that begin:\n" + "\n".join(missing)
-
-
-def test_the_page_of_checks_has_each_check_in_the_table_and_a_section() -> None:
-    page = DOCS / "reference" / "checks.md"
-    rows = [
-        f"| [`{check.name}`](#{check.name}) | {check.level} | {'yes' if check.needs_input else 'no'} "
-        f"| {_cell(check.finds)} |"
-        for check in CHECKS
-    ]
-    _assert_rows(page, rows)
-    sections = re.findall(r"^### `(\w+)`$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert sections == [check.name for check in CHECKS]
 
 
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
