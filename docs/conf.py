@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "pytest-parallelrun"
 author = "The pytest-parallelrun maintainers"
-release = version("pytest-parallelrun")
+release = metadata.version("pytest-parallelrun")
 
 extensions = ["myst_parser", "reference_tables"]
-exclude_patterns = ["README.md"]
 nitpicky = True
 
 myst_heading_anchors = 4

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -70,6 +71,7 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
         command,
         cwd=folder,
         env=environment,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -108,6 +110,25 @@ def test_the_table_of_rules_has_a_meaning_for_each() -> None:
 def test_a_page_names_no_option_that_does_not_exist(page: Path) -> None:
     named = set(re.findall(r"--parallelrun-[a-z]+", page.read_text(encoding="utf-8")))
     assert named <= {option.flag for option in OPTIONS}
+
+
+def test_the_index_names_every_page() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page not in CHECK_PAGES]
+    assert [page for page in pages if page != "index.md" and f"]({page})" not in index] == []
+
+
+def test_the_configurations_for_vs_code_run_what_they_say(tmp_path: Path) -> None:
+    page = DOCS / "how-to" / "debugging.md"
+    (launch,) = [block.text for block in blocks(page) if block.language == "json"]
+    sample, replay = json.loads(launch.partition("\n")[2])["configurations"]
+    for block in blocks(page):
+        if block.language == "python" or (block.language == "console" and "make_sample" in block.text):
+            _run(block, tmp_path, page_id(page))
+    for configuration, status in ((sample, 0), (replay, 1)):
+        arguments = [text.replace("${workspaceFolder}", str(tmp_path)) for text in configuration["args"]]
+        output, ended = _execute([sys.executable, "-m", configuration["module"], *arguments], tmp_path)
+        assert ended == status, output
 
 
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:

@@ -109,6 +109,22 @@ def _names(setting: Setting[object]) -> Iterable[str]:
     yield "; ".join(dict.fromkeys(setting.sources.values()))
 
 
+def migration(_: str) -> str:
+    """What has another name or default in v2 than in v1."""
+    changed = {
+        name: setting
+        for name, setting in setting_table().items()
+        if name != "profile" and (setting.v1_name or default_of(name, "v1") != default_of(name, "v2"))
+    }
+    return table(
+        ("in v1", "in v2", "default in v1, in terms of v2", "default in v2"),
+        (
+            (f"`{setting.v1_name or name}`", f"`{name}`", default_of(name, "v1"), default_of(name, "v2"))
+            for name, setting in changed.items()
+        ),
+    )
+
+
 def disputed(_: str) -> str:
     return table(
         ("setting", "profile", "default", "what another document says"),
@@ -224,6 +240,7 @@ TABLES: Mapping[str, Callable[[str], str]] = {
         settings,
         setting_names,
         disputed,
+        migration,
         rules,
         rule_values,
         checks,
@@ -250,9 +267,19 @@ def main() -> None:
             print(f"written: {page.relative_to(DOCS.parent)}")
 
 
+OUTSIDE = re.compile(
+    r"\[([^\]]+)\]\((?:\.\./)*\.\./((?:README|CHANGELOG|CONTRIBUTING|LICENSE|example_scripts/)[^)]*)\)"
+)
+
+
+def without_links_to_files(text: str) -> str:
+    """A page whose links to files of the project that are no pages are texts: the site has no such files."""
+    return OUTSIDE.sub(lambda link: f"{link[1]} (`{link[2].partition('#')[0]}`)", text)
+
+
 def setup(app: Sphinx) -> dict[str, object]:
     def fill(app: Sphinx, name: str, source: list[str]) -> None:
-        source[0] = filled(source[0])
+        source[0] = without_links_to_files(filled(source[0]))
 
     app.connect("source-read", fill)
     return {"version": "1", "parallel_read_safe": True}
