@@ -75,7 +75,7 @@ def settings(_: str) -> str:
             (
                 f"`{name}`",
                 *(default_of(name, profile) for profile in PROFILES),
-                setting.help + ("" if setting.emulated else " (not emulated)"),
+                setting.help + ("" if setting.emulated else " (worker processes alone)"),
             )
             for name, setting in setting_table().items()
         ),
