@@ -20,6 +20,8 @@ myst_heading_anchors = 4
 highlight_language = "none"
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = f"pytest-parallelrun {release}"
 html_show_sphinx = False
 html_show_copyright = False
