@@ -118,17 +118,15 @@ def test_the_index_names_every_page() -> None:
     assert [page for page in pages if page != "index.md" and f"]({page})" not in index] == []
 
 
-def test_the_configurations_for_vs_code_run_what_they_say(tmp_path: Path) -> None:
-    page = DOCS / "how-to" / "debugging.md"
-    (launch,) = [block.text for block in blocks(page) if block.language == "json"]
-    sample, replay = json.loads(launch.partition("\n")[2])["configurations"]
-    for block in blocks(page):
-        if block.language == "python" or (block.language == "console" and "make_sample" in block.text):
-            _run(block, tmp_path, page_id(page))
-    for configuration, status in ((sample, 0), (replay, 1)):
-        arguments = [text.replace("${workspaceFolder}", str(tmp_path)) for text in configuration["args"]]
-        output, ended = _execute([sys.executable, "-m", configuration["module"], *arguments], tmp_path)
-        assert ended == status, output
+def test_vs_code_attaches_where_the_command_listens() -> None:
+    found = list(blocks(DOCS / "how-to" / "debugging.md"))
+    (launch,) = [block.text for block in found if block.language == "json"]
+    (command,) = [block.text for block in found if block.language == "bash"]
+    (configuration,) = json.loads(launch.partition("\n")[2])["configurations"]
+    assert f"--listen {configuration['connect']['port']} " in command
+    # What is run under the debugger is the command that the page runs without it.
+    shown = [typed for block in found if block.language == "console" for typed, _ in commands(block.text)]
+    assert set(command.split(" -m ")[2].split()) in [set(typed.split()) - {"-q"} for typed in shown]
 
 
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
