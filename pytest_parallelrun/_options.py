@@ -57,6 +57,7 @@ OPTIONS = (
     Option("save", "DIR", "keep the mini-batches of findings there, to be replayed; default: pytest's cache", "value"),
     Option("replay", "DIR", "run just the saved mini-batches of one finding", "value"),
     Option("budget", "SECONDS", "cut the generation of mini-batches when the time is up, and say so", "value"),
+    Option("explain", "CHECK", "print the page of a check: what it finds, why, how to mend it; run nothing", "list"),
     Option("strict", "", "advice, and checks that could not be made, count as failures", "flag"),
 )
 ACCEPT = "parallelrun_accept"

@@ -13,6 +13,7 @@ import pytest
 from pytest_parallelrun._accept import accepting
 from pytest_parallelrun._cases import Keeper
 from pytest_parallelrun._collect import EntryModule, checks_of, entry_module_of
+from pytest_parallelrun._explaining import explain_command
 from pytest_parallelrun._gate import Gate
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
@@ -58,7 +59,11 @@ class Running:
                     raise
                 raise failed from None
         except CheckFailed as failed:
-            found = replace(failed.finding, example=example_of(failed) or failed.finding.example)
+            found = replace(
+                failed.finding,
+                example=example_of(failed) or failed.finding.example,
+                explained=explain_command(check.spec.name),
+            )
             if self._is_accepted(module, check, found):
                 return True
             failed.finding = self._keeper.keep(module.plan, check.spec.name, found)
@@ -68,7 +73,8 @@ class Running:
             if workbench is not None:
                 workbench.close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
-            check.advice = self._keeper.keep(module.plan, check.spec.name, check.advice, test=False)
+            told = replace(check.advice, explained=explain_command(check.spec.name))
+            check.advice = self._keeper.keep(module.plan, check.spec.name, told, test=False)
         return result
 
     def _is_accepted(self, module: EntryModule, check: Check, found: Finding) -> bool:

@@ -18,7 +18,7 @@ from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_fact
 from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
 from pytest_parallelrun._fixtures import parallelrun_trials as parallelrun_trials
 from pytest_parallelrun._fixtures import parallelrun_workbench as parallelrun_workbench
-from pytest_parallelrun._options import add_options, any_given, flag
+from pytest_parallelrun._options import add_options, any_given, flag, given
 
 if TYPE_CHECKING:
     from pytest_parallelrun._gate import EntryPlan
@@ -33,8 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """--parallelrun-plan prints its plan and ends pytest before it collects anything."""
-    if not flag(config, "plan") or config.option.help:
+    """--parallelrun-explain and --parallelrun-plan print, and end pytest before it collects anything."""
+    if config.option.help:
+        return None
+    if checks := given(config, "explain"):
+        from pytest_parallelrun._explaining import print_pages
+
+        print_pages(checks)
+        return pytest.ExitCode.OK
+    if not flag(config, "plan"):
         return None
     from pytest_parallelrun._gate import gate_of
     from pytest_parallelrun._plan import print_plan

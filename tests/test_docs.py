@@ -6,6 +6,8 @@ How an example is written is told in CONTRIBUTING.md.
 from __future__ import annotations
 
 import ast
+import importlib.util
+import json
 import os
 import re
 import shlex
@@ -13,55 +15,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from pytest_parallelrun import JobSettings, Rules
+from pytest_parallelrun import Rules
 from pytest_parallelrun._options import OPTIONS
-from pytest_parallelrun.contract import CHECKS
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.settings import setting_table
-
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
-PROFILES: tuple[Profile, ...] = ("v2", "v1", "batch")
+from tests.pages import CHECK_PAGES, DOCS, PAGES, ROOT, Block, blocks, commands, compare, file_name, is_run, page_id
 
 TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|ini|toml|yml))\n")
-DURATION = re.compile(r"\b\d+\.\d\d ?s\b")
-FILLED_LINE = re.compile(r"^([=_-])\1+ (.*) \1+$")
 
-
-def page_id(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a page."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(page: Path) -> Iterator[Block]:
-    text = page.read_text(encoding="utf-8")
-    for match in BLOCK.finditer(text):
-        yield Block(match[1], match[2], text.count("\n", 0, match.start()) + 1)
-
-
-def is_run(block: Block) -> bool:
-    return block.language in ("python", "console") or FILE_NAME.match(block.text) is not None
-
-
-RUN_PAGES = [page for page in PAGES if any(is_run(block) for block in blocks(page))]
+# Those of the checks are run by test_check_pages.py.
+RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(block) for block in blocks(page))]
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
@@ -76,28 +44,21 @@ def test_examples_of_a_page_run_and_print_what_it_shows(page: Path) -> None:
 
 
 def _run(block: Block, folder: Path, where: str) -> None:
-    file_name = FILE_NAME.match(block.text)
-    if file_name is not None:
-        path = folder / file_name[1]
+    name = file_name(block)
+    if name is not None:
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.text, encoding="utf-8")
     elif block.language == "console":
-        for command, expected in _commands(block.text):
+        for command, expected in commands(block.text):
             output, status = _execute(shlex.split(command), folder)
             if expected:
-                _compare(expected, output, folder, f"{where}: $ {command}")
+                compare(expected, output, folder, f"{where}: $ {command}")
             else:
                 assert status == 0, f"{where}: $ {command}\n{output}"
     else:
         output, status = _execute([sys.executable, "-c", block.text], folder)
         assert status == 0, f"{where}\n{output}"
-
-
-def _commands(text: str) -> Iterator[tuple[str, list[str]]]:
-    """The commands of a console block, each with the lines that it must print."""
-    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-        command, *expected = part.rstrip().split("\n")
-        yield command, expected
 
 
 def _execute(command: list[str], folder: Path) -> tuple[str, int]:
@@ -110,6 +71,7 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
         command,
         cwd=folder,
         env=environment,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -118,58 +80,30 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
     return done.stdout, done.returncode
 
 
-def _compare(expected: list[str], output: str, folder: Path, where: str) -> None:
-    """`...` stands for any number of lines, at an end for the rest of a line; durations may differ."""
-    wanted = [_normal(line) for line in expected if line.strip()]
-    printed = [_normal(line) for line in output.replace(str(folder), "FOLDER").splitlines() if line.strip()]
-    pattern = "".join(_pattern(line) for line in wanted)
-    if re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is None:
-        pytest.fail(f"{where}\nprinted\n{output}\nwhere the page shows\n" + "\n".join(expected), pytrace=False)
+def _extension() -> ModuleType:
+    path = DOCS / "_ext" / "reference_tables.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def _pattern(line: str) -> str:
-    if line == "...":
-        return r"(?:.*\n)*?"
-    start = line.removesuffix(" ...")
-    return re.escape(start) + (r"\n" if start == line else r" .*\n")
+def test_the_tables_of_the_pages_are_those_of_the_code() -> None:
+    extension = _extension()
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    stale = [page_id(page) for page, text in texts.items() if page.parent != ROOT and extension.filled(text) != text]
+    assert not stale, "run: python docs/_ext/reference_tables.py"
 
 
-def _normal(line: str) -> str:
-    line = DURATION.sub("0.00 s", line.rstrip())
-    if line.startswith("FAILED "):
-        # pytest before 9 leaves out what follows the id where the failure is a text.
-        line = line.partition(" - ")[0]
-    filled = FILLED_LINE.match(line)
-    # The column of "[100%]" depends on nothing that the page is about.
-    return re.sub(r" +\[", " [", f"{filled[1]} {filled[2]} {filled[1]}" if filled else line)
+def test_each_table_of_the_code_has_a_place_in_a_page() -> None:
+    placed = {match[2] for page in PAGES for match in _extension().PLACE.finditer(page.read_text(encoding="utf-8"))}
+    assert placed == _extension().TABLES.keys()
 
 
-def _assert_rows(page: Path, rows: list[str]) -> None:
-    text = page.read_text(encoding="utf-8")
-    missing = [row for row in rows if f"\n{row}\n" not in text]
-    assert not missing, f"{page_id(page)} lacks these rows:\n" + "\n".join(missing)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _table(page: Path, heading: str) -> list[str]:
-    """Names in the first column of the first table below a heading."""
-    section = page.read_text(encoding="utf-8").split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
-
-
-def test_the_page_of_options_has_each_option_with_its_ini_twin_and_help() -> None:
-    page = DOCS / "reference" / "options.md"
-    kinds = {"value": "", "list": "repeatable", "flag": "flag"}
-    rows = [
-        f"| `{option.flag}{'=' + option.metavar if option.metavar else ''}` | `{option.dest}` "
-        f"| {kinds[option.kind]} | {_cell(option.help)} |"
-        for option in OPTIONS
-    ]
-    _assert_rows(page, rows)
-    assert len(_table(page, "All options")) == len(OPTIONS)
+def test_the_table_of_rules_has_a_meaning_for_each() -> None:
+    assert _extension().parts_of(Rules).keys() == CHOICES.keys()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -178,70 +112,21 @@ def test_a_page_names_no_option_that_does_not_exist(page: Path) -> None:
     assert named <= {option.flag for option in OPTIONS}
 
 
-def _default(name: str, profile: Profile) -> str:
-    settings = JobSettings(profile=profile)
-    if name == "mini_batch_size":
-        return settings.mini_batch_size_text
-    if name == "rules":
-        return settings.rules.name
-    if name == "profile":
-        return "v2"
-    value = getattr(settings, name)
-    return "none" if value in (None, ()) or value == {} else f"`{value}`" if value == "," else str(value)
+def test_the_index_names_every_page() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page not in CHECK_PAGES]
+    assert [page for page in pages if page != "index.md" and f"]({page})" not in index] == []
 
 
-def test_the_page_of_settings_has_each_setting_with_its_defaults() -> None:
-    page = DOCS / "reference" / "settings.md"
-    rows = [
-        f"| `{name}` | {' | '.join(_default(name, profile) for profile in PROFILES)} "
-        f"| {_cell(setting.help)}{'' if setting.emulated else ' (worker processes alone)'} |"
-        for name, setting in setting_table().items()
-    ]
-    _assert_rows(page, rows)
-    assert _table(page, "Defaults") == list(setting_table())
-
-
-def test_the_page_of_settings_has_each_setting_with_its_other_names_values_and_sources() -> None:
-    page = DOCS / "reference" / "settings.md"
-    rows = []
-    for name, setting in setting_table().items():
-        sources = list(dict.fromkeys(setting.sources.values()))
-        other = f"`{setting.v1_name}`" if setting.v1_name else ""
-        argument = f"`{setting.argument}`" if setting.argument else ""
-        rows.append(f"| `{name}` | {_cell(setting.kind.allowed)} | {other} | {argument} | {'; '.join(sources)} |")
-    _assert_rows(page, rows)
-    assert _table(page, "Values, other names, sources") == list(setting_table())
-
-
-def test_the_page_of_settings_has_each_default_that_documents_disagree_on() -> None:
-    rows = [
-        f"| `{name}` | {profile} | {_default(name, profile)} | {_cell(setting.disputed[profile])} |"
-        for name, setting in setting_table().items()
-        for profile in PROFILES
-        if profile in setting.disputed
-    ]
-    _assert_rows(DOCS / "reference" / "settings.md", rows)
-
-
-def test_the_page_of_settings_and_the_page_of_rules_have_each_rule_with_its_values() -> None:
-    documented, observed = Rules.documented(), Rules.observed()
-    rows = [f"| `{name}` | `{getattr(documented, name)}` | `{getattr(observed, name)}` |" for name in CHOICES]
-    for page in (DOCS / "reference" / "settings.md", DOCS / "explanation" / "rules.md"):
-        text = page.read_text(encoding="utf-8")
-        missing = [row for row in rows if f"\n{row}" not in text]
-        assert not missing, f"{page_id(page)} lacks rows that begin:\n" + "\n".join(missing)
-
-
-def test_the_page_of_checks_has_each_check_in_the_table_and_a_section() -> None:
-    page = DOCS / "reference" / "checks.md"
-    rows = [
-        f"| [`{check.name}`](#{check.name}) | {check.level} | {'yes' if check.needs_input else 'no'} "
-        f"| {_cell(check.finds)} |"
-        for check in CHECKS
-    ]
-    _assert_rows(page, rows)
-    sections = re.findall(r"^### `(\w+)`$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert sections == [check.name for check in CHECKS]
+def test_vs_code_attaches_where_the_command_listens() -> None:
+    found = list(blocks(DOCS / "how-to" / "debugging.md"))
+    (launch,) = [block.text for block in found if block.language == "json"]
+    (command,) = [block.text for block in found if block.language == "bash"]
+    (configuration,) = json.loads(launch.partition("\n")[2])["configurations"]
+    assert f"--listen {configuration['connect']['port']} " in command
+    # What is run under the debugger is the command that the page runs without it.
+    shown = [typed for block in found if block.language == "console" for typed, _ in commands(block.text)]
+    assert set(command.split(" -m ")[2].split()) in [set(typed.split()) - {"-q"} for typed in shown]
 
 
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:

@@ -24,7 +24,8 @@ class Finding:
 
     what: one sentence. where: phase, mini-batch, items, attempt (see `place()`). traceback: the user's own frames.
     counts: the arithmetic. service: what the service would show, and in which log (see service_view). fix: what to
-    do. cause: the same for findings of one cause in several checks (see `cause_of()`), "" where nothing is known.
+    do. explained: the command that prints the page of the check. cause: the same for findings of one cause in several
+    checks (see `cause_of()`), "" where nothing is known.
     case: what to run to see it again. example: what Hypothesis says of it. replay: how to run it, once it is saved.
     """
 
@@ -34,6 +35,7 @@ class Finding:
     counts: str = ""
     service: str = ""
     fix: str = ""
+    explained: str = ""
     remark: str = ""
     cause: str = ""
     case: Case | None = None
@@ -57,6 +59,7 @@ class Finding:
             self.counts and f"counts: {self.counts}",
             self.service and f"on the service: {self.service}",
             self.fix and f"to do: {self.fix}",
+            self.explained and f"more: {self.explained}",
             self.remark and f"({self.remark})",
             self.example,
             self.replay,

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun import JobSettings
+from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from tests.contract.conftest import Judge
 
 NAME = "runs_off_main_thread"
@@ -111,3 +115,14 @@ def test_a_failure_that_comes_and_goes_is_not_the_thread(judge: Judge) -> None:
 
 def test_a_gate_that_runs_off_the_main_thread_has_shown_it(judge: Judge) -> None:
     assert judged(judge, "def run(mini_batch):\n" + RESULT, "--parallelrun-set=thread=worker")[0] == "passed"
+
+
+def test_copies_of_the_sample_differ_by_a_number_alone(project: Path, tmp_path: Path) -> None:
+    # Rows hold paths: with a random name in them they would differ in form, and be taken for rows that tell of errors.
+    script = find_entry(project / "score.py")
+    assert isinstance(script, EntryFile)
+    entry = EntryUnderTest(
+        entry=script, settings=JobSettings(), arguments=(), models={}, sample=None, folder=tmp_path / "copies"
+    )
+    entry.folder.mkdir()
+    assert [entry.new_folder("sample").name for _ in range(3)] == ["sample-1", "sample-2", "sample-3"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -281,4 +281,10 @@ class EntryUnderTest:
 
     def new_folder(self, name: str) -> Path:
         """An empty folder that is gone some time after the run."""
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        # Numbered: scripts return paths, and a random name changes the form of a row, or holds a word for an error.
+        for number in itertools.count(1):
+            folder = self.folder / f"{name}-{number}"
+            with suppress(FileExistsError):
+                folder.mkdir()
+                break
+        return folder
