@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Case
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
-PARTS = ("what", "where", "traceback", "counts", "service", "fix", "remark", "example", "replay")
+PARTS = ("what", "where", "traceback", "counts", "service", "fix", "explained", "remark", "example", "replay")
 """Of a Finding, those that are shown, in their order."""
 
 _USER_FRAME = re.compile(r'File "([^"]+)", line (\d+)')

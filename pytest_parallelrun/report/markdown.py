@@ -15,7 +15,13 @@ from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 from pytest_parallelrun.report.terminal import not_checked
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
-_PARTS = (("where", "where"), ("counts", "counts"), ("service", "on the service"), ("fix", "to do"))
+_PARTS = (
+    ("where", "where"),
+    ("counts", "counts"),
+    ("service", "on the service"),
+    ("fix", "to do"),
+    ("explained", "more"),
+)
 SIGNS = {"passed": "✅", "failed": "❌", "advice": "💡", "accepted": "☑️", "skipped": "⏭️"}
 NO_MORE = "\n\n*The rest is left out: the summary would be too long. The other reports have all of it.*\n"
 

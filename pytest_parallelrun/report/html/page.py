@@ -38,7 +38,13 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent / "assets"
 _NOT_IN_A_BLOCK = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
-PART_TITLES = (("where", "Where"), ("counts", "Counts"), ("service", "On the service"), ("fix", "To do"))
+PART_TITLES = (
+    ("where", "Where"),
+    ("counts", "Counts"),
+    ("service", "On the service"),
+    ("fix", "To do"),
+    ("explained", "More"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
