@@ -61,15 +61,6 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
         self._batches = batches
         self._total = total
         self._unused: Sequence[MiniBatch] | None = None
-        pair_ids = events.pair_ids()
-        # Mini-batches that were taken out of another job keep the ids of that; all others are numbered from 0.
-        others = (event.mini_batch.id for event in events.others if isinstance(event, (AttemptEnded, MiniBatchEnded)))
-        highest = max(chain(pair_ids, others), default=-1)
-        self._ids: Sequence[int] = range(total) if highest < total else [batch.id for batch in batches()]
-        # A succeeded mini-batch has one pair, or attempts before it, or neither.
-        self._pairs = array("q", [-1]) * (max(self._ids, default=-1) + 1)
-        for pair, number in enumerate(pair_ids):
-            self._pairs[number] = pair
         self._attempts: dict[int, list[AttemptEnded]] = {}
         self._ends: dict[int, MiniBatchEnded] = {}
         for event in events.others:
@@ -77,6 +68,14 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
                 self._attempts.setdefault(event.mini_batch.id, []).append(event)
             elif isinstance(event, MiniBatchEnded):
                 self._ends[event.mini_batch.id] = event
+        # Mini-batches that were taken out of another job keep the ids of that; all others are numbered from 0.
+        pair_ids = events.pair_ids()
+        highest = max(chain(pair_ids, self._attempts, self._ends), default=-1)
+        self._ids: Sequence[int] = range(total) if highest < total else [batch.id for batch in batches()]
+        # A succeeded mini-batch has one pair, or attempts before it, or neither.
+        self._pairs = array("q", [-1]) * (max(self._ids, default=-1) + 1)
+        for pair, number in enumerate(pair_ids):
+            self._pairs[number] = pair
 
     def __len__(self) -> int:
         return self._total
