@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, overload
 
 from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded, MiniBatchStatus, Outcome
@@ -60,10 +61,6 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
         self._batches = batches
         self._total = total
         self._unused: Sequence[MiniBatch] | None = None
-        # A succeeded mini-batch has one pair, or attempts before it, or neither.
-        self._pairs = array("q", [-1]) * total
-        for pair, number in enumerate(events.pair_ids()):
-            self._pairs[number] = pair
         self._attempts: dict[int, list[AttemptEnded]] = {}
         self._ends: dict[int, MiniBatchEnded] = {}
         for event in events.others:
@@ -71,6 +68,14 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
                 self._attempts.setdefault(event.mini_batch.id, []).append(event)
             elif isinstance(event, MiniBatchEnded):
                 self._ends[event.mini_batch.id] = event
+        # Mini-batches that were taken out of another job keep the ids of that; all others are numbered from 0.
+        pair_ids = events.pair_ids()
+        highest = max(chain(pair_ids, self._attempts, self._ends), default=-1)
+        self._ids: Sequence[int] = range(total) if highest < total else [batch.id for batch in batches()]
+        # A succeeded mini-batch has one pair, or attempts before it, or neither.
+        self._pairs = array("q", [-1]) * (max(self._ids, default=-1) + 1)
+        for pair, number in enumerate(pair_ids):
+            self._pairs[number] = pair
 
     def __len__(self) -> int:
         return self._total
@@ -85,9 +90,10 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
         number = index + self._total if index < 0 else index
         if not 0 <= number < self._total:
             raise IndexError(f"there are {self._total} mini-batches, from 0")
-        attempts = list(self._attempts.get(number, ()))
-        end = self._ends.get(number)
-        pair = self._pairs[number]
+        id_of_it = self._ids[number]
+        attempts = list(self._attempts.get(id_of_it, ()))
+        end = self._ends.get(id_of_it)
+        pair = self._pairs[id_of_it]
         if pair >= 0:
             attempts.append(self._events.attempt_of(pair))
             end = self._events.end_of(pair)
@@ -100,7 +106,7 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
                 self._unused = self._batches()
             batch = self._unused[number]
         return MiniBatchResult(
-            id=number,
+            id=batch.id,
             size=batch.size,
             status="unfinished" if end is None else end.status,
             succeeded=0 if end is None else end.succeeded,

@@ -64,8 +64,8 @@ def test_files_that_stay_as_they_were_pass(judge: Judge, body: str) -> None:
     assert judged(judge, body)[0] == "passed"
 
 
-@pytest.mark.parametrize("input", ["data/*.txt", "data/item_1.txt"])
-def test_globs_and_single_files_are_compared_too(judge: Judge, input: str) -> None:
+@pytest.mark.parametrize("input", ["data/*.txt", "data/item_1.*"])
+def test_globs_are_compared_too(judge: Judge, input: str) -> None:
     assert judged(judge, "os.remove(mini_batch[0])", input=input)[0] == "failed"
     assert judged(judge, "pass", input=input)[0] == "passed"
 

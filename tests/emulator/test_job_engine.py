@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
@@ -13,7 +14,7 @@ from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Out
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
-from tests.emulator.jobs import Names, make_files, statuses
+from tests.emulator.jobs import ROW_BYTES, Names, make_files, statuses, table
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.base import Splitter
@@ -132,3 +133,16 @@ def test_an_interrupt_stops_the_engine_and_leaves_no_folder_behind(
 def test_a_fault_that_never_fired_is_no_error_where_the_job_ran_out_of_workers(tmp_path: Path) -> None:
     job = ParallelJob(Names(), make_files(tmp_path, 4), faults=[Fault.crashes(mini_batch=3)])
     assert job.run_on(lambda *given: OutOfOrder(NoWorkersLeft("all gone"))).status == "Failed"
+
+
+@pytest.mark.parametrize("kind", ["files", "tabular"])
+def test_mini_batches_that_an_engine_held_and_did_not_begin_have_their_size(tmp_path: Path, kind: str) -> None:
+    source: list[str] | pd.DataFrame
+    if kind == "files":
+        source, size = make_files(tmp_path, 6), 2
+    else:
+        source, size = table(6), 2 * ROW_BYTES
+    settings = JobSettings(max_retries=0, error_threshold=0, mini_batch_size=size)
+    result = ParallelJob(Names(), source, settings).run_on(lambda *given: OutOfOrder())
+    assert statuses(result) == ["unfinished", "unfinished", "failed"]
+    assert [(batch.id, batch.size, batch.attempts) for batch in result.mini_batches[:2]] == [(0, 2, ()), (1, 2, ())]

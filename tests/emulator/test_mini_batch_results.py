@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.emulator.service.context import MiniBatchContext
+from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.handed import HandedInput
 from tests.emulator.jobs import Names, Scripted, attempts, make_files, run_job, statuses
 
 
@@ -39,6 +43,27 @@ def test_one_that_waited_for_its_worker_when_the_job_ended_is_there(tmp_path: Pa
     result = run_job(script, make_files(tmp_path, 2), max_retries=0, error_threshold=0, instance_count=2)
     assert statuses(result) == ["failed", "unfinished"]
     assert [batch.id for batch in result.mini_batches] == [0, 1]
+
+
+class Numbered(HandedInput):
+    """Two mini-batches that keep the ids they had in another job."""
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        for mini_batch, number in zip(super().mini_batches(), (7, 3), strict=True):
+            yield mini_batch._replace(id=number)
+
+
+@pytest.mark.parametrize("bad", [None, 7, 3])
+def test_ids_of_another_job_are_kept_in_the_order_of_the_input(bad: int | None) -> None:
+    class Script:
+        def run(self, batch: list[str], context: MiniBatchContext) -> list[str]:
+            if context.minibatch_index == bad:
+                raise ValueError("bad")
+            return batch
+
+    result = run_job(Script(), Numbered([["a"], ["b", "c"]], kind="files"), max_retries=0)  # type: ignore[arg-type]
+    told = [(batch.id, batch.size, batch.status) for batch in result.mini_batches]
+    assert told == [(7, 1, "failed" if bad == 7 else "succeeded"), (3, 2, "failed" if bad == 3 else "succeeded")]
 
 
 def test_all_events_can_be_had_again(tmp_path: Path) -> None:

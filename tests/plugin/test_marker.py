@@ -65,7 +65,7 @@ def test_it_goes_over_the_ini_file(project: Path, pytester: pytest.Pytester, run
 
 def test_the_command_line_goes_over_it(project: Path, run_pytest: Run, write: Write) -> None:
     shows(write, f"@pytest.mark.parallelrun({BASE}, max_retries=4, error_threshold=3)")
-    result = run_pytest("-s", "--parallelrun-set=max_retries=8", "--parallelrun-input=data/item_1.txt")
+    result = run_pytest("-s", "--parallelrun-set=max_retries=8", "--parallelrun-input=data/item_1.*")
     result.stdout.fnmatch_lines(["*seen 1 8 3*"])
 
 

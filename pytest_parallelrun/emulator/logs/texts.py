@@ -50,9 +50,10 @@ def write_texts(logs: Path, result: JobResult, began: float) -> None:
     if errors:
         counts = Counter(failure.error for _, _, failure in errors)
         _write(logs / "user" / "error.txt", "".join(f"{count} x {error}\n" for error, count in counts.most_common()))
+    instances = _instances(result)
     by_worker: dict[Path, list[str]] = {}
     for worker, what, failure in errors:
-        place = logs / "user" / "error" / instance_name(_instances(result).get(worker, 0)) / f"process{worker:03d}.txt"
+        place = logs / "user" / "error" / instance_name(instances.get(worker, 0)) / f"process{worker:03d}.txt"
         by_worker.setdefault(place, []).append(f"{what}: {failure.error}\n{failure.traceback}".rstrip() + "\n\n")
     for place, texts in by_worker.items():
         _write(place, "".join(texts))

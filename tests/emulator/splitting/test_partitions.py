@@ -216,3 +216,10 @@ def test_the_partitions_together_are_the_table_and_each_has_its_own_values_alone
     assert sorted(seen) == list(range(len(rows)))
     values = [tuple(value for _, value in one.partition) for one in split.mini_batches()]
     assert values == sorted(set(values))
+
+
+def test_a_null_and_an_empty_text_are_one_partition_with_rows_in_their_order() -> None:
+    table = pd.DataFrame({"k": ["", None, "a", ""], "x": [1, 2, 3, 4]})
+    split = open_input(table, Split(partition_keys=("k",)))
+    assert partitions(split) == [{"k": ""}, {"k": "a"}]
+    assert [list(part["x"]) for part in loaded(split)] == [[1, 2, 4], [3]]

@@ -75,7 +75,10 @@ def test_an_exception_of_python_crosses() -> None:
     assert (type(crossed), crossed.args) == (ValueError, ("bad",))
 
 
-@pytest.mark.parametrize("thing", [Own(), Colour.RED, Own, lambda: None, iter([1]), open], ids=str)
+KINDS = ["instance", "enum", "class", "function", "iterator", "builtin"]
+
+
+@pytest.mark.parametrize("thing", [Own(), Colour.RED, Own, lambda: None, iter([1]), open], ids=KINDS)
 def test_other_objects_cross_as_their_texts(thing: object) -> None:
     data, represented = encode([{"deep": [thing]}])
     [crossed] = cast("list[Any]", decode(data))

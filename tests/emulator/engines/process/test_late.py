@@ -220,3 +220,32 @@ def run(paths):
         tmp_path, script, *names, instance_count=2, environment_variables={"LOCK": str(tmp_path / "lock")}
     )
     assert (result.status, len(result.worker_failures)) == ("Completed", 3)
+
+
+def test_a_worker_that_is_on_its_way_when_all_is_done_comes_up_and_shuts_down(tmp_path: Path) -> None:
+    # The second one comes up a while after the first has done everything.
+    script = """
+import os, time
+place = os.environ["PLACE"]
+def init():
+    try:
+        os.close(os.open(place + "/lock", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        end = time.monotonic() + 50
+        while not os.path.exists(place + "/done") and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(1)
+        open(place + "/late init", "w").close()
+def run(paths):
+    open(place + "/done", "w").close()
+    return paths
+def shutdown():
+    open(f"{place}/shutdown of {os.getpid()}", "w").close()
+"""
+    (tmp_path / "place").mkdir()
+    environment = {"PLACE": str(tmp_path / "place")}
+    result = run_on_processes(tmp_path, script, "a", max_concurrency_per_instance=2, environment_variables=environment)
+    assert result.status == "Completed"
+    names = sorted(path.name for path in (tmp_path / "place").iterdir())
+    assert names[:3] == ["done", "late init", "lock"]
+    assert len([name for name in names if name.startswith("shutdown of ")]) == 2
