@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.test_docs import BLOCK, ROOT
+from tests.pages import ROOT, blocks
 
-PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
+PAGE = ROOT / "docs" / "how-to" / "ci.md"
 GITHUB, AZURE, HOOK = ".github/workflows/gate.yml", "azure-pipelines.yml", ".pre-commit-config.yaml"
 SCRIPTS = Path(sys.executable).parent
 
 
 def file_of_the_page(name: str) -> str:
-    (text,) = [block[2] for block in BLOCK.finditer(PAGE) if block[2].startswith(f"# {name}\n")]
+    (text,) = [block.text for block in blocks(PAGE) if block.text.startswith(f"# {name}\n")]
     return text
 
 
@@ -68,7 +68,7 @@ def test_both_systems_run_the_command_that_the_page_shows_with_its_output() -> N
     assert commands == [step["script"] for step in loaded(AZURE)["steps"] if "script" in step]
     install, gate = commands
     assert shlex.split(install) == ["pip", "install", "-r", "requirements.txt", "pytest-parallelrun[html]"]
-    assert f"$ {gate}\n" in PAGE
+    assert f"$ {gate}\n" in PAGE.read_text(encoding="utf-8")
 
 
 def test_what_is_uploaded_is_what_the_command_writes() -> None:
