@@ -91,6 +91,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="parts of folder names; all examples without")
     parser.add_argument("--seeds", type=int, default=0, metavar="N", help="how many seeds to try")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="the first of them")
     parser.add_argument("--engine", default="inprocess", metavar="NAME", help="who executes attempts")
     arguments = parser.parse_args()
     files = sorted(EXAMPLES.rglob("expected.json"))
@@ -105,7 +106,8 @@ def main() -> int:
     if not files:
         print("there is no such example below example_scripts")
         return 1
-    runs = [(file, seed) for seed in (range(arguments.seeds) if arguments.seeds else [None]) for file in files]
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds) if arguments.seeds else [None]
+    runs = [(file, seed) for seed in seeds for file in files]
     failures = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for gated in pool.map(lambda run: gate(*run, arguments.engine), runs):

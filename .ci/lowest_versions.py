@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from importlib.metadata import requires
 
-EXTRAS_OF_USERS = ("html",)
+EXTRAS_OF_USERS = ("html", "parquet")
 """The others are for those who work on the project."""
 LOWER_BOUND = re.compile(r"([\w-]+)(?:\[[\w,]+\])?\s*>=\s*([\w.]+)\s*$")
 
