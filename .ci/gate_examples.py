@@ -106,11 +106,11 @@ def main() -> int:
     if not files:
         print("there is no such example below example_scripts")
         return 1
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds) if arguments.seeds else [None]
-    runs = [(file, seed) for seed in seeds for file in files]
+    drawn = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    runs = [(file, seed) for seed in drawn or [None] for file in files]
     failures = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for gated in pool.map(lambda run: gate(*run, arguments.engine), runs):
+        for gated in pool.map(lambda run: gate(run[0], run[1], arguments.engine), runs):
             good = "FAILED" if gated.differences else "ok    "
             print(f"{good}  {gated.seconds:5.1f} s  {gated.name}: {gated.verdict}", flush=True)
             if gated.differences:
