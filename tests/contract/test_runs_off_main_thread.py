@@ -125,4 +125,8 @@ def test_copies_of_the_sample_differ_by_a_number_alone(project: Path, tmp_path: 
         entry=script, settings=JobSettings(), arguments=(), models={}, sample=None, folder=tmp_path / "copies"
     )
     entry.folder.mkdir()
-    assert [entry.new_folder("sample").name for _ in range(3)] == ["sample-1", "sample-2", "sample-3"]
+    made = [entry.new_folder("sample") for _ in range(3)]
+    assert [folder.name for folder in made] == ["sample-1", "sample-2", "sample-3"]
+    # A script that skips paths it has seen must not take new files for old ones.
+    made[2].rmdir()
+    assert entry.new_folder("sample").name == "sample-4"

@@ -90,6 +90,7 @@ class EntryUnderTest:
     budget: float | None = None
     cost: Cost = field(default_factory=Cost, compare=False)
     outputs: Outputs = field(default_factory=Outputs, compare=False)
+    _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def job(
         self,
@@ -282,7 +283,8 @@ class EntryUnderTest:
     def new_folder(self, name: str) -> Path:
         """An empty folder that is gone some time after the run."""
         # Numbered: scripts return paths, and a random name changes the form of a row, or holds a word for an error.
-        for number in itertools.count(1):
+        # Never the number of one that is gone: a script that skips what it has seen would take its files for those.
+        for number in self._numbers.setdefault(name, itertools.count(1)):
             folder = self.folder / f"{name}-{number}"
             with suppress(FileExistsError):
                 folder.mkdir()
