@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.logs.processed import COLUMNS
 from tests.emulator.jobs import make_files
+
+HERE = ("inprocess", "process")
+"""Those that need no extra; tests/ray has the other one."""
 
 SCRIPT = """
 import os, sys
@@ -50,7 +52,7 @@ def lines_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", HERE)
 def test_the_logs_are_laid_out_as_on_the_service(tmp_path: Path, engine: str) -> None:
     run_job(tmp_path, engine, error_threshold=0)
     found = files_below(tmp_path / "kept" / "logs")
@@ -68,7 +70,7 @@ def test_the_logs_are_laid_out_as_on_the_service(tmp_path: Path, engine: str) ->
     }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", HERE)
 def test_what_a_worker_prints_is_in_its_own_files(
     tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,7 +90,7 @@ def test_records_of_the_root_logger_are_in_stdout_of_a_worker_process(tmp_path: 
     assert printed == "fine\n" * 3
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", HERE)
 def test_each_attempt_is_a_line_with_the_columns_of_the_service(tmp_path: Path, engine: str) -> None:
     run_job(tmp_path, engine)
     lines = lines_of(tmp_path)
