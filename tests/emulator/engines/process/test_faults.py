@@ -59,6 +59,9 @@ def run(paths):
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     if what == "child_of_its_own_session":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    if what == "crash_with_child":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+        os._exit(1)
     if what == "forked":
         if os.fork() == 0:
             return ["never told"]
@@ -95,6 +98,7 @@ OUTCOMES = {
     "child": "succeeded",
     "child_of_its_own_session": "succeeded",
     "closed": "succeeded",
+    "crash_with_child": "crashed",
     "deadlock": "timeout",
     "exception": "exception",
     "exit": "crashed",

@@ -11,8 +11,9 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.limits import AttemptLimits
 from pytest_parallelrun.emulator.engines.process import outcomes
-from pytest_parallelrun.emulator.engines.process.outcomes import Limits, of_raised, of_returned
+from pytest_parallelrun.emulator.engines.process.outcomes import of_raised, of_returned
 from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
@@ -26,7 +27,7 @@ from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, run_on_processes, write_items, write_script
 
 HANDED = Handed(Delivery(MiniBatch(0, 1, 0, None), 1), None, 0.0)
-LIMITS = Limits(JobSettings(timeout=10), None)
+LIMITS = AttemptLimits(JobSettings(timeout=10))
 
 
 def returned(running: float = 1.0, blob: bytes | None = None) -> tuple[object, ...]:

@@ -28,7 +28,7 @@ def test_a_processed_mini_batch_is_progress(tmp_path: Path) -> None:
 
 
 def test_an_init_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 2)
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.limits.init_limit", lambda timeout: 2)
     script = "import time\ndef init():\n    time.sleep(60)\ndef run(paths):\n    return paths"
     result = run_on_processes(tmp_path, script, "a")
     assert result.status == "Failed"
@@ -36,11 +36,11 @@ def test_an_init_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_shutdown_that_takes_too_long_is_ended_and_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 3)
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.limits.init_limit", lambda timeout: 3)
     script = "import time\ndef run(paths):\n    return paths\ndef shutdown():\n    time.sleep(60)"
     result = run_on_processes(tmp_path, script, "a")
     assert result.status == "Completed"
-    assert any("shutdown() took longer than 3 s" in note for note in result.notes)
+    assert any("shutdown took longer than 3 s" in note for note in result.notes)
 
 
 def test_a_run_that_comes_back_after_its_limit_is_late(tmp_path: Path) -> None:

@@ -1,0 +1,204 @@
+"""What the process engine makes of time, messages and ends, with workers of which only this process knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_parallelrun import JobSettings, ParallelJob
+from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines.process import engine as engine_module
+from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
+from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
+from pytest_parallelrun.emulator.events import AttemptEnded, WorkerStopped
+from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.splitting import HandedInput
+from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.worker.messages import BEGUN, OVER, RETURNED, SHUTDOWN
+from tests.emulator.engines.process.scripts import NAMES, write_items, write_script
+
+RETURNED_ONE = (RETURNED, 0.1, 1, None, ["a"], None, 0, None, None, None)
+
+
+class Acted(WorkerProcess):
+    """A worker without a process: it is up, says what it is given to say, and dies of what it is told."""
+
+    def __init__(self, slot: int, folder: Path) -> None:
+        super().__init__(slot, slot, 0, folder)
+        self.up = True
+        self.says: list[tuple[object, ...]] = []
+        self.process: Any = None
+        self.stdout = self.stderr = folder / "nothing"
+
+    def receive(self) -> tuple[list[tuple[object, ...]], bool]:
+        said, self.says = self.says, []
+        return said, False
+
+    def kill(self, why: str = "") -> None:
+        self.killed_for = self.killed_for or why
+
+    def bury(self, patience: float = 0.0) -> str:
+        return self.killed_for or "it died"
+
+
+class Board:
+    """Keeps what is said to workers, and until when it was waited."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[object, ...]] = []
+        self.until: float | None = None
+
+    def say(self, worker: WorkerProcess, *message: object) -> None:
+        self.said.append((worker.number, *message))
+
+    def wait(self, until: float | None) -> Sequence[object]:
+        self.until = until
+        return ()
+
+    def remove(self, worker: WorkerProcess) -> None: ...
+
+
+class Scene:
+    """An engine with such workers, all of them up."""
+
+    def __init__(self, folder: Path, workers: int = 1, **settings: object) -> None:
+        chosen = JobSettings.from_mapping({"max_concurrency_per_instance": workers, "timeout": 10, **settings})
+        job = ParallelJob(write_script(folder, NAMES), write_items(folder, "a"), chosen, engine="process")
+        plan = job.worker_plan("files", folder, None)
+        self.engine = StandingProcesses(plan, HandedInput([["a"]] * 9, kind="files"), chosen, FaultPlan(()))
+        self.board = Board()
+        self.engine._board = self.board  # type: ignore[assignment]
+        self.workers = [Acted(slot, folder) for slot in range(workers)]
+        self.engine._crew.slots[:] = self.workers
+        self.engine._crew.vacant.clear()
+
+    def submit(self, count: int) -> None:
+        for number in range(count):
+            self.engine.submit(Delivery(MiniBatch(number, 1, number, ["a"]), 1))
+
+    def give(self, payload: object = (), slot: int = 0) -> Acted:
+        """Hands a mini-batch to the worker in the slot."""
+        worker = self.workers[slot]
+        handed = Handed(Delivery(MiniBatch(0, 1, 0, ["a"]), 1), None, 0.0)
+        self.engine._give(worker, handed, list(payload) if isinstance(payload, tuple) else payload, 0)
+        return worker
+
+    def ended(self) -> AttemptEnded:
+        [attempt] = self.engine._ended
+        return attempt
+
+
+def error_of(attempt: AttemptEnded) -> tuple[str, str]:
+    assert attempt.failure is not None
+    return attempt.failure.phase, attempt.failure.error
+
+
+def test_a_worker_that_pauses_gets_nothing_and_others_do(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, workers=2)
+    scene.workers[0].pausing_until = real_monotonic() + 1000
+    scene.submit(2)
+    scene.engine._hand_out()
+    assert [message[0] for message in scene.board.said] == [1]
+    assert len(scene.engine._waiting) == 1
+
+
+def test_the_end_of_a_pause_is_waited_for_while_there_is_something_to_do(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, workers=3)
+    now = real_monotonic()
+    for worker, pause in zip(scene.workers, (2000.0, 1000.0, -1.0), strict=True):
+        worker.pausing_until = now + pause
+    until = []
+    for count, given in ((0, None), (1, None), (0, now + 1)):
+        scene.submit(count)
+        scene.engine._wait(given)
+        until.append(scene.board.until)
+    assert until == [None, now + 1000, now + 1]
+
+
+def test_a_pause_before_the_end_is_no_time_of_shutdown(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    [worker] = scene.workers
+    worker.pausing_until = real_monotonic() + 1000
+
+    def end(until: float | None) -> None:
+        scene.engine._crew.slots[0] = None
+
+    scene.engine._wait = end  # type: ignore[method-assign]
+    scene.engine._shut_down()
+    assert scene.board.said == [(0, SHUTDOWN)]
+    assert worker.deadline == worker.pausing_until + 60
+
+
+def test_what_waits_for_the_end_of_a_pause_outlives_its_worker(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    worker = scene.give()
+    worker.pausing_until = real_monotonic() + 1000
+    scene.engine._lost(worker, "crashed")
+    assert len(scene.engine._waiting) == 1
+    [event] = scene.engine.worker_events()
+    assert isinstance(event, WorkerStopped)
+    assert event.reason == "it died while it had nothing to do"
+
+
+def test_the_way_of_a_table_and_its_unpacking_are_no_time_of_run(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, task_overhead_timeout=500)
+    worker = scene.give(b"the pickle of a table")
+    assert worker.deadline == worker.head_since + 500
+    worker.head_since -= 100
+    scene.engine._take(worker, (BEGUN,))
+    assert worker.deadline == worker.head_since + 10
+    scene.engine._take(worker, RETURNED_ONE)
+    assert (scene.ended().outcome, scene.ended().running) == ("succeeded", 0.1)
+    assert 100 <= scene.ended().loading < 200
+
+
+@pytest.mark.parametrize(
+    ("rules", "limit", "told"),
+    [
+        ("documented", 500, ("load", "loading took longer than task_overhead_timeout = 500 s")),
+        ("observed", 510, ("run", "run() was killed at its limit of 510 s (timeout + task_overhead_timeout)")),
+    ],
+)
+def test_a_table_that_does_not_arrive_in_time_was_loaded_for_too_long(
+    tmp_path: Path, rules: str, limit: float, told: tuple[str, str]
+) -> None:
+    scene = Scene(tmp_path, task_overhead_timeout=500, rules=rules)
+    worker = scene.give(b"the pickle of a table")
+    assert worker.deadline == worker.head_since + limit
+    worker.head_since -= 600
+    scene.engine._overdue(worker)
+    assert (scene.ended().outcome, error_of(scene.ended()), scene.ended().running) == ("timeout", told, 0.0)
+    assert scene.ended().loading >= 600
+
+
+def test_results_that_do_not_arrive_in_time_are_no_fault_of_run(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, task_overhead_timeout=500)
+    worker = scene.give()
+    scene.engine._take(worker, (OVER,))
+    assert worker.deadline is not None
+    assert worker.deadline > worker.head_since + 400
+    scene.engine._overdue(worker)
+    assert error_of(scene.ended()) == (
+        "return",
+        "run() has returned, but handing over what it returned took longer than task_overhead_timeout = 500 s",
+    )
+
+
+def test_what_was_done_before_too_much_memory_is_seen_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "memory_taken", lambda pid, limit: 2 * limit)
+    scene = Scene(tmp_path)
+    worker = scene.give()
+    worker.process = worker
+    worker.pid = 0  # type: ignore[attr-defined]
+    worker.says = [RETURNED_ONE]
+    scene.engine._watch_memory(1000)
+    assert scene.ended().outcome == "succeeded"
+    assert scene.engine._crew.slots == [worker]
+    scene.engine._watch_memory(1000)
+    [event] = scene.engine.worker_events()
+    assert isinstance(event, WorkerStopped)
+    assert event.reason == "the worker process took 2,000 bytes of memory, more than memory_limit = 1,000"
