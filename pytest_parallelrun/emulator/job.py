@@ -23,7 +23,7 @@ from pytest_parallelrun.emulator.arguments import (
 from pytest_parallelrun.emulator.clock import real_time
 from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, check_possible, engine_maker
 from pytest_parallelrun.emulator.entry import find_entry
-from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
@@ -34,6 +34,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+from pytest_parallelrun.emulator.kept_folders import keep_files, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import find_models, model_directory
@@ -197,10 +198,10 @@ class _Run:
     def _result_in(self, folder: Path) -> JobResult:
         job, settings = self._job, self._settings
         self._ledger = Ledger(settings, self._splitter.kind, self._splitter.total_mini_batches)
-        output_dir = folder / "output" if job.output is None else _usable_output(job.output)
+        output_dir = folder / "output" if job.output is None else usable_output(job.output)
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
-        if appended is not None or job.output is not None:
-            output_dir.mkdir(parents=True, exist_ok=True)
+        if appended is not None:
+            output_dir.mkdir(exist_ok=True)
         logs = None if job.logs is None else usable_logs(job.logs)
         began = real_time()
         plan = job.worker_plan(
@@ -212,8 +213,7 @@ class _Run:
                 file = AppendedFile(appended, header=settings.append_row_dataframe_header)
                 self._appended = stack.enter_context(file)
             ended = self._drive(engine)
-        if job.output is not None:
-            _keep_files(folder, job.output)
+        not_kept = [] if job.output is None else list(keep_files(folder, job.output))
         if not self._cut_short and (unused := self._faults.never_fired()):
             raise FaultError(
                 f"{', '.join(map(str, unused))} never fired: no attempt of the job had that address, or an earlier "
@@ -233,13 +233,13 @@ class _Run:
             ledger=self._ledger,
             queued=self._queued,
             events=self._events,
-            notes=[*self._notes(readings), *engine.notes()],
+            notes=[*self._notes(readings), *engine.notes(), *not_kept],
             readings=readings,
             output_path=appended,
             folder=folder,
         )
         if logs is not None:
-            write_logs(logs, result, began)
+            result.notes += write_logs(logs, result, began)
         return result
 
     def _without_items(self, what: str) -> JobResult:
@@ -276,6 +276,11 @@ class _Run:
                 reason = str(error)
         finally:
             engine.stop(normal=completed)
+        try:
+            if self._appended is not None:
+                self._appended.close()
+        except OutputError as error:
+            reason, completed = reason or str(error), False
         self._events.extend(engine.worker_events())
         self._cut_short = not completed
         if self._exceeded is not None:
@@ -418,20 +423,3 @@ class _Run:
             yield f"the sources on the service disagree, and it matters here: {verdicts}"
         for name in readings.keys() - told.keys():
             yield f"what rules={name} would make of this job cannot be told from these attempts"
-
-
-def _usable_output(folder: Path) -> Path:
-    """InputError where files of this job would meet those of another one."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output '{folder}' is a file: give a folder.")
-    before = next(folder.glob("process[0-9]*"), None)
-    if before is not None:
-        raise InputError(f"output '{before}' exists already and is never overwritten: use an empty folder.")
-    return folder
-
-
-def _keep_files(work: Path, output: Path) -> None:
-    """Moves what workers wrote into their own folders to where the user wants to keep it."""
-    for folder in sorted(work.glob("process*")):
-        if any(folder.iterdir()):
-            shutil.move(folder, output / folder.name)

@@ -99,4 +99,5 @@ def _instances(result: JobResult) -> dict[int, int]:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    # A name that is no UTF-8 is told by its bytes.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -185,6 +185,28 @@ def test_logs_that_are_a_file_are_refused(tmp_path: Path) -> None:
         run_job(tmp_path, "inprocess")
 
 
+def test_names_that_are_no_utf8_are_told_by_their_bytes(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text("def run(paths): raise ValueError(paths[0])", encoding="utf-8")
+    path = os.fsencode(tmp_path) + b"/f\xff"
+    with open(path, "w"):
+        pass
+    result = ParallelJob(tmp_path / "score.py", [os.fsdecode(path)], logs=tmp_path / "kept").run()
+    assert result.failed_items == 1
+    assert lines_of(tmp_path)[0]["Mini-batch Detail"] == '["f\\udcff"]'
+    assert r"f\udcff" in (tmp_path / "kept/logs/user/error.txt").read_text("utf-8")
+
+
+def test_logs_that_cannot_be_written_in_the_end_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(logs: Path, result: JobResult, began: float) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pytest_parallelrun.emulator.logs.write_texts", full)
+    result = run_job(tmp_path, "inprocess")
+    logs = tmp_path / "kept" / "logs"
+    assert f"the logs in '{logs}' are not complete: [Errno 28] No space left on device" in result.notes
+    assert result.status == "Completed"
+
+
 def test_without_logs_nothing_is_kept(tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(SCRIPT, encoding="utf-8")
     make_files(tmp_path, 1)
