@@ -244,13 +244,14 @@ class _Run:
 
     def _without_items(self, what: str) -> JobResult:
         settings = self._settings
+        logs = None if self._job.logs is None else usable_logs(self._job.logs)
         reason = (
             f"{what} On the service no task would be created: FirstTaskCreationTimeout, "
             f"unable to create any task within {settings.first_task_creation_timeout:g} seconds."
         )
         events = EventLog()
         events.append(JobEnded("Failed", reason, None, 0.0))
-        return JobResult(
+        result = JobResult(
             entry=self._job.entry.label,
             settings=settings,
             splitter=None,
@@ -262,6 +263,9 @@ class _Run:
             output_path=None,
             folder=None,
         )
+        if logs is not None:
+            result.notes += write_logs(logs, result, real_time())
+        return result
 
     def _drive(self, engine: Engine) -> JobEnded:
         """Runs the job to its end: all mini-batches ended, a threshold exceeded, or no worker left."""

@@ -149,6 +149,24 @@ def test_a_worker_that_does_not_come_up_is_among_the_errors(tmp_path: Path) -> N
     assert "init() failed 3 time(s)" in next(logs.glob("job_error.*.txt")).read_text("utf-8")
 
 
+def test_a_shutdown_that_fails_is_among_the_errors(tmp_path: Path) -> None:
+    run_job(tmp_path, "inprocess", script="def run(paths): return paths\ndef shutdown(): 1 / 0")
+    user = tmp_path / "kept" / "logs" / "user"
+    assert (user / "error.txt").read_text("utf-8") == "1 x ZeroDivisionError: division by zero\n"
+    told = (user / "error/instance0/process000.txt").read_text("utf-8")
+    assert told.startswith("shutdown: ZeroDivisionError: division by zero\nTraceback (most recent call last):")
+
+
+def test_a_job_without_items_has_logs_that_say_so(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text(SCRIPT, encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    ParallelJob(tmp_path / "score.py", tmp_path / "data", logs=tmp_path / "kept").run()
+    logs = tmp_path / "kept" / "logs"
+    assert (logs / "job_result.txt").read_text("utf-8").startswith("The job failed. There are 0 mini batches")
+    assert "FirstTaskCreationTimeout" in next(logs.glob("job_error.*.txt")).read_text("utf-8")
+    assert lines_of(tmp_path) == []
+
+
 def test_the_result_is_told_in_the_sentence_of_the_service(tmp_path: Path) -> None:
     run_job(tmp_path, "inprocess")
     told = (tmp_path / "kept/logs/job_result.txt").read_text("utf-8")
