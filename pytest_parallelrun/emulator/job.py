@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source
 
 
+TICK = 1.0
+"""Seconds after which somebody who looks on is told how far the job is, though no attempt has ended."""
+
 NO_RESULT = (
     "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
     "job whatever the thresholds (NoResultToAppendError)"
@@ -71,7 +74,8 @@ class ParallelJob:
         for those on the nodes of a Ray cluster.
     code: the code root, default the folder of the script. models: paths on disk, as "PATH" or "NAME=PATH".
     output: folder that keeps what the job wrote; without it that lives as long as the result. logs: folder that gets
-        the logs, laid out as on the service. on_progress: told after each attempt how far the job is.
+        the logs, laid out as on the service. on_progress: told after each attempt how far the job is, and
+        every second where attempts are elsewhere than in this process.
 
     Raises a ParallelRunError for a wrong set-up, here or in run(). A failed job is a result.
     """
@@ -303,7 +307,6 @@ class _Run:
     def _work_off(self, engine: Engine) -> None:
         """Hands out mini-batches until none is left or a threshold is exceeded."""
         deliveries = self._deliveries()
-        on_progress = self._job.on_progress
         held = 0
         while True:
             while self._exceeded is None and held < engine.capacity and (delivery := next(deliveries)) is not None:
@@ -311,20 +314,32 @@ class _Run:
                 held += 1
             if self._exceeded is not None or not held:
                 return
-            attempt = engine.collect(self._patience(engine))
-            if attempt is None:
-                raise NoWorkersLeft(
-                    f"no mini-batch was processed for {self._settings.progress_update_timeout:g} s "
-                    '(progress_update_timeout): the service stops such a job, "No progress update in '
-                    f'{self._settings.progress_update_timeout:g} seconds."'
-                )
+            attempt = self._next_attempt(engine)
             held -= 1
             self._record(attempt)
-            if on_progress is not None:
-                ledger = self._ledger
-                on_progress(Progress(ledger.processed, ledger.total_mini_batches, engine.elapsed()))
+            self._tell_progress(engine)
             if events := engine.worker_events():
                 self._events.extend(events)
+
+    def _next_attempt(self, engine: Engine) -> AttemptEnded:
+        """The next one that ends. NoWorkersLeft where none does for too long."""
+        while True:
+            patience = self._patience(engine)
+            attempt = engine.collect(patience if self._job.on_progress is None else min(patience, TICK))
+            if attempt is not None:
+                return attempt
+            if self._patience(engine) <= 0:
+                limit = f"{self._settings.progress_update_timeout:g}"
+                raise NoWorkersLeft(
+                    f"no mini-batch was processed for {limit} s (progress_update_timeout): the service stops such a "
+                    f'job, "No progress update in {limit} seconds."'
+                )
+            self._tell_progress(engine)
+
+    def _tell_progress(self, engine: Engine) -> None:
+        if self._job.on_progress is not None:
+            ledger = self._ledger
+            self._job.on_progress(Progress(ledger.processed, ledger.total_mini_batches, engine.elapsed()))
 
     def _patience(self, engine: Engine) -> float:
         """Seconds that may pass until the next mini-batch is processed."""

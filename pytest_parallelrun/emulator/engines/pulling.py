@@ -174,8 +174,7 @@ class PullEngine(Generic[M]):
         slow = self._limits.too_long_loading(loading)
         if failure is not None or slow is not None:
             outcome: Outcome = "load_error" if failure is not None else "timeout"
-            started = self.elapsed() - loading
-            self._ended.append(ended(handed, worker.number, started, 0.0, outcome, failure or slow))
+            self._ended.append(ended(handed, worker.number, self.elapsed(), 0.0, outcome, failure or slow))
             return None
         drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
         return Ready(handed, payload, drops)

@@ -7,7 +7,7 @@ import sys
 
 
 class OwnFile:
-    """The file in the output folder that this worker alone appends to; it is made by the first write."""
+    """The file in the output folder that this worker alone appends to; made, or gone on with, by the first write."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -18,6 +18,8 @@ class OwnFile:
         """Path, offset and length of what was written; OSError where it could not be."""
         if self._number is None:
             self._number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            # Of one before it, to which the system gave the same number.
+            self._size = os.fstat(self._number).st_size
         elif not os.path.exists(self.path):
             raise FileNotFoundError(2, "the file is gone", self.path)
         offset = self._size

@@ -167,15 +167,15 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         if kind == RETURNED:
             handed = worker.in_hand.popleft()
             running = cast("float", message[1])
-            started = worker.head_since - self._crew.born
-            attempt = of_returned(handed, worker.number, started, message, self._limits)
+            began = worker.head_since - self._crew.born
+            attempt = of_returned(handed, worker.number, began, message, self._limits)
             worker.quick = running < QUICK
             self._represented += cast("int", message[6])
             self._attempt_ended(worker, attempt, message[9])
         elif kind == RAISED:
             handed = worker.in_hand.popleft()
-            started = worker.head_since - self._crew.born
-            attempt, wish = of_raised(handed, worker.number, started, message, self._limits)
+            began = worker.head_since - self._crew.born
+            attempt, wish = of_raised(handed, worker.number, began, message, self._limits)
             self._attempt_ended(worker, attempt, message[6])
             if wish is not None:
                 self._heed(worker, wish)
@@ -305,8 +305,8 @@ class ProcessEngine(PullEngine[WorkerProcess]):
                 failure = Failure("run", how, crash_traceback(worker))
             if handed.packed:
                 handed, running = handed._replace(loading=handed.loading + running), 0.0
-            started = worker.head_since - crew.born
-            self._ended.append(ended(handed, worker.number, started, running, outcome, failure))
+            began = now - running - crew.born
+            self._ended.append(ended(handed, worker.number, began, running, outcome, failure))
         else:
             self._end(worker, worker.killed_for or "it died while it had nothing to do")
 

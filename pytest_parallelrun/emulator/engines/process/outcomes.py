@@ -27,7 +27,7 @@ Wish = tuple[str, float]
 def ended(
     handed: Handed,
     worker: int,
-    started: float,
+    began: float,
     running: float,
     outcome: Outcome,
     failure: Failure | None,
@@ -35,6 +35,7 @@ def ended(
     value: object = None,
     written: Written | None = None,
 ) -> AttemptEnded:
+    """An attempt whose run() began so many seconds after the job, or would have."""
     (mini_batch, number), fault, loading = handed[:3]
     return AttemptEnded(
         mini_batch,
@@ -43,7 +44,7 @@ def ended(
         outcome,
         returned,
         value,
-        started,
+        began - loading,
         loading,
         running,
         failure,
@@ -52,14 +53,14 @@ def ended(
     )
 
 
-def of_returned(handed: Handed, worker: int, started: float, message: Message, limits: AttemptLimits) -> AttemptEnded:
-    """run() has returned (message RETURNED)."""
+def of_returned(handed: Handed, worker: int, began: float, message: Message, limits: AttemptLimits) -> AttemptEnded:
+    """run() has returned (message RETURNED). began: when it was called, in seconds since the start of the job."""
     _, running, count, wrong, value, blob, _, cannot, written, _ = message
     running = cast("float", running)
     if running >= limits.of_run(handed.loading):
-        return ended(handed, worker, started, running, "timeout", limits.killed_after(running, late=True))
+        return ended(handed, worker, began, running, "timeout", limits.killed_after(running, late=True))
     if count is None:
-        return ended(handed, worker, started, running, "wrong_type", Failure("return", cast("str", wrong)))
+        return ended(handed, worker, began, running, "wrong_type", Failure("return", cast("str", wrong)))
     count = cast("int", count)
     if blob is not None and cannot is None:
         try:
@@ -67,28 +68,28 @@ def of_returned(handed: Handed, worker: int, started: float, message: Message, l
         except CannotCross as error:
             cannot = str(error)
     if cannot is not None:
-        return ended(handed, worker, started, running, "exception", Failure("return", cast("str", cannot)))
+        return ended(handed, worker, began, running, "exception", Failure("return", cast("str", cannot)))
     size = handed.delivery.mini_batch.size
     outcome = classify_return(count, size)
     failure = short_by(count, size) if outcome == "short" else None
     place = None if written is None else Written(*cast("tuple[str, int, int, str]", written))
-    return ended(handed, worker, started, running, outcome, failure, count, value, place)
+    return ended(handed, worker, began, running, outcome, failure, count, value, place)
 
 
 def of_raised(
-    handed: Handed, worker: int, started: float, message: Message, limits: AttemptLimits
+    handed: Handed, worker: int, began: float, message: Message, limits: AttemptLimits
 ) -> tuple[AttemptEnded, Wish | None]:
     """run() has raised (message RAISED), and what the script asked for with a ParallelRunException."""
     running, phase, error, traceback, wish = cast("tuple[float, Phase, str, str, Wish | None]", message[1:6])
     if phase == "run" and running >= limits.of_run(handed.loading):
-        return ended(handed, worker, started, running, "timeout", limits.killed_after(running, late=True)), None
+        return ended(handed, worker, began, running, "timeout", limits.killed_after(running, late=True)), None
     outcome: Outcome = "load_error" if phase == "load" else "exception"
     may_retry = wish is None or wish[0] != "Retry.NoRetry"
-    return ended(handed, worker, started, running, outcome, Failure(phase, error, traceback, may_retry)), wish
+    return ended(handed, worker, began, running, outcome, Failure(phase, error, traceback, may_retry)), wish
 
 
 def of_fault(
-    delivery: Delivery, fault: Fault, worker: int, started: float, limits: AttemptLimits
+    delivery: Delivery, fault: Fault, worker: int, began: float, limits: AttemptLimits
 ) -> tuple[AttemptEnded, Wish | None]:
     """A fault of INJECTED has happened."""
     size = delivery.mini_batch.size
@@ -112,4 +113,4 @@ def of_fault(
         outcome, failure = "load_error", Failure("load", f"injected by {fault}")
     else:
         outcome, returned, value, failure = judge_return(fault.payload, size)
-    return ended(Handed(delivery, fault, 0.0), worker, started, running, outcome, failure, returned, value), wish
+    return ended(Handed(delivery, fault, 0.0), worker, began, running, outcome, failure, returned, value), wish

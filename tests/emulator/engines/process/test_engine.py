@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelrun import JobSettings, ParallelJob
+from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import Delivery
 from pytest_parallelrun.emulator.engines.process import engine as engine_module
@@ -104,6 +104,29 @@ def test_a_worker_that_pauses_gets_nothing_and_others_do(tmp_path: Path) -> None
     scene.engine._hand_out()
     assert [message[0] for message in scene.board.said] == [1]
     assert len(scene.engine._waiting) == 1
+
+
+def test_a_pause_that_is_injected_is_one(tmp_path: Path) -> None:
+    class ParallelRunException(Exception):
+        code = "Retry.Sleep"
+        delay_seconds = 1000.0
+
+    scene = Scene(tmp_path)
+    scene.engine._faults = FaultPlan((Fault.raises(ParallelRunException("later"), mini_batch=0),))
+    scene.submit(2)
+    for _ in range(2):
+        scene.engine._hand_out()
+    assert scene.ended().outcome == "exception"
+    assert (scene.board.said, len(scene.engine._waiting)) == ([], 1)
+
+
+def test_loading_comes_right_before_run(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    worker = scene.give()
+    worker.in_hand[0] = worker.in_hand[0]._replace(loading=3.0)
+    began = worker.head_since - scene.engine._crew.born
+    scene.engine._take(worker, RETURNED_ONE)
+    assert (scene.ended().started, scene.ended().loading) == (began - 3.0, 3.0)
 
 
 def test_the_end_of_a_pause_is_waited_for_while_there_is_something_to_do(tmp_path: Path) -> None:
