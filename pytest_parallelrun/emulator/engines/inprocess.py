@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import (
@@ -26,7 +27,7 @@ from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.failures import describe_exception, retry_code, user_traceback
 from pytest_parallelrun.emulator.engines.guard import TimeoutGuard
 from pytest_parallelrun.emulator.engines.init_failures import InitFailures
-from pytest_parallelrun.emulator.engines.judging import judge_return, over_probe
+from pytest_parallelrun.emulator.engines.judging import judge_return, left_open, left_running, over_probe
 from pytest_parallelrun.emulator.engines.limits import AttemptLimits
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.events import (
@@ -44,6 +45,7 @@ from pytest_parallelrun.emulator.service.context import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.worker.process import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
+from pytest_parallelrun.emulator.worker.surroundings import files_left, open_files
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
@@ -86,6 +88,7 @@ class InProcessEngine:
         self._events: list[Event] = []
         self.observed = []
         self._threads_before = set(threading.enumerate())
+        self._files_left: list[str] = []
         self._process = os.getpid()
 
     def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
@@ -105,6 +108,7 @@ class InProcessEngine:
 
     def open(self) -> None:
         """Takes over the process, without any worker yet."""
+        self._open_before = open_files()
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -149,6 +153,11 @@ class InProcessEngine:
             for worker in self._slots:
                 if worker is not None:
                     self._shut_down(worker, normal=normal)
+            if normal:
+                # As long as the script is there, whose modules hold them.
+                logs, appended = self._plan.log_folder, self._plan.appended
+                left = files_left(self._open_before, {None if appended is None else str(appended)})
+                self._files_left = [path for path in left if not Path(path).is_relative_to(logs)]
         finally:
             self._stack.close()
 
@@ -182,7 +191,9 @@ class InProcessEngine:
             )
         left = [thread.name for thread in threading.enumerate() if thread not in self._threads_before]
         if left:
-            notes.append(f"the script left {len(left)} thread(s) running: {', '.join(left[:5])}")
+            notes.append(left_running(left))
+        if self._files_left:
+            notes.append(left_open(self._files_left))
         return notes
 
     def _fill(self, slot: int) -> None:

@@ -82,6 +82,13 @@ def open_files() -> set[str]:
     return found
 
 
+def files_left(before: set[str], own: set[str | None]) -> list[str]:
+    """Files that are open beside those that were open before, but for those of logging and the emulator's own."""
+    handlers = (reference() for reference in getattr(sys.modules.get("logging"), "_handlerList", ()))
+    logged = {getattr(handler, "baseFilename", None) for handler in handlers}
+    return sorted(open_files() - before - logged - own)
+
+
 def threads_left() -> list[str]:
     threading = sys.modules.get("threading")
     if threading is None:

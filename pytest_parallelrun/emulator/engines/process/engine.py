@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines.judging import left_open, left_running
 from pytest_parallelrun.emulator.engines.process.crew import Crew
 from pytest_parallelrun.emulator.engines.process.killing import memory_taken
 from pytest_parallelrun.emulator.engines.process.outcomes import (
@@ -327,9 +328,9 @@ class ProcessEngine(PullEngine[WorkerProcess]):
     def _has_stopped(self, worker: WorkerProcess, message: Message) -> None:
         told, threads, files = cast("tuple[tuple[str, str] | None, list[str], list[str]]", message[1:])
         if threads:
-            self._left.append(f"the script left {len(threads)} thread(s) running: {', '.join(threads[:5])}")
+            self._left.append(left_running(threads))
         if files:
-            self._left.append(f"the script left {len(files)} file(s) open: {', '.join(files[:5])}")
+            self._left.append(left_open(files))
         failure = None if told is None else Failure("shutdown", *told)
         self._forget(worker)
         worker.bury(FINAL_WAIT)
