@@ -87,7 +87,6 @@ def test_values_cross_as_they_are(value: object) -> None:
 BERLIN = "Europe/Berlin"
 ZONES = [
     zoneinfo.ZoneInfo(BERLIN),
-    dateutil.tz.gettz(BERLIN),
     dateutil.tz.tzutc(),
     dateutil.tz.tzlocal(),
     dateutil.tz.tzoffset("X", 3600),
@@ -98,18 +97,21 @@ ZONES = [
 ]
 
 
+@pytest.mark.parametrize("zone", [*ZONES, dateutil.tz.gettz(BERLIN)], ids=repr)
+def test_a_moment_in_a_time_zone_crosses_as_it_is(zone: datetime.tzinfo) -> None:
+    moment = datetime.datetime(2024, 7, 1, 12, tzinfo=zone)
+    [crossed] = crossed_of([moment])
+    assert (crossed, crossed.utcoffset(), type(crossed.tzinfo)) == (moment, moment.utcoffset(), type(moment.tzinfo))
+
+
+# Not the files of dateutil, whose later versions pandas 2 cannot read.
 @pytest.mark.parametrize("zone", ZONES, ids=repr)
-def test_what_has_a_time_zone_crosses_as_it_is(zone: datetime.tzinfo) -> None:
-    moments = [datetime.datetime(2024, 7, 1, 12, tzinfo=zone), pd.Timestamp("2024-07-01 12:00", tz=zone)]
-    crossed = crossed_of(moments)
-    assert [(moment, moment.utcoffset(), type(moment.tzinfo)) for moment in crossed] == [
-        (moment, moment.utcoffset(), type(moment.tzinfo)) for moment in moments
-    ]
+def test_a_table_in_a_time_zone_crosses_as_it_is(zone: datetime.tzinfo) -> None:
     days = pd.date_range("2024-07-01", periods=2, tz=zone)
     frame = pd.DataFrame({"when": days}, index=days)
-    crossed_frame = cast("pd.DataFrame", decode(encode(frame)[0]))
-    assert crossed_frame.to_dict("records") == frame.to_dict("records")
-    assert crossed_frame.index[0] == days[0]
+    crossed = cast("pd.DataFrame", decode(encode(frame)[0]))
+    assert crossed.to_dict("records") == frame.to_dict("records")
+    assert (crossed.index[0], crossed.dtypes["when"]) == (days[0], frame.dtypes["when"])
 
 
 class OwnZone(datetime.tzinfo):
