@@ -14,7 +14,7 @@ from pytest_parallelrun.emulator.engines import Delivery
 from pytest_parallelrun.emulator.engines.process import engine as engine_module
 from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
-from pytest_parallelrun.emulator.events import AttemptEnded, WorkerStopped
+from pytest_parallelrun.emulator.events import AttemptEnded, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.splitting import HandedInput
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
@@ -225,3 +225,44 @@ def test_what_was_done_before_too_much_memory_is_seen_counts(tmp_path: Path, mon
     [event] = scene.engine.worker_events()
     assert isinstance(event, WorkerStopped)
     assert event.reason == "the worker process took 2,000 bytes of memory, more than memory_limit = 1,000"
+
+
+def test_a_worker_that_takes_too_long_to_come_up_is_ended(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    [worker] = scene.workers
+    worker.up, worker.phase = False, "init"
+    scene.engine._overdue(worker)
+    [event] = scene.engine.worker_events()
+    assert isinstance(event, WorkerFailed)
+    assert event.failure[:2] == ("init", "init took longer than 60 s (3 x timeout + 30)")
+    # Another one may come.
+    assert scene.engine._crew.startable() == [0]
+
+
+def test_a_worker_that_takes_too_long_to_shut_down_is_ended(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    [worker] = scene.workers
+    worker.stopping = True
+    scene.engine._overdue(worker)
+    [event] = scene.engine.worker_events()
+    assert isinstance(event, WorkerStopped)
+    assert event.failure is not None
+    assert event.failure[:2] == ("shutdown", "shutdown took longer than 60 s (3 x timeout + 30)")
+    assert scene.engine._crew.startable() == []
+
+
+def test_what_waited_behind_a_late_return_goes_to_the_next_worker(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    [worker] = scene.workers
+    worker.quick = True
+    scene.submit(4)
+    for _ in range(3):
+        scene.engine._hand_out()
+    assert len(worker.in_hand) == 3
+    late = (RETURNED, 11.0, *RETURNED_ONE[2:])
+    # What it says after that counts no more.
+    scene.engine._take_all(worker, [late, RETURNED_ONE])
+    assert scene.ended().outcome == "timeout"
+    assert error_of(scene.ended())[1] == "run() returned after its limit of 10 s (timeout)"
+    assert [delivery.mini_batch.id for delivery in scene.engine._waiting] == [1, 2, 3]
+    assert scene.engine._crew.slots == [None]

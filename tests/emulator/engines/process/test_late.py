@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +14,6 @@ from pytest_parallelrun.emulator.engines.limits import AttemptLimits
 from pytest_parallelrun.emulator.engines.process import outcomes
 from pytest_parallelrun.emulator.engines.process.outcomes import of_raised, of_returned
 from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
-from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.faults import FaultPlan
@@ -24,7 +22,7 @@ from pytest_parallelrun.emulator.splitting import HandedInput
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
 from pytest_parallelrun.emulator.worker.handing_over import CannotCross
 from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
-from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, run_on_processes, write_items, write_script
+from tests.emulator.engines.process.scripts import NAMES, run_on_processes, write_items, write_script
 
 HANDED = Handed(Delivery(MiniBatch(0, 1, 0, None), 1), None, 0.0)
 LIMITS = AttemptLimits(JobSettings(timeout=10))
@@ -55,32 +53,6 @@ def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pyt
     attempt = of_returned(HANDED, 0, 0.0, returned(blob=b""), LIMITS)
     assert attempt.failure is not None
     assert (attempt.outcome, attempt.failure.error, attempt.returned) == ("exception", "another pandas", None)
-
-
-def test_what_waited_behind_a_late_return_goes_to_the_next_worker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # An engine that hears of all of it at once, and kills nothing meanwhile.
-    wait = Switchboard.wait
-
-    def slow(board: Switchboard, until: float | None) -> Iterator[object]:
-        time.sleep(1.2)
-        return wait(board, until)
-
-    monkeypatch.setattr(Switchboard, "wait", slow)
-    script = """
-import os, time
-def run(paths):
-    if paths[0].endswith("c"):
-        time.sleep(0.8)
-    return [os.path.basename(path) for path in paths]
-"""
-    result = run_on_processes(tmp_path, script, *"abcde", timeout=0.6)
-    found = attempts_by_name(result)
-    assert [attempt.outcome for attempt in found["c"]] == ["timeout"]
-    assert "returned after its limit" in (found["c"][0].error or "")
-    assert sorted(map(str, result.rows)) == ["a", "b", "d", "e"]
-    assert all(len(attempts) == 1 for attempts in found.values())
 
 
 def standing(folder: Path, script: str, workers: int = 1) -> StandingProcesses:
