@@ -10,15 +10,15 @@ import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.process import engine as engine_module
 from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
-from pytest_parallelrun.emulator.events import AttemptEnded, WorkerFailed, WorkerStopped
+from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.splitting import HandedInput
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
-from pytest_parallelrun.emulator.worker.messages import BEGUN, OVER, RETURNED, SHUTDOWN
+from pytest_parallelrun.emulator.worker.messages import BEGUN, OVER, RAISED, RETURNED, SHUTDOWN
 from tests.emulator.engines.process.scripts import NAMES, write_items, write_script
 
 RETURNED_ONE = (RETURNED, 0.1, 1, None, ["a"], None, 0, None, None, None)
@@ -72,7 +72,7 @@ class Scene:
         self.engine = StandingProcesses(plan, HandedInput([["a"]] * 9, kind="files"), chosen, FaultPlan(()))
         self.board = Board()
         self.engine._board = self.board  # type: ignore[assignment]
-        self.workers = [Acted(slot, folder) for slot in range(workers)]
+        self.workers = [Acted(slot, folder) for slot in range(len(self.engine._crew.slots))]
         self.engine._crew.slots[:] = self.workers
         self.engine._crew.vacant.clear()
 
@@ -120,6 +120,15 @@ def test_a_pause_that_is_injected_is_one(tmp_path: Path) -> None:
     assert (scene.board.said, len(scene.engine._waiting)) == ([], 1)
 
 
+def test_rows_that_cannot_be_handed_to_a_worker_fail_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(tmp_path)
+    monkeypatch.setattr(scene.engine._splitter, "load", lambda mini_batch: {"x": lambda: None})
+    scene.submit(1)
+    scene.engine._hand_out()
+    assert scene.ended().outcome == "load_error"
+    assert error_of(scene.ended())[1].startswith("the rows cannot be handed to a worker process: ")
+
+
 def test_loading_comes_right_before_run(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     worker = scene.give()
@@ -130,9 +139,10 @@ def test_loading_comes_right_before_run(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_pause_is_waited_for_while_there_is_something_to_do(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, workers=3)
+    scene = Scene(tmp_path, workers=4)
+    scene.engine._crew.slots[3] = None
     now = real_monotonic()
-    for worker, pause in zip(scene.workers, (2000.0, 1000.0, -1.0), strict=True):
+    for worker, pause in zip(scene.workers, (2000.0, 1000.0, -1.0, 0.0), strict=True):
         worker.pausing_until = now + pause
     until = []
     for count, given in ((0, None), (1, None), (0, now + 1)):
@@ -266,3 +276,68 @@ def test_what_waited_behind_a_late_return_goes_to_the_next_worker(tmp_path: Path
     assert error_of(scene.ended())[1] == "run() returned after its limit of 10 s (timeout)"
     assert [delivery.mini_batch.id for delivery in scene.engine._waiting] == [1, 2, 3]
     assert scene.engine._crew.slots == [None]
+
+
+def test_what_was_said_in_time_counts_though_it_is_heard_late(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    worker = scene.give()
+    worker.says = [RETURNED_ONE]
+    scene.engine._overdue(worker)
+    assert scene.ended().outcome == "succeeded"
+    assert scene.engine._crew.slots == [worker]
+
+
+def test_a_pause_with_another_mini_batch_in_hand_moves_its_limit(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.give()
+    worker = scene.give()
+    wish = ("Retry.Sleep", 1000.0)
+    scene.engine._take(worker, (RAISED, 0.1, "run", "ParallelRunException: later", "", wish, None))
+    assert scene.ended().outcome == "exception"
+    assert worker.pausing_until > real_monotonic() + 900
+    assert worker.deadline == worker.pausing_until + 10
+
+
+def test_the_nearest_limit_is_waited_for(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, workers=3)
+    later = real_monotonic() + 1000
+    for worker, deadline in zip(scene.workers, (later + 2, later + 1, later + 3), strict=True):
+        worker.deadline = deadline
+    scene.engine._wait(None)
+    assert scene.board.until == later + 1
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_an_instance_whose_workers_fail_beside_one_that_is_up_goes_on_with_that(tmp_path: Path, instances: int) -> None:
+    scene = Scene(tmp_path, workers=2, instance_count=instances)
+    crew = scene.engine._crew
+    # All but the first one, which is up, are to come up.
+    for slot in range(1, 2 * instances):
+        crew.slots[slot] = None
+        crew.vacant.add(slot)
+    made = 0
+    while slots := crew.startable():
+        worker = Acted(slots[0], tmp_path)
+        worker.up, worker.instance = False, crew.instance_of(slots[0])
+        crew.vacant.discard(worker.slot)
+        crew.slots[worker.slot] = worker
+        crew.failed(worker, Failure("init", "no model"))
+        made += 1
+    # 3 x max_concurrency_per_instance failures, of each of them.
+    assert made == 6 * instances
+    # There is one that works, and another one may take its place.
+    crew.require()
+    crew.stopped(scene.workers[0], "it died", replace=True)
+    assert crew.startable() == [0]
+
+
+def test_where_nobody_is_up_and_nobody_may_come_the_job_cannot_go_on(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    crew = scene.engine._crew
+    for _ in range(3):
+        worker = Acted(0, tmp_path)
+        worker.up = False
+        crew.slots[0] = worker
+        crew.failed(worker, Failure("init", "no model"))
+    with pytest.raises(NoWorkersLeft, match="no model"):
+        crew.require()

@@ -95,6 +95,32 @@ def test_what_is_sent_to_a_process_that_is_gone_is_lost(echo: WorkerProcess) -> 
     assert echo.receive_all() == []
 
 
+def test_of_a_worker_that_was_removed_nothing_more_is_told(echo: WorkerProcess) -> None:
+    board = Switchboard()
+    board.add(echo)
+    heard(board, 1)
+    os.kill(echo.process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, echo.process.pid, os.WEXITED | os.WNOWAIT)
+    # The end of its pipe and that of the process come together.
+    told = []
+    for _, messages in board.wait(None):
+        told.append(messages)
+        board.remove(echo)
+    assert told == [[]]
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_process_that_does_not_end_is_waited_for_and_then_killed(echo: WorkerProcess, tells: bool) -> None:
+    if not tells:
+        os.close(echo.pidfd)
+        echo.pidfd = -1
+    before = real_monotonic()
+    assert echo.bury(0.05) == "the worker process was killed by SIGKILL, as the system does when memory runs out"
+    assert real_monotonic() - before >= 0.05
+    # It is told again, and done once.
+    assert echo.bury() == echo.bury()
+
+
 def test_a_full_pipe_takes_more_later(echo: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(number: int, data: bytes) -> int:
         raise BlockingIOError
