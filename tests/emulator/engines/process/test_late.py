@@ -21,7 +21,7 @@ from pytest_parallelrun.emulator.splitting import HandedInput
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
 from pytest_parallelrun.emulator.worker.handing_over import CannotCross
 from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
-from tests.emulator.engines.process.observer import Seen
+from tests.emulator.engines.process.in_worker import Seen
 from tests.emulator.engines.process.scripts import NAMES, run_on_processes, write_items, write_script
 
 HANDED = Handed(Delivery(MiniBatch(0, 1, 0, None), 1), None, 0.0)

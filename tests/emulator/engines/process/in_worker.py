@@ -1,6 +1,8 @@
-"""An observer, apart from all else, since a worker process imports the module that it is in."""
+"""What tests have executed in worker processes, which import this module for it: it imports next to nothing."""
 
 from __future__ import annotations
+
+import os
 
 
 class Seen:
@@ -19,3 +21,18 @@ class Seen:
 
     def told(self) -> bool:
         return self._looked
+
+
+def pid_of_worker() -> int:
+    """Asked of a worker."""
+    return os.getpid()
+
+
+def end_worker() -> None:
+    """Asked of a worker."""
+    os._exit(5)
+
+
+def fail() -> None:
+    """Asked of a worker."""
+    raise ValueError("cannot say")
