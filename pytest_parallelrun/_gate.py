@@ -28,6 +28,7 @@ from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.engines import ENGINES, check_possible
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.kept_folders import check_folder
 from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report.files import MAKERS
@@ -226,8 +227,8 @@ def gate_of(config: pytest.Config) -> Gate:
             if not hasattr(config, "workerinput"):
                 for plan in plans:
                     check_possible(gate.engine, plan.entry, plan.settings)
-                _check_empty("output", gate.output, "; the service does not replace output either")
-                _check_empty("logs", gate.logs)
+                _check_empty(config, "output", gate.output, "; the service does not replace output either")
+                _check_empty(config, "logs", gate.logs)
                 if plans:
                     check_inputs(plans)
                 else:
@@ -278,9 +279,13 @@ def _resolve(config: pytest.Config) -> Gate:
     )
 
 
-def _check_empty(option: str, folder: Path | None, why: str = "") -> None:
-    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise pytest.UsageError(f"--parallelrun-{option}={folder}: give a new or empty folder{why}.")
+def _check_empty(config: pytest.Config, option: str, folder: Path | None, why: str = "") -> None:
+    if folder is None:
+        return
+    named = f"{given(config, option)[-1].origin}={folder}:"
+    check_folder(folder, named)
+    if folder.exists() and any(folder.iterdir()):
+        raise pytest.UsageError(f"{named} give a new or empty folder{why}.")
 
 
 def _layer(sets: Sequence[Given], environment: Sequence[Given]) -> tuple[JobSettings, dict[str, str]]:

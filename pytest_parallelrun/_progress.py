@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
+from pytest_parallelrun.emulator.progress import in_hours
+
 if TYPE_CHECKING:
     import pytest
 
@@ -35,7 +37,9 @@ class ProgressLine:
         if now < self._due:
             return
         self._due = now + EVERY
-        self._write(f"{_BACK}parallelrun: {progress}")
+        # What moves shows that it goes on.
+        since = "" if progress.processed else f" {in_hours(progress.elapsed)}"
+        self._write(f"{_BACK}parallelrun: {progress}{since}")
         self._shown = True
 
     def clear(self) -> None:

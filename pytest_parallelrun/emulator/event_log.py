@@ -5,10 +5,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, MiniBatchEnded
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.splitting.base import Partition
 
 
 class EventLog(Sequence[Event]):
@@ -35,6 +38,7 @@ class EventLog(Sequence[Event]):
         self._running = array("d")
         self._values: list[object] = []
         self._positions: dict[int, object] = {}
+        self._partitions: dict[int, Partition] = {}
         self._others: list[Event] = []
         self._places = array("q")
         """Index of each of the others in the whole sequence."""
@@ -88,6 +92,8 @@ class EventLog(Sequence[Event]):
             self.longest = loading + running
         if batch.position is not None:
             self._positions[len(self._ids)] = batch.position
+        if batch.partition:
+            self._partitions[len(self._ids)] = batch.partition
         self._ids.append(batch.id)
         self._sizes.append(batch.size)
         self._first_items.append(batch.first_item)
@@ -133,7 +139,13 @@ class EventLog(Sequence[Event]):
         return MiniBatchEnded(self._batch(pair), "succeeded", self._sizes[pair], 0)
 
     def _batch(self, pair: int) -> MiniBatch:
-        return MiniBatch(self._ids[pair], self._sizes[pair], self._first_items[pair], self._positions.get(pair))
+        return MiniBatch(
+            self._ids[pair],
+            self._sizes[pair],
+            self._first_items[pair],
+            self._positions.get(pair),
+            self._partitions.get(pair, ()),
+        )
 
     def attempts(self) -> Iterator[AttemptEnded]:
         """All attempts in the order in which they ended."""

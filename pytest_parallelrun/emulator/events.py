@@ -60,7 +60,8 @@ class AttemptEnded(NamedTuple):
     """One call of run() for a mini-batch, or an attempt at one.
 
     returned: number of results, None when there were none of a legal type. value: a copy of them.
-    loading, running: seconds spent on loading the mini-batch and in run(). written: where a worker process has
+    started: when loading it began, as if that had been right before run(). loading, running: seconds spent on loading
+    the mini-batch, which ends where run() begins, and in run(). written: where a worker process has
     appended the results.
     """
 

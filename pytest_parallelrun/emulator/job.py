@@ -23,7 +23,7 @@ from pytest_parallelrun.emulator.arguments import (
 from pytest_parallelrun.emulator.clock import real_time
 from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, check_possible, engine_maker
 from pytest_parallelrun.emulator.entry import find_entry
-from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, InputError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
@@ -34,6 +34,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+from pytest_parallelrun.emulator.kept_folders import keep_files, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import find_models, model_directory
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import EngineMaker
     from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source
 
+
+TICK = 1.0
+"""Seconds after which somebody who looks on is told how far the job is, though no attempt has ended."""
 
 NO_RESULT = (
     "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
@@ -70,7 +74,8 @@ class ParallelJob:
         for those on the nodes of a Ray cluster.
     code: the code root, default the folder of the script. models: paths on disk, as "PATH" or "NAME=PATH".
     output: folder that keeps what the job wrote; without it that lives as long as the result. logs: folder that gets
-        the logs, laid out as on the service. on_progress: told after each attempt how far the job is.
+        the logs, laid out as on the service. on_progress: told after each attempt how far the job is, and
+        every second where attempts are elsewhere than in this process.
 
     Raises a ParallelRunError for a wrong set-up, here or in run(). A failed job is a result.
     """
@@ -197,10 +202,10 @@ class _Run:
     def _result_in(self, folder: Path) -> JobResult:
         job, settings = self._job, self._settings
         self._ledger = Ledger(settings, self._splitter.kind, self._splitter.total_mini_batches)
-        output_dir = folder / "output" if job.output is None else _usable_output(job.output)
+        output_dir = folder / "output" if job.output is None else usable_output(job.output)
         appended = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
-        if appended is not None or job.output is not None:
-            output_dir.mkdir(parents=True, exist_ok=True)
+        if appended is not None:
+            output_dir.mkdir(exist_ok=True)
         logs = None if job.logs is None else usable_logs(job.logs)
         began = real_time()
         plan = job.worker_plan(
@@ -212,8 +217,7 @@ class _Run:
                 file = AppendedFile(appended, header=settings.append_row_dataframe_header)
                 self._appended = stack.enter_context(file)
             ended = self._drive(engine)
-        if job.output is not None:
-            _keep_files(folder, job.output)
+        not_kept = [] if job.output is None else list(keep_files(folder, job.output))
         if not self._cut_short and (unused := self._faults.never_fired()):
             raise FaultError(
                 f"{', '.join(map(str, unused))} never fired: no attempt of the job had that address, or an earlier "
@@ -233,24 +237,25 @@ class _Run:
             ledger=self._ledger,
             queued=self._queued,
             events=self._events,
-            notes=[*self._notes(readings), *engine.notes()],
+            notes=[*self._notes(readings), *engine.notes(), *not_kept],
             readings=readings,
             output_path=appended,
             folder=folder,
         )
         if logs is not None:
-            write_logs(logs, result, began)
+            result.notes += write_logs(logs, result, began)
         return result
 
     def _without_items(self, what: str) -> JobResult:
         settings = self._settings
+        logs = None if self._job.logs is None else usable_logs(self._job.logs)
         reason = (
             f"{what} On the service no task would be created: FirstTaskCreationTimeout, "
             f"unable to create any task within {settings.first_task_creation_timeout:g} seconds."
         )
         events = EventLog()
         events.append(JobEnded("Failed", reason, None, 0.0))
-        return JobResult(
+        result = JobResult(
             entry=self._job.entry.label,
             settings=settings,
             splitter=None,
@@ -262,6 +267,9 @@ class _Run:
             output_path=None,
             folder=None,
         )
+        if logs is not None:
+            result.notes += write_logs(logs, result, real_time())
+        return result
 
     def _drive(self, engine: Engine) -> JobEnded:
         """Runs the job to its end: all mini-batches ended, a threshold exceeded, or no worker left."""
@@ -276,6 +284,11 @@ class _Run:
                 reason = str(error)
         finally:
             engine.stop(normal=completed)
+        try:
+            if self._appended is not None:
+                self._appended.close()
+        except OutputError as error:
+            reason, completed = reason or str(error), False
         self._events.extend(engine.worker_events())
         self._cut_short = not completed
         if self._exceeded is not None:
@@ -294,7 +307,6 @@ class _Run:
     def _work_off(self, engine: Engine) -> None:
         """Hands out mini-batches until none is left or a threshold is exceeded."""
         deliveries = self._deliveries()
-        on_progress = self._job.on_progress
         held = 0
         while True:
             while self._exceeded is None and held < engine.capacity and (delivery := next(deliveries)) is not None:
@@ -302,20 +314,32 @@ class _Run:
                 held += 1
             if self._exceeded is not None or not held:
                 return
-            attempt = engine.collect(self._patience(engine))
-            if attempt is None:
-                raise NoWorkersLeft(
-                    f"no mini-batch was processed for {self._settings.progress_update_timeout:g} s "
-                    '(progress_update_timeout): the service stops such a job, "No progress update in '
-                    f'{self._settings.progress_update_timeout:g} seconds."'
-                )
+            attempt = self._next_attempt(engine)
             held -= 1
             self._record(attempt)
-            if on_progress is not None:
-                ledger = self._ledger
-                on_progress(Progress(ledger.processed, ledger.total_mini_batches, engine.elapsed()))
+            self._tell_progress(engine)
             if events := engine.worker_events():
                 self._events.extend(events)
+
+    def _next_attempt(self, engine: Engine) -> AttemptEnded:
+        """The next one that ends. NoWorkersLeft where none does for too long."""
+        while True:
+            patience = self._patience(engine)
+            attempt = engine.collect(patience if self._job.on_progress is None else min(patience, TICK))
+            if attempt is not None:
+                return attempt
+            if self._patience(engine) <= 0:
+                limit = f"{self._settings.progress_update_timeout:g}"
+                raise NoWorkersLeft(
+                    f"no mini-batch was processed for {limit} s (progress_update_timeout): the service stops such a "
+                    f'job, "No progress update in {limit} seconds."'
+                )
+            self._tell_progress(engine)
+
+    def _tell_progress(self, engine: Engine) -> None:
+        if self._job.on_progress is not None:
+            ledger = self._ledger
+            self._job.on_progress(Progress(ledger.processed, ledger.total_mini_batches, engine.elapsed()))
 
     def _patience(self, engine: Engine) -> float:
         """Seconds that may pass until the next mini-batch is processed."""
@@ -418,20 +442,3 @@ class _Run:
             yield f"the sources on the service disagree, and it matters here: {verdicts}"
         for name in readings.keys() - told.keys():
             yield f"what rules={name} would make of this job cannot be told from these attempts"
-
-
-def _usable_output(folder: Path) -> Path:
-    """InputError where files of this job would meet those of another one."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"output '{folder}' is a file: give a folder.")
-    before = next(folder.glob("process[0-9]*"), None)
-    if before is not None:
-        raise InputError(f"output '{before}' exists already and is never overwritten: use an empty folder.")
-    return folder
-
-
-def _keep_files(work: Path, output: Path) -> None:
-    """Moves what workers wrote into their own folders to where the user wants to keep it."""
-    for folder in sorted(work.glob("process*")):
-        if any(folder.iterdir()):
-            shutil.move(folder, output / folder.name)

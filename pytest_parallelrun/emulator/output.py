@@ -68,13 +68,19 @@ class AppendedFile:
     def __init__(self, path: Path, *, header: bool = False) -> None:
         self.path = path
         self._header_due = header
-        path.parent.mkdir(parents=True, exist_ok=True)
+        cannot = f"output file '{path}' cannot be made"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{cannot}: {error.strerror}: use another folder.") from error
         try:
             self._stream = open(path, "xb")  # noqa: SIM115  # closed by close()
         except FileExistsError as error:
             raise InputError(
                 f"output file '{path}' exists already and is never overwritten: use an empty folder."
             ) from error
+        except OSError as error:
+            raise InputError(f"{cannot}: {error.strerror}: use another folder.") from error
 
     def append(self, value: object, written: Written | None = None) -> None:
         """Writes all results in `value` or, raising OutputError, none of them.
@@ -94,12 +100,19 @@ class AppendedFile:
                     data += stream.read(written.length)
             except OSError as error:
                 raise OutputError(f"what a worker wrote to '{written.path}' is gone: {error.strerror}") from error
-        self._stream.write(data)
+        try:
+            self._stream.write(data)
+        except OSError as error:
+            raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
         if header:
             self._header_due = False
 
     def close(self) -> None:
-        self._stream.close()
+        """OutputError where the rest of it cannot be written."""
+        try:
+            self._stream.close()
+        except OSError as error:
+            raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self

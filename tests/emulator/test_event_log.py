@@ -25,7 +25,8 @@ def events_of(kinds: list[str]) -> list[Event]:
     """A pair, or one event that is in none, for each of the kinds."""
     events: list[Event] = []
     for number, kind in enumerate(kinds):
-        batch = MiniBatch(number, 2, 2 * number, None if number % 2 else f"place {number}")
+        partition = (("store", str(number)),) if number % 3 else ()
+        batch = MiniBatch(number, 2, 2 * number, None if number % 2 else f"place {number}", partition)
         if kind == PAIR:
             events += [attempt(batch), ended(batch)]
         elif kind == "failed":

@@ -11,6 +11,7 @@ import pytest
 from pytest_parallelrun.emulator.errors import FaultError, InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.output import AppendedFile, OutputError
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.settings import JobSettings
 from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, statuses, table
@@ -239,6 +240,21 @@ def test_an_output_that_is_a_file_is_refused(files: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         run_job(Names(), files, output=Path(files[0]))
     assert str(caught.value) == f"output '{files[0]}' is a file: give a folder."
+
+
+def test_a_full_disk_in_the_end_fails_the_job_with_its_reason(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, told = AppendedFile.close, iter(["no space left"])
+
+    def full(file: AppendedFile) -> None:
+        close(file)
+        for text in told:
+            raise OutputError(text)
+
+    monkeypatch.setattr(AppendedFile, "close", full)
+    result = run_job(Names(), files, output=tmp_path / "out", output_action="append_row")
+    assert (result.status, result.reason) == ("Failed", "no space left")
 
 
 def test_without_an_output_folder_what_was_written_goes_with_the_result(files: list[str]) -> None:

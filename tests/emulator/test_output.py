@@ -196,6 +196,32 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     assert path.read_text() == "earlier"
 
 
+@pytest.mark.parametrize("name", ["file/out.txt", "x" * 300], ids=["below a file", "a name too long"])
+def test_a_file_that_cannot_be_made_is_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"' cannot be made: .*: use another folder"):
+        AppendedFile(tmp_path / name)
+
+
+class Full:
+    """A file on a disk that is full."""
+
+    def write(self, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    def close(self) -> None:
+        self.write(b"")
+
+
+@pytest.mark.parametrize("do", [lambda file: file.append(["x"]), AppendedFile.close], ids=["append", "close"])
+def test_a_full_disk_is_told(tmp_path: Path, do: Callable[[AppendedFile], None]) -> None:
+    file = AppendedFile(tmp_path / "out.txt")
+    file.close()
+    file._stream = Full()  # type: ignore[assignment]
+    with pytest.raises(OutputError, match=r"out\.txt' cannot be written: No space left on device"):
+        do(file)
+
+
 def test_an_element_without_text_loses_nothing_that_was_written_and_names_its_type(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     with AppendedFile(path) as file:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.emulator import job
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.progress import Progress
 from tests.emulator.jobs import Names, make_files
@@ -29,3 +30,15 @@ def test_a_job_tells_after_each_attempt_how_far_it_is(tmp_path: Path) -> None:
     ParallelJob(Names(), make_files(tmp_path, 3), on_progress=told.append).run()
     assert [(progress.processed, progress.total) for progress in told] == [(1, 3), (2, 3), (3, 3)]
     assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
+
+
+def test_a_job_tells_while_an_attempt_goes_on_elsewhere_that_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "TICK", 0.01)
+    told: list[Progress] = []
+    (tmp_path / "score.py").write_text("import time\ndef run(paths):\n    time.sleep(0.1)\n    return paths")
+    files = make_files(tmp_path, 1)
+    ParallelJob(tmp_path / "score.py", files, engine="process", on_progress=told.append).run()
+    assert len(told) > 2
+    assert [progress.processed for progress in told] == [0] * (len(told) - 1) + [1]

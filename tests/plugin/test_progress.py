@@ -30,6 +30,11 @@ def test_the_line_is_written_over_and_taken_away_in_the_end(terminal: io.StringI
     )
 
 
+def test_while_nothing_is_processed_the_time_moves(terminal: io.StringIO) -> None:
+    ProgressLine(terminal)(Progress(0, 4, 10.0))
+    assert terminal.getvalue() == "\r\x1b[Kparallelrun: No task has been processed yet. 0:00:10"
+
+
 def test_a_short_job_has_none(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_progress, "AFTER", 60.0)
     line = ProgressLine(terminal)

@@ -11,6 +11,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import (
@@ -26,7 +27,8 @@ from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.failures import describe_exception, retry_code, user_traceback
 from pytest_parallelrun.emulator.engines.guard import TimeoutGuard
 from pytest_parallelrun.emulator.engines.init_failures import InitFailures
-from pytest_parallelrun.emulator.engines.judging import judge_return, over_probe, over_time
+from pytest_parallelrun.emulator.engines.judging import judge_return, left_open, left_running, over_probe
+from pytest_parallelrun.emulator.engines.limits import AttemptLimits
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
@@ -39,11 +41,11 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.output import count_returned
-from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.service.context import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.worker.process import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
+from pytest_parallelrun.emulator.worker.surroundings import files_left, open_files
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
@@ -86,6 +88,7 @@ class InProcessEngine:
         self._events: list[Event] = []
         self.observed = []
         self._threads_before = set(threading.enumerate())
+        self._files_left: list[str] = []
         self._process = os.getpid()
 
     def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
@@ -94,9 +97,7 @@ class InProcessEngine:
         self._faults = faults
         # A job that was stopped may have left one here.
         self._waiting: deque[Delivery] = deque()
-        self._timeout = float(settings.timeout)
-        self._overhead = float(settings.task_overhead_timeout)
-        self._whole_attempt = settings.rules.attempt_limit == "with_overhead"
+        self._limits = AttemptLimits(settings)
 
     def start(self) -> None:
         """Starts all workers; NoWorkersLeft where init() fails too often."""
@@ -107,6 +108,7 @@ class InProcessEngine:
 
     def open(self) -> None:
         """Takes over the process, without any worker yet."""
+        self._open_before = open_files()
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -151,6 +153,11 @@ class InProcessEngine:
             for worker in self._slots:
                 if worker is not None:
                     self._shut_down(worker, normal=normal)
+            if normal:
+                # As long as the script is there, whose modules hold them.
+                logs, appended = self._plan.log_folder, self._plan.appended
+                left = files_left(self._open_before, {None if appended is None else str(appended)})
+                self._files_left = [path for path in left if not Path(path).is_relative_to(logs)]
         finally:
             self._stack.close()
 
@@ -184,7 +191,9 @@ class InProcessEngine:
             )
         left = [thread.name for thread in threading.enumerate() if thread not in self._threads_before]
         if left:
-            notes.append(f"the script left {len(left)} thread(s) running: {', '.join(left[:5])}")
+            notes.append(left_running(left))
+        if self._files_left:
+            notes.append(left_open(self._files_left))
         return notes
 
     def _fill(self, slot: int) -> None:
@@ -251,8 +260,7 @@ class InProcessEngine:
 
     def _guarded(self, phase: Phase, function: Callable[..., object], *arguments: object) -> Failure | None:
         """Calls a function of the script outside an attempt; what it raises is a failure of that phase."""
-        limit = init_limit(self._timeout)
-        deadline = self._clock.now() + limit
+        deadline = self._clock.now() + self._limits.coming_up
         failure = None
         ending: BaseException | None = None
         try:
@@ -276,7 +284,7 @@ class InProcessEngine:
         if self._guard.outside is not None:
             raise self._guard.outside
         if self._clock.now() >= deadline and not self._guard.suspended:
-            return Failure(phase, f"{phase} took longer than {limit:g} s (3 x timeout + 30)")
+            return Failure(phase, self._limits.over_coming_up(phase))
         return failure
 
     def _require_workers(self) -> None:
@@ -373,13 +381,9 @@ class InProcessEngine:
         except LoadError as error:
             outcome, failure = "load_error", Failure("load", str(error))
         loaded = real_perf_counter() + clock.skipped
-        if self._whole_attempt:
-            deadline = started + self._timeout + self._overhead
-        else:
-            deadline = loaded + self._timeout
-            if loaded - started >= self._overhead and failure is None:
-                outcome = "timeout"
-                failure = Failure("load", f"loading took longer than task_overhead_timeout = {self._overhead:g} s")
+        deadline = loaded + self._limits.of_run(loaded - started)
+        if failure is None and (failure := self._limits.too_long_loading(loaded - started)) is not None:
+            outcome = "timeout"
         if failure is None:
             clock.probe = self.probe
             try:
@@ -444,13 +448,8 @@ class InProcessEngine:
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe is not None:
             return over_probe(self.probe)
-        limit = self._timeout + (self._overhead if self._whole_attempt else 0)
-        what = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
-        return over_time(
-            f"{limit:g} s ({what})",
-            late=late,
-            interruptions=self._guard.interruptions,
-            slept_ahead=self._clock.slept_ahead,
+        return self._limits.over(
+            late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )
 
     def _run(self, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:

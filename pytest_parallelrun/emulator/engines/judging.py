@@ -1,12 +1,15 @@
-"""What an attempt that came back, or did not come back in time, comes to."""
+"""What is said of an attempt that came back, or did not come back in time, and of what a script left behind."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pytest_parallelrun.emulator.events import Failure, Outcome
 from pytest_parallelrun.emulator.output import count_returned, wrong_type_message
 from pytest_parallelrun.emulator.policy import classify_return
+
+_MOST_NAMED = 5
 
 
 class Returned(NamedTuple):
@@ -53,3 +56,13 @@ def over_time(
 def over_probe(probe: float) -> Failure:
     """run() took longer than mini-batches may of which many are tried."""
     return Failure("run", f"run() was interrupted after {probe:.3g} s, the limit of generated mini-batches")
+
+
+def left_running(threads: Sequence[str]) -> str:
+    """What is said of threads that a script left, by their names."""
+    return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MOST_NAMED])}"
+
+
+def left_open(files: Sequence[str]) -> str:
+    """What is said of files that a script left open, by their paths."""
+    return f"the script left {len(files)} file(s) open: {', '.join(files[:_MOST_NAMED])}"

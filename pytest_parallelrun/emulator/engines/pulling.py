@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
-from pytest_parallelrun.emulator.engines.process.outcomes import INJECTED, Limits, Wish, ended, of_fault
+from pytest_parallelrun.emulator.engines.limits import AttemptLimits
+from pytest_parallelrun.emulator.engines.process.outcomes import INJECTED, Wish, ended, of_fault
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
 from pytest_parallelrun.emulator.engines.slots import M
 from pytest_parallelrun.emulator.events import Failure
@@ -60,7 +61,7 @@ class PullEngine(Generic[M]):
         """Another job, or a question, for the workers that are there; their number stays."""
         self._splitter = splitter
         self._faults = faults
-        self._limits = Limits(settings, self.probe)
+        self._limits = AttemptLimits(settings, self.probe)
         self._waiting: deque[Delivery] = deque()
         self._ended: deque[AttemptEnded] = deque()
 
@@ -173,8 +174,7 @@ class PullEngine(Generic[M]):
         slow = self._limits.too_long_loading(loading)
         if failure is not None or slow is not None:
             outcome: Outcome = "load_error" if failure is not None else "timeout"
-            started = self.elapsed() - loading
-            self._ended.append(ended(handed, worker.number, started, 0.0, outcome, failure or slow))
+            self._ended.append(ended(handed, worker.number, self.elapsed(), 0.0, outcome, failure or slow))
             return None
         drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
         return Ready(handed, payload, drops)

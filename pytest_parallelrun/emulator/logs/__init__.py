@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.kept_folders import make_folder
 from pytest_parallelrun.emulator.logs.processed import write_processed
 from pytest_parallelrun.emulator.logs.texts import write_texts
 
@@ -22,15 +23,21 @@ LOGS = "logs"
 
 def usable_logs(folder: Path) -> Path:
     """The folder of the logs below the one that was given. InputError where those of another job are there."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"logs '{folder}' is a file: give a folder.")
+    make_folder(folder, f"logs '{folder}'")
     if (folder / LOGS).exists() and os.listdir(folder / LOGS):
         raise InputError(f"logs '{folder / LOGS}' exists already and is never overwritten: use an empty folder.")
     return folder / LOGS
 
 
-def write_logs(logs: Path, result: JobResult, began: float) -> None:
-    """Writes what is known at the end of a job beside what its workers have written. began: seconds since the epoch."""
-    logs.mkdir(parents=True, exist_ok=True)
-    write_texts(logs, result, began)
-    write_processed(logs / "sys" / "job_report", result, began)
+def write_logs(logs: Path, result: JobResult, began: float) -> tuple[str, ...]:
+    """Writes what is known at the end of a job beside what its workers have written; notes of what went wrong.
+
+    began: seconds since the epoch.
+    """
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        write_texts(logs, result, began)
+        write_processed(logs / "sys" / "job_report", result, began)
+    except OSError as error:
+        return (f"the logs in '{logs}' are not complete: {error}",)
+    return ()

@@ -52,7 +52,9 @@ MOST_ITEMS = 10
 def write_processed(folder: Path, result: JobResult, began: float) -> None:
     """Writes the file. began: seconds since the epoch."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "processed_mini-batches.csv", "w", encoding="utf-8", newline="") as file:
+    # A name that is no UTF-8 is told by its bytes.
+    path = folder / "processed_mini-batches.csv"
+    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows(_rows(result, began))

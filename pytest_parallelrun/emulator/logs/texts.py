@@ -7,7 +7,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded, WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.events import (
+    AttemptEnded,
+    MiniBatchEnded,
+    WorkerFailed,
+    WorkerStarted,
+    WorkerStopped,
+)
 from pytest_parallelrun.emulator.progress import Progress
 from pytest_parallelrun.emulator.worker.stage import instance_name
 
@@ -89,7 +95,7 @@ def _errors(result: JobResult) -> Iterator[tuple[int, str, Failure]]:
     for event in result.events:
         if isinstance(event, AttemptEnded) and event.failure is not None:
             yield event.worker, f"mini-batch {event.mini_batch.id}, attempt {event.number}", event.failure
-        elif isinstance(event, WorkerFailed):
+        elif isinstance(event, (WorkerFailed, WorkerStopped)) and event.failure is not None:
             yield event.worker, event.failure.phase, event.failure
 
 
@@ -99,4 +105,5 @@ def _instances(result: JobResult) -> dict[int, int]:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    # A name that is no UTF-8 is told by its bytes.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

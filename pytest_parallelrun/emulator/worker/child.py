@@ -30,6 +30,7 @@ from pytest_parallelrun.emulator.worker.script import functions_of, import_scrip
 from pytest_parallelrun.emulator.worker.surroundings import (
     OwnFile,
     die_with_parent,
+    files_left,
     flush,
     open_files,
     threads_left,
@@ -354,17 +355,9 @@ class WorkerProcess:
     def _shut_down(self) -> None:
         shutdown = self.functions.shutdown
         failure = None if shutdown is None else self._call(shutdown)
-        self._channel.send(STOPPED, failure, threads_left(), self._files_left())
-        flush()
-
-    def _files_left(self) -> list[str]:
-        """Files that the script has open in the end, but for those of its logging."""
-        logged = set()
-        references = getattr(sys.modules.get("logging"), "_handlerList", ())
-        for reference in references:
-            logged.add(getattr(reference(), "baseFilename", None))
         own = {None if self._appended is None else self._appended.path}
-        return sorted(path for path in open_files() - self._open_before if path not in logged | own)
+        self._channel.send(STOPPED, failure, threads_left(), files_left(self._open_before, own))
+        flush()
 
     def _watching(self, watch: bool) -> FilesTouched | None:
         """What is opened from now on, until `_seen` is asked."""

@@ -1,24 +1,32 @@
 """What run() returned, on its way out of a worker process.
 
 The process that gets it cannot import the classes of the script, and must not execute code of libraries to look at a
-result. So plain values and those of the standard library, numpy, pandas and pyarrow cross as they are, and every other
-object as its texts.
+result. So plain values and those of the standard library, numpy, pandas, pyarrow and the libraries of time zones cross
+as they are, and every other object as its texts. Where such texts cannot be a part of what they are in, as of a
+datetime whose time zone is of a class of the script's own, the whole element or cell is handed over as texts.
 """
 
 from __future__ import annotations
 
+import enum
 import io
 import pickle
-from typing import TYPE_CHECKING
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from typing import Any
 
+    import pandas as pd
+
 _CROSSING = frozenset(
-    {"collections", "datetime", "decimal", "fractions", "numpy", "pandas", "pathlib", "pyarrow", "uuid"}
-    | {__name__.partition(".")[0]}
+    {"array", "collections", "datetime", "decimal", "fractions", "ipaddress", "pathlib", "time", "types", "uuid"}
+    | {"dateutil", "numpy", "pandas", "pyarrow", "pytz", "zoneinfo", __name__.partition(".")[0]}
 )
-"""Packages whose objects are values. Of the standard library others than these may do something when they are made."""
+"""Packages whose objects are values. Of the standard library others than these may do something when they are made,
+but for members of its enums.
+"""
 
 _HELPERS = frozenset({"builtins", "copyreg", "_codecs", "_decimal", "_operator"})
 """Modules with functions that the pickles of these objects name."""
@@ -68,21 +76,46 @@ class _Pickler(pickle.Pickler):
         self.represented = 0
 
     def reducer_override(self, thing: object) -> Any:
-        if _crosses(thing):
+        kind = type(thing)
+        if kind is Represented:
+            self.represented += 1
             return NotImplemented
-        self.represented += 1
-        return represent(thing).__reduce__()
+        if not _crosses(thing):
+            self.represented += 1
+            return represent(thing).__reduce__()
+        if kind is defaultdict and not _crosses(thing.default_factory):  # type: ignore[attr-defined]
+            # Code of the script's, which nobody calls who reads a result.
+            return defaultdict, (None,), None, None, iter(thing.items())  # type: ignore[attr-defined]
+        if kind.__name__ == "DatetimeTZDtype" and not _crosses(thing.tz):  # type: ignore[attr-defined]
+            # pandas takes any object for a time zone, until somebody looks at a cell.
+            raise TypeError(f"the time zone {thing.tz} is of a class that stays in its worker")  # type: ignore[attr-defined]
+        return NotImplemented
 
 
 def _crosses(thing: object) -> bool:
-    kind = type(thing)
     if isinstance(thing, type) or (callable(thing) and hasattr(thing, "__qualname__")):
         # A class or function crosses by its name, as a part of what others are made of.
+        owner = getattr(thing, "__self__", None)
+        if isinstance(owner, type):
+            return _crosses(owner)
         module = str(getattr(thing, "__module__", None))
-        return module in _HELPERS or module.partition(".")[0] in _CROSSING
+        return module in _HELPERS or _is_of_values(module) or _is_enum_of_python(thing)
+    kind = type(thing)
     if kind.__module__ == "builtins":
-        return isinstance(thing, _BUILTIN_VALUES)
-    return kind.__module__.partition(".")[0] in _CROSSING
+        return thing is None or isinstance(thing, _BUILTIN_VALUES)
+    return _is_of_values(kind.__module__) or _is_enum_of_python(kind)
+
+
+def _is_of_values(module: str) -> bool:
+    return module.partition(".")[0] in _CROSSING
+
+
+def _is_enum_of_python(kind: object) -> bool:
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, enum.Enum)
+        and kind.__module__.partition(".")[0] in sys.stdlib_module_names
+    )
 
 
 def represent(thing: object) -> Represented:
@@ -104,15 +137,48 @@ def encode(value: object) -> tuple[bytes, int]:
 
         # Of a class of the script's own, or of a library that is built on pandas.
         value = pd.DataFrame(value)  # type: ignore[call-overload]
-    buffer = io.BytesIO()
-    pickler = _Pickler(buffer)
     try:
-        pickler.dump(value)
+        return _pickled(value)
     except CannotCross:
         raise
     except Exception as error:
-        raise CannotCross(f"what run() returned cannot be handed over: {type(error).__name__}: {error}") from error
-    return buffer.getvalue(), pickler.represented
+        try:
+            return _pickled(_each_apart(value))
+        except Exception:
+            raise CannotCross(f"what run() returned cannot be handed over: {type(error).__name__}: {error}") from error
+
+
+def _pickled(value: object) -> tuple[bytes, int]:
+    buffer = io.BytesIO()
+    pickler = _Pickler(buffer)
+    pickler.dump(value)
+    data = buffer.getvalue()
+    if pickler.represented:
+        # Whether what it is in accepts it.
+        pickle.loads(data)
+    return data, pickler.represented
+
+
+def _each_apart(value: object) -> object:
+    """The same with texts for those elements, or cells of a DataFrame, that cannot be handed over as they are."""
+    if isinstance(value, list):
+        return [_as_far_as_possible(element) for element in value]
+    import pandas as pd
+
+    frame = cast("pd.DataFrame", value).copy(deep=False)
+    for position, kind in enumerate(frame.dtypes):
+        if pd.api.types.is_object_dtype(kind):
+            cells = [_as_far_as_possible(cell) for cell in frame.iloc[:, position]]
+            frame.isetitem(position, pd.Series(cells, frame.index, dtype=object))
+    return frame
+
+
+def _as_far_as_possible(thing: object) -> object:
+    try:
+        _pickled(thing)
+    except Exception:
+        return represent(thing)
+    return thing
 
 
 def decode(data: bytes) -> object:

@@ -9,8 +9,22 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TextIO
+
+
+def show(text: str, stream: TextIO | None) -> None:
+    """Writes on a stream of the host, as far as that can: escapes where its encoding has no character for one, and
+    nothing where it is closed.
+    """
+    if stream is None or not text:
+        return
+    with suppress(OSError, ValueError):
+        try:
+            stream.write(text)
+        except UnicodeEncodeError as error:
+            stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
 
 class _ToHost(io.RawIOBase):
@@ -42,9 +56,7 @@ class _ToHost(io.RawIOBase):
         payload = bytes(data)  # type: ignore[call-overload]
         if self._log is not None:
             self._log.write(payload)
-        stream = self._stream()
-        if stream is not None:
-            stream.write(self._decoder.decode(payload))
+        show(self._decoder.decode(payload), self._stream())
         return len(payload)
 
     def fileno(self) -> int:

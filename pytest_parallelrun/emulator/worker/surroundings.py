@@ -7,7 +7,7 @@ import sys
 
 
 class OwnFile:
-    """The file in the output folder that this worker alone appends to; it is made by the first write."""
+    """The file in the output folder that this worker alone appends to; made, or gone on with, by the first write."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -18,6 +18,8 @@ class OwnFile:
         """Path, offset and length of what was written; OSError where it could not be."""
         if self._number is None:
             self._number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            # Of one before it, to which the system gave the same number.
+            self._size = os.fstat(self._number).st_size
         elif not os.path.exists(self.path):
             raise FileNotFoundError(2, "the file is gone", self.path)
         offset = self._size
@@ -78,6 +80,13 @@ def open_files() -> set[str]:
         if path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/sys/")) and os.path.isfile(path):
             found.add(path)
     return found
+
+
+def files_left(before: set[str], own: set[str | None]) -> list[str]:
+    """Files that are open beside those that were open before, but for those of logging and the emulator's own."""
+    handlers = (reference() for reference in getattr(sys.modules.get("logging"), "_handlerList", ()))
+    logged = {getattr(handler, "baseFilename", None) for handler in handlers}
+    return sorted(open_files() - before - logged - own)
 
 
 def threads_left() -> list[str]:

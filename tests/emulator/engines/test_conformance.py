@@ -217,6 +217,9 @@ def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, engines
 
 
 TABLE = """
+import datetime, decimal, http
+from collections import Counter, defaultdict
+from zoneinfo import ZoneInfo
 import pandas as pd
 def init():
     global offset
@@ -224,7 +227,22 @@ def init():
 def run(table):
     if (table["x"] == 3).any():
         raise ValueError("three")
-    return table.assign(y=table["x"] + offset, day=pd.Timestamp("2024-02-29"), part=table["name"].str[:1])
+    berlin = ZoneInfo("Europe/Berlin")
+    return table.assign(
+        y=table["x"] + offset,
+        day=pd.Timestamp("2024-02-29"),
+        moment=pd.Timestamp("2024-02-29 12:00", tz=berlin),
+        part=table["name"].str[:1],
+        whole=table["x"].astype("Int64"),
+        values=[
+            {
+                "status": http.HTTPStatus.OK,
+                "counts": [Counter("aab"), defaultdict(list, a=[decimal.Decimal("1.10")])],
+                "when": datetime.datetime(2024, 7, 1, tzinfo=berlin),
+            }
+            for _ in table["x"]
+        ],
+    )
 """
 
 

@@ -577,6 +577,27 @@ def test_threads_that_a_script_leaves_are_named(tmp_path: Path) -> None:
     assert "the script left 2 thread(s) running: poller, poller" in result.notes
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for open files in /proc")
+def test_files_that_the_script_leaves_open_are_told_but_those_of_its_logging(
+    tmp_path: Path,
+) -> None:
+    script = """
+import logging
+from azureml_user.parallel_run import EntryScript
+kept = open("kept open.txt", "w")
+handler = logging.FileHandler("logged.txt")
+def run(paths):
+    EntryScript().logger.info("logged as well")
+    open("closed.txt", "w").close()
+    return paths
+"""
+    (tmp_path / "score.py").write_text(script, encoding="utf-8")
+    result = ParallelJob(tmp_path / "score.py", [str(tmp_path / "score.py")], logs=tmp_path / "kept").run()
+    [note] = [note for note in result.notes if "open" in note]
+    assert note.startswith("the script left 1 file(s) open: ")
+    assert note.endswith("kept open.txt")
+
+
 @pytest.mark.parametrize("at", ["init", "run"])
 def test_a_child_that_a_script_forked_and_let_come_back_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str

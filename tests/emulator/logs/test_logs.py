@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.logs.processed import COLUMNS
 from tests.emulator.jobs import make_files
+
+HERE = ("inprocess", "process")
+"""Those that need no extra; tests/ray has the other one."""
 
 SCRIPT = """
 import os, sys
@@ -50,7 +52,7 @@ def lines_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", HERE)
 def test_the_logs_are_laid_out_as_on_the_service(tmp_path: Path, engine: str) -> None:
     run_job(tmp_path, engine, error_threshold=0)
     found = files_below(tmp_path / "kept" / "logs")
@@ -68,7 +70,7 @@ def test_the_logs_are_laid_out_as_on_the_service(tmp_path: Path, engine: str) ->
     }
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", HERE)
 def test_what_a_worker_prints_is_in_its_own_files(
     tmp_path: Path, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,7 +90,7 @@ def test_records_of_the_root_logger_are_in_stdout_of_a_worker_process(tmp_path: 
     assert printed == "fine\n" * 3
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", HERE)
 def test_each_attempt_is_a_line_with_the_columns_of_the_service(tmp_path: Path, engine: str) -> None:
     run_job(tmp_path, engine)
     lines = lines_of(tmp_path)
@@ -147,6 +149,24 @@ def test_a_worker_that_does_not_come_up_is_among_the_errors(tmp_path: Path) -> N
     assert "init() failed 3 time(s)" in next(logs.glob("job_error.*.txt")).read_text("utf-8")
 
 
+def test_a_shutdown_that_fails_is_among_the_errors(tmp_path: Path) -> None:
+    run_job(tmp_path, "inprocess", script="def run(paths): return paths\ndef shutdown(): 1 / 0")
+    user = tmp_path / "kept" / "logs" / "user"
+    assert (user / "error.txt").read_text("utf-8") == "1 x ZeroDivisionError: division by zero\n"
+    told = (user / "error/instance0/process000.txt").read_text("utf-8")
+    assert told.startswith("shutdown: ZeroDivisionError: division by zero\nTraceback (most recent call last):")
+
+
+def test_a_job_without_items_has_logs_that_say_so(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text(SCRIPT, encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    ParallelJob(tmp_path / "score.py", tmp_path / "data", logs=tmp_path / "kept").run()
+    logs = tmp_path / "kept" / "logs"
+    assert (logs / "job_result.txt").read_text("utf-8").startswith("The job failed. There are 0 mini batches")
+    assert "FirstTaskCreationTimeout" in next(logs.glob("job_error.*.txt")).read_text("utf-8")
+    assert lines_of(tmp_path) == []
+
+
 def test_the_result_is_told_in_the_sentence_of_the_service(tmp_path: Path) -> None:
     run_job(tmp_path, "inprocess")
     told = (tmp_path / "kept/logs/job_result.txt").read_text("utf-8")
@@ -181,6 +201,28 @@ def test_logs_that_are_a_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "kept").touch()
     with pytest.raises(InputError, match="is a file: give a folder"):
         run_job(tmp_path, "inprocess")
+
+
+def test_names_that_are_no_utf8_are_told_by_their_bytes(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text("def run(paths): raise ValueError(paths[0])", encoding="utf-8")
+    path = os.fsencode(tmp_path) + b"/f\xff"
+    with open(path, "w"):
+        pass
+    result = ParallelJob(tmp_path / "score.py", [os.fsdecode(path)], logs=tmp_path / "kept").run()
+    assert result.failed_items == 1
+    assert lines_of(tmp_path)[0]["Mini-batch Detail"] == '["f\\udcff"]'
+    assert r"f\udcff" in (tmp_path / "kept/logs/user/error.txt").read_text("utf-8")
+
+
+def test_logs_that_cannot_be_written_in_the_end_are_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(logs: Path, result: JobResult, began: float) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pytest_parallelrun.emulator.logs.write_texts", full)
+    result = run_job(tmp_path, "inprocess")
+    logs = tmp_path / "kept" / "logs"
+    assert f"the logs in '{logs}' are not complete: [Errno 28] No space left on device" in result.notes
+    assert result.status == "Completed"
 
 
 def test_without_logs_nothing_is_kept(tmp_path: Path) -> None:

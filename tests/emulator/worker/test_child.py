@@ -304,6 +304,12 @@ def test_results_are_appended_and_where_is_told(here: Path) -> None:
     assert path.read_text("utf-8") == "a\nbc\n"
 
 
+def test_a_file_of_an_earlier_worker_of_the_same_number_is_gone_on_with(here: Path) -> None:
+    (here / "temp").write_text("earlier\n", encoding="utf-8")
+    [found] = live(here, NAMES, run_message(["a"]), appended=str(here / "temp")).of(RETURNED)
+    assert found[7] == (str(here / "temp"), 8, 2, "")
+
+
 def test_what_cannot_be_appended_is_told(here: Path) -> None:
     appended = str(here / "gone" / "temp")
     [found] = live(here, NAMES, run_message(["a"]), appended=appended).of(RETURNED)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pytest_parallelrun.emulator.worker.streams import WorkerStream
+from pytest_parallelrun.emulator.worker.streams import WorkerStream, show
 
 
 @pytest.fixture
@@ -101,3 +101,17 @@ def test_after_the_job_text_goes_to_the_stream_of_that_time(
     monkeypatch.setattr(sys, name, later)
     print("a handler kept the stream", file=stream)
     assert (host.getvalue(), later.getvalue()) == ("", "a handler kept the stream\n")
+
+
+def test_a_host_that_knows_ascii_alone_shows_the_rest_as_escapes() -> None:
+    data = io.BytesIO()
+    host = io.TextIOWrapper(data, encoding="ascii", write_through=True)
+    print("größer", file=WorkerStream(host, "stdout"))
+    assert data.getvalue() == b"gr\\xf6\\xdfer\n"
+
+
+def test_a_host_that_is_closed_is_shown_nothing() -> None:
+    host = io.StringIO()
+    host.close()
+    show("text", host)
+    show("text", None)

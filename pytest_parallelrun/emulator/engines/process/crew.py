@@ -11,7 +11,6 @@ from pytest_parallelrun.emulator.engines.process.start import own_file, start_me
 from pytest_parallelrun.emulator.engines.process.told import tell_output
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 from pytest_parallelrun.emulator.engines.slots import Slots
-from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 from pytest_parallelrun.emulator.worker.stage import Host
 
@@ -65,7 +64,6 @@ class Crew(Slots[WorkerProcess]):
         except OSError as error:
             raise NoWorkersLeft(f"a worker process could not be started: {error}") from error
         worker.started = self.elapsed()
-        worker.deadline = worker.head_since + init_limit(float(self._settings.timeout))
         self.slots[slot] = worker
         return worker
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines.judging import left_open, left_running
 from pytest_parallelrun.emulator.engines.process.crew import Crew
-from pytest_parallelrun.emulator.engines.process.killing import resident_bytes
+from pytest_parallelrun.emulator.engines.process.killing import memory_taken
 from pytest_parallelrun.emulator.engines.process.outcomes import (
     Wish,
     ended,
@@ -20,7 +21,6 @@ from pytest_parallelrun.emulator.engines.process.told import crash_traceback
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
 from pytest_parallelrun.emulator.engines.pulling import PullEngine
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
-from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
 from pytest_parallelrun.emulator.worker.handing_over import decode
 from pytest_parallelrun.emulator.worker.messages import (
@@ -93,6 +93,7 @@ class ProcessEngine(PullEngine[WorkerProcess]):
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
         watch = self._is_watching()
         worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init, watch=watch, observer=observer)
+        worker.deadline = worker.head_since + self._limits.coming_up
         self._board.add(worker)
         return worker
 
@@ -103,11 +104,14 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
         crew, waiting = self._crew, self._waiting
         slots = crew.slots if self._chosen is None else [crew.slots[self._chosen]]
+        now = real_monotonic()
         # With faults no mini-batch is handed over for whose fault its worker may not live to see.
         for depth in range(1 if self._faults else 1 + AHEAD):
             for position in range(self._turn, self._turn + len(slots)):
                 worker = slots[position % len(slots)]
-                if worker is not None and worker.up and len(worker.in_hand) <= depth and (worker.quick or not depth):
+                if worker is None or not worker.up or worker.pausing_until > now:
+                    continue
+                if len(worker.in_hand) <= depth and (worker.quick or not depth):
                     self._turn = worker.slot + 1
                     self._hand(worker, waiting.popleft())
                     if not waiting:
@@ -121,7 +125,7 @@ class ProcessEngine(PullEngine[WorkerProcess]):
 
     def _give(self, worker: WorkerProcess, handed: Handed, payload: object, drops: int) -> None:
         mini_batch = handed.delivery.mini_batch
-        worker.in_hand.append(handed)
+        worker.in_hand.append(handed._replace(packed=type(payload) is bytes))
         if len(worker.in_hand) == 1:
             self._begin(worker)
         place = (mini_batch.id, mini_batch.first_item, mini_batch.partition)
@@ -132,8 +136,12 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         now = real_monotonic()
         due = until
         for worker in self._crew.slots:
-            if worker is not None and worker.deadline is not None and (due is None or worker.deadline < due):
+            if worker is None:
+                continue
+            if worker.deadline is not None and (due is None or worker.deadline < due):
                 due = worker.deadline
+            if self._waiting and worker.pausing_until > now and (due is None or worker.pausing_until < due):
+                due = worker.pausing_until
         if self._memory_limit is not None:
             due = now + MEMORY_INTERVAL if due is None else min(due, now + MEMORY_INTERVAL)
         for worker, messages in self._board.wait(due):
@@ -160,27 +168,31 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         if kind == RETURNED:
             handed = worker.in_hand.popleft()
             running = cast("float", message[1])
-            started = worker.head_since - self._crew.born
-            attempt = of_returned(handed, worker.number, started, message, self._limits)
+            began = worker.head_since - self._crew.born
+            attempt = of_returned(handed, worker.number, began, message, self._limits)
             worker.quick = running < QUICK
             self._represented += cast("int", message[6])
             self._attempt_ended(worker, attempt, message[9])
         elif kind == RAISED:
             handed = worker.in_hand.popleft()
-            started = worker.head_since - self._crew.born
-            attempt, wish = of_raised(handed, worker.number, started, message, self._limits)
+            began = worker.head_since - self._crew.born
+            attempt, wish = of_raised(handed, worker.number, began, message, self._limits)
             self._attempt_ended(worker, attempt, message[6])
             if wish is not None:
                 self._heed(worker, wish)
         elif kind == BEGUN:
-            # What it took to unpack the mini-batch is no time of run().
+            # What it took to hand the mini-batch over and to unpack it is no time of run().
+            handed = worker.in_hand[0]
+            loading = handed.loading + real_monotonic() - worker.head_since
+            worker.in_hand[0] = handed._replace(packed=False, loading=loading)
             self._begin(worker)
         elif kind == OVER:
             # So is what it takes to hand its results over.
+            worker.over = True
             worker.deadline = real_monotonic() + self._limits.overhead
         elif kind == PHASE:
             worker.phase = "init"
-            worker.deadline = real_monotonic() + init_limit(self._limits.timeout)
+            worker.deadline = real_monotonic() + self._limits.coming_up
         elif kind == UP:
             self._observe(message[1], message[2])
             self._crew.came_up(worker)
@@ -221,8 +233,11 @@ class ProcessEngine(PullEngine[WorkerProcess]):
 
     def _begin(self, worker: WorkerProcess) -> None:
         """The first mini-batch that it has in hand is what it works on from now on, or when its pause is over."""
+        handed, limits = worker.in_hand[0], self._limits
+        worker.over = False
         worker.head_since = max(real_monotonic(), worker.pausing_until)
-        worker.deadline = worker.head_since + self._limits.of_run(worker.in_hand[0].loading)
+        limit = limits.of_loading(handed.loading) if handed.packed else limits.of_run(handed.loading)
+        worker.deadline = worker.head_since + limit
 
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
         """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
@@ -253,51 +268,59 @@ class ProcessEngine(PullEngine[WorkerProcess]):
             # It was done in time; only this process was late to hear of it.
             self._take_all(worker, messages)
             return
-        if not worker.up:
-            limit = init_limit(self._limits.timeout)
-            worker.kill(f"{worker.phase} took longer than {limit:g} s (3 x timeout + 30)")
-        elif worker.stopping:
-            worker.kill(f"shutdown() took longer than {init_limit(self._limits.timeout):g} s (3 x timeout + 30)")
+        if not worker.up or worker.stopping:
+            worker.kill(self._limits.over_coming_up("shutdown" if worker.stopping else worker.phase))
         self._lost(worker, "timeout")
 
     def _watch_memory(self, limit: int) -> None:
         for worker in list(self._crew.workers()):
-            used = resident_bytes(worker.process.pid)
+            used = memory_taken(worker.process.pid, limit)
             if used > limit:
+                messages, _ = worker.receive()
+                if messages:
+                    # What it has done before counts; if it stays so large, that shows at the next look.
+                    self._take_all(worker, messages)
+                    continue
                 worker.kill(f"the worker process took {used:,} bytes of memory, more than memory_limit = {limit:,}")
                 self._lost(worker, "crashed")
 
     def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
         """A process that is gone, or must go, with what it was busy with."""
         crew = self._crew
-        running = real_monotonic() - worker.head_since
-        if not worker.up:
+        now = real_monotonic()
+        if not worker.up or worker.stopping:
             self._forget(worker)
-            worker.kill()
-            how = worker.how_it_ends()
-            crew.failed(worker, Failure(worker.phase, how, crash_traceback(worker)))
-        elif worker.in_hand:
+            how = worker.bury()
+            failure = Failure("shutdown" if worker.stopping else worker.phase, how, crash_traceback(worker))
+            if worker.stopping:
+                crew.stopped(worker, "end of the job", failure)
+            else:
+                crew.failed(worker, failure)
+        elif worker.in_hand and worker.pausing_until <= now:
             handed = worker.in_hand.popleft()
-            started = worker.head_since - crew.born
+            running = now - worker.head_since
             how = self._end(worker, outcome)
-            failure = (
-                self._limits.over(running, late=False)
-                if outcome == "timeout"
-                else Failure("run", how, crash_traceback(worker))
-            )
-            self._ended.append(ended(handed, worker.number, started, running, outcome, failure))
-        elif worker.stopping:
-            self._forget(worker)
-            how = worker.how_it_ends()
-            crew.stopped(worker, "end of the job", Failure("shutdown", how, crash_traceback(worker)))
+            if outcome == "timeout":
+                failure = self._too_late(worker, handed, running)
+            else:
+                failure = Failure("run", how, crash_traceback(worker))
+            if handed.packed:
+                handed, running = handed._replace(loading=handed.loading + running), 0.0
+            began = now - running - crew.born
+            self._ended.append(ended(handed, worker.number, began, running, outcome, failure))
         else:
-            self._end(worker, "it died while it had nothing to do")
+            self._end(worker, worker.killed_for or "it died while it had nothing to do")
+
+    def _too_late(self, worker: WorkerProcess, handed: Handed, running: float) -> Failure:
+        if handed.packed:
+            return self._limits.over_loading()
+        return self._limits.over_returning() if worker.over else self._limits.killed_after(running)
 
     def _shut_down(self) -> None:
         crew = self._crew
         for worker in crew.workers():
             worker.stopping = True
-            worker.deadline = real_monotonic() + init_limit(self._limits.timeout)
+            worker.deadline = max(real_monotonic(), worker.pausing_until) + self._limits.coming_up
             self._board.say(worker, SHUTDOWN)
         while any(crew.workers()):
             self._wait(None)
@@ -305,10 +328,10 @@ class ProcessEngine(PullEngine[WorkerProcess]):
     def _has_stopped(self, worker: WorkerProcess, message: Message) -> None:
         told, threads, files = cast("tuple[tuple[str, str] | None, list[str], list[str]]", message[1:])
         if threads:
-            self._left.append(f"the script left {len(threads)} thread(s) running: {', '.join(threads[:5])}")
+            self._left.append(left_running(threads))
         if files:
-            self._left.append(f"the script left {len(files)} file(s) open: {', '.join(files[:5])}")
+            self._left.append(left_open(files))
         failure = None if told is None else Failure("shutdown", *told)
         self._forget(worker)
-        worker.wait_for_end(FINAL_WAIT)
+        worker.bury(FINAL_WAIT)
         self._crew.stopped(worker, "end of the job", failure)

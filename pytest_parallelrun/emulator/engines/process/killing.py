@@ -7,26 +7,85 @@ import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
+MARK = "PARALLELRUN_WORKER"
+"""An environment variable that is different in each worker, so that a process tells whose it is."""
+_ROUNDS = 20
+"""Looks at all processes, for one that starts another whenever it is about to be killed."""
 
-def kill_group(leader: int) -> None:
-    """Kills the process group of a worker, and those of its descendants that have left it.
 
-    The leader must not have been waited for: as long as it is not, its number belongs to no other group.
+class Traces(NamedTuple):
+    """By what a process is known that a worker started, also after the end of the worker.
+
+    mark: the value of MARK. folder: the one that the worker works in. since: when the worker started, in the ticks of
+    the system.
     """
-    strays = [pid for pid in _descendants(leader) if _group_of(pid) != leader]
+
+    mark: str
+    folder: Path
+    since: int
+
+
+def kill_all(leader: int, traces: Traces) -> None:
+    """Kills a worker, its process group, and what it started that has left the group, whether the worker lives or not.
+
+    The leader must not have been waited for: as long as it is not, its number belongs to no other group. A child of a
+    worker that has died is nobody's child any more. Such are known by the variable that they have inherited, or by the
+    folder that they are in (Linux).
+    """
+    # Before the leader is killed, since afterwards they are no descendants any more.
+    strays = {pid for pid in _descendants(leader) if _group_of(pid) != leader}
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
-    for pid in strays:
+    killed = {leader}
+    for _ in range(_ROUNDS):
+        _kill(strays)
+        killed |= strays
+        strays = {pid for orphan in _left_by(traces) for pid in (orphan, *_descendants(orphan))} - killed
+        if not strays:
+            return
+    _kill(strays)
+
+
+def _kill(pids: set[int]) -> None:
+    for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
-def resident_bytes(leader: int) -> int:
-    """Resident memory of a worker and of its descendants, in bytes; 0 where the system does not tell."""
-    return sum(_resident(pid) for pid in (leader, *_descendants(leader)))
+def _left_by(traces: Traces) -> Iterator[int]:
+    """Processes of a worker, whoever their parents are."""
+    mark = f"{MARK}={traces.mark}".encode()
+    for name in _listed("/proc"):
+        if not name.isdecimal() or started_at(int(name)) < traces.since:
+            continue
+        with suppress(OSError):
+            folder = os.readlink(f"/proc/{name}/cwd").removesuffix(" (deleted)")
+            marked = mark in _read(f"/proc/{name}/environ").split(b"\0")
+            if marked or Path(folder).is_relative_to(traces.folder):
+                yield int(name)
+
+
+def started_at(pid: int) -> int:
+    """When a process started, in ticks of the system; -1 where it is gone, or the system does not tell."""
+    try:
+        # After the name of the program, which may have anything in it, begins the third field; this is the 22nd.
+        return int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
+    except OSError:
+        return -1
+
+
+def memory_taken(leader: int, limit: int) -> int:
+    """Resident memory of a worker and of its descendants, in bytes; 0 where the system does not tell.
+
+    Above the limit it is looked at closely: pages that several of them share count once, as far as the system tells.
+    """
+    pids = (leader, *_descendants(leader))
+    taken = sum(map(_resident, pids))
+    return taken if taken <= limit else sum(map(_share, pids))
 
 
 def can_tell_memory() -> bool:
@@ -34,8 +93,10 @@ def can_tell_memory() -> bool:
     return _resident(os.getpid()) > 0
 
 
-def how_it_ended(status: int) -> str:
-    """In words; status: the return code of subprocess, negative for a signal."""
+def how_it_ended(status: int | None) -> str:
+    """In words; status: the return code of subprocess, negative for a signal; None where it has not ended."""
+    if status is None:
+        return "the worker process was killed and does not end: it waits for the system, such as for a dead disk"
     if status >= 0:
         return f"the worker process ended itself with exit code {status}"
     try:
@@ -59,12 +120,29 @@ def _descendants(pid: int) -> Iterator[int]:
 
 def _children(pid: int) -> list[int]:
     found: list[int] = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text("ascii").split())
-    except OSError:
-        return found
+    for task in _listed(f"/proc/{pid}/task"):
+        with suppress(OSError):
+            found += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
     return found
+
+
+def _read(path: str) -> bytes:
+    """A file of the system; without the layers of open(), since there may be thousands."""
+    number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(number, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(number)
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _group_of(pid: int) -> int:
@@ -76,6 +154,17 @@ def _group_of(pid: int) -> int:
 
 def _resident(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * _PAGE
+        return int(_read(f"/proc/{pid}/statm").split()[1]) * _PAGE
     except OSError:
         return 0
+
+
+def _share(pid: int) -> int:
+    """Resident memory with its share of the pages that it has in common with others."""
+    try:
+        rollup = _read(f"/proc/{pid}/smaps_rollup")
+        # A line of kilobytes.
+        return int(rollup.partition(b"\nPss:")[2].split(maxsplit=1)[0]) * 1024
+    except (OSError, IndexError):
+        # An old kernel, or a process of another user.
+        return _resident(pid)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pytest_parallelrun.emulator.worker.streams import show
+
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 
@@ -23,7 +25,7 @@ def tell_output(worker: WorkerProcess) -> None:
     _tell(worker.stderr, sys.stderr)
 
 
-def _tell(path: Path, stream: TextIO) -> None:
+def _tell(path: Path, stream: TextIO | None) -> None:
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)
@@ -37,8 +39,7 @@ def _tell(path: Path, stream: TextIO) -> None:
                 data = first + left_out.encode() + file.read()
     except OSError:
         return
-    if data and stream is not None:
-        stream.write(data.decode("utf-8", "replace"))
+    show(data.decode("utf-8", "replace"), stream)
 
 
 def crash_traceback(worker: WorkerProcess) -> str:

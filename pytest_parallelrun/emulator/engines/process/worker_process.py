@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines import Delivery
-from pytest_parallelrun.emulator.engines.process.killing import how_it_ended, kill_group
+from pytest_parallelrun.emulator.engines.process.killing import MARK, Traces, how_it_ended, kill_all, started_at
 from pytest_parallelrun.emulator.events import Phase
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.worker.messages import START, Unframed, frame
@@ -34,11 +34,15 @@ _LAST_WAIT = 10.0
 
 
 class Handed(NamedTuple):
-    """A delivery that the process has got. loading: seconds that it took to load it."""
+    """A delivery that the process has got. loading: seconds that it took to load it.
+
+    packed: a table that the process has still to unpack, which is a part of loading it.
+    """
 
     delivery: Delivery
     fault: Fault | None
     loading: float
+    packed: bool = False
 
 
 class WorkerProcess:
@@ -61,6 +65,8 @@ class WorkerProcess:
         """When the first of those in hand, or the present phase, began."""
         self.pausing_until = 0.0
         """Until when the script wished to pause; by the monotonic clock."""
+        self.over = False
+        """Whether run() is done, and what it returned is being handed over."""
         self.quick = False
         """Whether its mini-batches are so short that one more should wait in its pipe."""
         self.started = 0.0
@@ -68,8 +74,6 @@ class WorkerProcess:
         self.killed_for = ""
         """Why it was killed, in words; "" while it was not."""
         self.answer: Message | None = None
-        self.left: list[str] = []
-        """What the script left behind when it was shut down, in words."""
         self._outgoing = bytearray()
         self._unframed = Unframed()
 
@@ -82,8 +86,9 @@ class WorkerProcess:
         ours_in, theirs_out = os.pipe()
         theirs_lifeline, ours_lifeline = os.pipe()
         theirs = theirs_in, theirs_out, theirs_lifeline
-        self._ours = ours_in, ours_out, ours_lifeline
+        self._ours: tuple[int, ...] = ours_in, ours_out, ours_lifeline
         self.pidfd = -1
+        mark = f"{os.getpid()}-{os.urandom(8).hex()}"
         boot = _BOOT.format(root=_ROOT, reading=theirs_in, writing=theirs_out, lifeline=theirs_lifeline)
         try:
             with open(stdout, "ab", 0) as out, open(stderr, "ab", 0) as err:
@@ -93,7 +98,7 @@ class WorkerProcess:
                     stdout=out,
                     stderr=err,
                     cwd=self.folder,
-                    env=environment,
+                    env={**environment, MARK: mark},
                     pass_fds=theirs,
                     start_new_session=True,
                 )
@@ -104,6 +109,7 @@ class WorkerProcess:
         finally:
             for number in theirs:
                 os.close(number)
+        self._traces = Traces(mark, Path(os.path.realpath(self.folder)), started_at(self.process.pid))
         self.reading, self.writing = ours_in, ours_out
         for number in (ours_in, ours_out):
             os.set_blocking(number, False)
@@ -183,15 +189,25 @@ class WorkerProcess:
         """Kills the process and all that it started."""
         self.killed_for = self.killed_for or why
         if self.process.returncode is None or not hasattr(os, "waitid"):
-            kill_group(self.process.pid)
+            kill_all(self.process.pid, self._traces)
 
-    def how_it_ends(self) -> str:
-        """How the process ended, in words, before it is buried; it is waited for, and not for long."""
-        self.wait_for_end(_LAST_WAIT)
-        return self.killed_for or how_it_ended(self.process.returncode or 0)
+    def bury(self, patience: float = 0.0) -> str:
+        """Kills what is left, closes the pipes, and tells how the process ended, in words; once and for all.
 
-    def wait_for_end(self, seconds: float) -> None:
-        """Waits for the process to end by itself; then what it started is ended."""
+        patience: seconds that it may take to end by itself.
+        """
+        if self._ours:
+            self._wait_for_end(patience)
+            self.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(_LAST_WAIT)
+            for number in (*self._ours, self.pidfd):
+                if number >= 0:
+                    os.close(number)
+            self._ours = ()
+        return self.killed_for or how_it_ended(self.process.returncode)
+
+    def _wait_for_end(self, seconds: float) -> None:
         until = real_monotonic() + seconds
         while not self.is_dead and real_monotonic() < until:
             if self.pidfd >= 0:
@@ -200,20 +216,6 @@ class WorkerProcess:
                 poll.poll(int(max(0.0, until - real_monotonic()) * 1000) + 1)
             else:
                 real_sleep(0.005)
-        self.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(_LAST_WAIT)
-
-    def bury(self) -> str:
-        """Kills what is left, closes the pipes, and tells how the process ended."""
-        self.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(_LAST_WAIT)
-        for number in (*self._ours, self.pidfd):
-            if number >= 0:
-                os.close(number)
-        self._ours, self.pidfd = (-1, -1, -1), -1
-        return self.killed_for or how_it_ended(self.process.returncode or 0)
 
 
 def _enlarge(pipe: int) -> None:

@@ -59,6 +59,9 @@ def run(paths):
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     if what == "child_of_its_own_session":
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    if what == "crash_with_child":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+        os._exit(1)
     if what == "forked":
         if os.fork() == 0:
             return ["never told"]
@@ -95,6 +98,7 @@ OUTCOMES = {
     "child": "succeeded",
     "child_of_its_own_session": "succeeded",
     "closed": "succeeded",
+    "crash_with_child": "crashed",
     "deadlock": "timeout",
     "exception": "exception",
     "exit": "crashed",
@@ -193,36 +197,59 @@ def test_a_large_result_arrives_whole_and_its_way_is_no_time_of_run(tmp_path: Pa
 
 
 DYING = """
-import os
-WHEN = os.environ["WHEN"]
-if WHEN == "import":
-    os._exit(9)
+import os, sys
+def end(when):
+    if os.environ["WHEN"] == when:
+        (sys.exit if "HOW" in os.environ else os._exit)(9)
+end("import")
 def init():
-    if WHEN == "init":
-        os._exit(9)
+    end("init")
 def run(paths):
     return paths
 def shutdown():
-    if WHEN == "shutdown":
-        os._exit(9)
+    end("shutdown")
 """
 
 
-@pytest.mark.parametrize("phase", ["import", "init"])
+@pytest.mark.parametrize(
+    ("phase", "how", "error"),
+    [
+        ("import", {}, "the worker process ended itself with exit code 9"),
+        ("init", {}, "the worker process ended itself with exit code 9"),
+        ("init", {"HOW": "politely"}, "SystemExit: 9"),
+    ],
+)
 def test_an_exit_while_a_worker_comes_up_fails_the_job_after_three_times_the_workers(
-    tmp_path: Path, phase: str
+    tmp_path: Path, phase: str, how: dict[str, str], error: str
 ) -> None:
-    result = run_on_processes(tmp_path, DYING, "a", "b", environment_variables={"WHEN": phase})
+    result = run_on_processes(tmp_path, DYING, "a", "b", environment_variables={"WHEN": phase, **how})
     assert result.status == "Failed"
     assert "3 x max_concurrency_per_instance = 3 failures" in (result.reason or "")
     assert [event.failure.phase for event in result.worker_failures] == [phase] * 3
-    assert result.worker_failures[0].failure.error == "the worker process ended itself with exit code 9"
+    assert result.worker_failures[0].failure.error == error
 
 
 def test_an_exit_in_shutdown_is_noted_and_costs_nothing(tmp_path: Path) -> None:
     result = run_on_processes(tmp_path, DYING, "a", environment_variables={"WHEN": "shutdown"})
     assert (result.status, result.succeeded_items) == ("Completed", 1)
     assert any("shutdown() of worker 0 failed" in note and "exit code 9" in note for note in result.notes)
+
+
+def test_shutdown_is_called_at_the_normal_end_alone(tmp_path: Path) -> None:
+    script = """
+import os
+def run(paths):
+    if paths[0].endswith(os.environ["BAD"]):
+        raise ValueError
+    return paths
+def shutdown():
+    open(os.environ["CALLED"], "a").close()
+"""
+    called = tmp_path / "called"
+    for bad, status, there in (("b", "Failed", False), ("none", "Completed", True)):
+        environment = {"CALLED": str(called), "BAD": bad}
+        result = run_on_processes(tmp_path, script, "a", "b", error_threshold=0, environment_variables=environment)
+        assert (result.status, called.exists()) == (status, there)
 
 
 def test_memory_past_its_limit_is_a_crash_that_says_so(tmp_path: Path) -> None:
@@ -264,6 +291,30 @@ def test_results_that_cannot_be_appended_fail_their_attempts(tmp_path: Path, how
     assert found["b_spoils"][0].outcome == "exception"
     assert "the results cannot be appended to" in (found["b_spoils"][0].error or "")
     assert result.failed_items >= 1
+
+
+READ_ONLY = """
+import os
+# What is imported after init() might be in a folder that nobody else may read.
+import pytest_parallelrun.emulator.output
+def init():
+    os.chmod(os.environ["AZUREML_BI_OUTPUT_PATH"], 0o555)
+    if not os.geteuid():
+        # Who may do everything becomes one who may not.
+        os.seteuid(65534)
+def run(paths):
+    return paths
+"""
+
+
+def test_an_output_folder_that_is_read_only_fails_the_attempts(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    result = run_on_processes(tmp_path, READ_ONLY, "a", "b", output=output, output_action="append_row")
+    output.chmod(0o755)
+    assert [attempt.outcome for attempt in result.attempts] == ["exception"] * 2
+    assert "the results cannot be appended to" in str(result.attempts[0].failure)
+    assert "Permission denied" in str(result.attempts[0].failure)
+    assert (result.status, result.succeeded_items, result.failed_items) == ("Failed", 0, 2)
 
 
 def test_a_killed_worker_has_a_successor_that_calls_init(tmp_path: Path) -> None:

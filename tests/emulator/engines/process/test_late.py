@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.limits import AttemptLimits
 from pytest_parallelrun.emulator.engines.process import outcomes
-from pytest_parallelrun.emulator.engines.process.outcomes import Limits, of_raised, of_returned
+from pytest_parallelrun.emulator.engines.process.outcomes import of_raised, of_returned
 from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
-from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.faults import FaultPlan
@@ -23,10 +21,11 @@ from pytest_parallelrun.emulator.splitting import HandedInput
 from pytest_parallelrun.emulator.splitting.base import MiniBatch
 from pytest_parallelrun.emulator.worker.handing_over import CannotCross
 from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
-from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, run_on_processes, write_items, write_script
+from tests.emulator.engines.process.in_worker import Seen
+from tests.emulator.engines.process.scripts import NAMES, run_on_processes, write_items, write_script
 
 HANDED = Handed(Delivery(MiniBatch(0, 1, 0, None), 1), None, 0.0)
-LIMITS = Limits(JobSettings(timeout=10), None)
+LIMITS = AttemptLimits(JobSettings(timeout=10))
 
 
 def returned(running: float = 1.0, blob: bytes | None = None) -> tuple[object, ...]:
@@ -54,32 +53,6 @@ def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pyt
     attempt = of_returned(HANDED, 0, 0.0, returned(blob=b""), LIMITS)
     assert attempt.failure is not None
     assert (attempt.outcome, attempt.failure.error, attempt.returned) == ("exception", "another pandas", None)
-
-
-def test_what_waited_behind_a_late_return_goes_to_the_next_worker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # An engine that hears of all of it at once, and kills nothing meanwhile.
-    wait = Switchboard.wait
-
-    def slow(board: Switchboard, until: float | None) -> Iterator[object]:
-        time.sleep(1.2)
-        return wait(board, until)
-
-    monkeypatch.setattr(Switchboard, "wait", slow)
-    script = """
-import os, time
-def run(paths):
-    if paths[0].endswith("c"):
-        time.sleep(0.8)
-    return [os.path.basename(path) for path in paths]
-"""
-    result = run_on_processes(tmp_path, script, *"abcde", timeout=0.6)
-    found = attempts_by_name(result)
-    assert [attempt.outcome for attempt in found["c"]] == ["timeout"]
-    assert "returned after its limit" in (found["c"][0].error or "")
-    assert sorted(map(str, result.rows)) == ["a", "b", "d", "e"]
-    assert all(len(attempts) == 1 for attempts in found.values())
 
 
 def standing(folder: Path, script: str, workers: int = 1) -> StandingProcesses:
@@ -123,84 +96,11 @@ def test_what_a_process_said_before_its_end_counts(tmp_path: Path) -> None:
     engine.stop(normal=False)
 
 
-def test_what_was_said_in_time_counts_though_it_is_heard_late(tmp_path: Path) -> None:
-    engine = standing(tmp_path, NAMES)
-    worker = engine._start(0)
-    time.sleep(0.5)
-    while not worker.up:
-        engine._overdue(worker)
-    assert engine.is_up(0)
-    engine.stop(normal=False)
-
-
-def test_rows_that_cannot_be_handed_to_a_worker_fail_to_load(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"x": [lambda: None]})
-    job = ParallelJob(write_script(tmp_path, NAMES), frame, JobSettings(max_retries=0), engine="process")
-    [attempt] = job.run().mini_batches[0].attempts
-    assert attempt.outcome == "load_error"
-    assert (attempt.error or "").startswith("the rows cannot be handed to a worker process: ")
-
-
-class Seen:
-    """An observer: whether it was asked to look."""
-
-    def __init__(self) -> None:
-        self._looked = False
-
-    def __enter__(self) -> Seen:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None: ...
-
-    def look(self, functions: object) -> None:
-        self._looked = True
-
-    def told(self) -> bool:
-        return self._looked
-
-
 def test_an_observer_is_asked_in_the_process_of_the_worker(tmp_path: Path) -> None:
     job = ParallelJob(write_script(tmp_path, NAMES), write_items(tmp_path, "a"), JobSettings(), engine="process")
     assert rehearse(job, workers=2, observer=Seen).observed == (True, True)
     failing = ParallelJob(write_script(tmp_path, "1 / 0"), write_items(tmp_path, "a"), JobSettings(), engine="process")
     assert rehearse(failing, observer=Seen).observed == (False,)
-
-
-def test_a_pause_with_another_mini_batch_in_hand_moves_its_limit(tmp_path: Path) -> None:
-    script = """
-from azureml.exceptions import ParallelRunException
-def run(paths):
-    if paths[0].endswith("c"):
-        raise ParallelRunException("later", code="Retry.Sleep", delay_seconds=1.5)
-    return paths
-"""
-    result = run_on_processes(tmp_path, script, *"abcdef", timeout=1)
-    assert (result.succeeded_items, result.failed_items) == (5, 1)
-
-
-def test_an_instance_whose_workers_fail_beside_one_that_is_up_goes_on_with_that(tmp_path: Path) -> None:
-    # The one that is up works until all others that may come have failed, however long their starts take.
-    script = """
-import os, time
-def init():
-    try:
-        os.close(os.open(os.environ["LOCK"], os.O_CREAT | os.O_EXCL))
-    except FileExistsError:
-        with open(os.environ["LOCK"], "a") as lock:
-            lock.write("x")
-        raise RuntimeError("only one")
-def run(paths):
-    end = time.monotonic() + 50
-    while os.path.getsize(os.environ["LOCK"]) < 6 and time.monotonic() < end:
-        time.sleep(0.05)
-    # And until the last of them has been heard of.
-    time.sleep(0.5)
-    return paths
-"""
-    result = run_on_processes(
-        tmp_path, script, *"abc", max_concurrency_per_instance=2, environment_variables={"LOCK": str(tmp_path / "lock")}
-    )
-    assert (result.status, len(result.worker_failures)) == ("Completed", 6)
 
 
 def test_an_instance_that_is_given_up_leaves_the_work_to_another_one(tmp_path: Path) -> None:

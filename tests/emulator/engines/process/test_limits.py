@@ -27,27 +27,16 @@ def test_a_processed_mini_batch_is_progress(tmp_path: Path) -> None:
     assert run_on_processes(tmp_path, script, *"abc", progress_update_timeout=3).status == "Completed"
 
 
-def test_an_init_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 2)
-    script = "import time\ndef init():\n    time.sleep(60)\ndef run(paths):\n    return paths"
-    result = run_on_processes(tmp_path, script, "a")
-    assert result.status == "Failed"
-    assert result.worker_failures[0].failure.error == "init took longer than 2 s (3 x timeout + 30)"
-
-
-def test_a_shutdown_that_takes_too_long_is_ended_and_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.engine.init_limit", lambda timeout: 3)
-    script = "import time\ndef run(paths):\n    return paths\ndef shutdown():\n    time.sleep(60)"
-    result = run_on_processes(tmp_path, script, "a")
-    assert result.status == "Completed"
-    assert any("shutdown() took longer than 3 s" in note for note in result.notes)
-
-
 def test_a_run_that_comes_back_after_its_limit_is_late(tmp_path: Path) -> None:
     # It keeps the signal off: the limit is passed while the process is stopped and goes on by itself.
     script = "import time\ndef run(paths):\n    time.sleep(0.2)\n    return paths"
     result = run_on_processes(tmp_path, script, "a", timeout=0.1)
     assert attempts_by_name(result)["a"][0].outcome == "timeout"
+
+
+def test_the_script_is_off_the_main_thread_where_that_is_wanted(tmp_path: Path) -> None:
+    script = "import threading as t\ndef run(paths):\n    return [t.current_thread() is t.main_thread()]"
+    assert run_on_processes(tmp_path, script, "a", thread="worker").rows == [False]
 
 
 def test_each_worker_appends_to_a_file_of_its_own_that_is_gone_in_the_end(tmp_path: Path) -> None:

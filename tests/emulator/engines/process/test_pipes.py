@@ -86,13 +86,39 @@ def test_a_pipe_that_the_script_has_closed_ends_its_attempt_by_the_limit(tmp_pat
 
 def test_what_is_sent_to_a_process_that_is_gone_is_lost(echo: WorkerProcess) -> None:
     os.kill(echo.process.pid, signal.SIGKILL)
-    echo.wait_for_end(5)
+    echo._wait_for_end(5)
     assert echo.send(1, "nobody hears it")
     echo._outgoing += b"nor this"
     assert echo.push()
     assert echo.is_dead
     echo.receive_all()
     assert echo.receive_all() == []
+
+
+def test_of_a_worker_that_was_removed_nothing_more_is_told(echo: WorkerProcess) -> None:
+    board = Switchboard()
+    board.add(echo)
+    heard(board, 1)
+    os.kill(echo.process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, echo.process.pid, os.WEXITED | os.WNOWAIT)
+    # The end of its pipe and that of the process come together.
+    told = []
+    for _, messages in board.wait(None):
+        told.append(messages)
+        board.remove(echo)
+    assert told == [[]]
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_process_that_does_not_end_is_waited_for_and_then_killed(echo: WorkerProcess, tells: bool) -> None:
+    if not tells:
+        os.close(echo.pidfd)
+        echo.pidfd = -1
+    before = real_monotonic()
+    assert echo.bury(0.05) == "the worker process was killed by SIGKILL, as the system does when memory runs out"
+    assert real_monotonic() - before >= 0.05
+    # It is told again, and done once.
+    assert echo.bury() == echo.bury()
 
 
 def test_a_full_pipe_takes_more_later(echo: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,17 +151,78 @@ def test_an_old_kernel_that_has_no_pidfd_is_looked_at(tmp_path: Path, monkeypatc
     assert run_on_processes(tmp_path, NAMES, "a").rows == ["a"]
 
 
-def test_children_of_children_are_killed_wherever_they_went(tmp_path: Path) -> None:
-    inner = "import time; time.sleep(600)"
-    start = f"subprocess.Popen([sys.executable, '-c', {inner!r}, sys.argv[1]], start_new_session=True)"
-    outer = f"import subprocess, sys, time; {start}; time.sleep(600)"
-    process = subprocess.Popen([sys.executable, "-c", outer, str(tmp_path)], start_new_session=True)
-    until = real_monotonic() + 10
-    while len(list(killing._descendants(process.pid))) < 1:
-        assert real_monotonic() < until
-    killing.kill_group(process.pid)
-    process.wait()
+STRAY = """
+import os, subprocess, sys, time
+stray = f"import time; time.sleep(600) # {{sys.argv[1]}}"
+subprocess.Popen([sys.executable, "-c", stray], start_new_session=True, env={inherits}, cwd={cwd!r})
+print("started", flush=True)
+if {dies}:
+    os._exit(3)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("inherits", "cwd", "dies"),
+    [("None", "/", True), ("{}", None, True), ("{}", "/", False)],
+    ids=["known by its environment", "known by its folder", "known by its parent"],
+)
+def test_children_that_have_left_are_killed_whether_their_worker_lives_or_not(
+    tmp_path: Path, inherits: str, cwd: str | None, dies: bool
+) -> None:
+    script = STRAY.format(inherits=inherits, cwd=cwd, dies=dies)
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        start_new_session=True,
+        cwd=tmp_path,
+        env={**os.environ, killing.MARK: str(tmp_path)},
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        if dies:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        traces = killing.Traces(str(tmp_path), tmp_path, killing.started_at(process.pid))
+        killing.kill_all(process.pid, traces)
     assert none_left(str(tmp_path))
+
+
+def test_who_was_there_before_the_worker_is_not_of_it(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=tmp_path) as other:
+        later = killing.started_at(other.pid) + 1
+        assert list(killing._left_by(killing.Traces("x", tmp_path, later - 1))) == [other.pid]
+        assert list(killing._left_by(killing.Traces("x", tmp_path, later))) == []
+        other.communicate(b"\n")
+
+
+def test_one_that_starts_another_whenever_it_is_killed_is_left_to_itself_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Numbers that no process has.
+    looks = iter(range(2**22 + 1, 2**23))
+    monkeypatch.setattr(killing, "_left_by", lambda traces: [next(looks)])
+    killing.kill_all(2**22, killing.Traces("x", tmp_path, 0))
+    assert next(looks) == 2**22 + 1 + killing._ROUNDS
+
+
+def test_memory_that_processes_share_counts_once_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "/proc/1/statm": b"9 3 0",
+        "/proc/2/statm": b"9 2 0",
+        "/proc/1/smaps_rollup": b"0-1 [rollup]\nRss: 12 kB\nPss:    10 kB\nPss_Dirty: 1 kB\n",
+    }
+
+    def read(path: str) -> bytes:
+        if path not in files:
+            raise PermissionError(path)
+        return files[path]
+
+    monkeypatch.setattr(killing, "_read", read)
+    monkeypatch.setattr(killing, "_descendants", lambda pid: iter([2]))
+    whole = 5 * killing._PAGE
+    assert killing.memory_taken(1, whole) == whole
+    # Of the second the system tells no share.
+    assert killing.memory_taken(1, whole - 1) == 10 * 1024 + 2 * killing._PAGE
 
 
 @pytest.mark.parametrize(
@@ -145,16 +232,18 @@ def test_children_of_children_are_killed_wherever_they_went(tmp_path: Path) -> N
         (-9, "the worker process was killed by SIGKILL, as the system does when memory runs out"),
         (-15, "the worker process was killed by SIGTERM"),
         (-250, "the worker process was killed by signal 250"),
+        (None, "the worker process was killed and does not end: it waits for the system, such as for a dead disk"),
     ],
 )
-def test_how_a_process_ended_is_told_in_words(status: int, text: str) -> None:
+def test_how_a_process_ended_is_told_in_words(status: int | None, text: str) -> None:
     assert killing.how_it_ended(status) == text
 
 
 def test_of_a_process_that_is_gone_nothing_is_known() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert killing.resident_bytes(ended.pid) == 0
+    assert killing.memory_taken(ended.pid, -1) == 0
+    assert killing.started_at(ended.pid) == -1
     assert killing._group_of(ended.pid) == -1
 
 

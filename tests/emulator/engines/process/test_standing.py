@@ -17,6 +17,7 @@ from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.rehearsal import rehearse
 from pytest_parallelrun.emulator.splitting import HandedInput
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
+from tests.emulator.engines.process.in_worker import end_worker, fail, pid_of_worker
 from tests.emulator.engines.process.scripts import NAMES, write_items, write_script
 
 COUNTING = """
@@ -34,21 +35,6 @@ def run(paths):
 def job_of(folder: Path, script: str, **settings: object) -> ParallelJob:
     chosen = JobSettings.from_mapping(settings)
     return ParallelJob(write_script(folder, script), write_items(folder, "a"), chosen, engine="process")
-
-
-def pid_of_worker() -> int:
-    """Asked of a worker."""
-    return os.getpid()
-
-
-def end_worker() -> None:
-    """Asked of a worker."""
-    os._exit(5)
-
-
-def fail() -> None:
-    """Asked of a worker."""
-    raise ValueError("cannot say")
 
 
 def test_a_bench_keeps_its_workers(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""Folders that the user names for what is to stay of a job: its output, its logs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_parallelrun.emulator.errors import InputError
+
+
+def check_folder(folder: Path, named: str) -> None:
+    """InputError where no file can be made in the folder, which need not be there.
+
+    named: what the message begins with, such as "--parallelrun-logs=logs:".
+    """
+    for place in (folder, *folder.parents):
+        if not os.path.lexists(place):
+            continue
+        if not place.is_dir():
+            where = "is a file" if place == folder else f"is below '{place}', which is a file"
+            raise InputError(f"{named} {where}: give a folder.")
+        if not os.access(place, os.W_OK | os.X_OK):
+            where = "" if place == folder else f" is below '{place}', which"
+            raise InputError(f"{named}{where} cannot be written to: give a folder that you may write to.")
+        return
+
+
+def make_folder(folder: Path, named: str) -> Path:
+    """The folder, which is made where it is not there. InputError where it cannot be."""
+    check_folder(folder, named)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{named} cannot be made: {error.strerror}: give a folder that you may write to.") from error
+    return folder
+
+
+def usable_output(folder: Path) -> Path:
+    """The folder for the output. InputError where files of this job would meet those of another one."""
+    make_folder(folder, f"output '{folder}'")
+    before = next(folder.glob("process[0-9]*"), None)
+    if before is not None:
+        raise InputError(f"output '{before}' exists already and is never overwritten: use an empty folder.")
+    return folder
+
+
+def keep_files(work: Path, output: Path) -> Iterator[str]:
+    """Moves what workers wrote into their own folders to where the user wants to keep it; yields what went wrong."""
+    for folder in sorted(work.glob("process*")):
+        try:
+            if any(folder.iterdir()):
+                shutil.move(folder, output / folder.name)
+        except OSError as error:
+            yield f"what {folder.name} wrote into its own folder could not be kept in '{output}': {error}"
