@@ -29,7 +29,7 @@ class InputValue:
     """An input of a step or pipeline.
 
     literal: its value where it is none of data. path: a path on this machine, absolute. why: where neither is
-    there, what the file has instead ("is azureml:data@latest").
+    there, what the file has instead ("is azureml:data@latest"). type: as it is written, at type_place.
     """
 
     name: str
@@ -39,6 +39,7 @@ class InputValue:
     why: str = ""
     optional: bool = False
     type: str | None = None
+    type_place: Place | None = None
 
     @property
     def is_value(self) -> bool:
@@ -86,8 +87,13 @@ def given_inputs(
         if own.type in DATA_TYPES and isinstance(value.literal, str):
             # A text is a path where the component wants data.
             value = replace(_at(value, value.literal), literal=None)
-        merged[name] = replace(value, optional=own.optional, type=value.type or own.type)
+        merged[name] = _typed_by(own, replace(value, optional=own.optional))
     return merged
+
+
+def _typed_by(other: InputValue, value: InputValue) -> InputValue:
+    """The input with the type of another one where it has none itself."""
+    return value if value.type else replace(value, type=other.type, type_place=other.type_place)
 
 
 def read_outputs(node: Node | None, around: Surroundings, findings: Findings) -> dict[str, OutputValue]:
@@ -132,7 +138,9 @@ def _input(name: str, node: Node, around: Surroundings, findings: Findings) -> I
     for key in node.entries:
         if key not in INPUT_KEYS:
             findings.add(node.keys[key], f"there is no key '{key}' in an input. {did_you_mean(key, INPUT_KEYS)}")
-    start = replace(start, type=_type(node, findings), optional=_flag(node.entries.get("optional")))
+    written = _type(node, findings)
+    start = replace(start, type=written, type_place=node.entries["type"].place if written else None)
+    start = replace(start, optional=_flag(node.entries.get("optional")))
     path = present(node.entries.get("path"))
     if path is not None:
         start = replace(start, place=path.place)
@@ -168,7 +176,8 @@ def _bound(start: InputValue, text: str, around: Surroundings, findings: Finding
     except BindingError as error:
         findings.add(start.place, str(error))
         return start
-    return replace(source, name=start.name, optional=start.optional, type=start.type or source.type)
+    typed = _typed_by(source, start)
+    return replace(source, name=start.name, optional=start.optional, type=typed.type, type_place=typed.type_place)
 
 
 def _at(start: InputValue, text: str) -> InputValue:

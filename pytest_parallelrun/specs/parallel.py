@@ -10,6 +10,7 @@ from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
 from pytest_parallelrun.specs.bindings import Binding, BindingError, bindings_in, split_arguments, whole_binding
 from pytest_parallelrun.specs.entry_place import find_script
 from pytest_parallelrun.specs.findings import Finding, Findings, Place
+from pytest_parallelrun.specs.input_types import refused_type
 from pytest_parallelrun.specs.inputs import (
     ALONE,
     InputValue,
@@ -147,6 +148,10 @@ def _read(parts: _Parts, findings: Findings, other_root: Path | None) -> StepRea
     _exclusive(table, findings)
     _append_row_to(task.entries.get("append_row_to"), parts, findings, read)
     split = _split_input(table.entries.get("input_data"), parts, findings)
+    for name in split:
+        refused = refused_type(parts.inputs[name])
+        if refused is not None:
+            read.unresolved["mini_batch_rows"] = refused
     arguments, place = _arguments(task.entries.get("program_arguments"), parts, findings, read)
     if findings or entry is None:
         return StepReading(parts.name, None if entry is None else entry.path, None, tuple(findings.found))

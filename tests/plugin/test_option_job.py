@@ -425,3 +425,34 @@ def test_workers_of_xdist_gate_the_same_entries(
         "--parallelrun-job=pipeline.yml", "-n2", "-k", "entry_imports or job_completes", "--color=no"
     )
     result.assert_outcomes(passed=4)
+
+
+def test_an_input_of_files_hands_the_path_of_a_table(project: Path, run_pytest: Run, write: Write) -> None:
+    write("data/rows.csv", "a,b\n1,2\n")
+    write("pipeline.yml", PIPELINE.replace(", path: ./data", ""))
+    text = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-input=data/rows.csv")
+    assert "mini-batch 0: 1 item(s), rows.csv" in text
+    assert "input_type = uri_folder  (pipeline.yml:3)" in text
+
+
+def test_an_mltable_file_in_an_input_of_files_is_one_of_them(project: Path, run_pytest: Run, write: Write) -> None:
+    write("data/MLTable", "type: mltable\npaths: [{file: ./rows.csv}]\ntransformations: [read_delimited]\n")
+    write("pipeline.yml", PIPELINE)
+    text = plan(run_pytest, "--parallelrun-job=pipeline.yml")
+    assert "MLTable ... " in text
+    assert (
+        "note: the input 'items' is a uri_folder (pipeline.yml:3): run() gets paths of files, that of the MLT" in text
+    )
+    result = run_pytest("--parallelrun-job=pipeline.yml", "-k", "leaves_input_unchanged")
+    result.assert_outcomes(passed=1, deselected=TOTAL - 1)
+
+
+def test_an_input_that_is_a_file_is_a_usage_error_unless_its_lines_are_handed(
+    project: Path, run_pytest: Run, write: Write
+) -> None:
+    write("rows.jsonl", '{"a": 1}\n')
+    write("pipeline.yml", PIPELINE.replace("uri_folder, path: ./data", "uri_file, path: ./rows.jsonl"))
+    error = usage_error(run_pytest("--parallelrun-job=pipeline.yml"))
+    assert error.startswith("ERROR: pipeline.yml:3:17: the input 'items' is a uri_file, which the service does not")
+    rows = "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows 2"
+    assert "JSON lines in 1 file" in plan(run_pytest, "--parallelrun-job=pipeline.yml", f"--parallelrun-args={rows}")
