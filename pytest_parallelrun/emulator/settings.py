@@ -415,6 +415,11 @@ def _conflict(settings: JobSettings) -> str | None:
         if settings.mini_batch_rows is not None:
             return "partition_keys and mini_batch_rows exclude each other: lines of JSON have no partitions"
     if profile == "batch":
+        if settings.mini_batch_rows is not None:
+            return (
+                "mini_batch_rows is not allowed under profile batch: a batch deployment hands paths of files, and has "
+                "no program arguments that would change that"
+            )
         for name in ("mini_batch_error_threshold", "allowed_failed_percent"):
             if name in explicit:
                 return f"{name} is not allowed under profile batch: a batch deployment has only error_threshold"

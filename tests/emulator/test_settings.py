@@ -313,6 +313,7 @@ def test_a_batch_deployment_has_no_partition_keys() -> None:
 
 
 def test_partition_keys_and_rows_of_json_lines_exclude_each_other() -> None:
+    assert "mini_batch_rows is not allowed under profile batch" in message({"profile": "batch", "mini_batch_rows": "1"})
     both = {"partition_keys": "Store", "mini_batch_rows": "1"}
     assert "partition_keys and mini_batch_rows exclude each other" in message(both)
 

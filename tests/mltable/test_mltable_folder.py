@@ -86,6 +86,7 @@ def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:
     # The reader makes one partition of each row group, whatever the size.
     assert [len(frame) for frame in frames(split)] == [4, 4, 2]
     assert split.describe().endswith("', 3 partitions of its reader")
+    assert split.form == "mltable_row_groups"
 
 
 @pytest.mark.parametrize("reader", ["delimited", "json_lines", "parquet"])

@@ -29,6 +29,7 @@ from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedF
 from pytest_parallelrun.emulator.splitting.partitioned_table import CHUNK_BYTES, PartitionedTable
 from pytest_parallelrun.emulator.splitting.path_levels import values_by_path
 from pytest_parallelrun.emulator.splitting.paths import Place, files_among, locate
+from pytest_parallelrun.emulator.splitting.settings_used import refuse_rows
 from pytest_parallelrun.emulator.splitting.several import SeveralInputs
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
         return source
     if _is_frame(source):
         frame = cast("pd.DataFrame", source)
+        refuse_rows("frame", settings.mini_batch_rows, "input")
         if settings.partition_keys:
             return PartitionedTable(FrameSplitter(frame, CHUNK_BYTES), settings.partition_keys)
         return FrameSplitter(frame, settings.bytes_per_mini_batch)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.rules import Rules
     from pytest_parallelrun.emulator.splitting.handed import HandedInput
+    from pytest_parallelrun.emulator.splitting.settings_used import Form
 
     Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | HandedInput
     """An input as it is given: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
@@ -51,12 +52,14 @@ class MiniBatch(NamedTuple):
 class Splitter(Protocol):
     """An opened input.
 
+    form: what it turned out to be, which decides on the settings that have an effect.
     total_mini_batches: None where it shows only as the splitting goes on (tables); files are counted before
         the first attempt.
     total_items: None for tables as well, whose rows the service counts as they are processed.
     """
 
     kind: InputKind
+    form: Form
     total_mini_batches: int | None
     total_items: int | None
 

@@ -22,6 +22,7 @@ from pytest_parallelrun.emulator.splitting.column_types import (
 )
 from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, uncompressed_name, why_unreadable
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +61,7 @@ class CsvSplitter:
     """
 
     kind: InputKind = "tabular"
+    form: Form = "delimited"
     total_mini_batches: int | None = None
     total_items: int | None = None
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
 from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, open_binary, why_unreadable
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -35,6 +36,7 @@ class JsonLinesSplitter:
     """
 
     kind: InputKind = "records"
+    form: Form = "json_lines"
     total_mini_batches: int | None = None
     total_items: int | None = None
 

@@ -21,6 +21,7 @@ from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedF
 from pytest_parallelrun.emulator.splitting.partitioned_table import CHUNK_BYTES, PartitionedTable
 from pytest_parallelrun.emulator.splitting.path_levels import no_such_key
 from pytest_parallelrun.emulator.splitting.paths import refuse_remote
+from pytest_parallelrun.emulator.splitting.settings_used import Form, refuse_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,7 @@ def open_mltable(folder: str, given: str, settings: SplitSettings) -> Splitter:
     folder: absolute. given: as the user wrote it. InputError where the mltable package is missing, the file is wrong,
     or it names data that is not here; EmptyInputError where there is nothing in it.
     """
+    refuse_rows("mltable", settings.mini_batch_rows, f"input '{given}'")
     table = _asked(given, lambda: _load(folder))
     readers = _checked_readers(table, given)
     if not readers:
@@ -73,6 +75,7 @@ class MLTableSplitter:
 
     def __init__(self, table: MLTable, bytes_per_mini_batch: int | None, given: str) -> None:
         self._given = given
+        self.form: Form = "mltable_row_groups" if bytes_per_mini_batch is None else "mltable"
         self._size = bytes_per_mini_batch
         # What the service's runtime calls, and private all the same.
         self._table = table if bytes_per_mini_batch is None else table._with_partition_size(bytes_per_mini_batch)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ class ParquetSplitter:
     """
 
     kind: InputKind = "tabular"
+    form: Form = "parquet"
     total_mini_batches: int | None = None
     total_items: int | None = None
 

@@ -39,6 +39,7 @@ class PartitionedTable:
 
     def __init__(self, table: TableSplitter, keys: Sequence[str], *, allowed: Sequence[str] | None = None) -> None:
         self._table = table
+        self.form = table.form
         self._keys = tuple(keys)
         self._kept: OrderedDict[int, pd.DataFrame] = OrderedDict()
         self._chunks = [chunk for chunk in table.mini_batches() if chunk.size]
