@@ -49,7 +49,7 @@ class EntryPlan:
 
     input_origin: where the input was written. no_input: why there is none, and the option that would give one.
     step: what a job definition says about it. notes: sentences about that. replay: the saved case that is run instead
-    of the checks.
+    of the checks. job: the definition of the step as --parallelrun-job names it.
     """
 
     entry: EntryFile
@@ -63,6 +63,7 @@ class EntryPlan:
     origins: Mapping[str, str]
     output: Path | None
     step: JobStep | None = None
+    job: str | None = None
     notes: tuple[str, ...] = ()
     logs: Path | None = None
     replay: SavedCase | None = None
@@ -155,6 +156,7 @@ class Gate:
             output=self._own(self.output, nodeid),
             logs=self._own(self.logs, nodeid),
             step=step,
+            job=target.job,
             notes=(*target.notes, *typed.notes),
             replay=self.replay,
         )

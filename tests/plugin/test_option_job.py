@@ -221,6 +221,41 @@ def test_a_step_is_picked_by_its_name(several: Path, run_pytest: Run) -> None:
     assert "sort.py" in text.splitlines()[0]
 
 
+def test_steps_of_several_files_are_entries_each_once(several: Path, run_pytest: Run, write: Write) -> None:
+    write("other.yml", PIPELINE.replace("rate:", "rank:"))
+    text = plan(
+        run_pytest,
+        *(
+            "--parallelrun-job=pipeline.yml::sort",
+            "--parallelrun-job=other.yml",
+            "--parallelrun-job=pipeline.yml::sort",
+        ),
+    )
+    assert [line for line in text.splitlines() if line.startswith("  job ")] == [
+        "  job sort (pipeline.yml:18)",
+        "  job rank (other.yml:6)",
+    ]
+
+
+def test_a_finding_of_one_of_several_files_is_replayed_with_its_own(
+    several: Path, run_pytest: Run, write: Write
+) -> None:
+    write("rank.py", "def run(mini_batch):\n    return mini_batch[1:]\n")
+    write("other.yml", PIPELINE.replace("rate:", "rank:").replace("score.py", "rank.py"))
+    result = run_pytest(
+        *("--parallelrun-job=pipeline.yml", "--parallelrun-job=other.yml", "--parallelrun-entry=rank.py"),
+        *("-k", "returns_one_result_per_item", "--parallelrun-save=saved"),
+    )
+    result.stdout.fnmatch_lines(["*pytest --parallelrun-entry=rank.py --parallelrun-job=other.yml::rank *"])
+    assert "pipeline.yml" not in "".join(line for line in result.outlines if "--parallelrun-replay" in line)
+
+
+def test_two_steps_that_no_id_tells_apart_are_a_usage_error(pipeline: Path, run_pytest: Run, write: Write) -> None:
+    write("other.yml", PIPELINE)
+    error = usage_error(run_pytest("--parallelrun-job=pipeline.yml", "--parallelrun-job=other.yml"))
+    assert "pipeline.yml:6 and other.yml:6 both have a step 'rate' of score.py" in error
+
+
 def test_a_step_is_picked_by_its_script(several: Path, run_pytest: Run) -> None:
     text = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-entry=sort.py")
     assert text.count("  job ") == 1
@@ -385,6 +420,15 @@ def test_broken_files_of_others_do_not_stop_a_gate(project: Path, gate: Run, wri
     write("other.yml", "parallel: [\n")
     write("another.yml", "type: parallel\n")
     assert "  job " not in plan(gate)
+
+
+def test_a_broken_file_that_names_the_script_is_told_beside_the_one_that_is_used(
+    pipeline: Path, gate: Run, write: Write
+) -> None:
+    write("broken.yml", "type: parallel\ntask:\n  code: .\n\tentry_script: score.py\n")
+    text = plan(gate)
+    assert "  job rate (pipeline.yml:6)" in text
+    assert "note: a job definition that names this script is broken, and not used: broken.yml:4:1: this is not" in text
 
 
 def test_a_fixture_without_an_entry_of_its_own_runs_the_step(pipeline: Path, run_pytest: Run, write: Write) -> None:
