@@ -89,6 +89,11 @@ class TableSplitter(Splitter, Protocol):
         ...
 
     @property
+    def title(self) -> str:
+        """What it is called: "the table 'sales.csv'"."""
+        ...
+
+    @property
     def content(self) -> str:
         """In words, without the size of a mini-batch: "1,210 rows in 1 file 'data.csv'"."""
         ...

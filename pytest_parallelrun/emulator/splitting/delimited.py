@@ -126,6 +126,10 @@ class CsvSplitter:
         return cast("_Span", mini_batch.position).file.name
 
     @property
+    def title(self) -> str:
+        return f"the table {self._label}"
+
+    @property
     def content(self) -> str:
         rows = "a table" if self._rows is None else count_text(self._rows, "row")
         partly = f" (types of columns from its first {EXACT_BYTES >> 20} MB)" if self._rows is None else ""

@@ -50,6 +50,10 @@ class FrameSplitter:
         return [str(name) for name in self._frame.columns]
 
     @property
+    def title(self) -> str:
+        return "the DataFrame"
+
+    @property
     def content(self) -> str:
         return f"{count_text(len(self._frame), 'row')} of a DataFrame"
 

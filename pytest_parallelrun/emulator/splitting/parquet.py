@@ -109,6 +109,10 @@ class ParquetSplitter:
         return cast("_Groups", mini_batch.position).file.name
 
     @property
+    def title(self) -> str:
+        return f"the table {self._label}"
+
+    @property
     def content(self) -> str:
         groups = sum(len(file.groups) for file in self._files)
         alone = " (a row group is never split, so no size makes more mini-batches of it)" if groups == 1 else ""
