@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,10 @@ INPUT_KEYS = (
     *("type", "path", "mode", "optional", "default", "description", "min", "max", "enum", "datastore"),
     *("path_on_compute", "value", "name", "version", "tags", "properties", "intellectual_property"),
 )
+MODES = ("ro_mount", "download", "direct")
+TABLE_MODES = (*MODES, "eval_mount", "eval_download")
+COMPONENT_MODES = (*TABLE_MODES, "mount")
+OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
 OUTPUT_KEYS = ("type", "path", "mode", "name", "version", "description", "early_available", "is_control")
 
 
@@ -139,6 +143,10 @@ def _input(name: str, node: Node, around: Surroundings, findings: Findings) -> I
         if key not in INPUT_KEYS:
             findings.add(node.keys[key], f"there is no key '{key}' in an input. {did_you_mean(key, INPUT_KEYS)}")
     written = _type(node, findings)
+    if written not in VALUE_TYPES:
+        # The client takes more of what declares an input than of what gives it.
+        of_step = MODES if written not in ("mltable", None) else TABLE_MODES
+        _check_mode(node, of_step if around.exists else COMPONENT_MODES, findings, what=f"input '{name}'")
     start = replace(start, type=written, type_place=node.entries["type"].place if written else None)
     start = replace(start, optional=_flag(node.entries.get("optional")))
     path = present(node.entries.get("path"))
@@ -202,6 +210,17 @@ def _type(node: Table, findings: Findings) -> str | None:
     return None if type_text is None else type_text.lower()
 
 
+def _check_mode(node: Table, allowed: Sequence[str], findings: Findings, *, what: str) -> None:
+    """How data comes to a machine, or leaves it, has no effect here; what the client refuses is found all the same."""
+    mode = present(node.entries.get("mode"))
+    text = text_of(mode)
+    if mode is None or isinstance(mode, Opaque) or (text is not None and "${{" in text):
+        return
+    if text is None or text.lower() not in allowed:
+        shown = kind_of(mode) if text is None else repr(text)
+        findings.add(mode.place, f"{what}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
+
+
 def _flag(node: Node | None) -> bool:
     return isinstance(node, Scalar) and str(node.value).lower() == "true"
 
@@ -221,6 +240,7 @@ def _output(name: str, node: Node, around: Surroundings, findings: Findings) -> 
     for key in node.entries:
         if key not in OUTPUT_KEYS:
             findings.add(node.keys[key], f"there is no key '{key}' in an output. {did_you_mean(key, OUTPUT_KEYS)}")
+    _check_mode(node, OUTPUT_MODES, findings, what=f"output '{name}'")
     if (_type(node, findings) or "") != "uri_file":
         return OutputValue(name)
     last = Path((entry_text(node, "path") or "").replace("\\", "/")).name
