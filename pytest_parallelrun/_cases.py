@@ -66,10 +66,12 @@ class Keeper:
         words = ["pytest", f"--parallelrun-entry={self._relative(plan.entry.path)}"]
         for name in ("job", "code", "args", "env", "model", "set"):
             for item in given_on_command_line(self._config, name):
-                value = item.value
                 if name == "job" and plan.step is not None:
-                    value = f"{value.partition(STEP)[0]}{STEP}{plan.step.name}"
-                words.append(f"{item.origin}={_shown(name, value)}")
+                    # Of several definitions the one that has the step.
+                    word = f"{item.origin}={plan.job}{STEP}{plan.step.name}"
+                    words += [word] if word not in words else []
+                else:
+                    words.append(f"{item.origin}={_shown(name, item.value)}")
         if plan.step is not None:
             # Its program arguments may name inputs.
             words += [f"{item.origin}={item.value}" for item in given_on_command_line(self._config, "input")]

@@ -35,6 +35,7 @@ from pytest_parallelrun.report.files import MAKERS
 from pytest_parallelrun.report.html import INSTALL, missing
 from pytest_parallelrun.report.secrets import masked_text
 from pytest_parallelrun.specs.findings import Finding, JobFileError
+from pytest_parallelrun.specs.input_types import TypedInput
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
@@ -49,7 +50,7 @@ class EntryPlan:
 
     input_origin: where the input was written. no_input: why there is none, and the option that would give one.
     step: what a job definition says about it. notes: sentences about that. replay: the saved case that is run instead
-    of the checks.
+    of the checks. job: the definition of the step as --parallelrun-job names it.
     """
 
     entry: EntryFile
@@ -63,6 +64,7 @@ class EntryPlan:
     origins: Mapping[str, str]
     output: Path | None
     step: JobStep | None = None
+    job: str | None = None
     notes: tuple[str, ...] = ()
     logs: Path | None = None
     replay: SavedCase | None = None
@@ -131,8 +133,14 @@ class Gate:
             found += [finding for name, finding in step.unresolved.items() if name not in given]
             if not models and step.model is not None:
                 models = find_models([str(step.model)])
+        typed = self._typed(step, named, with_arguments.over(below))
+        found += typed.findings
         if found:
             raise JobFileError(found)
+        origins = self._origins_of(step, with_arguments.explicit - settings.explicit)
+        if typed.as_files is not None:
+            below = below.replace(input_type="uri_folder")
+            origins.setdefault("input_type", typed.as_files.origin)
         several = sum(other.entry.path == target.entry.path for other in self.targets) > 1
         nodeid = node_ids(target, self.root)[several]
         given_input, origin, no_input = self._input_of(step, named)
@@ -145,11 +153,12 @@ class Gate:
             settings=with_arguments.over(below),
             arguments=arguments,
             models=models,
-            origins=self._origins_of(step, with_arguments.explicit - settings.explicit),
+            origins=origins,
             output=self._own(self.output, nodeid),
             logs=self._own(self.logs, nodeid),
             step=step,
-            notes=target.notes,
+            job=target.job,
+            notes=(*target.notes, *typed.notes),
             replay=self.replay,
         )
 
@@ -184,6 +193,13 @@ class Gate:
             except JobFileError as error:
                 return ProgramArguments(), list(error.findings)
         return parse_program_arguments(given, profile=profile), []
+
+    def _typed(self, step: JobStep | None, named: Mapping[str, str], settings: JobSettings) -> TypedInput:
+        """What the type of the step's input says of the sample."""
+        if step is None or self.replay is not None or settings.profile != "v2":
+            return TypedInput()
+        paths = (self.input,) if isinstance(self.input, str) else self.input or ()
+        return step.typed_sample(named, paths, row_mode=settings.mini_batch_rows is not None)
 
     def _input_of(
         self, step: JobStep | None, named: Mapping[str, str]

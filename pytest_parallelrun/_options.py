@@ -33,7 +33,7 @@ class Option:
 OPTIONS = (
     Option("entry", "PATH", "entry script to gate; its generated tests join the run", "list"),
     Option("input", "PATH", "sample input: folder, glob, table or MLTable folder; shared by all entries", "list"),
-    Option("job", "FILE", "job definition of the entry: YAML or Python; FILE::STEP for one of its steps", "value"),
+    Option("job", "FILE", "job definition of entries: YAML or Python; FILE::STEP for one of its steps", "list"),
     Option("code", "DIR", "code root: the only folder on sys.path; default: the folder of the entry", "value"),
     Option("args", "ARGUMENTS", "program arguments of the entry script, in one string", "value"),
     Option("env", "NAME=VALUE", "environment variable, set before the script is imported", "list"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,8 @@ from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
 from pytest_parallelrun.report.secrets import masked_text
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.specs.reading import JobFile
+    from pytest_parallelrun.specs.findings import Finding, Place
+    from pytest_parallelrun.specs.reading import JobFile, StepReading
     from pytest_parallelrun.specs.step import JobStep
 
 STEP = "::"
@@ -26,11 +27,15 @@ STEP = "::"
 
 @dataclass(frozen=True)
 class Target:
-    """An entry to gate. step: what a job definition says about it. notes: sentences about that definition."""
+    """An entry to gate. step: what a job definition says about it. notes: sentences about that definition.
+
+    job: that definition as --parallelrun-job names it.
+    """
 
     entry: EntryFile
     step: JobStep | None = None
     notes: tuple[str, ...] = ()
+    job: str | None = None
 
 
 def node_ids(target: Target, root: Path) -> tuple[str, str]:
@@ -46,11 +51,11 @@ def find_targets(entries: Sequence[Given], jobs: Sequence[Given], code: Path | N
     """The entries that were given, else those of the job definition; without repetition.
 
     code: a code root over those of job definitions. root: where the search for job definitions ends.
-    UsageError: an entry or file that is not there, a definition that is not valid, an entry that is none of its steps,
-    several definitions of one entry.
+    UsageError: an entry or file that is not there, a definition that is not valid, an entry that is no step of any,
+    several definitions of one entry, two steps that no node id would tell apart.
     """
     if jobs:
-        return _of_job(jobs[-1], entries, code)
+        return _of_jobs(jobs, entries, code)
     scripts = list(dict.fromkeys(_script(item, code) for item in entries))
     return tuple(_discovered(script, code, root) for script in scripts)
 
@@ -65,39 +70,68 @@ def _script(item: Given, code: Path | None) -> EntryFile:
     return entry
 
 
-def _of_job(item: Given, entries: Sequence[Given], code: Path | None) -> tuple[Target, ...]:
+def _of_jobs(jobs: Sequence[Given], entries: Sequence[Given], code: Path | None) -> tuple[Target, ...]:
+    from pytest_parallelrun.specs.findings import JobFileError
+
+    read = [(item, *_read(item, code)) for item in jobs]
+    readings = [reading for _, _, steps in read for reading in steps]
+    asked = {os.path.realpath(absolute(entry)): entry for entry in entries}
+    known = {os.path.realpath(reading.script) for reading in readings if reading.script is not None}
+    for path, entry in asked.items():
+        if path not in known and not _anything_unknown(readings):
+            files = ", ".join(f"{item.origin}={item.value}" for item in jobs)
+            raise pytest.UsageError(
+                f"{entry.origin}={entry.value} is no entry of {files}, "
+                f"which has: {', '.join(_named(reading.name, reading.script) for reading in readings) or 'none'}."
+            )
+    found: list[Finding] = []
+    targets: dict[Place, Target] = {}
+    for item, job, steps in read:
+        if asked:
+            steps = [one for one in steps if one.script is None or os.path.realpath(one.script) in asked]
+        found += [*job.findings, *(finding for reading in steps for finding in reading.findings)]
+        file = item.value.partition(STEP)[0]
+        for one in steps:
+            if one.step is not None:
+                targets.setdefault(one.step.place, Target(one.step.entry, one.step, job.skipped, file))
+        if not job.steps and not found:
+            skipped = "".join(f" {sentence}." for sentence in job.skipped)
+            raise pytest.UsageError(f"{item.origin}={item.value}: the file has no parallel job to gate.{skipped}")
+    if found:
+        raise _usage_error(JobFileError(found))
+    _check_names(targets)
+    return tuple(targets.values())
+
+
+def _read(item: Given, code: Path | None) -> tuple[JobFile, list[StepReading]]:
+    """A job definition, and the steps of it that are meant."""
     from pytest_parallelrun.specs.findings import JobFileError
     from pytest_parallelrun.specs.job_file import read_job_file
 
     text, _, wanted = item.value.partition(STEP)
-    file = _job_path(replace(item, value=text))
-    job = read_job_file(file, code)
+    job = read_job_file(_job_path(replace(item, value=text)), code)
     if job.findings and not job.steps:
         raise _usage_error(JobFileError(job.findings))
-    readings = list(job.steps)
+    steps = list(job.steps)
     if STEP in item.value:
-        names = [reading.name for reading in readings]
-        readings = [reading for reading in readings if reading.name == wanted]
-        if not readings:
+        names = [reading.name for reading in steps]
+        steps = [reading for reading in steps if reading.name == wanted]
+        if not steps:
             raise pytest.UsageError(f"{item.origin}={item.value}: there is no such step. {_hint(wanted, names, job)}")
-    if entries:
-        asked = {os.path.realpath(absolute(entry)): entry for entry in entries}
-        known = {os.path.realpath(reading.script) for reading in readings if reading.script is not None}
-        for path, entry in asked.items():
-            if path not in known and not _anything_unknown(readings):
-                raise pytest.UsageError(
-                    f"{entry.origin}={entry.value} is no entry of {item.origin}={item.value}, "
-                    f"which has: {', '.join(_named(reading.name, reading.script) for reading in readings) or 'none'}."
-                )
-        readings = [one for one in readings if one.script is None or os.path.realpath(one.script) in asked]
-    found = [*job.findings, *(finding for reading in readings for finding in reading.findings)]
-    if found:
-        raise _usage_error(JobFileError(found))
-    targets = tuple(Target(one.step.entry, one.step, job.skipped) for one in readings if one.step is not None)
-    if not targets:
-        skipped = "".join(f" {sentence}." for sentence in job.skipped)
-        raise pytest.UsageError(f"{item.origin}={item.value}: the file has no parallel job to gate.{skipped}")
-    return targets
+    return job, steps
+
+
+def _check_names(targets: Mapping[Place, Target]) -> None:
+    """UsageError for two steps of one name and one script, which would have the same node ids."""
+    places: dict[tuple[Path, str], Place] = {}
+    for place, target in targets.items():
+        assert target.step is not None
+        other = places.setdefault((target.entry.path, target.step.name), place)
+        if other != place:
+            raise pytest.UsageError(
+                f"--parallelrun-job: {other.origin} and {place.origin} both have a step '{target.step.name}' of "
+                f"{target.entry.path.name}, and their tests would have the same ids: gate them in two runs."
+            )
 
 
 def _job_path(item: Given) -> Path:
@@ -148,7 +182,8 @@ def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
     [one] = found
     if one.reading.step is None:
         raise _usage_error(JobFileError(one.reading.findings))
-    notes = tuple(f"{finding}" for finding in one.file.findings)
+    passed_over = tuple(f"a job definition that names this script is broken, and not used: {each}" for each in broken)
+    notes = (*(f"{finding}" for finding in one.file.findings), *passed_over)
     # The folder given for --parallelrun-code goes over that of the file.
     return Target(entry if code is not None else one.reading.step.entry, one.reading.step, notes)
 

@@ -28,6 +28,7 @@ from pytest_parallelrun.emulator.declaration import Profile, Setting
 from pytest_parallelrun.emulator.events import Event, JobStatus, MiniBatchStatus, Outcome, Phase
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.emulator.splitting.settings_used import SETTINGS, USED, Form
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -227,6 +228,19 @@ def _event(kind: type) -> str:
     return f"### `{kind.__name__}`\n\n{text}\n\n{table(('field', 'type'), rows)}"
 
 
+def input_settings(_: str) -> str:
+    def cell(form: Form, name: str) -> str:
+        if name in USED[form].settings:
+            return "yes"
+        if name == "mini_batch_rows" and form in ("files", "delimited", "parquet"):
+            return "makes JSON lines of it"
+        return "no effect" if name in ("mini_batch_size", "encoding", "delimiter") else "refused"
+
+    forms = [form for form in USED if form != "handed"]
+    rows = ((USED[form].title, *(cell(form, name) for name in SETTINGS), USED[form].why) for form in forms)
+    return table(("input", *(f"`{name}`" for name in SETTINGS), "why no other"), rows)
+
+
 def annotation(value: object) -> str:
     """A type as it is written."""
     return getattr(value, "__forward_arg__", None) or str(value)
@@ -250,6 +264,7 @@ TABLES: Mapping[str, Callable[[str], str]] = {
         marker,
         events,
         event_words,
+        input_settings,
     )
 }
 

@@ -46,6 +46,7 @@ from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rules import PRESETS
 from pytest_parallelrun.emulator.settings import JobSettings, setting_table
 from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.settings_used import without_effect
 from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 if TYPE_CHECKING:
@@ -413,8 +414,7 @@ class _Run:
     def _notes(self, readings: Mapping[str, JobStatus | None]) -> Iterator[str]:
         job = self._job
         yield from job.arguments.notes
-        if self._settings.unused:
-            yield self._settings.unused
+        yield from without_effect(self._splitter.form, self._settings)
         if job.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(job.arguments.not_emulated)}"
         for name in sorted(self._settings.explicit):

@@ -55,6 +55,7 @@ OutputAction = Literal["summary_only", "append_row"]
 LoggingLevel = Literal["INFO", "WARNING", "DEBUG"]
 Thread = Literal["main", "worker"]
 ClockName = Literal["virtual", "real"]
+InputType = Literal["uri_folder"]
 AzuremlModules = Literal["standin", "installed"]
 
 V2_SDK = "SDK reference of parallel_run_function"
@@ -75,6 +76,7 @@ class SettingsValues(TypedDict, total=False):
     mini_batch_size: int | str | None
     partition_keys: Sequence[str] | None
     mini_batch_rows: int | None
+    input_type: InputType | None
     error_threshold: int | None
     mini_batch_error_threshold: int | None
     allowed_failed_percent: float | None
@@ -136,6 +138,12 @@ class JobSettings:
         "lines in a mini-batch of JSON lines, which run() gets as dicts; none: files of them are files",
         source="undocumented arguments of the runtime",
         argument="--amlbi_mini_batch_rows",
+    )
+    input_type = Setting[InputType | None](
+        Choice(get_args(InputType)),
+        None,
+        "uri_folder: run() gets paths of files, whatever they hold; none: the input itself tells",
+        source=f"{V2_YAML}: `type` of the input",
     )
     error_threshold = Setting[int](
         WholeNumber(-1),
@@ -407,6 +415,11 @@ def _conflict(settings: JobSettings) -> str | None:
         if settings.mini_batch_rows is not None:
             return "partition_keys and mini_batch_rows exclude each other: lines of JSON have no partitions"
     if profile == "batch":
+        if settings.mini_batch_rows is not None:
+            return (
+                "mini_batch_rows is not allowed under profile batch: a batch deployment hands paths of files, and has "
+                "no program arguments that would change that"
+            )
         for name in ("mini_batch_error_threshold", "allowed_failed_percent"):
             if name in explicit:
                 return f"{name} is not allowed under profile batch: a batch deployment has only error_threshold"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.emulator.splitting.settings_used import USED, without_effect
 from pytest_parallelrun.report.secrets import masked_arguments
 from pytest_parallelrun.report.settings import setting_records
 
@@ -81,9 +82,9 @@ def _engine_notes(settings: JobSettings, engine: str) -> Iterator[str]:
 
 def _split(splitter: Splitter, settings: JobSettings, origin: str) -> Iterator[str]:
     yield f"input: {splitter.describe()}" + (f"  ({origin})" if origin else "")
-    if settings.unused:
-        yield f"  note: {settings.unused}"
-    elif splitter.kind == "tabular" and settings.mini_batch_size_text.isdigit():
+    yield from (f"  note: {sentence}" for sentence in without_effect(splitter.form, settings))
+    by_size = not settings.unused and "mini_batch_size" in USED[splitter.form].settings
+    if by_size and splitter.kind == "tabular" and settings.mini_batch_size_text.isdigit():
         yield f"  note: mini_batch_size={settings.mini_batch_size_text} is bytes for a table; write 10KB or 1MB"
     number = -1
     for number, batch in enumerate(splitter.mini_batches()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,10 @@ INPUT_KEYS = (
     *("type", "path", "mode", "optional", "default", "description", "min", "max", "enum", "datastore"),
     *("path_on_compute", "value", "name", "version", "tags", "properties", "intellectual_property"),
 )
+MODES = ("ro_mount", "download", "direct")
+TABLE_MODES = (*MODES, "eval_mount", "eval_download")
+COMPONENT_MODES = (*TABLE_MODES, "mount")
+OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
 OUTPUT_KEYS = ("type", "path", "mode", "name", "version", "description", "early_available", "is_control")
 
 
@@ -29,7 +33,7 @@ class InputValue:
     """An input of a step or pipeline.
 
     literal: its value where it is none of data. path: a path on this machine, absolute. why: where neither is
-    there, what the file has instead ("is azureml:data@latest").
+    there, what the file has instead ("is azureml:data@latest"). type: as it is written, at type_place.
     """
 
     name: str
@@ -39,6 +43,7 @@ class InputValue:
     why: str = ""
     optional: bool = False
     type: str | None = None
+    type_place: Place | None = None
 
     @property
     def is_value(self) -> bool:
@@ -86,8 +91,13 @@ def given_inputs(
         if own.type in DATA_TYPES and isinstance(value.literal, str):
             # A text is a path where the component wants data.
             value = replace(_at(value, value.literal), literal=None)
-        merged[name] = replace(value, optional=own.optional, type=value.type or own.type)
+        merged[name] = _typed_by(own, replace(value, optional=own.optional))
     return merged
+
+
+def _typed_by(other: InputValue, value: InputValue) -> InputValue:
+    """The input with the type of another one where it has none itself."""
+    return value if value.type else replace(value, type=other.type, type_place=other.type_place)
 
 
 def read_outputs(node: Node | None, around: Surroundings, findings: Findings) -> dict[str, OutputValue]:
@@ -132,7 +142,13 @@ def _input(name: str, node: Node, around: Surroundings, findings: Findings) -> I
     for key in node.entries:
         if key not in INPUT_KEYS:
             findings.add(node.keys[key], f"there is no key '{key}' in an input. {did_you_mean(key, INPUT_KEYS)}")
-    start = replace(start, type=_type(node, findings), optional=_flag(node.entries.get("optional")))
+    written = _type(node, findings)
+    if written not in VALUE_TYPES:
+        # The client takes more of what declares an input than of what gives it.
+        of_step = MODES if written not in ("mltable", None) else TABLE_MODES
+        _check_mode(node, of_step if around.exists else COMPONENT_MODES, findings, what=f"input '{name}'")
+    start = replace(start, type=written, type_place=node.entries["type"].place if written else None)
+    start = replace(start, optional=_flag(node.entries.get("optional")))
     path = present(node.entries.get("path"))
     if path is not None:
         start = replace(start, place=path.place)
@@ -168,7 +184,8 @@ def _bound(start: InputValue, text: str, around: Surroundings, findings: Finding
     except BindingError as error:
         findings.add(start.place, str(error))
         return start
-    return replace(source, name=start.name, optional=start.optional, type=start.type or source.type)
+    typed = _typed_by(source, start)
+    return replace(source, name=start.name, optional=start.optional, type=typed.type, type_place=typed.type_place)
 
 
 def _at(start: InputValue, text: str) -> InputValue:
@@ -193,6 +210,17 @@ def _type(node: Table, findings: Findings) -> str | None:
     return None if type_text is None else type_text.lower()
 
 
+def _check_mode(node: Table, allowed: Sequence[str], findings: Findings, *, what: str) -> None:
+    """How data comes to a machine, or leaves it, has no effect here; what the client refuses is found all the same."""
+    mode = present(node.entries.get("mode"))
+    text = text_of(mode)
+    if mode is None or isinstance(mode, Opaque) or (text is not None and "${{" in text):
+        return
+    if text is None or text.lower() not in allowed:
+        shown = kind_of(mode) if text is None else repr(text)
+        findings.add(mode.place, f"{what}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
+
+
 def _flag(node: Node | None) -> bool:
     return isinstance(node, Scalar) and str(node.value).lower() == "true"
 
@@ -212,6 +240,7 @@ def _output(name: str, node: Node, around: Surroundings, findings: Findings) -> 
     for key in node.entries:
         if key not in OUTPUT_KEYS:
             findings.add(node.keys[key], f"there is no key '{key}' in an output. {did_you_mean(key, OUTPUT_KEYS)}")
+    _check_mode(node, OUTPUT_MODES, findings, what=f"output '{name}'")
     if (_type(node, findings) or "") != "uri_file":
         return OutputValue(name)
     last = Path((entry_text(node, "path") or "").replace("\\", "/")).name

@@ -10,6 +10,7 @@ from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
 from pytest_parallelrun.specs.bindings import Binding, BindingError, bindings_in, split_arguments, whole_binding
 from pytest_parallelrun.specs.entry_place import find_script
 from pytest_parallelrun.specs.findings import Finding, Findings, Place
+from pytest_parallelrun.specs.input_types import refused_type
 from pytest_parallelrun.specs.inputs import (
     ALONE,
     InputValue,
@@ -23,7 +24,7 @@ from pytest_parallelrun.specs.inputs import (
 from pytest_parallelrun.specs.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys, problem
 from pytest_parallelrun.specs.nodes import Listing, Node, Opaque, Scalar, Table, entry_text, present, text_of
 from pytest_parallelrun.specs.reading import StepReading
-from pytest_parallelrun.specs.settings_reader import Read, check_arguments, read_settings
+from pytest_parallelrun.specs.settings_reader import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.specs.step import JobStep
 
 TASK_TYPES = ("run_function", "function", "model")
@@ -144,9 +145,13 @@ def _read(parts: _Parts, findings: Findings, other_root: Path | None) -> StepRea
     read = Read()
     read.put("profile", "v2", table.place)
     read_settings(table, parts.keys, parts.look_up, findings, read)
-    _exclusive(table, findings)
+    check_exclusive(table, findings)
     _append_row_to(task.entries.get("append_row_to"), parts, findings, read)
     split = _split_input(table.entries.get("input_data"), parts, findings)
+    for name in split:
+        refused = refused_type(parts.inputs[name])
+        if refused is not None:
+            read.unresolved["mini_batch_rows"] = refused
     arguments, place = _arguments(task.entries.get("program_arguments"), parts, findings, read)
     if findings or entry is None:
         return StepReading(parts.name, None if entry is None else entry.path, None, tuple(findings.found))
@@ -167,15 +172,6 @@ def _read(parts: _Parts, findings: Findings, other_root: Path | None) -> StepRea
         not_emulated=tuple(read.not_emulated),
     )
     return StepReading(parts.name, entry.path, step, ())
-
-
-def _exclusive(table: Table, findings: Findings) -> None:
-    if all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys")):
-        findings.add(
-            table.keys["mini_batch_size"],
-            f"mini_batch_size and partition_keys (line {table.keys['partition_keys'].line}) exclude each other: with "
-            "partition_keys a mini-batch is a partition, whatever its size. Remove one",
-        )
 
 
 def _append_row_to(node: Node | None, parts: _Parts, findings: Findings, read: Read) -> None:

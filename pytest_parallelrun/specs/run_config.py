@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from pytest_parallelrun.specs.inputs import InputValue
 from pytest_parallelrun.specs.keys import CONFIG, CONFIG_STEP, check_keys, problem
 from pytest_parallelrun.specs.nodes import Listing, Node, Opaque, Scalar, Table, present, text_of
 from pytest_parallelrun.specs.reading import StepReading
-from pytest_parallelrun.specs.settings_reader import Read, check_arguments, read_settings
+from pytest_parallelrun.specs.settings_reader import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.specs.step import JobStep
+
+NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+"""Of a step of v1, which the client checks: azureml-pipeline-core 1.62."""
 
 
 def read_config(
@@ -49,6 +53,7 @@ def read_config(
             if key in step.entries:
                 read.not_emulated.append(f"{key} ({step.keys[key].origin})")
         _check_output(step, read, findings)
+        _check_name(step.entries.get("name"), findings)
     if findings or entry is None:
         return StepReading(name, None if entry is None else entry.path, None, tuple(findings.found))
     made = JobStep(
@@ -73,12 +78,7 @@ def _no_binding(binding: Binding, place: Place) -> InputValue:
 
 
 def _check_together(config: Table, findings: Findings, read: Read) -> None:
-    if "mini_batch_size" in read.values and "partition_keys" in read.values:
-        findings.add(
-            config.keys["mini_batch_size"],
-            f"mini_batch_size and partition_keys (line {config.keys['partition_keys'].line}) exclude each other: "
-            "remove one",
-        )
+    check_exclusive(config, findings)
     file_name = str(read.values.get("append_row_file_name", ""))
     refused = [sign for sign in file_name if sign in V1_REFUSED_IN_FILE_NAMES]
     if refused:
@@ -92,6 +92,16 @@ def _check_output(step: Table, read: Read, findings: Findings) -> None:
     """The client asks for an output unless nothing is appended."""
     if "output" not in step.entries and str(read.values.get("output_action", "")).lower() == "append_row":
         findings.add(step.place, "ParallelRunStep() needs the key 'output', since output_action is append_row")
+
+
+def _check_name(node: Node | None, findings: Findings) -> None:
+    name = text_of(node)
+    if node is not None and name is not None and not (3 <= len(name) <= 32 and NAME.fullmatch(name)):
+        findings.add(
+            node.place,
+            f"name={name!r}: a ParallelRunStep() is named by 3 to 32 small letters, digits and '-', the first one a "
+            "letter and the last one no '-'",
+        )
 
 
 def _arguments(node: Node | None, findings: Findings, read: Read) -> tuple[tuple[str, ...], Place | None]:

@@ -62,6 +62,16 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, findin
             read.not_emulated.append(f"{name} ({table.keys[name].origin})")
 
 
+def check_exclusive(table: Table, findings: Findings) -> None:
+    """Reports a mini-batch size beside partition keys, whatever else is wrong with either."""
+    if all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys")):
+        findings.add(
+            table.keys["mini_batch_size"],
+            f"mini_batch_size and partition_keys (line {table.keys['partition_keys'].line}) exclude each other: with "
+            "partition_keys a mini-batch is a partition, whatever its size. Remove one",
+        )
+
+
 def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Findings, read: Read) -> None:
     assert key.setting is not None
     setting = field_of(key.setting)

@@ -11,6 +11,7 @@ from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.specs.bindings import Binding, outside_options, split_arguments, without_missing_options
 from pytest_parallelrun.specs.findings import Finding, Findings, JobFileError, Place
+from pytest_parallelrun.specs.input_types import TypedInput, typed_input
 from pytest_parallelrun.specs.inputs import ALONE, InputValue, OutputValue, Surroundings, look_up
 
 
@@ -62,6 +63,21 @@ class JobStep:
         """Where the definition has the paths of `sample()`; None where an option gives them."""
         places = [self.inputs[name].place for name in self.split if name not in given]
         return places[0].origin if places else None
+
+    def typed_sample(self, given: Mapping[str, str], paths: Sequence[str], *, row_mode: bool) -> TypedInput:
+        """What the type of the input that is split says of its sample.
+
+        given: by name, over the file's own. paths: of an option without a name, over both. Of v2 alone: in v1 it is a
+        data set of the service, and in batch each call has a type.
+        """
+        if self.profile != "v2" or not self.split:
+            return TypedInput()
+        [name] = self.split
+        value = self.inputs[name]
+        sample = list(paths) or ([given[name]] if name in given else None)
+        if sample is None and value.path is None:
+            return TypedInput()
+        return typed_input(value, sample, row_mode=row_mode)
 
     def missing_sample(self, given: Mapping[str, str]) -> str | None:
         """Why there is no sample, and the option that would give it; None where there is one."""

@@ -46,7 +46,7 @@ class Sample:
 
     source: path of a folder, a glob or a file, a list of paths, or a DataFrame. It is read as a job would read it, and
         never changed: a mini-batch of files is a copy of them.
-    settings: how the input is read (profile, encoding, delimiter, partition_keys, mini_batch_rows).
+    settings: how the input is read (profile, input_type, encoding, delimiter, partition_keys, mini_batch_rows).
     items: numbers of the items, from 0 in the order of the input, that may be drawn; default all.
     most: largest number of items, up to 65,536. Of more, or of files of more than 100 MB, an evenly spaced subset is
         taken.
@@ -340,6 +340,10 @@ class _Whole:
     def mini_batch_rows(self) -> int | None:
         # One by one: a line that cannot be read takes no other with it.
         return None if self.settings.mini_batch_rows is None else 1
+
+    @property
+    def input_type(self) -> str | None:
+        return self.settings.input_type
 
 
 def as_sample(sample: Sample | SampleSource) -> Sample:

@@ -47,7 +47,7 @@ def test_a_link_that_leads_back_to_its_folder_ends_there(judge: Judge, project: 
 
 def test_several_inputs_keep_their_places_to_each_other(project: Path, write: Write, copies: Path) -> None:
     first, second = write("a/x/item.txt", "1"), write("a/y/item.txt", "2")
-    copy = copy_of((str(first), str(second)), copies)
+    copy = copy_of((str(first), str(second)), copies, JobSettings())
     assert isinstance(copy.input, list)
     assert [Path(path).relative_to(copies).as_posix() for path in copy.input] == ["x/item.txt", "y/item.txt"]
     assert [Path(path).read_text() for path in copy.input] == ["1", "2"]
@@ -57,17 +57,17 @@ def test_several_files_of_a_folder_are_grouped_as_they_are(project: Path, copies
     given = tuple(str(project / "data" / f"item_{number}.txt") for number in (1, 2))
     settings = JobSettings(mini_batch_size=2, rules="observed")
     assert open_input(list(given), settings).total_mini_batches == 1
-    assert open_input(copy_of(given, copies).input, settings).total_mini_batches == 1
+    assert open_input(copy_of(given, copies, settings).input, settings).total_mini_batches == 1
 
 
 def test_an_input_that_lies_in_another_is_copied_once(project: Path, copies: Path) -> None:
     data = project / "data"
-    copy = copy_of((str(data), str(data / "item_1.txt")), copies)
+    copy = copy_of((str(data), str(data / "item_1.txt")), copies, JobSettings())
     assert copy.input == [str(copies / "data"), str(copies / "data" / "item_1.txt")]
 
 
 def test_a_pattern_stays_a_pattern(project: Path, copies: Path) -> None:
-    copy = copy_of(str(project / "data" / "*_[12].txt"), copies)
+    copy = copy_of(str(project / "data" / "*_[12].txt"), copies, JobSettings())
     assert copy.input == str(copies / "data" / "*_[12].txt")
     assert sorted(path.name for path in (copies / "data").iterdir()) == ["item_1.txt", "item_2.txt"]
 

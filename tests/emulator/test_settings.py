@@ -31,6 +31,7 @@ DEFAULTS: dict[str, tuple[object, object, object]] = {
     "mini_batch_size": (None, None, None),
     "partition_keys": ((), (), ()),
     "mini_batch_rows": (None, None, None),
+    "input_type": (None, None, None),
     "error_threshold": (-1, -1, -1),
     "mini_batch_error_threshold": (-1, -1, -1),
     "allowed_failed_percent": (100, 100, 100),
@@ -83,6 +84,7 @@ SPELLED: dict[str, tuple[str, object]] = {
     "mini_batch_error_threshold": ("7", 7),
     "partition_keys": ("Store, Brand", ("Store", "Brand")),
     "mini_batch_rows": ("20", 20),
+    "input_type": ("uri_folder", "uri_folder"),
     "allowed_failed_percent": ("2.5", 2.5),
     "max_retries": ("0", 0),
     "timeout": ("0.5", 0.5),
@@ -111,6 +113,7 @@ OUT_OF_RANGE: dict[str, tuple[str, str]] = {
     "mini_batch_size": ("100 kb", "Did you mean '100kb'?"),
     "partition_keys": ("a,a", "a list of distinct names"),
     "mini_batch_rows": ("0", "a whole number of 1 or more"),
+    "input_type": ("uri_file", "'uri_folder'"),
     "error_threshold": ("-2", "a whole number of -1 or more"),
     "mini_batch_error_threshold": ("-2", "a whole number of -1 or more"),
     "allowed_failed_percent": ("101", "a percentage from 0 to 100"),
@@ -310,6 +313,7 @@ def test_a_batch_deployment_has_no_partition_keys() -> None:
 
 
 def test_partition_keys_and_rows_of_json_lines_exclude_each_other() -> None:
+    assert "mini_batch_rows is not allowed under profile batch" in message({"profile": "batch", "mini_batch_rows": "1"})
     both = {"partition_keys": "Store", "mini_batch_rows": "1"}
     assert "partition_keys and mini_batch_rows exclude each other" in message(both)
 

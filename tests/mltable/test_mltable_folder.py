@@ -86,6 +86,7 @@ def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:
     # The reader makes one partition of each row group, whatever the size.
     assert [len(frame) for frame in frames(split)] == [4, 4, 2]
     assert split.describe().endswith("', 3 partitions of its reader")
+    assert split.form == "mltable_row_groups"
 
 
 @pytest.mark.parametrize("reader", ["delimited", "json_lines", "parquet"])
@@ -211,7 +212,8 @@ def test_remote_data_is_refused_with_how_to_give_a_local_sample(tmp_path: Path, 
     [
         ("- file: [", r"its MLTable cannot be read: MLTable yaml is invalid.*line 4"),
         ("- file: ./a.csv\ntransformations:\n  - read_delimted", r"does not adhere to.*read_delimted"),
-        ("- file: ./gone.csv\ntransformations:\n  - read_parquet", r"cannot be read: .*not found"),
+        ("- file: ./gone.csv\ntransformations:\n  - read_parquet", r"names what is not there: file '\./gone\.csv'\.$"),
+        ("- pattern: ./z*\n  - folder: ./zz", r"names what is not there: pattern '\./z\*', folder '\./zz'\.$"),
     ],
 )
 def test_what_is_wrong_with_an_mltable_is_told_in_one_sentence(tmp_path: Path, text: str, told: str) -> None:

@@ -221,6 +221,41 @@ def test_a_step_is_picked_by_its_name(several: Path, run_pytest: Run) -> None:
     assert "sort.py" in text.splitlines()[0]
 
 
+def test_steps_of_several_files_are_entries_each_once(several: Path, run_pytest: Run, write: Write) -> None:
+    write("other.yml", PIPELINE.replace("rate:", "rank:"))
+    text = plan(
+        run_pytest,
+        *(
+            "--parallelrun-job=pipeline.yml::sort",
+            "--parallelrun-job=other.yml",
+            "--parallelrun-job=pipeline.yml::sort",
+        ),
+    )
+    assert [line for line in text.splitlines() if line.startswith("  job ")] == [
+        "  job sort (pipeline.yml:18)",
+        "  job rank (other.yml:6)",
+    ]
+
+
+def test_a_finding_of_one_of_several_files_is_replayed_with_its_own(
+    several: Path, run_pytest: Run, write: Write
+) -> None:
+    write("rank.py", "def run(mini_batch):\n    return mini_batch[1:]\n")
+    write("other.yml", PIPELINE.replace("rate:", "rank:").replace("score.py", "rank.py"))
+    result = run_pytest(
+        *("--parallelrun-job=pipeline.yml", "--parallelrun-job=other.yml", "--parallelrun-entry=rank.py"),
+        *("-k", "returns_one_result_per_item", "--parallelrun-save=saved"),
+    )
+    result.stdout.fnmatch_lines(["*pytest --parallelrun-entry=rank.py --parallelrun-job=other.yml::rank *"])
+    assert "pipeline.yml" not in "".join(line for line in result.outlines if "--parallelrun-replay" in line)
+
+
+def test_two_steps_that_no_id_tells_apart_are_a_usage_error(pipeline: Path, run_pytest: Run, write: Write) -> None:
+    write("other.yml", PIPELINE)
+    error = usage_error(run_pytest("--parallelrun-job=pipeline.yml", "--parallelrun-job=other.yml"))
+    assert "pipeline.yml:6 and other.yml:6 both have a step 'rate' of score.py" in error
+
+
 def test_a_step_is_picked_by_its_script(several: Path, run_pytest: Run) -> None:
     text = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-entry=sort.py")
     assert text.count("  job ") == 1
@@ -387,6 +422,15 @@ def test_broken_files_of_others_do_not_stop_a_gate(project: Path, gate: Run, wri
     assert "  job " not in plan(gate)
 
 
+def test_a_broken_file_that_names_the_script_is_told_beside_the_one_that_is_used(
+    pipeline: Path, gate: Run, write: Write
+) -> None:
+    write("broken.yml", "type: parallel\ntask:\n  code: .\n\tentry_script: score.py\n")
+    text = plan(gate)
+    assert "  job rate (pipeline.yml:6)" in text
+    assert "note: a job definition that names this script is broken, and not used: broken.yml:4:1: this is not" in text
+
+
 def test_a_fixture_without_an_entry_of_its_own_runs_the_step(pipeline: Path, run_pytest: Run, write: Write) -> None:
     write(
         "test_mine.py",
@@ -425,3 +469,34 @@ def test_workers_of_xdist_gate_the_same_entries(
         "--parallelrun-job=pipeline.yml", "-n2", "-k", "entry_imports or job_completes", "--color=no"
     )
     result.assert_outcomes(passed=4)
+
+
+def test_an_input_of_files_hands_the_path_of_a_table(project: Path, run_pytest: Run, write: Write) -> None:
+    write("data/rows.csv", "a,b\n1,2\n")
+    write("pipeline.yml", PIPELINE.replace(", path: ./data", ""))
+    text = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-input=data/rows.csv")
+    assert "mini-batch 0: 1 item(s), rows.csv" in text
+    assert "input_type = uri_folder  (pipeline.yml:3)" in text
+
+
+def test_an_mltable_file_in_an_input_of_files_is_one_of_them(project: Path, run_pytest: Run, write: Write) -> None:
+    write("data/MLTable", "type: mltable\npaths: [{file: ./rows.csv}]\ntransformations: [read_delimited]\n")
+    write("pipeline.yml", PIPELINE)
+    text = plan(run_pytest, "--parallelrun-job=pipeline.yml")
+    assert "MLTable ... " in text
+    assert (
+        "note: the input 'items' is a uri_folder (pipeline.yml:3): run() gets paths of files, that of the MLT" in text
+    )
+    result = run_pytest("--parallelrun-job=pipeline.yml", "-k", "leaves_input_unchanged")
+    result.assert_outcomes(passed=1, deselected=TOTAL - 1)
+
+
+def test_an_input_that_is_a_file_is_a_usage_error_unless_its_lines_are_handed(
+    project: Path, run_pytest: Run, write: Write
+) -> None:
+    write("rows.jsonl", '{"a": 1}\n')
+    write("pipeline.yml", PIPELINE.replace("uri_folder, path: ./data", "uri_file, path: ./rows.jsonl"))
+    error = usage_error(run_pytest("--parallelrun-job=pipeline.yml"))
+    assert error.startswith("ERROR: pipeline.yml:3:17: the input 'items' is a uri_file, which the service does not")
+    rows = "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows 2"
+    assert "JSON lines in 1 file" in plan(run_pytest, "--parallelrun-job=pipeline.yml", f"--parallelrun-args={rows}")

@@ -38,6 +38,7 @@ class Refusal:
 
 MINIMAL = "component_minimal"
 STEP = "pipeline_component"
+INLINE = "pipeline_inline"
 ROOT = "deployment_minimal"
 TYPED = "deployment_summary"
 
@@ -303,6 +304,34 @@ REFUSALS = (
         "    type: uri_folder\n    pth: x",
         "6:5: there is no key 'pth' in an input. Did you mean 'path'?",
         old="    type: uri_folder",
+    ),
+    Refusal(
+        "a mode that does not exist, in a component",
+        MINIMAL,
+        "    type: uri_folder\n    mode: ro_mont",
+        "6:11: input 'files': there is no mode 'ro_mont'. Did you mean 'ro_mount'?",
+        old="    type: uri_folder",
+    ),
+    Refusal(
+        "a mode that does not exist",
+        INLINE,
+        "mode: mount",
+        "16:53: input 'files': there is no mode 'mount'. Did you mean 'ro_mount'?",
+        old="mode: download",
+    ),
+    Refusal(
+        "a mode of tables for a folder",
+        INLINE,
+        "mode: eval_mount",
+        "16:53: input 'files': there is no mode 'eval_mount'.",
+        old="mode: download",
+    ),
+    Refusal(
+        "a mode of inputs for an output",
+        INLINE,
+        "        type: uri_file\n        mode: ro_mount",
+        "21:15: output 'rows': there is no mode 'ro_mount'. Did you mean 'rw_mount'?",
+        old="        type: uri_file",
     ),
     Refusal(
         "an input that the component does not have",

@@ -30,7 +30,7 @@ def test_leaves_input_unchanged(
     """After the whole sample was run, its files are what they were."""
     __tracebackhide__ = True
     assert parallelrun_entry.sample is not None
-    changes = changes_of(parallelrun_entry.sample, parallelrun_baseline.sample)
+    changes = changes_of(parallelrun_entry.sample, parallelrun_baseline.sample, parallelrun_entry.settings)
     if changes.gone or changes.modified:
         parallelrun_check.fail(_changed(parallelrun_baseline, changes))
     if changes.new:

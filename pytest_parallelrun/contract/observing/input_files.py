@@ -6,12 +6,13 @@ import filecmp
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.observing.mltable_copy import is_mltable
+from pytest_parallelrun.emulator.splitting.formats import is_mltable
 from pytest_parallelrun.emulator.splitting.mltable_folder import NAME, files_of
 from pytest_parallelrun.emulator.splitting.paths import files_below, locate
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.observing.sample import SampleCopy
+    from pytest_parallelrun.emulator.splitting.base import SplitSettings
 
 
 class Changes(NamedTuple):
@@ -22,8 +23,11 @@ class Changes(NamedTuple):
     new: tuple[str, ...] = ()
 
 
-def changes_of(sample: str | tuple[str, ...], copy: SampleCopy) -> Changes:
-    """Compares the copy with the original: names, and contents where size or time differ."""
+def changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: SplitSettings) -> Changes:
+    """Compares the copy with the original: names, and contents where size or time differ.
+
+    settings: under which it was split.
+    """
     given = [sample] if isinstance(sample, str) else list(sample)
     copies = [copy.input] if isinstance(copy.input, str) else copy.input
     modified: dict[str, None] = {}
@@ -32,7 +36,8 @@ def changes_of(sample: str | tuple[str, ...], copy: SampleCopy) -> Changes:
     for original, copied in zip(given, copies, strict=True):
         place = locate(original, os.getcwd(), must_exist=True)
         base, names = place.root, place.names
-        if is_mltable(place):
+        described = is_mltable(place, settings)
+        if described:
             files = files_of(os.path.normpath(place.root), place.given)
             if files is None:
                 # Run() gets rows.
@@ -44,7 +49,7 @@ def changes_of(sample: str | tuple[str, ...], copy: SampleCopy) -> Changes:
             root = copied.removesuffix(place.names[0])
         else:
             root = copied.removesuffix(os.path.relpath(os.path.abspath(os.path.expanduser(original)), place.root))
-        known.setdefault(root, set()).update(names if not is_mltable(place) else [*names, NAME])
+        known.setdefault(root, set()).update([*names, NAME] if described else names)
         for name in names:
             if not os.path.lexists(root + name):
                 gone[name] = None

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.paths import Place
 
 
-def is_mltable(place: Place) -> bool:
-    """Whether a given path is a folder that an MLTable file describes."""
-    return place.form == "folder" and NAME in place.names
-
-
 def copy_of_mltable(place: Place, folder: Path, copy_file: Callable[[str, str], None]) -> str:
     """The folder to give in place of the original: a copy of it, or itself where it makes a table.
 

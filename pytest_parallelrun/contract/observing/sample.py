@@ -6,9 +6,14 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.observing.mltable_copy import copy_of_mltable, is_mltable
+from pytest_parallelrun.contract.observing.mltable_copy import copy_of_mltable
+from pytest_parallelrun.emulator.splitting.formats import is_mltable
 from pytest_parallelrun.emulator.splitting.paths import Place, locate
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.splitting.base import SplitSettings
 
 
 @dataclass(frozen=True)
@@ -30,17 +35,18 @@ class SampleCopy:
         return text.replace(self.root, "") if len(self.root) > 1 else text
 
 
-def copy_of(sample: str | tuple[str, ...], folder: Path) -> SampleCopy:
+def copy_of(sample: str | tuple[str, ...], folder: Path, settings: SplitSettings) -> SampleCopy:
     """A copy of all files of the sample below `folder`, with the same paths relative to each other.
 
+    settings: under which it is split.
     What the paths have in common decides how files are grouped and named. InputError as `locate()` raises it.
     """
     paths = [sample] if isinstance(sample, str) else list(sample)
     places = [locate(path, os.getcwd(), must_exist=True) for path in paths]
-    tables = [place for place in places if is_mltable(place)]
+    tables = [place for place in places if is_mltable(place, settings)]
     if tables:
         copied = [
-            copy_of_mltable(place, below, copy_file) if is_mltable(place) else _plain_copy(place, below)
+            copy_of_mltable(place, below, copy_file) if place in tables else _plain_copy(place, below)
             for place, below in ((place, folder / str(number)) for number, place in enumerate(places))
         ]
         root = os.path.join(copied[0] if len(copied) == 1 else os.fspath(folder), "")

@@ -278,7 +278,7 @@ class EntryUnderTest:
         """A fresh copy of the sample, for no check may touch the user's own; relative paths stay as they are."""
         if self.sample is None:
             raise InputError("there is no input: give --parallelrun-input=PATH.")
-        return copy_of(self.sample, self.new_folder("sample"))
+        return copy_of(self.sample, self.new_folder("sample"), self.settings)
 
     def new_folder(self, name: str) -> Path:
         """An empty folder that is gone some time after the run."""

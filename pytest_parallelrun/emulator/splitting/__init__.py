@@ -19,17 +19,17 @@ from pytest_parallelrun.emulator.splitting.base import (
 )
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.formats import format_of
+from pytest_parallelrun.emulator.splitting.formats import format_of, is_mltable
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
 from pytest_parallelrun.emulator.splitting.handed import HandedInput
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
-from pytest_parallelrun.emulator.splitting.mltable_folder import NAME as MLTABLE
 from pytest_parallelrun.emulator.splitting.mltable_folder import open_mltable
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
 from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedFileSplitter
 from pytest_parallelrun.emulator.splitting.partitioned_table import CHUNK_BYTES, PartitionedTable
 from pytest_parallelrun.emulator.splitting.path_levels import values_by_path
 from pytest_parallelrun.emulator.splitting.paths import Place, files_among, locate
+from pytest_parallelrun.emulator.splitting.settings_used import refuse_rows
 from pytest_parallelrun.emulator.splitting.several import SeveralInputs
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     source: a DataFrame; a HandedInput; the path of a folder, a glob or a file; or a list of such paths, which keeps its
         order. A folder stands for all files below it, whatever they are, unless an MLTable file says what they are.
         Given .csv, .tsv and .parquet files, also compressed .csv and .tsv, are tables, unless the profile is "batch",
-        where run() gets file paths always (authoring guide of batch scoring scripts). With `mini_batch_rows` all files
+        where run() gets file paths always (authoring guide of batch scoring scripts), as it does with `input_type`
+        "uri_folder", also of a folder with an MLTable file. With `mini_batch_rows` all files
         are JSON lines. Under profile "v1" each folder, glob or MLTable of a list is an input of its own (SDK reference
         of ParallelRunStep: `inputs`). Relative paths are resolved against `base`, by default the working directory.
     Raises InputError for an input that is missing, unreadable, remote, not supported, or that mixes tables
@@ -66,6 +67,7 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
         return source
     if _is_frame(source):
         frame = cast("pd.DataFrame", source)
+        refuse_rows("frame", settings.mini_batch_rows, "input")
         if settings.partition_keys:
             return PartitionedTable(FrameSplitter(frame, CHUNK_BYTES), settings.partition_keys)
         return FrameSplitter(frame, settings.bytes_per_mini_batch)
@@ -106,7 +108,7 @@ class _Opening:
         self._settings = settings
 
     def opened(self, given: Sequence[str], *, listed: bool) -> Splitter:
-        tables = [path for path in given if path in self._places and _is_mltable(self._places[path])]
+        tables = [path for path in given if path in self._places and is_mltable(self._places[path], self._settings)]
         if tables and len(given) > 1:
             raise InputError(
                 f"input '{tables[0]}': a folder with an MLTable file is an input of its own. Give it alone; several "
@@ -168,10 +170,6 @@ class _Opening:
             for path in given
             for file in (self._places[path].named_paths() if path in self._places else [(path, path)])
         ]
-
-
-def _is_mltable(place: Place) -> bool:
-    return place.form == "folder" and MLTABLE in place.names
 
 
 def _is_frame(source: object) -> bool:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.rules import Rules
     from pytest_parallelrun.emulator.splitting.handed import HandedInput
+    from pytest_parallelrun.emulator.splitting.settings_used import Form
 
     Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | HandedInput
     """An input as it is given: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
@@ -51,12 +52,14 @@ class MiniBatch(NamedTuple):
 class Splitter(Protocol):
     """An opened input.
 
+    form: what it turned out to be, which decides on the settings that have an effect.
     total_mini_batches: None where it shows only as the splitting goes on (tables); files are counted before
         the first attempt.
     total_items: None for tables as well, whose rows the service counts as they are processed.
     """
 
     kind: InputKind
+    form: Form
     total_mini_batches: int | None
     total_items: int | None
 
@@ -83,6 +86,11 @@ class TableSplitter(Splitter, Protocol):
     @property
     def columns(self) -> Sequence[str]:
         """Names of its columns."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What it is called: "the table 'sales.csv'"."""
         ...
 
     @property
@@ -116,6 +124,8 @@ class SplitSettings(Protocol):
     def partition_keys(self) -> tuple[str, ...]: ...
     @property
     def mini_batch_rows(self) -> int | None: ...
+    @property
+    def input_type(self) -> str | None: ...
 
 
 def count_text(count: int, noun: str) -> str:

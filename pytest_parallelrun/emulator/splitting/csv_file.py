@@ -93,12 +93,6 @@ class CsvFile:
                     piece, frame = exact, parse(exact.data)
                 yield piece, frame
 
-    def read(self, offset: int, length: int) -> bytes:
-        """What a piece of it held. One of UNREADABLE where it cannot be read."""
-        with open_binary(self.path) as stream:
-            stream.seek(offset)
-            return stream.read(length)
-
     def parse(self, data: bytes, types: Mapping[str, ColumnType] | None = None) -> pd.DataFrame:
         """Its records in `data` as a DataFrame, an index from 0; without types, they are inferred.
 

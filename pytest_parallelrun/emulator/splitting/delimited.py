@@ -22,6 +22,8 @@ from pytest_parallelrun.emulator.splitting.column_types import (
 )
 from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, uncompressed_name, why_unreadable
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
+from pytest_parallelrun.emulator.splitting.ranges import RangeReader
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +62,7 @@ class CsvSplitter:
     """
 
     kind: InputKind = "tabular"
+    form: Form = "delimited"
     total_mini_batches: int | None = None
     total_items: int | None = None
 
@@ -76,6 +79,7 @@ class CsvSplitter:
             raise InputError(f"delimiter={delimiter!r}: pandas' CSV parser takes ASCII characters only.")
         self._size = bytes_per_mini_batch
         self._label = label
+        self._ranges = RangeReader()
         opened = (
             CsvFile.open(path, name, encoding=encoding, delimiter=_delimiter_of(path, delimiter))
             for path, name in paths
@@ -103,7 +107,7 @@ class CsvSplitter:
             return parsed[1]
         path = span.file.path
         try:
-            frame = self._parse(span.file, span.file.read(span.offset, span.length))
+            frame = self._parse(span.file, self._ranges.read(path, span.offset, span.length))
         except UNREADABLE as error:
             raise LoadError(f"'{path}' cannot be read: {why_unreadable(error)}") from error
         except ValueError as error:
@@ -122,6 +126,10 @@ class CsvSplitter:
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return cast("_Span", mini_batch.position).file.name
+
+    @property
+    def title(self) -> str:
+        return f"the table {self._label}"
 
     @property
     def content(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from pytest_parallelrun.emulator.rules import FileGrouping
 from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 
 class FileSplitter:
@@ -25,6 +26,7 @@ class FileSplitter:
     """
 
     kind: InputKind = "files"
+    form: Form = "files"
     total_mini_batches: int | None
     total_items: int | None
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.splitting.mltable_folder import NAME as MLTABLE
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.base import SplitSettings
@@ -25,6 +26,11 @@ ROW_MODE = (
 """The program arguments that make the runtime hand lines of a file instead of its path."""
 
 
+def is_mltable(place: Place, settings: SplitSettings) -> bool:
+    """Whether a given path is a folder that an MLTable file describes, and not one of files alone."""
+    return place.form == "folder" and MLTABLE in place.names and settings.input_type is None
+
+
 def format_of(given: Sequence[str], places: Mapping[str, Place], settings: SplitSettings, *, listed: bool) -> Format:
     """What the given paths stand for. Those that are not in `places` are known to be files.
 
@@ -32,7 +38,7 @@ def format_of(given: Sequence[str], places: Mapping[str, Place], settings: Split
     """
     if settings.mini_batch_rows is not None:
         return "json_lines"
-    if settings.profile == "batch":
+    if settings.profile == "batch" or settings.input_type == "uri_folder":
         return "files"
     found: dict[Format, str] = {}
     for path in given:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.errors import EmptyInputError
 from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ class FrameSplitter:
     """
 
     kind: InputKind = "tabular"
+    form: Form = "frame"
     total_mini_batches: int | None = None
     total_items: int | None = None
 
@@ -46,6 +48,10 @@ class FrameSplitter:
     @property
     def columns(self) -> Sequence[str]:
         return [str(name) for name in self._frame.columns]
+
+    @property
+    def title(self) -> str:
+        return "the DataFrame"
 
     @property
     def content(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,8 @@ class HandedInput:
 
     kind: what all of them are. Each delivery gets a copy. partitions: of each mini-batch, where the context tells one.
     """
+
+    form: Form = "handed"
 
     def __init__(
         self, mini_batches: Sequence[Payload], *, kind: InputKind, partitions: Sequence[Partition] = ()

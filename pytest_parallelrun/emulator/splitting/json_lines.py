@@ -12,6 +12,8 @@ from typing import NamedTuple, cast
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
 from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, open_binary, why_unreadable
+from pytest_parallelrun.emulator.splitting.ranges import RangeReader
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -35,6 +37,7 @@ class JsonLinesSplitter:
     """
 
     kind: InputKind = "records"
+    form: Form = "json_lines"
     total_mini_batches: int | None = None
     total_items: int | None = None
 
@@ -42,6 +45,7 @@ class JsonLinesSplitter:
         self._paths = list(paths)
         self._size = rows_per_mini_batch
         self._label = label
+        self._ranges = RangeReader()
         if next(self.mini_batches(), None) is None:
             raise EmptyInputError(f"input {label}: there is not a single line with something in it.")
 
@@ -59,9 +63,7 @@ class JsonLinesSplitter:
     def load(self, mini_batch: MiniBatch) -> list[dict[str, object]]:
         path, name, offset, length, first_row = cast("_Lines", mini_batch.position)
         try:
-            with open_binary(path) as stream:
-                stream.seek(offset)
-                data = stream.read(length)
+            data = self._ranges.read(path, offset, length)
         except UNREADABLE as error:
             raise LoadError(f"'{path}' cannot be read: {why_unreadable(error)}") from error
         rows: list[dict[str, object]] = []

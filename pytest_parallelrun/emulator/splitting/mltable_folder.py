@@ -5,6 +5,7 @@ The service hands the partitions that this reader makes, so its cut points, type
 
 from __future__ import annotations
 
+import glob
 import logging
 import os
 import re
@@ -20,7 +21,8 @@ from pytest_parallelrun.emulator.splitting.mltable_modules import reader_modules
 from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedFileSplitter
 from pytest_parallelrun.emulator.splitting.partitioned_table import CHUNK_BYTES, PartitionedTable
 from pytest_parallelrun.emulator.splitting.path_levels import no_such_key
-from pytest_parallelrun.emulator.splitting.paths import refuse_remote
+from pytest_parallelrun.emulator.splitting.paths import REMOTE, refuse_remote
+from pytest_parallelrun.emulator.splitting.settings_used import Form, refuse_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,13 +39,29 @@ SIZED = ("read_delimited", "read_json_lines")
 REFUSED = ("read_delta_lake",)
 
 
+class _UnreadableError(InputError):
+    """What the reader itself refuses."""
+
+
 def open_mltable(folder: str, given: str, settings: SplitSettings) -> Splitter:
     """The splitter of a folder with an MLTable file.
 
     folder: absolute. given: as the user wrote it. InputError where the mltable package is missing, the file is wrong,
     or it names data that is not here; EmptyInputError where there is nothing in it.
     """
+    refuse_rows("mltable", settings.mini_batch_rows, f"input '{given}'")
     table = _asked(given, lambda: _load(folder))
+    try:
+        return _opened(table, folder, given, settings)
+    except _UnreadableError as error:
+        missing = _missing(table, folder)
+        if not missing:
+            raise
+        # The reader only says that something is.
+        raise InputError(f"input '{given}': its MLTable names what is not there: {', '.join(missing)}.") from error
+
+
+def _opened(table: MLTable, folder: str, given: str, settings: SplitSettings) -> Splitter:
     readers = _checked_readers(table, given)
     if not readers:
         return _files(table, folder, given, settings)
@@ -73,6 +91,7 @@ class MLTableSplitter:
 
     def __init__(self, table: MLTable, bytes_per_mini_batch: int | None, given: str) -> None:
         self._given = given
+        self.form: Form = "mltable_row_groups" if bytes_per_mini_batch is None else "mltable"
         self._size = bytes_per_mini_batch
         # What the service's runtime calls, and private all the same.
         self._table = table if bytes_per_mini_batch is None else table._with_partition_size(bytes_per_mini_batch)
@@ -115,6 +134,10 @@ class MLTableSplitter:
         return ""
 
     @property
+    def title(self) -> str:
+        return f"the MLTable '{self._given}'"
+
+    @property
     def content(self) -> str:
         return f"the table of the MLTable '{self._given}'"
 
@@ -147,7 +170,7 @@ def _asked(given: str, ask: Callable[[], T]) -> T:
                 ) from None
             raise InputError(f"input '{given}': the package mltable cannot be imported: {error}.") from error
         except Exception as error:  # the reader raises errors of many packages, and RuntimeError
-            raise InputError(f"input '{given}': its MLTable cannot be read: {_sentence(error)}") from error
+            raise _UnreadableError(f"input '{given}': its MLTable cannot be read: {_sentence(error)}") from error
 
 
 @contextmanager
@@ -178,6 +201,20 @@ def _checked_readers(table: MLTable, given: str) -> list[str]:
         if step in REFUSED:
             raise InputError(f"input '{given}': {step} of its MLTable is not supported. Save a sample as Parquet.")
     return list(steps)
+
+
+def _missing(table: MLTable, folder: str) -> list[str]:
+    """The paths of an MLTable on this machine where nothing is, each with its kind, as it is written."""
+    return [
+        f"{kind} '{place}'"
+        for path in table.paths
+        for kind, place in dict(path).items()
+        if not REMOTE.match(str(place)) and not _exists(kind, os.path.join(folder, str(place).removeprefix("file://")))
+    ]
+
+
+def _exists(kind: str, path: str) -> bool:
+    return bool(glob.glob(path, recursive=True)) if kind == "pattern" else os.path.exists(path)
 
 
 def _keys_of(table: MLTable, given: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,9 @@ class ParquetSplitter:
 
     Columns are taken by name, null where a file does not have one. Types are those of the schemas; where a column has a
     null anywhere, integers are floats and booleans are objects in every mini-batch, as pandas makes them. What pandas
-    noted about an index is not looked at: it is a column like any other. Only footers are read before a mini-batch is
-    loaded, and then the row groups of that one.
+    noted about an index is not looked at: it is a column like any other. A dictionary, which pandas would make
+    categories of, belongs to one row group and others have others: its column has plain values.
+    Only footers are read before a mini-batch is loaded, and then the row groups of that one.
 
     paths: (absolute path, name for messages) of each file, in order.
     Raises InputError for a file that cannot be read, columns that have different types, or where pyarrow is missing;
@@ -50,6 +52,7 @@ class ParquetSplitter:
     """
 
     kind: InputKind = "tabular"
+    form: Form = "parquet"
     total_mini_batches: int | None = None
     total_items: int | None = None
 
@@ -64,7 +67,7 @@ class ParquetSplitter:
                 groups = file.metadata
                 sizes = [groups.row_group(number) for number in range(groups.num_row_groups)]
                 self._files.append(_File(path, name, [(group.num_rows, _compressed(group)) for group in sizes]))
-                schemas[path] = file.schema_arrow.remove_metadata()
+                schemas[path] = _plain(file.schema_arrow)
                 if groups.num_rows:
                     nulls |= _columns_with_nulls(file, schemas[path])
         self._schema = _unified(schemas)
@@ -105,6 +108,10 @@ class ParquetSplitter:
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return cast("_Groups", mini_batch.position).file.name
+
+    @property
+    def title(self) -> str:
+        return f"the table {self._label}"
 
     @property
     def content(self) -> str:
@@ -161,6 +168,15 @@ def _opened(path: str) -> pq.ParquetFile:
         raise InputError(f"input '{path}' cannot be read: {error.strerror or error}.") from error
     except pa.ArrowException as error:
         raise InputError(f"input '{path}' is no Parquet file that can be read: {error}") from error
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """The schema with the types of values in place of dictionaries, and without what pandas noted in it."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in schema]
+    ).remove_metadata()
 
 
 def _compressed(group: pq.RowGroupMetaData) -> int:

@@ -39,6 +39,7 @@ class PartitionedTable:
 
     def __init__(self, table: TableSplitter, keys: Sequence[str], *, allowed: Sequence[str] | None = None) -> None:
         self._table = table
+        self.form = table.form
         self._keys = tuple(keys)
         self._kept: OrderedDict[int, pd.DataFrame] = OrderedDict()
         self._chunks = [chunk for chunk in table.mini_batches() if chunk.size]
@@ -47,8 +48,8 @@ class PartitionedTable:
         existing += [name for name in self._levels.existing if name not in existing]
         for key in keys:
             if key not in existing:
-                what = "a column" if allowed is None else "a partition key of the MLTable"
-                raise no_such_key(key, existing, f"{what}, in {table.content}")
+                what = "a column" if allowed is None else "a partition key"
+                raise no_such_key(key, existing, f"{what} of {table.title}")
         self._parts: dict[tuple[str, ...], list[tuple[int, np.ndarray]]] = {}
         for number in range(len(self._chunks)):
             for values, rows in _groups(self._chunk(number), self._keys):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Splitter
+from pytest_parallelrun.emulator.splitting.settings_used import USED
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.base import Payload
@@ -23,6 +24,8 @@ class SeveralInputs:
     def __init__(self, inputs: Sequence[Splitter]) -> None:
         self._inputs = list(inputs)
         self.kind = inputs[0].kind
+        # A setting that has an effect on one of them has one.
+        self.form = max((one.form for one in inputs), key=lambda form: len(USED[form].settings))
         for other in inputs:
             if other.kind != self.kind:
                 raise InputError(

@@ -17,3 +17,4 @@ class Split:
     delimiter: str = ","
     partition_keys: tuple[str, ...] = ()
     mini_batch_rows: int | None = None
+    input_type: str | None = None

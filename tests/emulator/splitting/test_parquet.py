@@ -117,6 +117,18 @@ def test_columns_of_several_files_are_taken_by_name_with_nulls_and_one_type(tmp_
     assert first["z"].isna().all()
 
 
+def test_dictionaries_of_row_groups_are_plain_values_of_one_type(tmp_path: Path) -> None:
+    groups = [pa.table({"kind": pa.array(kinds).dictionary_encode()}) for kinds in (["a", "b"], ["c", None])]
+    with pq.ParquetWriter(tmp_path / "a.parquet", groups[0].schema) as writer:
+        for group in groups:
+            writer.write_table(group)
+    split = open_input(tmp_path / "a.parquet", Split(bytes_per_mini_batch=1))
+    frames = [split.load(batch) for batch in split.mini_batches()]
+    first, second = (pd.DataFrame(frame)["kind"] for frame in frames)
+    assert first.dtype == second.dtype == pd.Series(["a"]).dtype
+    assert [*first, *second.fillna("-")] == ["a", "b", "c", "-"]
+
+
 def test_columns_that_no_type_has_in_common_are_refused_with_the_file(tmp_path: Path) -> None:
     one, other = write(tmp_path / "a.parquet", x=[1]), write(tmp_path / "b.parquet", x=["a"])
     with pytest.raises(InputError, match=r"b\.parquet': its columns do not go with those of the files before"):
