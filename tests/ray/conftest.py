@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_parallelrun.emulator.engines.ray import cluster
+from pytest_parallelrun.emulator.engines.ray.cluster import OF_OURS
 
 OBJECT_STORE_BYTES = 80_000_000
 
@@ -21,7 +22,9 @@ class Nodes:
             warnings.simplefilter("ignore")
             from ray.cluster_utils import Cluster
 
-            self._cluster: Any = Cluster(initialize_head=True, head_node_args=self._arguments())
+            self._cluster: Any = Cluster(
+                initialize_head=True, head_node_args={**self._arguments(), "_system_config": OF_OURS}
+            )
         self.address = str(self._cluster.address)
         self.others = [self.add(), self.add()]
 

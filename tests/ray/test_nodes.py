@@ -120,11 +120,10 @@ def run(paths):
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No node sees a file of this machine, not even its own."""
 
-    def ask(seat: Seat, method: str, signatures: list[object], *, limit: float) -> list[bool]:
-        assert method == "sees"
+    def sees(seat: Seat, signatures: list[object], *, limit: float) -> list[bool]:
         return [False] * len(signatures)
 
-    monkeypatch.setattr(Seat, "ask", ask)
+    monkeypatch.setattr(Seat, "sees", sees)
     monkeypatch.setattr(Cluster, "home", "none of them")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import io
 import os
 import shutil
@@ -29,11 +30,15 @@ _CODE, _MODELS, _WORK, _OUTPUT, _LOGS, _INPUT = "code", "models", "work", "outpu
 
 
 class Signature(NamedTuple):
-    """What shows that another machine sees the same file: its size in bytes, and when it was changed, in ns."""
+    """What shows that another machine sees the same file: its size in bytes, and when it was changed, in ns.
+
+    inode: of a folder, in which a file may be written meanwhile; -1 of a file.
+    """
 
     path: str
     size: int
     changed: int
+    inode: int
 
     @classmethod
     def of(cls, path: str) -> Signature | None:
@@ -42,10 +47,11 @@ class Signature(NamedTuple):
             found = os.stat(path)
         except OSError:
             return None
-        return cls(path, found.st_size, found.st_mtime_ns)
+        return cls(path, found.st_size, found.st_mtime_ns, found.st_ino if stat.S_ISDIR(found.st_mode) else -1)
 
     def is_here(self) -> bool:
-        return Signature.of(self.path) == self
+        found = Signature.of(self.path)
+        return found is not None and (found == self or found.inode == self.inode >= 0)
 
 
 class Parcel(NamedTuple):
@@ -153,13 +159,25 @@ class Premises:
         return data, lost
 
 
-def bring_home(data: bytes, plan: WorkerPlan) -> None:
-    """Puts what `Premises.clear` packed to where a worker of this machine would have written it."""
+def bring_home(data: bytes, plan: WorkerPlan) -> list[str]:
+    """Puts what `Premises.clear` packed to where a worker of this machine would have written it.
+
+    The paths of files that were there with another content, and are replaced: on storage that all nodes share the one
+    who writes last wins as well.
+    """
+    replaced = []
     with tempfile.TemporaryDirectory(prefix="parallelrun-") as name:
         unpack_into(Path(name), data)
         for folder, home in ((_WORK, plan.folder), (_OUTPUT, plan.output_dir), (_LOGS, plan.logs)):
-            if home is not None and Path(name, folder).is_dir():
-                shutil.copytree(Path(name, folder), home, dirs_exist_ok=True)
+            if home is None:
+                continue
+            for path, relative in _below(Path(name, folder), "."):
+                target = home / relative
+                if target.is_file() and not filecmp.cmp(path, target, shallow=False):
+                    replaced.append(str(target))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+    return replaced
 
 
 def unpack_into(folder: Path, data: bytes) -> None:
