@@ -68,7 +68,7 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carrier]:
 
 
 def errands(*numbers: int) -> list[Errand]:
-    return [Errand(number, 1, number, 1, None, [f"item {number}"], 0, 0.0) for number in numbers]
+    return [Errand(number, 1, number, 1, (), [f"item {number}"], 0, 0.0) for number in numbers]
 
 
 def returned(report: Report) -> list[object]:
@@ -85,14 +85,23 @@ def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
     assert returned(actor.work(errands(4, 5), False)) == [["item 4"], ["item 5"]]
 
 
+class Recording(Carrier):
+    """Tells what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def tell(self, what: str) -> int:
+        self.asked.append(what)
+        return len(self.asked)
+
+
 def test_a_call_that_comes_twice_is_answered_twice_and_executed_once() -> None:
-    actor = Carrier()
-    calls = []
-    actor.sees = lambda signatures: calls.append(signatures) or [len(calls)]  # type: ignore[assignment,func-returns-value]
-    assert actor.do(7, 0, 0, "sees", "first") == [1]
-    assert actor.do(7, 0, 0, "sees", "first") == [1]
-    assert actor.do(7, 1, 0, "sees", "second") == [2]
-    assert calls == ["first", "second"]
+    actor = Recording()
+    answers = [actor.do(7, number, 0, "tell", f"call {number}") for number in (0, 0, 1, 0)]
+    assert answers == [1, 1, 2, 1]
+    assert actor.asked == ["call 0", "call 1"]
 
 
 def test_a_call_before_which_another_one_is_missing_is_not_executed() -> None:
