@@ -30,7 +30,7 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Of a cluster that is started here: groups of mini-batches and their results pass through it, and what is larger goes
 to the disk."""
 _LONGEST_FOLDER = 30
-"""Characters of a folder below which Ray can make its sockets, whose paths may have 107."""
+"""Characters of a folder below which Ray can make its sockets, whose paths may have 107 bytes of ASCII."""
 CONNECT_LIMIT = 10.0
 """Seconds in which the head of a cluster must accept a connection."""
 DISTRUST = 60.0
@@ -88,6 +88,8 @@ class Cluster:
     """A connection to a cluster. started: whether the cluster is ours, and ends with the connection."""
 
     def __init__(self) -> None:
+        self._idle: dict[str, list[Any]] = defaultdict(list)
+        self._distrusted: dict[str, float] = {}
         with _quietly():
             import ray
 
@@ -105,8 +107,6 @@ class Cluster:
         if not self._joined:
             options["runtime_env"] = {"env_vars": ENVIRONMENT}
         self._actor_class: Any = self.ray.remote(**options)(Carrier)
-        self._idle: dict[str, list[Any]] = defaultdict(list)
-        self._distrusted: dict[str, float] = {}
         self.lost: type[Exception] = ray.exceptions.RayError
         """Errors of Ray for an answer that cannot be had, whatever the reason: actor, node, memory, disk, time."""
         self.unavailable: type[Exception] = ray.exceptions.ActorUnavailableError
@@ -134,9 +134,11 @@ class Cluster:
                 ) from error
             return
         base = tempfile.gettempdir()
-        base = base if len(base) < _LONGEST_FOLDER else "/tmp"
+        base = base if len(base) < _LONGEST_FOLDER and base.isascii() else "/tmp"
         try:
             self._folder = tempfile.mkdtemp(prefix="ray-", dir=base)
+            # What Ray has started in vain ends with this process, and writes until then.
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
             self.started = True
             self.ray.init(
                 address="local",
@@ -272,7 +274,7 @@ def _check_listening(address: str) -> None:
             if os.environ.get("RAY_USE_TLS", "0").lower() not in ("0", "false"):
                 return
             connection.sendall(_HTTP2)
-            if connection.recv(4)[3:] == _SETTINGS:
+            if connection.recv(4, socket.MSG_WAITALL)[3:] == _SETTINGS:
                 return
     except (OSError, OverflowError) as error:
         reason = str(error)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.ray.parcels import Parcel, Signature, bring_home, bundle_of
+from pytest_parallelrun.emulator.engines.ray.parcels import Parcel, Signature, bring_home, bundle_of, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Places:
         self._addresses: dict[str, str] = {}
         self._lost_files: list[str] = []
         self._replaced: list[str] = []
+        self._unseen: dict[str, list[str]] = {self._home: []}
+        """Side inputs that a node does not see."""
 
     def node_of(self, instance: int) -> Node:
         """The node of an instance: one after the other, the least loaded where one was lost."""
@@ -102,6 +104,12 @@ class Places:
                 if self._sent[node]:
                     what += f", and the files of {self._sent[node]:,} mini-batch(es)"
                 notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {what}")
+                notes += [
+                    f"'{path}', which arguments or the environment of the script name, was not sent to node "
+                    f"{self._addresses[node]}, which does not see it: put it below the code root, or where all nodes "
+                    "see it at the same path"
+                    for path in self._unseen[node]
+                ]
         notes += dict.fromkeys(self._lost_files)
         if names := list(dict.fromkeys(self._replaced)):
             more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
@@ -127,6 +135,10 @@ class Places:
                 self._sharing[node] = all(seat.sees(signatures, limit=ANSWER_LIMIT))
             finally:
                 token.unlink()
+            if not self._sharing[node]:
+                sides = [signature for path in side_inputs(plan) if (signature := Signature.of(path)) is not None]
+                seen = seat.sees(sides, limit=ANSWER_LIMIT)
+                self._unseen[node] = [side.path for side, is_seen in zip(sides, seen, strict=True) if not is_seen]
         return self._sharing[node]
 
     def _sees_folder_of(self, seat: Seat, path: str) -> bool:
