@@ -84,7 +84,7 @@ def test_a_job_that_is_ended_from_outside_leaves_no_process(tmp_path: Path, how:
     temporary.mkdir()
     script, data = write_script(tmp_path, SLEEPING), write_items(tmp_path, "a", "b", "c")
     environment = {**os.environ, "TMPDIR": str(temporary), "RAY_ADDRESS": "" if own else os.environ["RAY_ADDRESS"]}
-    command = [sys.executable, "-c", BUSY, script, data, started]
+    command = [sys.executable, "-c", BUSY, str(script), str(data), str(started)]
     job = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while len(list(started.iterdir())) < 2:

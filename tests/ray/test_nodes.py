@@ -110,3 +110,36 @@ def test_nodes_that_see_the_same_files_get_paths(tmp_path: Path) -> None:
     assert sorted(map(str, result.rows)) == sorted(str(path) for path in data.iterdir())
     assert not any("does not see" in note for note in result.notes)
     assert os.path.isdir(data)
+
+
+def test_a_node_that_does_not_say_what_it_sees_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def sees(seat: Seat, signatures: list[object], *, limit: float) -> list[bool]:
+        raise ray.exceptions.GetTimeoutError("no answer in time")
+
+    monkeypatch.setattr(Seat, "sees", sees)
+    script = write_script(tmp_path, "def run(paths):\n    return paths")
+    settings = JobSettings(mini_batch_size=1, instance_count=2, max_concurrency_per_instance=1)
+    result = ParallelJob(script, write_numbered(tmp_path, 6), settings, engine="ray").run()
+    assert (result.status, result.succeeded_items) == ("Completed", 6)
+    assert all("no answer in time" in failed.failure.error for failed in result.worker_failures)
+
+
+SIDE = """
+import sys
+def run(paths):
+    [inside] = [argument.partition("=")[2] for argument in sys.argv if argument.startswith("--inside=")]
+    return [open(inside).read()]
+"""
+
+
+def test_side_inputs_come_with_the_code_root_and_are_named_elsewhere(blind: None, tmp_path: Path) -> None:
+    script = write_script(tmp_path, SIDE)
+    inside = write_script(tmp_path, "inside", "table.csv")
+    outside = tmp_path / "elsewhere.csv"
+    outside.touch()
+    arguments = [f"--inside={inside}", f"--outside={outside}"]
+    result = ParallelJob(script, write_numbered(tmp_path, 1), JobSettings(), arguments, engine="ray").run()
+    assert result.rows == ["inside"]
+    assert any(note.startswith(f"'{outside}', which arguments or the environment") for note in result.notes)
