@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_parallelrun.emulator.engines.ray import cluster
+from pytest_parallelrun.emulator.engines.ray.cluster import OF_OURS
 
 OBJECT_STORE_BYTES = 80_000_000
 
@@ -21,25 +22,23 @@ class Nodes:
             warnings.simplefilter("ignore")
             from ray.cluster_utils import Cluster
 
-            self._cluster: Any = Cluster(initialize_head=True, head_node_args=self._arguments())
+            self._cluster: Any = Cluster(
+                initialize_head=True, head_node_args={**self._arguments(), "_system_config": OF_OURS}
+            )
         self.address = str(self._cluster.address)
-        self.others = [self.add(), self.add()]
-
-    def add(self) -> object:
-        return self._cluster.add_node(**self._arguments())
+        self.others = [self._cluster.add_node(**self._arguments()) for _ in range(2)]
 
     def kill(self, node: object) -> None:
         """As a machine goes that loses its power."""
         self._cluster.remove_node(node, allow_graceful=False)
-        if node in self.others:
-            self.others.remove(node)
+        self.others.remove(node)
 
     def shutdown(self) -> None:
         self._cluster.shutdown()
 
     @staticmethod
     def _arguments() -> dict[str, object]:
-        return {"num_cpus": 2, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        return {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
 
 
 @pytest.fixture(scope="session")

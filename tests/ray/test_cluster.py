@@ -76,12 +76,16 @@ def test_a_ray_that_is_initialised_already_is_used_and_left_as_it_is(tmp_path: P
     assert none_left(str(tmp_path))
 
 
-@pytest.mark.parametrize("how", ["interrupted", "killed"])
-def test_a_job_that_is_ended_from_outside_leaves_no_process(tmp_path: Path, how: str) -> None:
-    started = tmp_path / "started"
+@pytest.mark.parametrize(("how", "own"), [("interrupted", True), ("killed", False)])
+def test_a_job_that_is_ended_from_outside_leaves_no_process(tmp_path: Path, how: str, own: bool) -> None:
+    """Not even of the cluster, where it is the job's own."""
+    started, temporary = tmp_path / "started", tmp_path / "tmp"
     started.mkdir()
+    temporary.mkdir()
     script, data = write_script(tmp_path, SLEEPING), write_items(tmp_path, "a", "b", "c")
-    job = subprocess.Popen([sys.executable, "-c", BUSY, script, data, started], stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "TMPDIR": str(temporary), "RAY_ADDRESS": "" if own else os.environ["RAY_ADDRESS"]}
+    command = [sys.executable, "-c", BUSY, str(script), str(data), str(started)]
+    job = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while len(list(started.iterdir())) < 2:
         assert time.monotonic() < until
@@ -90,9 +94,35 @@ def test_a_job_that_is_ended_from_outside_leaves_no_process(tmp_path: Path, how:
     job.send_signal(signal.SIGINT if how == "interrupted" else signal.SIGKILL)
     assert job.wait(60) != 0
     assert none_left(str(tmp_path), seconds=30)
+    assert how == "killed" or list(temporary.iterdir()) == []
 
 
-def test_an_address_without_a_cluster_is_refused(tmp_path: Path) -> None:
-    job = LOCAL.replace("import os, signal, sys", "import os, signal, sys\nsys.tracebacklimit = 0")
-    done = run_script(job, tmp_path, address="127.0.0.1:1")
-    assert "SettingsError: RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be reached there" in done.stdout
+REFUSED = """
+import sys
+from pytest_parallelrun import JobSettings, ParallelJob
+from pytest_parallelrun.emulator.engines.ray import cluster
+from pytest_parallelrun.emulator.errors import SettingsError
+cluster.OBJECT_STORE_BYTES = 1
+try:
+    ParallelJob(sys.argv[1], sys.argv[2], JobSettings(), engine="ray").run()
+except SettingsError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (
+            "nowhere",
+            "RAY_ADDRESS=nowhere: this cluster cannot be joined: Invalid address format: nowhere. Its nodes need",
+        ),
+        (None, "engine='ray': no Ray cluster could be started on this machine: Attempting to cap object store memory"),
+    ],
+)
+def test_what_ray_refuses_is_told_with_what_to_do(tmp_path: Path, address: str | None, message: str) -> None:
+    done = run_script(REFUSED, tmp_path, address=address)
+    assert done.stdout.startswith(message)
+    assert done.returncode == 0
+    assert none_left(str(tmp_path))
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import engine
-from tests.emulator.engines.process.scripts import attempts_by_name, none_left, write_items, write_script
-from tests.emulator.engines.process.test_faults import FAULTY, OUTCOMES
+from pytest_parallelrun.emulator.engines.ray import cluster, engine
+from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
+from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES
 
 LARGE = """
 def run(paths):
@@ -104,20 +105,85 @@ def test_an_actor_that_hangs_is_killed_and_replaced(tmp_path: Path, monkeypatch:
     assert none_left(str(tmp_path))
 
 
-INIT = """
-import os
-def init():
-    os._exit(9)
-def run(paths):
-    return paths
-"""
-
-
-def test_an_exit_while_workers_come_up_fails_the_job_after_three_times_the_workers(tmp_path: Path) -> None:
-    result = run_on_ray(tmp_path, INIT, "a", "b")
+@pytest.mark.parametrize("phase", ["import", "init"])
+def test_an_exit_while_workers_come_up_fails_the_job_after_three_times_the_workers(tmp_path: Path, phase: str) -> None:
+    result = run_on_ray(tmp_path, DYING, "a", "b", environment_variables={"WHEN": phase})
     assert result.status == "Failed"
     assert "3 x max_concurrency_per_instance = 3 failures" in (result.reason or "")
     assert result.worker_failures[0].failure.error == "the worker process ended itself with exit code 9"
+
+
+def test_an_exit_in_shutdown_is_noted_and_costs_nothing(tmp_path: Path) -> None:
+    result = run_on_ray(tmp_path, DYING, "a", environment_variables={"WHEN": "shutdown"})
+    assert (result.status, result.succeeded_items) == ("Completed", 1)
+    assert any("shutdown() of worker 0 failed" in note and "exit code 9" in note for note in result.notes)
+
+
+def test_what_an_actor_takes_along_is_told(tmp_path: Path) -> None:
+    script = """
+import os, signal, time
+def run(paths):
+    print("said in vain")
+    return paths
+def shutdown():
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+    result = run_on_ray(tmp_path, script, "a")
+    assert (result.status, result.succeeded_items) == ("Completed", 1)
+    assert any("was lost: what worker(s) 0 printed is lost" in note for note in result.notes)
+
+
+def test_an_actor_that_was_lost_between_two_jobs_is_replaced_at_no_cost(tmp_path: Path) -> None:
+    run_on_ray(tmp_path, NAMES, "a")
+    joined = cluster.join()
+    for actors in joined._idle.values():
+        for actor in actors:
+            joined.kill(actor)
+    cluster.leave()
+    result = run_on_ray(tmp_path, NAMES, "a")
+    assert (result.rows, result.worker_failures, result.init_calls) == (["a"], (), 1)
+
+
+class Unreached:
+    """Stands for a connection that fails, so that nobody knows whether a call has arrived: of each third answer."""
+
+    def __init__(self, get: Callable[..., object], error: Exception) -> None:
+        self._get = get
+        self._error = error
+        self.count = 0
+
+    def __call__(self, *arguments: object, **named: object) -> object:
+        self.count += 1
+        if self.count % 3 == 0:
+            raise self._error
+        return self._get(*arguments, **named)
+
+
+def test_a_connection_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("try again", None))
+    monkeypatch.setattr(ray, "get", unreached)
+    names = [f"f{number}" for number in range(20)]
+    result = run_on_ray(tmp_path, NAMES, *names, max_concurrency_per_instance=2)
+    assert unreached.count > 6
+    assert sorted(map(str, result.rows)) == sorted(names)
+    assert {attempt.outcome for attempt in result.attempts} == {"succeeded"}
+    assert (len(result.attempts), result.worker_failures, result.init_calls) == (20, (), 2)
+
+
+def test_an_error_of_the_actor_itself_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def get(*arguments: object, **named: object) -> object:
+        raise ray.exceptions.RayTaskError("begin", "...", OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(engine, "SPARE_ACTORS", 0)
+    result = run_on_ray(tmp_path, NAMES, "a")
+    assert result.status == "Failed"
+    assert "OSError: [Errno 28] No space left on device" in (result.reason or "")
 
 
 def test_memory_past_its_limit_is_a_crash_that_says_so(tmp_path: Path) -> None:

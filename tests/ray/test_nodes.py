@@ -1,29 +1,18 @@
-"""Workers on several nodes, one of which is lost, or sees none of the files of this machine."""
+"""Workers on several nodes, which see none of the files of this machine, or all."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun import JobResult, JobSettings, ParallelJob
+from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import parcels
 from pytest_parallelrun.emulator.engines.ray.cluster import Cluster
 from pytest_parallelrun.emulator.engines.ray.seat import Seat
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
-from pytest_parallelrun.emulator.progress import Progress
 from tests.emulator.engines.process.scripts import none_left, write_script
-from tests.ray.conftest import Nodes
-
-ITEMS = 60
-SLOW = """
-import os, time
-def run(paths):
-    time.sleep(0.15)
-    return [os.path.basename(path) for path in paths]
-"""
 
 
 def write_numbered(folder: Path, count: int) -> Path:
@@ -33,70 +22,6 @@ def write_numbered(folder: Path, count: int) -> Path:
     for number in range(count):
         (data / f"f{number:02d}").write_text(str(number), encoding="utf-8")
     return data
-
-
-@pytest.fixture(scope="module")
-def survivor(nodes: Nodes, tmp_path_factory: pytest.TempPathFactory) -> tuple[JobResult, Path]:
-    """The result of a job in the middle of which one of three nodes was killed."""
-    folder = tmp_path_factory.mktemp("a lost node")
-    killed: list[int] = []
-
-    def kill_one(progress: Progress) -> None:
-        if progress.processed >= ITEMS // 4 and not killed:
-            killed.append(progress.processed)
-            nodes.kill(nodes.others[-1])
-
-    settings = JobSettings(
-        mini_batch_size=1,
-        instance_count=3,
-        max_concurrency_per_instance=1,
-        max_retries=2,
-        error_threshold=0,
-        output_action="append_row",
-        environment_variables={"PARALLELRUN_TEST": str(folder)},
-    )
-    job = ParallelJob(
-        write_script(folder, SLOW),
-        write_numbered(folder, ITEMS),
-        settings,
-        engine="ray",
-        on_progress=kill_one,
-    )
-    try:
-        return job.run(), folder
-    finally:
-        nodes.others.append(nodes.add())
-
-
-def test_workers_are_spread_over_the_nodes(survivor: tuple[JobResult, Path]) -> None:
-    result, _ = survivor
-    assert any(note.startswith("workers ran on 3 node(s) of a Ray cluster") for note in result.notes)
-    assert {0, 1, 2} <= {attempt.worker for attempt in result.attempts}
-
-
-def test_a_lost_node_costs_attempts_and_no_result(survivor: tuple[JobResult, Path]) -> None:
-    result, _ = survivor
-    assert (result.status, result.succeeded_items, result.failed_items) == ("Completed", ITEMS, 0)
-    assert Counter(map(str, result.rows)) == Counter(f"f{number:02d}" for number in range(ITEMS))
-    assert result.output_path is not None
-    assert sorted(result.output_path.read_text("utf-8").split()) == sorted(map(str, result.rows))
-
-
-def test_the_attempt_that_was_lost_says_with_which_node(survivor: tuple[JobResult, Path]) -> None:
-    result, _ = survivor
-    lost = [attempt for attempt in result.attempts if attempt.outcome == "crashed"]
-    assert len(lost) == 1
-    assert "the worker was lost with its actor on node" in str(lost[0].failure)
-
-
-def test_a_lost_worker_has_a_successor_elsewhere(survivor: tuple[JobResult, Path]) -> None:
-    result, _ = survivor
-    assert result.init_calls == 4
-
-
-def test_nothing_is_left_running_of_a_job_that_lost_a_node(survivor: tuple[JobResult, Path]) -> None:
-    _, folder = survivor
-    assert none_left(str(folder))
 
 
 BLIND = """
@@ -120,11 +45,10 @@ def run(paths):
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No node sees a file of this machine, not even its own."""
 
-    def ask(seat: Seat, method: str, signatures: list[object], *, limit: float) -> list[bool]:
-        assert method == "sees"
+    def sees(seat: Seat, signatures: list[object], *, limit: float) -> list[bool]:
         return [False] * len(signatures)
 
-    monkeypatch.setattr(Seat, "ask", ask)
+    monkeypatch.setattr(Seat, "sees", sees)
     monkeypatch.setattr(Cluster, "home", "none of them")
 
 
@@ -186,3 +110,36 @@ def test_nodes_that_see_the_same_files_get_paths(tmp_path: Path) -> None:
     assert sorted(map(str, result.rows)) == sorted(str(path) for path in data.iterdir())
     assert not any("does not see" in note for note in result.notes)
     assert os.path.isdir(data)
+
+
+def test_a_node_that_does_not_say_what_it_sees_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def sees(seat: Seat, signatures: list[object], *, limit: float) -> list[bool]:
+        raise ray.exceptions.GetTimeoutError("no answer in time")
+
+    monkeypatch.setattr(Seat, "sees", sees)
+    script = write_script(tmp_path, "def run(paths):\n    return paths")
+    settings = JobSettings(mini_batch_size=1, instance_count=2, max_concurrency_per_instance=1)
+    result = ParallelJob(script, write_numbered(tmp_path, 6), settings, engine="ray").run()
+    assert (result.status, result.succeeded_items) == ("Completed", 6)
+    assert all("no answer in time" in failed.failure.error for failed in result.worker_failures)
+
+
+SIDE = """
+import sys
+def run(paths):
+    [inside] = [argument.partition("=")[2] for argument in sys.argv if argument.startswith("--inside=")]
+    return [open(inside).read()]
+"""
+
+
+def test_side_inputs_come_with_the_code_root_and_are_named_elsewhere(blind: None, tmp_path: Path) -> None:
+    script = write_script(tmp_path, SIDE)
+    inside = write_script(tmp_path, "inside", "table.csv")
+    outside = tmp_path / "elsewhere.csv"
+    outside.touch()
+    arguments = [f"--inside={inside}", f"--outside={outside}"]
+    result = ParallelJob(script, write_numbered(tmp_path, 1), JobSettings(), arguments, engine="ray").run()
+    assert result.rows == ["inside"]
+    assert any(note.startswith(f"'{outside}', which arguments or the environment") for note in result.notes)

@@ -178,7 +178,7 @@ def test_drawn_jobs_have_the_same_result_on_all_engines(
     chosen: dict[str, object],
 ) -> None:
     first, *others = (jobs.run(items, plan, faults, chosen, engine) for engine in engines)
-    assert all(other == first for other in others)
+    assert others == [first] * len(others)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_drawn_jobs_have_the_same_result_on_all_engines(
 )
 def test_each_fault_has_the_same_result_on_all_engines(jobs: Jobs, engines: tuple[str, ...], fault: Fault) -> None:
     first, *others = (jobs.run(4, {}, [fault], {"mini_batch_size": 2}, engine) for engine in engines)
-    assert all(other == first for other in others)
+    assert others == [first] * len(others)
 
 
 @pytest.mark.parametrize("thread", ["main", "worker"])
@@ -213,7 +213,7 @@ def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, engines
         "thread": thread,
     }
     first, *others = (jobs.run(24, plan, [], chosen, engine) for engine in engines)
-    assert all(other == first for other in others)
+    assert others == [first] * len(others)
 
 
 TABLE = """

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun import ParallelJob
+from pytest_parallelrun import JobSettings, ParallelJob
+from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.engines import engine_maker
-from pytest_parallelrun.emulator.engines.ray import cluster
+from pytest_parallelrun.emulator.engines.ray import carrier, cluster
+from pytest_parallelrun.emulator.engines.ray.carrier import Carrier, Errand, Missed, Report, Terms
+from pytest_parallelrun.emulator.engines.ray.parcels import Premises, bring_home, bundle_of, side_inputs
+from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
+from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 from tests.emulator.jobs import Names, make_files
 
 
@@ -40,3 +48,155 @@ def test_ray_is_not_imported_before_there_is_a_job_for_it() -> None:
     ask = "import sys; from pytest_parallelrun.emulator.engines import engine_maker; engine_maker('ray')"
     done = subprocess.run([sys.executable, "-c", f"{ask}; sys.exit('ray' in sys.modules)"], check=False)
     assert done.returncode == 0
+
+
+@pytest.fixture
+def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carrier]:
+    """What an actor does, in this process, with a worker that is up. It looks for answers when several are there."""
+    wait = carrier._Carried._wait
+
+    def wait_for_several(self: carrier._Carried, until: float | None) -> None:
+        real_sleep(0.05)
+        wait(self, until)
+
+    script = tmp_path / "score.py"
+    script.write_text("def run(paths):\n    return paths\n", encoding="utf-8")
+    plan = WorkerPlan(entry=EntryFile(script, tmp_path), folder=tmp_path / "work")
+    actor = Carrier()
+    actor.begin(plan, Terms(JobSettings(), "files", None), 0, None, None, False)
+    actor.bring_up(0, True, None, False, None)
+    monkeypatch.setattr(carrier._Carried, "_wait", wait_for_several)
+    yield actor
+    actor.end()
+
+
+def errands(*numbers: int) -> list[Errand]:
+    return [Errand(number, 1, number, 1, (), [f"item {number}"], 0, 0.0) for number in numbers]
+
+
+def returned(report: Report) -> list[object]:
+    return [attempt.value for attempt in report.attempts]
+
+
+def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
+    actor: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert returned(actor.work(errands(0), False)) == [["item 0"]]
+    monkeypatch.setattr(carrier, "GROUP_SECONDS", 0.0)
+    # As many as wait in the pipe of a worker that is quick have ended together.
+    assert returned(actor.work(errands(1, 2, 3, 4, 5), False)) == [["item 1"], ["item 2"], ["item 3"]]
+    assert returned(actor.work(errands(4, 5), False)) == [["item 4"], ["item 5"]]
+
+
+class Recording(Carrier):
+    """Tells what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def tell(self, what: str) -> int:
+        self.asked.append(what)
+        return len(self.asked)
+
+
+def test_a_call_that_comes_twice_is_answered_twice_and_executed_once() -> None:
+    actor = Recording()
+    answers = [actor.do(7, number, 0, "tell", f"call {number}") for number in (0, 0, 1, 0)]
+    assert answers == [1, 1, 2, 1]
+    assert actor.asked == ["call 0", "call 1"]
+
+
+def test_a_call_before_which_another_one_is_missing_is_not_executed() -> None:
+    actor = Carrier()
+    assert actor.do(7, 1, 0, "sees", []) == Missed()
+    assert actor.do(7, 0, 0, "sees", []) == []
+    assert actor.do(7, 2, 1, "sees", []) == Missed()
+    assert actor.do(7, 1, 1, "sees", []) == []
+    # Another seat counts from the beginning.
+    assert actor.do(8, 1, 0, "sees", []) == Missed()
+    assert actor.do(8, 0, 0, "sees", []) == []
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be reached there: .*refused"):
+        cluster._check_listening("127.0.0.1:1")
+
+
+def test_an_address_where_something_else_listens_is_refused_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1)
+                connection.sendall(b"HTTP/1.1 400 Bad Request")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(SettingsError, match=r"what listens there is no Ray cluster. Give HOST:PORT of its head"):
+            cluster._check_listening(f"127.0.0.1:{port}")
+        thread.join()
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> WorkerPlan:
+    """Of a job with code, a model, a named output and side inputs, in folders of their own."""
+    for name in ("code", "models/m", "work", "output/extra", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "code" / "score.py").write_text("", encoding="utf-8")
+    (tmp_path / "elsewhere" / "table.csv").touch()
+    return WorkerPlan(
+        entry=EntryFile(tmp_path / "code" / "score.py", tmp_path / "code"),
+        arguments=(
+            f"--extra={tmp_path}/output/extra",
+            "--names",
+            f"{tmp_path}/code/names.txt",
+            f"--table={tmp_path}/elsewhere/table.csv",
+        ),
+        environment={
+            "AZUREML_MODEL_DIR": f"{tmp_path}/models",
+            "GONE": f"{tmp_path}/gone",
+            "LIKE": f"{tmp_path}/code2",
+        },
+        folder=tmp_path / "work",
+        output_dir=tmp_path / "output",
+        models={"m": tmp_path / "models" / "m"},
+    )
+
+
+def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tmp_path: Path) -> None:
+    premises = Premises(bundle_of(plan))
+    there = premises.at_home(plan)
+    assert isinstance(there.entry, EntryFile)
+    base = there.entry.code_root.parent
+    assert there.arguments == (
+        f"--extra={base}/output/extra",
+        "--names",
+        f"{base}/code/names.txt",
+        f"--table={tmp_path}/elsewhere/table.csv",
+    )
+    assert there.environment == {**plan.environment, "AZUREML_MODEL_DIR": f"{base}/models/0"}
+    assert there.models == {"m": base / "models" / "0" / "m"}
+    assert (base / "output" / "extra").is_dir()
+    premises.clear()
+
+
+def test_paths_of_what_is_here_and_does_not_travel_are_side_inputs(plan: WorkerPlan, tmp_path: Path) -> None:
+    assert side_inputs(plan) == [f"{tmp_path}/elsewhere/table.csv"]
+
+
+def test_files_that_come_back_under_a_name_that_is_there_are_told(plan: WorkerPlan, tmp_path: Path) -> None:
+    told = []
+    for text in ("one", "two", "two"):
+        premises = Premises(bundle_of(plan))
+        there = premises.at_home(plan)
+        assert there.output_dir is not None
+        (there.output_dir / "same.txt").write_text(text, encoding="utf-8")
+        (there.output_dir / f"of {text}.txt").touch()
+        told.append(bring_home(premises.clear()[0], plan))
+    # The same content replaces nothing.
+    assert told == [[], [f"{tmp_path}/output/same.txt"], []]
+    assert (tmp_path / "output" / "same.txt").read_text("utf-8") == "two"
+    assert (tmp_path / "output" / "of one.txt").exists()

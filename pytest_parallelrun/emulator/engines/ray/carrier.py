@@ -97,12 +97,40 @@ class Farewell(NamedTuple):
     lost: str
 
 
+class Missed(NamedTuple):
+    """The answer to a call before which another one is missing: both will come again."""
+
+
 class Carrier:
-    """Lives in an actor. Its methods are called one after the other, but for `abandon`."""
+    """Lives in an actor. Its methods are called by `do`, one after the other, but for `abandon` and `sees`."""
 
     def __init__(self) -> None:
         self._engine: _Carried | None = None
         self._premises: Premises | None = None
+        self._line = -1
+        self._next = 0
+        self._answers: dict[int, object] = {}
+
+    def do(self, line: int, number: int, first: int, method: str, *arguments: object) -> object:
+        """Calls a method once, and in the order of the numbers, however often it is asked for.
+
+        When a connection fails, Ray does not know whether a call has arrived, and goes on with the next one. line:
+        tells the seat, whose calls are counted from 0. first: the first one that it has no answer to.
+        """
+        if line != self._line:
+            if number:
+                return Missed()
+            self._line, self._next = line, 0
+            self._answers.clear()
+        for known in [known for known in self._answers if known < first]:
+            del self._answers[known]
+        if number < self._next:
+            return self._answers[number]
+        if number > self._next:
+            return Missed()
+        answer = self._answers[number] = getattr(self, method)(*arguments)
+        self._next += 1
+        return answer
 
     def sees(self, signatures: Sequence[Signature]) -> list[bool]:
         """Which of the files this node has, unchanged, at the same path."""
@@ -171,11 +199,14 @@ class Carrier:
         return engine.report([], real_monotonic())
 
     def ask(self, module: str, name: str, arguments: Sequence[object]) -> object:
-        """What a function gives in the process of the worker."""
+        """What a function gives in the process of the worker; the RuntimeError where it fails there."""
         engine = self._engine
         assert engine is not None
         function: Callable[..., object] = getattr(import_module(module), name)
-        return engine.ask(engine.slot, function, *arguments)
+        try:
+            return engine.ask(engine.slot, function, *arguments)
+        except RuntimeError as error:
+            return error
 
     def abandon(self) -> None:
         """Kills the worker process, so that a call that waits for it comes back. May be called at any time."""
@@ -263,7 +294,8 @@ class _Carried(StandingProcesses):
         late = False
         while len(attempts) < len(errands):
             worker = self._crew.slots[self.slot]
-            if worker is None or (late and not worker.in_hand):
+            # Several may have ended at once: those belong to this group, whatever became of the worker.
+            if not self._ended and (worker is None or (late and not worker.in_hand)):
                 break
             try:
                 attempt = self.collect()

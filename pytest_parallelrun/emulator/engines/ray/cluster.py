@@ -30,23 +30,44 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Of a cluster that is started here: groups of mini-batches and their results pass through it, and what is larger goes
 to the disk."""
 _LONGEST_FOLDER = 30
-"""Characters of a folder below which Ray can make its sockets, whose paths may have 107."""
+"""Characters of a folder below which Ray can make its sockets, whose paths may have 107 bytes of ASCII."""
 CONNECT_LIMIT = 10.0
 """Seconds in which the head of a cluster must accept a connection."""
 DISTRUST = 60.0
 """Seconds for which no new actor goes to a node that has lost one, if there are others: so long a node may be dead
 before the cluster says so."""
+OF_OURS = {"worker_niceness": 0, "prestart_worker_first_driver": False}
+"""Of a cluster that is started here. Ray would give workers what other processes leave of the machine, so that they run
+into limits that worker processes keep; and start a process for each CPU that no job uses."""
 ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
 """Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""How a client of gRPC begins, with settings that are empty (RFC 9113, 3.4)."""
+_SETTINGS = b"\4"
+"""Type of the frame with which a server answers; it follows three bytes with the length."""
+_MOST_OF_REASON = 300
+"""Characters that are shown of why Ray could not be started or joined."""
+_CAUSES = ("The actor died because", "The actor is dead because", "The actor's node", "Worker exit detail")
 CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
 
 
 class Node(NamedTuple):
-    """A node of the cluster; address: how messages name it."""
+    """A node of the cluster; address: how messages name it. port: where its manager listens."""
 
     id: str
     address: str
+    port: int
+
+    def is_deserted(self) -> bool:
+        """Whether nobody listens there: its manager has ended, and all actors with it. The cluster hears of it late."""
+        try:
+            socket.create_connection((self.address, self.port), timeout=1.0).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return False
 
 
 def check_possible() -> None:
@@ -67,6 +88,8 @@ class Cluster:
     """A connection to a cluster. started: whether the cluster is ours, and ends with the connection."""
 
     def __init__(self) -> None:
+        self._idle: dict[str, list[Any]] = defaultdict(list)
+        self._distrusted: dict[str, float] = {}
         with _quietly():
             import ray
 
@@ -84,18 +107,12 @@ class Cluster:
         if not self._joined:
             options["runtime_env"] = {"env_vars": ENVIRONMENT}
         self._actor_class: Any = self.ray.remote(**options)(Carrier)
-        self._idle: dict[str, list[Any]] = defaultdict(list)
-        self._distrusted: dict[str, float] = {}
-        self.lost = (
-            ray.exceptions.RayActorError,
-            ray.exceptions.ActorUnschedulableError,
-            ray.exceptions.RuntimeEnvSetupError,
-            ray.exceptions.ObjectLostError,
-            ray.exceptions.OutOfMemoryError,
-            ray.exceptions.WorkerCrashedError,
-            ray.exceptions.NodeDiedError,
-        )
-        """Errors of Ray for an actor that is gone, with its process or its node."""
+        self.lost: type[Exception] = ray.exceptions.RayError
+        """Errors of Ray for an answer that cannot be had, whatever the reason: actor, node, memory, disk, time."""
+        self.unavailable: type[Exception] = ray.exceptions.ActorUnavailableError
+        """The one for an actor that may be there and could not be reached; what it was asked may be done or not."""
+        self.died: type[Exception] = ray.exceptions.ActorDiedError
+        """The one for an actor of which its node, or the cluster, knows that it has ended."""
 
     def _connect(self) -> None:
         """Joins the cluster that RAY_ADDRESS names, or starts one."""
@@ -107,24 +124,39 @@ class Cluster:
             try:
                 # Nodes get this package from here, whether or not they have one.
                 self.ray.init(address=address, runtime_env={"py_modules": [package], "env_vars": ENVIRONMENT}, **quiet)
-            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            except Exception as error:
+                # Of many types, Exception itself among them.
+                self.close()
+                reason = in_short(error, _MOST_OF_REASON)
                 raise SettingsError(
-                    f"RAY_ADDRESS={address}: this cluster cannot be joined: {reason}. Without RAY_ADDRESS one is "
-                    "started on this machine."
+                    f"RAY_ADDRESS={address}: this cluster cannot be joined: {reason}. Its nodes need the versions of "
+                    "Python and Ray that are here. Without RAY_ADDRESS a cluster is started on this machine."
                 ) from error
             return
         base = tempfile.gettempdir()
-        self._folder = tempfile.mkdtemp(prefix="ray-", dir=base if len(base) < _LONGEST_FOLDER else "/tmp")
-        self.started = True
-        self.ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            _temp_dir=self._folder,
-            runtime_env={"env_vars": ENVIRONMENT},
-            **quiet,
-        )
+        base = base if len(base) < _LONGEST_FOLDER and base.isascii() else "/tmp"
+        try:
+            self._folder = tempfile.mkdtemp(prefix="ray-", dir=base)
+            # What Ray has started in vain ends with this process, and writes until then.
+            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+            self.started = True
+            self.ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=self._folder,
+                runtime_env={"env_vars": ENVIRONMENT},
+                _system_config=OF_OURS,
+                **quiet,
+            )
+        except Exception as error:
+            self.close()
+            reason = in_short(error, _MOST_OF_REASON)
+            raise SettingsError(
+                f"engine='ray': no Ray cluster could be started on this machine: {reason}. It "
+                f"needs free ports, room in '{base}' (TMPDIR), and {OBJECT_STORE_BYTES >> 20} MB of shared memory. Or "
+                "name a cluster with RAY_ADDRESS=HOST:PORT, or use engine='process'."
+            ) from error
 
     def _silence(self) -> None:
         """Of a node that is lost Ray prints the last lines of its log, and no option keeps it from that."""
@@ -133,14 +165,14 @@ class Cluster:
         module.print_to_stdstream = lambda *arguments, **named: None
 
     def close(self) -> None:
-        """Leaves the cluster, and ends it if it is ours."""
+        """Leaves the cluster, and ends it if it is ours, however much of it there is."""
         if self.ray.is_initialized():
             for actors in self._idle.values():
                 for actor in actors:
                     self.kill(actor)
-            if self._joined:
-                with _quietly():
-                    self.ray.shutdown()
+        if self._joined:
+            with _quietly():
+                self.ray.shutdown()
         if self._print is not None:
             self.ray._private.worker.print_to_stdstream = self._print
         self._idle.clear()
@@ -164,11 +196,12 @@ class Cluster:
         able = [node for node in able if self._distrusted.get(node["NodeID"], 0.0) < now] or able
         home = self.home
         able.sort(key=lambda node: (node["NodeID"] != home, node["NodeManagerAddress"], node["NodeID"]))
-        return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in able]
+        return [Node(node["NodeID"], node["NodeManagerAddress"], node["NodeManagerPort"]) for node in able]
 
     def distrust(self, node: str) -> None:
-        """An actor was lost there."""
-        self._distrusted[node] = real_monotonic() + DISTRUST
+        """An actor was lost there, and nobody knows whether the node was. This one is there."""
+        if node != self.home:
+            self._distrusted[node] = real_monotonic() + DISTRUST
 
     def actor_on(self, node: str) -> Any:
         """An actor that carries nothing, on that node."""
@@ -231,17 +264,33 @@ def close() -> None:
 
 
 def _check_listening(address: str) -> None:
-    """SettingsError where nobody listens: Ray itself would try for minutes."""
+    """SettingsError where nobody listens, or somebody else does: Ray itself would try for minutes."""
     host, separator, port = address.rpartition(":")
     if not (separator and port.isdigit()):
         return
+    reason = "what listens there is no Ray cluster"
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_LIMIT).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_LIMIT) as connection:
+            if os.environ.get("RAY_USE_TLS", "0").lower() not in ("0", "false"):
+                return
+            connection.sendall(_HTTP2)
+            if connection.recv(4, socket.MSG_WAITALL)[3:] == _SETTINGS:
+                return
     except (OSError, OverflowError) as error:
-        raise SettingsError(
-            f"RAY_ADDRESS={address}: no Ray cluster can be reached there: {error}. Give HOST:PORT of its head, or "
-            "leave it out for a cluster of this machine."
-        ) from error
+        reason = str(error)
+    raise SettingsError(
+        f"RAY_ADDRESS={address}: no Ray cluster can be reached there: {reason}. Give HOST:PORT of its head (PORT "
+        "is 6379 unless told otherwise, not that of the dashboard), or leave it out for a cluster of this machine."
+    )
+
+
+def in_short(error: BaseException, most: int) -> str:
+    """Ray explains at length: the first line, and the one that says why an actor has ended."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = lines[0] if lines else type(error).__name__
+    causes = (line for line in lines[1:] if line.startswith(_CAUSES))
+    text = " ".join([first, *causes])
+    return text.rstrip(".") if len(text) <= most else f"{text[:most]}..."
 
 
 @contextmanager

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines.failures import describe_exception
 from pytest_parallelrun.emulator.engines.process.outcomes import ended
 from pytest_parallelrun.emulator.engines.pulling import PullEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.carrier import Errand, Farewell, Report, Terms
+from pytest_parallelrun.emulator.engines.ray.carrier import Errand, Farewell, Missed, Report, Terms
 from pytest_parallelrun.emulator.engines.ray.places import Places
-from pytest_parallelrun.emulator.engines.ray.seat import Call, Post, Seat
+from pytest_parallelrun.emulator.engines.ray.seat import BETWEEN, Call, Post, Seat
 from pytest_parallelrun.emulator.engines.slots import Slots
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import init_limit
@@ -43,9 +42,9 @@ AT_ONCE = 3
 """Mini-batches that a worker process may have got already when the time of a group is up."""
 LAST_WAIT = 15.0
 """Seconds that workers have to end when a job is stopped in the middle."""
-
-
-_MOST_OF_RAY = 120
+SPARE_ACTORS = 2
+"""Actors of a worker that may be lost before they have begun with it, at no cost."""
+_MOST_OF_RAY = 200
 """Characters of its messages that are shown."""
 
 
@@ -114,15 +113,21 @@ class RayEngine(PullEngine[Post]):
         crew.made += 1
         crew.slots[slot] = post
         fault = self._faults.for_init(post.number) if init and self._faults else None
-        fails = None if fault is None else (describe_exception(fault.exception()), "")
+        post.orders = (init, None if fault is None else (describe_exception(fault.exception()), ""), observer)
+        self._bring_up(post)
+        return post
+
+    def _bring_up(self, post: Post) -> None:
+        """Has the actor in the slot of the worker start it."""
         try:
-            seat = self._ready_seat(slot)
+            seat = self._ready_seat(post.slot)
         except self._cluster.lost as error:
-            self._lost(post, self._seats.get(slot), error)
-            return post
+            self._lost(post, self._seats.get(post.slot), error)
+            return
+        init, fails, observer = post.orders
+        seat.workers.append(post.number)
         limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
         seat.call("bring_up", post.number, init, fails, is_watching(), observer, limit=limit)
-        return post
 
     def _ready_seat(self, slot: int) -> Seat:
         """With an actor that has been told of the job."""
@@ -176,9 +181,14 @@ class RayEngine(PullEngine[Post]):
                 break
             loading = ready.handed.loading
             there = ready.payload
-            if self._splitter.kind == "files":
-                there = self._places.payload_for(seat, mini_batch.id, cast("list[str]", there))
             group.append(ready.handed)
+            if self._splitter.kind == "files":
+                try:
+                    there = self._places.payload_for(seat, mini_batch.id, cast("list[str]", there))
+                except self._cluster.lost as error:
+                    self._return(group)
+                    self._lost(post, seat, error)
+                    return
             errands.append(Errand(*mini_batch[:3], number, mini_batch.partition, there, ready.drops, loading))
         if errands:
             self._update(seat)
@@ -212,15 +222,26 @@ class RayEngine(PullEngine[Post]):
         post = self._crew.slots[slot]
         try:
             answer = self._cluster.ray.get(seat.calls[0].reference)
+        except self._cluster.unavailable as error:
+            if seat.may_come_back():
+                real_sleep(BETWEEN)
+                seat.call_again()
+            else:
+                self._lost(post, seat, error)
+            return
         except self._cluster.lost as error:
             self._lost(post, seat, error)
             return
-        except self._cluster.ray.exceptions.RayTaskError as error:
-            if seat.calls[0].method != "ask":
-                raise
-            answer = error.cause
+        if isinstance(answer, Missed):
+            seat.call_again()
+            return
         call = seat.answered()
-        if call.method == "ask":
+        if isinstance(answer, Farewell):
+            self._take_leave(slot, seat, answer)
+        elif seat.leaving:
+            # What a job does not wait for any more.
+            pass
+        elif call.method == "ask":
             seat.answers.append(answer)
         elif isinstance(answer, Report) and call.method != "drop":
             self._reported(post, seat, call, answer)
@@ -283,13 +304,19 @@ class RayEngine(PullEngine[Post]):
         since = real_monotonic()
         if seat is not None:
             calls = list(seat.calls)
+            seat.calls.clear()
             since = seat.since
             node = seat.node.address
             seat.kill()
-            for slot in [slot for slot, other in self._seats.items() if other is seat]:
-                del self._seats[slot]
-            self._cluster.distrust(seat.node.id)
-        how = f"the worker was lost with its actor on node {node}: {_in_short(error)}"
+            self._vacate(seat)
+            self._places.lost_with(seat)
+            if not isinstance(error, self._cluster.died):
+                self._cluster.distrust(seat.node.id)
+            if seat.leaving:
+                return
+        cause = getattr(error, "cause", None)
+        reason = cluster.in_short(error, _MOST_OF_RAY) if cause is None else describe_exception(cause)
+        how = f"the worker was lost with its actor on node {node}: {reason}"
         under_way = [handed for call in calls for handed in call.group]
         if any(call.method == "ask" for call in calls) and seat is not None:
             seat.answers.append(RuntimeError(how))
@@ -298,7 +325,12 @@ class RayEngine(PullEngine[Post]):
             return
         post.how = how
         if not post.up:
-            self._crew.failed(post, Failure("init", how))
+            if calls and calls[0].method == "begin" and post.actors_lost < SPARE_ACTORS:
+                # Nothing of the script was executed: such an actor was gone, or never came.
+                post.actors_lost += 1
+                self._bring_up(post)
+            else:
+                self._crew.failed(post, Failure("init", how))
             return
         # Of several nobody knows which one it was busy with: they come again, one at a time.
         known = sum(len(call.group) for call in calls[:1]) == 1
@@ -311,30 +343,25 @@ class RayEngine(PullEngine[Post]):
             self._ended.append(ended(first, post.number, started, running, outcome, Failure("run", how)))
         self._last_end = self._crew.stopped(post, how, replace=True)
 
+    def _vacate(self, seat: Seat) -> None:
+        for slot in [slot for slot, other in self._seats.items() if other is seat]:
+            del self._seats[slot]
+
     def _say_farewell(self, *, normal: bool) -> None:
         """Ends the workers where they are, and takes what they leave; their actors are there for the next job."""
-        ray = self._cluster.ray
-        asked: dict[object, Seat] = {}
-        with suppress(*self._cluster.lost):
-            for seat in self._seats.values():
-                if seat.calls:
-                    seat.abandon()
-                seat.call("end", normal, limit=ARRIVAL)
-                asked[seat.calls[-1].reference] = seat
         limit = init_limit(self._limits.timeout) + ARRIVAL if normal else LAST_WAIT
-        done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=limit) if asked else ([], None)
-        for reference in done:
-            seat = asked[reference]
-            try:
-                farewell: Farewell = ray.get(reference)
-            except self._cluster.lost:
-                continue
-            self._take_leave(seat, farewell)
-            seat.give_back()
-            for slot in [slot for slot, other in self._seats.items() if other is seat]:
-                del self._seats[slot]
+        for seat in self._seats.values():
+            if seat.calls:
+                seat.abandon()
+            seat.leaving = True
+            seat.call("end", normal, limit=limit)
+        until = real_monotonic() + limit
+        while self._seats and real_monotonic() < until:
+            self._wait(until)
+        for seat in self._seats.values():
+            self._places.lost_with(seat)
 
-    def _take_leave(self, seat: Seat, farewell: Farewell) -> None:
+    def _take_leave(self, slot: int, seat: Seat, farewell: Farewell) -> None:
         posts = {post.number: post for post in self._crew.workers()}
         for event in farewell.events:
             if isinstance(event, WorkerStopped) and event.worker in posts:
@@ -344,9 +371,5 @@ class RayEngine(PullEngine[Post]):
             if text and stream is not None:
                 stream.write(text)
         self._places.take_home(seat, farewell)
-
-
-def _in_short(error: BaseException) -> str:
-    """Ray explains at length."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return first if len(first) <= _MOST_OF_RAY else f"{first[:_MOST_OF_RAY]}..."
+        seat.give_back()
+        del self._seats[slot]

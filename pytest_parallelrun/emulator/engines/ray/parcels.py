@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import io
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,11 +30,15 @@ _CODE, _MODELS, _WORK, _OUTPUT, _LOGS, _INPUT = "code", "models", "work", "outpu
 
 
 class Signature(NamedTuple):
-    """What shows that another machine sees the same file: its size in bytes, and when it was changed, in ns."""
+    """What shows that another machine sees the same file: its size in bytes, and when it was changed, in ns.
+
+    inode: of a folder, in which a file may be written meanwhile; -1 of a file.
+    """
 
     path: str
     size: int
     changed: int
+    inode: int
 
     @classmethod
     def of(cls, path: str) -> Signature | None:
@@ -42,10 +47,11 @@ class Signature(NamedTuple):
             found = os.stat(path)
         except OSError:
             return None
-        return cls(path, found.st_size, found.st_mtime_ns)
+        return cls(path, found.st_size, found.st_mtime_ns, found.st_ino if stat.S_ISDIR(found.st_mode) else -1)
 
     def is_here(self) -> bool:
-        return Signature.of(self.path) == self
+        found = Signature.of(self.path)
+        return found is not None and (found == self or found.inode == self.inode >= 0)
 
 
 class Parcel(NamedTuple):
@@ -89,6 +95,39 @@ def bundle_of(plan: WorkerPlan) -> bytes:
     return _zip(files)
 
 
+def _moved(plan: WorkerPlan, base: Path) -> dict[str, str]:
+    """Folders and files of this machine that a node gets, and where they are below the base of its premises."""
+    moved = {str(plan.folder): str(base / _WORK), str(plan.code_root): str(base / _CODE)}
+    for number, path in enumerate(dict.fromkeys(plan.models.values())):
+        moved[str(path)] = str(base / _MODELS / str(number) / path.name)
+        # AZUREML_MODEL_DIR may name the folder of the only model.
+        moved.setdefault(str(path.parent), str(base / _MODELS / str(number)))
+    if plan.output_dir is not None:
+        moved[str(plan.output_dir)] = str(base / _OUTPUT)
+    return moved
+
+
+def _at(text: str, moved: Mapping[str, str]) -> str:
+    """An argument, or a value of the environment, with the path on the node; it may follow an option: `--x=PATH`."""
+    value = _value_of(text)
+    for folder in sorted(moved, key=len, reverse=True):
+        if value == folder or value.startswith(folder + os.sep):
+            return f"{text.removesuffix(value)}{moved[folder]}{value.removeprefix(folder)}"
+    return text
+
+
+def _value_of(text: str) -> str:
+    return text.partition("=")[2] if text.startswith("-") else text
+
+
+def side_inputs(plan: WorkerPlan) -> list[str]:
+    """Paths in arguments and environment of what is here and not sent to a node."""
+    moved = _moved(plan, Path(os.sep))
+    texts = [*plan.arguments, *plan.environment.values()]
+    paths = [_value_of(text) for text in texts if _at(text, moved) == text]
+    return [path for path in dict.fromkeys(paths) if os.path.isabs(path) and os.path.exists(path)]
+
+
 class Premises:
     """Folders of a job on a node that does not see those of the machine that runs it."""
 
@@ -102,20 +141,18 @@ class Premises:
         """The plan with folders of this node, also where the environment and arguments name them."""
         base, entry = self._base, plan.entry
         assert isinstance(entry, EntryFile)
-        moved = {str(entry.code_root): str(base / _CODE)}
-        models = dict(plan.models)
-        for number, path in enumerate(dict.fromkeys(plan.models.values())):
-            here = base / _MODELS / str(number) / path.name
-            moved[str(path)] = str(here)
-            moved.setdefault(str(path.parent), str(here.parent))
-            models = {name: here if model == path else model for name, model in models.items()}
-        if plan.output_dir is not None:
-            moved[str(plan.output_dir)] = str(base / _OUTPUT)
+        moved = _moved(plan, base)
+        models = {name: Path(_at(str(path), moved)) for name, path in plan.models.items()}
+        arguments = tuple(_at(argument, moved) for argument in plan.arguments)
+        for before, after in zip(plan.arguments, arguments, strict=True):
+            if before != after and Path(_value_of(before)).is_dir():
+                # The folder of an output that has a name.
+                Path(_value_of(after)).mkdir(parents=True, exist_ok=True)
         return replace(
             plan,
             entry=EntryFile(base / _CODE / entry.path.relative_to(entry.code_root), base / _CODE),
-            arguments=tuple(moved.get(argument, argument) for argument in plan.arguments),
-            environment={name: moved.get(value, value) for name, value in plan.environment.items()},
+            arguments=arguments,
+            environment={name: _at(value, moved) for name, value in plan.environment.items()},
             folder=base / _WORK,
             output_dir=None if plan.output_dir is None else base / _OUTPUT,
             models=models,
@@ -153,13 +190,25 @@ class Premises:
         return data, lost
 
 
-def bring_home(data: bytes, plan: WorkerPlan) -> None:
-    """Puts what `Premises.clear` packed to where a worker of this machine would have written it."""
+def bring_home(data: bytes, plan: WorkerPlan) -> list[str]:
+    """Puts what `Premises.clear` packed to where a worker of this machine would have written it.
+
+    The paths of files that were there with another content, and are replaced: on storage that all nodes share the one
+    who writes last wins as well.
+    """
+    replaced = []
     with tempfile.TemporaryDirectory(prefix="parallelrun-") as name:
         unpack_into(Path(name), data)
         for folder, home in ((_WORK, plan.folder), (_OUTPUT, plan.output_dir), (_LOGS, plan.logs)):
-            if home is not None and Path(name, folder).is_dir():
-                shutil.copytree(Path(name, folder), home, dirs_exist_ok=True)
+            if home is None:
+                continue
+            for path, relative in _below(Path(name, folder), "."):
+                target = home / relative
+                if target.is_file() and not filecmp.cmp(path, target, shallow=False):
+                    replaced.append(str(target))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target)
+    return replaced
 
 
 def unpack_into(folder: Path, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.ray.parcels import Parcel, Signature, bring_home, bundle_of
+from pytest_parallelrun.emulator.engines.ray.parcels import Parcel, Signature, bring_home, bundle_of, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT = 120.0
 """Seconds in which an actor must be there and say what its node sees."""
+_NAMES_SHOWN = 5
 
 
 class Places:
@@ -41,6 +42,9 @@ class Places:
         self._sent = Counter[str]()
         self._addresses: dict[str, str] = {}
         self._lost_files: list[str] = []
+        self._replaced: list[str] = []
+        self._unseen: dict[str, list[str]] = {self._home: []}
+        """Side inputs that a node does not see."""
 
     def node_of(self, instance: int) -> Node:
         """The node of an instance: one after the other, the least loaded where one was lost."""
@@ -78,9 +82,18 @@ class Places:
     def take_home(self, seat: Seat, farewell: Farewell) -> None:
         """The files that a worker wrote on a node that does not see the folders of the job."""
         if farewell.files:
-            bring_home(farewell.files, self._plan)
+            self._replaced += bring_home(farewell.files, self._plan)
         if farewell.lost:
             self._lost_files.append(f"node {seat.node.address}: {farewell.lost}")
+
+    def lost_with(self, seat: Seat) -> None:
+        """The actor is gone with what its workers have printed; with their files where only its node has them."""
+        if seat.workers:
+            numbers = ", ".join(map(str, seat.workers))
+            what = f"what worker(s) {numbers} printed is lost"
+            if not self._sharing.get(seat.node.id, True):
+                what = f"what worker(s) {numbers} printed, and all files that they wrote there, are lost"
+            self._lost_files.append(f"an actor on node {seat.node.address} was lost: {what}")
 
     def notes(self) -> list[str]:
         where = ", ".join(dict.fromkeys(self._addresses.values()))
@@ -91,7 +104,20 @@ class Places:
                 if self._sent[node]:
                     what += f", and the files of {self._sent[node]:,} mini-batch(es)"
                 notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {what}")
-        return [*notes, *dict.fromkeys(self._lost_files)]
+                notes += [
+                    f"'{path}', which arguments or the environment of the script name, was not sent to node "
+                    f"{self._addresses[node]}, which does not see it: put it below the code root, or where all nodes "
+                    "see it at the same path"
+                    for path in self._unseen[node]
+                ]
+        notes += dict.fromkeys(self._lost_files)
+        if names := list(dict.fromkeys(self._replaced)):
+            more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+            notes.append(
+                f"{len(names):,} file(s) were there already when those of the same name came from a node of the "
+                f"cluster, and are replaced: {', '.join(names[:_NAMES_SHOWN])}{more}"
+            )
+        return notes
 
     def _shares(self, seat: Seat) -> bool:
         """Whether the node sees the folders of the job, its code and its models."""
@@ -104,9 +130,15 @@ class Places:
             paths += [path for path in (plan.output_dir, plan.logs) if path is not None]
             if isinstance(plan.entry, EntryFile):
                 paths.append(plan.entry.path)
-            signatures = [Signature.of(str(path)) for path in paths]
-            self._sharing[node] = all(seat.ask("sees", signatures, limit=ANSWER_LIMIT))
-            token.unlink()
+            signatures = [signature for path in paths if (signature := Signature.of(str(path))) is not None]
+            try:
+                self._sharing[node] = all(seat.sees(signatures, limit=ANSWER_LIMIT))
+            finally:
+                token.unlink()
+            if not self._sharing[node]:
+                sides = [signature for path in side_inputs(plan) if (signature := Signature.of(path)) is not None]
+                seen = seat.sees(sides, limit=ANSWER_LIMIT)
+                self._unseen[node] = [side.path for side, is_seen in zip(sides, seen, strict=True) if not is_seen]
         return self._sharing[node]
 
     def _sees_folder_of(self, seat: Seat, path: str) -> bool:
@@ -115,5 +147,5 @@ class Places:
         if key not in self._folders:
             signature = Signature.of(path)
             # What is missing here is missing there as well, and the script will hear of it.
-            self._folders[key] = signature is None or all(seat.ask("sees", [signature], limit=ANSWER_LIMIT))
+            self._folders[key] = signature is None or all(seat.sees([signature], limit=ANSWER_LIMIT))
         return self._folders[key]

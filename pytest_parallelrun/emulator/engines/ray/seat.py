@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import Handed
     from pytest_parallelrun.emulator.engines.ray.carrier import Terms
     from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
+    from pytest_parallelrun.emulator.engines.ray.parcels import Signature
+
+COMES_BACK = 8.0
+"""Seconds for which an actor that cannot be reached is asked again. On a machine that is busy a connection may fail,
+and it may take that long until the end of an actor is known."""
+BETWEEN = 0.1
+"""Seconds between two tries to reach it."""
+_LINES = count()
+"""Tells the seats apart in which an actor sits one after the other."""
 
 
 class Post:
@@ -26,6 +38,10 @@ class Post:
         """How it ended, in words."""
         self.group = 1
         """Mini-batches that it gets at a time."""
+        self.actors_lost = 0
+        """Actors that were lost before they had begun with it."""
+        self.orders: tuple[bool, tuple[str, str] | None, type[Observer] | None] = (True, None, None)
+        """How it is brought up: whether with init(), with which error, and by whom it is observed."""
         self.quick = False
         """Whether its mini-batches are so short that a second group should wait at the actor."""
 
@@ -35,19 +51,33 @@ class Post:
 
 
 class Call(NamedTuple):
-    """A method of the actor that was called. limit: seconds until it is taken for lost, from when it is the first."""
+    """A method of the actor that was called. number: among the calls of the seat, from 0.
+
+    limit: seconds until it is taken for lost, from when it is the first.
+    """
 
     reference: Any
+    number: int
     method: str
+    arguments: tuple[object, ...]
     limit: float
     group: tuple[Handed, ...] = ()
 
 
 class Seat:
-    """An actor in a slot. terms: what its worker works under. offset: its clock is so many seconds behind the job's."""
+    """An actor in a slot. terms: what its worker works under. offset: its clock is so many seconds behind the job's.
+
+    leaving: whether it was told to end its worker, and nothing but that counts any more. workers: the numbers of those
+    that it has carried.
+    """
 
     def __init__(self, cluster: Cluster, node: Node) -> None:
         self.node = node
+        self.leaving = False
+        self.workers: list[int] = []
+        self._line = next(_LINES)
+        self._asked = 0
+        self._unreached: float | None = None
         self.calls: deque[Call] = deque()
         self.since = real_monotonic()
         """When the first of the calls became the first."""
@@ -60,14 +90,32 @@ class Seat:
 
     def call(self, method: str, *arguments: object, limit: float, group: tuple[Handed, ...] = ()) -> None:
         """Asks for something; answers come in the order of the questions."""
-        reference = getattr(self._actor, method).remote(*arguments)
         if not self.calls:
             self.since = real_monotonic()
-        self.calls.append(Call(reference, method, limit, group))
+        number = self._asked
+        self._asked += 1
+        first = self.calls[0].number if self.calls else number
+        reference = self._actor.do.remote(self._line, number, first, method, *arguments)
+        self.calls.append(Call(reference, number, method, arguments, limit, group))
+
+    def call_again(self) -> None:
+        """Asks once more for all that was not answered; the actor does nothing twice."""
+        first = self.calls[0].number
+        for _ in range(len(self.calls)):
+            call = self.calls.popleft()
+            reference = self._actor.do.remote(self._line, call.number, first, call.method, *call.arguments)
+            self.calls.append(call._replace(reference=reference))
+
+    def may_come_back(self) -> bool:
+        """Whether an actor that could not be reached should be asked again: its node is there, and it is not long."""
+        now = real_monotonic()
+        self._unreached = self._unreached or now
+        return now - self._unreached < COMES_BACK and not self.node.is_deserted()
 
     def answered(self) -> Call:
         """The first call is done; the next one is the first."""
         self.since = real_monotonic()
+        self._unreached = None
         return self.calls.popleft()
 
     @property
@@ -80,9 +128,20 @@ class Seat:
         """Groups of mini-batches that it has not answered."""
         return sum(call.method == "work" for call in self.calls)
 
-    def ask(self, method: str, *arguments: object, limit: float) -> Any:
-        """Asks, and waits for the answer to this alone. What Ray raises for an actor that is gone."""
-        return self._cluster.ray.get(getattr(self._actor, method).remote(*arguments), timeout=limit)
+    def sees(self, signatures: Sequence[Signature], *, limit: float) -> list[bool]:
+        """Which of the files its node sees, whatever the actor is busy with; waits for the answer. `Cluster.lost`."""
+        from pytest_parallelrun.emulator.engines.ray.cluster import CONTROL
+
+        method = self._actor.sees.options(concurrency_group=CONTROL)
+        until = real_monotonic() + COMES_BACK
+        while True:
+            try:
+                seen: list[bool] = self._cluster.ray.get(method.remote(signatures), timeout=limit)
+                return seen
+            except self._cluster.unavailable:
+                if real_monotonic() >= until or self.node.is_deserted():
+                    raise
+                real_sleep(BETWEEN)
 
     def abandon(self) -> None:
         """Has the worker process killed, whatever the actor is busy with."""
