@@ -134,6 +134,8 @@ class Reporting:
         if entry is None:
             self._take_in_crash(report)
             return
+        # The path of the script is in it, which JUnit's XML cannot have as it is.
+        report.nodeid = visible(report.nodeid)
         # The set-up is part of what a check costs: the run of the whole sample is in one.
         self._reports[entry].duration += report.duration
         on_ci = on_github() or on_azure()
@@ -148,6 +150,9 @@ class Reporting:
                 text = visible(report.longrepr)
                 text = defused(text) if on_ci else text
                 report.longrepr = _ToldFinding(text, by_line=self._by_line)  # type: ignore[assignment]
+            elif isinstance(report.longrepr, tuple) and on_ci:
+                path, line, reason = report.longrepr
+                report.longrepr = path, line, defused(reason)
 
     def _take_in_crash(self, report: pytest.TestReport) -> None:
         """A check whose worker of pytest-xdist died: the report of that is none of ours, and a failure all the same."""
@@ -194,6 +199,8 @@ class Reporting:
             for report in self._reports.values():
                 report.interrupted = True
         self._tell_junit()
+        if on_github() or on_azure():
+            self._defuse_warnings()
         reports = list(self._reports.values())
         for path in self._files:
             try:
@@ -206,6 +213,12 @@ class Reporting:
     def _judged(self) -> tuple[AcceptanceRecord, ...]:
         return judge_acceptances(self._acceptances, list(self._reports.values()))
 
+    def _defuse_warnings(self) -> None:
+        """Warnings of the script, which pytest prints after this."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        for warning in terminal.stats.get("warnings", ()) if terminal is not None else ():
+            warning.message = defused(warning.message)
+
     def _tell_junit(self) -> None:
         """Properties of the suite: those of a test case are against the schema of xunit2."""
         for plugin in self._config.pluginmanager.get_plugins():
@@ -213,7 +226,8 @@ class Reporting:
             if add is not None:
                 for report in self._reports.values():
                     for name, value in _properties(report):
-                        add(f"parallelrun.{report.entry}.{name}", visible(value))
+                        # Of names pytest writes out nothing, and XML has no control characters.
+                        add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
 
 
 def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryReport:

@@ -26,8 +26,8 @@ NOT_CHECKABLE = (
     ),
     (
         "machines: spot preemption, loss of a node, GPU assignment, memory of a machine",
-        "none of them by itself; a node of a Ray cluster that is lost costs attempts. `CUDA_VISIBLE_DEVICES` is left as "
-        "it is",
+        "none of them by itself; a node of a Ray cluster that is lost costs attempts. `CUDA_VISIBLE_DEVICES` is left "
+        "as it is",
     ),
     (
         "the order in which mini-batches are processed on several machines",
