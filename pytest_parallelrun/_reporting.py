@@ -99,7 +99,7 @@ class Reporting:
         self._unwritten: dict[Path, str] = {}
         self._acceptances = gate.accept
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
-        self._told: dict[tuple[str, str], str] = {}
+        self._told: dict[tuple[str, str], tuple[str, set[str]]] = {}
         self._sent: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
@@ -163,12 +163,15 @@ class Reporting:
             self._reports[entry].add(record)
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
-        """What several checks found is told once; the message of the record stays whole."""
+        """What several checks found is told once, as is what was printed; the message of the record stays whole."""
         if record.outcome != "failed" or not record.cause:
             return
-        teller = self._told.setdefault((record.entry, record.cause), record.name)
+        printed = {line for _, text in report.sections for line in text.splitlines()}
+        teller, shown = self._told.setdefault((record.entry, record.cause), (record.name, printed))
         if teller != record.name:
             report.longrepr = f"{first_line(record.message)}\nthe same cause as {teller}, told there"
+            if printed <= shown:
+                report.sections = []
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         reports = [report for report in self._reports.values() if report.checks]
@@ -207,7 +210,8 @@ class Reporting:
                 write_report(path, reports, self._judged())
             except OSError as error:
                 # Whoever waits for the report must not take the run for a good one.
-                self._unwritten[path] = error.strerror or str(error)
+                in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+                self._unwritten[path] = f"{error.filename} is no folder" if in_the_way else error.strerror or str(error)
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _judged(self) -> tuple[AcceptanceRecord, ...]:
