@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.specs.step import JobStep
 
+OF_A_GATE = ("plan", "report", "save", "budget", "strict")
+"""Options that mean nothing to the fixtures."""
 NO_INPUT = "there is no sample input: give one with --parallelrun-input=PATH"
 
 
@@ -263,11 +265,13 @@ def _resolve(config: pytest.Config) -> Gate:
     logs = next((absolute(item) for item in given(config, "logs")[-1:]), None)
     targets = find_targets(given(config, "entry"), given(config, "job"), code, config.rootpath)
     plan = flag(config, "plan")
-    if plan and not targets:
-        raise pytest.UsageError("--parallelrun-plan plans the gate of an entry: add --parallelrun-entry=PATH.")
     replay = replayed_case(given(config, "replay"), plan=plan)
     if replay is not None:
         targets = (target_of(replay, targets, config.rootpath),)
+    if not targets:
+        _refuse_what_is_of_a_gate(config)
+        if plan:
+            raise pytest.UsageError("parallelrun_plan is about the gate of an entry: add --parallelrun-entry=PATH.")
     named, inputs = read_inputs(given(config, "input"), targets)
     return Gate(
         targets=targets,
@@ -293,6 +297,15 @@ def _resolve(config: pytest.Config) -> Gate:
         given=frozenset(option.name for option in OPTIONS if given_on_command_line(config, option.name)),
         root=config.rootpath,
     )
+
+
+def _refuse_what_is_of_a_gate(config: pytest.Config) -> None:
+    """UsageError for an option that does something for an entry alone, where somebody typed it without one."""
+    typed = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
+    for name in OF_A_GATE:
+        option = f"--parallelrun-{name}"
+        if option in typed:
+            raise pytest.UsageError(f"{option} is about the gate of an entry: add --parallelrun-entry=PATH.")
 
 
 def _check_empty(config: pytest.Config, option: str, folder: Path | None, why: str = "") -> None:

@@ -99,7 +99,7 @@ class Reporting:
         self._unwritten: dict[Path, str] = {}
         self._acceptances = gate.accept
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
-        self._told: dict[tuple[str, str], str] = {}
+        self._told: dict[tuple[str, str], tuple[str, set[str]]] = {}
         self._sent: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
@@ -134,6 +134,8 @@ class Reporting:
         if entry is None:
             self._take_in_crash(report)
             return
+        # The path of the script is in it, which JUnit's XML cannot have as it is.
+        report.nodeid = visible(report.nodeid)
         # The set-up is part of what a check costs: the run of the whole sample is in one.
         self._reports[entry].duration += report.duration
         on_ci = on_github() or on_azure()
@@ -148,6 +150,9 @@ class Reporting:
                 text = visible(report.longrepr)
                 text = defused(text) if on_ci else text
                 report.longrepr = _ToldFinding(text, by_line=self._by_line)  # type: ignore[assignment]
+            elif isinstance(report.longrepr, tuple) and on_ci:
+                path, line, reason = report.longrepr
+                report.longrepr = path, line, defused(reason)
 
     def _take_in_crash(self, report: pytest.TestReport) -> None:
         """A check whose worker of pytest-xdist died: the report of that is none of ours, and a failure all the same."""
@@ -158,12 +163,15 @@ class Reporting:
             self._reports[entry].add(record)
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
-        """What several checks found is told once; the message of the record stays whole."""
+        """What several checks found is told once, as is what was printed; the message of the record stays whole."""
         if record.outcome != "failed" or not record.cause:
             return
-        teller = self._told.setdefault((record.entry, record.cause), record.name)
+        printed = {line for _, text in report.sections for line in text.splitlines()}
+        teller, shown = self._told.setdefault((record.entry, record.cause), (record.name, printed))
         if teller != record.name:
             report.longrepr = f"{first_line(record.message)}\nthe same cause as {teller}, told there"
+            if printed <= shown:
+                report.sections = []
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         reports = [report for report in self._reports.values() if report.checks]
@@ -194,17 +202,26 @@ class Reporting:
             for report in self._reports.values():
                 report.interrupted = True
         self._tell_junit()
+        if on_github() or on_azure():
+            self._defuse_warnings()
         reports = list(self._reports.values())
         for path in self._files:
             try:
                 write_report(path, reports, self._judged())
             except OSError as error:
                 # Whoever waits for the report must not take the run for a good one.
-                self._unwritten[path] = error.strerror or str(error)
+                in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+                self._unwritten[path] = f"{error.filename} is no folder" if in_the_way else error.strerror or str(error)
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _judged(self) -> tuple[AcceptanceRecord, ...]:
         return judge_acceptances(self._acceptances, list(self._reports.values()))
+
+    def _defuse_warnings(self) -> None:
+        """Warnings of the script, which pytest prints after this."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        for warning in terminal.stats.get("warnings", ()) if terminal is not None else ():
+            warning.message = defused(warning.message)
 
     def _tell_junit(self) -> None:
         """Properties of the suite: those of a test case are against the schema of xunit2."""
@@ -213,7 +230,8 @@ class Reporting:
             if add is not None:
                 for report in self._reports.values():
                     for name, value in _properties(report):
-                        add(f"parallelrun.{report.entry}.{name}", visible(value))
+                        # Of names pytest writes out nothing, and XML has no control characters.
+                        add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
 
 
 def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryReport:

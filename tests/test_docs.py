@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -16,11 +17,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from pytest_parallelrun import Rules
+from pytest_parallelrun import ParallelJob, Rules
 from pytest_parallelrun._options import OPTIONS
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.settings import setting_table
@@ -104,6 +105,15 @@ def test_each_table_of_the_code_has_a_place_in_a_page() -> None:
 
 def test_the_table_of_rules_has_a_meaning_for_each() -> None:
     assert _extension().parts_of(Rules).keys() == CHOICES.keys()
+
+
+def test_the_reference_has_every_argument_of_a_job_and_every_attribute_of_its_result(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    result = ParallelJob(SimpleNamespace(run=list), tmp_path).run()
+    named = set(inspect.signature(ParallelJob).parameters) | {name for name in dir(result) if name[0] != "_"}
+    text = (DOCS / "reference" / "fixtures.md").read_text(encoding="utf-8")
+    # Of the splitter the reports want to know.
+    assert {name for name in named if not re.search(rf"\b{name}\b", text)} == {"splitter_kind"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)

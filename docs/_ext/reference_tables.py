@@ -25,9 +25,10 @@ from pytest_parallelrun._fixtures import MARKER
 from pytest_parallelrun._options import ACCEPT, ACCEPT_HELP, OPTIONS
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 from pytest_parallelrun.emulator.declaration import Profile, Setting
-from pytest_parallelrun.emulator.events import Event, JobStatus, MiniBatchStatus, Outcome, Phase
+from pytest_parallelrun.emulator.events import Event, Failure, JobStatus, MiniBatchStatus, Outcome, Phase
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.emulator.splitting.base import MiniBatch
 from pytest_parallelrun.emulator.splitting.settings_used import SETTINGS, USED, Form
 
 if TYPE_CHECKING:
@@ -217,6 +218,11 @@ def events(_: str) -> str:
     return "\n".join(_event(kind) for kind in get_args(Event))
 
 
+def event_parts(_: str) -> str:
+    """What the fields of events are made of."""
+    return "\n".join(map(_event, (MiniBatch, Failure)))
+
+
 def event_words(_: str) -> str:
     words = {"JobStatus": JobStatus, "MiniBatchStatus": MiniBatchStatus, "Outcome": Outcome, "Phase": Phase}
     return table(("type", "values"), ((f"`{name}`", ", ".join(map(repr, get_args(of)))) for name, of in words.items()))
@@ -263,6 +269,7 @@ TABLES: Mapping[str, Callable[[str], str]] = {
         fixtures,
         marker,
         events,
+        event_parts,
         event_words,
         input_settings,
     )

@@ -20,13 +20,15 @@ Phase = Literal["import", "define", "init", "load", "run", "return", "shutdown"]
 
 
 class Failure(NamedTuple):
-    """Why something failed: `error` in one line, `traceback` with the frames of the user's code, or ''."""
+    """Why something failed: `error` in one line, `traceback` with the frames of the user's code, or "".
+
+    retry: False where the script asked not to be tried again (ParallelRunException with Retry.NoRetry).
+    """
 
     phase: Phase
     error: str
     traceback: str = ""
     retry: bool = True
-    """False where the script asked not to be tried again (ParallelRunException with Retry.NoRetry)."""
 
 
 class WorkerStarted(NamedTuple):

@@ -38,6 +38,11 @@ class Told:
         line = first_line(self.part("replay"))
         return line.removeprefix(_COMMAND) if line.startswith(f"{_COMMAND}pytest ") else ""
 
+    @property
+    def no_command(self) -> str:
+        """Why there is nothing that runs it again, or ""."""
+        return "" if self.command else first_line(self.part("replay"))
+
 
 def findings(report: EntryReport, *outcomes: CheckOutcome) -> list[Told]:
     """Most important first: what fails before advice, then what more checks met, then the order of the checks."""

@@ -15,12 +15,14 @@ from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 from pytest_parallelrun.report.terminal import not_checked
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _PARTS = (
     ("where", "where"),
     ("counts", "counts"),
     ("service", "on the service"),
     ("fix", "to do"),
     ("explained", "more"),
+    ("remark", "remark"),
 )
 SIGNS = {"passed": "✅", "failed": "❌", "advice": "💡", "accepted": "☑️", "skipped": "⏭️"}
 NO_MORE = "\n\n*The rest is left out: the summary would be too long. The other reports have all of it.*\n"
@@ -58,7 +60,8 @@ def fence(text: str, language: str = "text") -> str:
 def sentence(text: str) -> str:
     """A text in one line, with nothing in it that Markdown or HTML would take for its own."""
     line = in_one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", line)
+    # In a pull request `@name` would call somebody.
+    return _MENTION.sub("@<!-- -->", _SPECIAL.sub(r"\\\1", line))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -128,9 +131,10 @@ def _entry(report: EntryReport) -> Iterator[str]:
         yield "\n".join(
             f"- {check.name}: {sentence(first_line(check.message))} ({sentence(check.reason)})" for check in accepted
         )
-    for reason, names in not_checked(report).items():
+    skipped = not_checked(report)
+    if skipped:
         yield "### Not checked"
-        yield f"{sentence(reason)}: {', '.join(names)}"
+        yield "\n".join(f"- {sentence(reason)}: {', '.join(names)}" for reason, names in skipped.items())
     yield _folded(
         f"{count_of(len(report.checks), 'check')}",
         table(
@@ -172,14 +176,18 @@ def _finding(told: Told) -> Iterator[str]:
         yield fence(record.message)
         return
     yield sentence(told.what)
-    lines = [f"- {title}: {sentence(text)}" for name, title in _PARTS if (text := told.part(name))]
+    parts = [(title, text) for name, title in _PARTS if (text := told.part(name))]
+    lines = [f"- {title}: {sentence(text)}" for title, text in parts if "\n" not in text]
     if lines:
         yield "\n".join(lines)
+    yield from (f"{title}:\n\n{fence(text)}" for title, text in parts if "\n" in text)
     for name in ("traceback", "example"):
         if told.part(name):
             yield fence(told.part(name))
     if told.command:
         yield fence(told.command, "console")
+    elif told.no_command:
+        yield sentence(told.no_command)
 
 
 def _folded(title: str, content: str) -> str:

@@ -52,7 +52,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
             yield from page.wrapped(f"note ({check.name}): {note}")
     for check in report.records:
         if check.outcome == "accepted":
-            yield from page.wrapped(f"accepted ({check.name}): {first_line(check.message)}; {check.reason}")
+            yield from page.wrapped(f"accepted ({check.name}): {first_line(check.message).rstrip('.')}; {check.reason}")
     for reason, names in not_checked(report).items():
         yield from page.wrapped(f"not checked, {reason}: {', '.join(names)}")
     if verbosity > 0 and report.trace is not None:

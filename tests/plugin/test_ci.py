@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -103,13 +104,18 @@ def test_an_error_of_the_script_gives_the_system_no_commands(
     request.getfixturevalue(system)
     write(
         "score.py",
+        "import warnings\n"
         "def run(mini_batch):\n"
-        "    print('##vso[task.setvariable variable=B]c\\n::warning::d')\n"
+        "    print('##vso[task.setvariable variable=B]c\\n::warning::d\\r::warning::e')\n"
+        "    warnings.warn('x\\n::warning::f ##vso[x]y')\n"
         "    raise ValueError('x\\n::set-env name=A::b\\n  ::error::c\\n##vso[task.setvariable variable=A]b')\n",
     )
-    result = gate("-k", "completes", "-v", "--parallelrun-set=error_threshold=0")
+    options = ("-v", "-rs", "-W", "default", "--parallelrun-set=error_threshold=0")
+    result = gate("-k", "completes or one_result", *options)
     result.stdout.fnmatch_lines(["*set-env name=A*"])
-    commands = [line.lstrip() for line in result.outlines if line.lstrip().startswith("::") or "##vso[" in line]
+    # As the system reads lines.
+    lines = [line.lstrip() for line in re.split("\r\n|\r|\n", result.stdout.str())]
+    commands = [line for line in lines if line.startswith("::") or "##vso[" in line]
     own = ("::error file=score.py", "##vso[task.logissue type=error;sourcepath=score.py", "##vso[task.uploadsummary]")
     assert [line for line in commands if not line.startswith(own)] == []
 

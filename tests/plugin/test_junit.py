@@ -86,3 +86,12 @@ def test_each_entry_has_its_own_properties(project: Path, run_pytest: Run, write
     told = properties(project)
     assert told["parallelrun.score.py.verdict"] == "passed"
     assert told["parallelrun.b/score.py.verdict"] == "failed"
+
+
+@pytest.mark.parametrize("name", ["a\x01b", "a\udcffb"])
+def test_a_name_that_xml_cannot_have_is_written_out(project: Path, run_pytest: Run, write: Write, name: str) -> None:
+    write(f"{name}/score.py", "def run(mini_batch):\n    return list(mini_batch)\n")
+    found = cases(project, run_pytest, f"--parallelrun-entry={name}/score.py", "-k", "imports")
+    shown = name.encode("unicode-escape").decode()
+    assert found["test_entry_imports"].attrib["classname"] == f"{shown}.score"
+    assert properties(project)[f"parallelrun.{shown}/score.py.verdict"] == "passed"

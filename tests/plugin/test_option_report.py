@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Run, Write
 
 
 def test_it_writes_a_json_file_and_says_where(project: Path, gate: Run) -> None:
@@ -87,6 +87,21 @@ def test_a_folder_is_a_usage_error(project: Path, gate: Run) -> None:
 
 def test_one_that_cannot_be_written_is_said_and_fails_the_run(project: Path, gate: Run) -> None:
     result = gate("--parallelrun-report=score.py/gate.json", "-k", "entry_imports")
-    assert result.ret != pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["report *gate.json cannot be written: *"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(["report *gate.json cannot be written: *score.py is no folder"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("option", ["report=gate.json", "save=cases", "budget=1", "strict", "plan"])
+def test_without_an_entry_what_is_about_a_gate_is_a_usage_error(project: Path, run_pytest: Run, option: str) -> None:
+    result = run_pytest(f"--parallelrun-{option}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    name = option.partition("=")[0]
+    wanted = f"--parallelrun-{name} is about the gate of an entry: add --parallelrun-entry=PATH."
+    result.stderr.fnmatch_lines([f"ERROR: {wanted}"])
+
+
+def test_in_the_ini_file_it_waits_for_an_entry(pytester: pytest.Pytester, run_pytest: Run, write: Write) -> None:
+    write("test_mine.py", "def test_mine(): pass\n")
+    pytester.makeini("[pytest]\nparallelrun_report = gate.json\naddopts = --parallelrun-strict")
+    assert run_pytest().ret == pytest.ExitCode.OK

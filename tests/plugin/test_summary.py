@@ -157,6 +157,13 @@ def test_what_two_checks_found_of_one_cause_is_told_once_and_referred_to(
     assert all("on the service: " in check["message"] for check in checks)
 
 
+def test_what_the_script_printed_is_told_once_with_the_cause(project: Path, gate: Run, write: Write) -> None:
+    write("score.py", "def run(mini_batch):\n    print('seen')\n    return None\n")
+    lines = gate("-k", "valid_type or completes", "--parallelrun-set=error_threshold=0").outlines
+    assert "the same cause as returns_valid_type, told there" in lines
+    assert len([line for line in lines if "Captured stdout" in line]) == 1
+
+
 @pytest.mark.parametrize(
     ("script", "teller", "referring"),
     [

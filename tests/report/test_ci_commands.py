@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,13 @@ def test_a_script_outside_the_checkout_keeps_its_path(tmp_path: Path) -> None:
     assert made.file == str(tmp_path / "score.py")
 
 
+def test_a_name_that_a_terminal_would_obey_is_written_out(tmp_path: Path) -> None:
+    (made,) = annotated(
+        [replace(report(found(what="a")), entry="\x1b.py", path=str(tmp_path / "\x1b.py"))], str(tmp_path)
+    )
+    assert (made.file, made.title) == ("\\x1b.py", "\\x1b.py: first_check")
+
+
 def test_github_gets_a_command_in_which_nothing_ends_early() -> None:
     (line,) = github.commands([annotation("50 %\r\n::error::x", file="a,b:c.py", title="1: 2, 3")])
     assert line == "::error file=a%2Cb%3Ac.py,line=3,title=1%3A 2%2C 3::50 %25%0D%0A::error::x"
@@ -67,6 +75,8 @@ def test_azure_is_told_of_a_summary_by_its_path() -> None:
         ("x ##vso[task.setvariable variable=a]b", "x ## vso[task.setvariable variable=a]b"),
         ("##[error]x", "## [error]x"),
         ("##VSO[x]", "## VSO[x]"),
+        ("50 %\r::set-env name=a::b", "50 %\r: :set-env name=a::b"),
+        ("\u200b::error::x", "\u200b: :error::x"),
         ("score.py::test_a and # a [b]", "score.py::test_a and # a [b]"),
     ],
 )

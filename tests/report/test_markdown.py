@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.contract.finding import PARTS
 from pytest_parallelrun.report.markdown import NO_MORE, code, fence, markdown_report, sentence
 from pytest_parallelrun.report.records import AcceptanceRecord
 from tests.report.reports import found, job, record, report
@@ -37,9 +38,19 @@ def test_what_was_not_checked_accepted_or_noted_is_in_it() -> None:
         record("third_check", notes=("a note",), details=("a detail",)),
     )
     text = markdown_report([made])
-    assert "### Not checked\n\nno \\*input\\*: first_check" in text
+    assert "### Not checked\n\n- no \\*input\\*: first_check" in text
     assert "- second_check: rows differ (known)" in text
     assert "- third\\_check: a note\n- third\\_check: a detail" in text
+
+
+def test_every_part_of_a_finding_is_told() -> None:
+    text = markdown_report([report(found("first_check", "failed", "", **{name: f"{name} of it" for name in PARTS}))])
+    assert [name for name in PARTS if f"{name} of it" not in text] == []
+
+
+def test_a_part_of_several_lines_keeps_them() -> None:
+    text = markdown_report([report(found(what="It is wrong.", counts="2 of 3\n  1 <b>", fix="mend"))])
+    assert "- to do: mend\n\ncounts:\n\n```text\n2 of 3\n  1 <b>\n```" in text
 
 
 def test_acceptances_to_be_looked_at_are_in_it() -> None:
@@ -56,6 +67,10 @@ def test_an_interrupted_run_says_so() -> None:
 
 
 HOSTILE = "<script>alert(1)</script> | `x` **b** [a](javascript:b) ![i](x) ~~s~~ $m$ # h\n- next"
+
+
+def test_a_sentence_calls_nobody() -> None:
+    assert sentence("ask @team/data or me@example.org") == "ask @<!-- -->team/data or me@example.org"
 
 
 def test_a_sentence_has_no_markup() -> None:

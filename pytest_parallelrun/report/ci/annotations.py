@@ -12,7 +12,8 @@ from pytest_parallelrun.report.findings import findings, place_in_script
 from pytest_parallelrun.report.plain_text import visible
 from pytest_parallelrun.report.records import EntryReport
 
-_COMMAND = re.compile(r"(?m)^(\s*):(?=:)|##(?=\[|vso\[)", re.IGNORECASE)
+# The runner of GitHub ends lines at a single \r as well, and does not see characters without a width.
+_COMMAND = re.compile(r"(?:^|(?<=[\r\n]))[^a-z0-9\r\n]*?:(?=:)|##(?=\[|vso\[)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +36,9 @@ def annotated(reports: Sequence[EntryReport], checkout: str) -> Iterator[Annotat
         parts += [each.part("fix") and f"to do: {each.part('fix')}", each.command]
         yield Annotation(
             level="error" if each.record.outcome == "failed" else "warning",
-            file=_below(checkout, file),
+            file=visible(_below(checkout, file)),
             line=line,
-            title=f"{report.entry}: {each.record.name}",
+            title=visible(f"{report.entry}: {each.record.name}"),
             message=visible("\n".join(part for part in parts if part)),
         )
 

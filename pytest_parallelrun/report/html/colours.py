@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pytest_parallelrun.emulator.events import Outcome
 from pytest_parallelrun.report.trace import CellState
 
 STATES: dict[CellState, str] = {
-    "succeeded": "#2a9d6f",
-    "retried": "#3f8fd2",
-    "short": "#e08e0b",
-    "failed": "#d1435b",
-    "unfinished": "#8a929c",
+    "succeeded": "#15b86f",
+    "retried": "#3d65f3",
+    "short": "#ee8800",
+    "failed": "#c8281c",
+    "unfinished": "#74777d",
 }
 SIGNS: dict[CellState, str] = {"succeeded": "", "retried": "↻", "short": "−", "failed": "×", "unfinished": "·"}
 MEANINGS: dict[CellState, str] = {
@@ -19,15 +20,39 @@ MEANINGS: dict[CellState, str] = {
     "failed": "failed",
     "unfinished": "not ended when the job did",
 }
-OUTCOMES = {
-    "succeeded": "#2a9d6f",
-    "short": "#e08e0b",
-    "exception": "#d1435b",
-    "timeout": "#8a5cc2",
-    "wrong_type": "#b0703c",
-    "load_error": "#c25f9a",
-    "crashed": "#7d1f33",
+OUTCOMES: dict[Outcome, str] = {
+    "succeeded": STATES["succeeded"],
+    "short": STATES["short"],
+    "exception": STATES["failed"],
+    "timeout": "#cc85e5",
+    "wrong_type": "#e8d44d",
+    "load_error": "#3d65f3",
+    "crashed": "#7a1256",
 }
-STARTS = "#6f86a8"
-LIMIT = "#d1435b"
-WARNING = "#e08e0b"
+PATTERNS: dict[Outcome, str] = {
+    "succeeded": "",
+    "short": "-",
+    "exception": "x",
+    "timeout": "/",
+    "wrong_type": "+",
+    "load_error": "\\",
+    "crashed": ".",
+}
+"""What is drawn over the colour of a bar."""
+STARTS = "#9aa8bd"
+NOT_UP = STATES["failed"]
+COUNTED = "#3d65f3"
+LIMIT = STATES["failed"]
+WARNING = STATES["short"]
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever is read better on the colour."""
+    return "#fff" if light_of(colour) < 0.18 else "#111"
+
+
+def light_of(colour: str) -> float:
+    """The relative luminance of `#rrggbb`, from 0 to 1, as the guidelines for accessible content of the web have it."""
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

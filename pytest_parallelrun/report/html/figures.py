@@ -6,7 +6,17 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.report.html.colours import LIMIT, OUTCOMES, STARTS, STATES, WARNING
+from pytest_parallelrun.report.html.colours import (
+    COUNTED,
+    LIMIT,
+    NOT_UP,
+    OUTCOMES,
+    PATTERNS,
+    STARTS,
+    STATES,
+    WARNING,
+    ink_on,
+)
 from pytest_parallelrun.report.plain_text import in_one_line
 from pytest_parallelrun.report.trace import Bar, Cell, Lane, Trace
 
@@ -17,7 +27,8 @@ SHORTEST = 1e-6
 """Seconds that an attempt has on a scale of powers of ten."""
 MOST_NUMBERED = 120
 """Bars that can have the number of their mini-batch."""
-POWERS_OF_TEN = {"type": "log", "dtick": 1, "tickformat": "~g"}
+HEIGHT, HEIGHT_OF_A_RETRY = 0.66, 0.33
+"""Of a bar, in lanes."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
@@ -27,18 +38,22 @@ def label(text: str) -> str:
 
 
 def timeline(trace: Trace) -> go.Figure:
-    """A lane for each worker; its start and its attempts as bars over the seconds of the job."""
+    """A lane for each worker; its start and its attempts as bars over the seconds of the job, retries lower."""
     import plotly.graph_objects as go
 
     figure = _figure(height=110 + 34 * max(1, len(trace.lanes)), x="seconds since the start of the job", y="")
     lanes = {lane.worker: f"worker {lane.worker}" for lane in trace.lanes}
-    if trace.lanes:
-        _add_bars(
-            figure,
-            "import and init()",
-            STARTS,
-            [(lanes[lane.worker], lane.started, lane.seconds, "", _start_text(lane)) for lane in trace.lanes],
-        )
+    for name, colour, pattern, is_up in (
+        ("import and init()", STARTS, "", True),
+        ("did not come up", NOT_UP, "x", False),
+    ):
+        starts = [
+            (lanes[lane.worker], lane.started, lane.seconds, HEIGHT, "", _start_text(lane))
+            for lane in trace.lanes
+            if is_up == (not lane.error)
+        ]
+        if starts:
+            _add_bars(figure, name, colour, pattern, starts)
     numbered = len(trace.bars) <= MOST_NUMBERED
     for outcome, colour in OUTCOMES.items():
         bars = [bar for bar in trace.bars if bar.outcome == outcome]
@@ -47,11 +62,13 @@ def timeline(trace: Trace) -> go.Figure:
                 figure,
                 outcome,
                 colour,
+                PATTERNS[outcome],
                 [
                     (
                         lanes.get(bar.worker, f"worker {bar.worker}"),
                         bar.started,
                         bar.seconds,
+                        HEIGHT_OF_A_RETRY if (bar.number or 1) > 1 else HEIGHT,
                         _number(bar) if numbered else "",
                         bar_text(bar),
                     )
@@ -62,7 +79,6 @@ def timeline(trace: Trace) -> go.Figure:
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=order[::-1], showgrid=False)
     figure.update_layout(
         barmode="overlay",
-        bargap=0.35,
         showlegend=True,
         xaxis_rangemode="tozero",
         # A number that does not fit is left out, not made small.
@@ -84,20 +100,23 @@ def threshold(trace: Trace, title: str, counts: Sequence[float], limit: float | 
             x=attempts,
             y=list(counts),
             mode="lines+markers" if len(attempts) <= 50 else "lines",
-            line={"shape": "hv", "color": OUTCOMES["exception"], "width": 2.5},
+            line={"shape": "hv", "color": COUNTED, "width": 2.5},
             name="counted",
         )
     )
     if limit is not None:
         figure.add_trace(_line([0, max(attempts[-1], 1) * 1.03], [limit, limit], "limit", LIMIT, "dash"))
-    figure.update_yaxes(rangemode="tozero", range=[0, max([1.0, *counts, limit or 0]) * 1.15])
+        figure.add_annotation(x=0, y=limit, text=f"limit {limit:g}", showarrow=False, xanchor="left", yanchor="bottom")
+    top = max([1.0, *counts, limit or 0])
+    # Half an item is none.
+    figure.update_yaxes(rangemode="tozero", range=[0, top * 1.2], **({"dtick": 1} if top <= 5 else {}))
     _whole_numbers(figure, 0, max(attempts[-1], 1))
     figure.update_layout(showlegend=False)
     return figure
 
 
 def run_time(trace: Trace) -> go.Figure:
-    """The longest attempt of each mini-batch in seconds, with the timeout."""
+    """The longest attempt of each mini-batch in seconds, with the timeout and the half of it."""
     import plotly.graph_objects as go
 
     figure = _figure(height=300, x="mini-batch", y="seconds in run()")
@@ -118,7 +137,8 @@ def run_time(trace: Trace) -> go.Figure:
     ends = [0, max(trace.total_mini_batches - 1, 1)]
     figure.add_trace(_line(ends, [trace.timeout] * 2, f"timeout {trace.timeout:g} s", LIMIT, "dash"))
     figure.add_trace(_line(ends, [trace.timeout / 2] * 2, "half of it", WARNING, "dot"))
-    figure.update_yaxes(**POWERS_OF_TEN)
+    shown = [cell.seconds for cell in trace.cells if cell.seconds is not None]
+    figure.update_yaxes(**_in_powers_of_ten([*shown, trace.timeout / 2, trace.timeout]))
     _whole_numbers(figure, ends[0], ends[1])
     return figure
 
@@ -150,11 +170,12 @@ def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> go.Figure:
     figure.add_trace(_line([1, end], [trace.timeout] * 2, f"timeout {trace.timeout:g} s", LIMIT, "dash"))
     margin = trace.timeout / float(figures["margin"])
     figure.add_trace(_line([1, end], [margin] * 2, f"margin of {figures['margin']:g}", WARNING, "dot"))
+    shown = [*seconds, *(cell.seconds or 0.0 for cell in cells)]
+    low = min((value for value in shown if value > SHORTEST), default=SHORTEST)
     if largest >= 1:
-        low = min([SHORTEST * 10, *(value for value in seconds if value > 0)])
-        figure.add_trace(_line([largest] * 2, [low, margin], f"largest safe size {largest:,.0f}", STARTS, "dashdot"))
-    figure.update_xaxes(**POWERS_OF_TEN)
-    figure.update_yaxes(**POWERS_OF_TEN)
+        figure.add_trace(_line([largest] * 2, [low, margin], f"largest safe size {largest:,.0f}", COUNTED, "dashdot"))
+    figure.update_xaxes(**_in_powers_of_ten([1, end]))
+    figure.update_yaxes(**_in_powers_of_ten([low, *shown, trace.timeout]))
     return figure
 
 
@@ -202,25 +223,33 @@ def _number(bar: Bar) -> str:
     return f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)")
 
 
-def _add_bars(figure: go.Figure, name: str, colour: str, bars: Sequence[tuple[str, float, float, str, str]]) -> None:
-    """bars: (lane, start, seconds, text in the bar, text beside the pointer)."""
+def _add_bars(
+    figure: go.Figure, name: str, colour: str, pattern: str, bars: Sequence[tuple[str, float, float, float, str, str]]
+) -> None:
+    """bars: (lane, start, seconds, height, text in the bar, text beside the pointer)."""
     import plotly.graph_objects as go
 
-    lanes, starts, seconds, numbers, texts = zip(*bars, strict=True)
+    lanes, starts, seconds, heights, numbers, texts = zip(*bars, strict=True)
     figure.add_trace(
         go.Bar(
             orientation="h",
             y=lanes,
             base=starts,
             x=seconds,
+            width=heights,
             text=numbers,
             textposition="inside",
+            textfont={"color": ink_on(colour)},
             insidetextanchor="middle",
             textangle=0,
             hovertext=[label(text) for text in texts],
             hoverinfo="text",
             # The outline shows what is too short for a bar.
-            marker={"color": colour, "line": {"color": colour, "width": 1.5}},
+            marker={
+                "color": colour,
+                "line": {"color": colour, "width": 1.5},
+                "pattern": {"shape": pattern, "fillmode": "overlay", "size": 6, "solidity": 0.2},
+            },
             name=name,
         )
     )
@@ -231,6 +260,12 @@ def _whole_numbers(figure: go.Figure, first: int, last: int) -> None:
     room = (last - first) * 0.03
     step = {"dtick": 1} if last - first <= 10 else {}
     figure.update_xaxes(range=[first - room, last + room], tickformat=",d", **step)
+
+
+def _in_powers_of_ten(values: Sequence[float]) -> dict[str, object]:
+    """An axis of powers of ten, with marks between them where there would be hardly any."""
+    least, most = max(min(values), SHORTEST), max(values)
+    return {"type": "log", "dtick": 1 if most > 50 * least else "D2", "tickformat": "~g"}
 
 
 def _line(x: Sequence[float], y: Sequence[float], name: str, colour: str, dash: str) -> go.Scatter:
@@ -250,8 +285,8 @@ def _figure(*, height: int, x: str, y: str) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": FONT, "size": 13},
-        xaxis={"title": {"text": label(x)}, "automargin": True, "zeroline": False},
-        yaxis={"title": {"text": label(y)}, "automargin": True, "zeroline": False},
+        xaxis={"title": {"text": label(x), "font": {"size": 13}}, "automargin": True, "zeroline": False},
+        yaxis={"title": {"text": label(y), "font": {"size": 13}}, "automargin": True, "zeroline": False},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hoverlabel={"align": "left"},
     )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
 from pytest_parallelrun.report.findings import Told, findings
-from pytest_parallelrun.report.html.colours import MEANINGS, SIGNS, STATES
+from pytest_parallelrun.report.html.colours import MEANINGS, SIGNS, STATES, ink_on
 from pytest_parallelrun.report.html.figures import (
     bar_text,
     cell_text,
@@ -44,12 +44,13 @@ PART_TITLES = (
     ("service", "On the service"),
     ("fix", "To do"),
     ("explained", "More"),
+    ("remark", "Remark"),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """One plot with what stands for it in words, and its data as a table."""
+    """One plot with what stands for it in words, and its data as a table. figure: "" where there is nothing to draw."""
 
     key: str
     title: str
@@ -102,6 +103,7 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
         colours=STATES,
         signs=SIGNS,
         meanings=MEANINGS,
+        inks={state: ink_on(colour) for state, colour in STATES.items()},
         part_titles=PART_TITLES,
         simulated=SIMULATED,
         not_checkable=NOT_CHECKABLE,
@@ -137,7 +139,7 @@ def _entry(number: int, report: EntryReport) -> EntryPage:
         advice=findings(report, "advice"),
         skipped=not_checked(report),
         trace=trace,
-        plots=() if trace is None else tuple(_plots(key, trace, report.figures())),
+        plots=() if trace is None else tuple(_plots(key, trace, report)),
         thresholds=() if trace is None else tuple(_thresholds(key, trace)),
         cells="" if trace is None else json_block([asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells]),
         aggregated="" if trace is None else _aggregated(trace),
@@ -163,12 +165,12 @@ def _aggregated(trace: Trace) -> str:
     return ". ".join(told) + "." if told else ""
 
 
-def _plots(key: str, trace: Trace, figures: Mapping[str, float | str]) -> Iterator[Plot]:
-    workers, attempts = count_of(trace.workers, "worker"), count_of(trace.total_attempts, "attempt")
+def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
+    figures = report.figures()
     yield Plot(
         key=f"{key}-timeline",
         title="Workers and attempts",
-        says=f"{workers} made {attempts} in {seconds_text(trace.duration)}, on the clock of the script.",
+        says=_course(trace, in_turns=report.set_up.get("engine") == "inprocess"),
         figure=_figure(timeline(trace)),
         head=("worker", "from", "for", "what"),
         rows=[
@@ -176,12 +178,13 @@ def _plots(key: str, trace: Trace, figures: Mapping[str, float | str]) -> Iterat
             *((bar.worker, _at(bar.started), seconds_text(bar.seconds), bar_text(bar)) for bar in trace.bars),
         ],
     )
-    longest = max((cell.seconds or 0.0 for cell in trace.cells), default=0.0)
+    longest = max((cell.seconds for cell in trace.cells if cell.seconds is not None), default=None)
+    said = "run() was never called" if longest is None else f"The longest attempt took {seconds_text(longest)}"
     yield Plot(
         key=f"{key}-times",
         title="Run time against the timeout",
-        says=f"The longest attempt took {seconds_text(longest)}; timeout is {trace.timeout:g} s.",
-        figure=_figure(run_time(trace)),
+        says=f"{said}; timeout is {trace.timeout:g} s.",
+        figure="" if longest is None else _figure(run_time(trace)),
         head=("mini-batch", "items", "seconds", "state"),
         rows=[
             (
@@ -202,6 +205,17 @@ def _plots(key: str, trace: Trace, figures: Mapping[str, float | str]) -> Iterat
             head=("figure", "value"),
             rows=[(name.replace("_", " "), value) for name, value in figures.items()],
         )
+
+
+def _course(trace: Trace, *, in_turns: bool) -> str:
+    """in_turns: whether the workers share one process, so that one attempt follows the other."""
+    workers, attempts = count_of(trace.workers, "worker"), count_of(trace.total_attempts, "attempt")
+    said = f"{workers} made {attempts} in {seconds_text(trace.duration)}, on the clock of the script."
+    if in_turns and trace.workers > 1:
+        said += " They take turns here, and work side by side on the service."
+    if any((bar.number or 1) > 1 for bar in trace.bars):
+        said += " A lower bar is a retry."
+    return said
 
 
 def _pace(figures: Mapping[str, float | str]) -> str:
@@ -233,11 +247,13 @@ def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
     ):
         is_off = limit == off
         verb = "is off: nothing is too much" if is_off else f"allows {limit:g}"
+        nothing = is_off and not any(counts)
+        drawn = threshold(trace, title, [float(count) for count in counts], None if is_off else limit)
         yield Plot(
             key=f"{key}-{name}",
             title=name,
-            says=f"{title}: {counts[-1]:g}. {name} {verb}.",
-            figure=_figure(threshold(trace, title, [float(count) for count in counts], None if is_off else limit)),
+            says=f"{title}: {counts[-1]:.4g}. {name} {verb}.",
+            figure="" if nothing else _figure(drawn),
             head=("attempts", title),
             rows=[(step.attempts, f"{count:g}") for step, count in zip(trace.steps, counts, strict=True)],
         )
