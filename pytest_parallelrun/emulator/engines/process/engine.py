@@ -125,7 +125,7 @@ class ProcessEngine(PullEngine[WorkerProcess]):
 
     def _give(self, worker: WorkerProcess, handed: Handed, payload: object, drops: int) -> None:
         mini_batch = handed.delivery.mini_batch
-        worker.in_hand.append(handed._replace(packed=type(payload) is bytes))
+        worker.in_hand.append(handed._replace(packed=True) if type(payload) is bytes else handed)
         if len(worker.in_hand) == 1:
             self._begin(worker)
         place = (mini_batch.id, mini_batch.first_item, mini_batch.partition)
