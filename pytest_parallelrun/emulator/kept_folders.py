@@ -15,16 +15,13 @@ def check_folder(folder: Path, named: str) -> None:
 
     named: what the message begins with, such as "--parallelrun-logs=logs:".
     """
-    for place in (folder, *folder.parents):
-        if not os.path.lexists(place):
-            continue
-        if not place.is_dir():
-            where = "is a file" if place == folder else f"is below '{place}', which is a file"
-            raise InputError(f"{named} {where}: give a folder.")
-        if not os.access(place, os.W_OK | os.X_OK):
-            where = "" if place == folder else f" is below '{place}', which"
-            raise InputError(f"{named}{where} cannot be written to: give a folder that you may write to.")
-        return
+    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not place.is_dir():
+        where = "is a file" if place == folder else f"is below '{place}', which is a file"
+        raise InputError(f"{named} {where}: give a folder.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        where = "" if place == folder else f" is below '{place}', which"
+        raise InputError(f"{named}{where} cannot be written to: give a folder that you may write to.")
 
 
 def make_folder(folder: Path, named: str) -> Path:

@@ -385,12 +385,14 @@ def test_where_nothing_is_interrupted_the_alarm_of_a_script_is_taken_away(clock:
 
 
 def test_a_platform_without_timers_is_left_alone(clock: WorkerClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(signal, "setitimer")
-    with TimeoutGuard(clock) as guard:
-        assert not guard.interrupts
-        guard.begin(clock.now() - 1)
-        time.sleep(0)
-        guard.end()
+    # It is back before the fixtures of this module end, which need it.
+    with monkeypatch.context() as patch:
+        patch.delattr(signal, "setitimer")
+        with TimeoutGuard(clock) as guard:
+            assert not guard.interrupts
+            guard.begin(clock.now() - 1)
+            time.sleep(0)
+            guard.end()
 
 
 @pytest.mark.parametrize("name", ["coverage.collector", guard_module.__name__])

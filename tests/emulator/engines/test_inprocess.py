@@ -582,17 +582,20 @@ def test_files_that_the_script_leaves_open_are_told_but_those_of_its_logging(
     tmp_path: Path,
 ) -> None:
     script = """
-import logging
+import logging, os
 from azureml_user.parallel_run import EntryScript
-kept = open("kept open.txt", "w")
+kept = os.open("kept open.txt", os.O_CREAT)
 handler = logging.FileHandler("logged.txt")
 def run(paths):
     EntryScript().logger.info("logged as well")
     open("closed.txt", "w").close()
-    return paths
+    return [kept]
 """
     (tmp_path / "score.py").write_text(script, encoding="utf-8")
     result = ParallelJob(tmp_path / "score.py", [str(tmp_path / "score.py")], logs=tmp_path / "kept").run()
+    [kept] = result.rows
+    assert isinstance(kept, int)
+    os.close(kept)
     [note] = [note for note in result.notes if "open" in note]
     assert note.startswith("the script left 1 file(s) open: ")
     assert note.endswith("kept open.txt")

@@ -119,6 +119,15 @@ def test_a_process_that_does_not_end_is_waited_for_and_then_killed(echo: WorkerP
     assert real_monotonic() - before >= 0.05
     # It is told again, and done once.
     assert echo.bury() == echo.bury()
+    assert echo.is_dead
+
+
+def test_what_is_gone_is_not_killed_again_whose_number_may_be_that_of_another(
+    echo: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo.bury()
+    monkeypatch.setattr(worker_process, "kill_all", None)
+    echo.kill("too late")
 
 
 def test_a_full_pipe_takes_more_later(echo: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
