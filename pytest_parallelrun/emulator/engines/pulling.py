@@ -181,9 +181,19 @@ class PullEngine(Generic[M]):
 
     def _heed(self, worker: M, wish: Wish) -> None:
         """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
-        code, _ = wish
+        code, delay = wish
         if code in ("Retry.RestartProcess", "Retry.StopProcess"):
             self._end(worker, code, replace=code == "Retry.RestartProcess")
+        elif code == "Retry.Sleep":
+            worker.pausing_until = real_monotonic() + delay
+
+    def _soonest(self, *moments: float | None) -> float | None:
+        """The first of the moments, and of the ends of pauses while there is something to do; None for never."""
+        found = [moment for moment in moments if moment is not None]
+        if self._waiting:
+            now = real_monotonic()
+            found += [worker.pausing_until for worker in self._crew.workers() if worker.pausing_until > now]
+        return min(found, default=None)
 
     def _load(self, mini_batch: MiniBatch) -> tuple[object, float, Failure | None]:
         """What run() gets, seconds that it took to load it, and why it could not be loaded."""

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 
 class Member(Protocol):
-    """A worker of an engine, wherever it is. bury: ends what is left of it, and tells how it ended."""
+    """A worker of an engine, wherever it is. bury: ends what is left of it, and tells how it ended.
+
+    pausing_until: it gets no mini-batch before, by the monotonic clock.
+    """
 
     number: int
     slot: int
     instance: int
     up: bool
     started: float
+    pausing_until: float
 
     def bury(self) -> str: ...
 

@@ -202,6 +202,24 @@ def test_each_fault_has_the_same_result_on_all_engines(jobs: Jobs, engines: tupl
     assert others == [first] * len(others)
 
 
+class ParallelRunException(Exception):
+    """A wish of the script's to pause."""
+
+    code = "Retry.Sleep"
+    delay_seconds = 0.4
+
+
+def test_a_pause_that_is_injected_is_one_on_all_engines(tmp_path: Path, engines: tuple[str, ...]) -> None:
+    (tmp_path / "score.py").write_text("def run(paths): return paths", encoding="utf-8")
+    (tmp_path / "item").touch()
+    fault = Fault.raises(ParallelRunException("later"), mini_batch=0, attempt=1)
+    for engine in engines:
+        result = ParallelJob(tmp_path / "score.py", [str(tmp_path / "item")], faults=[fault], engine=engine).run()
+        first, second = result.attempts
+        assert (first.outcome, second.outcome) == ("exception", "succeeded")
+        assert second.started - first.started >= 0.4
+
+
 @pytest.mark.parametrize("thread", ["main", "worker"])
 def test_several_workers_have_the_same_result_on_all_engines(jobs: Jobs, engines: tuple[str, ...], thread: str) -> None:
     plan = {number: [answer] for number, answer in enumerate(ANSWERS)}

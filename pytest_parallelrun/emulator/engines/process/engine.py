@@ -134,16 +134,8 @@ class ProcessEngine(PullEngine[WorkerProcess]):
     def _wait(self, until: float | None) -> None:
         """Waits until a worker says something, ends, or has taken too long; or until `until`."""
         now = real_monotonic()
-        due = until
-        for worker in self._crew.slots:
-            if worker is None:
-                continue
-            if worker.deadline is not None and (due is None or worker.deadline < due):
-                due = worker.deadline
-            if self._waiting and worker.pausing_until > now and (due is None or worker.pausing_until < due):
-                due = worker.pausing_until
-        if self._memory_limit is not None:
-            due = now + MEMORY_INTERVAL if due is None else min(due, now + MEMORY_INTERVAL)
+        memory = None if self._memory_limit is None else now + MEMORY_INTERVAL
+        due = self._soonest(until, memory, *(worker.deadline for worker in self._crew.workers()))
         for worker, messages in self._board.wait(due):
             if messages is None:
                 self._died(worker)
@@ -249,11 +241,9 @@ class ProcessEngine(PullEngine[WorkerProcess]):
 
     def _heed(self, worker: WorkerProcess, wish: Wish) -> None:
         super()._heed(worker, wish)
-        code, delay = wish
-        if code == "Retry.Sleep":
-            worker.pausing_until = real_monotonic() + delay
-            if worker.in_hand:
-                self._begin(worker)
+        if worker.in_hand:
+            # It begins with that after its pause.
+            self._begin(worker)
 
     def _died(self, worker: WorkerProcess) -> None:
         """The process has ended, by itself or by somebody else's signal."""

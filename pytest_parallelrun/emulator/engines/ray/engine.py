@@ -19,6 +19,7 @@ from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, W
 from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
 from pytest_parallelrun.emulator.worker.stage import Host
+from pytest_parallelrun.emulator.worker.streams import show
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
@@ -151,11 +152,12 @@ class RayEngine(PullEngine[Post]):
         crew, waiting = self._crew, self._waiting
         slots = crew.slots if self._chosen is None else [crew.slots[self._chosen]]
         there = max(1, sum(1 for _ in crew.workers()))
+        now = real_monotonic()
         # With faults no mini-batch is handed over for whose fault its worker may not live to see.
         for depth in range(1 if self._faults else 2):
             for position in range(self._turn, self._turn + len(slots)):
                 post = slots[position % len(slots)]
-                if post is None or not post.up or (depth and not post.quick):
+                if post is None or not post.up or post.pausing_until > now or (depth and not post.quick):
                     continue
                 if self._seats[post.slot].groups <= depth:
                     self._turn = post.slot + 1
@@ -197,16 +199,12 @@ class RayEngine(PullEngine[Post]):
 
     def _wait(self, until: float | None) -> None:
         """Waits until an actor answers, is lost, or has taken too long; or until `until`."""
-        due = until
-        first = {}
-        for slot, seat in self._seats.items():
-            deadline = seat.deadline
-            if deadline is not None:
-                first[seat.calls[0].reference] = slot
-                due = deadline if due is None else min(due, deadline)
-        if not first:
-            return
+        first = {seat.calls[0].reference: slot for slot, seat in self._seats.items() if seat.calls}
+        due = self._soonest(until, *(seat.deadline for seat in self._seats.values()))
         timeout = None if due is None else max(0.0, due - real_monotonic())
+        if not first:
+            real_sleep(timeout or 0.0)
+            return
         done, _ = self._cluster.ray.wait(list(first), num_returns=1, timeout=timeout)
         for reference in done:
             self._take(first[reference])
@@ -368,8 +366,7 @@ class RayEngine(PullEngine[Post]):
                 self._crew.stopped(posts.pop(event.worker), event.reason, event.failure)
         self._left += farewell.left
         for text, stream in ((farewell.stdout, sys.stdout), (farewell.stderr, sys.stderr)):
-            if text and stream is not None:
-                stream.write(text)
+            show(text, stream)
         self._places.take_home(seat, farewell)
         seat.give_back()
         del self._seats[slot]

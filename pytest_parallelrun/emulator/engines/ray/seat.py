@@ -34,6 +34,8 @@ class Post:
         self.instance = instance
         self.up = False
         self.started = started
+        self.pausing_until = 0.0
+        """Until when it gets nothing, by the monotonic clock: a pause that was put in. Others are held where it is."""
         self.how = ""
         """How it ended, in words."""
         self.group = 1
