@@ -5,16 +5,28 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_parallelrun.emulator.errors import InputError
 
 
 def check_folder(folder: Path, named: str) -> None:
-    """InputError where no file can be made in the folder, which need not be there.
+    """InputError where no file can be made in the folder, which need not be there, and is not there afterwards.
 
     named: what the message begins with, such as "--parallelrun-logs=logs:".
     """
+    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    try:
+        make_folder(folder, named)
+    finally:
+        for place in missing:
+            with suppress(OSError):
+                place.rmdir()
+
+
+def make_folder(folder: Path, named: str) -> Path:
+    """The folder, which is made where it is not there. InputError where no file can be made in it."""
     place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not place.is_dir():
         where = "is a file" if place == folder else f"is below '{place}', which is a file"
@@ -22,11 +34,6 @@ def check_folder(folder: Path, named: str) -> None:
     if not os.access(place, os.W_OK | os.X_OK):
         where = "" if place == folder else f" is below '{place}', which"
         raise InputError(f"{named}{where} cannot be written to: give a folder that you may write to.")
-
-
-def make_folder(folder: Path, named: str) -> Path:
-    """The folder, which is made where it is not there. InputError where it cannot be."""
-    check_folder(folder, named)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -22,9 +22,14 @@ def test_a_folder_is_made_with_those_above_it_or_taken_as_it_is(tmp_path: Path) 
     assert make_folder(folder, "output") == folder
 
 
-def test_a_look_makes_nothing(tmp_path: Path) -> None:
+def test_a_look_leaves_nothing(tmp_path: Path) -> None:
     check_folder(tmp_path / "a" / "b", "output")
     assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="output cannot be made"):
+        check_folder(tmp_path / "a" / ("x" * 300), "output")
+    assert not list(tmp_path.iterdir())
+    check_folder(tmp_path, "output")
+    assert tmp_path.is_dir()
 
 
 def test_a_file_and_what_is_below_one_are_refused(tmp_path: Path) -> None:
