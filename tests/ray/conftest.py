@@ -23,7 +23,8 @@ class Nodes:
             from ray.cluster_utils import Cluster
 
             self._cluster: Any = Cluster(
-                initialize_head=True, head_node_args={**self._arguments(), "_system_config": OF_OURS}
+                initialize_head=True,
+                head_node_args={**self._arguments(), "_system_config": OF_OURS, "no_monitor": True},
             )
         self.address = str(self._cluster.address)
         self.others = [self._cluster.add_node(**self._arguments()) for _ in range(2)]
@@ -38,7 +39,12 @@ class Nodes:
 
     @staticmethod
     def _arguments() -> dict[str, object]:
-        return {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        return {
+            "num_cpus": 1,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+            "include_log_monitor": False,
+        }
 
 
 @pytest.fixture(scope="session")

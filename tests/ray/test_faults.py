@@ -98,9 +98,10 @@ def test_an_actor_that_hangs_is_killed_and_replaced(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(engine, "GRACE", 1.0)
     monkeypatch.setattr(engine, "AT_ONCE", 1)
     limits = {"timeout": 1, "task_overhead_timeout": 1, "progress_update_timeout": 60}
-    result = run_on_ray(tmp_path, ACTOR, "a", "stops", "z", **limits)
+    # The first goes alone, so that there is no doubt which one it was.
+    result = run_on_ray(tmp_path, ACTOR, "stops", "z", **limits)
     found = attempts_by_name(result)
-    assert [found[name][0].outcome for name in ("a", "stops", "z")] == ["succeeded", "timeout", "succeeded"]
+    assert [found[name][0].outcome for name in ("stops", "z")] == ["timeout", "succeeded"]
     assert "no answer in" in (found["stops"][0].error or "")
     assert none_left(str(tmp_path))
 
