@@ -22,10 +22,9 @@ class Nodes:
             warnings.simplefilter("ignore")
             from ray.cluster_utils import Cluster
 
-            self._cluster: Any = Cluster(
-                initialize_head=True,
-                head_node_args={**self._arguments(), "_system_config": OF_OURS, "no_monitor": True},
-            )
+            # What it does without: a process that would start more nodes, and one that reads the logs.
+            head = {**self._arguments(), "_system_config": OF_OURS, "no_monitor": True}
+            self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self.address = str(self._cluster.address)
         self.others = [self._cluster.add_node(**self._arguments()) for _ in range(2)]
 

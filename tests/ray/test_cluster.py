@@ -69,7 +69,8 @@ def run_script(text: str, folder: Path, *, address: str | None) -> subprocess.Co
     environment |= {"TMPDIR": str(temporary), **({} if address is None else {"RAY_ADDRESS": address})}
     script, data = write_script(folder, NAMES), write_items(folder, "a", "b")
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", text, str(script), str(data)],
+        # Ray kills the processes of a cluster that it could not start when this one ends, and waits for none.
+        [sys.executable, "-W", "error", "-W", "ignore:subprocess:ResourceWarning", "-c", text, str(script), str(data)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -151,6 +151,7 @@ class Cluster:
             )
         except Exception as error:
             self.close()
+            _failed.append(error)
             reason = in_short(error, _MOST_OF_REASON)
             raise SettingsError(
                 f"engine='ray': no Ray cluster could be started on this machine: {reason}. It "
@@ -219,6 +220,9 @@ class Cluster:
             self.ray.kill(actor, no_restart=True)
 
 
+_failed: list[Exception] = []
+"""Why clusters could not be started. Ray ends what it has started in vain with this process; until then it hangs on the
+error, and would warn if it were collected."""
 _current: Cluster | None = None
 _users = 0
 _kept = False
