@@ -205,7 +205,7 @@ def test_files_that_come_back_under_a_name_that_is_there_are_told(plan: WorkerPl
 def test_what_ray_says_is_told_with_the_cause_and_without_the_rest() -> None:
     error = RuntimeError(
         "The actor died unexpectedly before finishing this task.\n\tclass_name: Carrier\n\tpid: 7\n"
-        "The actor died because its node has died. Node Id: 1f"
+        "The actor died because its node has died."
     )
     told = (
         "The actor died unexpectedly before finishing this task. The actor died because its node has died. Node Id: 1f"
