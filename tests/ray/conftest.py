@@ -54,7 +54,6 @@ def nodes() -> Iterator[Nodes]:
         nodes = Nodes()
         try:
             patch.setenv("RAY_ADDRESS", nodes.address)
-            cluster.keep_open()
             yield nodes
         finally:
             cluster.close()
@@ -63,4 +62,5 @@ def nodes() -> Iterator[Nodes]:
 
 @pytest.fixture(autouse=True)
 def _on_the_cluster(nodes: Nodes) -> None:
-    """All tests of the folder need it."""
+    """All tests of the folder need it. A gate that has ended has left it: jobs after it shall share a connection again."""
+    cluster.keep_open()

@@ -207,9 +207,7 @@ def test_what_ray_says_is_told_with_the_cause_and_without_the_rest() -> None:
         "The actor died unexpectedly before finishing this task.\n\tclass_name: Carrier\n\tpid: 7\n"
         "The actor died because its node has died."
     )
-    told = (
-        "The actor died unexpectedly before finishing this task. The actor died because its node has died. Node Id: 1f"
-    )
+    told = "The actor died unexpectedly before finishing this task. The actor died because its node has died."
     assert reaching.in_short(error, 200) == told
     assert reaching.in_short(error, 20) == told[:20] + "..."
     assert reaching.in_short(TimeoutError(), 20) == "TimeoutError"
