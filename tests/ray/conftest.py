@@ -62,5 +62,5 @@ def nodes() -> Iterator[Nodes]:
 
 @pytest.fixture(autouse=True)
 def _on_the_cluster(nodes: Nodes) -> None:
-    """All tests of the folder need it. A gate that has ended has left it: jobs after it shall share a connection again."""
+    """All tests of the folder need it. A gate that has ended has left it: jobs after it share a connection again."""
     cluster.keep_open()

@@ -208,6 +208,6 @@ def test_what_ray_says_is_told_with_the_cause_and_without_the_rest() -> None:
         "The actor died because its node has died."
     )
     told = "The actor died unexpectedly before finishing this task. The actor died because its node has died."
-    assert reaching.in_short(error, 200) == told
+    assert reaching.in_short(error, 200) == told.rstrip(".")
     assert reaching.in_short(error, 20) == told[:20] + "..."
     assert reaching.in_short(TimeoutError(), 20) == "TimeoutError"
