@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import cluster, engine
+from pytest_parallelrun.emulator.engines.ray import cluster, engine, seat
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
 from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES
 
@@ -172,6 +172,19 @@ def test_a_connection_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pyte
     assert sorted(map(str, result.rows)) == sorted(names)
     assert {attempt.outcome for attempt in result.attempts} == {"succeeded"}
     assert (len(result.attempts), result.worker_failures, result.init_calls) == (20, (), 2)
+
+
+def test_an_actor_that_stays_out_of_reach_costs_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(seat, "COMES_BACK", 0.0)
+    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("out of reach", None))
+    monkeypatch.setattr(ray, "get", unreached)
+    # The third answer is that to the first mini-batch.
+    result = run_on_ray(tmp_path, NAMES, "a")
+    [attempt] = attempts_by_name(result)["a"]
+    assert attempt.outcome == "crashed"
+    assert "out of reach" in (attempt.error or "")
 
 
 def test_an_error_of_the_actor_itself_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
