@@ -25,7 +25,13 @@ LIMIT = 0.25
 def _cluster() -> Iterator[None]:
     """One of this machine, which the jobs use as well."""
     ray.init(
-        address="local", num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+        address="local",
+        num_cpus=WORKERS,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        # For both sides: otherwise the workers get what all other processes of the machine leave.
+        _system_config={"worker_niceness": 0},
     )
     yield
     ray.shutdown()

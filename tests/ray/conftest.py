@@ -22,9 +22,9 @@ class Nodes:
             warnings.simplefilter("ignore")
             from ray.cluster_utils import Cluster
 
-            self._cluster: Any = Cluster(
-                initialize_head=True, head_node_args={**self._arguments(), "_system_config": OF_OURS}
-            )
+            # What it does without: a process that would start more nodes, and one that reads the logs.
+            head = {**self._arguments(), "_system_config": OF_OURS, "no_monitor": True}
+            self._cluster: Any = Cluster(initialize_head=True, head_node_args=head)
         self.address = str(self._cluster.address)
         self.others = [self._cluster.add_node(**self._arguments()) for _ in range(2)]
 
@@ -38,7 +38,12 @@ class Nodes:
 
     @staticmethod
     def _arguments() -> dict[str, object]:
-        return {"num_cpus": 1, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        return {
+            "num_cpus": 1,
+            "object_store_memory": OBJECT_STORE_BYTES,
+            "include_dashboard": False,
+            "include_log_monitor": False,
+        }
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +54,6 @@ def nodes() -> Iterator[Nodes]:
         nodes = Nodes()
         try:
             patch.setenv("RAY_ADDRESS", nodes.address)
-            cluster.keep_open()
             yield nodes
         finally:
             cluster.close()
@@ -58,4 +62,5 @@ def nodes() -> Iterator[Nodes]:
 
 @pytest.fixture(autouse=True)
 def _on_the_cluster(nodes: Nodes) -> None:
-    """All tests of the folder need it."""
+    """All tests of the folder need it. A gate that has ended has left it: jobs after it share a connection again."""
+    cluster.keep_open()

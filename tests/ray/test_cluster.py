@@ -16,6 +16,21 @@ from tests.emulator.engines.process.scripts import NAMES, none_left, write_items
 LOCAL = """
 import os, signal, sys
 from pytest_parallelrun import JobSettings, ParallelJob
+from pytest_parallelrun.emulator.engines.ray import cluster
+from pytest_parallelrun.emulator.errors import SettingsError
+
+def refuse():
+    try:
+        ParallelJob(sys.argv[1], sys.argv[2], JobSettings(), engine="ray").run()
+    except SettingsError as error:
+        print(error)
+
+os.environ["RAY_ADDRESS"] = "nowhere"
+refuse()
+del os.environ["RAY_ADDRESS"]
+cluster.OBJECT_STORE_BYTES, enough = 1, cluster.OBJECT_STORE_BYTES
+refuse()
+cluster.OBJECT_STORE_BYTES = enough
 before = os.environ.get("PYTHONBREAKPOINT"), signal.getsignal(signal.SIGTERM)
 result = ParallelJob(sys.argv[1], sys.argv[2], JobSettings(), engine="ray").run()
 import ray
@@ -54,7 +69,8 @@ def run_script(text: str, folder: Path, *, address: str | None) -> subprocess.Co
     environment |= {"TMPDIR": str(temporary), **({} if address is None else {"RAY_ADDRESS": address})}
     script, data = write_script(folder, NAMES), write_items(folder, "a", "b")
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", text, str(script), str(data)],
+        # Ray kills the processes of a cluster that it could not start when this one ends, and waits for none.
+        [sys.executable, "-W", "error", "-W", "ignore:subprocess:ResourceWarning", "-c", text, str(script), str(data)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -63,11 +79,37 @@ def run_script(text: str, folder: Path, *, address: str | None) -> subprocess.Co
     )
 
 
-def test_a_cluster_of_this_machine_is_started_and_stopped_and_silent(tmp_path: Path) -> None:
-    done = run_script(LOCAL, tmp_path, address=None)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert none_left(str(tmp_path))
-    assert list((tmp_path / "tmp").iterdir()) == []
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A process that is refused a cluster twice, and then has one of its own; and the folder of all that."""
+    # Ray cannot have its files in it.
+    folder = tmp_path_factory.mktemp("größer")
+    return run_script(LOCAL, folder, address=None), folder
+
+
+def test_a_cluster_of_this_machine_is_started_and_stopped_and_silent(
+    local: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    done, folder = local
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 2), done.stdout
+    assert none_left(str(folder))
+    assert list((folder / "tmp").iterdir()) == []
+
+
+def test_an_address_that_ray_refuses_is_told_with_what_to_do(
+    local: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    message = local[0].stdout.splitlines()[0]
+    assert message.startswith(
+        "RAY_ADDRESS=nowhere: this cluster cannot be joined: Invalid address format: nowhere. Its"
+    )
+
+
+def test_a_cluster_that_cannot_be_started_is_told_with_what_to_do(
+    local: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
+    message = local[0].stdout.splitlines()[1]
+    assert message.startswith("engine='ray': no Ray cluster could be started on this machine: Attempting to cap object")
 
 
 def test_a_ray_that_is_initialised_already_is_used_and_left_as_it_is(tmp_path: Path) -> None:
@@ -95,34 +137,3 @@ def test_a_job_that_is_ended_from_outside_leaves_no_process(tmp_path: Path, how:
     assert job.wait(60) != 0
     assert none_left(str(tmp_path), seconds=30)
     assert how == "killed" or list(temporary.iterdir()) == []
-
-
-REFUSED = """
-import sys
-from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.errors import SettingsError
-cluster.OBJECT_STORE_BYTES = 1
-try:
-    ParallelJob(sys.argv[1], sys.argv[2], JobSettings(), engine="ray").run()
-except SettingsError as error:
-    print(error)
-"""
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        (
-            "nowhere",
-            "RAY_ADDRESS=nowhere: this cluster cannot be joined: Invalid address format: nowhere. Its nodes need",
-        ),
-        (None, "engine='ray': no Ray cluster could be started on this machine: Attempting to cap object store memory"),
-    ],
-)
-def test_what_ray_refuses_is_told_with_what_to_do(tmp_path: Path, address: str | None, message: str) -> None:
-    done = run_script(REFUSED, tmp_path, address=address)
-    assert done.stdout.startswith(message)
-    assert done.returncode == 0
-    assert none_left(str(tmp_path))
-    assert list((tmp_path / "tmp").iterdir()) == []

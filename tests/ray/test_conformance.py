@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.emulator.engines import test_conformance
 from tests.emulator.engines.test_conformance import (
     jobs as jobs,
 )
@@ -12,9 +15,6 @@ from tests.emulator.engines.test_conformance import (
 )
 from tests.emulator.engines.test_conformance import (
     test_each_fault_has_the_same_result_on_all_engines as test_each_fault_has_the_same_result,
-)
-from tests.emulator.engines.test_conformance import (
-    test_example_scripts_have_the_same_result_on_all_engines as test_example_scripts_have_the_same_result,
 )
 from tests.emulator.engines.test_conformance import (
     test_several_workers_have_the_same_result_on_all_engines as test_several_workers_have_the_same_result,
@@ -35,3 +35,11 @@ __all__ = [
 @pytest.fixture(scope="module")
 def engines() -> tuple[str, ...]:
     return ("inprocess", "ray")
+
+
+@pytest.mark.parametrize("name", ["text_files", "sound/error_rows", "sound/class_based"])
+def test_example_scripts_have_the_same_result(
+    tmp_path: Path, engines: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that come up at once; tables have a test of their own."""
+    test_conformance.test_example_scripts_have_the_same_result_on_all_engines(tmp_path, engines, name, monkeypatch)

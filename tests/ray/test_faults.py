@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import cluster, engine
+from pytest_parallelrun.emulator.engines.ray import cluster, engine, seat
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
 from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES
 
@@ -98,9 +98,10 @@ def test_an_actor_that_hangs_is_killed_and_replaced(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(engine, "GRACE", 1.0)
     monkeypatch.setattr(engine, "AT_ONCE", 1)
     limits = {"timeout": 1, "task_overhead_timeout": 1, "progress_update_timeout": 60}
-    result = run_on_ray(tmp_path, ACTOR, "a", "stops", "z", **limits)
+    # The first goes alone, so that there is no doubt which one it was.
+    result = run_on_ray(tmp_path, ACTOR, "stops", "z", **limits)
     found = attempts_by_name(result)
-    assert [found[name][0].outcome for name in ("a", "stops", "z")] == ["succeeded", "timeout", "succeeded"]
+    assert [found[name][0].outcome for name in ("stops", "z")] == ["timeout", "succeeded"]
     assert "no answer in" in (found["stops"][0].error or "")
     assert none_left(str(tmp_path))
 
@@ -171,6 +172,19 @@ def test_a_connection_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pyte
     assert sorted(map(str, result.rows)) == sorted(names)
     assert {attempt.outcome for attempt in result.attempts} == {"succeeded"}
     assert (len(result.attempts), result.worker_failures, result.init_calls) == (20, (), 2)
+
+
+def test_an_actor_that_stays_out_of_reach_costs_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(seat, "COMES_BACK", 0.0)
+    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("out of reach", None))
+    monkeypatch.setattr(ray, "get", unreached)
+    # The third answer is that to the first mini-batch.
+    result = run_on_ray(tmp_path, NAMES, "a")
+    [attempt] = attempts_by_name(result)["a"]
+    assert attempt.outcome == "crashed"
+    assert "out of reach" in (attempt.error or "")
 
 
 def test_an_error_of_the_actor_itself_is_told_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,18 +112,29 @@ def test_nodes_that_see_the_same_files_get_paths(tmp_path: Path) -> None:
     assert os.path.isdir(data)
 
 
-def test_a_node_that_does_not_say_what_it_sees_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("which", "failures"), [(1, 1), (3, 0)], ids=["its folders", "an input"])
+def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, failures: int
+) -> None:
+    """The second question is for side inputs, of which there are none."""
     import ray
 
+    asked = []
+
     def sees(seat: Seat, signatures: list[object], *, limit: float) -> list[bool]:
-        raise ray.exceptions.GetTimeoutError("no answer in time")
+        asked.append(seat)
+        if len(asked) == which:
+            raise ray.exceptions.GetTimeoutError("no answer in time")
+        return [False] * len(signatures)
 
     monkeypatch.setattr(Seat, "sees", sees)
+    monkeypatch.setattr(Cluster, "home", "none of them")
     script = write_script(tmp_path, "def run(paths):\n    return paths")
-    settings = JobSettings(mini_batch_size=1, instance_count=2, max_concurrency_per_instance=1)
-    result = ParallelJob(script, write_numbered(tmp_path, 6), settings, engine="ray").run()
-    assert (result.status, result.succeeded_items) == ("Completed", 6)
-    assert all("no answer in time" in failed.failure.error for failed in result.worker_failures)
+    settings = JobSettings(mini_batch_size=1, max_concurrency_per_instance=1)
+    result = ParallelJob(script, write_numbered(tmp_path, 12), settings, engine="ray").run()
+    assert len(asked) > which
+    assert (result.status, result.succeeded_items, len(result.attempts)) == ("Completed", 12, 12)
+    assert ["no answer in time" in failed.failure.error for failed in result.worker_failures] == [True] * failures
 
 
 SIDE = """

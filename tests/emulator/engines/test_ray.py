@@ -14,7 +14,7 @@ import pytest
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.engines import engine_maker
-from pytest_parallelrun.emulator.engines.ray import carrier, cluster
+from pytest_parallelrun.emulator.engines.ray import carrier, cluster, reaching
 from pytest_parallelrun.emulator.engines.ray.carrier import Carrier, Errand, Missed, Report, Terms
 from pytest_parallelrun.emulator.engines.ray.parcels import Premises, bring_home, bundle_of, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
@@ -120,7 +120,7 @@ def test_a_call_before_which_another_one_is_missing_is_not_executed() -> None:
 
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
     with pytest.raises(SettingsError, match=r"RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be reached there: .*refused"):
-        cluster._check_listening("127.0.0.1:1")
+        reaching.check_listening("127.0.0.1:1")
 
 
 def test_an_address_where_something_else_listens_is_refused_at_once() -> None:
@@ -136,7 +136,7 @@ def test_an_address_where_something_else_listens_is_refused_at_once() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(SettingsError, match=r"what listens there is no Ray cluster. Give HOST:PORT of its head"):
-            cluster._check_listening(f"127.0.0.1:{port}")
+            reaching.check_listening(f"127.0.0.1:{port}")
         thread.join()
 
 
@@ -200,3 +200,14 @@ def test_files_that_come_back_under_a_name_that_is_there_are_told(plan: WorkerPl
     assert told == [[], [f"{tmp_path}/output/same.txt"], []]
     assert (tmp_path / "output" / "same.txt").read_text("utf-8") == "two"
     assert (tmp_path / "output" / "of one.txt").exists()
+
+
+def test_what_ray_says_is_told_with_the_cause_and_without_the_rest() -> None:
+    error = RuntimeError(
+        "The actor died unexpectedly before finishing this task.\n\tclass_name: Carrier\n\tpid: 7\n"
+        "The actor died because its node has died."
+    )
+    told = "The actor died unexpectedly before finishing this task. The actor died because its node has died."
+    assert reaching.in_short(error, 200) == told.rstrip(".")
+    assert reaching.in_short(error, 20) == told[:20] + "..."
+    assert reaching.in_short(TimeoutError(), 20) == "TimeoutError"

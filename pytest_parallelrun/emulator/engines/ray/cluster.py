@@ -11,7 +11,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import warnings
@@ -20,10 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.ray.carrier import Carrier
+from pytest_parallelrun.emulator.engines.ray.reaching import Node, check_listening, in_short
 from pytest_parallelrun.emulator.errors import SettingsError
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
@@ -31,8 +31,6 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 to the disk."""
 _LONGEST_FOLDER = 30
 """Characters of a folder below which Ray can make its sockets, whose paths may have 107 bytes of ASCII."""
-CONNECT_LIMIT = 10.0
-"""Seconds in which the head of a cluster must accept a connection."""
 DISTRUST = 60.0
 """Seconds for which no new actor goes to a node that has lost one, if there are others: so long a node may be dead
 before the cluster says so."""
@@ -41,33 +39,10 @@ OF_OURS = {"worker_niceness": 0, "prestart_worker_first_driver": False}
 into limits that worker processes keep; and start a process for each CPU that no job uses."""
 ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
 """Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
-_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""How a client of gRPC begins, with settings that are empty (RFC 9113, 3.4)."""
-_SETTINGS = b"\4"
-"""Type of the frame with which a server answers; it follows three bytes with the length."""
 _MOST_OF_REASON = 300
 """Characters that are shown of why Ray could not be started or joined."""
-_CAUSES = ("The actor died because", "The actor is dead because", "The actor's node", "Worker exit detail")
 CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
-
-
-class Node(NamedTuple):
-    """A node of the cluster; address: how messages name it. port: where its manager listens."""
-
-    id: str
-    address: str
-    port: int
-
-    def is_deserted(self) -> bool:
-        """Whether nobody listens there: its manager has ended, and all actors with it. The cluster hears of it late."""
-        try:
-            socket.create_connection((self.address, self.port), timeout=1.0).close()
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-        return False
 
 
 def check_possible() -> None:
@@ -120,7 +95,7 @@ class Cluster:
         address = os.environ.get("RAY_ADDRESS", "")
         if address and address != "local":
             package = str(Path(__file__).parents[3])
-            _check_listening(address)
+            check_listening(address)
             try:
                 # Nodes get this package from here, whether or not they have one.
                 self.ray.init(address=address, runtime_env={"py_modules": [package], "env_vars": ENVIRONMENT}, **quiet)
@@ -151,6 +126,7 @@ class Cluster:
             )
         except Exception as error:
             self.close()
+            _failed.append(error)
             reason = in_short(error, _MOST_OF_REASON)
             raise SettingsError(
                 f"engine='ray': no Ray cluster could be started on this machine: {reason}. It "
@@ -219,6 +195,9 @@ class Cluster:
             self.ray.kill(actor, no_restart=True)
 
 
+_failed: list[Exception] = []
+"""Why clusters could not be started. Ray ends what it has started in vain with this process; until then it hangs on the
+error, and would warn if it were collected."""
 _current: Cluster | None = None
 _users = 0
 _kept = False
@@ -261,36 +240,6 @@ def close() -> None:
     atexit.unregister(close)
     if cluster is not None:
         cluster.close()
-
-
-def _check_listening(address: str) -> None:
-    """SettingsError where nobody listens, or somebody else does: Ray itself would try for minutes."""
-    host, separator, port = address.rpartition(":")
-    if not (separator and port.isdigit()):
-        return
-    reason = "what listens there is no Ray cluster"
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_LIMIT) as connection:
-            if os.environ.get("RAY_USE_TLS", "0").lower() not in ("0", "false"):
-                return
-            connection.sendall(_HTTP2)
-            if connection.recv(4, socket.MSG_WAITALL)[3:] == _SETTINGS:
-                return
-    except (OSError, OverflowError) as error:
-        reason = str(error)
-    raise SettingsError(
-        f"RAY_ADDRESS={address}: no Ray cluster can be reached there: {reason}. Give HOST:PORT of its head (PORT "
-        "is 6379 unless told otherwise, not that of the dashboard), or leave it out for a cluster of this machine."
-    )
-
-
-def in_short(error: BaseException, most: int) -> str:
-    """Ray explains at length: the first line, and the one that says why an actor has ended."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0] if lines else type(error).__name__
-    causes = (line for line in lines[1:] if line.startswith(_CAUSES))
-    text = " ".join([first, *causes])
-    return text.rstrip(".") if len(text) <= most else f"{text[:most]}..."
 
 
 @contextmanager

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
+from pytest_parallelrun.emulator.engines import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.failures import describe_exception
 from pytest_parallelrun.emulator.engines.process.outcomes import ended
 from pytest_parallelrun.emulator.engines.pulling import PullEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.carrier import Errand, Farewell, Missed, Report, Terms
 from pytest_parallelrun.emulator.engines.ray.places import Places
+from pytest_parallelrun.emulator.engines.ray.reaching import in_short
 from pytest_parallelrun.emulator.engines.ray.seat import BETWEEN, Call, Post, Seat
 from pytest_parallelrun.emulator.engines.slots import Slots
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
@@ -313,7 +315,7 @@ class RayEngine(PullEngine[Post]):
             if seat.leaving:
                 return
         cause = getattr(error, "cause", None)
-        reason = cluster.in_short(error, _MOST_OF_RAY) if cause is None else describe_exception(cause)
+        reason = in_short(error, _MOST_OF_RAY) if cause is None else describe_exception(cause)
         how = f"the worker was lost with its actor on node {node}: {reason}"
         under_way = [handed for call in calls for handed in call.group]
         if any(call.method == "ask" for call in calls) and seat is not None:
@@ -326,7 +328,10 @@ class RayEngine(PullEngine[Post]):
             if calls and calls[0].method == "begin" and post.actors_lost < SPARE_ACTORS:
                 # Nothing of the script was executed: such an actor was gone, or never came.
                 post.actors_lost += 1
-                self._bring_up(post)
+                try:
+                    self._bring_up(post)
+                except NoWorkersLeft as nobody:
+                    self._crew.failed(post, Failure("init", str(nobody)))
             else:
                 self._crew.failed(post, Failure("init", how))
             return

@@ -14,7 +14,8 @@ from pytest_parallelrun.emulator.entry import EntryFile
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.ray.carrier import Farewell
-    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
+    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster
+    from pytest_parallelrun.emulator.engines.ray.reaching import Node
     from pytest_parallelrun.emulator.engines.ray.seat import Seat
     from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 

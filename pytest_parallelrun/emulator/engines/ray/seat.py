@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import Handed
     from pytest_parallelrun.emulator.engines.ray.carrier import Terms
-    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
+    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster
     from pytest_parallelrun.emulator.engines.ray.parcels import Signature
+    from pytest_parallelrun.emulator.engines.ray.reaching import Node
 
 COMES_BACK = 8.0
 """Seconds for which an actor that cannot be reached is asked again. On a machine that is busy a connection may fail,
