@@ -73,6 +73,19 @@ def test_delimiter_encoding_and_header_are_those_of_the_mltable_and_not_of_the_s
     assert frame.values.tolist() == [["é", 1], ["ü", 2]]
 
 
+def test_csv_files_are_cut_where_the_reader_of_the_service_cuts_them(tmp_path: Path) -> None:
+    # Short rows, of which one begins at each multiple of 4, and then some that are longer than the size.
+    rows = "a,b\n" + "1,2\n" * 40 + "".join(f"{'9' * (37 * number % 110 + 1)},3\n" for number in range(8))
+    write(tmp_path, **{"table__a.csv": rows})
+    table = mltable(tmp_path / "table", DELIMITED, paths="file: ./a.csv")
+    theirs = [batch.size for batch in open_input(table, Split(bytes_per_mini_batch=80)).mini_batches()]
+    ours = [
+        batch.size for batch in open_input(tmp_path / "table" / "a.csv", Split(bytes_per_mini_batch=80)).mini_batches()
+    ]
+    # Where no record begins, the reader has a partition without rows.
+    assert ours == [size for size in theirs if size]
+
+
 def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:
     write(tmp_path, **{"lines__a.jsonl": '{"x": 1}\n{"x": 2}\n'})
     lines = mltable(
@@ -221,6 +234,12 @@ def test_what_is_wrong_with_an_mltable_is_told_in_one_sentence(tmp_path: Path, t
     with pytest.raises(InputError, match=told) as caught:
         open_input(tmp_path, Split())
     assert "session_id" not in str(caught.value)
+
+
+def test_files_that_are_there_and_cannot_be_read_are_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_text("no Parquet", encoding="utf-8")
+    with pytest.raises(InputError, match=r"its MLTable cannot be read: "):
+        open_input(mltable(tmp_path, "read_parquet", paths="file: ./a.parquet"), Split())
 
 
 def test_delta_tables_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
