@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.contract.finding import PARTS
+from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report import trace as trace_module
 from pytest_parallelrun.report.files import write_report
+from pytest_parallelrun.report.html.figures import seconds_text
 from pytest_parallelrun.report.html.page import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 from pytest_parallelrun.report.settings import SettingRecord
@@ -120,6 +122,11 @@ def test_the_safe_size_is_seen_at_the_scale_of_what_was_measured(tmp_path: Path)
     assert heights == [pytest.approx(1.4), 30.0]
 
 
+def test_attempts_that_ran_into_the_timeout_are_no_part_of_the_safe_size_and_it_says_so(tmp_path: Path) -> None:
+    made = report(record(figures=FIGURES), result=job(tmp_path, 2, faults=[Fault.times_out(mini_batch=0, attempt=1)]))
+    assert "1 attempt that ran into the timeout had no part in this." in html_report([made])
+
+
 def test_where_nothing_failed_and_no_limit_is_set_there_is_no_empty_plot(tmp_path: Path) -> None:
     page = html_report([report(record(), result=job(tmp_path, 2, error_threshold=0))])
     assert 'id="entry-0-error_threshold-data"' in page
@@ -195,6 +202,13 @@ def test_many_mini_batches_are_said_to_be_drawn_together(tmp_path: Path, monkeyp
     assert "7 attempts are too many as well" in page
     assert len(re.findall(r"data-index=", page)) == 3
     assert 'aria-label="mini-batches 0 to 2: 3 succeeded, ' in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(100_000, "100,000 s"), (1000, "1,000 s"), (12.34, "12.3 s"), (0.5, "500 ms"), (0, "0 ms")]
+)
+def test_a_time_is_told_without_powers_of_ten(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
 
 
 def largest() -> EntryReport:
