@@ -73,6 +73,19 @@ def test_delimiter_encoding_and_header_are_those_of_the_mltable_and_not_of_the_s
     assert frame.values.tolist() == [["é", 1], ["ü", 2]]
 
 
+def test_csv_files_are_cut_where_the_reader_of_the_service_cuts_them(tmp_path: Path) -> None:
+    # Short rows, of which one begins at each multiple of 4, and then some that are longer than the size.
+    rows = "a,b\n" + "1,2\n" * 40 + "".join(f"{'9' * (37 * number % 110 + 1)},3\n" for number in range(8))
+    write(tmp_path, **{"table__a.csv": rows})
+    table = mltable(tmp_path / "table", DELIMITED, paths="file: ./a.csv")
+    theirs = [batch.size for batch in open_input(table, Split(bytes_per_mini_batch=80)).mini_batches()]
+    ours = [
+        batch.size for batch in open_input(tmp_path / "table" / "a.csv", Split(bytes_per_mini_batch=80)).mini_batches()
+    ]
+    # Where no record begins, the reader has a partition without rows.
+    assert ours == [size for size in theirs if size]
+
+
 def test_json_lines_and_parquet_are_tables_too(tmp_path: Path) -> None:
     write(tmp_path, **{"lines__a.jsonl": '{"x": 1}\n{"x": 2}\n'})
     lines = mltable(

@@ -125,9 +125,11 @@ class RecordReader:
             self._data = b""
             self._offset = len(UTF8_BOM)
 
-    def take(self, minimum: int, *, guess: bool = False) -> Piece | None:
-        """The fewest next records that have `minimum` bytes together, or all that are left; None at the end.
+    def take(self, size: int, *, guess: bool = False) -> Piece | None:
+        """The next records up to one that ends behind a multiple of `size`, or all that are left; None at the end.
 
+        Offsets count from the beginning of the file: a record belongs to the multiple of `size` that it begins in, one
+        that begins just where that ends included.
         Blank lines before them are dropped; those among and right before their end count as they lie there.
         guess: takes the next line end for that of a record, which is quick; `take_again()` looks closer.
         """
@@ -135,6 +137,7 @@ class RecordReader:
             start = self._grammar.record_start(self._data, self._start)
             if start is not None:
                 self._start = start
+                minimum = _bytes_until(self._offset + start, size)
                 if self._final or len(self._data) - start >= minimum:
                     end = self._grammar.record_end(self._data, start, minimum, final=self._final, guess=guess)
                     if end is not None:
@@ -145,10 +148,10 @@ class RecordReader:
                 return None
             self._read_more()
 
-    def take_again(self, minimum: int) -> Piece | None:
+    def take_again(self, size: int) -> Piece | None:
         """The piece that was taken last, and this time its end is that of a record."""
         self._start = self._last
-        return self.take(minimum)
+        return self.take(size)
 
     def _read_more(self) -> None:
         left = self._data[self._start :]
@@ -158,3 +161,8 @@ class RecordReader:
         self._start = 0
         self._data = left + more
         self._final = not more
+
+
+def _bytes_until(offset: int, size: int) -> int:
+    """From an offset on, the bytes up to the first one behind a multiple of `size`."""
+    return max(-(-offset // size), 1) * size + 1 - offset

@@ -1,8 +1,9 @@
 """Tabular input from CSV files: mini-batches of so many bytes of whole records, as DataFrames.
 
-The rule, where the documents only say that `mini_batch_size` is an approximate size: records of a file are
-accumulated until their bytes reach it, and a new file starts a new mini-batch (v1 troubleshooting guide of
-the parallel run step: mini-batches never cross files). The header is not data and does not count.
+The rule, where the documents only say that `mini_batch_size` is an approximate size, is that of the reader in the
+mltable package: a file is cut at multiples of the size, header and all, and a record belongs where it begins. A new
+file starts a new mini-batch (v1 troubleshooting guide of the parallel run step: mini-batches never cross files). Where
+no record begins between two cuts, that reader has a mini-batch of no rows, for which run() is not called; here is none.
 """
 
 from __future__ import annotations

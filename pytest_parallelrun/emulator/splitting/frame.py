@@ -1,4 +1,4 @@
-"""Tabular input that is in memory: a DataFrame, split as the CSV that it would be."""
+"""Tabular input that is in memory: a DataFrame, split by the bytes of the CSV that it would be."""
 
 from __future__ import annotations
 

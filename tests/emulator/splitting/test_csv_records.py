@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -54,10 +55,11 @@ def test_records_end_where_pandas_ends_them(data: bytes, records: list[bytes]) -
     assert pieces(data, 1) == records
 
 
-def test_records_are_accumulated_until_their_bytes_reach_the_size() -> None:
+def test_a_record_belongs_to_the_multiple_of_the_size_that_it_begins_in() -> None:
     data = b"12345678\n" * 5
-    assert pieces(data, 18) == [b"12345678\n" * 2, b"12345678\n" * 2, b"12345678\n"]
-    assert pieces(data, 19) == [b"12345678\n" * 3, b"12345678\n" * 2]
+    # They begin at 0, 9, 18, 27 and 36; what begins just at the end of a multiple belongs to it.
+    assert pieces(data, 17) == [b"12345678\n" * 2, b"12345678\n" * 2, b"12345678\n"]
+    assert pieces(data, 18) == [b"12345678\n" * 3, b"12345678\n" * 2]
 
 
 def test_a_record_larger_than_the_size_is_a_piece_of_its_own() -> None:
@@ -103,7 +105,7 @@ def test_many_escaped_quotes_that_never_close_are_scanned_in_linear_time() -> No
     block=st.integers(1, 9),
 )
 @example(rows=[['a"', "\r"], ["", "\n"]], terminator="\r\n", size=1, block=1)
-def test_pieces_are_the_greedy_cuts_of_the_records_that_csv_wrote(
+def test_pieces_are_the_records_that_csv_wrote_cut_at_multiples_of_the_size(
     rows: list[list[str]], terminator: str, size: int, block: int
 ) -> None:
     records = []
@@ -111,13 +113,16 @@ def test_pieces_are_the_greedy_cuts_of_the_records_that_csv_wrote(
         line = io.StringIO()
         csv.writer(line, lineterminator=terminator, quoting=csv.QUOTE_ALL).writerow(row)
         records.append(line.getvalue().encode())
-    expected, current = [], b""
-    for record in records:
-        current += record
-        if len(current) >= size:
-            expected.append(current)
-            current = b""
-    expected += [current] if current else []
+    starts = [sum(map(len, records[:number])) for number in range(len(records))]
+    cuts = [0, *range(size, starts[-1] + size, size)]
+    # The beginning of the file belongs to the first.
+    expected = [
+        b"".join(
+            record for record, start in zip(records, starts, strict=True) if low < start <= high or start == low == 0
+        )
+        for low, high in pairwise(cuts)
+    ]
+    expected = [piece for piece in expected if piece] or records
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_records, "BLOCK", block)
         assert pieces(b"".join(records), size) == expected
@@ -151,4 +156,4 @@ def test_long_pieces_with_quotes_end_where_short_ones_do(monkeypatch: pytest.Mon
         return
     row = b'1,"a ""quoted""\nline",x\n'
     data = row * 1000
-    assert pieces(data, 8192) == [row * 342, row * 342, row * 316]
+    assert pieces(data, 8192) == [row * 342, row * 341, row * 317]

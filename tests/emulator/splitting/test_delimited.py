@@ -47,13 +47,13 @@ def test_recorded_run_iris_csv_of_2470_bytes_at_1kb_is_3_mini_batches(tmp_path: 
     header = "sepal_length,sepal_width,petal_length,petal_width\n"
     data = (header + "5.1,3.5,1.4,0.25\n" * 20 + "5.1,3.5,1.4,0.2\n" * 130).encode()
     assert len(data) == 2470
-    # 20 * 17 + 43 * 16 bytes are the first to reach 1,024; then 64 * 16 bytes are; 23 rows are left.
-    assert sizes(of_bytes(tmp_path, data, 1024)) == [63, 64, 23]
+    # The header has 50 bytes: row 59 begins at 50 + 20 * 17 + 39 * 16 = 1,014, row 123 at 2,038.
+    assert sizes(of_bytes(tmp_path, data, 1024)) == [60, 64, 26]
 
 
 def test_the_same_rows_as_windows_lines_count_both_bytes_of_their_ends(tmp_path: Path) -> None:
-    assert sizes(of_bytes(tmp_path, b"a,b\r\n" + b"1,2\r\n" * 4, 10)) == [2, 2]
-    assert sizes(of_bytes(tmp_path, b"a,b\n" + b"1,2\n" * 4, 10)) == [3, 1]
+    assert sizes(of_bytes(tmp_path, b"a,b\r\n" + b"1,2\r\n" * 4, 8)) == [1, 2, 1]
+    assert sizes(of_bytes(tmp_path, b"a,b\n" + b"1,2\n" * 4, 8)) == [2, 2]
 
 
 def test_small_files_are_never_merged_into_one_mini_batch(tmp_path: Path) -> None:
