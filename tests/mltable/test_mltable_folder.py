@@ -236,6 +236,12 @@ def test_what_is_wrong_with_an_mltable_is_told_in_one_sentence(tmp_path: Path, t
     assert "session_id" not in str(caught.value)
 
 
+def test_files_that_are_there_and_cannot_be_read_are_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_text("no Parquet", encoding="utf-8")
+    with pytest.raises(InputError, match=r"its MLTable cannot be read: "):
+        open_input(mltable(tmp_path, "read_parquet", paths="file: ./a.parquet"), Split())
+
+
 def test_delta_tables_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Delta:
         paths = ({"folder": "./delta"},)
