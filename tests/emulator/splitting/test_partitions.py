@@ -168,6 +168,14 @@ def test_a_key_that_is_no_column_is_refused_with_the_columns_that_are(tmp_path: 
         open_input(sales(tmp_path / "sales.csv"), Split(partition_keys=("brand",)))
 
 
+def test_a_key_that_no_parquet_file_has_is_refused_with_the_table(tmp_path: Path) -> None:
+    pd.DataFrame({"Store": [1]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(
+        InputError, match=r"no 'Brand', a column of the table '.*a\.parquet'\. The keys there are: Store"
+    ):
+        open_input(tmp_path / "a.parquet", Split(partition_keys=("Brand",)))
+
+
 def test_a_table_with_keys_of_its_own_takes_no_other_columns() -> None:
     frame = FrameSplitter(pd.DataFrame({"a": [1], "b": [2]}), 100)
     assert len(list(PartitionedTable(frame, ["a"], allowed=["a"]).mini_batches())) == 1
