@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -38,6 +39,16 @@ SOUND_SCRIPT = """
     def run(mini_batch):
         return [f"{Path(path).name}: {len(Path(path).read_bytes())}" for path in mini_batch]
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _asserts_are_rewritten_once(bytecode: Path) -> Iterator[None]:
+    """Where no bytecode is to be written, each pytest inside this one would rewrite the contract anew: 0.3 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.dont_write_bytecode:
+            patch.setattr(sys, "dont_write_bytecode", False)
+            patch.setattr(sys, "pycache_prefix", str(bytecode))
+        yield
 
 
 @pytest.fixture(autouse=True)
