@@ -14,6 +14,7 @@ from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report import trace as trace_module
 from pytest_parallelrun.report.files import write_report
+from pytest_parallelrun.report.html.figures import seconds_text
 from pytest_parallelrun.report.html.page import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 from pytest_parallelrun.report.settings import SettingRecord
@@ -195,6 +196,13 @@ def test_many_mini_batches_are_said_to_be_drawn_together(tmp_path: Path, monkeyp
     assert "7 attempts are too many as well" in page
     assert len(re.findall(r"data-index=", page)) == 3
     assert 'aria-label="mini-batches 0 to 2: 3 succeeded, ' in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(100_000, "100,000 s"), (1000, "1,000 s"), (12.34, "12.3 s"), (0.5, "500 ms"), (0, "0 ms")]
+)
+def test_a_time_is_told_without_powers_of_ten(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
 
 
 def largest() -> EntryReport:

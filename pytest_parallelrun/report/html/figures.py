@@ -211,6 +211,8 @@ def bar_text(bar: Bar) -> str:
 
 def seconds_text(seconds: float) -> str:
     """Seconds with three digits that tell something."""
+    if seconds >= 1000:
+        return f"{seconds:,.0f} s"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
@@ -278,6 +280,8 @@ def _figure(*, height: int, x: str, y: str) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
+    # Without a format of its own an axis has marks such as "100\u00b5".
+    axis = {"automargin": True, "zeroline": False, "exponentformat": "none"}
     figure.update_layout(
         template="none",
         height=height,
@@ -285,8 +289,8 @@ def _figure(*, height: int, x: str, y: str) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": FONT, "size": 13},
-        xaxis={"title": {"text": label(x), "font": {"size": 13}}, "automargin": True, "zeroline": False},
-        yaxis={"title": {"text": label(y), "font": {"size": 13}}, "automargin": True, "zeroline": False},
+        xaxis={"title": {"text": label(x), "font": {"size": 13}}, **axis},
+        yaxis={"title": {"text": label(y), "font": {"size": 13}}, **axis},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hoverlabel={"align": "left"},
     )

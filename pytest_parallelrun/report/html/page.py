@@ -161,7 +161,7 @@ def _aggregated(trace: Trace) -> str:
             "stretch of time, and has the colour of the worst outcome"
         )
     if trace.workers > len(trace.lanes):
-        told.append(f"of {trace.workers:,} workers the first {len(trace.lanes)} have a lane")
+        told.append(f"Of {trace.workers:,} workers the first {len(trace.lanes)} have a lane")
     return ". ".join(told) + "." if told else ""
 
 
