@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
@@ -35,13 +36,15 @@ class Scripted:
         return list(mini_batch)[:end]
 
 
-def job(folder: Path, files: int, course: Course | None = None, **settings: object) -> JobResult:
+def job(
+    folder: Path, files: int, course: Course | None = None, *, faults: Sequence[Fault] = (), **settings: object
+) -> JobResult:
     """A job over files 000.txt, 001.txt, ..."""
     data = folder / "data"
     data.mkdir()
     for number in range(files):
         (data / f"{number:03}.txt").touch()
-    return ParallelJob(Scripted(course or {}), data, JobSettings(**settings)).run()  # type: ignore[arg-type]
+    return ParallelJob(Scripted(course or {}), data, JobSettings(**settings), faults=faults).run()  # type: ignore[arg-type]
 
 
 def traced(result: JobResult) -> Trace:

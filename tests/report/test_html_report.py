@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.contract.finding import PARTS
+from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report import trace as trace_module
@@ -119,6 +120,11 @@ def test_the_safe_size_is_seen_at_the_scale_of_what_was_measured(tmp_path: Path)
     page = html_report([report(record(figures={**FIGURES, "per_item": 1.4, "at_once": 0.0}), result=job(tmp_path, 0))])
     heights = traces(page, "entry-0-sizes-data")["largest safe size 58"]["y"]
     assert heights == [pytest.approx(1.4), 30.0]
+
+
+def test_attempts_that_ran_into_the_timeout_are_no_part_of_the_safe_size_and_it_says_so(tmp_path: Path) -> None:
+    made = report(record(figures=FIGURES), result=job(tmp_path, 2, faults=[Fault.times_out(mini_batch=0, attempt=1)]))
+    assert "1 attempt that ran into the timeout had no part in this." in html_report([made])
 
 
 def test_where_nothing_failed_and_no_limit_is_set_there_is_no_empty_plot(tmp_path: Path) -> None:

@@ -31,13 +31,13 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
         parallelrun_check.cannot_decide(f"there is nothing to measure. {parallelrun_baseline.why_nothing_returned()}")
     if pace is not None:
         parallelrun_check.measured(
-            _figures(pace, limit),
+            _figures(pace, limit, some_left_out=over is not None),
             noun=pace.noun,
             per_item=pace.per_item,
             at_once=pace.at_once,
             is_solid=pace.is_solid,
             full_size=pace.full_size,
-            largest_size=pace.items_within(limit / MARGIN),
+            largest_size=_rounded(pace.items_within(limit / MARGIN)),
             smallest_timeout=_safe_timeout(pace.seconds(pace.full_size)),
             margin=MARGIN,
         )
@@ -49,7 +49,7 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
                 where=place(
                     "run", over.mini_batch.id, parallelrun_baseline.items(over), over.number, settings.max_retries + 1
                 ),
-                counts="" if pace is None else _figures(pace, limit),
+                counts="" if pace is None else _figures(pace, limit, some_left_out=True),
                 service=shown_for("timeout"),
                 fix=("use " if settings.partition_keys else "use a smaller mini_batch_size or ")
                 + "a larger timeout, or make run() quicker",
@@ -71,8 +71,11 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
         )
 
 
-def _figures(pace: Pace, limit: float) -> str:
-    """Cost, headroom, the largest safe size and the smallest safe timeout in one line."""
+def _figures(pace: Pace, limit: float, *, some_left_out: bool = False) -> str:
+    """Cost, headroom, the largest safe size and the smallest safe timeout in one line.
+
+    some_left_out: there are mini-batches that ran into the timeout, of which nothing is known but that.
+    """
     full, per_item = pace.seconds(pace.full_size), pace.per_item
     at_most = "" if pace.is_solid else "at most "
     sizes = ", ".join(f"{size:,}" for size in pace.sizes)
@@ -83,6 +86,7 @@ def _figures(pace: Pace, limit: float) -> str:
         f"{at_most}{_seconds(full)} of timeout {limit:g} s ({_times(limit / max(full, 1e-9))} the time needed); "
         f"largest {pace.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(pace, limit)}; "
         f"smallest timeout: {_safe_timeout(full)} s"
+        + ("; mini-batches that ran into the timeout are left out of this" if some_left_out else "")
     )
 
 

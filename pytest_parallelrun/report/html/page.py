@@ -74,7 +74,6 @@ class EntryPage:
     thresholds: Sequence[Plot]
     cells: str
     aggregated: str
-    pace: str
 
 
 def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
@@ -143,7 +142,6 @@ def _entry(number: int, report: EntryReport) -> EntryPage:
         thresholds=() if trace is None else tuple(_thresholds(key, trace)),
         cells="" if trace is None else json_block([asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells]),
         aggregated="" if trace is None else _aggregated(trace),
-        pace=_pace(report.figures()),
     )
 
 
@@ -200,7 +198,7 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
         yield Plot(
             key=f"{key}-sizes",
             title="Largest safe size",
-            says=_pace(figures),
+            says=_pace(figures) + _left_out(trace),
             figure=_figure(safe_size(trace, figures)),
             head=("figure", "value"),
             rows=[(name.replace("_", " "), value) for name, value in figures.items()],
@@ -229,6 +227,12 @@ def _pace(figures: Mapping[str, float | str]) -> str:
         f"the size that is set has {figures['full_size']:,.0f}. The smallest timeout for it is "
         f"{figures['smallest_timeout']:g} s."
     )
+
+
+def _left_out(trace: Trace) -> str:
+    """What the measured line knows nothing of."""
+    late = sum(bar.outcomes.get("timeout", 0) if bar.outcomes else bar.outcome == "timeout" for bar in trace.bars)
+    return f" {count_of(late, 'attempt')} that ran into the timeout had no part in this." if late else ""
 
 
 def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
