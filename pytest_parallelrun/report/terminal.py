@@ -76,11 +76,13 @@ def headline(report: EntryReport) -> str:
 
 
 def not_checked(report: EntryReport) -> dict[str, list[str]]:
-    """Checks that were skipped, by the reason."""
+    """Checks that were skipped, by the reason; why the job failed is told above, and not once more in each."""
     skipped: dict[str, list[str]] = {}
+    failed = report.job and report.job["reason"]
     for check in report.records:
         if check.outcome == "skipped":
-            skipped.setdefault(check.message, []).append(check.name)
+            reason = check.message.removesuffix(f": {failed}") if failed else check.message
+            skipped.setdefault(reason, []).append(check.name)
     return skipped
 
 

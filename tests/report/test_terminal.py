@@ -24,6 +24,14 @@ def test_a_pass_is_one_line_and_good(tmp_path: Path) -> None:
     assert (text, style) == (f"score.py: passed: {counts}", "good")
 
 
+def test_why_the_job_failed_is_told_once_and_not_for_each_check_that_it_left_nothing_to(tmp_path: Path) -> None:
+    result = job(tmp_path, 1, {"000.txt": [BAD]}, error_threshold=0, max_retries=0)
+    skipped = record(outcome="skipped", message=f"run() returned nothing: {result.reason}")
+    shown = lines(report(skipped, result=result), width=200)
+    assert "  not checked, run() returned nothing: first_check" in shown
+    assert "\n".join(shown).count(str(result.reason)) == 1
+
+
 def test_details_and_notes_on_the_set_up_are_for_those_who_ask() -> None:
     made = report(record(notes=("a note",), details=("a detail",)))
     made.set_up_notes = ("not emulated: environment (job.yml:3)",)

@@ -101,7 +101,7 @@ def _largest(pace: Pace, limit: float) -> str:
 
 
 def _fix(pace: Pace, limit: float, expected: float) -> str:
-    largest = pace.items_within(limit / MARGIN)
+    largest = _rounded(pace.items_within(limit / MARGIN))
     timeout = f"timeout={_safe_timeout(expected)}"
     if largest < 1 or largest >= pace.full_size:
         return f"set {timeout} or make run() quicker"
