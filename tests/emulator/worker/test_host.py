@@ -185,8 +185,11 @@ def test_records_of_a_script_reach_the_handlers_of_the_host(caplog: pytest.LogCa
     assert caplog.messages == ["three rows"]
 
 
-def test_the_level_of_a_handler_of_the_host_holds(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.handler.setLevel(logging.ERROR)
+def test_the_level_of_a_handler_of_the_host_holds(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The handler is that of all tests.
+    monkeypatch.setattr(caplog.handler, "level", logging.ERROR)
     with host_restored():
         logging.getLogger("score").warning("three rows")
     assert caplog.messages == []
