@@ -34,9 +34,8 @@ NOT_CHECKABLE = (
         "one possible order, always the same",
     ),
     (
-        "the service's own cut points in a CSV",
-        "records are taken until their bytes reach the size. The reader of an MLTable cuts at multiples of the size, "
-        "the header counted, and a record belongs where it begins: as many mini-batches, with a few rows more or less",
+        "mini-batches of a table without rows, where a CSV record is longer than the size",
+        "none; the service has them, counts no item, and does not call `run()`",
     ),
 )
 """(what, what happens here); rows of the page on fidelity that hold for every engine."""
