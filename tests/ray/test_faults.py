@@ -11,7 +11,7 @@ import pytest
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import cluster, engine, seat
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
-from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES
+from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES, SPOILING
 
 LARGE = """
 def run(paths):
@@ -236,3 +236,18 @@ def test_what_is_left_open_is_told_of_workers_elsewhere_too(tmp_path: Path) -> N
     result = run_on_ray(tmp_path, script, "a")
     assert any("left 1 file(s) open" in note for note in result.notes)
     assert os.path.isdir(tmp_path)
+
+
+def test_much_that_is_printed_on_a_node_holds_nothing_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = "def run(paths):\n    for _ in range(100):\n        print('x' * 1_000_000)\n    return paths"
+    assert run_on_ray(tmp_path, script, "a").succeeded_items == 1
+    assert "99,900,100 bytes left out" in capsys.readouterr().out
+
+
+def test_results_outlive_a_full_disk_of_their_node(tmp_path: Path) -> None:
+    # What is to be appended comes home with the attempt, and is written by the job.
+    how = {"HOW": "full"}
+    result = run_on_ray(tmp_path, SPOILING, "a", "b_spoils", "c", output_action="append_row", environment_variables=how)
+    assert (result.status, result.succeeded_items) == ("Completed", 3), result.explain()
+    assert result.output_path is not None
+    assert sorted(result.output_path.read_text(encoding="utf-8").split()) == ["aaa", "b_spoils" * 3, "ccc"]
