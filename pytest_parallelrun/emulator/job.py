@@ -27,6 +27,7 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, Sett
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
+    Failure,
     JobEnded,
     JobStatus,
     MiniBatchEnded,
@@ -368,6 +369,8 @@ class _Run:
             yield self._retries.popleft() if self._retries else None
 
     def _record(self, attempt: AttemptEnded) -> None:
+        if attempt.returned is not None and self._appended is not None:
+            attempt = _if_it_can_be_appended(attempt, self._appended)
         self._events.append(attempt)
         mini_batch, number, _, outcome, returned, _, _, _, _, failure, fault, _ = attempt
         if returned is not None and self._appended is not None:
@@ -442,3 +445,13 @@ class _Run:
             yield f"the sources on the service disagree, and it matters here: {verdicts}"
         for name in readings.keys() - told.keys():
             yield f"what rules={name} would make of this job cannot be told from these attempts"
+
+
+def _if_it_can_be_appended(attempt: AttemptEnded, appended: AppendedFile) -> AttemptEnded:
+    """The attempt; one that has failed where the file is gone to which its results belong."""
+    try:
+        appended.require()
+    except OutputError as error:
+        failure = Failure("return", f"the results cannot be appended: {error}")
+        return attempt._replace(outcome="exception", returned=None, value=None, failure=failure, written=None)
+    return attempt

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
@@ -68,19 +70,42 @@ class AppendedFile:
     def __init__(self, path: Path, *, header: bool = False) -> None:
         self.path = path
         self._header_due = header
-        cannot = f"output file '{path}' cannot be made"
+        self._empty = True
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{cannot}: {error.strerror}: use another folder.") from error
-        try:
-            self._stream = open(path, "xb")  # noqa: SIM115  # closed by close()
+            self._open()
         except FileExistsError as error:
+            if not path.exists():
+                # A folder above it is a file.
+                raise InputError(_cannot_be_made(path, error)) from error
             raise InputError(
                 f"output file '{path}' exists already and is never overwritten: use an empty folder."
             ) from error
         except OSError as error:
-            raise InputError(f"{cannot}: {error.strerror}: use another folder.") from error
+            raise InputError(_cannot_be_made(path, error)) from error
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = open(self.path, "xb")  # noqa: SIM115  # closed by close()
+        self._identity = _identity(os.fstat(self._stream.fileno()))
+
+    def require(self) -> None:
+        """OutputError where the script has removed the file, or put another in its place.
+
+        As long as nothing was written it is made anew: a script may clear its folder before it begins.
+        """
+        try:
+            there = _identity(os.stat(self.path)) == self._identity
+        except OSError:
+            there = False
+        if there:
+            return
+        if not self._empty:
+            raise OutputError(f"'{self.path}' is gone: the script has removed or replaced it, and the rows in it")
+        self._stream.close()
+        try:
+            self._open()
+        except OSError as error:
+            raise OutputError(f"'{self.path}' was removed, and cannot be made anew: {error.strerror}") from error
 
     def append(self, value: object, written: Written | None = None) -> None:
         """Writes all results in `value` or, raising OutputError, none of them.
@@ -104,15 +129,22 @@ class AppendedFile:
             self._stream.write(data)
         except OSError as error:
             raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
+        if data:
+            self._empty = False
         if header:
             self._header_due = False
 
     def close(self) -> None:
-        """OutputError where the rest of it cannot be written."""
+        """OutputError where the rest of it cannot be written, or the file is gone."""
+        if self._stream.closed:
+            return
         try:
-            self._stream.close()
-        except OSError as error:
-            raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
+            self.require()
+        finally:
+            try:
+                self._stream.close()
+            except OSError as error:
+                raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +155,20 @@ class AppendedFile:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        if exc is None:
+            self.close()
+        else:
+            # What is on its way says more than what became of the file.
+            with suppress(OSError):
+                self._stream.close()
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _cannot_be_made(path: Path, error: OSError) -> str:
+    return f"output file '{path}' cannot be made: {error.strerror}: use another folder."
 
 
 class Written(NamedTuple):

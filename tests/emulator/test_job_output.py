@@ -257,6 +257,55 @@ def test_a_full_disk_in_the_end_fails_the_job_with_its_reason(
     assert (result.status, result.reason) == ("Failed", "no space left")
 
 
+REMOVES = """
+import os, shutil
+def run(paths):
+    name = os.path.basename(paths[0])
+    if name == os.environ["SPOILS"]:
+        shutil.rmtree(os.environ["AZUREML_BI_OUTPUT_PATH"])
+    return [name]
+"""
+
+
+def removing(folder: Path, spoils: str, *names: str) -> JobResult:
+    """A job of one file a mini-batch whose script removes the output folder at the file `spoils`."""
+    (folder / "score.py").write_text(REMOVES)
+    (folder / "in").mkdir()
+    for name in names:
+        (folder / "in" / name).touch()
+    fields = {"max_retries": 1, "output_action": "append_row", "environment_variables": {"SPOILS": spoils}}
+    return ParallelJob(folder / "score.py", folder / "in", JobSettings.from_mapping(fields)).run()
+
+
+def test_an_output_folder_that_is_removed_fails_all_from_there_on_and_the_job(tmp_path: Path) -> None:
+    result = removing(tmp_path, "b", "a", "b", "c")
+    outcomes = [attempt.outcome for attempt in result.attempts]
+    assert outcomes == ["succeeded", *["exception"] * 4]
+    assert (result.succeeded_items, result.failed_items) == (1, 2)
+    assert "the results cannot be appended: '" in str(result.attempts[1].failure)
+    assert result.status == "Failed"
+    assert "' is gone: the script has removed or replaced it, and the rows in it" in (result.reason or "")
+
+
+def test_an_output_folder_that_is_removed_in_the_end_fails_the_job(tmp_path: Path) -> None:
+    script = REMOVES.replace(
+        "def run", "def shutdown():\n    shutil.rmtree(os.environ['AZUREML_BI_OUTPUT_PATH'])\ndef run"
+    )
+    (tmp_path / "score.py").write_text(script)
+    (tmp_path / "a").touch()
+    fields = {"output_action": "append_row", "environment_variables": {"SPOILS": ""}}
+    result = ParallelJob(tmp_path / "score.py", [str(tmp_path / "a")], JobSettings.from_mapping(fields)).run()
+    assert (result.status, result.succeeded_items) == ("Failed", 1)
+    assert "is gone" in (result.reason or "")
+
+
+def test_a_script_may_clear_its_output_folder_before_the_first_row(tmp_path: Path) -> None:
+    result = removing(tmp_path, "a", "a", "b")
+    assert (result.status, result.succeeded_items) == ("Completed", 2)
+    assert result.output_path is not None
+    assert result.output_path.read_text() == "a\nb\n"
+
+
 def test_without_an_output_folder_what_was_written_goes_with_the_result(files: list[str]) -> None:
     result = run_job(Names(), files, output_action="append_row")
     path = result.output_path

@@ -5,6 +5,7 @@ import collections
 import decimal
 import fractions
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -206,6 +207,8 @@ def test_a_file_that_cannot_be_made_is_refused_with_what_to_do(tmp_path: Path, n
 class Full:
     """A file on a disk that is full."""
 
+    closed = False
+
     def write(self, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
@@ -220,6 +223,53 @@ def test_a_full_disk_is_told(tmp_path: Path, do: Callable[[AppendedFile], None])
     file._stream = Full()  # type: ignore[assignment]
     with pytest.raises(OutputError, match=r"out\.txt' cannot be written: No space left on device"):
         do(file)
+
+
+def test_a_file_that_is_removed_before_it_has_rows_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "all.txt"
+    with AppendedFile(path) as file:
+        shutil.rmtree(path.parent)
+        file.require()
+        file.append(["x"])
+    assert path.read_text() == "x\n"
+
+
+def test_a_file_that_is_removed_with_its_rows_is_told_and_so_is_one_in_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "all.txt"
+    gone = r"all\.txt' is gone: the script has removed or replaced it, and the rows in it"
+    file = AppendedFile(path)
+    file.append(["x"])
+    file.require()
+    path.rename(tmp_path / "moved.txt")
+    with pytest.raises(OutputError, match=gone):
+        file.require()
+    path.write_text("another")
+    with pytest.raises(OutputError, match=gone):
+        file.close()
+    file.close()
+    assert (path.read_text(), (tmp_path / "moved.txt").read_text()) == ("another", "x\n")
+
+
+def test_an_empty_file_that_cannot_be_made_anew_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "all.txt"
+    file = AppendedFile(path)
+    shutil.rmtree(path.parent)
+    path.parent.touch()
+    with pytest.raises(OutputError, match=r"all\.txt' was removed, and cannot be made anew: File exists"):
+        file.require()
+
+
+def test_what_is_on_its_way_is_not_replaced_by_what_became_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "all.txt"
+
+    def interrupted() -> None:
+        with AppendedFile(path) as file:
+            file.append(["x"])
+            path.unlink()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
 
 def test_an_element_without_text_loses_nothing_that_was_written_and_names_its_type(tmp_path: Path) -> None:

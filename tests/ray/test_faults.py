@@ -251,3 +251,32 @@ def test_results_outlive_a_full_disk_of_their_node(tmp_path: Path) -> None:
     assert (result.status, result.succeeded_items) == ("Completed", 3), result.explain()
     assert result.output_path is not None
     assert sorted(result.output_path.read_text(encoding="utf-8").split()) == ["aaa", "b_spoils" * 3, "ccc"]
+
+
+REMOVES = """
+import os, shutil, time
+def run(paths):
+    name = os.path.basename(paths[0])
+    if name == "b_spoils":
+        # The rows before it have arrived.
+        while not os.path.exists(os.path.join(os.environ["PARALLELRUN_TEST"], "a is there")):
+            time.sleep(0.01)
+        shutil.rmtree(os.environ["AZUREML_BI_OUTPUT_PATH"])
+    return [name]
+"""
+
+
+def test_an_output_folder_that_is_removed_on_a_node_fails_all_from_there_on(tmp_path: Path) -> None:
+    variables = {"PARALLELRUN_TEST": str(tmp_path)}
+    fields = {"max_retries": 0, "timeout": 20, "output_action": "append_row", "environment_variables": variables}
+    result = ParallelJob(
+        write_script(tmp_path, REMOVES),
+        write_items(tmp_path, "a", "b_spoils", "c"),
+        JobSettings.from_mapping(fields),
+        engine="ray",
+        on_progress=lambda progress: (tmp_path / "a is there").touch() if progress.processed else None,
+    ).run()
+    assert [attempt.outcome for attempt in result.attempts] == ["succeeded", "exception", "exception"]
+    assert (result.status, result.succeeded_items, result.failed_items) == ("Failed", 1, 2)
+    assert "the results cannot be appended: '" in str(result.attempts[-1].failure)
+    assert "is gone: the script has removed or replaced it" in (result.reason or "")

@@ -290,7 +290,10 @@ def test_results_that_cannot_be_appended_fail_their_attempts(tmp_path: Path, how
     assert found["a"][0].outcome == "succeeded"
     assert found["b_spoils"][0].outcome == "exception"
     assert "the results cannot be appended to" in (found["b_spoils"][0].error or "")
-    assert result.failed_items >= 1
+    # The disk is as full, and the folder as gone, for what comes after it on the only worker.
+    assert (found["c"][0].outcome, result.succeeded_items, result.failed_items) == ("exception", 1, 2)
+    gone = "is gone: the script has removed or replaced it, and the rows in it" in (result.reason or "")
+    assert (result.status, gone) == (("Failed", True) if how == "removed" else ("Completed", False))
 
 
 READ_ONLY = """
