@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import re
 
+import hypothesis
 import pytest
 
 from tests.conftest import SOME, Write
 from tests.contract.conftest import Judge, Judged
 
 CHECK = "behaves_under_error_thresholds"
+ONE = "one"
+"""A profile in which next to nothing is drawn."""
+hypothesis.settings.register_profile(ONE, max_examples=1, derandomize=True, database=None)
 
 
 @pytest.fixture
@@ -73,6 +77,24 @@ def test_flaws_are_found_with_the_arithmetic(found: Judge, script: str, what: st
     assert what in message
     assert "item(s) in, " in message
     assert "mini-batch(es) failed" in message
+
+
+@pytest.mark.parametrize(("script", "what"), FLAWED.values(), ids=FLAWED)
+def test_flaws_that_the_plainest_jobs_show_are_not_left_to_what_is_drawn(judge: Judge, script: str, what: str) -> None:
+    result = judge(script, "-k", CHECK, f"--hypothesis-profile={ONE}")
+    assert result.outcomes == {CHECK: "failed"}
+    assert what in result.messages[CHECK]
+
+
+def test_so_are_those_of_tables_and_partitions(judge: Judge, write: Write) -> None:
+    write("rows.csv", "key,id\n" + "".join(f"k{n % 3},{n}\n" for n in range(30)))
+    one = ("-k", CHECK, f"--hypothesis-profile={ONE}")
+    forgetful = "seen = set()\ndef run(t):\n    t = t[~t.id.isin(seen)]\n    seen.update(t.id)\n    return t"
+    for size in ("mini_batch_size=20", "partition_keys=key"):
+        judged = judge(forgetful, *one, f"--parallelrun-set={size}", input="rows.csv")
+        assert judged.outcomes == {CHECK: "failed"}
+        judged = judge("def run(t): return t", *one, f"--parallelrun-set={size}", input="rows.csv")
+        assert judged.outcomes == {CHECK: "passed"}
 
 
 def test_tables_are_run_too(found: Judge, write: Write) -> None:

@@ -51,6 +51,8 @@ def test_behaves_under_error_thresholds(
     __tracebackhide__ = True
     bench = parallelrun_workbench
     _require_sound_items(bench, parallelrun_check)
+    for plain in bench.plain_jobs:
+        _conclude(bench, parallelrun_check, partial(judge_job, bench, plain))
     job = data.draw(bench.jobs, label="job")
     _conclude(bench, parallelrun_check, lambda: judge_job(bench, job))
 

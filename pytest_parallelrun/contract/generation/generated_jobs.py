@@ -14,19 +14,22 @@ from pytest_parallelrun.contract.generation.generated_mini_batches import HARMLE
 from pytest_parallelrun.contract.observing.payloads import some_of
 from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.emulator.errors import FaultError
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.handed import HandedInput
 from pytest_parallelrun.strategies import Files, Item, Rows, job_settings, recipes
 from pytest_parallelrun.strategies.faults import draw_faults
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from pytest_parallelrun.contract.generation.workbench import Recipe, Workbench
     from pytest_parallelrun.emulator.declaration import Profile
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
-    from pytest_parallelrun.emulator.faults import Fault, FaultKind
+    from pytest_parallelrun.emulator.faults import FaultKind
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import Partition, Payload
     from pytest_parallelrun.strategies import Sample
 
@@ -92,6 +95,25 @@ def jobs_to_try(sample: Sample, profile: Profile, most_items: int) -> SearchStra
     return drawn()
 
 
+def plain_jobs(sample: Sample, profile: Profile) -> tuple[JobToTry, ...]:
+    """The plainest jobs in which run() is called again after something was lost.
+
+    A result of the first mini-batch is lost once; and, with files, one cannot be read for good while others follow.
+    They are tried whatever Hypothesis draws, so that a verdict is not left to a seed.
+    """
+    parts = sorted(sample.partitions.values(), key=len) or [(number,) for number in range(sample.size)]
+    limits: dict[str, object] = {"rules": "documented", "error_threshold": -1, "max_retries": 1}
+    if profile != "v2":
+        limits["profile"] = profile
+    settings = JobSettings.from_mapping(limits)
+    lost = Fault.drops(1, mini_batch=0, attempt=1)
+    jobs = [JobToTry(recipe=_recipe_of(sample, parts[:1]), sizes=_sizes(parts[:1]), settings=settings, faults=(lost,))]
+    if sample.kind == "files":
+        first = parts[:2]
+        jobs.append(JobToTry(recipe=_recipe_of(sample, first), sizes=_sizes(first), settings=settings, bad=0))
+    return tuple(jobs)
+
+
 def _jobs_of_partitions(sample: Sample, profile: Profile) -> SearchStrategy[JobToTry]:
     """The same of whole partitions, each of which is a mini-batch."""
     from hypothesis import strategies as st
@@ -104,16 +126,25 @@ def _jobs_of_partitions(sample: Sample, profile: Profile) -> SearchStrategy[JobT
     @st.composite
     def drawn(draw: DrawFn) -> JobToTry:
         chosen = draw(chosen_parts)
-        numbers = [number for part in chosen for number in part]
-        recipe: Recipe = Rows(tuple(numbers))
-        if sample.kind == "files":
-            recipe = Files(tuple(Item(sample.names[number]) for number in numbers))
+        recipe = _recipe_of(sample, chosen)
         limits = draw(settings)
         faults = draw_faults(draw, len(chosen), limits, draw(kinds), MOST_FAULTS)
-        bad = draw(st.none() | st.integers(0, len(numbers) - 1)) if sample.kind == "files" else None
-        return JobToTry(recipe=recipe, sizes=tuple(map(len, chosen)), settings=limits, faults=faults, bad=bad)
+        bad = draw(st.none() | st.integers(0, recipe.size - 1)) if sample.kind == "files" else None
+        return JobToTry(recipe=recipe, sizes=_sizes(chosen), settings=limits, faults=faults, bad=bad)
 
     return drawn()
+
+
+def _recipe_of(sample: Sample, parts: Sequence[Sequence[int]]) -> Recipe:
+    """Whole parts of the sample, by the numbers of their items."""
+    numbers = [number for part in parts for number in part]
+    if sample.kind == "files":
+        return Files(tuple(Item(sample.names[number]) for number in numbers))
+    return Rows(tuple(numbers))
+
+
+def _sizes(parts: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    return tuple(map(len, parts))
 
 
 def judge_job(bench: Workbench, job: JobToTry) -> Finding | None:

@@ -257,6 +257,14 @@ class Workbench:
         assert self.sample is not None
         return jobs_to_try(self.sample, self.trials.entry.settings.profile, min(MOST_OF_JOB, self.most_items))
 
+    @cached_property
+    def plain_jobs(self) -> tuple[JobToTry, ...]:
+        """Those that are tried whatever is drawn."""
+        from pytest_parallelrun.contract.generation.generated_jobs import plain_jobs
+
+        assert self.sample is not None
+        return plain_jobs(self.sample, self.trials.entry.settings.profile)
+
     def run(self, input: HandedInput, settings: JobSettings, faults: tuple[Fault, ...]) -> JobResult:
         """Runs a job on the worker."""
         self.tried += 1
