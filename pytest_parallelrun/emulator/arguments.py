@@ -14,6 +14,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -108,6 +109,17 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{ORIGIN}: {message}; write it as '--name VALUE' or '--name=VALUE'")
 
 
+# A gate makes hundreds of jobs, all with the same arguments.
+@lru_cache(maxsize=16)
+def _parser(options: tuple[str, ...], without_value: tuple[str, ...]) -> _Parser:
+    parser = _Parser(prog="", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for option in options:
+        parser.add_argument(option, dest=option)
+    for option in without_value:
+        parser.add_argument(option, dest=option, nargs="?")
+    return parser
+
+
 def parse_program_arguments(
     arguments: str | Sequence[str | int | float | os.PathLike[str]], *, profile: Profile
 ) -> ProgramArguments:
@@ -125,11 +137,7 @@ def parse_program_arguments(
 
     names = {setting.argument: name for name, setting in setting_table().items() if setting.argument}
     undocumented = sorted({option for option in options if re.fullmatch(r"--amlbi_\w+", option)} - names.keys())
-    parser = _Parser(prog="", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    for option in (*names, *NOT_EMULATED, RANK_MINI_BATCHES):
-        parser.add_argument(option, dest=option)
-    for option in undocumented:
-        parser.add_argument(option, dest=option, nargs="?")
+    parser = _parser((*names, *NOT_EMULATED, RANK_MINI_BATCHES), tuple(undocumented))
     found: dict[str, str] = vars(parser.parse_known_args(argv)[0])
 
     for option, kind in NOT_EMULATED.items():

@@ -6,25 +6,25 @@ import os
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pandas as pd
 
 
 def init() -> None:
-    global centres, scale
+    global features, kinds, centres, scale
     [model_file] = Path(os.environ["AZUREML_MODEL_DIR"]).rglob("*.joblib")
     model = joblib.load(model_file)
-    centres, scale = model["centres"], model["scale"]
+    features, kinds = list(model["scale"]), np.array(list(model["centres"]), dtype=object)
+    centres = np.array([[centre[feature] for feature in features] for centre in model["centres"].values()])
+    scale = np.array([model["scale"][feature] for feature in features])
 
 
 def run(mini_batch: pd.DataFrame) -> pd.DataFrame:
-    distances = pd.DataFrame(index=mini_batch.index)
-    for name, centre in centres.items():
-        squares = [
-            ((pd.to_numeric(mini_batch[feature], errors="coerce") - at) / scale[feature]) ** 2
-            for feature, at in centre.items()
-        ]
-        distances[name] = sum(squares)
+    columns = [pd.to_numeric(mini_batch[feature], errors="coerce") for feature in features]
+    cells = np.column_stack([column.to_numpy(dtype=float, na_value=np.nan) for column in columns])
+    # Cells by kinds.
+    distances = (((cells[:, None, :] - centres) / scale) ** 2).sum(axis=2)
     # A cell without a number in one of its features has no distance, hence no class, and keeps its row.
-    known = distances.notna().all(axis=1)
-    nearest = distances[known].idxmin(axis=1).reindex(mini_batch.index)
-    return pd.DataFrame({"cell": mini_batch["cell"], "kind": nearest.astype(object).where(known, None)})
+    known = ~np.isnan(distances).any(axis=1)
+    nearest = np.where(known, kinds[distances.argmin(axis=1)], None)
+    return pd.DataFrame({"cell": mini_batch["cell"], "kind": nearest})

@@ -76,6 +76,8 @@ class Workbench:
         """Whether a fresh worker has shown the failure too: it need not show it again while the case shrinks."""
         self.rows_count = True
         """Whether the rows of the sentinel tell something, which they do not where any mini-batch changes them."""
+        self.agreed: object = None
+        """What run() returned for the sentinel when its rows were last found to be those of a fresh worker."""
         self.tried = 0
         """Attempts of this test."""
         self._afterwards: float | None = None
