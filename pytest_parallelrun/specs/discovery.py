@@ -1,6 +1,7 @@
 """Finds the job definitions of a script that nobody named: beside it, and in every folder above up to a root.
 
-A file there that is no job definition, or that is broken, is none of the script's business, unless it clearly names it.
+A file there that is no job definition, or that is broken or too large, is none of the script's business, unless it
+clearly names it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from pytest_parallelrun.specs.findings import Finding, Findings
 from pytest_parallelrun.specs.reading import JobFile, StepReading
-from pytest_parallelrun.specs.yaml_file import LARGEST_FILE, parse_yaml
+from pytest_parallelrun.specs.yaml_file import LARGEST_FILE, is_too_large, parse_yaml
 
 MOST_LINES = 50
 """Lines of a broken file that may name a code folder or a script; each with each is tried."""
@@ -62,7 +63,7 @@ def discover(script: Path, root: Path) -> tuple[list[Found], list[Finding]]:
 
 
 def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
-    """YAML files of a folder that may be job definitions, with their text, sorted by name."""
+    """YAML files of a folder that may be job definitions, with as much of their text as is read, sorted by name."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.lower().endswith(_ENDINGS) and entry.is_file())
@@ -71,9 +72,8 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
     for name in names:
         path = folder / name
         try:
-            if path.stat().st_size > LARGEST_FILE:
-                continue
-            text = path.read_bytes().decode("utf-8-sig", "replace")
+            with open(path, "rb") as stream:
+                text = stream.read(LARGEST_FILE).decode("utf-8-sig", "replace")
         except OSError:
             continue
         if _MAY_BE_ONE.search(text):
@@ -85,7 +85,7 @@ def _read(path: Path, text: str) -> tuple[JobFile | None, list[Finding]]:
     from pytest_parallelrun.specs.job_file import read_job_table
 
     findings = Findings()
-    table = parse_yaml(text, path, findings)
+    table = None if is_too_large(path, findings) else parse_yaml(text, path, findings)
     if table is None:
         return None, findings.found
     job_file = read_job_table(table, path)

@@ -29,9 +29,7 @@ def read_text(file: Path, findings: Findings) -> str | None:
     """The text of a file; None, with a finding, where it cannot be read, is too large, or is not UTF-8."""
     place = Place(file)
     try:
-        size = file.stat().st_size
-        if size > LARGEST_FILE:
-            findings.add(place, f"the file has {size} bytes; a job definition may have {LARGEST_FILE}")
+        if is_too_large(file, findings):
             return None
         data = file.read_bytes()
     except OSError as error:
@@ -47,6 +45,17 @@ def read_text(file: Path, findings: Findings) -> str | None:
             Place(file, line, column), f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding"
         )
         return None
+
+
+def is_too_large(file: Path, findings: Findings) -> bool:
+    """Whether it has more bytes than LARGEST_FILE, which is a finding. OSError where it cannot be told."""
+    size = file.stat().st_size
+    if size > LARGEST_FILE:
+        findings.add(
+            Place(file),
+            f"the file has {size:,} bytes, a job definition at most {LARGEST_FILE:,}: keep the job alone in a file",
+        )
+    return size > LARGEST_FILE
 
 
 def read_yaml(file: Path, findings: Findings) -> Table | None:

@@ -108,3 +108,17 @@ def test_the_same_script_by_a_link_is_the_same(write: Write, folder: Path) -> No
     (folder / "linked").symlink_to(folder / "src")
     write("job.yml", component("./linked"))
     assert found(folder) == ["job.yml"]
+
+
+def test_a_file_that_is_too_large_is_told_where_it_names_the_script(write: Write, folder: Path) -> None:
+    text = "type: parallel\ntask:\n  code: ./CODE\n  entry_script: score.py\n# " + "x" * 600_000
+    write("job.yml", text.replace("CODE", "src"))
+    write("other.yml", text.replace("CODE", "elsewhere"))
+    steps, broken = discover(folder / "src" / "score.py", folder)
+    assert steps == []
+    [finding] = broken
+    assert finding.place.file == folder / "job.yml"
+    assert (
+        finding.message
+        == f"the file has {len(text) - 1:,} bytes, a job definition at most 524,288: keep the job alone in a file"
+    )

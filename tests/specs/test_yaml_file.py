@@ -84,7 +84,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(file: Path) -> None:
         ("a: " + "[" * 200 + "]" * 200, "job.yml:1:63: this is not valid YAML: it is nested more than 60 levels deep"),
         ("a: " + "{b: " * 5000, "job.yml:1:237: this is not valid YAML: it is nested more than 60 levels deep"),
         ("- a\n" * 30_000, "job.yml:20000:3: this is not valid YAML: there are more than 20000 values"),
-        ("#" * (LARGEST_FILE + 1), f"job.yml:1:1: the file has {LARGEST_FILE + 1} bytes; a job definition may have"),
+        ("#" * (LARGEST_FILE + 1), f"job.yml:1:1: the file has {LARGEST_FILE + 1:,} bytes, a job definition at most"),
     ],
     ids=lambda value: repr(value[:20]),
 )

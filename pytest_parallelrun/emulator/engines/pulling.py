@@ -15,9 +15,9 @@ from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.splitting.base import LoadError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Delivery
+    from pytest_parallelrun.emulator.engines import Delivery, Observer
     from pytest_parallelrun.emulator.engines.slots import Slots
-    from pytest_parallelrun.emulator.events import AttemptEnded, Event, Outcome
+    from pytest_parallelrun.emulator.events import AttemptEnded, Event, Outcome, WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
@@ -100,8 +100,8 @@ class PullEngine(Generic[M]):
         """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
         raise NotImplementedError
 
-    def _start(self, slot: int) -> M:
-        """Begins to bring up a worker in the slot."""
+    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> M:
+        """Begins to bring up a worker in the slot. init: whether to call it. observer: what watches it meanwhile."""
         raise NotImplementedError
 
     def _start_wanted(self) -> None:
@@ -149,6 +149,21 @@ class PullEngine(Generic[M]):
         """Deliveries go to the worker in the slot from now on; None: to one after the other."""
         self._chosen = slot
         self._turn = 0
+
+    def drop(self, slot: int, reason: str) -> None:
+        """Ends the worker in the slot, without its shutdown()."""
+        worker = self._crew.slots[slot]
+        if worker is not None:
+            self._end(worker, reason)
+
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed:
+        """Tries once to start a worker in the slot: import, run() found, init()."""
+        worker = self._start(slot, init=init, observer=observer)
+        while not worker.up and self._crew.slots[slot] is worker:
+            self._wait(None)
+        return cast("WorkerStarted | WorkerFailed", self._crew.events[-1])
 
     def open(self) -> None:
         """There is nothing to prepare: workers are processes of their own."""

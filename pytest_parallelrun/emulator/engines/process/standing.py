@@ -11,8 +11,6 @@ from pytest_parallelrun.emulator.worker.messages import CALL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_parallelrun.emulator.engines import Observer
-    from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.worker.messages import Message
 
 
@@ -26,22 +24,6 @@ class StandingProcesses(ProcessEngine):
             self._died(worker)
             return False
         return worker is not None
-
-    def drop(self, slot: int, reason: str) -> None:
-        """Ends the worker in the slot, without its shutdown()."""
-        worker = self._crew.slots[slot]
-        if worker is not None:
-            self._forget(worker)
-            self._crew.stopped(worker, reason, replace=True)
-
-    def bring_up(
-        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
-    ) -> WorkerStarted | WorkerFailed:
-        """Tries once to start a worker in the slot: import, run() found, init()."""
-        worker = self._start(slot, init=init, observer=observer)
-        while not worker.up and self._crew.slots[slot] is worker:
-            self._wait(None)
-        return cast("WorkerStarted | WorkerFailed", self._crew.events[-1])
 
     def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""

@@ -6,15 +6,12 @@ write and leave.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.engines.ray.engine import ARRIVAL, RayEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from pytest_parallelrun.emulator.engines import Observer
-    from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 
 
 class StandingActors(RayEngine):
@@ -32,21 +29,6 @@ class StandingActors(RayEngine):
         while seat.calls:
             self._wait(None)
         return self._crew.slots[slot] is not None
-
-    def drop(self, slot: int, reason: str) -> None:
-        """Ends the worker in the slot, without its shutdown()."""
-        post = self._crew.slots[slot]
-        if post is not None:
-            self._end(post, reason)
-
-    def bring_up(
-        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
-    ) -> WorkerStarted | WorkerFailed:
-        """Tries once to start a worker in the slot: import, run() found, init()."""
-        post = self._start(slot, init=init, observer=observer)
-        while not post.up and self._crew.slots[slot] is post:
-            self._wait(None)
-        return cast("WorkerStarted | WorkerFailed", self._crew.events[-1])
 
     def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
