@@ -181,6 +181,7 @@ class _Run:
         self._exceeded: Exceeded | None = None
         self._cut_short = False
         self._appended: AppendedFile | None = None
+        self._lost_rows: str | None = None
         # When how many mini-batches had been processed for the first time.
         self._processed = 0
         self._progress = 0.0
@@ -290,7 +291,11 @@ class _Run:
             if self._appended is not None:
                 self._appended.close()
         except OutputError as error:
-            reason, completed = reason or str(error), False
+            if reason is None and self._exceeded is None:
+                reason = str(error)
+            else:
+                self._lost_rows = f"the results are lost as well: {error}"
+            completed = False
         self._events.extend(engine.worker_events())
         self._cut_short = not completed
         if self._exceeded is not None:
@@ -418,6 +423,8 @@ class _Run:
         job = self._job
         yield from job.arguments.notes
         yield from without_effect(self._splitter.form, self._settings)
+        if self._lost_rows is not None:
+            yield self._lost_rows
         if job.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(job.arguments.not_emulated)}"
         for name in sorted(self._settings.explicit):
@@ -451,6 +458,9 @@ def _if_it_can_be_appended(attempt: AttemptEnded, appended: AppendedFile) -> Att
     """The attempt; one that has failed where the file is gone to which its results belong."""
     try:
         appended.require()
+        written = attempt.written
+        if written is not None and not written.error and not os.path.exists(written.path):
+            raise OutputError(f"'{written.path}', to which the worker wrote them, is gone")
     except OutputError as error:
         failure = Failure("return", f"the results cannot be appended: {error}")
         return attempt._replace(outcome="exception", returned=None, value=None, failure=failure, written=None)

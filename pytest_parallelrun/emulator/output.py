@@ -71,6 +71,8 @@ class AppendedFile:
         self.path = path
         self._header_due = header
         self._empty = True
+        self._broken: OutputError | None = None
+        self._closed = False
         try:
             self._open()
         except FileExistsError as error:
@@ -86,15 +88,16 @@ class AppendedFile:
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = open(self.path, "xb")  # noqa: SIM115  # closed by close()
-        self._identity = _identity(os.fstat(self._stream.fileno()))
 
     def require(self) -> None:
         """OutputError where the script has removed the file, or put another in its place.
 
         As long as nothing was written it is made anew: a script may clear its folder before it begins.
         """
+        if self._broken is not None:
+            raise self._broken
         try:
-            there = _identity(os.stat(self.path)) == self._identity
+            there = os.path.samestat(os.stat(self.path), os.fstat(self._stream.fileno()))
         except OSError:
             there = False
         if there:
@@ -105,13 +108,16 @@ class AppendedFile:
         try:
             self._open()
         except OSError as error:
-            raise OutputError(f"'{self.path}' was removed, and cannot be made anew: {error.strerror}") from error
+            self._broken = OutputError(f"'{self.path}' was removed, and cannot be made anew: {error.strerror}")
+            raise self._broken from error
 
     def append(self, value: object, written: Written | None = None) -> None:
         """Writes all results in `value` or, raising OutputError, none of them.
 
         written: where a worker process has written the same already; its bytes are taken.
         """
+        if self._broken is not None:
+            raise self._broken
         header = self._header_due and _is_frame(value) and len(value) > 0
         if written is None:
             data = lines_of(value, header=header)
@@ -135,16 +141,23 @@ class AppendedFile:
             self._header_due = False
 
     def close(self) -> None:
-        """OutputError where the rest of it cannot be written, or the file is gone."""
-        if self._stream.closed:
+        """OutputError where the rest of it cannot be written, or the file is gone or was changed by the script."""
+        if self._closed:
             return
+        self._closed = True
         try:
             self.require()
+            self._stream.flush()
+            size, appended = os.fstat(self._stream.fileno()).st_size, self._stream.tell()
+            if size != appended:
+                raise OutputError(
+                    f"'{self.path}' has {size:,} bytes, and {appended:,} were appended: the script has written to it"
+                )
+        except OSError as error:
+            raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
         finally:
-            try:
+            with suppress(OSError):
                 self._stream.close()
-            except OSError as error:
-                raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -161,10 +174,6 @@ class AppendedFile:
             # What is on its way says more than what became of the file.
             with suppress(OSError):
                 self._stream.close()
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
 
 
 def _cannot_be_made(path: Path, error: OSError) -> str:

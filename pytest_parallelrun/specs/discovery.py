@@ -52,8 +52,8 @@ def discover(script: Path, root: Path) -> tuple[list[Found], list[Finding]]:
     found: list[Found] = []
     broken: list[Finding] = []
     for folder in folders:
-        for path, text in _candidates(folder):
-            job_file, findings = _read(path, text)
+        for path, text, size in _candidates(folder, script):
+            job_file, findings = _read(path, text, size)
             if job_file is None:
                 broken.extend(findings if _names(text, path, script) else [])
                 continue
@@ -62,8 +62,11 @@ def discover(script: Path, root: Path) -> tuple[list[Found], list[Finding]]:
     return [one for one in found if one.file.path not in referred], broken
 
 
-def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
-    """YAML files of a folder that may be job definitions, with as much of their text as is read, sorted by name."""
+def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
+    """YAML files of a folder that may be job definitions, sorted by name: as much of their text as is read, their size.
+
+    Of those that are too large, which nobody parses, only what has the name of the script in it.
+    """
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.name.lower().endswith(_ENDINGS) and entry.is_file())
@@ -73,19 +76,23 @@ def _candidates(folder: Path) -> Iterator[tuple[Path, str]]:
         path = folder / name
         try:
             with open(path, "rb") as stream:
-                text = stream.read(LARGEST_FILE).decode("utf-8-sig", "replace")
+                size = os.fstat(stream.fileno()).st_size
+                data = stream.read(LARGEST_FILE)
         except OSError:
             continue
+        if size > LARGEST_FILE and script.name.encode() not in data:
+            continue
+        text = data.decode("utf-8-sig", "replace")
         if _MAY_BE_ONE.search(text):
-            yield path, text
+            yield path, text, size
 
 
-def _read(path: Path, text: str) -> tuple[JobFile | None, list[Finding]]:
+def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Finding]]:
     # PyYAML takes 20 ms to import, which a run without such a file need not pay.
     from pytest_parallelrun.specs.job_file import read_job_table
 
     findings = Findings()
-    table = None if is_too_large(path, findings) else parse_yaml(text, path, findings)
+    table = None if is_too_large(size, path, findings) else parse_yaml(text, path, findings)
     if table is None:
         return None, findings.found
     job_file = read_job_table(table, path)

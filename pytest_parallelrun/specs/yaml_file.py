@@ -29,7 +29,7 @@ def read_text(file: Path, findings: Findings) -> str | None:
     """The text of a file; None, with a finding, where it cannot be read, is too large, or is not UTF-8."""
     place = Place(file)
     try:
-        if is_too_large(file, findings):
+        if is_too_large(file.stat().st_size, file, findings):
             return None
         data = file.read_bytes()
     except OSError as error:
@@ -47,9 +47,8 @@ def read_text(file: Path, findings: Findings) -> str | None:
         return None
 
 
-def is_too_large(file: Path, findings: Findings) -> bool:
-    """Whether it has more bytes than LARGEST_FILE, which is a finding. OSError where it cannot be told."""
-    size = file.stat().st_size
+def is_too_large(size: int, file: Path, findings: Findings) -> bool:
+    """Whether a file of so many bytes is larger than LARGEST_FILE, which is a finding."""
     if size > LARGEST_FILE:
         findings.add(
             Place(file),

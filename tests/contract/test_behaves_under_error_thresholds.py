@@ -86,6 +86,21 @@ def test_flaws_that_the_plainest_jobs_show_are_not_left_to_what_is_drawn(judge: 
     assert what in result.messages[CHECK]
 
 
+def test_so_are_those_with_many_results_for_an_item(judge: Judge) -> None:
+    script = (
+        "seen = set()\ndef run(mini_batch):\n    new = [p for p in mini_batch if p not in seen]\n"
+        "    seen.update(mini_batch)\n    return [f'{p}: {n}' for p in new for n in range(3)]"
+    )
+    assert judge(script, "-k", CHECK, f"--hypothesis-profile={ONE}").outcomes == {CHECK: "failed"}
+
+
+@pytest.mark.parametrize("profile", ["v1", "batch"])
+def test_and_with_thresholds_of_the_user_in_every_profile(judge: Judge, profile: str) -> None:
+    script = FLAWED["skips what it has seen"][0]
+    strict = ("--parallelrun-set=error_threshold=0", f"--parallelrun-set=profile={profile}")
+    assert judge(script, "-k", CHECK, f"--hypothesis-profile={ONE}", *strict).outcomes == {CHECK: "failed"}
+
+
 def test_so_are_those_of_tables_and_partitions(judge: Judge, write: Write) -> None:
     write("rows.csv", "key,id\n" + "".join(f"k{n % 3},{n}\n" for n in range(30)))
     one = ("-k", CHECK, f"--hypothesis-profile={ONE}")

@@ -267,14 +267,15 @@ def run(paths):
 """
 
 
-def removing(folder: Path, spoils: str, *names: str) -> JobResult:
+def removing(folder: Path, spoils: str, *names: str, engine: str = "inprocess", **settings: object) -> JobResult:
     """A job of one file a mini-batch whose script removes the output folder at the file `spoils`."""
     (folder / "score.py").write_text(REMOVES)
     (folder / "in").mkdir()
     for name in names:
         (folder / "in" / name).touch()
-    fields = {"max_retries": 1, "output_action": "append_row", "environment_variables": {"SPOILS": spoils}}
-    return ParallelJob(folder / "score.py", folder / "in", JobSettings.from_mapping(fields)).run()
+    variables = {"SPOILS": spoils}
+    fields = {"max_retries": 1, "output_action": "append_row", "environment_variables": variables, **settings}
+    return ParallelJob(folder / "score.py", folder / "in", JobSettings.from_mapping(fields), engine=engine).run()
 
 
 def test_an_output_folder_that_is_removed_fails_all_from_there_on_and_the_job(tmp_path: Path) -> None:
@@ -299,8 +300,35 @@ def test_an_output_folder_that_is_removed_in_the_end_fails_the_job(tmp_path: Pat
     assert "is gone" in (result.reason or "")
 
 
-def test_a_script_may_clear_its_output_folder_before_the_first_row(tmp_path: Path) -> None:
-    result = removing(tmp_path, "a", "a", "b")
+def test_a_threshold_that_ends_the_job_does_not_hide_that_the_rows_are_gone(tmp_path: Path) -> None:
+    result = removing(tmp_path, "b", "a", "b", "c", max_retries=0, error_threshold=0)
+    assert result.status == "Failed"
+    assert "error_threshold 0" in (result.reason or "")
+    [note] = [note for note in result.notes if "the results are lost as well" in note]
+    assert "is gone: the script has removed or replaced it" in note
+
+
+def test_rows_that_wait_for_a_retry_when_their_file_cannot_be_made_anew_fail_the_job(tmp_path: Path) -> None:
+    script = """
+import os, shutil
+calls = []
+def run(paths):
+    calls.append(paths)
+    if len(calls) == 2:
+        shutil.rmtree(os.environ["AZUREML_BI_OUTPUT_PATH"])
+        open(os.environ["AZUREML_BI_OUTPUT_PATH"], "w").close()
+    return paths[:1]
+"""
+    (tmp_path / "score.py").write_text(script)
+    fields = {"max_retries": 1, "output_action": "append_row", "mini_batch_size": 2}
+    result = ParallelJob(tmp_path / "score.py", make_files(tmp_path, 2), JobSettings.from_mapping(fields)).run()
+    assert result.status == "Failed"
+    assert "was removed, and cannot be made anew" in (result.reason or "")
+
+
+@pytest.mark.parametrize("engine", ["inprocess", "process"])
+def test_a_script_may_clear_its_output_folder_before_the_first_row(tmp_path: Path, engine: str) -> None:
+    result = removing(tmp_path, "a", "a", "b", engine=engine)
     assert (result.status, result.succeeded_items) == ("Completed", 2)
     assert result.output_path is not None
     assert result.output_path.read_text() == "a\nb\n"

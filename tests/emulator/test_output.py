@@ -4,12 +4,14 @@ import asyncio
 import collections
 import decimal
 import fractions
+import io
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -204,23 +206,31 @@ def test_a_file_that_cannot_be_made_is_refused_with_what_to_do(tmp_path: Path, n
         AppendedFile(tmp_path / name)
 
 
-class Full:
+class Full(io.BytesIO):
     """A file on a disk that is full."""
 
-    closed = False
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
 
-    def write(self, data: bytes) -> int:
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def write(self, data: object) -> int:
         raise OSError(28, "No space left on device")
 
-    def close(self) -> None:
+    def flush(self) -> None:
         self.write(b"")
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 @pytest.mark.parametrize("do", [lambda file: file.append(["x"]), AppendedFile.close], ids=["append", "close"])
 def test_a_full_disk_is_told(tmp_path: Path, do: Callable[[AppendedFile], None]) -> None:
     file = AppendedFile(tmp_path / "out.txt")
-    file.close()
-    file._stream = Full()  # type: ignore[assignment]
+    file._stream = Full(file._stream)  # type: ignore[assignment]
     with pytest.raises(OutputError, match=r"out\.txt' cannot be written: No space left on device"):
         do(file)
 
@@ -255,8 +265,28 @@ def test_an_empty_file_that_cannot_be_made_anew_is_told(tmp_path: Path) -> None:
     file = AppendedFile(path)
     shutil.rmtree(path.parent)
     path.parent.touch()
-    with pytest.raises(OutputError, match=r"all\.txt' was removed, and cannot be made anew: File exists"):
+    cannot = r"all\.txt' was removed, and cannot be made anew: File exists"
+    with pytest.raises(OutputError, match=cannot):
         file.require()
+    with pytest.raises(OutputError, match=cannot):
+        file.append(["x"])
+    with pytest.raises(OutputError, match=cannot):
+        file.close()
+    file.close()
+
+
+@pytest.mark.parametrize(("mode", "bytes_then"), [("w", 0), ("a", 9)])
+def test_a_file_that_the_script_writes_to_itself_is_told(tmp_path: Path, mode: str, bytes_then: int) -> None:
+    path = tmp_path / "all.txt"
+    file = AppendedFile(path)
+    file.append(["kept"])
+    file._stream.flush()
+    with open(path, mode) as own:
+        own.write("" if mode == "w" else "mine")
+    with pytest.raises(
+        OutputError, match=rf"has {bytes_then} bytes, and 5 were appended: the script has written to it"
+    ):
+        file.close()
 
 
 def test_what_is_on_its_way_is_not_replaced_by_what_became_of_the_file(tmp_path: Path) -> None:

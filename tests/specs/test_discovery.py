@@ -110,6 +110,13 @@ def test_the_same_script_by_a_link_is_the_same(write: Write, folder: Path) -> No
     assert found(folder) == ["job.yml"]
 
 
+def test_a_file_that_is_too_large_and_does_not_even_have_the_name_of_the_script_is_passed_over(
+    write: Write, folder: Path
+) -> None:
+    write("job.yml", "type: parallel\ntask:\n  code: ./src\n  entry_script: other.py\n# " + "x" * 600_000)
+    assert discover(folder / "src" / "score.py", folder) == ([], [])
+
+
 def test_a_file_that_is_too_large_is_told_where_it_names_the_script(write: Write, folder: Path) -> None:
     text = "type: parallel\ntask:\n  code: ./CODE\n  entry_script: score.py\n# " + "x" * 600_000
     write("job.yml", text.replace("CODE", "src"))

@@ -23,8 +23,9 @@ def run(mini_batch: pd.DataFrame) -> pd.DataFrame:
     columns = [pd.to_numeric(mini_batch[feature], errors="coerce") for feature in features]
     cells = np.column_stack([column.to_numpy(dtype=float, na_value=np.nan) for column in columns])
     # Cells by kinds.
-    distances = (((cells[:, None, :] - centres) / scale) ** 2).sum(axis=2)
+    with np.errstate(over="ignore"):
+        distances = (((cells[:, None, :] - centres) / scale) ** 2).sum(axis=2)
     # A cell without a number in one of its features has no distance, hence no class, and keeps its row.
     known = ~np.isnan(distances).any(axis=1)
     nearest = np.where(known, kinds[distances.argmin(axis=1)], None)
-    return pd.DataFrame({"cell": mini_batch["cell"], "kind": nearest})
+    return pd.DataFrame({"cell": mini_batch["cell"], "kind": pd.Series(nearest, mini_batch.index, dtype=object)})

@@ -95,18 +95,22 @@ def jobs_to_try(sample: Sample, profile: Profile, most_items: int) -> SearchStra
     return drawn()
 
 
-def plain_jobs(sample: Sample, profile: Profile) -> tuple[JobToTry, ...]:
+def plain_jobs(sample: Sample, profile: Profile, *, most_results: int) -> tuple[JobToTry, ...]:
     """The plainest jobs in which run() is called again after something was lost.
 
-    A result of the first mini-batch is lost once; and, with files, one cannot be read for good while others follow.
-    They are tried whatever Hypothesis draws, so that a verdict is not left to a seed.
+    All results of the first mini-batch are lost once, of which there are at most `most_results`; and, with files, one
+    cannot be read for good while another follows. They are tried whatever Hypothesis draws, so that a verdict is not
+    left to a seed.
     """
-    parts = sorted(sample.partitions.values(), key=len) or [(number,) for number in range(sample.size)]
+    parts = sorted(sample.partitions.values(), key=len) or [(number,) for number in range(min(2, sample.size))]
     limits: dict[str, object] = {"rules": "documented", "error_threshold": -1, "max_retries": 1}
+    if profile != "batch":
+        limits |= {"mini_batch_error_threshold": -1, "allowed_failed_percent": 100}
     if profile != "v2":
         limits["profile"] = profile
     settings = JobSettings.from_mapping(limits)
-    lost = Fault.drops(1, mini_batch=0, attempt=1)
+    # run() may return many rows for an item: one less would be no loss.
+    lost = Fault.drops(most_results, mini_batch=0, attempt=1)
     jobs = [JobToTry(recipe=_recipe_of(sample, parts[:1]), sizes=_sizes(parts[:1]), settings=settings, faults=(lost,))]
     if sample.kind == "files":
         first = parts[:2]

@@ -258,18 +258,11 @@ def _after(bench: Workbench) -> tuple[str | None, AttemptEnded]:
     ended = bench.attempt_group(group).ended
     if ended.outcome not in bench.enough:
         return (ended.failure.error if ended.failure is not None else ended.outcome), ended
-    if expected is None or not bench.rows_count or _same_frame(ended.value, bench.agreed):
+    if expected is None or not bench.rows_count:
         return None, ended
     differs = difference(expected, as_rows(ended.value))
-    if differs is not None:
-        return f"it returns {differs[1]} where a fresh worker returns {differs[0]}", ended
-    bench.agreed = ended.value
-    return None, ended
-
-
-def _same_frame(value: object, other: object) -> bool:
-    """Whether both are DataFrames and equal, which is told much faster than row by row."""
-    return type(value) is type(other) and hasattr(value, "equals") and bool(value.equals(other))
+    problem = None if differs is None else f"it returns {differs[1]} where a fresh worker returns {differs[0]}"
+    return problem, ended
 
 
 def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded) -> Finding:

@@ -76,8 +76,6 @@ class Workbench:
         """Whether a fresh worker has shown the failure too: it need not show it again while the case shrinks."""
         self.rows_count = True
         """Whether the rows of the sentinel tell something, which they do not where any mini-batch changes them."""
-        self.agreed: object = None
-        """What run() returned for the sentinel when its rows were last found to be those of a fresh worker."""
         self.tried = 0
         """Attempts of this test."""
         self._afterwards: float | None = None
@@ -265,7 +263,8 @@ class Workbench:
         from pytest_parallelrun.contract.generation.generated_jobs import plain_jobs
 
         assert self.sample is not None
-        return plain_jobs(self.sample, self.trials.entry.settings.profile)
+        returned = [attempt.returned or 0 for attempt in self.trials.baseline.result.attempts]
+        return plain_jobs(self.sample, self.trials.entry.settings.profile, most_results=max(1, *returned))
 
     def run(self, input: HandedInput, settings: JobSettings, faults: tuple[Fault, ...]) -> JobResult:
         """Runs a job on the worker."""

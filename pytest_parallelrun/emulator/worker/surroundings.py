@@ -17,6 +17,8 @@ class OwnFile:
     def write(self, data: bytes) -> tuple[str, int, int]:
         """Path, offset and length of what was written; OSError where it could not be."""
         if self._number is None:
+            # A script may have cleared the folder before it began.
+            os.makedirs(os.path.dirname(self.path), exist_ok=True)
             self._number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             # Of one before it, to which the system gave the same number.
             self._size = os.fstat(self._number).st_size
