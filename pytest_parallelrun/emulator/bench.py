@@ -105,6 +105,10 @@ class Bench:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def is_up(self, worker: int = 0) -> bool:
+        """Whether the worker is there."""
+        return self._engine.is_up(worker)
+
     def start(self, worker: int = 0) -> None:
         """Makes sure that the worker is up. WorkerDown where it does not come up."""
         if self._engine.is_up(worker):

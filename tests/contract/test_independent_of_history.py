@@ -141,7 +141,10 @@ def test_a_table_changed_in_place_passes(judged: Judge, write: Write) -> None:
 def test_random_results_are_said_to_be_random(judged: Judge) -> None:
     found = judged("import random\ndef run(mini_batch): return [f'{p} {random.random()}' for p in mini_batch]\n")
     assert found.outcomes[CHECK] == "skipped"
-    assert "the results are random: word 2 of the text differ between two identical runs" in found.messages[CHECK]
+    assert (
+        "the results are random: two identical runs on fresh workers differ in word 2 of the text"
+        in found.messages[CHECK]
+    )
 
 
 def test_a_flaw_beside_random_values_is_found(judged: Judge) -> None:
@@ -191,7 +194,7 @@ def test_it_cannot_be_decided_where_nothing_is_returned(judged: Judge) -> None:
 
 def test_it_cannot_be_decided_where_the_number_of_rows_is_random(judged: Judge) -> None:
     script = "import random\ndef run(mini_batch): return ['x'] * random.randint(1, 10**4)\n"
-    assert "the results are random: the number of rows" in judged(script).messages[CHECK]
+    assert "two identical runs on fresh workers differ in the number of rows" in judged(script).messages[CHECK]
 
 
 def test_it_cannot_be_decided_where_no_further_worker_comes_up(judged: Judge, write: Write) -> None:

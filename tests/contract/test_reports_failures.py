@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Write
+from tests.conftest import FEW, Write
 from tests.contract.conftest import Judge, Judged
 
 ALL_IN_ONE = "--parallelrun-set=mini_batch_size=3"
@@ -38,6 +38,16 @@ GIVES_A_COUNT = """
             results.append(os.path.basename(path) + open(path).read())
         return results
 """
+
+
+def test_a_thread_of_the_script_that_dies_is_no_failure_of_a_strict_test_run(judge: Judge) -> None:
+    script = (
+        "import threading\nrows = {}\ndef read(p):\n    rows[p] = f'{p}: {len(open(p).read())}'\n"
+        "def run(mini_batch):\n    threads = [threading.Thread(target=read, args=(p,)) for p in mini_batch]\n"
+        "    for thread in threads: thread.start()\n    for thread in threads: thread.join()\n"
+        "    return [rows.pop(p, f'{p}: error') for p in mini_batch]"
+    )
+    assert set(judge(script, "-W", "error", f"--hypothesis-profile={FEW}").outcomes.values()) <= {"passed", "skipped"}
 
 
 @pytest.mark.parametrize("script", [FALLS_THROUGH, GIVES_A_COUNT])

@@ -145,6 +145,15 @@ def test_files_that_a_second_delivery_adds_to_are_found(judged: Judge, line: str
     assert what in message
 
 
+@pytest.mark.parametrize("engine", ["inprocess", "process"])
+def test_rows_that_an_open_file_still_holds_back_are_found(judged: Judge, engine: str) -> None:
+    held = "globals()['held'] = open(out / 'all.csv', 'w')"
+    found = judged(writing("held.write(names[0] + '\\n')", init=(held,)), f"--parallelrun-engine={engine}")
+    assert found.failed == {CHECK}
+    assert "'all.csv' in the output folder" in found.messages[CHECK]
+    assert "it has 2 lines instead of 1" in found.messages[CHECK]
+
+
 def test_a_database_that_rows_are_added_to_is_found(judged: Judge) -> None:
     script = writing(
         "with sqlite3.connect(out / 'r.db') as db:",

@@ -75,6 +75,17 @@ def test_an_id_that_the_file_holds_names_it(judge: Judge, write: Write) -> None:
     assert judged(judge, by_year, input="invoices")[0] == "advice"
 
 
+def test_a_name_without_all_of_its_extensions_is_enough(judge: Judge, write: Write) -> None:
+    for number in (1, 2):
+        write(f"scans/scan_{number}.nii.gz", "x")
+    assert judged(judge, "    return [Path(p).name.split('.')[0] for p in mini_batch]\n", input="scans")[0] == "passed"
+
+
+def test_a_row_that_names_an_item_of_another_mini_batch_is_left_to_other_checks(judge: Judge) -> None:
+    script = "    rows.extend(mini_batch)\n    return list(rows)\nrows = []\n"
+    assert judged(judge, script)[0] == "passed"
+
+
 def test_names_that_are_no_ascii_are_found(judge: Judge, write: Write) -> None:
     write("names/Größe 'a'.txt", "x")
     for value in ("json.dumps({'file': p})", "{'file': p}", "p"):

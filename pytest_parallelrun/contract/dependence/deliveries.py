@@ -126,7 +126,7 @@ def _deliver(
     trials: Trials, bench: Bench, files: WrittenFiles, group: Group, *, worker: int = 0, number: int = 1
 ) -> Delivered:
     tried = trials.attempt(bench, group, worker=worker, number=number)
-    files.saw(tried.files)
+    files.saw(tried.files, worker)
     return Delivered(answer_of(tried.ended), files.snapshot())
 
 

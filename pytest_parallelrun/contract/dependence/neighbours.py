@@ -101,7 +101,7 @@ def _watch(trials: Trials) -> SideBySide:
 def _record(
     files: WrittenFiles, writes: dict[Place, list[_Write]], attempt: int | None, worker: int, touched: FilesTouched
 ) -> None:
-    files.saw(touched)
+    files.saw(touched, worker)
     for place, path in files.shared(touched.written).items():
         if not _OWN_PROCESS.search(place.name):
             write = _Write(attempt, worker, content_of(path), path in touched.appended, path in touched.read)

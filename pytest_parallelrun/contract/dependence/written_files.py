@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.returned.rows import changing, difference
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
+from pytest_parallelrun.emulator.worker.surroundings import flush_files
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.bench import Bench
@@ -79,10 +80,12 @@ class WrittenFiles:
         self._elsewhere: dict[str, None] = {}
         self._skipped: set[str] = set()
 
-    def saw(self, touched: FilesTouched) -> None:
-        """Takes in what was opened, in an attempt or by init()."""
+    def saw(self, touched: FilesTouched, worker: int = 0) -> None:
+        """Takes in what was opened, in an attempt or by init(); what is held back for it is written."""
         self._skipped.update(touched.logged, touched.scratch)
         self._elsewhere.update(touched.written)
+        if self._elsewhere and self._bench.is_up(worker):
+            self._bench.ask(flush_files, list(self._elsewhere), worker=worker)
 
     def snapshot(self, worker: int | None = 0) -> Snapshot:
         """Everything that is there now; of the folders of workers only that of `worker`, None for none."""

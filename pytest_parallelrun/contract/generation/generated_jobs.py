@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 from pytest_parallelrun.contract.generation.arithmetic import predict
-from pytest_parallelrun.contract.generation.generated_mini_batches import HARMLESS, describe
+from pytest_parallelrun.contract.generation.generated_mini_batches import FIXES, HARMLESS, describe
 from pytest_parallelrun.contract.observing.payloads import some_of
 from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.emulator.errors import FaultError
@@ -63,6 +63,14 @@ class JobToTry:
         if self.bad is None:
             return None
         return next(number for number, end in enumerate(accumulate(self.sizes)) if self.bad < end)
+
+    def part(self, number: int) -> Recipe:
+        """The mini-batch of that number."""
+        end = sum(self.sizes[: number + 1])
+        first = end - self.sizes[number]
+        if isinstance(self.recipe, Files):
+            return Files(self.recipe.items[first:end])
+        return Rows(self.recipe.rows[first:end])
 
 
 _FAULTS: tuple[FaultKind, ...] = ("raises", "times_out", "crashes", "returns", "drops", "load_fails")
@@ -192,14 +200,7 @@ def _run(bench: Workbench, job: JobToTry, parts: list[Payload]) -> JobResult:
 def _partitions(bench: Workbench, job: JobToTry) -> tuple[Partition, ...]:
     """What the context tells of each mini-batch."""
     assert bench.sample is not None
-    found = []
-    for end, size in zip(accumulate(job.sizes), job.sizes, strict=True):
-        first = end - size
-        one: Recipe = (
-            Files(job.recipe.items[first:end]) if isinstance(job.recipe, Files) else Rows(job.recipe.rows[first:end])
-        )
-        found.append(bench.sample.partition_of(one))
-    return tuple(found)
+    return tuple(bench.sample.partition_of(job.part(number)) for number in range(len(job.sizes)))
 
 
 def _culprit(bench: Workbench, job: JobToTry, result: JobResult) -> AttemptEnded | None:
@@ -235,26 +236,19 @@ def _confirmed(
     assert failure is not None
     size = culprit.mini_batch.size
     earlier = [a for a in result.attempts if a.mini_batch.id == culprit.mini_batch.id and a.number < culprit.number]
-    after = f" after {', '.join(a.outcome for a in earlier)}" if earlier else ""
+    after = f" after {_before(earlier[-1])}" if earlier else ""
     tries = job.settings.max_retries + 1
     unreadable = job.bad_mini_batch == culprit.mini_batch.id
     which = "a mini-batch with an item that cannot be read" if unreadable else "a sound mini-batch"
-    fix = (
-        "return a list, a tuple or a DataFrame on every way out of run(), also after an except; raise, or return an "
-        "error row, for an item that cannot be read"
-        if unreadable
-        else "run() must do the same for the same items each time: do not remember what was done already, or undo it "
-        "when it fails"
-    )
     return Finding(
         what=f"In a generated job run() does not hold for {which}{after}{history}: {failure.error}",
-        where=place("run", culprit.mini_batch.id, describe(bench, job.recipe), culprit.number, tries),
+        where=place("run", culprit.mini_batch.id, _items(bench, job, culprit.mini_batch.id), culprit.number, tries),
         traceback=failure.traceback,
         counts=f"{size} item(s) in, {culprit.returned or 0} result(s) out; the job: {result.status}"
         + (f" ({result.reason})" if result.reason else "")
         + f", {result.failed_items} item(s) and {result.failed_mini_batches} mini-batch(es) failed",
         service=shown_for(culprit.outcome),
-        fix=fix,
+        fix=_fix(culprit.outcome, unreadable=unreadable, again=bool(earlier or history)),
         cause=cause_of_attempt(culprit),
         case=Case(
             kind=bench.trials.kind,
@@ -265,6 +259,37 @@ def _confirmed(
             expects="no_harm" if unreadable else "results",
         ),
     )
+
+
+def _items(bench: Workbench, job: JobToTry, number: int) -> str:
+    """Those of a mini-batch, and which of them cannot be read."""
+    items = describe(bench, job.part(number))
+    if job.bad is None or job.bad_mini_batch != number:
+        return items
+    assert isinstance(job.recipe, Files)
+    return f"{items}; {job.recipe.items[job.bad].name} cannot be read"
+
+
+def _before(attempt: AttemptEnded) -> str:
+    if attempt.fault is None:
+        return f"an attempt with the outcome {attempt.outcome}"
+    lost = "lost its results on purpose" if attempt.fault.kind == "drops" else "was made to fail"
+    return f"an attempt that {lost}"
+
+
+def _fix(outcome: Outcome, *, unreadable: bool, again: bool) -> str:
+    fix = FIXES.get(outcome, "")
+    if outcome in ("timeout", "crashed"):
+        return fix
+    if unreadable:
+        return (
+            "return a list, a tuple or a DataFrame on every way out of run(), also after an except; raise, or return "
+            "an error row, for an item that cannot be read"
+        )
+    if not again:
+        return fix
+    same = "do the same for the same items each time: do not remember what was done already, or undo it when it fails"
+    return f"{fix}; and {same}" if outcome == "short" else same
 
 
 def _hold_against_the_rules(job: JobToTry, parts: list[Payload], result: JobResult, bench: Workbench) -> None:

@@ -30,7 +30,7 @@ _VERBS: dict[Outcome, str] = {
     "short": "returns fewer results than items",
     "load_error": "cannot be given its items",
 }
-_FIXES: dict[Outcome, str] = {
+FIXES: dict[Outcome, str] = {
     "timeout": "find the loop or the wait that does not end for such an item, and give it a limit",
     "crashed": "raise an exception instead of ending the process; if native code dies, check the item before it",
     "wrong_type": "return a list, a tuple or a DataFrame on every way out of run(), also after an except",
@@ -276,7 +276,7 @@ def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptE
         traceback=ended.failure.traceback,
         counts=f"{recipe.size} item(s) in, results out: {returned}",
         service=shown_for(ended.outcome),
-        fix=_FIXES.get(ended.outcome, ""),
+        fix=FIXES.get(ended.outcome, ""),
         cause=cause_of_attempt(ended),
         example=f"mini-batch: {recipe!r}",
         # With the timeout of the job: what is mended may well wait longer than a probe may.

@@ -66,6 +66,7 @@ def pass_unless_random(trials: Trials, check: Check) -> None:
 def why_random(changing: Changing) -> str:
     """The reason for not deciding on results that no two runs have in common."""
     return (
-        f"the results are random: {changing} differ between two identical runs on fresh workers. Seed from the item "
-        "to make them repeatable."
+        f"the results are random: two identical runs on fresh workers differ in {changing}. Seed what is drawn from "
+        "the item to make them repeatable. If nothing is drawn, look for threads that are taken in the order in which "
+        "they end, for the order of a set, and for hash() of a text: rows may have come to the wrong items."
     )

@@ -27,7 +27,7 @@ class FileNames:
     def __init__(self, all_names: Iterable[str]) -> None:
         names = [name.replace("\\", "/") for name in all_names]
         self._bases = Counter(name.rpartition("/")[2] for name in names)
-        self._stems = Counter(stem_of(name) for name in names)
+        self._stems = Counter(stem for name in names for stem in _stems_of(name))
 
     def is_named(self, text: str, name: str, path: str) -> bool:
         """Whether a text has a name of the item that no other item has."""
@@ -38,9 +38,11 @@ class FileNames:
             return True
         if base in text:
             return self._bases[base] == 1 or parent in text
-        stem = stem_of(name)
-        whole = re.search(rf"(?<![A-Za-z0-9]){re.escape(stem)}(?![A-Za-z0-9])", text)
-        return whole is not None and (self._stems[stem] == 1 or parent in text)
+        return any(
+            re.search(rf"(?<![A-Za-z0-9]){re.escape(stem)}(?![A-Za-z0-9])", text) is not None
+            and (self._stems[stem] == 1 or parent in text)
+            for stem in _stems_of(name)
+        )
 
 
 def tells_partition(text: str, partition: Partition) -> bool:
@@ -123,6 +125,12 @@ def stem_of(name: str) -> str:
     """The name of a file without its folder and its extension."""
     base = name.rpartition("/")[2]
     return base.rpartition(".")[0] or base
+
+
+def _stems_of(name: str) -> set[str]:
+    """Without its last extension, and without all of them: "scan.nii.gz" is "scan" as well."""
+    stem = stem_of(name)
+    return {stem, stem.partition(".")[0] or stem}
 
 
 def _ids(text: str) -> Iterable[str]:

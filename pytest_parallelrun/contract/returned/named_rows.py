@@ -61,6 +61,7 @@ def unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) ->
     paths = {batch.id: cast("list[str]", splitter.load(batch)) for batch in batches}
     partitions = {batch.id: batch.partition for batch in batches}
     known = FileNames(name for listed in names.values() for name in listed)
+    everything = [pair for id in names for pair in zip(names[id], paths[id], strict=True)][:MOST_ROWS]
     ids = _Ids([path for listed in paths.values() for path in listed])
     for id in list(values)[:MOST_MINI_BATCHES]:
         for row in as_rows(values[id])[:MOST_ROWS]:
@@ -68,6 +69,9 @@ def unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) ->
             if any(known.is_named(text, name, path) for name, path in zip(names[id], paths[id], strict=True)):
                 continue
             if tells_partition(text, partitions[id]) and any(stem_of(name) in text for name in names[id]):
+                continue
+            if any(known.is_named(text, name, path) for name, path in everything):
+                # The name of another one: that a row is there which belongs elsewhere is the business of others.
                 continue
             if not ids.tell(row, paths[id]):
                 return Unnamed(Row(row), id, fix="add the name of the file to each row, such as os.path.basename(path)")

@@ -5,6 +5,7 @@ What it cannot do is said in `notes`: it cannot stop native code or a script tha
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import warnings
@@ -159,7 +160,10 @@ class InProcessEngine:
                 left = files_left(self._open_before, {None if appended is None else str(appended)})
                 self._files_left = [path for path in left if not Path(path).is_relative_to(logs)]
         finally:
+            self._slots = [None] * len(self._slots)
             self._stack.close()
+            if open_files() - self._open_before:
+                _close_what_was_left()
 
     def elapsed(self) -> float:
         """Seconds since the start of the job, on the clock of the workers."""
@@ -485,3 +489,10 @@ def _call_here(function: Callable[..., object], *arguments: object) -> object:
 
 def _raise(error: BaseException) -> None:
     raise error
+
+
+def _close_what_was_left() -> None:
+    """Lets go of files that scripts left open, now: later the host would be warned of them, in a test of another."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

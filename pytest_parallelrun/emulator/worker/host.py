@@ -100,6 +100,9 @@ def _attributes() -> Iterator[None]:
     before = [(module, name, getattr(module, name)) for module, name in places]
     namespace, builtins_before = vars(builtins), dict(vars(builtins))
     recursion_limit = sys.getrecursionlimit()
+    # As a plain interpreter tells of a thread that dies: pytest would make a warning of it, and `-W error` a failure.
+    threading.excepthook = threading.__excepthook__
+    sys.unraisablehook = sys.__unraisablehook__
     try:
         yield
     finally:

@@ -187,6 +187,7 @@ class Stage:
             for worker in self._started:
                 worker.stand_ins.close()
                 _let_go_of_streams(worker)
+            self._started.clear()
 
     def start(self, worker: Worker) -> None:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""

@@ -84,6 +84,24 @@ def open_files() -> set[str]:
     return found
 
 
+def flush_files(paths: list[str]) -> None:
+    """Has file objects of Python write what they hold back, where one of these files is open."""
+    told = open_files()
+    if told and not told.intersection(paths):
+        return
+    import gc
+    import io
+
+    for thing in gc.get_objects():
+        # Not isinstance(): an object of the script may answer in a way of its own.
+        if issubclass(type(thing), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            try:
+                thing.flush()
+            except (OSError, ValueError):
+                # Closed, or not to be written.
+                continue
+
+
 def files_left(before: set[str], own: set[str | None]) -> list[str]:
     """Files that are open beside those that were open before, but for those of logging and the emulator's own."""
     handlers = (reference() for reference in getattr(sys.modules.get("logging"), "_handlerList", ()))

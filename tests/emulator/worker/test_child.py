@@ -311,9 +311,10 @@ def test_a_file_of_an_earlier_worker_of_the_same_number_is_gone_on_with(here: Pa
 
 
 def test_what_cannot_be_appended_is_told(here: Path) -> None:
+    (here / "gone").touch()
     appended = str(here / "gone" / "temp")
     [found] = live(here, NAMES, run_message(["a"]), appended=appended).of(RETURNED)
-    assert found[6].startswith(f"the results cannot be appended to '{appended}': [Errno 2]")
+    assert found[6].startswith(f"the results cannot be appended to '{appended}': [Errno 17]")
     surrogate = "def run(paths):\n    return ['\\udc80']"
     [found] = live(here, surrogate, run_message(["a"]), appended=str(here / "temp")).of(RETURNED)
     assert found[7][3].startswith("run() returned text that UTF-8 cannot hold")

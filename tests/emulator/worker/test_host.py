@@ -38,6 +38,20 @@ def test_the_working_folder_is_put_back(tmp_path: Path) -> None:
     assert os.getcwd() == before
 
 
+def test_a_thread_that_dies_is_told_as_by_a_plain_interpreter(capsys: pytest.CaptureFixture[str]) -> None:
+    def dies() -> None:
+        raise ValueError("no such row")
+
+    before = threading.excepthook, sys.unraisablehook
+    with host_restored():
+        thread = threading.Thread(target=dies)
+        thread.start()
+        thread.join()
+        assert sys.unraisablehook is sys.__unraisablehook__
+    assert (threading.excepthook, sys.unraisablehook) == before
+    assert "ValueError: no such row" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["argv", "path", "meta_path", "path_hooks"])
 def test_a_list_of_sys_is_the_same_object_with_the_same_content(name: str) -> None:
     before = getattr(sys, name)
