@@ -151,9 +151,7 @@ class InProcessEngine:
     def stop(self, *, normal: bool) -> None:
         """Ends the workers; shutdown() is called at a normal end only, as on the service."""
         try:
-            for worker in self._slots:
-                if worker is not None:
-                    self._shut_down(worker, normal=normal)
+            self._shut_all_down(normal=normal)
             if normal:
                 # As long as the script is there, whose modules hold them.
                 logs, appended = self._plan.log_folder, self._plan.appended
@@ -295,6 +293,12 @@ class InProcessEngine:
         if self._vacant or any(worker is not None for worker in self._slots):
             return
         raise NoWorkersLeft(self._init_failures.reason())
+
+    def _shut_all_down(self, *, normal: bool) -> None:
+        # A function of its own: a variable of stop() would keep the last worker alive.
+        for worker in self._slots:
+            if worker is not None:
+                self._shut_down(worker, normal=normal)
 
     def _shut_down(self, worker: Worker, *, normal: bool) -> None:
         failure = None

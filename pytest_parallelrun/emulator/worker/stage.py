@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -305,10 +306,14 @@ class Stage:
                 self._hidden[name] = sys.modules.pop(name)
 
     def _restore_modules(self) -> None:
-        for name, module in list(sys.modules.items()):
-            # What is installed stays loaded: a second load of numpy in one process fails.
-            if name not in self._host_modules and not self._stays(name, module):
-                del sys.modules[name]
+        with warnings.catch_warnings():
+            # Files that a module leaves open end with it, which is no business of the host's.
+            warnings.simplefilter("ignore", ResourceWarning)
+            for name, module in sys.modules.copy().items():
+                # What is installed stays loaded: a second load of numpy in one process fails.
+                if name not in self._host_modules and not self._stays(name, module):
+                    del sys.modules[name]
+            del module
         for name, module in self._host_modules.items():
             if sys.modules.get(name) is not module:
                 sys.modules[name] = module
