@@ -55,6 +55,12 @@ def test_a_worker_stays_up_between_attempts(script: Path) -> None:
     assert bench.init_calls == 1
 
 
+def test_a_worker_is_up_from_its_first_attempt_on(script: Path) -> None:
+    with bench_of(script, workers=2) as bench:
+        bench.attempt(["a"], worker=1)
+        assert (bench.is_up(0), bench.is_up(1)) == (False, True)
+
+
 def test_workers_have_modules_of_their_own(script: Path) -> None:
     with bench_of(script, workers=2) as bench:
         bench.attempt(["a"])

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun.emulator.errors import FaultError, InputError
+from pytest_parallelrun.emulator.events import AttemptEnded
 from pytest_parallelrun.emulator.faults import Fault
-from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.output import AppendedFile, OutputError
+from pytest_parallelrun.emulator.job import ParallelJob, _if_it_can_be_appended
+from pytest_parallelrun.emulator.output import AppendedFile, OutputError, Written
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting import open_input
 from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, statuses, table
 
 
@@ -324,6 +326,21 @@ def run(paths):
     result = ParallelJob(tmp_path / "score.py", make_files(tmp_path, 2), JobSettings.from_mapping(fields)).run()
     assert result.status == "Failed"
     assert "was removed, and cannot be made anew" in (result.reason or "")
+
+
+def test_an_attempt_fails_whose_worker_has_lost_its_own_file(tmp_path: Path) -> None:
+    [mini_batch] = open_input(make_files(tmp_path, 1), JobSettings()).mini_batches()
+    here, gone = Written(str(tmp_path / "here"), 0, 0), Written(str(tmp_path / "gone"), 0, 0)
+    (tmp_path / "here").touch()
+    attempt = AttemptEnded(mini_batch, 1, 0, "succeeded", 1, ["a"], 0.0, 0.0, 0.0, None, None, here)
+    with AppendedFile(tmp_path / "all.txt") as file:
+        assert _if_it_can_be_appended(attempt, file) is attempt
+        lost = _if_it_can_be_appended(attempt._replace(written=gone), file)
+    assert (lost.outcome, lost.returned, lost.value, lost.written) == ("exception", None, None, None)
+    assert lost.failure is not None
+    assert (
+        lost.failure.error == f"the results cannot be appended: '{gone.path}', to which the worker wrote them, is gone"
+    )
 
 
 @pytest.mark.parametrize("engine", ["inprocess", "process"])
