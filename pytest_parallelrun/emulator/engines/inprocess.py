@@ -5,7 +5,6 @@ What it cannot do is said in `notes`: it cannot stop native code or a script tha
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import warnings
@@ -46,7 +45,7 @@ from pytest_parallelrun.emulator.service.context import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.worker.process import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.worker.stage import Stage, Worker, WorkerPlan
-from pytest_parallelrun.emulator.worker.surroundings import files_left, open_files
+from pytest_parallelrun.emulator.worker.surroundings import close_files_left, files_left, open_files
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
@@ -161,7 +160,7 @@ class InProcessEngine:
             self._slots = [None] * len(self._slots)
             self._stack.close()
             if open_files() - self._open_before:
-                _close_what_was_left()
+                close_files_left()
 
     def elapsed(self) -> float:
         """Seconds since the start of the job, on the clock of the workers."""
@@ -493,10 +492,3 @@ def _call_here(function: Callable[..., object], *arguments: object) -> object:
 
 def _raise(error: BaseException) -> None:
     raise error
-
-
-def _close_what_was_left() -> None:
-    """Lets go of files that scripts left open, now: later the host would be warned of them, in a test of another."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()

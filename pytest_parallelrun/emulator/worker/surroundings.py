@@ -109,6 +109,16 @@ def files_left(before: set[str], own: set[str | None]) -> list[str]:
     return sorted(open_files() - before - logged - own)
 
 
+def close_files_left() -> None:
+    """Lets go of files that scripts left open, now: later the host would be warned of them, in a test of another."""
+    import gc
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 def threads_left() -> list[str]:
     threading = sys.modules.get("threading")
     if threading is None:
