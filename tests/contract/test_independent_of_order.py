@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import tempfile
+import uuid
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import Write
@@ -37,10 +41,12 @@ NUMBERS_BY_FILES = """
             open(os.path.join(folder, os.path.basename(path)), "w").close()
         return rows
 """
+# Of this process alone: tests in others would count in the same file.
+COUNTER = Path(tempfile.gettempdir(), f"parallelrun_test_counter_{uuid.uuid4()}.txt")
 COUNTS_IN_A_TEMPORARY_FILE = """
-    import pathlib, tempfile
+    import pathlib
 
-    COUNTER = pathlib.Path(tempfile.gettempdir()) / "parallelrun_test_counter.txt"
+    COUNTER = pathlib.Path("THE_FILE")
 
     def run(mini_batch):
         rows = []
@@ -49,7 +55,7 @@ COUNTS_IN_A_TEMPORARY_FILE = """
             COUNTER.write_text(str(number))
             rows.append(f"{path[-10:]} {number}")
         return rows
-"""
+""".replace("THE_FILE", str(COUNTER))
 BY_AGENT = """
     from azureml_user.parallel_run import EntryScript
 
@@ -86,16 +92,12 @@ def test_state_that_is_kept_in_files_is_found(judged: Judge, script: str, tmp_pa
 
 
 def test_a_file_at_a_fixed_path_is_as_the_job_left_it(judged: Judge) -> None:
-    import pathlib
-    import tempfile
-
-    counter = pathlib.Path(tempfile.gettempdir()) / "parallelrun_test_counter.txt"
-    counter.unlink(missing_ok=True)
+    COUNTER.unlink(missing_ok=True)
     try:
         judged(COUNTS_IN_A_TEMPORARY_FILE)
-        assert counter.read_text() == "3"
+        assert COUNTER.read_text() == "3"
     finally:
-        counter.unlink(missing_ok=True)
+        COUNTER.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("script", [BY_AGENT, CLAIMS], ids=["name", "first to claim"])
