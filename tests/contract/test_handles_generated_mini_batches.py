@@ -84,6 +84,20 @@ FLAWED = {
         "After an odd mini-batch",
         "session is closed",
     ),
+    "keeps what an empty file set, though it succeeds": (
+        "width = None\ndef run(mini_batch):\n    global width\n"
+        "    texts = [open(p, errors='replace').read() for p in mini_batch]\n"
+        "    width = width if all(texts) else 0\n    return [text[:width] for text in texts]",
+        "After an odd mini-batch (item_1.txt (empty)) run() is spoiled",
+        "the odd mini-batch itself: succeeded",
+    ),
+    "keeps what an empty file among others set, though it succeeds": (
+        "width = None\ndef run(mini_batch):\n    global width\n"
+        "    texts = [open(p, errors='replace').read() for p in mini_batch]\n"
+        "    width = width if all(texts) or len(texts) == 1 else 0\n    return [text[:width] for text in texts]",
+        "(empty)",
+        "the odd mini-batch itself: succeeded",
+    ),
     "is used up": (
         "left = 40\ndef run(mini_batch):\n    global left\n    left -= 1\n"
         "    if left < 0: raise OSError('too many open files')\n    return mini_batch",

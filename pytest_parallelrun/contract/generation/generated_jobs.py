@@ -40,7 +40,7 @@ _OUTCOMES: dict[str, Outcome] = {
     "load_fails": "load_error",
 }
 MOST_FAULTS = 5
-MOST_PARTITIONS = 4
+MOST_PARTITIONS = 3
 """Of a generated job, the smallest ones of the sample."""
 
 

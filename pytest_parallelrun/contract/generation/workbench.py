@@ -47,7 +47,7 @@ LONG_AFTERWARDS = 1.0
 """Seconds in which it may be more."""
 DEAREST = 0.05
 """Seconds that a generated mini-batch should take at most, as far as its size decides."""
-MOST_OF_JOB = 8
+MOST_OF_JOB = 6
 """Items of a generated job: enough for several mini-batches, few enough for all their retries."""
 FEWEST_ITEMS = 20
 """Items that a generated mini-batch may have, however long they take, while `timeout` allows it."""
@@ -76,6 +76,10 @@ class Workbench:
         """Whether a fresh worker has shown the failure too: it need not show it again while the case shrinks."""
         self.rows_count = True
         """Whether the rows of the sentinel tell something, which they do not where any mini-batch changes them."""
+        self.since_sentinel: list[Recipe] = []
+        """Odd mini-batches after which no sound one was tried yet."""
+        self.spoilers: list[Recipe] = []
+        """Those of them that were found to spoil it."""
         self.tried = 0
         """Attempts of this test."""
         self._afterwards: float | None = None
@@ -207,6 +211,11 @@ class Workbench:
             self._found_at = self.tried
         self.remembered[recipe] = found
         return found
+
+    @property
+    def found_something(self) -> bool:
+        """Whether Hypothesis looks for a smaller case by now."""
+        return self._afterwards is not None
 
     def may_go_on(self) -> bool:
         """Whether another mini-batch may be tried: there is time, and workers may be started."""
