@@ -93,6 +93,21 @@ def test_a_history_of_several_mini_batches_is_found(judged: Judge) -> None:
     assert "after mini-batches 2, 1 it returns 'late'" in message
 
 
+@pytest.mark.parametrize("check", [CHECK, "independent_of_order"])
+def test_what_comes_back_after_every_second_call_is_found_in_an_odd_number_of_mini_batches(
+    judge: Judge, check: str
+) -> None:
+    # Forward and backward the first and the third of three have an even number of others before them.
+    script = (
+        "import itertools\nvariants = itertools.cycle('AB')\n"
+        "def run(mini_batch):\n    name = next(variants)\n    return [f'{name} {path[-10:]}' for path in mini_batch]\n"
+    )
+    found = judge(script, "-k", f"test_{check}")
+    assert found.failed == {check}
+    assert "'A item_2.txt'" in found.messages[check]
+    assert "after mini-batch 0 (item_1.txt) it returns 'B item_2.txt'" in found.messages[check]
+
+
 def test_statistics_of_earlier_rows_of_a_table_are_found(judged: Judge, write: Write) -> None:
     write("table.csv", "x\n1\n2\n30\n40\n")
     script = """

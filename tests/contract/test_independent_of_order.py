@@ -165,3 +165,70 @@ def test_what_differs_once_and_never_again_is_not_blamed(judged: Judge, write: W
     """
     found = judged(script, "--parallelrun-set=max_concurrency_per_instance=1")
     assert found.failed == set()
+
+
+SWAPS = """
+    import time
+
+    def run(mini_batch):
+        # As threads that are taken in the order in which they end.
+        ended = sorted(mini_batch, key=lambda path: hash((path, time.perf_counter_ns())))
+        return [f"{path[-10:]} {end[-8:]}" for path, end in zip(mini_batch, ended)]
+"""
+MAKES_ANEW = """
+    import time
+
+    def run(mini_batch):
+        return [f"{path[-10:]} {time.perf_counter_ns() % 9973}" for path in mini_batch]
+"""
+SOMETIMES_MORE = """
+    import time
+
+    def run(mini_batch):
+        return [path[-10:] for path in mini_batch for _ in range(1 + time.perf_counter_ns() % 9973)]
+"""
+
+
+@pytest.fixture
+def many(write: Write) -> str:
+    for number in range(20):
+        write(f"many/item_{number:02}.txt", f"text {number}")
+    return "many"
+
+
+def test_values_that_come_to_other_items_in_another_run_are_advice(judged: Judge, many: str) -> None:
+    found = judged(SWAPS, "--parallelrun-set=mini_batch_size=20", input=many)
+    assert found.outcomes[CHECK] == "advice"
+    assert "though run() draws no random numbers" in found.messages[CHECK]
+    assert "they have come to the wrong items" in found.messages[CHECK]
+
+
+@pytest.mark.parametrize("script", [MAKES_ANEW, SOMETIMES_MORE], ids=["values", "number of rows"])
+def test_other_results_in_another_run_are_advice(judged: Judge, script: str) -> None:
+    found = judged(script)
+    assert found.outcomes[CHECK] == "advice"
+    assert "though run() draws no random numbers" in found.messages[CHECK]
+    assert "to the wrong items" not in found.messages[CHECK]
+
+
+def test_a_flaw_beside_results_that_change_is_still_found(judged: Judge) -> None:
+    script = PREVIOUS.replace('f"{path[-10:]} after {previous}"', 'f"{time.perf_counter_ns() % 9973} {previous}"')
+    found = judged("import time\n" + script.replace("\n    ", "\n"))
+    assert found.failed == {CHECK}
+    assert "The order of the mini-batches changes results" in found.messages[CHECK]
+
+
+DRAWS = {
+    "from the process": "import random\ndef run(b): return [random.random() for _ in b]\n",
+    "from one made in run()": "import numpy\ndef run(b): return list(numpy.random.default_rng().normal(size=len(b)))\n",
+    "from the system": "import os\ndef run(b): return [int.from_bytes(os.urandom(4), 'big') for _ in b]\n",
+    "in a module of its own": "import helper\ndef run(b): return [helper.draw() for _ in b]\n",
+}
+
+
+@pytest.mark.parametrize("script", DRAWS.values(), ids=DRAWS)
+def test_what_is_drawn_may_change(judged: Judge, write: Write, script: str) -> None:
+    write("helper.py", "import secrets\ndef draw(): return secrets.token_hex(2)\n")
+    found = judged(script)
+    assert found.outcomes[CHECK] == "skipped"
+    assert "the results are random" in found.messages[CHECK]

@@ -114,6 +114,15 @@ def test_rows_in_another_order_are_aligned_by_what_they_have_in_common() -> None
     assert str(found) == "column 'r'"
 
 
+def test_values_that_came_to_other_rows_are_told_from_new_ones() -> None:
+    swapped = changing([{"n": "a", "r": 1}, {"n": "b", "r": 2}], [{"n": "a", "r": 2}, {"n": "b", "r": 1}])
+    assert swapped is not None
+    assert swapped.swapped
+    made_anew = changing([{"n": "a", "r": 1}, {"n": "b", "r": 2}], [{"n": "a", "r": 2}, {"n": "b", "r": 3}])
+    assert made_anew is not None
+    assert not made_anew.swapped
+
+
 def test_many_rows_are_compared_as_they_come() -> None:
     found = changing([f"{i} a{i}" for i in range(150)], [f"{i} b{i}" for i in range(150)])
     assert str(found) == "word 2 of the text"

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.dependence.random_numbers import Generators
 from pytest_parallelrun.contract.observing.groups import merged
 from pytest_parallelrun.contract.observing.trials import Answer, Group, answer_of
 
@@ -146,31 +145,6 @@ def _joined(answers: Sequence[Answer]) -> Answer:
             return answer
         rows.extend(answer.rows)
     return Answer(rows, answers[-1].ended)
-
-
-def is_drawn(trials: Trials, group: Group) -> bool:
-    """Whether random numbers decide on the answer, from a generator of the process or of the script.
-
-    A run() that seeds the generator itself draws the same numbers for whatever comes first.
-    """
-    answers, states = [], []
-    fresh: list[bytes] = []
-    for stirred in (False, True):
-        trials.restore()
-        with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
-            bench.start()
-            generators.remember(bench)
-            fresh = fresh or generators.states(bench)
-            if stirred:
-                generators.stir(bench)
-            answers.append(answer_of(trials.attempt(bench, group).ended))
-            states.append(generators.states(bench))
-        if states[0] == fresh:
-            return False
-    # Of those that run() drew from, one that ends in the same state wherever it began was seeded by run().
-    drawn = [number for number, state in enumerate(states[0]) if state != fresh[number]]
-    seeded = any(states[0][number] == states[1][number] for number in drawn if number < len(states[1]))
-    return seeded or trials.unlike(*answers) is not None
 
 
 def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, tuple[Group, ...]]]:

@@ -1,7 +1,8 @@
 """Where it comes from that a mini-batch is answered differently after others: what the script keeps between calls.
 
-Forward and backward over the sample show whether it is. Only then further workers are started, to find the smallest
-history that shows it, and whether it is kept in memory, in files, or in a generator of random numbers.
+Forward and backward over the sample, and two workers in turn, show whether it is. Only then further workers are
+started, to find the smallest history that shows it, and whether it is kept in memory, in files, or in a generator of
+random numbers.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pytest_parallelrun.contract.dependence.neighbours import side_by_side
 from pytest_parallelrun.contract.dependence.random_numbers import Generators
 from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
 from pytest_parallelrun.contract.observing.trials import Answer, answer_of
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.observing.trials import Group, Trials
+    from pytest_parallelrun.contract.observing.trials import Group, Observation, Trials
     from pytest_parallelrun.emulator.bench import Bench
 
 KEPT = "run() keeps something between its calls"
@@ -46,15 +48,29 @@ def dependence(trials: Trials) -> Dependence | None:
 
 def _find(trials: Trials) -> Dependence | None:
     asked = trials.asked
-    forward, backward = trials.forward, trials.backward
-    suspects = [group for group in asked if trials.unlike(forward.answer(group), backward.answer(group))]
-    if not suspects:
+    suspects = _suspects(trials, trials.backward)
+    if suspects:
+        ends = [group for group in suspects if group.id in (asked[0].id, asked[-1].id)]
+        return _explain(trials, (ends or suspects)[0], trials.backward)
+    if len(asked) % 2 == 0 or len(asked) == 1:
         return None
-    ends = [group for group in suspects if group.id in (asked[0].id, asked[-1].id)]
-    return _explain(trials, (ends or suspects)[0])
+    # Backward, all of an odd number have as many before them as forward, or an even number more or fewer: what comes
+    # back after every second call goes unseen. Beside a second worker, which takes every other one, it does not.
+    beside = side_by_side(trials).observation
+    for group in _suspects(trials, beside)[:1]:
+        found = _explain(trials, group, beside)
+        # Otherwise it is the choice of the worker, which is asked for elsewhere.
+        return found if found.origin == "memory" else None
+    return None
 
 
-def _explain(trials: Trials, group: Group) -> Dependence:
+def _suspects(trials: Trials, other: Observation) -> list[Group]:
+    forward = trials.forward
+    return [group for group in trials.asked if trials.unlike(forward.answer(group), other.answer(group))]
+
+
+def _explain(trials: Trials, group: Group, other: Observation) -> Dependence:
+    """Why `other` answers a mini-batch differently than all of them in order do."""
     asked = trials.asked
     position = [other.id for other in asked].index(group.id)
     orders = [order for order in (asked[:position], asked[:position:-1]) if order]
@@ -67,7 +83,9 @@ def _explain(trials: Trials, group: Group) -> Dependence:
         found = _shortest(trials, worker, group, fresh, orders)
         if found is None:
             origin: Origin = "random numbers" if generators.moved(bench) else "unclear"
-            return Dependence(origin, group, tuple(orders[0]), fresh, fresh, _observed(trials, group))
+            told = trials.unlike(trials.forward.answer(group), other.answer(group))
+            assert told is not None
+            return Dependence(origin, group, tuple(orders[0]), fresh, fresh, told)
         before, warm, told = found
         worker.renew()
         # A fresh worker that answers like a warm one found something outside of itself.
@@ -84,12 +102,6 @@ def _known_fresh(trials: Trials, group: Group) -> Answer | None:
     if group.id == trials.asked[0].id:
         return trials.forward.answer(group)
     return trials.backward.answer(group) if group.id == trials.asked[-1].id else None
-
-
-def _observed(trials: Trials, group: Group) -> tuple[str, str]:
-    told = trials.unlike(trials.forward.answer(group), trials.backward.answer(group))
-    assert told is not None
-    return told
 
 
 class _SteadyWorker:

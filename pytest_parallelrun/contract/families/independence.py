@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.dependence.chance import changes_undrawn, is_drawn
 from pytest_parallelrun.contract.dependence.neighbours import side_by_side
-from pytest_parallelrun.contract.dependence.sizes import Sizing, is_drawn
+from pytest_parallelrun.contract.dependence.sizes import Sizing
 from pytest_parallelrun.contract.dependence.state import KEPT, Dependence, dependence
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 from pytest_parallelrun.contract.observing.evidence import deciding, pass_unless_random, require_rows, require_several
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.dependence.sizes import Sizes
     from pytest_parallelrun.contract.observing.trials import Answer, Group, Trials
+
+
+_FOR_EACH_ITEM = (
+    "compute each result from its own item: statistics, ranks, positions and padding over a whole mini-batch, and work "
+    "on its first or last item alone, depend on its size. Take such values from the model or a file."
+)
+_AFTER_HISTORY = (
+    "mend first what test_independent_of_history found: what run() keeps from one call to the next, it may keep from "
+    "one item to the next. If this stays: "
+)
 
 
 def test_independent_of_mini_batch_size(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
@@ -40,7 +51,7 @@ def test_independent_of_mini_batch_size(parallelrun_trials: Trials, parallelrun_
                     "random numbers decide on the results, and another size of mini-batch draws others. Seed from the "
                     "item to make results repeatable."
                 )
-            check.fail(_of_size(trials, sizes))
+            check.fail(_of_size(trials, sizes, kept=found is not None))
         if not sizing.compared:
             check.cannot_decide("the sample has a single item, which makes mini-batches of one size only")
         if found is not None:
@@ -53,26 +64,39 @@ def test_independent_of_order(parallelrun_trials: Trials, parallelrun_check: Che
     __tracebackhide__ = True
     trials, check = parallelrun_trials, parallelrun_check
     with deciding(check):
-        require_rows(trials, check)
-        require_several(trials, check)
-        found = dependence(trials)
-        if found is not None:
-            if found.origin in ("random numbers", "unclear"):
-                check.cannot_decide(_why_undecided(found))
-            check.fail(_of_order(trials, found))
-        beside_another = side_by_side(trials).observation
-        for group, _ in beside_another.tried:
-            told = trials.unlike(trials.forward.answer(group), beside_another.answer(group))
-            if told is None:
-                continue
-            alone, beside = _on_either_worker(trials, group)
-            told = trials.unlike(alone, beside)
-            if told is None:
-                check.cannot_decide(
-                    f"mini-batch {group.id} was answered differently beside a second worker, but not every time"
-                )
-            check.fail(_of_worker(trials, group, alone, beside, told))
-        pass_unless_random(trials, check)
+        by_chance = changes_undrawn(trials)
+        undecided = None
+        changing = trials.changing
+        if not by_chance or changing is None or not changing.all_rows:
+            require_rows(trials, check)
+            require_several(trials, check)
+            undecided = _compare_orders(trials, check)
+        if by_chance:
+            check.advise(_of_chance(trials))
+        elif undecided is not None:
+            check.cannot_decide(undecided)
+        else:
+            pass_unless_random(trials, check)
+
+
+def _compare_orders(trials: Trials, check: Check) -> str | None:
+    """Fails where order or worker change results; returns why that cannot be told, None where they do not."""
+    __tracebackhide__ = True
+    found = dependence(trials)
+    if found is not None:
+        if found.origin in ("random numbers", "unclear"):
+            return _why_undecided(found)
+        check.fail(_of_order(trials, found))
+    beside_another = side_by_side(trials).observation
+    for group, _ in beside_another.tried:
+        if trials.unlike(trials.forward.answer(group), beside_another.answer(group)) is None:
+            continue
+        alone, beside = _on_either_worker(trials, group)
+        told = trials.unlike(alone, beside)
+        if told is None:
+            return f"mini-batch {group.id} was answered differently beside a second worker, but not every time"
+        check.fail(_of_worker(trials, group, alone, beside, told))
+    return None
 
 
 def test_independent_of_history(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
@@ -148,6 +172,27 @@ def _of_order(trials: Trials, found: Dependence) -> Finding:
     )
 
 
+def _of_chance(trials: Trials) -> Finding:
+    group, told = trials.first_change
+    changing = trials.changing
+    swapped = changing is not None and changing.swapped
+    return Finding(
+        what=(
+            f"The same mini-batches get other results when they are run again, though run() draws no random numbers: "
+            f"for mini-batch {group.id} a fresh worker {told[0]}; another fresh one {told[1]}"
+            + (". The values are the same, in other rows: they have come to the wrong items." if swapped else ".")
+        ),
+        where=place("run", group.id, group.items()),
+        service=_on_service("what ends first is another matter in every job"),
+        fix=(
+            "take results in the order of the items, not in that in which threads or processes end: pool.map() keeps "
+            "it, as_completed() and imap_unordered() do not. Sort a set before it is walked, and take hashlib instead "
+            "of hash() of a text. What tells a time or a duration may be named so: elapsed, run_seconds."
+        ),
+        cause="results change from run to run",
+    )
+
+
 def _on_either_worker(trials: Trials, group: Group) -> tuple[Answer, Answer]:
     """The answers of the first and the second of two fresh workers."""
     trials.restore()
@@ -178,7 +223,7 @@ def _of_worker(trials: Trials, group: Group, alone: Answer, beside: Answer, told
     )
 
 
-def _of_size(trials: Trials, sizes: Sizes) -> Finding:
+def _of_size(trials: Trials, sizes: Sizes, *, kept: bool) -> Finding:
     whole, parts = sizes.whole, sizes.parts
     together, apart = sizes.told
     failed = sizes.apart if sizes.apart.rows is None else sizes.together
@@ -195,10 +240,7 @@ def _of_size(trials: Trials, sizes: Sizes) -> Finding:
         service=_on_service(
             "mini_batch_size is changed to make a job faster, and the last mini-batch is often smaller"
         ),
-        fix=(
-            "compute each result from its own item: statistics, ranks, positions and padding over a whole mini-batch, "
-            "and work on its first or last item alone, depend on its size. Take such values from the model or a file."
-        ),
+        fix=_AFTER_HISTORY + _FOR_EACH_ITEM if kept else _FOR_EACH_ITEM,
         cause="" if failed.ended.failure is None else cause_of_attempt(failed.ended),
         case=Case(
             kind=trials.kind,

@@ -134,7 +134,7 @@ class Trials:
         if all(self._agrees_backward(group) for group in self.asked):
             return None
         keys: set[Key] = set()
-        harmless = True
+        harmless = swapped = True
         for group in self.asked:
             first, second = self.forward.rows(group), self.again.rows(group)
             if first is None and second is None:
@@ -147,7 +147,18 @@ class Trials:
                     return found
                 keys.update(found.keys)
                 harmless = harmless and found.harmless
-        return Changing(frozenset(keys), harmless=harmless) if keys else None
+                swapped = swapped and found.swapped
+        return Changing(frozenset(keys), harmless=harmless, swapped=swapped) if keys else None
+
+    @property
+    def first_change(self) -> tuple[Group, tuple[str, str]]:
+        """A mini-batch that two identical runs answer differently, where `changing` says so, and how."""
+        for group in self.asked:
+            first, second = self.forward.answer(group), self.again.answer(group)
+            told = None if first is None or second is None else unlike(first, second)
+            if told is not None:
+                return group, (self.shown(told[0]), self.shown(told[1]))
+        raise LookupError("two identical runs agree")
 
     def _agrees_backward(self, group: Group) -> bool:
         forward, backward = self.forward.answer(group), self.backward.answer(group)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -48,12 +48,14 @@ Key = tuple[Hashable, ...]
 class Changing:
     """What differs between two runs that should be the same. `all_rows`: their number already does.
 
-    harmless: every difference is a time of day or a generated id, which say nothing about a result.
+    harmless: every difference is a time of day or a generated id, which say nothing about a result. swapped: the
+    values are the same, in other rows.
     """
 
     keys: frozenset[Key]
     all_rows: bool = False
     harmless: bool = False
+    swapped: bool = False
 
     def __str__(self) -> str:
         if self.all_rows:
@@ -69,13 +71,17 @@ def changing(first: Sequence[object], second: Sequence[object]) -> Changing | No
     lefts, rights = _unmatched(first, second, ())
     keys: set[Key] = set()
     harmless = True
+    before: Counter[object] = Counter()
+    after: Counter[object] = Counter()
     scales = _scales([*first, *second])
     for left, right in _aligned([_leaves(row) for row in lefts], [_leaves(row) for row in rights], scales):
         for key in _differing(left, right, scales):
             keys.add(key)
             both = key in left and key in right
             harmless = harmless and both and _tells_nothing(left[key]) and _tells_nothing(right[key])
-    return Changing(frozenset(keys), harmless=harmless) if keys else None
+            before[key, left.get(key)] += 1
+            after[key, right.get(key)] += 1
+    return Changing(frozenset(keys), harmless=harmless, swapped=before == after) if keys else None
 
 
 def difference(
