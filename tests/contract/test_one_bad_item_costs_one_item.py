@@ -46,6 +46,32 @@ def test_a_bad_item_that_costs_its_whole_mini_batch_is_advice(judge: Judge, scri
     assert "3 items in, 1 of them bad, 3 lost: 2 sound item(s) too" in message
 
 
+ONE_BY_ONE = """
+    def run(mini_batch):
+        results = []
+        for path in mini_batch:
+            try:
+                text = open(path).read()
+            except OSError as error:
+                results.append(f"{path}: {error}")
+            else:
+                results.append(f"{path}: {HANDLED}")
+        return results
+"""
+
+
+def test_an_empty_file_that_costs_its_whole_mini_batch_is_advice(judge: Judge) -> None:
+    outcome, message = judged(judge, ONE_BY_ONE.replace("HANDLED", "text[0]"), ALL_IN_ONE)
+    assert outcome == "advice"
+    assert "One bad item fails its whole mini-batch: of item_1.txt the file is empty, and run() ends with" in message
+    assert "IndexError" in message
+
+
+def test_an_empty_file_may_have_a_result_like_any_other(judge: Judge) -> None:
+    found = judge(ONE_BY_ONE.replace("HANDLED", "len(text)"), ALL_IN_ONE, "-k", "one_bad_item or reports_failures")
+    assert set(found.outcomes.values()) == {"passed"}
+
+
 def test_mini_batches_of_one_are_put_together(judge: Judge) -> None:
     outcome, message = judged(judge, RAISES)
     assert outcome == "advice"

@@ -81,6 +81,17 @@ def test_an_unreadable_item_with_a_result_like_any_other_is_advice(judge: Judge,
     assert "3 item(s) in, one of them bad, 3 result(s) out, 0 failed" in message
 
 
+@pytest.mark.parametrize(("row", "shown"), [("None", "None"), ("''", "''"), ("' '", "' '")])
+def test_a_row_that_says_nothing_of_an_unreadable_item_is_advice(judge: Judge, row: str, shown: str) -> None:
+    script = (
+        LOOP + "        try: results.append(f'{Path(path).name}: {len(open(path).read())}')\n"
+        f"        except OSError: results.append({row})\n    return results\n"
+    )
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "advice"
+    assert f"comes back as a row that says nothing of it, so that no threshold can see it: {shown}" in message
+
+
 def test_a_lost_item_that_the_rows_of_others_hide_is_advice(judge: Judge) -> None:
     script = (
         LOOP + "        try:\n            results += [(Path(path).name, n, open(path).read()) for n in range(5)]\n"

@@ -1,4 +1,4 @@
-"""A file that cannot be read, among others that can."""
+"""A file that cannot be read, or that is empty, among others that are sound."""
 
 from __future__ import annotations
 
@@ -21,24 +21,34 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.bench import Bench
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
-How = Literal["missing", "folder"]
+How = Literal["missing", "folder", "empty"]
 
-_WORDS: dict[How, str] = {"missing": "the file is missing", "folder": "its path is a folder"}
+_WORDS: dict[How, str] = {
+    "missing": "the file is missing",
+    "folder": "its path is a folder",
+    "empty": "the file is empty",
+}
 
 
 def files_tried(trials: Trials, bench: Bench, group: Group) -> list[Bad]:
     """The first file missing, then a folder in its place."""
+    return [_tried(trials, bench, group, "missing"), _tried(trials, bench, group, "folder")]
+
+
+def empty_tried(trials: Trials, bench: Bench, group: Group) -> Bad:
+    """The first file empty: it can be read, so that there may be nothing to report, and still cost the others."""
+    return _tried(trials, bench, group, "empty")
+
+
+def _tried(trials: Trials, bench: Bench, group: Group, how: How) -> Bad:
     path = paths_of(group.payload)[0]
-    tries = []
-    for how, words in _WORDS.items():
-        # A script may refuse what it has seen, or move it away: each try is the first on its worker and with its files.
-        bench.renew()
-        trials.restore()
-        with spoiled(path, how, trials.entry.new_folder("aside")):
-            tried = trials.attempt(bench, group)
-        payload = _copied(group, how, trials.entry.new_folder("case")) if tried.ended.outcome != "succeeded" else []
-        tries.append(Bad(words, group.names[0], payload, tried, "unknown"))
-    return tries
+    # A script may refuse what it has seen, or move it away: each try is the first on its worker and with its files.
+    bench.renew()
+    trials.restore()
+    with spoiled(path, how, trials.entry.new_folder("aside")):
+        tried = trials.attempt(bench, group)
+    payload = _copied(group, how, trials.entry.new_folder("case")) if tried.ended.outcome != "succeeded" else []
+    return Bad(_WORDS[how], group.names[0], payload, tried, "unknown")
 
 
 def needs_told(trials: Trials, bench: Bench, found: BadItems) -> list[Bad]:
@@ -94,12 +104,11 @@ def _rows_of_fresh_worker(bench: Bench, group: Group) -> list[object]:
 
 @contextmanager
 def spoiled(path: str, how: How, aside: Path) -> Iterator[None]:
-    """A file that is away, or a folder in its place, until the context is left. aside: an empty folder beside it."""
+    """A file that is away, or something else in its place, until the context is left. aside: an empty folder."""
     kept = os.path.join(aside, "item")
     os.rename(path, kept)
     try:
-        if how == "folder":
-            os.mkdir(path)
+        _put(how, path)
         yield
     finally:
         # The script may have put anything there.
@@ -108,6 +117,13 @@ def spoiled(path: str, how: How, aside: Path) -> Iterator[None]:
         elif os.path.lexists(path):
             os.remove(path)
         os.rename(kept, path)
+
+
+def _put(how: How, path: str) -> None:
+    if how == "folder":
+        os.mkdir(path)
+    elif how == "empty":
+        open(path, "wb").close()
 
 
 @contextmanager
@@ -135,7 +151,7 @@ def _copied(group: Group, how: How, folder: Path) -> list[str]:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if position:
             shutil.copy2(path, target)
-        elif how == "folder":
-            os.mkdir(target)
+        else:
+            _put(how, target)
         paths.append(target)
     return paths

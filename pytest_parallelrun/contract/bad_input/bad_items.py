@@ -30,15 +30,27 @@ class Bad(NamedTuple):
     need: Need
     echo: str = ""
 
+    @property
+    def lost(self) -> int:
+        """Items without a result; all of them where the attempt failed."""
+        ended = self.tried.ended
+        if ended.outcome == "short":
+            return ended.mini_batch.size - (ended.returned or 0)
+        return 0 if ended.outcome == "succeeded" else ended.mini_batch.size
+
 
 @dataclass
 class BadItems:
-    """What was tried with one mini-batch. sound: the attempt with no item bad. reason: why nothing was tried, or ""."""
+    """What was tried with one mini-batch. sound: the attempt with no item bad. reason: why nothing was tried, or "".
+
+    empty: the attempt with an empty file, if it raises or returns fewer and none that cannot be read costs other items.
+    """
 
     group: Group | None = None
     sound: Tried | None = None
     setting_up: FilesTouched | None = None
     tries: list[Bad] = field(default_factory=list)
+    empty: Bad | None = None
     reason: str = ""
 
     @property

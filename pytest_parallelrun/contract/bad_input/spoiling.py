@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.bad_input.bad_cells import cells_tried
-from pytest_parallelrun.contract.bad_input.bad_files import files_tried, needs_told
+from pytest_parallelrun.contract.bad_input.bad_files import empty_tried, files_tried, needs_told
 from pytest_parallelrun.contract.bad_input.bad_items import BadItems
 from pytest_parallelrun.contract.observing.groups import merged
 from pytest_parallelrun.contract.observing.trials import Group
@@ -40,6 +40,10 @@ def try_bad_items(trials: Trials) -> BadItems:
                 found.tries = files if trials.kind == "files" else cells_tried(bench, group, found.sound)
                 if trials.kind == "files":
                     found.tries = needs_told(trials, bench, found)
+                    if all(bad.lost <= 1 for bad in found.tries):
+                        empty = empty_tried(trials, bench, group)
+                        # Any other outcome is an error of its own: see test_handles_generated_mini_batches.
+                        found.empty = empty if empty.tried.ended.outcome in ("exception", "short") else None
                 return found
     return BadItems(
         reason=f"run() succeeds for {together.items()} in the sample, and not when it gets the same again: see "

@@ -12,7 +12,7 @@ from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 from pytest_parallelrun.contract.observing.evidence import deciding
 from pytest_parallelrun.contract.observing.payloads import paths_of
-from pytest_parallelrun.contract.returned.error_rows import SoundRows
+from pytest_parallelrun.contract.returned.error_rows import SoundRows, says_nothing
 from pytest_parallelrun.contract.returned.rows import difference, row_text
 from pytest_parallelrun.contract.service_view import OVERVIEW, shown_for
 from pytest_parallelrun.emulator.output import as_rows
@@ -75,7 +75,8 @@ def test_one_bad_item_costs_one_item(parallelrun_trials: Trials, parallelrun_che
         parallelrun_check.cannot_decide(
             "it needs a mini-batch of two items or more that succeeds: give a sample with more items"
         )
-    costly = next((bad for bad in bad_items.tries if _lost(bad) > 1), None)
+    tries = [*bad_items.tries, *filter(None, [bad_items.empty])]
+    costly = next((bad for bad in tries if bad.lost > 1), None)
     if costly is not None:
         one_by_one = trials.kind == "files" and not settings.partition_keys and settings.files_per_mini_batch == 1
         if one_by_one and "mini_batch_size" in settings.explicit:
@@ -191,14 +192,6 @@ def _same_rows(one: Without, other: Without) -> bool:
     return difference(as_rows(one.tried.ended.value), as_rows(other.tried.ended.value)) is None
 
 
-def _lost(bad: Bad) -> int:
-    """Items without a result; all of them where the attempt failed."""
-    ended = bad.tried.ended
-    if ended.outcome == "short":
-        return ended.mini_batch.size - (ended.returned or 0)
-    return 0 if ended.outcome == "succeeded" else ended.mini_batch.size
-
-
 def _error(bad: Bad) -> str:
     failure = bad.tried.ended.failure
     return "" if failure is None else failure.error
@@ -235,9 +228,10 @@ def _like_any_other(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
         came_back = f"no row of it, which the {len(rows)} rows of the other items hide: {len(rows)} is enough"
     else:
         came_back = differs[1]
+    as_what = "a row that says nothing of it" if any(map(says_nothing, rows)) else "a result like any other"
     return Finding(
-        what=f"{bad.item}, which cannot be read ({bad.how}), comes back as a result like any other, so that no "
-        f"threshold can see it: {came_back}",
+        what=f"{bad.item}, which cannot be read ({bad.how}), comes back as {as_what}, so that no threshold can see it: "
+        f"{came_back}",
         where=_where(trials, group),
         counts=f"{len(group.payload)} item(s) in, one of them bad, {ended.returned} result(s) out, 0 failed",
         service=f"nothing: the item counts as succeeded in {OVERVIEW}",
@@ -282,7 +276,7 @@ def _never_found(trials: Trials, group: Group, without: Without) -> Finding:
 def _costs_more(trials: Trials, bad_items: BadItems, bad: Bad, *, one_by_one: bool) -> Finding:
     group, ended = bad_items.group, bad.tried.ended
     assert group is not None
-    size, lost = len(group.payload), _lost(bad)
+    size, lost = len(group.payload), bad.lost
     tries = trials.entry.settings.max_retries + 1
     again = "" if ended.outcome == "short" else f", after {tries} tries that all end alike"
     remark = "with mini_batch_size 1, the default, that is the one item; it shows with any larger size"

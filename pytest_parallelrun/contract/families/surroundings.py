@@ -92,7 +92,7 @@ def _is_worse(usual: AttemptEnded, ended: AttemptEnded | None, group: Group) -> 
     if ended is None or ended.returned is None or ended.returned < (usual.returned or 0):
         return True
     sound = SoundRows(as_rows(usual.value), group.names)
-    return any(sound.names_error(row) for row in as_rows(ended.value))
+    return any(sound.is_unlike(row) for row in as_rows(ended.value))
 
 
 def _changed(baseline: Baseline, changes: Changes) -> Finding:

@@ -45,10 +45,14 @@ class SoundRows:
         self._required = {spot for spot, held in self._values.items() if len(held) == len(rows) and not _is_word(spot)}
 
     def names_error(self, row: object, *, echo: str = "") -> bool:
-        """Whether the row names an error, and so no sound item's row is like it.
+        """Whether the row names an error, and so no sound item's row is like it. One that says nothing does not.
 
         echo: a text that stood in the input, and says nothing where it comes back.
         """
+        return not says_nothing(row) and self.is_unlike(row, echo=echo)
+
+    def is_unlike(self, row: object, *, echo: str = "") -> bool:
+        """Whether no sound item's row is like it: it names an error, or says nothing."""
         if _kind(row) not in self._kinds or self.says_error(row):
             return True
         if isinstance(row, str):
@@ -98,6 +102,11 @@ class SoundRows:
         return text
 
 
+def says_nothing(row: object) -> bool:
+    """Whether the whole row is None or blank: nobody can tell which item it is, nor that it failed."""
+    return row is None or (isinstance(row, str) and not row.strip())
+
+
 def _parts_of(names: Collection[str]) -> set[str]:
     parts: set[str] = set()
     for name in names:
@@ -121,7 +130,7 @@ def _kind(value: object) -> str:
 
 
 def _is_open(row: object) -> bool:
-    return isinstance(row, str) and (not row.strip() or row.rstrip(" ").endswith(_OPEN_END))
+    return isinstance(row, str) and (says_nothing(row) or row.rstrip(" ").endswith(_OPEN_END))
 
 
 def _is_word(spot: Spot) -> bool:
