@@ -46,6 +46,25 @@ def test_a_timeout_in_the_sample_is_advice(judge: Judge) -> None:
     assert "takes longer than timeout = 60 s for mini-batch 0 of the sample, of 1 item(s)" in found.messages[NAME]
 
 
+def test_where_every_mini_batch_takes_too_long_their_items_are_measured(judge: Judge) -> None:
+    found = judged(
+        judge, SLEEPS.format(each=6.2, once=0), "--parallelrun-set=mini_batch_size=3", "--parallelrun-set=timeout=15"
+    )
+    assert found.outcomes[NAME] == "advice"
+    message = found.messages[NAME]
+    assert "takes longer than timeout = 15 s for mini-batch 0 of the sample, of 3 item(s)" in message
+    assert "measured with 1, 2 file(s) on this machine; a mini-batch of 3 takes 18.6 s of timeout 15 s" in message
+    assert "largest mini_batch_size with a margin of 2: 1 file; smallest timeout: 38 s" in message
+    assert "set mini_batch_size=1, or timeout=38" in message
+
+
+def test_an_item_that_never_ends_is_waited_for_no_longer_than_a_probe(judge: Judge) -> None:
+    found = judged(judge, "def run(mini_batch):\n    while True: pass\n", "--parallelrun-set=timeout=1")
+    assert found.outcomes[NAME] == "advice"
+    assert "use a smaller mini_batch_size or a larger timeout" in found.messages[NAME]
+    assert "measured" not in found.messages[NAME]
+
+
 def test_one_item_that_takes_too_long_is_said_to(judge: Judge) -> None:
     found = judged(judge, SLEEPS.format(each=40.2, once=0))
     assert found.outcomes[NAME] == "advice"

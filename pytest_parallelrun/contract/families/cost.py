@@ -51,8 +51,7 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
                 ),
                 counts="" if pace is None else _figures(pace, limit, some_left_out=True),
                 service=shown_for("timeout"),
-                fix=("use " if settings.partition_keys else "use a smaller mini_batch_size or ")
-                + "a larger timeout, or make run() quicker",
+                fix=_fix_of_a_timeout(pace, limit, partitions=bool(settings.partition_keys)),
             )
         )
         return
@@ -94,7 +93,7 @@ def _largest(pace: Pace, limit: float) -> str:
     items = pace.items_within(limit / MARGIN)
     if items < 1:
         return f"none, one {pace.noun} takes too long"
-    text = f"{_rounded(items):,} {pace.noun}s"
+    text = f"{_rounded(items):,} {pace.noun}{'s' if items > 1 else ''}"
     if pace.bytes_per_item:
         text += f" (about {max(1, int(_rounded(items) * pace.bytes_per_item / 1024)):,} KB)"
     return text if pace.is_solid else f"{text} or more"
@@ -110,6 +109,13 @@ def _fix(pace: Pace, limit: float, expected: float) -> str:
     if not pace.sized_by:
         return f"set {timeout}, or add a partition key that makes smaller partitions"
     return f"set {pace.sized_by}={largest}, or {timeout}"
+
+
+def _fix_of_a_timeout(pace: Pace | None, limit: float, *, partitions: bool) -> str:
+    if pace is not None and pace.seconds(pace.full_size) > limit:
+        return _fix(pace, limit, pace.seconds(pace.full_size))
+    # What was measured does not explain it.
+    return ("use " if partitions else "use a smaller mini_batch_size or ") + "a larger timeout, or make run() quicker"
 
 
 def _safe_timeout(seconds: float) -> int:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
 from pytest_parallelrun.contract.observing.input_files import Changes, changes_of
-from pytest_parallelrun.contract.observing.returning import returning_groups, usual_attempt
 from pytest_parallelrun.contract.observing.trials import attempt
 from pytest_parallelrun.contract.returned.error_rows import SoundRows
 from pytest_parallelrun.contract.wording import items_text
@@ -57,13 +56,14 @@ def test_runs_off_main_thread(
     trials = parallelrun_trials
     if any(attempt.outcome == "timeout" for attempt in parallelrun_baseline.result.attempts):
         parallelrun_check.cannot_decide("run() took longer than its timeout, and off the main thread nothing stops it")
-    groups = returning_groups(trials)
+    # Where a script returns nothing on purpose, a short return is all that it has.
+    groups = trials.answered
     if not groups:
         parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
     if parallelrun_entry.settings.thread == "worker":
         # What the baseline did, it did there.
         return
-    group, usual = groups[0], usual_attempt(trials, groups[0])
+    group, usual = groups[0], _usual_attempt(trials, groups[0])
     ended, failure = _tried(trials, group, "worker")
     if not _is_worse(usual, ended, group):
         return
@@ -74,6 +74,15 @@ def test_runs_off_main_thread(
             f"{'' if failure is None else failure.error}"
         )
     parallelrun_check.advise(_thread_bound(trials, group, failure, ended))
+
+
+def _usual_attempt(trials: Trials, group: Group) -> AttemptEnded:
+    """The last attempt of the baseline at a group that returned something legal."""
+    return next(
+        attempt
+        for attempt in reversed(trials.baseline.result.attempts)
+        if attempt.mini_batch.id == group.id and attempt.returned is not None
+    )
 
 
 def _tried(trials: Trials, group: Group, thread: str) -> tuple[AttemptEnded | None, Failure | None]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.observing.groups import attempt
 from pytest_parallelrun.contract.observing.payloads import joined, some_of
-from pytest_parallelrun.contract.observing.returning import returning_groups
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.paths import locate
 
@@ -17,11 +16,14 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.observing.groups import Group
     from pytest_parallelrun.contract.observing.trials import Trials
     from pytest_parallelrun.emulator.bench import Bench
+    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.splitting.base import Payload
 
 MOST_SECONDS = 0.1
 """In run(), until no further attempt begins; each size gets one at least."""
 MOST_REPETITIONS = 5
+LONGEST_PROBE = 10.0
+"""Seconds of real time for an attempt at items whose mini-batches all took too long."""
 MOST_ROWS = 4096
 """Of a table, whose rows may come again."""
 CLEAR = 0.005
@@ -57,12 +59,15 @@ class Pace:
 
 def measured(trials: Trials) -> Pace | None:
     """The pace of one warm worker; None where nothing can be measured."""
-    groups = returning_groups(trials)
-    if not groups:
-        return None
     settings, files = trials.entry.settings, trials.kind == "files"
     if settings.partition_keys:
-        return _of_partitions(trials, groups)
+        return _of_partitions(trials, trials.answered) if trials.answered else None
+    groups, probe = trials.answered, trials.probe
+    if not groups:
+        # A mini-batch that takes too long may have items that do not.
+        groups, probe = trials.timed_out, min(trials.probe, LONGEST_PROBE)
+    if not groups:
+        return None
     pool = joined([group.payload for group in groups])
     if files:
         bytes_per_item, full_size = 0.0, settings.files_per_mini_batch
@@ -71,12 +76,14 @@ def measured(trials: Trials) -> Pace | None:
     else:
         bytes_per_item, full_size = _rows_of(trials)
     trials.restore()
-    with trials.entry.bench(probe=trials.probe, reserved=True) as bench:
+    with trials.entry.bench(probe=probe, reserved=True) as bench:
         # The first call is slower than all others: it fills caches.
-        _, first = _tried(bench, pool, 1)
-        if not files:
+        first = _tried(bench, pool, 1)
+        if first.outcome == "timeout":
+            return None
+        if not files and trials.answered:
             pool = _enlarged(bench, pool, min(full_size, MOST_ROWS))
-        times = _times(bench, pool, _sizes(len(pool), full_size), first)
+        times = _times(bench, pool, _sizes(len(pool), full_size), first.running)
     if not times:
         return None
     at_once, per_item, is_solid = line(times)
@@ -149,16 +156,18 @@ def _times(bench: Bench, pool: Payload, sizes: Sequence[int], spent: float) -> d
         for size in sizes:
             if repetition and (spent > MOST_SECONDS or size not in times):
                 continue
-            succeeded, seconds = _tried(bench, pool, size)
-            spent += seconds
-            if succeeded:
-                times.setdefault(size, []).append(seconds)
+            ended = _tried(bench, pool, size)
+            spent += ended.running
+            if ended.returned is not None:
+                times.setdefault(size, []).append(ended.running)
+            elif ended.outcome == "timeout":
+                # Larger ones take longer.
+                break
     return times
 
 
-def _tried(bench: Bench, pool: Payload, size: int) -> tuple[bool, float]:
-    ended = bench.attempt(some_of(pool, 0, size)).ended
-    return ended.returned is not None, ended.running
+def _tried(bench: Bench, pool: Payload, size: int) -> AttemptEnded:
+    return bench.attempt(some_of(pool, 0, size)).ended
 
 
 def _rows_of(trials: Trials) -> tuple[float, int]:
@@ -174,7 +183,7 @@ def _rows_of(trials: Trials) -> tuple[float, int]:
 
 def _enlarged(bench: Bench, pool: Payload, rows: int) -> Payload:
     """The rows again and again up to so many, as far as run() stays quick: a sample is smaller than what a job gets."""
-    _, seconds = _tried(bench, pool, len(pool))
+    seconds = _tried(bench, pool, len(pool)).running
     affordable = min(rows, int(len(pool) * MOST_SECONDS / 4 / max(seconds, 1e-6)))
     if affordable <= len(pool):
         return pool

@@ -76,6 +76,13 @@ class Trials:
         return self._load(set(_evenly(good or legal, MOST_GROUPS)))
 
     @cached_property
+    def timed_out(self) -> tuple[Group, ...]:
+        """Mini-batches of the sample of which every attempt ran into its timeout."""
+        batches = [batch for batch in self.baseline.result.mini_batches if batch.attempts]
+        late = [batch.id for batch in batches if all(attempt.outcome == "timeout" for attempt in batch.attempts)]
+        return self._load(set(_evenly(late, MOST_GROUPS)))
+
+    @cached_property
     def asked(self) -> tuple[Group, ...]:
         """Mini-batches to compare with each other: those answered and a few that failed, or the halves of a single one.
 
