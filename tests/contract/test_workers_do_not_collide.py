@@ -174,6 +174,26 @@ def test_files_that_no_two_workers_fight_for_pass(judged: Judge, script: str, si
     assert judged(script, f"--parallelrun-set=mini_batch_size={size}").outcomes[CHECK] == "passed"
 
 
+NATIVELY = writing(
+    "fd = os.open('part-0000.csv', os.O_CREAT | os.O_WRONLY | os.O_TRUNC)",
+    "os.write(fd, names[0].encode())",
+    "os.close(fd)",
+)
+RELATIVE = writing("os.makedirs('parts', exist_ok=True)", "Path('parts/part-0000.csv').write_text(names[0])")
+
+
+@pytest.mark.parametrize(("script", "file"), [(RELATIVE, "parts/part-0000.csv"), (NATIVELY, "part-0000.csv")])
+def test_a_file_that_each_worker_has_for_itself_is_noted(judged: Judge, script: str, file: str) -> None:
+    found = judged(script)
+    assert found.outcomes[CHECK] == "passed"
+    (note,) = found.notes[CHECK]
+    assert note.startswith(f"each worker has a file '{file}' of its own, in its working folder, with other content")
+
+
+def test_a_file_that_all_workers_have_alike_is_not_noted(judged: Judge) -> None:
+    assert not judged(writing("Path('vocabulary.txt').write_text('a b c')")).notes[CHECK]
+
+
 def test_a_log_that_both_write_is_noted(judged: Judge, run_pytest: object) -> None:
     found = judged(writing("with open(out / 'log.txt', 'a') as f: f.write(names[0])"))
     assert found.outcomes[CHECK] == "passed"

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, content_of, is_database
+from pytest_parallelrun.contract.dependence.written_files import OWN, WrittenFiles, content_of, is_database
 from pytest_parallelrun.contract.observing.trials import Observation
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
@@ -49,13 +49,15 @@ class SideBySide:
     """What two workers did.
 
     same: files that both wrote with the same content. written: those that the first worker wrote first, with the
-    attempt in which it did, None for init(). Those in the workers' own folders are in none of them.
+    attempt in which it did, None for init(). Those in the workers' own folders are in none of them. apart: files that
+    both have there, with different content.
     """
 
     observation: Observation = field(default_factory=Observation)
     collisions: list[Collision] = field(default_factory=list)
     same: list[Place] = field(default_factory=list)
     written: dict[Place, int | None] = field(default_factory=dict)
+    apart: list[Place] = field(default_factory=list)
 
 
 def side_by_side(trials: Trials) -> SideBySide:
@@ -92,6 +94,8 @@ def _watch(trials: Trials) -> SideBySide:
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
             tried.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, tried.files)
+        own, others = files.snapshot(0), files.snapshot(1)
+    found.apart = [place for place in own if place.where == OWN and own[place] != others.get(place, own[place])]
     for place, events in writes.items():
         _judge(found, place, events)
     found.written = {place: events[0].attempt for place, events in writes.items() if events[0].worker == 0}

@@ -251,6 +251,14 @@ def test_workers_do_not_collide(parallelrun_trials: Trials, parallelrun_check: C
         for collision in found.collisions:
             if collision.place.is_log:
                 check.note(f"both workers write the log {collision.place}, whose lines will be mixed")
+        apart = [place for place in found.apart if not place.is_log]
+        if apart:
+            check.note(
+                f"each worker has a file {apart[0].name!r} of its own, in its working folder, with other content than "
+                "that of another worker: on the service that folder is gone with its machine. What is to be kept "
+                "belongs below EntryScript().output_dir, or below a folder that a program argument names by an "
+                "absolute path"
+            )
         if collisions:
             check.fail(_of_collision(found, collisions))
         _fail_on_a_file_of_the_first(trials, check, found)
