@@ -31,11 +31,16 @@ TARGETS = {
     "job": (
         "pytest_parallelrun/emulator/job.py",
         [
+            "tests/emulator/logs",
+            "tests/emulator/test_arguments.py",
             "tests/emulator/test_job.py",
             "tests/emulator/test_job_engine.py",
             "tests/emulator/test_job_output.py",
             "tests/emulator/test_job_set_up.py",
             "tests/emulator/test_job_thresholds.py",
+            "tests/emulator/test_kept_folders.py",
+            "tests/emulator/test_output.py",
+            "tests/emulator/test_progress.py",
             "tests/emulator/test_recorded_runs.py",
         ],
     ),

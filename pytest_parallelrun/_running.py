@@ -61,7 +61,7 @@ class Running:
         except CheckFailed as failed:
             found = replace(
                 failed.finding,
-                example=failed.finding.example or example_of(failed),
+                example=example_of(failed) or failed.finding.example,
                 explained=explain_command(check.spec.name),
             )
             if self._is_accepted(module, check, found):

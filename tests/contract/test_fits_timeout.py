@@ -56,6 +56,7 @@ def test_where_every_mini_batch_takes_too_long_their_items_are_measured(judge: J
     assert "measured with 1, 2 file(s) on this machine; a mini-batch of 3 takes 18.6 s of timeout 15 s" in message
     assert "largest mini_batch_size with a margin of 2: 1 file; smallest timeout: 38 s" in message
     assert "set mini_batch_size=1, or timeout=38" in message
+    assert "left out" not in message
 
 
 def test_an_item_that_never_ends_is_waited_for_no_longer_than_a_probe(judge: Judge) -> None:

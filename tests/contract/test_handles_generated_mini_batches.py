@@ -115,6 +115,15 @@ def test_flaws_are_found_with_what_shows_them(found: Judge, script: str, what: s
     assert detail in result.messages[CHECK]
 
 
+def test_what_is_used_up_is_replayed_with_as_many_mini_batches(found: Judge, judge: Judge) -> None:
+    script = FLAWED["is used up"][0]
+    message = found(script, "--parallelrun-save=cases").messages[CHECK]
+    # The one after the fortieth may have been odd, which may raise.
+    assert re.search(r"on a worker that had 4[01] others before", message)
+    replayed = judge(script, f"--parallelrun-replay=cases/score/{CHECK}", input=None)
+    assert "OSError: too many open files" in replayed.messages["replay"]
+
+
 def test_what_is_found_is_shrunk_to_one_item(found: Judge) -> None:
     message = found(FLAWED["returns None for an empty file"][0]).messages[CHECK]
     assert re.search(r"where: run\(\), mini-batch \d+ \(item_1.txt \(empty\)\), attempt 1 of 1", message)

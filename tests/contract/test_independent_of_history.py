@@ -108,6 +108,13 @@ def test_what_comes_back_after_every_second_call_is_found_in_an_odd_number_of_mi
     assert "after mini-batch 0 (item_1.txt) it returns 'B item_2.txt'" in found.messages[check]
 
 
+def test_what_a_second_worker_answers_differently_is_not_called_state(judge: Judge) -> None:
+    script = "import os\ndef run(b): return [f\"{'process001' in os.getcwd()} {p[-10:]}\" for p in b]\n"
+    found = judge(script, "-k", "independent_of")
+    assert found.failed == {"independent_of_order"}
+    assert "The choice of the worker changes results" in found.messages["independent_of_order"]
+
+
 def test_statistics_of_earlier_rows_of_a_table_are_found(judged: Judge, write: Write) -> None:
     write("table.csv", "x\n1\n2\n30\n40\n")
     script = """

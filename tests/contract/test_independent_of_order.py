@@ -175,18 +175,27 @@ SWAPS = """
         ended = sorted(mini_batch, key=lambda path: hash((path, time.perf_counter_ns())))
         return [f"{path[-10:]} {end[-8:]}" for path, end in zip(mini_batch, ended)]
 """
-MAKES_ANEW = """
-    import time
+NUMBER = """
+    import os
 
-    def run(mini_batch):
-        return [f"{path[-10:]} {time.perf_counter_ns() % 9973}" for path in mini_batch]
+    def number():
+        open("mark", "w").close()
+        return os.stat("mark").st_mtime_ns % 9973
 """
-SOMETIMES_MORE = """
-    import time
-
+MAKES_ANEW = (
+    NUMBER
+    + """
     def run(mini_batch):
-        return [path[-10:] for path in mini_batch for _ in range(1 + time.perf_counter_ns() % 9973)]
+        return [f"{path[-10:]} {number()}" for path in mini_batch]
 """
+)
+SOMETIMES_MORE = (
+    NUMBER
+    + """
+    def run(mini_batch):
+        return [path[-10:] for path in mini_batch for _ in range(1 + number() % 499)]
+"""
+)
 
 
 @pytest.fixture
@@ -199,7 +208,7 @@ def many(write: Write) -> str:
 def test_values_that_come_to_other_items_in_another_run_are_advice(judged: Judge, many: str) -> None:
     found = judged(SWAPS, "--parallelrun-set=mini_batch_size=20", input=many)
     assert found.outcomes[CHECK] == "advice"
-    assert "though run() draws no random numbers" in found.messages[CHECK]
+    assert "no drawing of random numbers was seen" in found.messages[CHECK]
     assert "they have come to the wrong items" in found.messages[CHECK]
 
 
@@ -207,7 +216,7 @@ def test_values_that_come_to_other_items_in_another_run_are_advice(judged: Judge
 def test_other_results_in_another_run_are_advice(judged: Judge, script: str) -> None:
     found = judged(script)
     assert found.outcomes[CHECK] == "advice"
-    assert "though run() draws no random numbers" in found.messages[CHECK]
+    assert "no drawing of random numbers was seen" in found.messages[CHECK]
     assert "to the wrong items" not in found.messages[CHECK]
 
 
@@ -222,6 +231,9 @@ DRAWS = {
     "from the process": "import random\ndef run(b): return [random.random() for _ in b]\n",
     "from one made in run()": "import numpy\ndef run(b): return list(numpy.random.default_rng().normal(size=len(b)))\n",
     "from the system": "import os\ndef run(b): return [int.from_bytes(os.urandom(4), 'big') for _ in b]\n",
+    "in a name": "import importlib\ndef run(b):\n    r = importlib.import_module('random')\n"
+    "    return [r.Random().random() for _ in b]\n",
+    "by the clock": "import time\ndef run(b): return [f'{p}: {time.perf_counter_ns() % 9973} units' for p in b]\n",
     "in a module of its own": "import helper\ndef run(b): return [helper.draw() for _ in b]\n",
 }
 
@@ -232,3 +244,36 @@ def test_what_is_drawn_may_change(judged: Judge, write: Write, script: str) -> N
     found = judged(script)
     assert found.outcomes[CHECK] == "skipped"
     assert "the results are random" in found.messages[CHECK]
+
+
+IN_A_PROCESS = "--parallelrun-engine=process"
+
+
+def test_hash_of_a_text_is_advice_where_workers_are_processes(judged: Judge) -> None:
+    found = judged("def run(b): return [hash(p[-10:]) % 999983 for p in b]\n", IN_A_PROCESS)
+    assert found.outcomes[CHECK] == "advice"
+
+
+def test_a_generator_that_run_imports_is_watched_where_workers_are_processes(judged: Judge) -> None:
+    script = "def run(b):\n    import pandas as pd\n    return list(pd.Series(range(10**6)).sample(len(b)))\n"
+    assert judged(script, IN_A_PROCESS).outcomes[CHECK] == "skipped"
+
+
+def test_a_run_that_fails_at_times_is_not_called_chance(judged: Judge, write: Write) -> None:
+    # Every second worker of the gate finds the service busy.
+    write("births.txt", "")
+    script = """
+        import pathlib
+
+        def init():
+            global busy
+            births = pathlib.Path(__file__).with_name("births.txt")
+            busy = len(births.read_text()) % 2
+            births.open("a").write("x")
+
+        def run(mini_batch):
+            if busy:
+                raise ConnectionError("busy")
+            return [path[-10:] for path in mini_batch]
+    """
+    assert judged(script, "--parallelrun-set=max_concurrency_per_instance=1").outcomes[CHECK] in ("skipped", "passed")

@@ -5,15 +5,19 @@ A file that is missing, a folder in its place, a cell that is no number: nothing
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.bad_input.bad_cells import cells_tried
 from pytest_parallelrun.contract.bad_input.bad_files import empty_tried, files_tried, needs_told
 from pytest_parallelrun.contract.bad_input.bad_items import BadItems
 from pytest_parallelrun.contract.observing.groups import merged
+from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
 from pytest_parallelrun.contract.observing.trials import Group
+from pytest_parallelrun.emulator.bench import WorkerDown
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.contract.bad_input.bad_items import Bad
     from pytest_parallelrun.contract.observing.trials import Trials
     from pytest_parallelrun.emulator.bench import Bench, Tried
 
@@ -40,15 +44,25 @@ def try_bad_items(trials: Trials) -> BadItems:
                 found.tries = files if trials.kind == "files" else cells_tried(bench, group, found.sound)
                 if trials.kind == "files":
                     found.tries = needs_told(trials, bench, found)
-                    if all(bad.lost <= 1 for bad in found.tries):
-                        empty = empty_tried(trials, bench, group)
-                        # Any other outcome is an error of its own: see test_handles_generated_mini_batches.
-                        found.empty = empty if empty.tried.ended.outcome in ("exception", "short") else None
+                    found.empty = _empty(trials, bench, found)
                 return found
     return BadItems(
         reason=f"run() succeeds for {together.items()} in the sample, and not when it gets the same again: see "
         "test_independent_of_mini_batch_size and test_independent_of_history"
     )
+
+
+def _empty(trials: Trials, bench: Bench, found: BadItems) -> Bad | None:
+    """What an empty file came to, where it raises or returns fewer, as those that cannot be read do not."""
+    assert found.group is not None
+    if any(bad.lost > 1 for bad in found.tries):
+        return None
+    # There may be no further worker for it, and what is known of the others stays.
+    with suppress(TooManyInitCalls, WorkerDown):
+        empty = empty_tried(trials, bench, found.group)
+        # Any other outcome is an error of its own: see test_handles_generated_mini_batches.
+        return empty if empty.tried.ended.outcome in ("exception", "short") else None
+    return None
 
 
 def _alone(trials: Trials) -> Group:

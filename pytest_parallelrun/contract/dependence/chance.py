@@ -11,9 +11,23 @@ from pytest_parallelrun.contract.observing.trials import answer_of
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.observing.trials import Group, Trials
+    from pytest_parallelrun.contract.returned.rows import Changing
 
-_DRAWING = ("random", "rng", "secrets", "uuid", "shuffle", "torch", "tensorflow", "keras", "jax")
+_DRAWING = ("random", "rng", "secrets", "uuid", "tempfile", "faker", "shuffle", "torch", "tensorflow", "keras", "jax")
 """Parts of names in the code of a script that may draw from a generator made on the way, which nobody can watch."""
+_TELLING = {
+    "time",
+    "time_ns",
+    "perf_counter",
+    "perf_counter_ns",
+    "monotonic",
+    "monotonic_ns",
+    "times",
+    "datetime",
+    "now",
+}
+_TELLING |= {"utcnow", "getpid", "get_ident", "current_thread", "psutil"}
+"""Names of what is another value in every run, though nothing is wrong with it."""
 
 
 def is_drawn(trials: Trials, group: Group) -> bool:
@@ -42,11 +56,17 @@ def is_drawn(trials: Trials, group: Group) -> bool:
 
 
 def changes_undrawn(trials: Trials) -> bool:
-    """Whether two identical runs differ though nothing in the script draws random numbers. Asked once."""
+    """Whether two identical runs differ though nothing in the script is seen to draw random numbers. Asked once."""
     changing = trials.changing
-    if changing is None or changing.harmless:
+    if changing is None or changing.harmless or _fails_at_times(trials):
         return False
-    return trials.remember("undrawn", lambda: not _names_drawing(trials) and not _draws(trials))
+    return trials.remember("undrawn", lambda: not _names_what_changes(trials, changing) and not _draws(trials))
+
+
+def _fails_at_times(trials: Trials) -> bool:
+    """Whether one of the two runs failed: what is outside of the script may do that."""
+    both = [(trials.forward.rows(group), trials.again.rows(group)) for group in trials.asked]
+    return any((first is None) != (second is None) for first, second in both)
 
 
 def _draws(trials: Trials) -> bool:
@@ -54,14 +74,21 @@ def _draws(trials: Trials) -> bool:
     trials.restore()
     with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
         bench.start()
-        generators.remember(bench)
-        for group in trials.asked:
-            trials.attempt(bench, group)
-        return generators.moved(bench)
+        # The second time those are watched as well that the first calls of run() have made or imported.
+        for _ in range(2):
+            generators.remember(bench)
+            for group in trials.asked:
+                trials.attempt(bench, group)
+            if generators.moved(bench):
+                return True
+    return False
 
 
-def _names_drawing(trials: Trials) -> bool:
-    """Whether code of the script, or of modules beside it, speaks of random numbers; True where it cannot be read."""
+def _names_what_changes(trials: Trials, changing: Changing) -> bool:
+    """Whether code of the script, or of modules beside it, speaks of random numbers; True where it cannot be read.
+
+    So does code that asks for the time or its process, unless the same values came to other rows.
+    """
     # Imported here: it is needed for results that change, and for no others.
     from modulefinder import ModuleFinder
 
@@ -73,6 +100,8 @@ def _names_drawing(trials: Trials) -> bool:
         return True
     code = [getattr(module, "__code__", None) for module in finder.modules.values()]
     names = {name.lower() for part in code if isinstance(part, CodeType) for name in _names(part)}
+    if not changing.swapped and not names.isdisjoint(_TELLING):
+        return True
     return any(word in name for name in names for word in _DRAWING)
 
 
@@ -81,3 +110,6 @@ def _names(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            # What importlib and getattr() are given.
+            yield constant

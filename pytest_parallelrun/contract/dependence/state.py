@@ -55,13 +55,13 @@ def _find(trials: Trials) -> Dependence | None:
     if len(asked) % 2 == 0 or len(asked) == 1:
         return None
     # Backward, all of an odd number have as many before them as forward, or an even number more or fewer: what comes
-    # back after every second call goes unseen. Beside a second worker, which takes every other one, it does not.
-    beside = side_by_side(trials).observation
-    for group in _suspects(trials, beside)[:1]:
-        found = _explain(trials, group, beside)
-        # Otherwise it is the choice of the worker, which is asked for elsewhere.
-        return found if found.origin == "memory" else None
-    return None
+    # back after every second call goes unseen. Beside a second worker, which takes every other one, it does not; but
+    # there it may be the worker, so that one worker alone has to show it too.
+    if not _suspects(trials, side_by_side(trials).observation):
+        return None
+    rotated = trials.observe([*asked[1:], asked[0]])
+    suspects = _suspects(trials, rotated)
+    return _explain(trials, suspects[0], rotated) if suspects else None
 
 
 def _suspects(trials: Trials, other: Observation) -> list[Group]:

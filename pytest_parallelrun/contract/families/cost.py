@@ -31,7 +31,7 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
         parallelrun_check.cannot_decide(f"there is nothing to measure. {parallelrun_baseline.why_nothing_returned()}")
     if pace is not None:
         parallelrun_check.measured(
-            _figures(pace, limit, some_left_out=over is not None),
+            _figures(pace, limit, some_left_out=over is not None and bool(parallelrun_trials.answered)),
             noun=pace.noun,
             per_item=pace.per_item,
             at_once=pace.at_once,
@@ -49,7 +49,7 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
                 where=place(
                     "run", over.mini_batch.id, parallelrun_baseline.items(over), over.number, settings.max_retries + 1
                 ),
-                counts="" if pace is None else _figures(pace, limit, some_left_out=True),
+                counts="" if pace is None else _figures(pace, limit, some_left_out=bool(parallelrun_trials.answered)),
                 service=shown_for("timeout"),
                 fix=_fix_of_a_timeout(pace, limit, partitions=bool(settings.partition_keys)),
             )

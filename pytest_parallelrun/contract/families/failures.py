@@ -228,7 +228,8 @@ def _like_any_other(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
         came_back = f"no row of it, which the {len(rows)} rows of the other items hide: {len(rows)} is enough"
     else:
         came_back = differs[1]
-    as_what = "a row that says nothing of it" if any(map(says_nothing, rows)) else "a result like any other"
+    blank = any(map(says_nothing, rows)) and not any(map(says_nothing, bad_items.sound_rows))
+    as_what = "a row that says nothing of it" if blank else "a result like any other"
     return Finding(
         what=f"{bad.item}, which cannot be read ({bad.how}), comes back as {as_what}, so that no threshold can see it: "
         f"{came_back}",

@@ -39,8 +39,6 @@ def test_handles_generated_mini_batches(
         _conclude(bench, parallelrun_check, partial(judge_mini_batch, bench, lone))
     recipe = data.draw(bench.recipes, label="mini-batch")
     event("odd" if recipe.odd else "sound")
-    for spoiler in bench.spoilers:
-        _conclude(bench, parallelrun_check, partial(judge_mini_batch, bench, spoiler))
     _conclude(bench, parallelrun_check, lambda: judge_mini_batch(bench, recipe))
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "load_error"})
 """What may become of an odd mini-batch."""
-EACH = 4
-"""After so many odd mini-batches that succeed a sound one shows whether they spoiled the worker."""
 
 _VERBS: dict[Outcome, str] = {
     "timeout": "hangs",
@@ -110,14 +108,14 @@ def odd_parts(recipe: Recipe) -> Iterator[object]:
 def _judge(bench: Workbench, recipe: Recipe) -> Finding | None:
     sentinel = bench.sentinel
     payload = bench.build(recipe)
-    before = bench.tried
+    before = bench.seen
     ended = bench.attempt(payload, bench.partition_of(recipe)).ended
     allowed = HARMLESS if recipe.odd else bench.enough
     found = None
     if ended.outcome not in allowed:
         found = _confirmed(bench, recipe, payload, ended, allowed, before)
     elif recipe.odd and sentinel is not None:
-        found = _spoiled_by_one_of(bench, recipe, ended.outcome)
+        found = _spoiled(bench, recipe, payload)
     if found is None:
         bench.discard(payload)
     return found
@@ -147,7 +145,7 @@ def _only_warm(bench: Workbench, recipe: Recipe, payload: Payload, ended: Attemp
         service=shown_for(ended.outcome),
         fix=_KEPT,
         cause=cause_of_attempt(ended),
-        case=_case(bench, recipe, payload, payload),
+        case=_case(bench, recipe, *(payload,) * (before + 1)),
     )
 
 
@@ -183,69 +181,32 @@ def _with_only(recipe: Recipe, part: object, *, whole: bool) -> Recipe:
     return Rows(rows=(recipe.rows[row],), cells=(Cell(None if cell.row is None else 0, cell.column, cell.kind),))
 
 
-def _spoiled_by_one_of(bench: Workbench, recipe: Recipe, outcome: Outcome) -> Finding | None:
-    """Whether a sound mini-batch is spoiled by this odd one, or by one of those since the last sound one."""
-    bench.since_sentinel.append(recipe)
-    # One that fails may leave something half done, which only the very next one shows.
-    if outcome == "succeeded" and len(bench.since_sentinel) < EACH and not bench.found_something:
-        return None
-    recipes = tuple(bench.since_sentinel)
-    bench.since_sentinel.clear()
-    before = bench.tried
+def _spoiled(bench: Workbench, recipe: Recipe, payload: Payload) -> Finding | None:
+    """Whether a sound mini-batch afterwards fails, or comes to something else than on a fresh worker."""
+    before = bench.seen
     problem, after = _after(bench)
     if problem is None or not bench.renew():
         return None
-    # Told by a fresh worker: a mini-batch before these may be the cause.
-    for one in recipes:
-        found, told = _spoiled(bench, one)
-        if found is not None and one is not recipe:
-            # Of an example before this one. From now on any example shows it, so that the shortest is the last.
-            found = _plainest(bench, one) or found
-            bench.spoilers.append(one)
-            bench.remembered[one] = found
-        if told:
-            return found
-    assert bench.sentinel is not None
-    if after.outcome not in bench.enough and after.outcome not in ("timeout", "crashed"):
-        return _used_up(bench, bench.sentinel[0], after, before)
-    return None
-
-
-def _plainest(bench: Workbench, recipe: Recipe) -> Finding | None:
-    """What one odd thing of a recipe does alone, as Hypothesis makes smaller only what it has drawn last."""
-    for part in odd_parts(recipe):
-        if not bench.renew():
-            break
-        found, _ = _spoiled(bench, _with_only(recipe, part, whole=bool(bench.partition_of(recipe))))
-        if found is not None:
-            return found
-    return None
-
-
-def _spoiled(bench: Workbench, recipe: Recipe) -> tuple[Finding | None, bool]:
-    """Whether a sound mini-batch is spoiled after this one on a worker that is fresh, and whether that is settled."""
-    assert bench.sentinel is not None
-    payload = bench.build(recipe)
+    # Told by a fresh worker: one of the mini-batches before may be the cause.
     first = bench.attempt(payload, bench.partition_of(recipe)).ended
     problem, _ = _after(bench)
-    if problem is None:
-        bench.discard(payload)
-        return None, False
-    bench.renew()
-    if first.outcome not in HARMLESS:
-        return None, True
+    fresh = bench.renew()
+    assert bench.sentinel is not None
     group, expected = bench.sentinel
-    if expected is not None and _sound_one_spoils_too(bench, recipe):
+    if problem is None and after.outcome not in bench.enough and after.outcome not in ("timeout", "crashed"):
+        return _used_up(bench, group, after, before)
+    if problem is None or first.outcome not in HARMLESS:
+        return None
+    if fresh and expected is not None and _sound_one_spoils_too(bench, recipe):
         bench.rows_count = False
-        return None, True
-    found = Finding(
+        return None
+    return Finding(
         what=f"After an odd mini-batch ({describe(bench, recipe)}) run() is spoiled for a sound one: {problem}.",
         where=place("run", group.id, group.items()),
         counts=f"the odd mini-batch itself: {first.outcome}; the sound one succeeds on a fresh worker",
         service="mini-batches that have nothing wrong fail or come out wrong, on one worker only, and at random",
         fix="undo what run() changes (globals, open files, buffers) also when it fails: with, try/finally",
         cause="spoiled",
-        example=f"mini-batch: {recipe!r}",
         case=Case(
             kind=bench.trials.kind,
             mini_batches=(payload, group.payload),
@@ -254,7 +215,6 @@ def _spoiled(bench: Workbench, recipe: Recipe) -> tuple[Finding | None, bool]:
             expected_rows=None if expected is None else tuple(expected),
         ),
     )
-    return found, True
 
 
 def _sound_one_spoils_too(bench: Workbench, recipe: Recipe) -> bool:

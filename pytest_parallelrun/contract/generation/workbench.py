@@ -76,12 +76,10 @@ class Workbench:
         """Whether a fresh worker has shown the failure too: it need not show it again while the case shrinks."""
         self.rows_count = True
         """Whether the rows of the sentinel tell something, which they do not where any mini-batch changes them."""
-        self.since_sentinel: list[Recipe] = []
-        """Odd mini-batches after which no sound one was tried yet."""
-        self.spoilers: list[Recipe] = []
-        """Those of them that were found to spoil it."""
         self.tried = 0
-        """Attempts of this test."""
+        """Mini-batches that were made up, or jobs, of this test."""
+        self.seen = 0
+        """Mini-batches that the worker has got until now."""
         self._afterwards: float | None = None
         self._found_at = 0
         self._waited = 0.0
@@ -169,13 +167,16 @@ class Workbench:
         self.tried += 1
         before = real_monotonic()
         tried = self.bench.attempt(payload, id=self.tried, partition=partition)
+        self.seen += 1
         if tried.ended.outcome in ("timeout", "crashed"):
+            self.seen = 0
             self._replaced += 1
             self._waited += real_monotonic() - before
         return tried
 
     def attempt_group(self, group: Group) -> Tried:
         """One attempt at a mini-batch of the sample, with its own identity."""
+        self.seen += 1
         return attempt(self.bench, group)
 
     def renew(self) -> bool:
@@ -184,6 +185,7 @@ class Workbench:
             return False
         self._replaced += 1
         self.bench.renew()
+        self.seen = 0
         return True
 
     def judged(self, recipe: object, judge: Callable[[], Finding | None]) -> Finding | None:
@@ -211,11 +213,6 @@ class Workbench:
             self._found_at = self.tried
         self.remembered[recipe] = found
         return found
-
-    @property
-    def found_something(self) -> bool:
-        """Whether Hypothesis looks for a smaller case by now."""
-        return self._afterwards is not None
 
     def may_go_on(self) -> bool:
         """Whether another mini-batch may be tried: there is time, and workers may be started."""

@@ -83,7 +83,8 @@ def measured(trials: Trials) -> Pace | None:
             return None
         if not files and trials.answered:
             pool = _enlarged(bench, pool, min(full_size, MOST_ROWS))
-        times = _times(bench, pool, _sizes(len(pool), full_size), first.running)
+        slow = {} if trials.answered or first.returned is None else {1: [first.running]}
+        times = _times(bench, pool, _sizes(len(pool), full_size), slow, first.running)
     if not times:
         return None
     at_once, per_item, is_solid = line(times)
@@ -150,11 +151,14 @@ def _sizes(available: int, full_size: int) -> list[int]:
     return sorted({1, (largest + 1) // 2, largest})
 
 
-def _times(bench: Bench, pool: Payload, sizes: Sequence[int], spent: float) -> dict[int, list[float]]:
-    times: dict[int, list[float]] = {}
+def _times(
+    bench: Bench, pool: Payload, sizes: Sequence[int], times: dict[int, list[float]], spent: float
+) -> dict[int, list[float]]:
+    """Size -> seconds of each repetition, beside what is in `times` already."""
+    known = set(times)
     for repetition in range(MOST_REPETITIONS):
         for size in sizes:
-            if repetition and (spent > MOST_SECONDS or size not in times):
+            if (repetition and (spent > MOST_SECONDS or size not in times)) or (not repetition and size in known):
                 continue
             ended = _tried(bench, pool, size)
             spent += ended.running
