@@ -53,7 +53,8 @@ def as_rows(value: object) -> list[object]:
         return list(value) if isinstance(value, (list, tuple)) else []
     if not len(value.columns):
         return [{} for _ in range(len(value))]
-    unique = value.set_axis(_unique(list(value.columns)), axis="columns")
+    columns = value.columns
+    unique = value if columns.is_unique else value.set_axis(_unique(list(columns)), axis="columns")
     return list(unique.to_dict("records"))
 
 
