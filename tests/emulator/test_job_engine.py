@@ -146,3 +146,79 @@ def test_mini_batches_that_an_engine_held_and_did_not_begin_have_their_size(tmp_
     result = ParallelJob(Names(), source, settings).run_on(lambda *given: OutOfOrder())
     assert statuses(result) == ["unfinished", "unfinished", "failed"]
     assert [(batch.id, batch.size, batch.attempts) for batch in result.mini_batches[:2]] == [(0, 2, ()), (1, 2, ())]
+
+
+class Waits(OutOfOrder):
+    """An engine with one delivery at a time, each of which takes so many seconds; it notes how long it may wait."""
+
+    capacity = 1
+
+    def __init__(self, *takes: float) -> None:
+        super().__init__()
+        self._takes = list(takes)
+        self._now = 0.0
+        self.patience: list[float | None] = []
+
+    def collect(self, patience: float | None = None) -> AttemptEnded | None:  # type: ignore[override]
+        self.patience.append(patience)
+        assert patience is not None
+        self._now += min(patience, self._takes[0])
+        self._takes[0] -= min(patience, self._takes[0])
+        if self._takes[0]:
+            return None
+        del self._takes[0]
+        return super().collect()
+
+    def elapsed(self) -> float:
+        return self._now
+
+
+def test_a_job_waits_for_the_next_mini_batch_as_long_as_the_service_and_no_longer(tmp_path: Path) -> None:
+    engine = Waits(20, 59.5, 60.5)
+    job = ParallelJob(Names(), make_files(tmp_path, 4), JobSettings(progress_update_timeout=60))
+    result = job.run_on(lambda *given: engine)
+    assert result.status == "Failed"
+    assert result.reason == (
+        "no mini-batch was processed for 60 s (progress_update_timeout): the service stops such a job, "
+        '"No progress update in 60 seconds."'
+    )
+    # From each mini-batch that was processed it has the whole time again.
+    assert engine.patience == [60, 60, 60]
+    assert statuses(result) == ["succeeded", "succeeded", "unfinished", "unfinished"]
+
+
+def test_an_attempt_that_processes_nothing_gives_no_more_time(tmp_path: Path) -> None:
+    # The third mini-batch fails at its first attempt, and is tried again.
+    engine = Waits(1, 2, 30, 20, 20)
+    settings = JobSettings(progress_update_timeout=60, max_retries=1)
+    result = ParallelJob(Names(), make_files(tmp_path, 3), settings).run_on(lambda *given: engine)
+    assert engine.patience == [60, 60, 60, 30]
+    assert statuses(result) == ["succeeded", "succeeded", "failed"]
+
+
+def test_a_job_that_tells_how_far_it_is_waits_in_ticks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_parallelrun.emulator.job.TICK", 10)
+    engine = Waits(25)
+    told: list[object] = []
+    settings = JobSettings(progress_update_timeout=60)
+    ParallelJob(Names(), make_files(tmp_path, 1), settings, on_progress=told.append).run_on(lambda *given: engine)
+    assert engine.patience == [10, 10, 10]
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "told"),
+    [
+        ("process", JobSettings(clock="virtual"), True),
+        ("process", JobSettings(clock="real"), False),
+        ("process", JobSettings(), False),
+        ("inprocess", JobSettings(clock="virtual"), False),
+    ],
+)
+def test_a_virtual_clock_that_was_asked_for_in_vain_is_told(
+    tmp_path: Path, engine: str, settings: JobSettings, told: bool
+) -> None:
+    (tmp_path / "score.py").write_text("def run(mini_batch): return mini_batch\n")
+    job = ParallelJob(tmp_path / "score.py", make_files(tmp_path, 1), settings, engine=engine)
+    notes = job.run_on(lambda *given: OutOfOrder()).notes
+    assert ("clock=virtual has no effect in worker processes, where time is real" in notes) is told
