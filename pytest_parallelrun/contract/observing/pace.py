@@ -155,10 +155,9 @@ def _times(
     bench: Bench, pool: Payload, sizes: Sequence[int], times: dict[int, list[float]], spent: float
 ) -> dict[int, list[float]]:
     """Size -> seconds of each repetition, beside what is in `times` already."""
-    known = set(times)
     for repetition in range(MOST_REPETITIONS):
         for size in sizes:
-            if (repetition and (spent > MOST_SECONDS or size not in times)) or (not repetition and size in known):
+            if (spent > MOST_SECONDS or size not in times) if repetition else size in times:
                 continue
             ended = _tried(bench, pool, size)
             spent += ended.running
