@@ -38,7 +38,7 @@ TARGETS = {
             "tests/emulator/test_job_output.py",
             "tests/emulator/test_job_set_up.py",
             "tests/emulator/test_job_thresholds.py",
-            "tests/emulator/test_kept_folders.py",
+            "tests/emulator/test_folders.py",
             "tests/emulator/test_output.py",
             "tests/emulator/test_progress.py",
             "tests/emulator/test_recorded_runs.py",

@@ -6,8 +6,8 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from pytest_parallelrun.report.ci import azure, github
-from pytest_parallelrun.report.ci.annotations import annotated
+from pytest_parallelrun.report import azure, github
+from pytest_parallelrun.report.annotations import annotated
 from pytest_parallelrun.report.markdown import markdown_report
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 

@@ -14,14 +14,14 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_parallelrun._gate import EntryPlan
-    from pytest_parallelrun._jobs import JobFactory
+    from pytest_parallelrun._configuration import EntryPlan
+    from pytest_parallelrun._job_factory import JobFactory
     from pytest_parallelrun.contract.cases.saved_case import Replay
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.generation.workbench import Workbench
-    from pytest_parallelrun.contract.observing.baseline import Baseline
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
-    from pytest_parallelrun.contract.observing.trials import Trials
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Trials
+    from pytest_parallelrun.contract.generation.runner import Workbench
     from pytest_parallelrun.emulator.result import JobResult
 
 MARKER = (
@@ -33,8 +33,8 @@ MARKER = (
 @pytest.fixture
 def parallelrun(request: pytest.FixtureRequest) -> Callable[..., JobResult]:
     """Runs a parallel job: call it with an entry, an input and settings, get a JobResult."""
-    from pytest_parallelrun._gate import gate_of
-    from pytest_parallelrun._jobs import JobFactory, running, with_markers
+    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._job_factory import JobFactory, running, with_markers
 
     return running(JobFactory(with_markers(request.node, gate_of(request.config))))
 
@@ -42,8 +42,8 @@ def parallelrun(request: pytest.FixtureRequest) -> Callable[..., JobResult]:
 @pytest.fixture(scope="session")
 def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
     """Makes a ParallelJob, to be run with `.run()`; immutable, and safe inside @given."""
-    from pytest_parallelrun._gate import gate_of
-    from pytest_parallelrun._jobs import JobFactory
+    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._job_factory import JobFactory
 
     return JobFactory(gate_of(request.config))
 
@@ -51,9 +51,9 @@ def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
 @pytest.fixture(scope="module")
 def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EntryUnderTest:
     """The entry under test, to be run with `.job(input, **settings)`; immutable, and safe inside @given."""
-    from pytest_parallelrun._gate import gate_of
-    from pytest_parallelrun._jobs import refuse
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._job_factory import refuse
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
 
     plan: EntryPlan | None = getattr(request, "param", None)
     if plan is None:
@@ -76,9 +76,9 @@ def parallelrun_baseline(
     request: pytest.FixtureRequest, parallelrun_entry: EntryUnderTest, tmp_path_factory: pytest.TempPathFactory
 ) -> Baseline | None:
     """The one run of the whole sample that the generated tests share; None without a sample."""
-    from pytest_parallelrun._collect import entry_module_of
+    from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._progress import progress_line
-    from pytest_parallelrun.contract.observing.baseline import Baseline
+    from pytest_parallelrun.contract.entry.baseline import Baseline
 
     if parallelrun_entry.sample is None:
         return None
@@ -111,7 +111,7 @@ def _is_first(config: pytest.Config, what: str, folder: Path, shared: Path) -> b
 @pytest.fixture(scope="module")
 def parallelrun_check(request: pytest.FixtureRequest) -> Check:
     """How a generated test says what it found."""
-    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._configuration import gate_of
     from pytest_parallelrun.contract.check import Check
 
     return Check(strict=gate_of(request.config).strict)
@@ -120,8 +120,8 @@ def parallelrun_check(request: pytest.FixtureRequest) -> Check:
 @pytest.fixture(scope="module")
 def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
     """The saved case of --parallelrun-replay."""
-    from pytest_parallelrun._collect import entry_module_of
-    from pytest_parallelrun._jobs import refuse
+    from pytest_parallelrun._collection import entry_module_of
+    from pytest_parallelrun._job_factory import refuse
     from pytest_parallelrun._outer_net import debugging
     from pytest_parallelrun.contract.cases.saved_case import Replay
 
@@ -134,7 +134,7 @@ def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
 @pytest.fixture(scope="module")
 def parallelrun_trials(parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None) -> Trials | None:
     """What run() makes of the sample on fresh workers, shared by the generated tests; None without a sample."""
-    from pytest_parallelrun.contract.observing.trials import Trials
+    from pytest_parallelrun.contract.entry.observations import Trials
 
     return None if parallelrun_baseline is None else Trials(parallelrun_entry, parallelrun_baseline)
 
@@ -142,7 +142,7 @@ def parallelrun_trials(parallelrun_entry: EntryUnderTest, parallelrun_baseline: 
 @pytest.fixture(scope="module")
 def parallelrun_workbench(parallelrun_trials: Trials | None) -> Iterator[Workbench | None]:
     """A worker for all the mini-batches that Hypothesis makes up in one generated test; None without a sample."""
-    from pytest_parallelrun.contract.generation.workbench import Workbench
+    from pytest_parallelrun.contract.generation.runner import Workbench
 
     if parallelrun_trials is None:
         yield None
@@ -156,9 +156,9 @@ def parametrize_entries(metafunc: pytest.Metafunc) -> None:
     """Gives `parallelrun_entry` its entry: that of the EntryModule or marker, or each one of the options."""
     if "parallelrun_entry" not in metafunc.fixturenames:
         return
-    from pytest_parallelrun._collect import entry_module_of
-    from pytest_parallelrun._gate import gate_of
-    from pytest_parallelrun._jobs import refuse, with_markers
+    from pytest_parallelrun._collection import entry_module_of
+    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._job_factory import refuse, with_markers
     from pytest_parallelrun.emulator.errors import ParallelRunError
 
     gate = gate_of(metafunc.config)

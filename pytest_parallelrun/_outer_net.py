@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pytest_parallelrun._collect import entry_module_of
+from pytest_parallelrun._collection import entry_module_of
 from pytest_parallelrun.emulator.settings import JobSettings
 
 WITHOUT_WAITING = 600

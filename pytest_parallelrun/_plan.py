@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_parallelrun._gate import EntryPlan, Gate
+from pytest_parallelrun._configuration import EntryPlan, Gate
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
 from pytest_parallelrun.emulator.splitting import InputKind, open_input

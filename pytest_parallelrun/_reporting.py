@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._accept import judge_acceptances
+from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._ci import ci_lines, on_azure, on_github
-from pytest_parallelrun._collect import checks_of, entry_module_of
-from pytest_parallelrun._gate import EntryPlan, Gate
+from pytest_parallelrun._collection import checks_of, entry_module_of
+from pytest_parallelrun._configuration import EntryPlan, Gate
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.ci.annotations import defused
+from pytest_parallelrun.report.annotations import defused
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.plain_text import first_line, visible
 from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, CheckRecord, EntryReport, job_facts
-from pytest_parallelrun.report.secrets import Redaction, masked_arguments, masked_text
+from pytest_parallelrun.report.sanitize import Redaction, masked_arguments, masked_text
 from pytest_parallelrun.report.settings import setting_records
 from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
 from pytest_parallelrun.report.trace import trace_of
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from _pytest._io import TerminalWriter
 
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.baseline import Baseline
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
 
 # Set on a report, attributes of plain values travel with it from a worker of pytest-xdist.
 _RECORD = "parallelrun"

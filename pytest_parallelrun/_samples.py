@@ -13,10 +13,10 @@ from pytest_parallelrun._options import Given, absolute
 from pytest_parallelrun._targets import Target
 from pytest_parallelrun.emulator.errors import InputError, SettingsError
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.paths import REMOTE, locate
+from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, locate
 
 if TYPE_CHECKING:
-    from pytest_parallelrun._gate import EntryPlan
+    from pytest_parallelrun._configuration import EntryPlan
     from pytest_parallelrun.emulator.settings import JobSettings
 
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)

@@ -21,7 +21,7 @@ from pytest_parallelrun._fixtures import parallelrun_workbench as parallelrun_wo
 from pytest_parallelrun._options import add_options, any_given, flag, given
 
 if TYPE_CHECKING:
-    from pytest_parallelrun._gate import EntryPlan
+    from pytest_parallelrun._configuration import EntryPlan
 
 # An editable install, and `-p`, leave it to the plugin to have its asserts explained.
 pytest.register_assert_rewrite("pytest_parallelrun.contract")
@@ -37,13 +37,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if config.option.help:
         return None
     if checks := given(config, "explain"):
-        from pytest_parallelrun._explaining import print_pages
+        from pytest_parallelrun._show import print_pages
 
         print_pages(checks)
         return pytest.ExitCode.OK
     if not flag(config, "plan"):
         return None
-    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._configuration import gate_of
     from pytest_parallelrun._plan import print_plan
 
     print_plan(gate_of(config))
@@ -55,11 +55,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # --help is for those whose options are wrong, too.
     if not any_given(config) or config.option.help:
         return
-    from pytest_parallelrun._collect import Collection, add_to_arguments
-    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._check_hooks import Running
+    from pytest_parallelrun._collection import Collection, add_to_arguments
+    from pytest_parallelrun._configuration import gate_of
     from pytest_parallelrun._outer_net import OuterNet
     from pytest_parallelrun._reporting import Reporting
-    from pytest_parallelrun._running import Running
 
     gate = gate_of(config)
     if gate.engine == "ray":
@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     if not any_given(config):
         return []
-    from pytest_parallelrun._gate import gate_of
+    from pytest_parallelrun._configuration import gate_of
 
     gate = gate_of(config)
     plans = gate.plans()

@@ -22,7 +22,7 @@ MOST_LINES = 500
 ALLOWED = {
     "emulator": {"emulator"},
     "report": {"report", "emulator"},
-    "specs": {"specs", "emulator"},
+    "job_files": {"job_files", "emulator"},
     "strategies": {"strategies", "emulator"},
     "contract": {"contract", "strategies", "report", "emulator"},
 }
@@ -86,7 +86,7 @@ def test_imports_go_inwards_only(ring: str) -> None:
     assert {name: found for name, found in wrong.items() if found} == {}
 
 
-@pytest.mark.parametrize("ring", ["emulator", "report", "specs"])
+@pytest.mark.parametrize("ring", ["emulator", "report", "job_files"])
 def test_neither_the_emulator_nor_reports_nor_job_definitions_know_pytest_and_hypothesis(ring: str) -> None:
     assert [name for name in MODULES if part_of(name) == ring and packages(imported(name)) & TEST_TOOLS] == []
 

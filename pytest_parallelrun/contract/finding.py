@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.wording import indented
+from pytest_parallelrun.contract.phrases import indented
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Case

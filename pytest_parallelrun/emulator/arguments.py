@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.errors import SettingsError
+from pytest_parallelrun.emulator.setting_types import Choice, Flag, Kind, Text, WholeNumber, parsed
 from pytest_parallelrun.emulator.settings import JobSettings, setting_table
-from pytest_parallelrun.emulator.values import Choice, Flag, Kind, Text, WholeNumber, parsed
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.base import InputKind
+    from pytest_parallelrun.emulator.splitting.model import InputKind
 
 ORIGIN = "program arguments"
 CLIENT_SDK_VERSION = "1.62.0"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
 from pytest_parallelrun.emulator.rules import CHOICES, PRESETS, Rules
-from pytest_parallelrun.emulator.values import Choice, Kind, Size, parsed
+from pytest_parallelrun.emulator.setting_types import Choice, Kind, Size, parsed
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings

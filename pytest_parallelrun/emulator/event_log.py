@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, MiniBatchEnded
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.base import Partition
+    from pytest_parallelrun.emulator.splitting.model import Partition
 
 
 class EventLog(Sequence[Event]):

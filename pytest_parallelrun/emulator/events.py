@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.output import Written
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 Outcome = Literal["succeeded", "short", "exception", "timeout", "wrong_type", "crashed", "load_error"]
 MiniBatchStatus = Literal["succeeded", "failed", "unfinished"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.splitting.base import count_text
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import Attempt, JobResult, MiniBatchResult

@@ -35,24 +35,24 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
-from pytest_parallelrun.emulator.kept_folders import keep_files, usable_output
+from pytest_parallelrun.emulator.folders import keep_files, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import find_models, model_directory
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError
 from pytest_parallelrun.emulator.policy import Exceeded, Ruling
 from pytest_parallelrun.emulator.progress import Progress
-from pytest_parallelrun.emulator.readings import read_under_presets
 from pytest_parallelrun.emulator.result import JobResult
+from pytest_parallelrun.emulator.rule_comparison import read_under_presets
 from pytest_parallelrun.emulator.rules import PRESETS
+from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
 from pytest_parallelrun.emulator.settings import JobSettings, setting_table
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.settings_used import without_effect
-from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+from pytest_parallelrun.emulator.splitting.effective_settings import without_effect
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import EngineMaker
-    from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, Source
+    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Source
 
 
 TICK = 1.0

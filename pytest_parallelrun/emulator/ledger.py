@@ -20,7 +20,7 @@ from pytest_parallelrun.emulator.policy import (
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import InputKind
+    from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
 class Ledger:

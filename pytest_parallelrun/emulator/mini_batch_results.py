@@ -12,7 +12,7 @@ from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded, Min
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.event_log import EventLog
-    from pytest_parallelrun.emulator.splitting.base import MiniBatch
+    from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 
 @dataclass(frozen=True, kw_only=True)

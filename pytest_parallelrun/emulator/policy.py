@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pytest_parallelrun.emulator.events import Outcome
 from pytest_parallelrun.emulator.rules import ShortReturn
-from pytest_parallelrun.emulator.splitting.base import count_text
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 
 class Ruling(NamedTuple):

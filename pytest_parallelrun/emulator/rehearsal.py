@@ -17,7 +17,7 @@ from pytest_parallelrun.emulator.splitting.files import FileSplitter
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.job import ParallelJob
-    from pytest_parallelrun.emulator.splitting.base import InputKind
+    from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.event_log import EventLog
     from pytest_parallelrun.emulator.ledger import Ledger
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import MiniBatch, Splitter
+    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
 
 
 class JobResult:

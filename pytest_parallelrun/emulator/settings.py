@@ -31,7 +31,7 @@ from pytest_parallelrun.emulator.rules import (
     ShortReturn,
     ThresholdCheck,
 )
-from pytest_parallelrun.emulator.values import (
+from pytest_parallelrun.emulator.setting_types import (
     Choice,
     Delimiter,
     Encoding,

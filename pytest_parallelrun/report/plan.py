@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.settings import setting_table
-from pytest_parallelrun.emulator.splitting.settings_used import USED, without_effect
-from pytest_parallelrun.report.secrets import masked_arguments
+from pytest_parallelrun.emulator.splitting.effective_settings import USED, without_effect
+from pytest_parallelrun.report.sanitize import masked_arguments
 from pytest_parallelrun.report.settings import setting_records
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.splitting.model import Splitter
 
 SHOWN = 10
 """Mini-batches that the plan lists."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.settings import describe_default, setting_table
-from pytest_parallelrun.report.secrets import masked
+from pytest_parallelrun.report.sanitize import masked
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.emulator.rules import Rules
-    from pytest_parallelrun.emulator.splitting.base import Partition
+    from pytest_parallelrun.emulator.splitting.model import Partition
     from pytest_parallelrun.strategies.files import Files
     from pytest_parallelrun.strategies.frames import Rows
 

@@ -13,10 +13,10 @@ from azure.ai.ml import load_batch_deployment, load_component, load_job
 from azure.ai.ml.entities import ParallelComponent
 from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
-from pytest_parallelrun.emulator.values import Size
-from pytest_parallelrun.specs.reading import JobFile
-from pytest_parallelrun.specs.settings_reader import field_of
-from pytest_parallelrun.specs.step import JobStep
+from pytest_parallelrun.emulator.setting_types import Size
+from pytest_parallelrun.job_files.job_step import JobStep
+from pytest_parallelrun.job_files.reading import JobFile
+from pytest_parallelrun.job_files.settings import field_of
 
 SETTINGS = (
     *("mini_batch_size", "partition_keys", "error_threshold", "mini_batch_error_threshold", "max_retries", "timeout"),

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.specs.job_file import read_job_file
+from pytest_parallelrun.job_files.job_file import read_job_file
 from tests.azure.clients_view import client_views, load_with_client, our_views
-from tests.specs.refusals import CORPUS, REFUSALS, Refusal
+from tests.job_files.refusals import CORPUS, REFUSALS, Refusal
 
 FILES = sorted(file for file in CORPUS.iterdir() if file.suffix in (".yml", ".py"))
 

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 TRACEBACK = """Traceback (most recent call last):
   File "/user/score.py", line 4, in run

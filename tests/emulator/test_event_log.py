@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, MiniBatchEnded, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 PAIR = "pair"
 

@@ -16,7 +16,7 @@ from tests.emulator.jobs import Names, make_files, run_job, table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.emulator.splitting.base import InputKind
+    from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
 @pytest.fixture

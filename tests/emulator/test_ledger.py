@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from pytest_parallelrun.emulator.settings import SettingsValues
-    from pytest_parallelrun.emulator.splitting.base import InputKind
+    from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
 def ledger(kind: InputKind = "files", total: int | None = 10, **settings: Unpack[SettingsValues]) -> Ledger:

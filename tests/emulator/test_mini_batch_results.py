@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.service.context import MiniBatchContext
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
 from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 from tests.emulator.jobs import Names, Scripted, attempts, make_files, run_job, statuses
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mltable.test_mltable_folder import mltable, write
+from tests.mltable.test_mltable import mltable, write
 
 WRITES_INTO_ITS_INPUT = """
 def run(paths):

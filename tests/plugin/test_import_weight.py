@@ -33,7 +33,7 @@ def test_a_run_without_a_gate_loads_neither_libraries_nor_the_emulator(pytester:
     loaded = loaded_modules(pytester)
     assert "pytest_parallelrun.plugin" in loaded
     assert not loaded & {"pandas", "numpy", "hypothesis", "yaml"}
-    rings = ("emulator", "strategies", "contract", "report", "specs")
+    rings = ("emulator", "strategies", "contract", "report", "job_files")
     inner = tuple(f"pytest_parallelrun.{ring}" for ring in rings)
     assert not [name for name in loaded if name.startswith(inner)]
 
@@ -49,8 +49,8 @@ def test_the_gate_of_a_script_for_files_loads_no_pandas(pytester: pytest.Pyteste
 def test_where_no_file_may_be_a_job_definition_none_is_parsed(pytester: pytest.Pytester, project: Path) -> None:
     (project / "mkdocs.yml").write_text("site_name: Docs\n", encoding="utf-8")
     loaded = loaded_modules(pytester, "--parallelrun-entry=score.py", "--collect-only")
-    assert "pytest_parallelrun.specs.discovery" in loaded
-    assert not loaded & {"yaml", "pytest_parallelrun.specs.job_file"}
+    assert "pytest_parallelrun.job_files.discovery" in loaded
+    assert not loaded & {"yaml", "pytest_parallelrun.job_files.job_file"}
 
 
 def test_the_public_names_are_resolved_late(pytester: pytest.Pytester) -> None:

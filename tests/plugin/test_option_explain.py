@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun import _explaining
+from pytest_parallelrun import _show
 from pytest_parallelrun.contract import CHECKS
 from tests.conftest import Run, Write
 
@@ -44,7 +44,7 @@ def test_an_unknown_check_is_refused_with_the_nearest_name(run_pytest: Run) -> N
 def test_an_installation_without_pages_says_so(
     run_pytest: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(_explaining, "FOLDERS", (tmp_path,))
+    monkeypatch.setattr(_show, "FOLDERS", (tmp_path,))
     result = run_pytest("--parallelrun-explain=job_completes")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*the page is missing from this installation, looked for as {tmp_path}*"])
@@ -63,5 +63,5 @@ def test_advice_names_the_page_of_its_check(project: Path, gate: Run, write: Wri
 
 
 def test_every_check_has_a_page_that_is_named() -> None:
-    assert [check.name for check in CHECKS if not _explaining.explain_command(check.name)] == []
-    assert _explaining.explain_command("replay") == ""
+    assert [check.name for check in CHECKS if not _show.explain_command(check.name)] == []
+    assert _show.explain_command("replay") == ""

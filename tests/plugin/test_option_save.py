@@ -93,7 +93,7 @@ def test_the_command_repeats_the_options_of_the_command_line_and_masks_secrets(
 
 
 def test_arguments_that_are_no_shell_words_are_masked_all_the_same(flawed: Path, gate: Run, write: Write) -> None:
-    from pytest_parallelrun._cases import _shown
+    from pytest_parallelrun._saved_cases import _shown
 
     assert _shown("args", "--word 'a --api-key sesame99") == "--word 'a --api-key ***"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import cluster, engine, seat
+from pytest_parallelrun.emulator.engines.ray import actor_handle, cluster, engine
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
 from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES, SPOILING
 
@@ -177,7 +177,7 @@ def test_a_connection_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pyte
 def test_an_actor_that_stays_out_of_reach_costs_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    monkeypatch.setattr(seat, "COMES_BACK", 0.0)
+    monkeypatch.setattr(actor_handle, "COMES_BACK", 0.0)
     unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("out of reach", None))
     monkeypatch.setattr(ray, "get", unreached)
     # The third answer is that to the first mini-batch.

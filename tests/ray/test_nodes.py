@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import parcels
+from pytest_parallelrun.emulator.engines.ray import file_transfer
+from pytest_parallelrun.emulator.engines.ray.actor_handle import Seat
 from pytest_parallelrun.emulator.engines.ray.cluster import Cluster
-from pytest_parallelrun.emulator.engines.ray.seat import Seat
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 from tests.emulator.engines.process.scripts import none_left, write_script
 
@@ -88,7 +88,7 @@ def test_a_node_that_sees_no_files_gets_code_models_and_inputs_by_value(
 def test_code_that_is_too_large_to_be_sent_is_refused_with_what_to_do(
     blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parcels, "BUNDLE_LIMIT", 100)
+    monkeypatch.setattr(file_transfer, "BUNDLE_LIMIT", 100)
     with pytest.raises(EntryScriptError, match=r"code root '.*' has more than 100 bytes.*--parallelrun-code"):
         blind_job(tmp_path).run()
 
@@ -96,7 +96,7 @@ def test_code_that_is_too_large_to_be_sent_is_refused_with_what_to_do(
 def test_a_mini_batch_that_is_too_large_to_be_sent_is_refused_with_what_to_do(
     blind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parcels, "PARCEL_LIMIT", 0)
+    monkeypatch.setattr(file_transfer, "PARCEL_LIMIT", 0)
     with pytest.raises(InputError, match=r"mini-batch \d+: its files have more than 0 bytes, and a node of the"):
         blind_job(tmp_path).run()
     assert none_left(str(tmp_path))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.report.ci import azure, github
-from pytest_parallelrun.report.ci.annotations import Annotation, annotated, defused
+from pytest_parallelrun.report import azure, github
+from pytest_parallelrun.report.annotations import Annotation, annotated, defused
 from tests.report.reports import found, record, report
 
 

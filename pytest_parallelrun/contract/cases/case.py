@@ -9,11 +9,11 @@ from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import LoadError, open_input
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
-    from pytest_parallelrun.contract.returned.rows import Key
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.rows.comparison import Key
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import Fault
-    from pytest_parallelrun.emulator.splitting.base import InputKind, Partition, Payload
+    from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload
 
 Expectation = Literal["results", "no_harm"]
 

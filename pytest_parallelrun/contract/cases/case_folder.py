@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.contract.cases.plain_values import from_plain, table_to_plain, to_plain
-from pytest_parallelrun.contract.observing.payloads import is_files, paths_of
+from pytest_parallelrun.contract.cases.plain_json import from_plain, table_to_plain, to_plain
+from pytest_parallelrun.contract.entry.payloads import is_files, paths_of
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Case
-    from pytest_parallelrun.contract.cases.plain_values import Plain
+    from pytest_parallelrun.contract.cases.plain_json import Plain
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import Payload
+    from pytest_parallelrun.emulator.splitting.model import Payload
 
 VERSION = 1
 FILE = "case.json"

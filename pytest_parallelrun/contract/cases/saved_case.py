@@ -17,23 +17,23 @@ from pytest_parallelrun.contract.cases.case_folder import (
     read_case,
     replaced,
 )
-from pytest_parallelrun.contract.cases.plain_values import from_plain, table_from_plain
-from pytest_parallelrun.contract.returned.rows import Key, difference
+from pytest_parallelrun.contract.cases.plain_json import from_plain, table_from_plain
+from pytest_parallelrun.contract.rows.comparison import Key, difference
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
 from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.cases.plain_values import PlainTable
+    from pytest_parallelrun.contract.cases.plain_json import PlainTable
     from pytest_parallelrun.emulator.engines import Engine, EngineMaker
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.splitting.base import InputKind, Partition, Payload, Splitter
-    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
+    from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
 
     StrPath = str | os.PathLike[str]
 

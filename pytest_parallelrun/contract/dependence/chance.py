@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.dependence.random_numbers import Generators
-from pytest_parallelrun.contract.observing.trials import answer_of
+from pytest_parallelrun.contract.dependence.randomness import Generators
+from pytest_parallelrun.contract.entry.observations import answer_of
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.observing.trials import Group, Trials
-    from pytest_parallelrun.contract.returned.rows import Changing
+    from pytest_parallelrun.contract.entry.observations import Group, Trials
+    from pytest_parallelrun.contract.rows.comparison import Changing
 
 _DRAWING = ("random", "rng", "secrets", "uuid", "tempfile", "faker", "shuffle", "torch", "tensorflow", "keras", "jax")
 """Parts of names in the code of a script that may draw from a generator made on the way, which nobody can watch."""

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pytest_parallelrun.contract.dependence.neighbours import side_by_side
-from pytest_parallelrun.contract.dependence.random_numbers import Generators
-from pytest_parallelrun.contract.observing.subject import TooManyInitCalls
-from pytest_parallelrun.contract.observing.trials import Answer, answer_of
+from pytest_parallelrun.contract.dependence.concurrency import side_by_side
+from pytest_parallelrun.contract.dependence.randomness import Generators
+from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.observations import Answer, answer_of
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.observing.trials import Group, Observation, Trials
-    from pytest_parallelrun.emulator.bench import Bench
+    from pytest_parallelrun.contract.entry.observations import Group, Observation, Trials
+    from pytest_parallelrun.emulator.probe import Bench
 
 KEPT = "run() keeps something between its calls"
 """The cause that findings of several checks have in common."""

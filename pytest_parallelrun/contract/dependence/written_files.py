@@ -14,12 +14,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.returned.rows import changing, difference
+from pytest_parallelrun.contract.rows.comparison import changing, difference
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
-from pytest_parallelrun.emulator.worker.surroundings import flush_files
+from pytest_parallelrun.emulator.worker.process_resources import flush_files
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.bench import Bench
+    from pytest_parallelrun.emulator.probe import Bench
 
 LARGEST_READ = 4 * 1024**2
 """Bytes of a file that is compared line by line; of a larger one only whether it is the same."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.entry.preconditions import deciding
+from pytest_parallelrun.contract.entry.run_time import Pace, measured
 from pytest_parallelrun.contract.finding import Finding, place
-from pytest_parallelrun.contract.observing.evidence import deciding
-from pytest_parallelrun.contract.observing.pace import Pace, measured
 from pytest_parallelrun.contract.service_view import shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.baseline import Baseline
-    from pytest_parallelrun.contract.observing.trials import Trials
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.observations import Trials
 
 MARGIN = 2
 """A machine of the service may be slower than this one, and some items are larger than those of the sample."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.bad_input.missing_side import Without, gone_on_without, try_without
-from pytest_parallelrun.contract.bad_input.side_files import side_files
-from pytest_parallelrun.contract.bad_input.spoiling import try_bad_items
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.corruption.items import try_bad_items
+from pytest_parallelrun.contract.corruption.missing_files import side_files
+from pytest_parallelrun.contract.corruption.missing_side import Without, gone_on_without, try_without
+from pytest_parallelrun.contract.entry.payloads import paths_of
+from pytest_parallelrun.contract.entry.preconditions import deciding
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.observing.evidence import deciding
-from pytest_parallelrun.contract.observing.payloads import paths_of
-from pytest_parallelrun.contract.returned.error_rows import SoundRows, says_nothing
-from pytest_parallelrun.contract.returned.rows import difference, row_text
+from pytest_parallelrun.contract.rows.comparison import difference, row_text
+from pytest_parallelrun.contract.rows.errors import SoundRows, says_nothing
 from pytest_parallelrun.contract.service_view import OVERVIEW, shown_for
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.bad_input.bad_items import Bad, BadItems
     from pytest_parallelrun.contract.cases.case import Expectation
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.trials import Group, Trials
+    from pytest_parallelrun.contract.corruption.attempts import Bad, BadItems
+    from pytest_parallelrun.contract.entry.observations import Group, Trials
 
 MOST_SIDES = 2
 """Files beside the items that are taken away: each costs an init()."""

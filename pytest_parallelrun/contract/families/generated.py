@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from pytest_parallelrun.contract.entry.preconditions import deciding
 from pytest_parallelrun.contract.generation.generated_jobs import judge_job
 from pytest_parallelrun.contract.generation.generated_mini_batches import judge_mini_batch, judge_whole
-from pytest_parallelrun.contract.observing.evidence import deciding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.finding import Finding
-    from pytest_parallelrun.contract.generation.workbench import Workbench
+    from pytest_parallelrun.contract.generation.runner import Workbench
 
 
 @settings(deadline=None)

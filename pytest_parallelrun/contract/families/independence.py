@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.dependence.batch_size import Sizing
 from pytest_parallelrun.contract.dependence.chance import changes_undrawn, is_drawn
-from pytest_parallelrun.contract.dependence.neighbours import side_by_side
-from pytest_parallelrun.contract.dependence.sizes import Sizing
+from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.state import KEPT, Dependence, dependence
+from pytest_parallelrun.contract.entry.observations import answer_of
+from pytest_parallelrun.contract.entry.preconditions import deciding, pass_unless_random, require_rows, require_several
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.observing.evidence import deciding, pass_unless_random, require_rows, require_several
-from pytest_parallelrun.contract.observing.trials import answer_of
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.dependence.sizes import Sizes
-    from pytest_parallelrun.contract.observing.trials import Answer, Group, Trials
+    from pytest_parallelrun.contract.dependence.batch_size import Sizes
+    from pytest_parallelrun.contract.entry.observations import Answer, Group, Trials
 
 
 _FOR_EACH_ITEM = (

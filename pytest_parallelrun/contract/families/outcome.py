@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
 from pytest_parallelrun.contract.hints import hints
-from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for
-from pytest_parallelrun.contract.wording import (
+from pytest_parallelrun.contract.phrases import (
     THRESHOLDS,
     consenting,
     finding,
@@ -16,11 +15,12 @@ from pytest_parallelrun.contract.wording import (
     thresholds_set,
     values_text,
 )
+from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.baseline import Baseline
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.result import JobResult
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.entry.observations import attempt
+from pytest_parallelrun.contract.entry.preconditions import deciding
 from pytest_parallelrun.contract.finding import Finding, place
-from pytest_parallelrun.contract.observing.evidence import deciding
-from pytest_parallelrun.contract.observing.trials import attempt
-from pytest_parallelrun.contract.returned.columns import Shape, difference_of, shapes_of
-from pytest_parallelrun.contract.returned.error_rows import SoundRows
-from pytest_parallelrun.contract.returned.named_rows import unnamed_row_of_files, unnamed_row_of_table
-from pytest_parallelrun.contract.returned.round_trip import what_is_lost
-from pytest_parallelrun.contract.returned.rows import row_text
-from pytest_parallelrun.emulator.bench import WorkerDown
+from pytest_parallelrun.contract.rows.columns import Shape, difference_of, shapes_of
+from pytest_parallelrun.contract.rows.comparison import row_text
+from pytest_parallelrun.contract.rows.errors import SoundRows
+from pytest_parallelrun.contract.rows.named_rows import unnamed_row_of_files, unnamed_row_of_table
+from pytest_parallelrun.contract.rows.round_trip import what_is_lost
+from pytest_parallelrun.emulator.probe import WorkerDown
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.baseline import Baseline
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
-    from pytest_parallelrun.contract.observing.trials import Trials
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Trials
 
 
 class Returned(NamedTuple):

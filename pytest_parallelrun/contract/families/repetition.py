@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
-from pytest_parallelrun.contract.dependence.deliveries import (
+from pytest_parallelrun.contract.dependence.concurrency import side_by_side
+from pytest_parallelrun.contract.dependence.redelivery import (
     deliver_after_a_failure,
     deliver_again,
     deliver_once,
@@ -13,23 +14,22 @@ from pytest_parallelrun.contract.dependence.deliveries import (
     to_deliver,
     why_not_again,
 )
-from pytest_parallelrun.contract.dependence.neighbours import side_by_side
 from pytest_parallelrun.contract.dependence.state import KEPT, dependence
 from pytest_parallelrun.contract.dependence.written_files import OWN, changed
+from pytest_parallelrun.contract.entry.observations import answer_of
+from pytest_parallelrun.contract.entry.preconditions import deciding, require_answers, why_random
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.observing.evidence import deciding, require_answers, why_random
-from pytest_parallelrun.contract.observing.trials import answer_of
 from pytest_parallelrun.emulator.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.dependence.deliveries import Delivered, Deliveries
-    from pytest_parallelrun.contract.dependence.neighbours import Collision, SideBySide
+    from pytest_parallelrun.contract.dependence.concurrency import Collision, SideBySide
+    from pytest_parallelrun.contract.dependence.redelivery import Delivered, Deliveries
     from pytest_parallelrun.contract.dependence.written_files import Content, Place, Snapshot
-    from pytest_parallelrun.contract.observing.trials import Answer, Group, Trials
-    from pytest_parallelrun.emulator.bench import Tried
+    from pytest_parallelrun.contract.entry.observations import Answer, Group, Trials
+    from pytest_parallelrun.emulator.probe import Tried
 
 _TWICE = (
     "a mini-batch is delivered at least once: after a failure, a timeout or a lost worker it is run again, and what "

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.contract.cases.saved_case import Replay
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.engines import Engine
     from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import Splitter
-    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+    from pytest_parallelrun.emulator.splitting.model import Splitter
 
 
 def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: Replay, parallelrun_check: Check) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.phrases import consenting, finding, items_text, reading_text, rows_text, values_text
 from pytest_parallelrun.contract.service_view import shown_for
-from pytest_parallelrun.contract.wording import consenting, finding, items_text, reading_text, rows_text, values_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.baseline import Baseline
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.events import AttemptEnded
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.entry.input_changes import Changes, changes_of
+from pytest_parallelrun.contract.entry.observations import attempt
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
-from pytest_parallelrun.contract.observing.input_files import Changes, changes_of
-from pytest_parallelrun.contract.observing.trials import attempt
-from pytest_parallelrun.contract.returned.error_rows import SoundRows
-from pytest_parallelrun.contract.wording import items_text
-from pytest_parallelrun.emulator.bench import WorkerDown
+from pytest_parallelrun.contract.phrases import items_text
+from pytest_parallelrun.contract.rows.errors import SoundRows
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.probe import WorkerDown
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.observing.baseline import Baseline
-    from pytest_parallelrun.contract.observing.subject import EntryUnderTest
-    from pytest_parallelrun.contract.observing.trials import Group, Trials
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Group, Trials
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
 READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Read-only file system"

@@ -8,10 +8,10 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.entry.payloads import some_of
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.generation.arithmetic import predict
+from pytest_parallelrun.contract.generation.expected_counts import predict
 from pytest_parallelrun.contract.generation.generated_mini_batches import FIXES, HARMLESS, describe
-from pytest_parallelrun.contract.observing.payloads import some_of
 from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.faults import Fault
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-    from pytest_parallelrun.contract.generation.workbench import Recipe, Workbench
+    from pytest_parallelrun.contract.generation.runner import Recipe, Workbench
     from pytest_parallelrun.emulator.declaration import Profile
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.faults import FaultKind
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.splitting.base import Partition, Payload
+    from pytest_parallelrun.emulator.splitting.model import Partition, Payload
     from pytest_parallelrun.strategies import Sample
 
 _OUTCOMES: dict[str, Outcome] = {

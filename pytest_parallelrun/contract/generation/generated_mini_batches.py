@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.returned.rows import difference
+from pytest_parallelrun.contract.phrases import items_text
+from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.contract.service_view import shown_for
-from pytest_parallelrun.contract.wording import items_text
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.generation.workbench import Recipe, Workbench
-    from pytest_parallelrun.contract.observing.trials import Group
+    from pytest_parallelrun.contract.entry.observations import Group
+    from pytest_parallelrun.contract.generation.runner import Recipe, Workbench
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
-    from pytest_parallelrun.emulator.splitting.base import Payload
+    from pytest_parallelrun.emulator.splitting.model import Payload
 
 HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "load_error"})
 """What may become of an odd mini-batch."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_parallelrun.emulator.events import AttemptEnded, Event
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile, EntryObject
     from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.splitting.model import Splitter
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
-    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
 
@@ -104,9 +104,9 @@ def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSet
     """Refuses what the engine of that name cannot run, here or at all. EntryScriptError, SettingsError."""
     if engine == "inprocess":
         return
-    from pytest_parallelrun.emulator.engines.process import start
+    from pytest_parallelrun.emulator.engines.process import launch
 
-    start.check_possible(engine, entry, settings)
+    launch.check_possible(engine, entry, settings)
     if engine == "ray":
         from pytest_parallelrun.emulator.engines.ray import cluster
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import WorkerClock, running_under
-from pytest_parallelrun.emulator.worker.process import end_forked_child
+from pytest_parallelrun.emulator.sandbox.process_exit import end_forked_child
 
 if TYPE_CHECKING:
     from typing_extensions import Self

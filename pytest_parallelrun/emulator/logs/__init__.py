@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.kept_folders import make_folder
+from pytest_parallelrun.emulator.folders import make_folder
 from pytest_parallelrun.emulator.logs.processed import write_processed
 from pytest_parallelrun.emulator.logs.texts import write_texts
 

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Literal
 
 from pytest_parallelrun.emulator.service.loader import StandInLoader
-from pytest_parallelrun.emulator.service.uncovered import NotCoveredImportError, not_covered
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredImportError, not_covered
 
 _STANDINS = Path(__file__).parent / "standins"
 

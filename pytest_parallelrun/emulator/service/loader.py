@@ -8,7 +8,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_parallelrun.emulator.service.uncovered import refuse_attribute
+from pytest_parallelrun.emulator.service.missing_api import refuse_attribute
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.service import WorkerFacts

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.base import (
+from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
+from pytest_parallelrun.emulator.splitting.effective_settings import refuse_rows
+from pytest_parallelrun.emulator.splitting.files import FileSplitter
+from pytest_parallelrun.emulator.splitting.formats import format_of, is_mltable
+from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
+from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.emulator.splitting.input_paths import Place, files_among, locate
+from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
+from pytest_parallelrun.emulator.splitting.mltable import open_mltable
+from pytest_parallelrun.emulator.splitting.model import (
     InputKind,
     LoadError,
     MiniBatch,
@@ -17,26 +26,17 @@ from pytest_parallelrun.emulator.splitting.base import (
     Splitter,
     TableSplitter,
 )
-from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
-from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.formats import format_of, is_mltable
-from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-from pytest_parallelrun.emulator.splitting.handed import HandedInput
-from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
-from pytest_parallelrun.emulator.splitting.mltable_folder import open_mltable
+from pytest_parallelrun.emulator.splitting.multi_input import SeveralInputs
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
 from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedFileSplitter
-from pytest_parallelrun.emulator.splitting.partitioned_table import CHUNK_BYTES, PartitionedTable
+from pytest_parallelrun.emulator.splitting.partitions import CHUNK_BYTES, PartitionedTable
 from pytest_parallelrun.emulator.splitting.path_levels import values_by_path
-from pytest_parallelrun.emulator.splitting.paths import Place, files_among, locate
-from pytest_parallelrun.emulator.splitting.settings_used import refuse_rows
-from pytest_parallelrun.emulator.splitting.several import SeveralInputs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.emulator.splitting.base import Source
     from pytest_parallelrun.emulator.splitting.formats import Format
+    from pytest_parallelrun.emulator.splitting.model import Source
 
 __all__ = [
     "HandedInput",

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
 from pytest_parallelrun.emulator.splitting.column_types import (
     ColumnType,
     Kind,
@@ -23,8 +22,9 @@ from pytest_parallelrun.emulator.splitting.column_types import (
 )
 from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, uncompressed_name, why_unreadable
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
+from pytest_parallelrun.emulator.splitting.effective_settings import Form
+from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
 from pytest_parallelrun.emulator.splitting.ranges import RangeReader
-from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 if TYPE_CHECKING:
     import pandas as pd

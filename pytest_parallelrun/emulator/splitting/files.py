@@ -6,8 +6,8 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 
 from pytest_parallelrun.emulator.rules import FileGrouping
-from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.settings_used import Form
+from pytest_parallelrun.emulator.splitting.effective_settings import Form
+from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
 
 
 class FileSplitter:

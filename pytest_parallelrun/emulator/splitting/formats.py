@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.splitting.mltable_folder import NAME as MLTABLE
+from pytest_parallelrun.emulator.splitting.mltable import NAME as MLTABLE
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.base import SplitSettings
-    from pytest_parallelrun.emulator.splitting.paths import Place
+    from pytest_parallelrun.emulator.splitting.input_paths import Place
+    from pytest_parallelrun.emulator.splitting.model import SplitSettings
 
 Format = Literal["files", "delimited", "parquet", "json_lines"]
 

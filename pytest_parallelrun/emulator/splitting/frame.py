@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.errors import EmptyInputError
-from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.settings_used import Form
+from pytest_parallelrun.emulator.splitting.effective_settings import Form
+from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, count_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.emulator.splitting.base import InputKind, MiniBatch
-from pytest_parallelrun.emulator.splitting.settings_used import Form
+from pytest_parallelrun.emulator.splitting.effective_settings import Form
+from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.emulator.splitting.base import Partition, Payload
+    from pytest_parallelrun.emulator.splitting.model import Partition, Payload
 
 
 class HandedInput:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
 from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, open_binary, why_unreadable
+from pytest_parallelrun.emulator.splitting.effective_settings import Form
+from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
 from pytest_parallelrun.emulator.splitting.ranges import RangeReader
-from pytest_parallelrun.emulator.splitting.settings_used import Form
 
 UTF8_BOM = b"\xef\xbb\xbf"
 

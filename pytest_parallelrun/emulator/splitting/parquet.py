@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.base import InputKind, LoadError, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.settings_used import Form
+from pytest_parallelrun.emulator.splitting.effective_settings import Form
+from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.splitting.base import MiniBatch, count_text
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, count_text
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.splitting.base import Partition
+    from pytest_parallelrun.emulator.splitting.model import Partition
 
 
 class PartitionedFileSplitter(FileSplitter):

@@ -26,8 +26,7 @@ from pytest_parallelrun.emulator.worker.messages import (
     Unframed,
     frame,
 )
-from pytest_parallelrun.emulator.worker.script import functions_of, import_script
-from pytest_parallelrun.emulator.worker.surroundings import (
+from pytest_parallelrun.emulator.worker.process_resources import (
     OwnFile,
     die_with_parent,
     files_left,
@@ -36,6 +35,7 @@ from pytest_parallelrun.emulator.worker.surroundings import (
     threads_left,
     trace_crashes,
 )
+from pytest_parallelrun.emulator.worker.script import functions_of, import_script
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from pytest_parallelrun.emulator.splitting.base import Partition
+    from pytest_parallelrun.emulator.splitting.model import Partition
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
     from pytest_parallelrun.emulator.worker.messages import Message
     from pytest_parallelrun.emulator.worker.script import EntryFunctions

@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines import guard as guard_module
 from pytest_parallelrun.emulator.engines import inprocess
+from pytest_parallelrun.emulator.engines import timeout_guard as guard_module
 from pytest_parallelrun.emulator.events import WorkerStopped
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.splitting.files import FileSplitter

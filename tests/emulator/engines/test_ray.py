@@ -14,12 +14,13 @@ import pytest
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.engines import engine_maker
-from pytest_parallelrun.emulator.engines.ray import carrier, cluster, reaching
-from pytest_parallelrun.emulator.engines.ray.carrier import Carrier, Errand, Missed, Report, Terms
-from pytest_parallelrun.emulator.engines.ray.parcels import Premises, bring_home, bundle_of, side_inputs
+from pytest_parallelrun.emulator.engines.ray import actor as actor_module
+from pytest_parallelrun.emulator.engines.ray import cluster, reaching
+from pytest_parallelrun.emulator.engines.ray.actor import Carrier, Errand, Missed, Report, Terms
+from pytest_parallelrun.emulator.engines.ray.file_transfer import Premises, bring_home, bundle_of, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
-from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
 from tests.emulator.jobs import Names, make_files
 
 
@@ -53,9 +54,9 @@ def test_ray_is_not_imported_before_there_is_a_job_for_it() -> None:
 @pytest.fixture
 def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carrier]:
     """What an actor does, in this process, with a worker that is up. It looks for answers when several are there."""
-    wait = carrier._Carried._wait
+    wait = actor_module._Carried._wait
 
-    def wait_for_several(self: carrier._Carried, until: float | None) -> None:
+    def wait_for_several(self: actor_module._Carried, until: float | None) -> None:
         real_sleep(0.05)
         wait(self, until)
 
@@ -65,7 +66,7 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carrier]:
     actor = Carrier()
     actor.begin(plan, Terms(JobSettings(), "files", None), 0, None, None, False)
     actor.bring_up(0, True, None, False, None)
-    monkeypatch.setattr(carrier._Carried, "_wait", wait_for_several)
+    monkeypatch.setattr(actor_module._Carried, "_wait", wait_for_several)
     yield actor
     actor.end()
 
@@ -82,7 +83,7 @@ def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
     actor: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert returned(actor.work(errands(0), False)) == [["item 0"]]
-    monkeypatch.setattr(carrier, "GROUP_SECONDS", 0.0)
+    monkeypatch.setattr(actor, "GROUP_SECONDS", 0.0)
     # As many as wait in the pipe of a worker that is quick have ended together.
     assert returned(actor.work(errands(1, 2, 3, 4, 5), False)) == [["item 1"], ["item 2"], ["item 3"]]
     assert returned(actor.work(errands(4, 5), False)) == [["item 4"], ["item 5"]]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelrun.emulator.service.uncovered import NotCoveredAttributeError
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError
 from tests.emulator.service.conftest import Activate, write
 
 

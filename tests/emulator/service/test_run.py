@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelrun.emulator.service.uncovered import NotCoveredAttributeError, NotCoveredError
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError, NotCoveredError
 from tests.emulator.service.conftest import Activate
 
 

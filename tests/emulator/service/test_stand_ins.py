@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_parallelrun.emulator.service.uncovered import NotCoveredAttributeError, NotCoveredError
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError, NotCoveredError
 from tests.emulator.service.conftest import Activate, write
 
 INSTALLED = {

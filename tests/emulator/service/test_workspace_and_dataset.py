@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_parallelrun.emulator.service.uncovered import NotCoveredAttributeError
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError
 from tests.emulator.service.conftest import Activate
 
 

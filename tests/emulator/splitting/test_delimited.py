@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting import csv_records, delimited
-from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.splitting.column_types import ColumnType
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
+from pytest_parallelrun.emulator.splitting.model import LoadError
 from tests.emulator.splitting.test_compressed import COMPRESS
 
 

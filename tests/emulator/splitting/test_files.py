@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.rules import FileGrouping
-from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
+from pytest_parallelrun.emulator.splitting.model import LoadError
 
 
 def splitter(names: list[str], size: int, *, grouping: FileGrouping = "flat", root: str = "/in/") -> FileSplitter:

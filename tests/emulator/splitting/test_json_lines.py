@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.base import LoadError
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
+from pytest_parallelrun.emulator.splitting.model import LoadError
 from tests.emulator.splitting._settings import Split
 
 

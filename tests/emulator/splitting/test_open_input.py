@@ -12,7 +12,7 @@ import pytest
 from pytest_parallelrun.emulator import splitting
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.rules import Rules
-from pytest_parallelrun.emulator.splitting import LoadError, open_input, paths
+from pytest_parallelrun.emulator.splitting import LoadError, input_paths, open_input
 from tests.emulator.splitting._settings import Split
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
     from pytest_parallelrun.emulator.splitting.files import FileSplitter
     from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-    from pytest_parallelrun.emulator.splitting.paths import Place
+    from pytest_parallelrun.emulator.splitting.input_paths import Place
 
     def keeps_the_protocols(
         job_settings: JobSettings, files: FileSplitter, table: CsvSplitter, frame: FrameSplitter
@@ -312,7 +312,7 @@ def test_the_files_of_a_long_list_are_not_looked_up_one_by_one(tmp_path: Path, m
 
     def locate(path: str, base: str, *, must_exist: bool) -> Place:
         asked.append(path)
-        return paths.locate(path, base, must_exist=must_exist)
+        return input_paths.locate(path, base, must_exist=must_exist)
 
     monkeypatch.setattr(splitting, "locate", locate)
     missing = tmp_path / "gone.txt"

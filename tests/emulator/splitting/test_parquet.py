@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.base import LoadError
+from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
 from tests.emulator.splitting._settings import Split
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.rules import Rules
-from pytest_parallelrun.emulator.splitting import LoadError, Splitter, open_input, partitioned_table
+from pytest_parallelrun.emulator.splitting import LoadError, Splitter, open_input
+from pytest_parallelrun.emulator.splitting import partitions as partitions_module
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-from pytest_parallelrun.emulator.splitting.partitioned_table import PartitionedTable
+from pytest_parallelrun.emulator.splitting.partitions import PartitionedTable
 from tests.emulator.splitting._settings import Split
 
 
@@ -195,7 +196,7 @@ def test_every_load_of_a_partition_is_a_fresh_copy(tmp_path: Path) -> None:
 
 
 def test_chunks_that_do_not_fit_in_memory_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitioned_table, "KEPT_BYTES", 0)
+    monkeypatch.setattr(partitions_module, "KEPT_BYTES", 0)
     frame = pd.DataFrame({"k": ["a", "b"] * 4, "n": range(8)})
     split = PartitionedTable(FrameSplitter(frame, 1), ["k"])
     assert [part["n"].tolist() for part in loaded(split)] == [[0, 2, 4, 6], [1, 3, 5, 7]]

@@ -16,12 +16,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pytest_parallelrun.emulator.sandbox.process_state import host_restored
 from pytest_parallelrun.emulator.service import WorkerFacts
-from pytest_parallelrun.emulator.service.facts import plain_facts
-from pytest_parallelrun.emulator.worker import child, surroundings
+from pytest_parallelrun.emulator.service.worker_info import plain_facts
+from pytest_parallelrun.emulator.worker import child, process_resources
 from pytest_parallelrun.emulator.worker.child import Channel, WorkerProcess
-from pytest_parallelrun.emulator.worker.handing_over import decode
-from pytest_parallelrun.emulator.worker.host import host_restored
 from pytest_parallelrun.emulator.worker.messages import (
     BEGUN,
     CALL,
@@ -39,6 +38,7 @@ from pytest_parallelrun.emulator.worker.messages import (
     Unframed,
     frame,
 )
+from pytest_parallelrun.emulator.worker.result_serializer import decode
 
 NAMES = "import os\ndef run(paths):\n    return [os.path.basename(path) for path in paths]\n"
 
@@ -91,7 +91,7 @@ class Watching:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     """This process as a worker finds its own, put back afterwards."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(surroundings, "trace_crashes", lambda: None)
+    monkeypatch.setattr(process_resources, "trace_crashes", lambda: None)
     monkeypatch.setattr(child, "trace_crashes", lambda: None)
     before = set(sys.modules)
     with host_restored():
@@ -150,7 +150,7 @@ def run_message(
 def test_it_comes_up_runs_and_shuts_down(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = f"import sys\nprint(sys.argv)\ndef init():\n    print('init')\n{NAMES}def shutdown():\n    print('bye')"
     # This process is that of all tests, and some of them leave threads that only its end can end.
-    there_already = surroundings.threads_left()
+    there_already = process_resources.threads_left()
     said = live(here, script, run_message(["/a/b", "/a/c"])).said
     assert [message[0] for message in said] == [PHASE, UP, RETURNED, STOPPED]
     _, running, count, wrong, value, *rest = said[2]
@@ -411,7 +411,7 @@ def test_the_root_logger_is_left_to_a_script_that_has_set_it_up(here: Path) -> N
 def test_a_process_that_the_script_forked_ends_where_it_came_back(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As if this were the child: the number is another one after each call.
     ended: list[BaseException | None] = []
-    monkeypatch.setattr("pytest_parallelrun.emulator.worker.process.end_forked_child", ended.append)
+    monkeypatch.setattr("pytest_parallelrun.emulator.sandbox.process_exit.end_forked_child", ended.append)
     numbers = iter(range(100))
     monkeypatch.setattr(os, "getpid", lambda: next(numbers))
     live(here, NAMES, run_message(["a"]))
@@ -459,7 +459,7 @@ def test_streams_that_are_closed_do_not_stop_the_end(monkeypatch: pytest.MonkeyP
     flushed: list[bool] = []
     monkeypatch.setattr(sys, "stdout", Closed())
     monkeypatch.setattr(sys, "stderr", Closed())
-    surroundings.flush()
+    process_resources.flush()
     monkeypatch.undo()
     assert flushed == [True, True]
 
@@ -469,17 +469,17 @@ def test_open_files_are_none_where_the_system_does_not_tell(monkeypatch: pytest.
         raise OSError("no /proc")
 
     monkeypatch.setattr(os, "listdir", refuse)
-    assert surroundings.open_files() == set()
+    assert process_resources.open_files() == set()
 
 
 def test_a_file_that_is_closed_meanwhile_is_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "listdir", lambda path: ["99999"])
-    assert surroundings.open_files() == set()
+    assert process_resources.open_files() == set()
 
 
 def test_without_threading_no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "threading")
-    assert surroundings.threads_left() == []
+    assert process_resources.threads_left() == []
 
 
 @pytest.mark.parametrize("closed", [True, False])
@@ -492,5 +492,5 @@ def test_crashes_are_traced_where_there_is_a_stderr(monkeypatch: pytest.MonkeyPa
             raise RuntimeError("sys.stderr is None")
 
     monkeypatch.setattr("faulthandler.enable", enable)
-    surroundings.trace_crashes()
+    process_resources.trace_crashes()
     assert calls == [closed]

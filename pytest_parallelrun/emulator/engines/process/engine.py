@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import Delivery
-from pytest_parallelrun.emulator.engines.judging import left_open, left_running
-from pytest_parallelrun.emulator.engines.process.crew import Crew
-from pytest_parallelrun.emulator.engines.process.killing import memory_taken
+from pytest_parallelrun.emulator.engines.outcome import left_open, left_running
 from pytest_parallelrun.emulator.engines.process.outcomes import (
     Wish,
     ended,
     of_raised,
     of_returned,
 )
-from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
+from pytest_parallelrun.emulator.engines.process.poller import Switchboard
+from pytest_parallelrun.emulator.engines.process.pool import Crew
+from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken
 from pytest_parallelrun.emulator.engines.process.told import crash_traceback
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
-from pytest_parallelrun.emulator.engines.pulling import PullEngine
+from pytest_parallelrun.emulator.engines.queue_engine import PullEngine
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
-from pytest_parallelrun.emulator.worker.handing_over import decode
 from pytest_parallelrun.emulator.worker.messages import (
     BEGUN,
     CALLED,
@@ -35,14 +34,15 @@ from pytest_parallelrun.emulator.worker.messages import (
     SHUTDOWN,
     UP,
 )
+from pytest_parallelrun.emulator.worker.result_serializer import decode
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import Splitter
+    from pytest_parallelrun.emulator.splitting.model import Splitter
     from pytest_parallelrun.emulator.worker.messages import Message
-    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
 
 AHEAD = 2
 """Mini-batches that wait in the pipe of a worker, so that it need not wait for the next one."""

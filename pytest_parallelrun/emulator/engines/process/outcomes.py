@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.emulator.engines.failures import describe_exception, retry_code
-from pytest_parallelrun.emulator.engines.judging import judge_return, short_by
+from pytest_parallelrun.emulator.engines.outcome import judge_return, short_by
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, retry_code
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
 from pytest_parallelrun.emulator.output import Written
 from pytest_parallelrun.emulator.policy import classify_return
-from pytest_parallelrun.emulator.worker.handing_over import CannotCross, decode
+from pytest_parallelrun.emulator.worker.result_serializer import CannotCross, decode
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Delivery
-    from pytest_parallelrun.emulator.engines.limits import AttemptLimits
+    from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.worker.messages import Message
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from pytest_parallelrun.emulator.worker.streams import show
+from pytest_parallelrun.emulator.sandbox.streams import show
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines import Delivery
-from pytest_parallelrun.emulator.engines.process.killing import MARK, Traces, how_it_ended, kill_all, started_at
+from pytest_parallelrun.emulator.engines.process.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
 from pytest_parallelrun.emulator.events import Phase
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.worker.messages import START, Unframed, frame

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.ray.carrier import Carrier
+from pytest_parallelrun.emulator.engines.ray.actor import Carrier
 from pytest_parallelrun.emulator.engines.ray.reaching import Node, check_listening, in_short
 from pytest_parallelrun.emulator.errors import SettingsError
 

@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.failures import describe_exception
 from pytest_parallelrun.emulator.engines.process.outcomes import ended
-from pytest_parallelrun.emulator.engines.pulling import PullEngine
+from pytest_parallelrun.emulator.engines.queue_engine import PullEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.carrier import Errand, Farewell, Missed, Report, Terms
-from pytest_parallelrun.emulator.engines.ray.places import Places
+from pytest_parallelrun.emulator.engines.ray.actor import Errand, Farewell, Missed, Report, Terms
+from pytest_parallelrun.emulator.engines.ray.actor_handle import BETWEEN, Call, Post, Seat
+from pytest_parallelrun.emulator.engines.ray.placement import Places
 from pytest_parallelrun.emulator.engines.ray.reaching import in_short
-from pytest_parallelrun.emulator.engines.ray.seat import BETWEEN, Call, Post, Seat
-from pytest_parallelrun.emulator.engines.slots import Slots
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
+from pytest_parallelrun.emulator.engines.worker_pool import Slots
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import init_limit
+from pytest_parallelrun.emulator.sandbox.sandbox import Host
+from pytest_parallelrun.emulator.sandbox.streams import show
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
-from pytest_parallelrun.emulator.worker.stage import Host
-from pytest_parallelrun.emulator.worker.streams import show
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import Handed
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.base import Splitter
-    from pytest_parallelrun.emulator.worker.stage import WorkerPlan
+    from pytest_parallelrun.emulator.splitting.model import Splitter
 
 MOST_IN_A_GROUP = 128
 GROUP_TARGET = 0.05

@@ -17,7 +17,7 @@ from pytest_parallelrun.emulator.engines.process.worker_process import Handed, W
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.splitting import HandedInput
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 from pytest_parallelrun.emulator.worker.messages import BEGUN, OVER, RAISED, RETURNED, SHUTDOWN
 from tests.emulator.engines.process.scripts import NAMES, write_items, write_script
 

@@ -9,18 +9,18 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
-from pytest_parallelrun.emulator.engines.limits import AttemptLimits
 from pytest_parallelrun.emulator.engines.process import outcomes
 from pytest_parallelrun.emulator.engines.process.outcomes import of_raised, of_returned
 from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.rehearsal import rehearse
 from pytest_parallelrun.emulator.splitting import HandedInput
-from pytest_parallelrun.emulator.splitting.base import MiniBatch
-from pytest_parallelrun.emulator.worker.handing_over import CannotCross
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
 from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
+from pytest_parallelrun.emulator.worker.result_serializer import CannotCross
 from tests.emulator.engines.process.in_worker import Seen
 from tests.emulator.engines.process.scripts import NAMES, run_on_processes, write_items, write_script
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.process import killing, told, worker_process
-from pytest_parallelrun.emulator.engines.process.switchboard import Switchboard
+from pytest_parallelrun.emulator.engines.process import process_tree, told, worker_process
+from pytest_parallelrun.emulator.engines.process.poller import Switchboard
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 from tests.emulator.engines.process.scripts import NAMES, none_left, run_on_processes
 
@@ -184,23 +184,23 @@ def test_children_that_have_left_are_killed_whether_their_worker_lives_or_not(
         [sys.executable, "-c", script, str(tmp_path)],
         start_new_session=True,
         cwd=tmp_path,
-        env={**os.environ, killing.MARK: str(tmp_path)},
+        env={**os.environ, process_tree.MARK: str(tmp_path)},
         stdout=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         if dies:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        traces = killing.Traces(str(tmp_path), tmp_path, killing.started_at(process.pid))
-        killing.kill_all(process.pid, traces)
+        traces = process_tree.Traces(str(tmp_path), tmp_path, process_tree.started_at(process.pid))
+        process_tree.kill_all(process.pid, traces)
     assert none_left(str(tmp_path))
 
 
 def test_who_was_there_before_the_worker_is_not_of_it(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=tmp_path) as other:
-        later = killing.started_at(other.pid) + 1
-        assert list(killing._left_by(killing.Traces("x", tmp_path, later - 1))) == [other.pid]
-        assert list(killing._left_by(killing.Traces("x", tmp_path, later))) == []
+        later = process_tree.started_at(other.pid) + 1
+        assert list(process_tree._left_by(process_tree.Traces("x", tmp_path, later - 1))) == [other.pid]
+        assert list(process_tree._left_by(process_tree.Traces("x", tmp_path, later))) == []
         other.communicate(b"\n")
 
 
@@ -209,9 +209,9 @@ def test_one_that_starts_another_whenever_it_is_killed_is_left_to_itself_after_a
 ) -> None:
     # Numbers that no process has.
     looks = iter(range(2**22 + 1, 2**23))
-    monkeypatch.setattr(killing, "_left_by", lambda traces: [next(looks)])
-    killing.kill_all(2**22, killing.Traces("x", tmp_path, 0))
-    assert next(looks) == 2**22 + 1 + killing._ROUNDS
+    monkeypatch.setattr(process_tree, "_left_by", lambda traces: [next(looks)])
+    process_tree.kill_all(2**22, process_tree.Traces("x", tmp_path, 0))
+    assert next(looks) == 2**22 + 1 + process_tree._ROUNDS
 
 
 def test_memory_that_processes_share_counts_once_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,12 +226,12 @@ def test_memory_that_processes_share_counts_once_above_the_limit(monkeypatch: py
             raise PermissionError(path)
         return files[path]
 
-    monkeypatch.setattr(killing, "_read", read)
-    monkeypatch.setattr(killing, "_descendants", lambda pid: iter([2]))
-    whole = 5 * killing._PAGE
-    assert killing.memory_taken(1, whole) == whole
+    monkeypatch.setattr(process_tree, "_read", read)
+    monkeypatch.setattr(process_tree, "_descendants", lambda pid: iter([2]))
+    whole = 5 * process_tree._PAGE
+    assert process_tree.memory_taken(1, whole) == whole
     # Of the second the system tells no share.
-    assert killing.memory_taken(1, whole - 1) == 10 * 1024 + 2 * killing._PAGE
+    assert process_tree.memory_taken(1, whole - 1) == 10 * 1024 + 2 * process_tree._PAGE
 
 
 @pytest.mark.parametrize(
@@ -245,15 +245,15 @@ def test_memory_that_processes_share_counts_once_above_the_limit(monkeypatch: py
     ],
 )
 def test_how_a_process_ended_is_told_in_words(status: int | None, text: str) -> None:
-    assert killing.how_it_ended(status) == text
+    assert process_tree.how_it_ended(status) == text
 
 
 def test_of_a_process_that_is_gone_nothing_is_known() -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert killing.memory_taken(ended.pid, -1) == 0
-    assert killing.started_at(ended.pid) == -1
-    assert killing._group_of(ended.pid) == -1
+    assert process_tree.memory_taken(ended.pid, -1) == 0
+    assert process_tree.started_at(ended.pid) == -1
+    assert process_tree._group_of(ended.pid) == -1
 
 
 def test_output_that_is_gone_is_not_told(echo: WorkerProcess, capsys: pytest.CaptureFixture[str]) -> None:

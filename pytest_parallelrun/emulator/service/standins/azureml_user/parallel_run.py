@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.service.uncovered import StandIn
+from pytest_parallelrun.emulator.service.missing_api import StandIn
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.service import WorkerFacts

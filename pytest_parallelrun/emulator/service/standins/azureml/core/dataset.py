@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_parallelrun.emulator.service.uncovered import SIDE_INPUTS, StandIn
+from pytest_parallelrun.emulator.service.missing_api import SIDE_INPUTS, StandIn
 
 __all__ = ["Dataset"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.service.uncovered import StandIn
+from pytest_parallelrun.emulator.service.missing_api import StandIn
 
 from ..exceptions import ModelNotFoundException, WebserviceException
 from .workspace import Workspace

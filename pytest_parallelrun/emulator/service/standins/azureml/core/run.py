@@ -6,12 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NoReturn
 
-from pytest_parallelrun.emulator.service.uncovered import (
-    SIDE_INPUTS,
-    NotCoveredKeyError,
-    StandIn,
-    not_covered,
-)
+from pytest_parallelrun.emulator.service.missing_api import SIDE_INPUTS, NotCoveredKeyError, StandIn, not_covered
 
 from .experiment import Experiment
 from .workspace import Workspace

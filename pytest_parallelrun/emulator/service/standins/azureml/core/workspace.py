@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_parallelrun.emulator.service.uncovered import StandIn
+from pytest_parallelrun.emulator.service.missing_api import StandIn
 
 __all__ = ["Workspace"]
 

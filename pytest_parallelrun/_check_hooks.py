@@ -1,0 +1,132 @@
+"""Runs a generated test as the check that it is, and sees to what it found: accepted, or saved to be replayed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from pytest_parallelrun._acceptance import accepting
+from pytest_parallelrun._collection import EntryModule, checks_of, entry_module_of
+from pytest_parallelrun._configuration import Gate
+from pytest_parallelrun._saved_cases import Keeper
+from pytest_parallelrun._show import explain_command
+from pytest_parallelrun.contract.check import CheckFailed
+from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.finding import Finding
+    from pytest_parallelrun.contract.generation.runner import Workbench
+
+MOST_OF_AN_EXAMPLE = 12
+"""Lines of an example of Hypothesis that are shown."""
+
+_ARGUMENT = re.compile(r"    \w")
+_GIVEN = ("    parallelrun_", "    data=data(...)")
+_OUR_PACKAGE = str(Path(__file__).parent)
+
+
+class Running:
+    """The hook around each generated test; registered when there are entries."""
+
+    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+        self._acceptances = gate.accept
+        self._keeper = Keeper(config, gate)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        module = entry_module_of(pyfuncitem)
+        if module is None:
+            return (yield)
+        arguments = pyfuncitem.funcargs
+        check = cast("Check", arguments["parallelrun_check"])
+        check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
+        if check.spec.needs_input and module.plan.input is None:
+            check.cannot_decide(module.plan.no_input)
+        try:
+            try:
+                result = yield
+            except TooManyInitCalls as error:
+                check.cannot_decide(str(error))
+            except Exception as error:
+                failed = finding_in(error)
+                if failed is None or failed is error:
+                    raise
+                raise failed from None
+        except CheckFailed as failed:
+            found = replace(
+                failed.finding,
+                example=example_of(failed) or failed.finding.example,
+                explained=explain_command(check.spec.name),
+            )
+            if self._is_accepted(module, check, found):
+                return True
+            failed.finding = self._keeper.keep(module.plan, check.spec.name, found)
+            raise
+        finally:
+            workbench = cast("Workbench | None", arguments.get("parallelrun_workbench"))
+            if workbench is not None:
+                workbench.close()
+        if check.advice is not None and not self._is_accepted(module, check, check.advice):
+            told = replace(check.advice, explained=explain_command(check.spec.name))
+            check.advice = self._keeper.keep(module.plan, check.spec.name, told, test=False)
+        return result
+
+    def _is_accepted(self, module: EntryModule, check: Check, found: Finding) -> bool:
+        acceptance = accepting(self._acceptances, module.plan.nodeid, check.spec.name)
+        if acceptance is None:
+            return False
+        check.accepted = found, acceptance.reason
+        return True
+
+
+def finding_in(error: BaseException) -> CheckFailed | None:
+    """The finding that an exception holds, as Hypothesis puts several, or one that did not come again, in a group.
+
+    None where something else is in the group, which must not go unseen.
+    """
+    if isinstance(error, CheckFailed):
+        return error
+    parts = [finding_in(part) for part in getattr(error, "exceptions", ())]
+    findings = [part for part in parts if part is not None]
+    if not findings or (len(findings) < len(parts) and type(error).__name__ != "FlakyFailure"):
+        return None
+    first, *others = findings
+    others = [other for other in others if other.finding.what != first.finding.what]
+    if others:
+        first.finding = first.finding.saying("Hypothesis also found: " + "; ".join(o.finding.what for o in others))
+    elif type(error).__name__ == "FlakyFailure":
+        first.finding = first.finding.saying("the same mini-batch did not show it again when it was run once more")
+    return first
+
+
+def example_of(failed: CheckFailed) -> str:
+    """What Hypothesis noted of its smallest example, without what the fixtures gave; "" where there is none."""
+    notes = [_of_the_user(note) for note in getattr(failed, "__notes__", ())]
+    lines = "\n".join(filter(None, notes)).splitlines()
+    if len(lines) > MOST_OF_AN_EXAMPLE:
+        lines[MOST_OF_AN_EXAMPLE - 1 :] = ["..."]
+    return "\n".join(lines)
+
+
+def _of_the_user(note: str) -> str:
+    """A note without what fixtures gave, lines of this package, and a decorator for a test that is none of theirs."""
+    if "@reproduce_failure" in note:
+        return ""
+    kept: list[str] = []
+    left_out = False
+    for line in note.splitlines():
+        if line == ")" or _ARGUMENT.match(line):
+            left_out = line.startswith(_GIVEN)
+        if not left_out and not line.strip().startswith(_OUR_PACKAGE):
+            kept.append(line)
+    while kept and kept[-1].endswith(":"):
+        # A headline of lines that were left out.
+        kept.pop()
+    is_bare_call = len(kept) == 2 and kept[-1] == ")"
+    return "" if is_bare_call else "\n".join(kept)

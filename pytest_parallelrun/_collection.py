@@ -1,0 +1,179 @@
+"""Hangs the generated tests under the entry script: `score.py::test_job_completes`.
+
+A script has no tests of its own, so its path is added to the arguments of pytest, and where pytest would make a
+Module of it an EntryModule takes that place, whose tests come from the contract.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_parallelrun._configuration import EntryPlan
+from pytest_parallelrun._hypothesis import load_hypothesis
+from pytest_parallelrun._targets import STEP
+from pytest_parallelrun.contract import CHECKS, CheckSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+FAMILY = "pytest_parallelrun.contract.families"
+
+REPLAY = CheckSpec("replay", "replay", "error", False, "a saved finding is still there")
+"""What is made of an entry instead of the checks, with --parallelrun-replay."""
+
+
+def add_to_arguments(config: pytest.Config, plans: Sequence[EntryPlan]) -> None:
+    """Makes pytest visit the entries, unless an argument leads there already.
+
+    Of a folder and a file in it pytest 8 visits the file alone, and so would leave out the user's own tests.
+    Workers of pytest-xdist read the command line themselves, so they come to the same list.
+    """
+    if any(plan.replay is not None for plan in plans):
+        # Just that one is to be run, not the user's own tests.
+        config.args[:] = [str(plan.entry.path) for plan in plans]
+        return
+    named = {_path_of(argument, config) for argument in config.args}
+    paths = [plan.entry.path for plan in plans]
+    config.args.extend(str(path) for path in paths if named.isdisjoint((path, *path.parents)))
+
+
+def _path_of(argument: str, config: pytest.Config) -> Path:
+    return Path(os.path.abspath(os.path.join(config.invocation_params.dir, argument.partition("::")[0])))
+
+
+class EntryModule(pytest.Module):
+    """The generated tests of one entry script."""
+
+    plan: EntryPlan
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, plan: EntryPlan, name: str | None = None) -> Self:
+        # The node id is given: for a file outside rootdir pytest makes an empty one, and two would collide.
+        module: Self = cls.from_parent(parent, path=plan.entry.path, nodeid=plan.nodeid, name=name)
+        module.plan = plan
+        return module
+
+    def _getobj(self) -> ModuleType:
+        return contract_module(self.plan.nodeid, checks_of(self.plan))
+
+
+class EntrySteps(pytest.File):
+    """An entry script that several steps of a job definition run: `score.py::step::test_job_completes`."""
+
+    plans: Sequence[EntryPlan]
+
+    @classmethod
+    def of(cls, parent: pytest.Collector, plans: Sequence[EntryPlan]) -> Self:
+        nodeid = plans[0].nodeid.partition(STEP)[0]
+        steps: Self = cls.from_parent(parent, path=plans[0].entry.path, nodeid=nodeid)
+        steps.plans = plans
+        return steps
+
+    def collect(self) -> list[EntryModule]:
+        return [EntryModule.of(self, plan, name=plan.nodeid.partition(STEP)[2]) for plan in self.plans]
+
+
+class EntryPackage(pytest.Package):
+    """A package that holds an entry.
+
+    pytest imports the __init__.py of a package before it runs a test below it, to look for a setup_module(). The
+    import is the business of the emulated worker, whose code root may be another one.
+    """
+
+    @staticmethod
+    def suits(init: Path) -> bool:
+        """Whether there is no setup or teardown in it that the user's own tests need."""
+        if not init.is_file():
+            return False
+        text = init.read_text(encoding="utf-8", errors="replace").lower()
+        return not any(name in text for name in ("setup_module", "setupmodule", "teardown_module", "teardownmodule"))
+
+    def setup(self) -> None:
+        pass
+
+
+def checks_of(plan: EntryPlan) -> tuple[CheckSpec, ...]:
+    """What is checked of an entry: the whole table, or the one saved case."""
+    return CHECKS if plan.replay is None else (REPLAY,)
+
+
+def contract_module(nodeid: str, checks: Sequence[CheckSpec] = CHECKS) -> ModuleType:
+    """A module with the test functions of the checks, in their order.
+
+    The families are executed anew: Hypothesis keeps what it knows of a test with its function, and a function
+    that two entries shared would replay the failures of one on the other.
+    """
+    merged = ModuleType("pytest_parallelrun_gate")
+    merged.__doc__ = f"Generated tests of {nodeid}"
+    load_hypothesis()
+    fresh = {family: _execute(family) for family in dict.fromkeys(check.family for check in checks)}
+    for check in checks:
+        name = f"test_{check.name}"
+        setattr(merged, name, getattr(fresh[check.family], name))
+    return merged
+
+
+def _execute(family: str) -> ModuleType:
+    spec = importlib.util.find_spec(f"{FAMILY}.{family}")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def entry_module_of(node: pytest.Item | pytest.Collector) -> EntryModule | None:
+    """The EntryModule that a test belongs to, None for the user's own tests."""
+    return node.getparent(EntryModule)
+
+
+class Collection:
+    """The hooks that put an EntryModule where pytest meets an entry; registered when there are entries."""
+
+    def __init__(self, plans: Sequence[EntryPlan]) -> None:
+        self._plans: dict[Path, list[EntryPlan]] = {}
+        for plan in plans:
+            self._plans.setdefault(plan.entry.path, []).append(plan)
+        self._way = {path for entry in self._plans for path in (entry, *entry.parents)}
+        self._opened: set[Path] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        collectors = yield
+        plans = self._plans.get(file_path)
+        if plans is None:
+            return collectors
+        others = [collector for collector in collectors if not _is_test_module(collector)]
+        if len(plans) == 1:
+            return [EntryModule.of(parent, plans[0]), *others]
+        return [EntrySteps.of(parent, plans), *others]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        if path in self._way and EntryPackage.suits(path / "__init__.py"):
+            return EntryPackage.from_parent(parent, path=path)
+        return None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
+        """Opens folders that pytest would not walk, such as build/, for the entry and nothing else in them."""
+        ignored = yield
+        if collection_path in self._way:
+            if ignored:
+                self._opened.add(collection_path)
+            return False
+        return ignored or (None if self._opened.isdisjoint(collection_path.parents) else True)
+
+
+def _is_test_module(collector: pytest.Collector) -> bool:
+    """Whether it stands for the tests in a file; that of its doctests is a Module as well."""
+    return isinstance(collector, pytest.Module) and type(collector).__name__ != "DoctestModule"

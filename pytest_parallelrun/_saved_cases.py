@@ -1,0 +1,121 @@
+"""Keeps the mini-batches that show a finding, and says how to run them again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun._configuration import EntryPlan, Gate, folder_name
+from pytest_parallelrun._options import given_on_command_line
+from pytest_parallelrun._targets import STEP
+from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
+from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.report.plain_text import first_line
+from pytest_parallelrun.report.sanitize import Redaction, masked, masked_arguments, masked_text
+
+
+class Keeper:
+    """Saves the case of each finding below --parallelrun-save, or in pytest's cache."""
+
+    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+        self._config = config
+        self._save = gate.save
+
+    def keep(self, plan: EntryPlan, check: str, finding: Finding, *, test: bool = True) -> Finding:
+        """The finding with what replays it, `test` with a test to be pasted; as it is where it has no case."""
+        if finding.case is None:
+            return finding
+        try:
+            folder = self._folder() / folder_name(plan.nodeid) / check
+            redaction = Redaction(plan.settings.environment_variables, plan.arguments.argv)
+            remarks = save_case(
+                folder,
+                replace(finding.case, seed=finding.case.seed or self._seed()),
+                entry=plan.nodeid,
+                check=check,
+                finding=redaction.text(first_line(finding.what)),
+                settings=plan.settings,
+                is_secret=lambda text: redaction.text(text) != text,
+            )
+        except (NotSaved, OSError) as error:
+            return replace(finding, replay=f"replay: the mini-batches are not saved: {error}")
+        lines = [f"replay: {self._command(plan, folder)}", *(self._test(plan, check, folder) if test else ())]
+        lines += [f"({remark})" for remark in remarks]
+        return replace(finding, replay="\n".join(lines))
+
+    def _folder(self) -> Path:
+        if self._save is not None:
+            return self._save
+        cache = getattr(self._config, "cache", None)
+        if cache is None:
+            raise NotSaved("pytest's cache is switched off; --parallelrun-save=DIR keeps them")
+        return Path(cache.mkdir("parallelrun"))
+
+    def _seed(self) -> int | None:
+        seed = self._config.getoption("hypothesis_seed", None)
+        return int(seed) if seed is not None and str(seed).isdigit() else None
+
+    def _command(self, plan: EntryPlan, folder: Path) -> str:
+        """The options of this run that the entry needs; those of the ini file are in force anyway."""
+        words = ["pytest", f"--parallelrun-entry={self._relative(plan.entry.path)}"]
+        for name in ("job", "code", "args", "env", "model", "set"):
+            for item in given_on_command_line(self._config, name):
+                if name == "job" and plan.step is not None:
+                    # Of several definitions the one that has the step.
+                    word = f"{item.origin}={plan.job}{STEP}{plan.step.name}"
+                    words += [word] if word not in words else []
+                else:
+                    words.append(f"{item.origin}={_shown(name, item.value)}")
+        if plan.step is not None:
+            # Its program arguments may name inputs.
+            words += [f"{item.origin}={item.value}" for item in given_on_command_line(self._config, "input")]
+        words.append(f"--parallelrun-replay={self._relative(folder)}")
+        return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+    def _test(self, plan: EntryPlan, check: str, folder: Path) -> list[str]:
+        """A test to be pasted."""
+        arguments = [repr(self._relative(plan.entry.path))]
+        if plan.arguments.argv:
+            arguments.append(f"program_arguments={masked_arguments(plan.arguments.argv)!r}")
+        if plan.entry.code_root != plan.entry.path.parent:
+            arguments.append(f"code={self._relative(plan.entry.code_root)!r}")
+        if plan.models:
+            models = [f"{name}={self._relative(path)}" for name, path in plan.models.items()]
+            arguments.append(f"models={models!r}")
+        return [
+            "or in a test of yours:",
+            "    from pytest_parallelrun import load_case",
+            f"    def test_{_identifier(plan.entry.path.stem)}_{check}():",
+            f"        case = load_case({self._relative(folder)!r})",
+            f"        result = case.run({', '.join(arguments)})",
+            "        assert not case.problem(result), result.explain()",
+        ]
+
+    def _relative(self, path: Path) -> str:
+        try:
+            return Path(os.path.relpath(path, self._config.invocation_params.dir)).as_posix()
+        except ValueError:
+            # It is on another drive.
+            return str(path)
+
+
+def _shown(option: str, value: str) -> str:
+    if option == "env":
+        name, _, content = value.partition("=")
+        return f"{name}={masked(name, content)}"
+    if option == "args":
+        try:
+            return masked_arguments(shlex.split(value))
+        except ValueError:
+            return masked_text(value)
+    return masked_text(value)
+
+
+def _identifier(text: str) -> str:
+    return re.sub(r"\W", "_", text)

@@ -1,1 +1,0 @@
-"""Items that cannot be read, and what is missing beside them."""

@@ -1,0 +1,292 @@
+"""The entry under test: immutable, and safe inside @given, since every job builds all it needs anew."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
+from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
+from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.probe import Bench
+from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
+from pytest_parallelrun.emulator.splitting import open_input
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Observer
+    from pytest_parallelrun.emulator.entry import EntryFile
+    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.progress import Progress
+    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.model import InputKind, Source
+
+MOST_ALONE = 50
+"""Items of a mini-batch that are run one by one to find the one without a result."""
+
+
+MOST_INIT_CALLS = 30
+"""Of one entry: a real init() loads models for 5 to 60 seconds."""
+
+RESERVED_INIT_CALLS = 6
+"""Of these, for the checks that come last: what others need to explain a finding must not use them up."""
+
+
+class TooManyInitCalls(Exception):
+    """The checks of this entry have called init() as often as they may; the text says so."""
+
+
+@dataclass
+class Cost:
+    """What the checks of an entry cost. `init_calls`: since `take()` was called last; `total`: of all checks."""
+
+    init_calls: int = 0
+    total: int = 0
+
+    def spend(self, init_calls: int) -> None:
+        self.init_calls += init_calls
+        self.total += init_calls
+
+    def demand(self, init_calls: int, *, reserved: bool = False) -> None:
+        """TooManyInitCalls where so many more would be too many."""
+        most = MOST_INIT_CALLS if reserved else MOST_INIT_CALLS - RESERVED_INIT_CALLS
+        if self.total + init_calls > most:
+            raise TooManyInitCalls(
+                f"the checks of this entry have called init() {self.total} times, and may {MOST_INIT_CALLS} times"
+                + ("" if reserved else f", of which {RESERVED_INIT_CALLS} are for the generated mini-batches and jobs")
+            )
+
+    def take(self) -> int:
+        """The calls since the last question."""
+        calls, self.init_calls = self.init_calls, 0
+        return calls
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryUnderTest:
+    """An entry script with the settings, arguments, models and sample that the options give it.
+
+    folder: where copies of the sample go. `sample` is None without an input. budget: seconds for all that Hypothesis
+    generates, None without a limit.
+    """
+
+    entry: EntryFile
+    settings: JobSettings
+    arguments: tuple[str, ...]
+    models: Mapping[str, Path]
+    sample: str | tuple[str, ...] | None
+    folder: Path
+    engine: str = "inprocess"
+    budget: float | None = None
+    cost: Cost = field(default_factory=Cost, compare=False)
+    outputs: Outputs = field(default_factory=Outputs, compare=False)
+    _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def job(
+        self,
+        input: Source | None = None,
+        *,
+        faults: Sequence[Fault] = (),
+        output: Path | None = None,
+        logs: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **settings: object,
+    ) -> JobResult:
+        """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
+
+        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob.
+        """
+        if input is None:
+            input = self.copy_sample().input
+        chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
+        return self._run(input, chosen, faults, output, logs=logs, on_progress=on_progress)
+
+    def rehearse(
+        self,
+        *,
+        workers: int = 1,
+        runtime_arguments: bool = True,
+        init: bool = True,
+        first_attempt: bool = False,
+        observer: type[Observer] | None = None,
+    ) -> Rehearsal:
+        """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
+        input: Source = self.copy_sample().input if first_attempt else []
+        self.cost.spend(workers if init else 0)
+        return rehearse(
+            self._job(input, self.settings),
+            workers=workers,
+            runtime_arguments=runtime_arguments,
+            init=init,
+            first_attempt=first_attempt,
+            observer=observer,
+        )
+
+    def job_of(self, input: Source, settings: JobSettings, faults: Sequence[Fault] = ()) -> ParallelJob:
+        """A job with this entry, not yet run; `settings` are all of its settings."""
+        return self._job(input, settings, faults)
+
+    @contextmanager
+    def bench(
+        self,
+        *,
+        workers: int = 1,
+        probe: float | None = None,
+        models: Mapping[str, Path] | None = None,
+        arguments: tuple[str, ...] | None = None,
+        entry: EntryFile | None = None,
+        reserved: bool = False,
+        **settings: object,
+    ) -> Iterator[Bench]:
+        """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
+
+        probe: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry: instead of
+        the entry's own.
+        Folders that the script writes to are fresh ones, where they are among its arguments or variables.
+        reserved: these workers may be of those that are kept for the last checks.
+        TooManyInitCalls, also later, where the workers would be too many.
+        """
+        self.cost.demand(workers, reserved=reserved)
+        if arguments is None and self.outputs.places:
+            redirected = self.redirected()
+            arguments = redirected.arguments
+            settings.setdefault("environment_variables", redirected.environment)
+        chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
+        job = self._job([], chosen, models=models, arguments=arguments, entry=entry)
+        announced = 0
+
+        def announce() -> None:
+            nonlocal announced
+            self.cost.demand(1, reserved=reserved)
+            self.cost.spend(1)
+            announced += 1
+
+        bench = Bench(job, self.kind, workers=workers, probe=probe, on_start=announce)
+        with self.outputs.kept():
+            try:
+                with bench:
+                    yield bench
+            finally:
+                # Those that a job replaced are not announced.
+                self.cost.spend(bench.init_calls - announced)
+                self.outputs.note(bench.setting_up)
+
+    def redirected(self) -> Redirected:
+        """Arguments and variables for workers that must not write where the user's own results are."""
+        variables = self.settings.environment_variables
+        # The name marks it as a folder of a worker, which no two workers have in common.
+        return self.outputs.redirected(self.arguments, variables, self.new_folder("parallelrun-output"))
+
+    @cached_property
+    def kind(self) -> InputKind:
+        """What run() gets: files or a table."""
+        if self.sample is None:
+            return "files"
+        given = self.sample if isinstance(self.sample, str) else list(self.sample)
+        return open_input(given, self.settings).kind
+
+    def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
+        """Items of a mini-batch of files for which run() returns nothing when they are alone."""
+        splitter = open_input(self.copy_sample().input, self.settings)
+        folder = self.new_folder("alone")
+        paths = cast("list[str]", splitter.load(attempt.mini_batch))
+        named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
+        for path, name in islice(named, MOST_ALONE):
+            copy_file(path, str(folder / name))
+        off = {"error_threshold": -1}
+        if self.settings.profile != "batch":
+            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
+        alone = self.settings.replace(mini_batch_size=1, max_retries=0, **off)  # type: ignore[arg-type]
+        result = self._run(folder, alone)
+        return tuple(
+            result.item_names(batch.id)[0]
+            for batch in result.mini_batches
+            if batch.attempts and batch.attempts[0].returned == 0
+        )
+
+    def where_is(self, error: str) -> str:
+        """A hint where a module that a worker does not find lies, if it is near by."""
+        missing = re.search(r"No module named '([^'.]+)", error)
+        if missing is None:
+            return ""
+        name = missing.group(1)
+        for folder in (str(self.entry.path.parent), *sys.path):
+            for place in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
+                if folder and place.is_file() and Path(folder) != self.entry.code_root:
+                    return (
+                        f"'{place}' would be it, but that folder is not on sys.path in a worker. Move it below the "
+                        "code root, make the folder above both the code root (--parallelrun-code=DIR), or add "
+                        "the folder of __file__ to sys.path in the script."
+                    )
+        return f"If '{name}' is a package to install, it is missing in this Python."
+
+    def _run(
+        self,
+        input: Source,
+        settings: JobSettings,
+        faults: Sequence[Fault] = (),
+        output: Path | None = None,
+        *,
+        logs: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> JobResult:
+        job = self._job(input, settings, faults, output)
+        job.logs, job.on_progress = logs, on_progress
+        places = paths_in(self.arguments, settings.environment_variables)
+        with self.outputs.watched(places, apart=(self.folder, output, logs)):
+            result = job.run()
+        self.cost.spend(result.init_calls)
+        return result
+
+    def _job(
+        self,
+        input: Source,
+        settings: JobSettings,
+        faults: Sequence[Fault] = (),
+        output: Path | None = None,
+        *,
+        models: Mapping[str, Path] | None = None,
+        arguments: tuple[str, ...] | None = None,
+        entry: EntryFile | None = None,
+    ) -> ParallelJob:
+        entry = entry or self.entry
+        models = self.models if models is None else models
+        return ParallelJob(
+            entry.path,
+            input,
+            settings=settings,
+            program_arguments=self.arguments if arguments is None else arguments,
+            faults=faults,
+            engine=self.engine,
+            code=entry.code_root,
+            # A name that is the path's own may have a "=" in it.
+            models=[str(path) if name == path.name else f"{name}={path}" for name, path in models.items()],
+            output=output,
+        )
+
+    def copy_sample(self) -> SampleCopy:
+        """A fresh copy of the sample, for no check may touch the user's own; relative paths stay as they are."""
+        if self.sample is None:
+            raise InputError("there is no input: give --parallelrun-input=PATH.")
+        return copy_of(self.sample, self.new_folder("sample"), self.settings)
+
+    def new_folder(self, name: str) -> Path:
+        """An empty folder that is gone some time after the run."""
+        # Numbered: scripts return paths, and a random name changes the form of a row, or holds a word for an error.
+        # Never the number of one that is gone: a script that skips what it has seen would take its files for those.
+        for number in self._numbers.setdefault(name, itertools.count(1)):
+            folder = self.folder / f"{name}-{number}"
+            with suppress(FileExistsError):
+                folder.mkdir()
+                break
+        return folder

@@ -1,0 +1,134 @@
+"""A mini-batch of the sample, and what run() answers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_parallelrun.contract.entry.payloads import is_files, joined
+from pytest_parallelrun.contract.phrases import items_text, rows_text
+from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, Key, difference, row_text
+from pytest_parallelrun.emulator.output import as_rows
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.probe import Bench, Tried
+    from pytest_parallelrun.emulator.splitting.model import Partition, Payload
+
+
+class Group(NamedTuple):
+    """A mini-batch of the sample; `id`, `first_item` and `partition` are what its context tells."""
+
+    id: int
+    first_item: int
+    payload: Payload
+    names: tuple[str, ...]
+    partition: Partition = ()
+
+    def items(self) -> str:
+        """Its items, for messages."""
+        return items_text(self.names) if is_files(self.payload) else rows_text(self.names)
+
+    def part(self, *positions: int) -> Group:
+        """A mini-batch of some of its items, with the same identity."""
+        names = tuple(self.names[position] for position in positions)
+        if isinstance(self.payload, (list, tuple)):
+            chosen: Payload = [self.payload[position] for position in positions]
+        else:
+            chosen = self.payload.iloc[list(positions)].reset_index(drop=True)  # type: ignore[union-attr]
+        return self._replace(first_item=self.first_item + positions[0], payload=chosen, names=names)
+
+    def numbered(self, id: int, first_item: int | None = None) -> Group:
+        """The same items as another mini-batch."""
+        return self._replace(id=id, first_item=self.first_item if first_item is None else first_item)
+
+    @property
+    def size(self) -> int:
+        """Its number of items."""
+        return len(self.payload)
+
+
+def merged(groups: Sequence[Group]) -> Group:
+    """One mini-batch of the items of all, called as the first."""
+    names = tuple(name for group in groups for name in group.names)
+    return groups[0]._replace(payload=joined([group.payload for group in groups]), names=names)
+
+
+class Answer(NamedTuple):
+    """What run() made of a mini-batch: rows, or None where it returned nothing legal."""
+
+    rows: Sequence[object] | None
+    ended: AttemptEnded
+
+    def told(self, most: int = 3) -> str:
+        """In words: the first rows, or the error."""
+        if self.rows is None:
+            failure = self.ended.failure
+            return f"fails: {failure.error if failure else self.ended.outcome}"
+        if not self.rows:
+            return "returns no rows"
+        shown = "; ".join(row_text(row, 120) for row in self.rows[:most])
+        more = f" and {len(self.rows) - most} more" if len(self.rows) > most else ""
+        return f"returns {shown}{more}"
+
+
+def answer_of(ended: AttemptEnded) -> Answer:
+    """The answer that an attempt is."""
+    return Answer(None if ended.returned is None else as_rows(ended.value), ended)
+
+
+def unlike(expected: Answer, found: Answer, ignoring: Collection[Key] = ()) -> tuple[str, str] | None:
+    """How two answers differ, as a text for each side; None where they are the same. Two failures are."""
+    if expected.rows is None and found.rows is None:
+        return None
+    if expected.rows is None or found.rows is None:
+        return expected.told(), found.told()
+    rows = difference(expected.rows, found.rows, ignoring=ignoring)
+    if rows is None:
+        return None
+    return _told(expected.rows, rows[0], others=found.rows), _told(found.rows, rows[1], others=expected.rows)
+
+
+def _told(rows: Sequence[object], own: str, *, others: Sequence[object]) -> str:
+    """An answer by the rows that it has and the others are not."""
+    if not rows:
+        return "returns no rows"
+    if own == NO_SUCH_ROW:
+        return f"returns {len(rows)} row(s)"
+    if len(rows) > len(others) > 0:
+        return f"returns {len(rows)} row(s), also {own}"
+    return f"returns {own}" if len(rows) == 1 else f"returns {len(rows)} row(s), among them {own}"
+
+
+@dataclass
+class Observation:
+    """What fresh workers made of mini-batches that they got one after the other."""
+
+    tried: list[tuple[Group, Tried]] = field(default_factory=list)
+
+    def ended(self, group: Group) -> AttemptEnded | None:
+        """The last attempt at a mini-batch."""
+        return next((tried.ended for other, tried in reversed(self.tried) if other.id == group.id), None)
+
+    def answer(self, group: Group) -> Answer | None:
+        """The last answer to a mini-batch; None where there was none."""
+        ended = self.ended(group)
+        return None if ended is None else answer_of(ended)
+
+    def rows(self, group: Group) -> list[object] | None:
+        """The rows of the last attempt at a mini-batch; None where it returned nothing legal, or was not made."""
+        ended = self.ended(group)
+        return None if ended is None or ended.returned is None else as_rows(ended.value)
+
+
+def attempt(bench: Bench, group: Group, *, worker: int = 0, number: int = 1) -> Tried:
+    """One attempt at a group, with its own identity."""
+    return bench.attempt(
+        group.payload,
+        id=group.id,
+        first_item=group.first_item,
+        partition=group.partition,
+        worker=worker,
+        number=number,
+    )

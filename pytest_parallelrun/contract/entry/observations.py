@@ -1,0 +1,281 @@
+"""What run() returns for the mini-batches of the sample, asked of fresh workers in several ways.
+
+The checks on order, history, size and repetition share these observations, as each costs an init().
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from pytest_parallelrun.contract.entry.mini_batches import Answer, Group, Observation, answer_of, attempt, unlike
+from pytest_parallelrun.contract.entry.payloads import paths_of
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
+from pytest_parallelrun.contract.rows.comparison import Changing, Key, changing
+from pytest_parallelrun.emulator.splitting import open_input
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
+    from pytest_parallelrun.emulator.probe import Bench, Tried
+    from pytest_parallelrun.emulator.result import MiniBatchResult
+    from pytest_parallelrun.emulator.splitting.model import InputKind
+
+__all__ = ["Answer", "Group", "Observation", "Trials", "answer_of", "attempt", "unlike"]
+
+T = TypeVar("T")
+
+MOST_GROUPS = 12
+MOST_ITEMS = 300
+"""Mini-batches of the sample, and items in them, that the checks compare; more would only take more time."""
+
+MOST_FAILED = 3
+"""Mini-batches that failed in the baseline and are asked again."""
+
+PROBE_FACTOR = 20
+SHORTEST_PROBE = 1.0
+"""Seconds."""
+
+
+class Trials:
+    """Observations of one entry on a copy of its sample.
+
+    The copy is the same for all, since rows may name paths; what a script did to it is undone before each.
+    """
+
+    def __init__(self, entry: EntryUnderTest, baseline: Baseline) -> None:
+        self.entry = entry
+        self.baseline = baseline
+        slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
+        # Sleep that was skipped is in the one, and other mini-batches are in the other.
+        self.probe = max(SHORTEST_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
+        """Seconds of real time that a generated attempt may take; the setting `timeout` bounds it too."""
+        self._remembered: dict[str, object] = {}
+        self._strays: set[str] = set()
+
+    @property
+    def kind(self) -> InputKind:
+        return self.entry.kind
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The mini-batches of the sample that succeeded in the baseline; an even choice where there are many."""
+        good = {batch.id for batch in self.baseline.result.mini_batches if batch.status == "succeeded"}
+        return tuple(group for group in self.answered if group.id in good)
+
+    @cached_property
+    def answered(self) -> tuple[Group, ...]:
+        """The same, or where none succeeded those for which run() returned something legal, if too little."""
+        batches = [batch for batch in self.baseline.result.mini_batches if batch.size]
+        good = [batch.id for batch in batches if batch.status == "succeeded"]
+        legal = [batch.id for batch in batches if any(attempt.returned is not None for attempt in batch.attempts)]
+        return self._load(set(_evenly(good or legal, MOST_GROUPS)))
+
+    @cached_property
+    def timed_out(self) -> tuple[Group, ...]:
+        """Mini-batches of the sample of which every attempt ran into its timeout."""
+        batches = [batch for batch in self.baseline.result.mini_batches if batch.attempts]
+        late = [batch.id for batch in batches if all(attempt.outcome == "timeout" for attempt in batch.attempts)]
+        return self._load(set(_evenly(late, MOST_GROUPS)))
+
+    @cached_property
+    def asked(self) -> tuple[Group, ...]:
+        """Mini-batches to compare with each other: those answered and a few that failed, or the halves of a single one.
+
+        One that failed may succeed on a fresh worker. No item is in two of them: a script may well refuse, or leave
+        out, what it has seen.
+        """
+        groups = self.answered
+        failed = [batch.id for batch in self.baseline.result.mini_batches if _raised(batch)][:MOST_FAILED]
+        if groups and failed:
+            return tuple(sorted((*groups, *self._load(set(failed))), key=lambda group: group.id))
+        if len(groups) != 1 or groups[0].size == 1 or self.entry.settings.partition_keys:
+            return groups
+        (whole,) = groups
+        middle = whole.size // 2
+        first, second = whole.part(*range(middle)), whole.part(*range(middle, whole.size))
+        return first.numbered(whole.id + 1), second.numbered(whole.id + 2)
+
+    def _load(self, chosen: set[int]) -> tuple[Group, ...]:
+        """The mini-batches with these ids, or as many as do not have too many items."""
+        copy = self._copy
+        splitter = open_input(copy.input, self.entry.settings)
+        groups: list[Group] = []
+        items = 0
+        for batch in splitter.mini_batches() if chosen else ():
+            if batch.id not in chosen or (groups and items + batch.size > MOST_ITEMS):
+                continue
+            names = tuple(copy.without_root(name) for name in splitter.item_names(batch))
+            groups.append(Group(batch.id, batch.first_item, splitter.load(batch), names, batch.partition))
+            items += batch.size
+        return tuple(groups)
+
+    @cached_property
+    def forward(self) -> Observation:
+        """All mini-batches in order, on one fresh worker; one that was halved is there as a whole too, on another."""
+        observation = self.observe(self.asked)
+        if not {group.id for group in self.answered} <= {group.id for group in self.asked}:
+            observation.tried += self.observe(self.answered).tried
+        return observation
+
+    @cached_property
+    def again(self) -> Observation:
+        """The same once more: what differs is random."""
+        return self.observe(self.asked)
+
+    @cached_property
+    def backward(self) -> Observation:
+        """All mini-batches in reversed order, on one fresh worker."""
+        return self.observe(self.asked[::-1])
+
+    @cached_property
+    def changing(self) -> Changing | None:
+        """What differs between `forward` and `again`, two identical runs on fresh workers.
+
+        Nothing does where `backward` agrees too; then there is no need for another worker.
+        """
+        if all(self._agrees_backward(group) for group in self.asked):
+            return None
+        keys: set[Key] = set()
+        harmless = swapped = True
+        for group in self.asked:
+            first, second = self.forward.rows(group), self.again.rows(group)
+            if first is None and second is None:
+                continue
+            if first is None or second is None:
+                return Changing(frozenset(), all_rows=True)
+            found = changing(first, second)
+            if found is not None:
+                if found.all_rows:
+                    return found
+                keys.update(found.keys)
+                harmless = harmless and found.harmless
+                swapped = swapped and found.swapped
+        return Changing(frozenset(keys), harmless=harmless, swapped=swapped) if keys else None
+
+    @property
+    def first_change(self) -> tuple[Group, tuple[str, str]]:
+        """A mini-batch that two identical runs answer differently, where `changing` says so, and how."""
+        for group in self.asked:
+            first, second = self.forward.answer(group), self.again.answer(group)
+            told = None if first is None or second is None else unlike(first, second)
+            if told is not None:
+                return group, (self.shown(told[0]), self.shown(told[1]))
+        raise LookupError("two identical runs agree")
+
+    def _agrees_backward(self, group: Group) -> bool:
+        forward, backward = self.forward.answer(group), self.backward.answer(group)
+        return forward is not None and backward is not None and unlike(forward, backward) is None
+
+    @property
+    def ignoring(self) -> frozenset[Key]:
+        """Values that differ between any two runs."""
+        return frozenset() if self.changing is None else self.changing.keys
+
+    def unlike(self, expected: Answer | None, found: Answer | None) -> tuple[str, str] | None:
+        """How two answers differ in what does not differ between any two runs; None where one was not given."""
+        if expected is None or found is None:
+            return None
+        told = unlike(expected, found, self.ignoring)
+        return None if told is None else (self.shown(told[0]), self.shown(told[1]))
+
+    def shown(self, text: str) -> str:
+        """A text without the folder of the copy, which is long and says nothing to a user."""
+        return text.replace(self.root, "")
+
+    def remember(self, what: str, ask: Callable[[], T]) -> T:
+        """What `ask` returns, which is asked once for all checks."""
+        if what not in self._remembered:
+            self._remembered[what] = ask()
+        return cast("T", self._remembered[what])
+
+    def observe(
+        self,
+        groups: Sequence[Group],
+        *,
+        workers: int = 1,
+        after: Callable[[Bench, int, Tried], None] | None = None,
+    ) -> Observation:
+        """Attempts at the mini-batches in this order, by fresh workers in turn. WorkerDown where none comes up.
+
+        after: told the bench, the worker and what it did, after each attempt.
+        """
+        observation = Observation()
+        self.restore()
+        with self.entry.bench(workers=workers, probe=self.probe) as bench:
+            for position, group in enumerate(groups):
+                worker = position % workers
+                tried = self.attempt(bench, group, worker=worker)
+                observation.tried.append((group, tried))
+                if after is not None:
+                    after(bench, worker, tried)
+        return observation
+
+    def attempt(self, bench: Bench, group: Group, *, worker: int = 0, number: int = 1) -> Tried:
+        """One attempt at a mini-batch; new files that it leaves beside the sample are taken away by `restore()`."""
+        tried = attempt(bench, group, worker=worker, number=number)
+        self.entry.outputs.note(tried.files)
+        self._strays.update(path for path in tried.files.written if path.startswith(self._copy.root))
+        return tried
+
+    def restore(self) -> None:
+        """Puts back files of the copy that a script changed, moved or deleted, and removes those that it made."""
+        originals = self._originals
+        for path in self._strays - originals.keys():
+            with suppress(OSError):
+                os.remove(path)
+        self._strays.clear()
+        for path, (original, stat) in originals.items():
+            try:
+                now = os.stat(path)
+            except OSError:
+                copy_file(original, path)
+                continue
+            if (now.st_size, now.st_mtime_ns) != stat:
+                os.remove(path)
+                copy_file(original, path)
+
+    @property
+    def root(self) -> str:
+        """The folder of the sample that the mini-batches are from; it ends with a separator."""
+        return self._copy.root
+
+    @cached_property
+    def _copy(self) -> SampleCopy:
+        return self.entry.copy_sample()
+
+    @cached_property
+    def _originals(self) -> dict[str, tuple[str, tuple[int, int]]]:
+        """Path in the copy -> a second copy, and size and time of the first."""
+        if self.kind != "files":
+            return {}
+        spare = self.entry.new_folder("spare")
+        originals = {}
+        for number, path in enumerate(dict.fromkeys((*_paths(self.answered), *_paths(self.asked)))):
+            target = str(spare / str(number))
+            copy_file(path, target)
+            try:
+                stat = os.stat(path)
+            except OSError:
+                continue
+            originals[path] = target, (stat.st_size, stat.st_mtime_ns)
+        return originals
+
+
+def _paths(groups: Sequence[Group]) -> Iterator[str]:
+    for group in groups:
+        yield from paths_of(group.payload)
+
+
+def _raised(batch: MiniBatchResult) -> bool:
+    return bool(batch.attempts) and batch.attempts[-1].outcome in ("exception", "wrong_type")
+
+
+def _evenly(values: Sequence[int], most: int) -> Sequence[int]:
+    if len(values) <= most:
+        return values
+    return [values[position * (len(values) - 1) // (most - 1)] for position in range(most)]

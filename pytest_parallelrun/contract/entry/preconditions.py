@@ -1,0 +1,72 @@
+"""When rows can be compared at all: checks must not pass, or fail, where they tell nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.probe import WorkerDown
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.observations import Trials
+    from pytest_parallelrun.contract.rows.comparison import Changing
+
+
+@contextmanager
+def deciding(check: Check) -> Iterator[None]:
+    """Around a check that asks workers: where none comes up, nothing can be decided."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except WorkerDown as down:
+        check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
+
+
+def require_answers(trials: Trials, check: Check) -> None:
+    """Ends the check where run() returned nothing legal for the sample."""
+    __tracebackhide__ = True
+    if not trials.answered:
+        check.cannot_decide(trials.baseline.why_nothing_returned())
+
+
+def require_rows(trials: Trials, check: Check) -> None:
+    """Ends the check where there are no rows that could be compared."""
+    __tracebackhide__ = True
+    require_answers(trials, check)
+    changing = trials.changing
+    if changing is not None and changing.all_rows:
+        check.cannot_decide(why_random(changing))
+    rows = [trials.forward.rows(group) for group in trials.asked]
+    if all(answer is None for answer in rows):
+        check.cannot_decide("run() fails for every mini-batch at its first attempt, so there is nothing to compare")
+    if not any(rows):
+        check.cannot_decide("run() returns no rows, so there is nothing to compare")
+
+
+def require_several(trials: Trials, check: Check) -> None:
+    """Ends the check where the sample does not make two mini-batches."""
+    __tracebackhide__ = True
+    if len(trials.asked) < 2:
+        check.cannot_decide("the sample has a single item, and two are needed to compare; see --parallelrun-input")
+
+
+def pass_unless_random(trials: Trials, check: Check) -> None:
+    """Ends a check that found nothing: what is left beside random values may be nothing."""
+    __tracebackhide__ = True
+    changing = trials.changing
+    if changing is None:
+        return
+    if not changing.harmless:
+        check.cannot_decide(why_random(changing))
+    check.note(f"times and generated ids were not compared: {changing}")
+
+
+def why_random(changing: Changing) -> str:
+    """The reason for not deciding on results that no two runs have in common."""
+    return (
+        f"the results are random: two identical runs on fresh workers differ in {changing}. Seed what is drawn from "
+        "the item to make them repeatable. If nothing is drawn, look for threads that are taken in the order in which "
+        "they end, for the order of a set, and for hash() of a text: rows may have come to the wrong items."
+    )

@@ -1,0 +1,100 @@
+"""Copies of the sample: no check may touch the user's own files, and a copy must be split as they are."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.entry.mltable_copy import copy_of_mltable
+from pytest_parallelrun.emulator.splitting.formats import is_mltable
+from pytest_parallelrun.emulator.splitting.input_paths import Place, locate
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.splitting.model import SplitSettings
+
+
+@dataclass(frozen=True)
+class SampleCopy:
+    """A copy to run on: `input` has the form of the original, `root` ends with a separator.
+
+    root: the folder that the given paths have in common, to be left out where items are named.
+    """
+
+    input: str | list[str]
+    root: str
+
+    def without_root(self, text: str) -> str:
+        """A text about items, with rows named by the user's file and not by the path of its copy."""
+        return text.replace(f" of {self.root}", " of ")
+
+    def relative(self, text: str) -> str:
+        """Any text, such as an error of the script, without the folder of the copy, which will be gone."""
+        return text.replace(self.root, "") if len(self.root) > 1 else text
+
+
+def copy_of(sample: str | tuple[str, ...], folder: Path, settings: SplitSettings) -> SampleCopy:
+    """A copy of all files of the sample below `folder`, with the same paths relative to each other.
+
+    settings: under which it is split.
+    What the paths have in common decides how files are grouped and named. InputError as `locate()` raises it.
+    """
+    paths = [sample] if isinstance(sample, str) else list(sample)
+    places = [locate(path, os.getcwd(), must_exist=True) for path in paths]
+    tables = [place for place in places if is_mltable(place, settings)]
+    if tables:
+        copied = [
+            copy_of_mltable(place, below, copy_file) if place in tables else _plain_copy(place, below)
+            for place, below in ((place, folder / str(number)) for number, place in enumerate(places))
+        ]
+        root = os.path.join(copied[0] if len(copied) == 1 else os.fspath(folder), "")
+        return SampleCopy(copied[0] if isinstance(sample, str) else copied, root)
+    targets = [os.path.join(folder, relative, "") for relative in _relative_roots(places)]
+    for place, target in zip(places, targets, strict=True):
+        os.makedirs(target, exist_ok=True)
+        for name in place.names:
+            copy_file(place.root + name, target + name)
+    copies = [_as_given(place, target) for place, target in zip(places, targets, strict=True)]
+    root = os.path.join(os.path.commonpath(targets), "")
+    return SampleCopy(copies[0] if isinstance(sample, str) else copies, root)
+
+
+def _plain_copy(place: Place, folder: Path) -> str:
+    target = os.path.join(folder, "")
+    for name in place.names:
+        copy_file(place.root + name, target + name)
+    return _as_given(place, target)
+
+
+def copy_file(source: str, target: str) -> None:
+    """Copies a file; what cannot be read, such as a dangling link, becomes a link that cannot be read either."""
+    if os.path.lexists(target):
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    try:
+        shutil.copy2(source, target)
+    except OSError:
+        os.symlink(source, target)
+
+
+def _relative_roots(places: list[Place]) -> list[str]:
+    """Each root below the folder that their parents have in common."""
+    roots = [os.path.normpath(place.root) for place in places]
+    try:
+        common = os.path.commonpath([os.path.dirname(root) for root in roots])
+    except ValueError:
+        # Drives of Windows have nothing in common.
+        return [str(number) for number in range(len(roots))]
+    return [os.path.relpath(root, common) for root in roots]
+
+
+def _as_given(place: Place, target: str) -> str:
+    if place.form == "folder":
+        return os.path.normpath(target)
+    if place.form == "file":
+        return target + place.names[0]
+    # Of a glob the pattern is kept, since a folder would be another kind of input.
+    given = os.path.abspath(os.path.expanduser(place.given))
+    return target + os.path.relpath(given, place.root)

@@ -1,1 +1,0 @@
-"""The entry under test, the sample, and what run() answers to it."""

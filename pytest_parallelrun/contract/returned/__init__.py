@@ -1,1 +1,0 @@
-"""The rows that run() returned: compared, looked into, written and read back."""

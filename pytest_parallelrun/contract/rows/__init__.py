@@ -1,0 +1,1 @@
+"""Comparing the rows that run() returned."""

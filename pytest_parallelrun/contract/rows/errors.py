@@ -1,0 +1,142 @@
+"""Whether a row names an error: then a reader of the output can tell it from a result.
+
+There are as many ways to write one as there are scripts. So a row is compared with those of sound items: what tells
+is a word for an error, a null, another type, another column or another form, that no sound row has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from pytest_parallelrun.contract.rows.values import Spot, is_null, plain, text_of, values_of
+
+_ERROR = re.compile(
+    r"err(?:or|eur|no)|exception|fail|fehler|invalid|unread|corrupt|missing|not[ _-]?found|no[ _-]such|cannot|unable"
+    r"|(?:can|could|does|did|was)[ _-]?(?:not|n[o']?t)\b|skip|broken|traceback|unsupported|illegal|denied"
+    r"|is[ _]a[ _]directory|bad[ _-](?:file|item|row|data|input|value)|\b(?:null|none|nan|n/a)\b",
+    re.IGNORECASE,
+)
+_STATUS = re.compile(
+    r"(?:^|[_\W])(?:ok|success\w*|valid\w*|stat(?:us|e)|err\w*|fail\w*|code|flag|readable|reason|message|msg|exc\w*)"
+    r"(?:$|[_\W])",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_OPEN_END = (":", ",", "=", "|", ";", "\t")
+
+
+class SoundRows:
+    """Rows of sound items, to tell those of others from. names: of the items, which say nothing about an error."""
+
+    def __init__(self, rows: Sequence[object], names: Collection[str]) -> None:
+        self._names = sorted(_parts_of(names), key=len, reverse=True)
+        self._kinds = {_kind(row) for row in rows}
+        self._words = {word for row in rows for word in self._error_words(row)}
+        self._forms = {self._form(row) for row in rows if isinstance(row, str)}
+        self._comparable = sum(isinstance(row, str) for row in rows) > 1
+        self._open_ended = any(_is_open(row) for row in rows)
+        self._values: dict[Spot, list[object]] = {}
+        for row in rows:
+            for spot, value in values_of(row).items():
+                self._values.setdefault(spot, []).append(value)
+        # Where one row has a text and another a null, or one list is longer, a spot need not be in every row.
+        self._required = {spot for spot, held in self._values.items() if len(held) == len(rows) and not _is_word(spot)}
+
+    def names_error(self, row: object, *, echo: str = "") -> bool:
+        """Whether the row names an error, and so no sound item's row is like it. One that says nothing does not.
+
+        echo: a text that stood in the input, and says nothing where it comes back.
+        """
+        return not says_nothing(row) and self.is_unlike(row, echo=echo)
+
+    def is_unlike(self, row: object, *, echo: str = "") -> bool:
+        """Whether no sound item's row is like it: it names an error, or says nothing."""
+        if _kind(row) not in self._kinds or self.says_error(row):
+            return True
+        if isinstance(row, str):
+            if _is_open(row) and not self._open_ended:
+                return True
+            if self._comparable and len(self._forms) == 1 and self._form(row) not in self._forms:
+                return True
+        return self._values_differ(row, echo)
+
+    def says_error(self, row: object) -> bool:
+        """Whether it has a word for an error that no sound row has."""
+        return bool(self._error_words(row) - self._words)
+
+    def _values_differ(self, row: object, echo: str) -> bool:
+        values = values_of(row)
+        repeated = set()
+        for spot, value in values.items():
+            if echo and isinstance(value, str) and not value.replace(echo, ""):
+                repeated.add(spot[:-1] if _is_word(spot) else spot)
+            elif self._differs(spot, value):
+                return True
+        return not self._required <= values.keys() | repeated
+
+    def _differs(self, spot: Spot, value: object) -> bool:
+        sound = self._values.get(spot)
+        if sound is None:
+            # Another word is not another column: texts have as many words as they like.
+            return not _is_word(spot) and not is_null(value)
+        if is_null(value):
+            return not any(map(is_null, sound))
+        if not _is_word(spot) and _kind(value) not in {_kind(other) for other in sound}:
+            return True
+        return _is_status(spot) and len(set(map(repr, sound))) == 1 and value not in sound
+
+    def _error_words(self, row: object) -> set[str]:
+        text = text_of(row)
+        keys = " ".join(str(part) for spot in values_of(row) for part in spot if isinstance(part, str))
+        return {word.lower() for word in _ERROR.findall(f"{self._without_names(text)} {keys}")}
+
+    def _form(self, row: str) -> str:
+        """What is left of a text without its letters and digits: how it is made up."""
+        return re.sub(r"\s+", " ", _LETTERS.sub("w", _NUMBER.sub("0", self._without_names(row))))
+
+    def _without_names(self, text: str) -> str:
+        for name in self._names:
+            text = text.replace(name, "@")
+        return text
+
+
+def says_nothing(row: object) -> bool:
+    """Whether the whole row is None or blank: nobody can tell which item it is, nor that it failed."""
+    return row is None or (isinstance(row, str) and not row.strip())
+
+
+def _parts_of(names: Collection[str]) -> set[str]:
+    parts: set[str] = set()
+    for name in names:
+        base = re.split(r"[\\/]", name)[-1]
+        parts.update((name, base, base.rpartition(".")[0]))
+    # A name of one or two letters is in every text.
+    return {part for part in parts if len(part) > 2}
+
+
+def _kind(value: object) -> str:
+    value = plain(value)
+    if isinstance(value, bool):
+        return "bool"
+    if is_null(value):
+        return "null"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, (list, tuple)):
+        return "sequence"
+    return type(value).__name__
+
+
+def _is_open(row: object) -> bool:
+    return isinstance(row, str) and (says_nothing(row) or row.rstrip(" ").endswith(_OPEN_END))
+
+
+def _is_word(spot: Spot) -> bool:
+    return bool(spot) and isinstance(spot[-1], tuple)
+
+
+def _is_status(spot: Spot) -> bool:
+    names = [part for part in spot if isinstance(part, str)]
+    return bool(names) and bool(_STATUS.search(names[-1]))

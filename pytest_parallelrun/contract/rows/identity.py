@@ -1,0 +1,138 @@
+"""Which item a row is from, as far as the row tells."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, text_of, values_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pytest_parallelrun.emulator.splitting.model import Partition
+
+MOST_READ = 64 << 10
+"""Bytes of an item in which ids are looked for."""
+SHORTEST_ID = 4
+"""Characters of a word, a digit among them, that stands for an item because it is in no other one."""
+
+
+class FileNames:
+    """The names that rows may give to the items of a sample. all_names: relative paths, each once."""
+
+    def __init__(self, all_names: Iterable[str]) -> None:
+        names = [name.replace("\\", "/") for name in all_names]
+        self._bases = Counter(name.rpartition("/")[2] for name in names)
+        self._stems = Counter(stem for name in names for stem in _stems_of(name))
+
+    def is_named(self, text: str, name: str, path: str) -> bool:
+        """Whether a text has a name of the item that no other item has."""
+        name, text = name.replace("\\", "/"), text.replace("\\\\", "/").replace("\\", "/")
+        folder, _, base = name.rpartition("/")
+        parent = folder.rpartition("/")[2] or os.path.basename(os.path.dirname(path))
+        if name in text and (folder or self._bases[base] == 1):
+            return True
+        if base in text:
+            return self._bases[base] == 1 or parent in text
+        return any(
+            re.search(rf"(?<![A-Za-z0-9]){re.escape(stem)}(?![A-Za-z0-9])", text) is not None
+            and (self._stems[stem] == 1 or parent in text)
+            for stem in _stems_of(name)
+        )
+
+
+def tells_partition(text: str, partition: Partition) -> bool:
+    """Whether a text has the value of every key of a partition; False where there is none."""
+    return bool(partition) and all(value in text for _, value in partition)
+
+
+def ids_in_file(path: str) -> set[str]:
+    """The words of a text file that look like an id; none of another file."""
+    try:
+        with open(path, "rb") as stream:
+            text = stream.read(MOST_READ).decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return set()
+    return set(_ids(text))
+
+
+def ids_in_row(row: object) -> set[str]:
+    """The words of a row that look like an id."""
+    return set(_ids(text_of(row)))
+
+
+def identifying_columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """(columns that are keys, other columns without repetition): a measured number is unique by chance."""
+    keys: list[str] = []
+    others: list[str] = []
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        if len(column) < 2 or column.isna().any() or not column.is_unique:
+            continue
+        (others if column.dtype.kind in "fb" else keys).append(str(name))
+    return keys, others
+
+
+def echoed(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str]) -> set[tuple[str, Spot]]:
+    """(column, spot) where each row holds another value of an input column. Rows may be fewer, or more for one item."""
+    found: set[tuple[str, Spot]] = set()
+    values = [values_of(row) for row in rows]
+    if not values:
+        return found
+    shared = set(values[0]).intersection(*values[1:])
+    inputs = {name: Counter(_same(cell) for cell in _column(frame, name)) for name in columns}
+    for spot in shared:
+        held = Counter(_same(value[spot]) for value in values)
+        for name, known in inputs.items():
+            if held.keys() <= known.keys() and (len(rows) > len(frame) or held <= known):
+                found.add((name, spot))
+    return found
+
+
+def names_somewhere(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str]) -> bool:
+    """Whether the text of each row has a value of a text column in it, wherever it stands."""
+    for name in columns:
+        texts = [cell for cell in _column(frame, name) if isinstance(cell, str) and len(cell.strip()) > 1]
+        if len(texts) == len(frame) and all(any(text in text_of(row) for text in texts) for row in rows):
+            return True
+    return False
+
+
+def has_whole_row(rows: Sequence[object], frame: pd.DataFrame) -> bool:
+    """Whether all columns of the input are in the output, by their names."""
+    names = {str(name) for name in frame.columns}
+    return bool(rows) and all(isinstance(row, Mapping) and names <= {str(name) for name in row} for row in rows)
+
+
+def _column(frame: pd.DataFrame, name: str) -> list[object]:
+    position = [str(column) for column in frame.columns].index(name)
+    return cast("list[object]", frame.iloc[:, position].tolist())
+
+
+def _same(value: object) -> Hashable:
+    """One form for a value, whether it is a number or its text."""
+    if is_null(value):
+        return None
+    number = number_in(value)
+    return str(value) if number is None else number
+
+
+def stem_of(name: str) -> str:
+    """The name of a file without its folder and its extension."""
+    base = name.rpartition("/")[2]
+    return base.rpartition(".")[0] or base
+
+
+def _stems_of(name: str) -> set[str]:
+    """Without its last extension, and without all of them: "scan.nii.gz" is "scan" as well."""
+    stem = stem_of(name)
+    return {stem, stem.partition(".")[0] or stem}
+
+
+def _ids(text: str) -> Iterable[str]:
+    words = (word.strip("-") for word in re.findall(r"[\w-]+", re.sub(r"\d+\.\d+", " ", text)))
+    return (word for word in words if len(word) >= SHORTEST_ID and any(sign.isdigit() for sign in word))

@@ -1,0 +1,130 @@
+"""What comes back of returned values when the file that they were appended to is read.
+
+The file has a line for each element of a list, and CSV with a space for separator for DataFrames, without header and
+index (authoring guide of batch scoring scripts, issues on the parallel run step).
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.rows.comparison import row_text
+from pytest_parallelrun.contract.rows.values import is_null
+from pytest_parallelrun.emulator.output import AppendedFile, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+
+TOLERANCE = 1e-9
+"""Of floats, relative: a text of them may be rounded."""
+
+
+def what_is_lost(values: Mapping[int, object], folder: Path) -> Iterator[tuple[int, str, str]]:
+    """(mini-batch, what does not come back, what to do) for each kind of loss in the values of the mini-batches."""
+    for number, value in values.items():
+        path = folder / f"{number}.txt"
+        try:
+            with AppendedFile(path) as file:
+                file.append(value)
+        except OutputError as error:
+            yield number, f"{error}, so that nothing is appended", "return plain texts and numbers"
+            continue
+        if _is_frame(value):
+            yield from ((number, *loss) for loss in _lost_of_frame(value, path))  # type: ignore[arg-type]
+        else:
+            yield from ((number, *loss) for loss in _lost_of_list(list(value), path))  # type: ignore[call-overload]
+
+
+def _lost_of_list(elements: list[object], path: Path) -> Iterator[tuple[str, str]]:
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    broken = next((element for element in elements if _breaks(str(element))), None)
+    if broken is not None:
+        yield (
+            f"{len(elements)} result(s) make {sum(len(line.splitlines()) or 1 for line in lines)} lines, since one "
+            f"holds a newline: {row_text(broken)}",
+            'replace it, as in text.replace("\\n", " "), or return json.dumps(text)',
+        )
+    odd = next((element for element in elements if not _is_plain(element)), None)
+    if odd is not None:
+        address = " at 0x" in str(odd)
+        yield (
+            f"a {type(odd).__name__} is written as its repr"
+            + (", which is an address in memory" if address else ", which only Python reads")
+            + f": {row_text(str(odd))}",
+            "return a text of it, such as json.dumps(row), or a DataFrame of plain columns",
+        )
+
+
+def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]:
+    index = frame.index
+    named = [name for name in index.names if name is not None]
+    if len(frame) and (named or str(index.dtype) in ("object", "str", "string", "category") or index.nlevels > 1):
+        what = f"{', '.join(map(repr, named))}" if named else f"of {row_text(index[0])} and others"
+        yield f"the index {what} is not written", "call reset_index() on the result"
+    cells = [(str(frame.columns[position]), frame.iloc[:, position].tolist()) for position in range(frame.shape[1])]
+    for column, values in cells:
+        odd = next((value for value in values if not is_null(value) and not _is_plain(value)), None)
+        if odd is not None:
+            yield (
+                f"column {column!r} holds objects ({type(odd).__name__}), written as their repr: {row_text(str(odd))}",
+                "make a text of them, such as with json.dumps()",
+            )
+    broken = next(((column, value) for column, values in cells for value in values if _breaks(value)), None)
+    if broken is not None:
+        yield (
+            f"column {broken[0]!r} holds a newline, so that a row is more than one line: {row_text(broken[1])}",
+            f'replace it, as in frame[{broken[0]!r}].str.replace("\\n", " ")',
+        )
+    with open(path, encoding="utf-8", newline="") as stream:
+        back = [row for row in csv.reader(stream, delimiter=" ") if row or not frame.shape[1]]
+    if len(back) != len(frame) and broken is None:
+        yield f"{len(frame)} row(s) come back as {len(back)}", "return a DataFrame with at least one column"
+        return
+    for position, (column, values) in enumerate(cells):
+        for row, value in zip(back, values, strict=False):
+            if len(row) != len(cells) or not _came_back(value, row[position]):
+                yield (
+                    f"in column {column!r} {value!r} comes back as {row[position] if position < len(row) else None!r}",
+                    "return a value that a text can hold",
+                )
+                return
+
+
+def _came_back(value: object, text: str) -> bool:
+    if is_null(value):
+        return text == "" or text == str(value)
+    if isinstance(value, str):
+        return text == value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return math.isclose(float(text), float(value), rel_tol=TOLERANCE) or math.isnan(value)
+        except (ValueError, OverflowError):
+            return text == str(value)
+    # Of times and other values only their own text is known.
+    return bool(text)
+
+
+def _breaks(value: object) -> bool:
+    return isinstance(value, str) and ("\n" in value or "\r" in value)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether its text is the value: texts, numbers, times, and what has a str() of its own."""
+    if isinstance(value, (bytes, bytearray, dict, list, tuple, set, frozenset)):
+        return False
+    if type(value).__module__ == "numpy":
+        return getattr(value, "ndim", 0) == 0
+    if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "to_frame"):
+        return False
+    return type(value).__str__ is not object.__str__ or isinstance(value, (int, float, type(None)))
+
+
+def _is_frame(value: object) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)

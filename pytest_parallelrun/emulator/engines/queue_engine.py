@@ -1,0 +1,228 @@
+"""What engines have in common whose workers are elsewhere: deliveries wait for whoever is free, attempts come back."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, NamedTuple, cast
+
+from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
+from pytest_parallelrun.emulator.engines.process.outcomes import INJECTED, Wish, ended, of_fault
+from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
+from pytest_parallelrun.emulator.engines.worker_pool import M
+from pytest_parallelrun.emulator.events import Failure
+from pytest_parallelrun.emulator.splitting.model import LoadError
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines import Delivery, Observer
+    from pytest_parallelrun.emulator.engines.worker_pool import Slots
+    from pytest_parallelrun.emulator.events import AttemptEnded, Event, Outcome, WorkerFailed, WorkerStarted
+    from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+
+
+class Ready(NamedTuple):
+    """A delivery as it is sent to a worker. payload: a list of paths, or the pickle of a DataFrame. drops: how many
+    of its results are to be lost.
+    """
+
+    handed: Handed
+    payload: object
+    drops: int
+
+
+class PullEngine(Generic[M]):
+    """The queue of an engine, and what it says in the end. What raises NotImplementedError is of its kind of workers.
+
+    keeps_workers: whether a worker outlives an injected fault that would have ended it: another init() could cost a
+    minute. probe: seconds that run() may take, for mini-batches of which many are tried.
+    """
+
+    keeps_workers = False
+    probe: float | None = None
+
+    observed: list[object]
+    """What observers told of the workers that were brought up."""
+
+    _crew: Slots[M]
+
+    def __init__(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+        self._settings = settings
+        self._chosen: int | None = None
+        self._turn = 0
+        self.observed = []
+        self._represented = 0
+        self._left: list[str] = []
+        self.take_on(splitter, settings, faults)
+
+    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+        """Another job, or a question, for the workers that are there; their number stays."""
+        self._splitter = splitter
+        self._faults = faults
+        self._limits = AttemptLimits(settings, self.probe)
+        self._waiting: deque[Delivery] = deque()
+        self._ended: deque[AttemptEnded] = deque()
+
+    def submit(self, delivery: Delivery) -> None:
+        self._waiting.append(delivery)
+
+    def start(self) -> None:
+        """Starts all workers, and waits for none of them: the first that is up gets the first mini-batch.
+
+        With faults, which may be for a certain worker, it waits for all.
+        """
+        for slot in self._crew.startable():
+            self._start(slot)
+        if self._faults:
+            while any(not worker.up for worker in self._crew.workers()) or self._crew.startable():
+                for slot in self._crew.startable():
+                    self._start(slot)
+                self._wait(None)
+            self._crew.require()
+
+    def collect(self, patience: float | None = None) -> AttemptEnded | None:
+        """The next attempt that ends; None where none does within `patience` seconds. NoWorkersLeft."""
+        until = None if patience is None else real_monotonic() + patience
+        while not self._ended:
+            if self._waiting:
+                self._hand_out()
+                if self._ended:
+                    break
+            self._crew.require()
+            self._wait(until)
+            if until is not None and not self._ended and real_monotonic() >= until:
+                return None
+        return self._ended.popleft()
+
+    def _hand_out(self) -> None:
+        """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
+        raise NotImplementedError
+
+    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> M:
+        """Begins to bring up a worker in the slot. init: whether to call it. observer: what watches it meanwhile."""
+        raise NotImplementedError
+
+    def _start_wanted(self) -> None:
+        """Starts as many workers as there are mini-batches left for."""
+        if self._crew.vacant:
+            wanted = [slot for slot in self._crew.startable() if self._chosen in (None, slot)]
+            for slot in wanted[: len(self._waiting)]:
+                self._start(slot)
+
+    def _end(self, worker: M, reason: str, *, replace: bool = True) -> object:
+        """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
+        raise NotImplementedError
+
+    def _wait(self, until: float | None) -> None:
+        """Waits until something happens to a worker; or until `until`."""
+        raise NotImplementedError
+
+    def worker_events(self) -> Sequence[Event]:
+        """What happened to workers since the last call."""
+        if not self._crew.events:
+            return ()
+        events, self._crew.events = self._crew.events, []
+        return events
+
+    def elapsed(self) -> float:
+        """Seconds since the start of the job."""
+        return self._crew.elapsed()
+
+    def notes(self) -> Sequence[str]:
+        notes = []
+        if self._represented:
+            notes.append(
+                f"{self._represented} object(s) in results are of classes that stay in their worker: rows show their "
+                "texts"
+            )
+        notes += dict.fromkeys(self._left)
+        return notes
+
+    @property
+    def workers_made(self) -> int:
+        """Workers that were started, or tried to."""
+        return self._crew.made
+
+    def use(self, slot: int | None) -> None:
+        """Deliveries go to the worker in the slot from now on; None: to one after the other."""
+        self._chosen = slot
+        self._turn = 0
+
+    def drop(self, slot: int, reason: str) -> None:
+        """Ends the worker in the slot, without its shutdown()."""
+        worker = self._crew.slots[slot]
+        if worker is not None:
+            self._end(worker, reason)
+
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed:
+        """Tries once to start a worker in the slot: import, run() found, init()."""
+        worker = self._start(slot, init=init, observer=observer)
+        while not worker.up and self._crew.slots[slot] is worker:
+            self._wait(None)
+        return cast("WorkerStarted | WorkerFailed", self._crew.events[-1])
+
+    def open(self) -> None:
+        """There is nothing to prepare: workers are processes of their own."""
+
+    def rest(self) -> None:
+        """Nor to give back."""
+
+    def _prepare(self, worker: M, delivery: Delivery) -> Ready | None:
+        """The delivery as it is sent; None where its attempt ends before: by a fault, or as it cannot be loaded."""
+        mini_batch, number = delivery
+        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
+        if fault is not None and fault.kind in INJECTED:
+            attempt, wish = of_fault(delivery, fault, worker.number, self.elapsed(), self._limits)
+            self._ended.append(attempt)
+            if attempt.outcome in ("timeout", "crashed"):
+                if not (self.keeps_workers and fault.kind in ("times_out", "crashes")):
+                    self._end(worker, attempt.outcome)
+            elif wish is not None:
+                self._heed(worker, wish)
+            return None
+        payload, loading, failure = self._load(mini_batch)
+        handed = Handed(delivery, fault, loading)
+        slow = self._limits.too_long_loading(loading)
+        if failure is not None or slow is not None:
+            outcome: Outcome = "load_error" if failure is not None else "timeout"
+            self._ended.append(ended(handed, worker.number, self.elapsed(), 0.0, outcome, failure or slow))
+            return None
+        drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
+        return Ready(handed, payload, drops)
+
+    def _heed(self, worker: M, wish: Wish) -> None:
+        """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
+        code, delay = wish
+        if code in ("Retry.RestartProcess", "Retry.StopProcess"):
+            self._end(worker, code, replace=code == "Retry.RestartProcess")
+        elif code == "Retry.Sleep":
+            worker.pausing_until = real_monotonic() + delay
+
+    def _soonest(self, *moments: float | None) -> float | None:
+        """The first of the moments, and of the ends of pauses while there is something to do; None for never."""
+        found = [moment for moment in moments if moment is not None]
+        if self._waiting:
+            now = real_monotonic()
+            found += [worker.pausing_until for worker in self._crew.workers() if worker.pausing_until > now]
+        return min(found, default=None)
+
+    def _load(self, mini_batch: MiniBatch) -> tuple[object, float, Failure | None]:
+        """What run() gets, seconds that it took to load it, and why it could not be loaded."""
+        began = real_perf_counter()
+        payload: object = None
+        failure: Failure | None = None
+        try:
+            payload = self._splitter.load(mini_batch)
+            if type(payload) is not list:
+                import pickle
+
+                payload = pickle.dumps(payload, 5)
+        except LoadError as error:
+            failure = Failure("load", str(error))
+        except Exception as error:
+            failure = Failure("load", f"the rows cannot be handed to a worker process: {type(error).__name__}: {error}")
+        return payload, real_perf_counter() - began, failure

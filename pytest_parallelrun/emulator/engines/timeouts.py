@@ -1,0 +1,75 @@
+"""How long an attempt may take, and what is said of one that took longer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.engines.outcome import over_probe, over_time
+from pytest_parallelrun.emulator.events import Failure
+from pytest_parallelrun.emulator.policy import init_limit
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.events import Phase
+    from pytest_parallelrun.emulator.settings import JobSettings
+
+
+class AttemptLimits:
+    """Those of a job, in seconds. probe: what run() of generated mini-batches may take.
+
+    overhead: for loading, and for handing over what run() returned. coming_up: for an import, init() or shutdown().
+    """
+
+    def __init__(self, settings: JobSettings, probe: float | None = None) -> None:
+        self.timeout = float(settings.timeout)
+        self.overhead = float(settings.task_overhead_timeout)
+        self.probe = probe
+        self.coming_up = init_limit(self.timeout)
+        self._whole_attempt = settings.rules.attempt_limit == "with_overhead"
+        self._longest = self.timeout + self.overhead if self._whole_attempt else self.timeout
+
+    def of_run(self, loading: float) -> float:
+        """Seconds that run() has after so many for loading."""
+        limit = self._longest - loading if self._whole_attempt else self._longest
+        return limit if self.probe is None else min(limit, self.probe)
+
+    def of_loading(self, so_far: float) -> float:
+        """Seconds that are left for loading after so many of it."""
+        return self.of_run(so_far) if self._whole_attempt else self.overhead - so_far
+
+    def over_loading(self) -> Failure:
+        """Loading has taken too long."""
+        if self._whole_attempt:
+            return self.over(late=False, ended="killed")
+        return Failure("load", f"loading took longer than task_overhead_timeout = {self.overhead:g} s")
+
+    def too_long_loading(self, loading: float) -> Failure | None:
+        """The failure of a mini-batch whose loading took so many seconds; None where run() may begin."""
+        return None if self._whole_attempt or loading < self.overhead else self.over_loading()
+
+    def over_returning(self) -> Failure:
+        """run() was done in time, and what it returned did not come in time."""
+        limit = f"task_overhead_timeout = {self.overhead:g} s"
+        return Failure("return", f"run() has returned, but handing over what it returned took longer than {limit}")
+
+    def over(
+        self, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
+    ) -> Failure:
+        """run() has taken too long; the arguments are those of `over_time`."""
+        what = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
+        return over_time(
+            f"{self._longest:g} s ({what})",
+            late=late,
+            interruptions=interruptions,
+            slept_ahead=slept_ahead,
+            ended=ended,
+        )
+
+    def killed_after(self, running: float, *, late: bool = False) -> Failure:
+        """The same in a worker process, after so many seconds. late: it came back before it was killed."""
+        if self.probe is not None and running < self._longest:
+            return over_probe(self.probe)
+        return self.over(late=late, ended="killed")
+
+    def over_coming_up(self, phase: Phase) -> str:
+        """What is said of an import, init() or shutdown() that took too long."""
+        return f"{phase} took longer than {self.coming_up:g} s (3 x timeout + 30)"

@@ -1,0 +1,218 @@
+"""Workers that stay up between attempts, for questions about run() alone.
+
+A job starts its workers, hands out a whole input and ends. To ask what run() makes of one mini-batch, of two in a row,
+or of a hundred that are made up one after the other, a bench keeps its workers, and gives the process back to the host
+after every attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft, engine_maker
+from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed
+from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pytest_parallelrun.emulator.engines import StandingEngine
+    from pytest_parallelrun.emulator.job import ParallelJob
+    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
+
+
+class WorkerDown(Exception):
+    """No worker comes up: its import or init() failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error)
+        self.failure = failure
+
+
+class Tried(NamedTuple):
+    """An attempt, and the files that were opened in it."""
+
+    ended: AttemptEnded
+    files: FilesTouched
+
+
+class Bench:
+    """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
+
+    job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
+    workers: how many, numbered from 0 by `worker`. probe: seconds of real time for run(), beside the setting `timeout`,
+    which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a worker, and may
+    raise to prevent it.
+    """
+
+    def __init__(
+        self,
+        job: ParallelJob,
+        kind: InputKind,
+        *,
+        workers: int = 1,
+        probe: float | None = None,
+        on_start: Callable[[], None] | None = None,
+    ) -> None:
+        self._job = job
+        self._settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
+        self._probe = probe
+        self._kind = kind
+        self._workers = workers
+        self._on_start = on_start
+        self.setting_up = FilesTouched()
+        """What import and init() of the workers opened."""
+
+    def __enter__(self) -> Self:
+        self._folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
+        self.output = self._folder / "output"
+        self.output.mkdir()
+        appending = self._settings.output_action == "append_row"
+        plan = self._job.worker_plan(self._kind, self._folder, self.output if appending else None)
+        self._splitter = HandedInput((), kind=self._kind)
+        self._engine = engine_maker(self._job.engine)(plan, self._splitter, self._settings, FaultPlan(()))
+        self._engine.keeps_workers = True
+        self._engine.probe = self._probe
+        try:
+            self._engine.open()
+            # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
+            self._engine.quiet()
+            self._engine.rest()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        return self
+
+    @property
+    def init_calls(self) -> int:
+        """Workers that were started, or tried to."""
+        return self._engine.workers_made
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self._engine.stop(normal=False)
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def is_up(self, worker: int = 0) -> bool:
+        """Whether the worker is there."""
+        return self._engine.is_up(worker)
+
+    def start(self, worker: int = 0) -> None:
+        """Makes sure that the worker is up. WorkerDown where it does not come up."""
+        if self._engine.is_up(worker):
+            return
+        if self._on_start is not None:
+            self._on_start()
+        try:
+            with files_watched(self.setting_up):
+                event = self._engine.bring_up(worker)
+        finally:
+            self._engine.rest()
+        if isinstance(event, WorkerFailed):
+            raise WorkerDown(event.failure)
+
+    def renew(self, worker: int = 0) -> None:
+        """The next attempt of that worker is the first one of a new worker."""
+        self._engine.drop(worker, "renewed")
+
+    def folder_of(self, path: str) -> str | None:
+        """A path below the working folder of a worker, relative to it; None for another path."""
+        relative = os.path.relpath(path, self._folder)
+        first, _, rest = relative.partition(os.sep)
+        return rest if first.startswith("process") and rest else None
+
+    def attempt(
+        self,
+        payload: Payload,
+        *,
+        id: int = 0,
+        first_item: int = 0,
+        partition: Partition = (),
+        number: int = 1,
+        worker: int = 0,
+    ) -> Tried:
+        """One attempt of run() at a copy of `payload`.
+
+        id, first_item, partition: what the context of the mini-batch tells. WorkerDown where the worker does not
+        come up.
+        """
+        self.start(worker)
+        engine = self._engine
+        engine.take_on(self._splitter, self._settings, FaultPlan(()))
+        touched = FilesTouched()
+        engine.use(worker)
+        engine.submit(Delivery(MiniBatch(id, len(payload), first_item, payload, partition), number))
+        try:
+            with files_watched(touched):
+                ended = engine.collect()
+                assert ended is not None
+        finally:
+            engine.rest()
+        return Tried(ended, touched)
+
+    def ask(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
+        """What a function of a module that can be imported gives in the process of a worker, which is then up."""
+        self.start(worker)
+        return self._engine.ask(worker, function, *arguments)
+
+    def run(self, job: ParallelJob) -> JobResult:
+        """Runs a job of the same entry on the workers of the bench; faults do not end them.
+
+        Its number of workers is that of the bench, and shutdown() is not called.
+        """
+        return job.run_on(self._warm)
+
+    def _warm(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> _WarmEngine:
+        self._engine.take_on(splitter, settings, faults)
+        return _WarmEngine(self, self._engine, self._workers)
+
+
+class _WarmEngine:
+    """The engine of a bench for the length of one job."""
+
+    capacity = 1
+
+    def __init__(self, bench: Bench, engine: StandingEngine, workers: int) -> None:
+        self._bench = bench
+        self._engine = engine
+        self._workers = workers
+        self._started = engine.elapsed()
+
+    def start(self) -> None:
+        try:
+            for worker in range(self._workers):
+                self._bench.start(worker)
+        except WorkerDown as down:
+            raise NoWorkersLeft(str(down)) from down
+        self._engine.worker_events()
+        self._engine.use(None)
+
+    def submit(self, delivery: Delivery) -> None:
+        self._engine.submit(delivery)
+
+    def collect(self, patience: float | None = None) -> AttemptEnded | None:
+        return self._engine.collect(patience)
+
+    def worker_events(self) -> Sequence[Event]:
+        return self._engine.worker_events()
+
+    def elapsed(self) -> float:
+        return self._engine.elapsed() - self._started
+
+    def stop(self, *, normal: bool) -> None:
+        self._engine.rest()
+
+    def notes(self) -> Sequence[str]:
+        return ()

@@ -1,0 +1,191 @@
+"""The process of the host, put back as it was after a job, whatever the script did to it."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from pytest_parallelrun.emulator.sandbox.logging_state import logging_restored
+from pytest_parallelrun.emulator.sandbox.process_exit import children_ended, exits_guarded
+from pytest_parallelrun.emulator.sandbox.randomness import randomness_restored
+
+
+@contextmanager
+def host_restored() -> Iterator[None]:
+    """Restores working folder, sys.argv, sys.path, os.environ, signal handlers, warnings, logging, streams, random.
+
+    Modules are the business of the workers, the real-time timer that of the timeout guard.
+    """
+    with ExitStack() as stack:
+        for keeper in _KEEPERS:
+            stack.enter_context(keeper())
+        yield
+
+
+@contextmanager
+def _folder() -> Iterator[None]:
+    before = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def _lists() -> Iterator[None]:
+    # The list objects stay the same ones: others hold references to them.
+    names = ("argv", "path", "meta_path", "path_hooks")
+    before = [(name, value, list(value)) for name in names for value in [_list(name)]]
+    try:
+        yield
+    finally:
+        for name, value, content in before:
+            value[:] = content
+            setattr(sys, name, value)
+
+
+def _list(name: str) -> list[object]:
+    value: list[object] = getattr(sys, name)
+    return value
+
+
+def apply_environment(wanted: dict[str, str]) -> None:
+    """Makes os.environ equal to `wanted`, touching only what differs."""
+    now = dict(os.environ)
+    if now == wanted:
+        return
+    for name in now.keys() - wanted.keys():
+        del os.environ[name]
+    for name, value in wanted.items():
+        if now.get(name) != value:
+            os.environ[name] = value
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    environ, before = os.environ, dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ = environ  # noqa: B003 - a script may have bound another mapping to the name
+        apply_environment(before)
+
+
+@contextmanager
+def _handlers() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None: set by C code, which Python can neither name nor put back.
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _attributes() -> Iterator[None]:
+    """Functions of the interpreter that scripts replace: `builtins.print` by one that flushes, for instance."""
+    places = ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"), (tempfile, "tempdir"))
+    before = [(module, name, getattr(module, name)) for module, name in places]
+    namespace, builtins_before = vars(builtins), dict(vars(builtins))
+    recursion_limit = sys.getrecursionlimit()
+    # As a plain interpreter tells of a thread that dies: pytest would make a warning of it, and `-W error` a failure.
+    threading.excepthook = threading.__excepthook__
+    sys.unraisablehook = sys.__unraisablehook__
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+        for name in namespace.keys() - builtins_before.keys():
+            del namespace[name]
+        namespace.update(builtins_before)
+        if sys.getrecursionlimit() != recursion_limit:
+            sys.setrecursionlimit(recursion_limit)
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # As a fresh interpreter has them: `-W error` of a test run is not what the script runs under.
+        warnings.resetwarnings()
+        for category in (ResourceWarning, ImportWarning, PendingDeprecationWarning, DeprecationWarning):
+            warnings.simplefilter("ignore", category, append=True)
+        yield
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    before = sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+    numbers = {0, 1, 2}
+    for stream in (sys.stdout, sys.stderr):
+        # Under pytest these are files of its own, and fileno() tells a script which.
+        with suppress(AttributeError, OSError, ValueError):
+            numbers.add(stream.fileno())
+    copies = [(number, os.dup(number), os.get_inheritable(number)) for number in sorted(numbers) if _is_open(number)]
+    try:
+        yield
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = before[:3]
+        sys.__stdout__, sys.__stderr__ = before[3:]  # type: ignore[misc]
+        for number, copy, inheritable in copies:
+            if not _is_open(number) or not os.path.sameopenfile(number, copy):
+                os.dup2(copy, number, inheritable)
+            os.close(copy)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _threads() -> Iterator[None]:
+    """Threads that the script starts are daemons: one that never ends must not keep pytest from ending."""
+    start = threading.Thread.start
+    before = set(threading.enumerate())
+
+    def start_as_daemon(thread: threading.Thread) -> None:
+        if not thread.daemon and thread not in before and not thread.is_alive() and thread.ident is None:
+            thread.daemon = True
+        start(thread)
+
+    threading.Thread.start = start_as_daemon  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
+        # The interpreter would wait at its end for the threads of a pool, daemons or not.
+        queues = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
+        for thread in [thread for thread in queues if thread not in before]:
+            del queues[thread]
+
+
+_KEEPERS = (
+    randomness_restored,
+    _folder,
+    _lists,
+    _environment,
+    _handlers,
+    _attributes,
+    _warnings,
+    logging_restored,
+    _streams,
+    _threads,
+    children_ended,
+    exits_guarded,
+)

@@ -1,0 +1,332 @@
+"""Gives the process to one emulated worker at a time, and back to the host in the end.
+
+Environment, folder, arguments and modules are swapped when the worker changes, and only where they differ.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TextIO
+
+from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, import_entry
+from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
+from pytest_parallelrun.emulator.sandbox.process_exit import apply_start_method, start_method
+from pytest_parallelrun.emulator.sandbox.process_state import apply_environment, host_restored
+from pytest_parallelrun.emulator.sandbox.randomness import seed_from_system
+from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
+from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
+from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
+
+if TYPE_CHECKING:
+    from _typeshed.importlib import MetaPathFinderProtocol
+    from typing_extensions import Self
+
+# A real azureml that the host has loaded must not be what the script finds, nor half of a stand-in stay.
+_SERVICE_PACKAGES = ("azureml", "azureml_user", "entry_script")
+
+
+class NumberedWorker(Protocol):
+    """A worker of any engine: its name is "process000" and on."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def instance(self) -> int: ...
+
+
+class Host(NamedTuple):
+    """What workers inherit: environment variables, and the folders of sys.path with what is installed."""
+
+    environment: Mapping[str, str]
+    installed: tuple[str, ...]
+
+    @classmethod
+    def here(cls) -> Host:
+        """That of this process."""
+        installed = (os.path.abspath(path) for path in sys.path if path and is_installed_path(path))
+        return cls(dict(os.environ), tuple(installed))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPlan:
+    """What all workers of a job start from.
+
+    arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host.
+    folder: each worker works in a folder of its own below it. started_in: the folder of the host.
+    logs: where the logs of workers go; below `folder` where it is None. appended: the file that results are appended
+    to, None where they are not. host: what workers inherit, None for what this process has.
+    """
+
+    entry: EntryFile | EntryObject
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path
+    output_dir: Path | None = None
+    models: Mapping[str, Path] = field(default_factory=dict)
+    logging_level: str = "INFO"
+    azureml: Literal["standin", "installed"] = "standin"
+    started_in: Path = field(default_factory=Path.cwd)
+    logs: Path | None = None
+    appended: Path | None = None
+    host: Host | None = None
+
+    @property
+    def log_folder(self) -> Path:
+        """The folder that is laid out as `logs` is on the service."""
+        return self.folder / "logs" if self.logs is None else self.logs
+
+    def log_of(self, worker: NumberedWorker, stream: Literal["stdout", "stderr"]) -> Path:
+        """Where the output of a worker goes, if it is kept."""
+        folder = self.log_folder / "user" / stream / instance_name(worker.instance)
+        return folder / f"{worker.name}.{stream}.txt"
+
+    def facts_of(self, name: str, instance: int) -> WorkerFacts:
+        """What the stand-ins tell a script about the worker of that name."""
+        entry = self.entry
+        return WorkerFacts(
+            agent_name=name,
+            output_dir=self.output_dir,
+            working_dir=self.code_root,
+            entry_dir=entry.path.parent if isinstance(entry, EntryFile) else self.code_root,
+            log_dir=self.log_folder / "user" / "entry_script_log" / instance_name(instance),
+            logging_level=self.logging_level,
+            models=self.models,
+            arguments=self.arguments,
+        )
+
+    @property
+    def code_root(self) -> Path:
+        """The folder that is on sys.path; for an object, which has none, that of the host."""
+        return self.entry.code_root if isinstance(self.entry, EntryFile) else self.started_in
+
+
+def instance_name(instance: int) -> str:
+    """What a machine is called in the logs, where the service has the id of its node."""
+    return f"instance{instance}"
+
+
+class Worker:
+    """One emulated worker process: its number counts all workers of the job, its instance the machines."""
+
+    script: object
+    """The module or object, known once Stage.start has imported it."""
+    functions: EntryFunctions
+    """Known after find_functions()."""
+
+    def __init__(self, number: int, instance: int, plan: WorkerPlan) -> None:
+        self.number = number
+        self.instance = instance
+        self.name = f"process{number:03d}"
+        self.folder = plan.folder / self.name
+        self.folder.mkdir()
+        entry = plan.entry
+        self.stand_ins = StandIns(plan.facts_of(self.name, instance), code_root=plan.code_root, azureml=plan.azureml)
+        script = str(entry.path) if isinstance(entry, EntryFile) else entry.label
+        self.argv = [script, *plan.arguments]
+        self.environment: dict[str, str] = {}
+        self.cwd = str(self.folder)
+        self.path: list[str] = []
+        self.meta_path: list[MetaPathFinderProtocol] = []
+        self.modules: dict[str, ModuleType] = {}
+        self.start_method: str | None = None
+        self.stdout: TextIO | None = None
+        self.stderr: TextIO | None = None
+        self.own_streams: tuple[WorkerStream, ...] = ()
+
+    def find_functions(self) -> None:
+        """Looks up run(), init() and shutdown(); AttributeError where there is no run()."""
+        self.functions = functions_of(self.script)
+
+
+class Stage:
+    """A context manager around a job; inside it, `switch` makes a worker the active one."""
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        entry = plan.entry
+        self._code_root = code_root_at(entry.code_root) if isinstance(entry, EntryFile) else None
+        self.active: Worker | None = None
+        self._started: list[Worker] = []
+        self._hidden: dict[str, ModuleType] = {}
+
+    def __enter__(self) -> Self:
+        self._stack = ExitStack()
+        self._host_modules = dict(sys.modules)
+        self._host_argv, self._host_folder = sys.argv, os.getcwd()
+        self._host_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+        self._resting = False
+        self._stack.callback(self._restore_modules)
+        self._stack.enter_context(host_restored())
+        self._path, self._meta_path = sys.path, sys.meta_path
+        self._host_path, self._host_meta_path = list(sys.path), list(sys.meta_path)
+        # A worker is born from the host, not from the worker that happens to be active.
+        self._environ, self._host_environment = os.environ, dict(os.environ)
+        self._host_start_method = start_method()
+        # A script that was written a moment ago is not in the import system's listing of its folder.
+        importlib.invalidate_caches()
+        self._hide_modules()
+        self._visible = set(sys.modules)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with self._stack:
+            self._suspend()
+            apply_start_method(self._host_start_method)
+            for worker in self._started:
+                worker.stand_ins.close()
+                _let_go_of_streams(worker)
+            self._started.clear()
+
+    def start(self, worker: Worker) -> None:
+        """Makes a new worker the active one and imports the script for it; raises what the import raises."""
+        self._started.append(worker)
+        worker.environment = {**self._host_environment, **self._plan.environment}
+        stdout, stderr = self._host_streams[:2]
+        logged = self._plan.logs is not None
+        worker.own_streams = (
+            WorkerStream(stdout, "stdout", self._plan.log_of(worker, "stdout") if logged else None),
+            WorkerStream(stderr, "stderr", self._plan.log_of(worker, "stderr") if logged else None),
+        )
+        worker.stdout, worker.stderr = worker.own_streams
+        finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
+        if self._code_root is None:
+            worker.path = list(self._host_path)
+        else:
+            installed = [entry for entry in self._host_path if is_installed_path(entry)]
+            worker.path = [self._code_root.folder, *installed]
+            finders.insert(0, CodeRootFinder(self._code_root))
+        worker.meta_path = finders
+        self.switch(worker)
+        seed_from_system()
+        entry = self._plan.entry
+        worker.script = import_entry(entry) if isinstance(entry, EntryFile) else entry.target
+
+    def switch(self, worker: Worker) -> None:
+        """Makes `worker` the active one, which it is not yet."""
+        if self._resting:
+            self._wake()
+        self._suspend()
+        sys.argv = worker.argv
+        # The objects of the host, since a script may have bound others to the names.
+        sys.path, sys.meta_path = self._path, self._meta_path
+        sys.path[:] = worker.path
+        sys.meta_path[:] = worker.meta_path
+        os.environ = self._environ  # noqa: B003 - as above
+        apply_environment(worker.environment)
+        _enter_folder(worker.cwd)
+        apply_start_method(worker.start_method)
+        sys.modules.update(worker.modules)
+        sys.stdout, sys.stderr = worker.stdout, worker.stderr
+        sys.__stdout__, sys.__stderr__ = worker.own_streams  # type: ignore[misc]
+        self.active = worker
+
+    def rest(self) -> None:
+        """Gives the host its modules, folder, arguments, environment and streams until a worker is active again.
+
+        What a script did to the rest of the process, such as the children that it started, stays for its workers.
+        """
+        if self._resting:
+            return
+        self._suspend()
+        self._resting = True
+        sys.modules.update(self._hidden)
+        sys.argv = self._host_argv
+        sys.path, sys.meta_path = self._path, self._meta_path
+        sys.path[:], sys.meta_path[:] = self._host_path, self._host_meta_path
+        os.environ = self._environ  # noqa: B003 - a script may have bound another mapping to the name
+        apply_environment(self._host_environment)
+        os.chdir(self._host_folder)
+        apply_start_method(self._host_start_method)
+        sys.stdout, sys.stderr = self._host_streams[:2]
+        sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
+
+    def _wake(self) -> None:
+        self._resting = False
+        for name in self._hidden:
+            sys.modules.pop(name, None)
+        # What the host imported meanwhile is no worker's.
+        self._visible.update(sys.modules)
+
+    def _suspend(self) -> None:
+        worker, self.active = self.active, None
+        if worker is None:
+            return
+        worker.argv = sys.argv
+        worker.path = list(sys.path)
+        worker.environment = dict(os.environ)
+        try:
+            worker.cwd = os.getcwd()
+        except FileNotFoundError:
+            # The script removed the folder it was in.
+            worker.cwd = str(worker.folder)
+        worker.start_method = start_method()
+        worker.stdout, worker.stderr = sys.stdout, sys.stderr
+        worker.modules = {}
+        for name in sys.modules.keys() - self._visible:
+            module = sys.modules[name]
+            if self._stays(name, module):
+                self._visible.add(name)
+            else:
+                worker.modules[name] = sys.modules.pop(name)
+
+    def _stays(self, name: str, module: object) -> bool:
+        """Whether a module that a worker imported is one that all share, and that outlives the job."""
+        if name.partition(".")[0] in _SERVICE_PACKAGES and self._plan.azureml == "standin":
+            # A stand-in, or a part of the real package that is tied to one.
+            return False
+        root = self._code_root or code_root_at(Path(os.sep))
+        return is_shared(name, module, root)
+
+    def _hide_modules(self) -> None:
+        own_names: set[str] = set()
+        if self._code_root is not None:
+            own_names = self._code_root.top_level_names() - sys.stdlib_module_names
+        for name, module in self._host_modules.items():
+            top = name.partition(".")[0]
+            if top in _SERVICE_PACKAGES:
+                hidden = self._plan.azureml == "standin"
+            elif self._code_root is None or top == __name__.partition(".")[0]:
+                hidden = False
+            else:
+                hidden = top in own_names or not is_shared(name, module, self._code_root)
+            if hidden:
+                self._hidden[name] = sys.modules.pop(name)
+
+    def _restore_modules(self) -> None:
+        with warnings.catch_warnings():
+            # Files that a module leaves open end with it, which is no business of the host's.
+            warnings.simplefilter("ignore", ResourceWarning)
+            for name, module in sys.modules.copy().items():
+                # What is installed stays loaded: a second load of numpy in one process fails.
+                if name not in self._host_modules and not self._stays(name, module):
+                    del sys.modules[name]
+            del module
+        for name, module in self._host_modules.items():
+            if sys.modules.get(name) is not module:
+                sys.modules[name] = module
+
+
+def _enter_folder(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except FileNotFoundError:
+        # The script removed the folder that it works in.
+        os.makedirs(folder)
+        os.chdir(folder)
+
+
+def _let_go_of_streams(worker: Worker) -> None:
+    for stream in (worker.stdout, worker.stderr, *worker.own_streams):
+        # The script may have closed or detached it, or put anything in its place.
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()  # type: ignore[union-attr]
+    for own in worker.own_streams:
+        own.release()

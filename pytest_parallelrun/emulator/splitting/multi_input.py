@@ -1,0 +1,64 @@
+"""The inputs of a v1 step: each is split on its own, and no mini-batch has items of two of them.
+
+Source: SDK reference of ParallelRunStep (`inputs`): all of one type, processed as equals, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.splitting.effective_settings import USED
+from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Splitter
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.splitting.model import Payload
+
+
+class SeveralInputs:
+    """Several opened inputs as one. InputError where they are not of one kind."""
+
+    kind: InputKind
+
+    def __init__(self, inputs: Sequence[Splitter]) -> None:
+        self._inputs = list(inputs)
+        self.kind = inputs[0].kind
+        # A setting that has an effect on one of them has one.
+        self.form = max((one.form for one in inputs), key=lambda form: len(USED[form].settings))
+        for other in inputs:
+            if other.kind != self.kind:
+                raise InputError(
+                    f"inputs of two kinds: {inputs[0].describe()}; {other.describe()}. All inputs of a v1 step are "
+                    "files, or all are tables."
+                )
+        self.total_mini_batches = _total([one.total_mini_batches for one in inputs])
+        self.total_items = _total([one.total_items for one in inputs])
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        number = first = 0
+        for position, one in enumerate(self._inputs):
+            for batch in one.mini_batches():
+                yield MiniBatch(number, batch.size, first, (position, batch), batch.partition)
+                number += 1
+                first += batch.size
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        one, batch = self._own(mini_batch)
+        return one.load(batch)
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+        one, batch = self._own(mini_batch)
+        return one.item_names(batch)
+
+    def describe(self) -> str:
+        return f"{len(self._inputs)} inputs: {'; '.join(one.describe() for one in self._inputs)}"
+
+    def _own(self, mini_batch: MiniBatch) -> tuple[Splitter, MiniBatch]:
+        position, batch = cast("tuple[int, MiniBatch]", mini_batch.position)
+        return self._inputs[position], batch
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -1,0 +1,157 @@
+"""A table that is partitioned: one mini-batch for each combination of the partition keys' values."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, TableSplitter, count_text
+from pytest_parallelrun.emulator.splitting.path_levels import named_levels, no_such_key
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+CHUNK_BYTES = 4 << 20
+"""Of the table below: what is read at once to find or to load the rows of a partition."""
+KEPT_BYTES = 64 << 20
+"""Of chunks that stay in memory: rows of one partition may lie in many of them."""
+
+_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+
+
+class PartitionedTable:
+    """Hands over the rows of a partition, those of all files together, with an index from 0.
+
+    Partitions are sorted by the texts of their values; a null is the text "". The rows of one keep their order. A key
+    is a column, or the name of a folder "key=value", which becomes a column: the first ones, as those that mltable
+    extracts from paths are.
+
+    table: opened so that its mini-batches have CHUNK_BYTES. keys: that are wanted; must be among those of `allowed`,
+    where the table has keys of its own. InputError for a key that does not exist.
+    """
+
+    kind: InputKind = "tabular"
+    total_mini_batches: int | None = None
+    total_items: int | None = None
+
+    def __init__(self, table: TableSplitter, keys: Sequence[str], *, allowed: Sequence[str] | None = None) -> None:
+        self._table = table
+        self.form = table.form
+        self._keys = tuple(keys)
+        self._kept: OrderedDict[int, pd.DataFrame] = OrderedDict()
+        self._chunks = [chunk for chunk in table.mini_batches() if chunk.size]
+        existing = list(table.columns) if allowed is None else list(allowed)
+        self._levels = _LevelColumns([table.path_of(chunk) for chunk in self._chunks], set(keys) - {*existing})
+        existing += [name for name in self._levels.existing if name not in existing]
+        for key in keys:
+            if key not in existing:
+                what = "a column" if allowed is None else "a partition key"
+                raise no_such_key(key, existing, f"{what} of {table.title}")
+        self._parts: dict[tuple[str, ...], list[tuple[int, np.ndarray]]] = {}
+        for number in range(len(self._chunks)):
+            for values, rows in _groups(self._chunk(number), self._keys):
+                self._add(values, number, rows)
+        self._values = sorted(self._parts)
+
+    def _add(self, values: tuple[str, ...], number: int, rows: np.ndarray) -> None:
+        import numpy as np
+
+        parts = self._parts.setdefault(values, [])
+        if parts and parts[-1][0] == number:
+            # Two values with one text, such as null and "".
+            rows = np.sort(np.concatenate([parts.pop()[1], rows]))
+        parts.append((number, rows))
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        first = 0
+        for number, values in enumerate(self._values):
+            size = sum(len(rows) for _, rows in self._parts[values])
+            yield MiniBatch(number, size, first, values, tuple(zip(self._keys, values, strict=True)))
+            first += size
+
+    def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
+        import pandas as pd
+
+        parts = self._parts[cast("tuple[str, ...]", mini_batch.position)]
+        frames = [self._chunk(number).take(rows) for number, rows in parts]
+        together: pd.DataFrame = pd.concat(frames, ignore_index=True)
+        return together
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+        names: list[str] = []
+        for number, rows in self._parts[cast("tuple[str, ...]", mini_batch.position)]:
+            below = self._table.item_names(self._chunks[number])
+            names += [below[row] for row in rows]
+        return names
+
+    def describe(self) -> str:
+        return (
+            f"{self._table.content}, one mini-batch for each {' and '.join(self._keys)}: "
+            f"{count_text(len(self._values), 'mini-batch')}"
+        )
+
+    def _chunk(self, number: int) -> pd.DataFrame:
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        chunk = self._chunks[number]
+        frame = self._levels.added(self._table.load(chunk), number)
+        self._kept[number] = frame
+        while len(self._kept) > 1 and sum(_size(kept) for kept in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return frame
+
+
+class _LevelColumns:
+    """Columns that are made of folders "key=value": integers where all their values are, else texts."""
+
+    def __init__(self, paths: Sequence[str], wanted: set[str]) -> None:
+        self._levels = [named_levels(path) for path in paths]
+        in_all = set.intersection(*map(set, self._levels)) if self._levels else set()
+        self.existing = [key for key in (self._levels[0] if self._levels else ()) if key in in_all]
+        self.names = [name for name in self.existing if name in wanted]
+        self._whole = {
+            name
+            for name in self.names
+            if all(_WHOLE_NUMBER.fullmatch(levels[name]) is not None for levels in self._levels)
+        }
+
+    def added(self, frame: pd.DataFrame, number: int) -> pd.DataFrame:
+        """The rows of the chunk of that number with these columns before the others."""
+        for position, name in enumerate(self.names):
+            value = self._levels[number][name]
+            frame.insert(position, name, int(value) if name in self._whole else value)
+        return frame
+
+
+def _groups(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[str, ...], np.ndarray]]:
+    """The values of the keys as texts, and the rows that have them, in their order."""
+    import numpy as np
+    import pandas as pd
+
+    labels = [str(label) for label in frame.columns]
+    combined = np.zeros(len(frame), dtype=np.int64)
+    columns: list[tuple[np.ndarray, list[str]]] = []
+    for key in keys:
+        codes, values = pd.factorize(frame.iloc[:, labels.index(key)])
+        texts = [*map(_text, values), ""]
+        columns.append((codes, texts))
+        # Null has the code -1, and so the last text. Numbered anew for each key, or many keys would overflow.
+        combined, _ = pd.factorize(combined * len(texts) + codes + 1)
+    order = np.argsort(combined, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(combined[order])) + 1):
+        yield tuple(texts[codes[rows[0]]] for codes, texts in columns), rows
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        # Integers in a column that has nulls elsewhere.
+        return str(int(value))
+    return str(value)
+
+
+def _size(frame: pd.DataFrame) -> int:
+    return int(frame.memory_usage(deep=False).sum())

@@ -1,0 +1,1 @@
+"""Job definitions that users have, read into settings and inputs."""

@@ -1,0 +1,110 @@
+"""Finds the job definitions of a script that nobody named: beside it, and in every folder above up to a root.
+
+A file there that is no job definition, or that is broken or too large, is none of the script's business, unless it
+clearly names it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pytest_parallelrun.job_files.problems import Finding, Findings
+from pytest_parallelrun.job_files.reading import JobFile, StepReading
+from pytest_parallelrun.job_files.yaml_reader import LARGEST_FILE, is_too_large, parse_yaml
+
+MOST_LINES = 50
+"""Lines of a broken file that may name a code folder or a script; each with each is tried."""
+_ENDINGS = (".yml", ".yaml")
+# Read before anything is parsed, so that a folder of other YAML files costs next to nothing.
+_MAY_BE_ONE = re.compile(r"parallel|scoring_script|component", re.IGNORECASE)
+_LINE = r"^[ \t-]*(?:{})[ \t]*:[ \t]*[\"']?([^\"'\n#]+)"
+_CODE = re.compile(_LINE.format("code"), re.MULTILINE)
+_SCRIPT = re.compile(_LINE.format("entry_script|scoring_script"), re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A step that runs the script, with the file that it was found by."""
+
+    file: JobFile
+    reading: StepReading
+
+    @property
+    def address(self) -> str:
+        """What --parallelrun-job takes to mean just this one."""
+        return f"{self.file.path}::{self.reading.name}"
+
+
+def discover(script: Path, root: Path) -> tuple[list[Found], list[Finding]]:
+    """The steps that run a script, and what is wrong with files that name it and are no YAML.
+
+    root: the last folder to look in; a script outside of it has its own folder alone. A component that a found
+    pipeline refers to is not found a second time by itself.
+    """
+    folders = [script.parent]
+    if script.is_relative_to(root):
+        folders += [folder for folder in script.parent.parents if folder.is_relative_to(root)]
+    found: list[Found] = []
+    broken: list[Finding] = []
+    for folder in folders:
+        for path, text, size in _candidates(folder, script):
+            job_file, findings = _read(path, text, size)
+            if job_file is None:
+                broken.extend(findings if _names(text, path, script) else [])
+                continue
+            found += [Found(job_file, step) for step in job_file.steps if step.script and _same(step.script, script)]
+    referred = {path for one in found for path in one.file.files if path != one.file.path}
+    return [one for one in found if one.file.path not in referred], broken
+
+
+def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
+    """YAML files of a folder that may be job definitions, sorted by name: as much of their text as is read, their size.
+
+    Of those that are too large, which nobody parses, only what has the name of the script in it.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.lower().endswith(_ENDINGS) and entry.is_file())
+    except OSError:
+        return
+    for name in names:
+        path = folder / name
+        try:
+            with open(path, "rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                data = stream.read(LARGEST_FILE)
+        except OSError:
+            continue
+        if size > LARGEST_FILE and script.name.encode() not in data:
+            continue
+        text = data.decode("utf-8-sig", "replace")
+        if _MAY_BE_ONE.search(text):
+            yield path, text, size
+
+
+def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Finding]]:
+    # PyYAML takes 20 ms to import, which a run without such a file need not pay.
+    from pytest_parallelrun.job_files.job_file import read_job_table
+
+    findings = Findings()
+    table = None if is_too_large(size, path, findings) else parse_yaml(text, path, findings)
+    if table is None:
+        return None, findings.found
+    job_file = read_job_table(table, path)
+    return (job_file, []) if job_file.is_job else (None, [])
+
+
+def _names(text: str, path: Path, script: Path) -> bool:
+    """Whether lines of a text that cannot be parsed name the script by its code folder and its path below."""
+    codes, names = ([match[1] for match in islice(lines.finditer(text), MOST_LINES)] for lines in (_CODE, _SCRIPT))
+    pairs = ((code, name) for code in codes for name in names)
+    return any(_same(path.parent / code.strip() / name.strip().replace("\\", "/"), script) for code, name in pairs)
+
+
+def _same(path: Path, script: Path) -> bool:
+    return os.path.normcase(os.path.realpath(path)) == os.path.normcase(os.path.realpath(script))

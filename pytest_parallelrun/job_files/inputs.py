@@ -1,0 +1,251 @@
+"""Inputs and outputs of a step: where their values come from, and which of them are there without the service."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_parallelrun.emulator.errors import did_you_mean
+from pytest_parallelrun.emulator.setting_types import FileName
+from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
+from pytest_parallelrun.job_files.bindings import Binding, BindingError, whole_binding
+from pytest_parallelrun.job_files.problems import Findings, Place
+from pytest_parallelrun.job_files.tree import Node, Opaque, Scalar, Table, entry_text, kind_of, present, text_of
+
+VALUE_TYPES = ("string", "number", "integer", "boolean")
+DATA_TYPES = ("uri_folder", "uri_file", "mltable", "custom_model", "mlflow_model", "triton_model", "path")
+INPUT_KEYS = (
+    *("type", "path", "mode", "optional", "default", "description", "min", "max", "enum", "datastore"),
+    *("path_on_compute", "value", "name", "version", "tags", "properties", "intellectual_property"),
+)
+MODES = ("ro_mount", "download", "direct")
+TABLE_MODES = (*MODES, "eval_mount", "eval_download")
+COMPONENT_MODES = (*TABLE_MODES, "mount")
+OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
+OUTPUT_KEYS = ("type", "path", "mode", "name", "version", "description", "early_available", "is_control")
+
+
+@dataclass(frozen=True)
+class InputValue:
+    """An input of a step or pipeline.
+
+    literal: its value where it is none of data. path: a path on this machine, absolute. why: where neither is
+    there, what the file has instead ("is azureml:data@latest"). type: as it is written, at type_place.
+    """
+
+    name: str
+    place: Place
+    literal: str | int | float | bool | None = None
+    path: str | None = None
+    why: str = ""
+    optional: bool = False
+    type: str | None = None
+    type_place: Place | None = None
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it is a number, text or truth value, and not data."""
+        return self.literal is not None or self.type in VALUE_TYPES
+
+
+@dataclass(frozen=True)
+class OutputValue:
+    """An output. file_name: of a `uri_file`, where the definition tells one."""
+
+    name: str
+    is_file: bool = False
+    file_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step sees of the pipeline around it, by name. `exists` is False where there is no pipeline."""
+
+    inputs: Mapping[str, InputValue]
+    outputs: Mapping[str, OutputValue]
+    exists: bool = True
+
+
+ALONE = Surroundings({}, {}, exists=False)
+
+
+def read_inputs(node: Node | None, around: Surroundings, findings: Findings) -> dict[str, InputValue]:
+    """The inputs that a mapping declares or gives."""
+    return {name: _input(name, value, around, findings) for name, value in _entries(node, "inputs", findings)}
+
+
+def given_inputs(
+    declared: Mapping[str, InputValue], given: Mapping[str, InputValue], component: str, findings: Findings
+) -> dict[str, InputValue]:
+    """The inputs of a component with the values that a step gives them."""
+    merged = dict(declared)
+    for name, value in given.items():
+        if name not in declared:
+            hint = did_you_mean(name, declared) if declared else "It has no inputs."
+            findings.add(value.place, f"the component {component} has no input '{name}'. {hint}")
+            continue
+        own = declared[name]
+        if own.type in DATA_TYPES and isinstance(value.literal, str):
+            # A text is a path where the component wants data.
+            value = replace(_at(value, value.literal), literal=None)
+        merged[name] = _typed_by(own, replace(value, optional=own.optional))
+    return merged
+
+
+def _typed_by(other: InputValue, value: InputValue) -> InputValue:
+    """The input with the type of another one where it has none itself."""
+    return value if value.type else replace(value, type=other.type, type_place=other.type_place)
+
+
+def read_outputs(node: Node | None, around: Surroundings, findings: Findings) -> dict[str, OutputValue]:
+    """The outputs that a mapping declares."""
+    return {name: _output(name, value, around, findings) for name, value in _entries(node, "outputs", findings)}
+
+
+def look_up(binding: Binding, inputs: Mapping[str, InputValue], around: Surroundings, place: Place) -> InputValue:
+    """The input that a binding leads to. BindingError where there is none of that name."""
+    if binding.source == "parent.jobs":
+        why = f"is {binding.text}, which another job of the pipeline makes"
+        return InputValue(binding.name.partition(".")[0], place, why=why)
+    known = inputs if binding.source == "inputs" else around.inputs
+    if binding.source == "parent.inputs" and not around.exists:
+        return InputValue(binding.name, place, why=f"is {binding.text}, and no pipeline is around it")
+    if binding.name not in known:
+        where = "the step" if binding.source == "inputs" else "the pipeline"
+        hint = did_you_mean(binding.name, known) if known else "It has no inputs."
+        raise BindingError(f"{binding.text}: {where} has no input '{binding.name}'. {hint}")
+    return known[binding.name]
+
+
+def _entries(node: Node | None, what: str, findings: Findings) -> list[tuple[str, Node]]:
+    node = present(node)
+    if node is None:
+        return []
+    if isinstance(node, Table):
+        return list(node.entries.items())
+    findings.add(node.place, f"'{what}' must be a mapping of names, and is {kind_of(node)}")
+    return []
+
+
+def _input(name: str, node: Node, around: Surroundings, findings: Findings) -> InputValue:
+    start = InputValue(name, node.place)
+    if isinstance(node, Scalar):
+        return _from_scalar(start, node.value, around, findings)
+    if isinstance(node, Opaque):
+        return replace(start, why=f"is `{node.text}`: {node.why}")
+    if not isinstance(node, Table):
+        findings.add(node.place, f"the input '{name}' is {kind_of(node)}; it must be a value, or a mapping with a type")
+        return start
+    for key in node.entries:
+        if key not in INPUT_KEYS:
+            findings.add(node.keys[key], f"there is no key '{key}' in an input. {did_you_mean(key, INPUT_KEYS)}")
+    written = _type(node, findings)
+    if written not in VALUE_TYPES:
+        # The client takes more of what declares an input than of what gives it.
+        of_step = MODES if written not in ("mltable", None) else TABLE_MODES
+        _check_mode(node, of_step if around.exists else COMPONENT_MODES, findings, what=f"input '{name}'")
+    start = replace(start, type=written, type_place=node.entries["type"].place if written else None)
+    start = replace(start, optional=_flag(node.entries.get("optional")))
+    path = present(node.entries.get("path"))
+    if path is not None:
+        start = replace(start, place=path.place)
+        if isinstance(path, Opaque):
+            return replace(start, why=f"has the path `{path.text}`: {path.why}")
+        text = text_of(path)
+        if text is None:
+            findings.add(path.place, f"the path of the input '{name}' must be a text, and is {kind_of(path)}")
+            return start
+        return _bound(start, text, around, findings) or _at(start, text)
+    default = node.entries.get("default", node.entries.get("value"))
+    if isinstance(default, Scalar) and default.value is not None:
+        return _from_scalar(replace(start, place=default.place), default.value, around, findings)
+    return replace(start, why="has no value in the file" if start.is_value else "has no path in the file")
+
+
+def _from_scalar(start: InputValue, value: object, around: Surroundings, findings: Findings) -> InputValue:
+    if isinstance(value, str):
+        bound = _bound(start, value, around, findings)
+        return bound if bound is not None else replace(start, literal=value)
+    if isinstance(value, (bool, int, float)):
+        return replace(start, literal=value)
+    return replace(start, why="has no value in the file")
+
+
+def _bound(start: InputValue, text: str, around: Surroundings, findings: Findings) -> InputValue | None:
+    """What a text that is one binding leads to; None for any other text."""
+    try:
+        binding = whole_binding(text)
+        if binding is None:
+            return None
+        source = look_up(binding, {}, around, start.place)
+    except BindingError as error:
+        findings.add(start.place, str(error))
+        return start
+    typed = _typed_by(source, start)
+    return replace(source, name=start.name, optional=start.optional, type=typed.type, type_place=typed.type_place)
+
+
+def _at(start: InputValue, text: str) -> InputValue:
+    """The input at a path, which starts at the folder of the file that has it."""
+    if REMOTE.match(text):
+        return replace(start, why=f"is {text}, which is not on this machine")
+    return replace(start, path=local_path(text, start.place))
+
+
+def local_path(text: str, place: Place) -> str:
+    """An absolute path from one in a job definition."""
+    relative = re.sub(r"^file:(//)?", "", text)
+    return os.path.abspath(os.path.join(place.file.parent, os.path.expanduser(relative)))
+
+
+def _type(node: Table, findings: Findings) -> str | None:
+    type_node = node.entries.get("type")
+    type_text = text_of(type_node)
+    known = (*VALUE_TYPES, *DATA_TYPES)
+    if type_text is not None and type_text.lower() not in known:
+        findings.add(node.entries["type"].place, f"there is no type '{type_text}'. {did_you_mean(type_text, known)}")
+    return None if type_text is None else type_text.lower()
+
+
+def _check_mode(node: Table, allowed: Sequence[str], findings: Findings, *, what: str) -> None:
+    """How data comes to a machine, or leaves it, has no effect here; what the client refuses is found all the same."""
+    mode = present(node.entries.get("mode"))
+    text = text_of(mode)
+    if mode is None or isinstance(mode, Opaque) or (text is not None and "${{" in text):
+        return
+    if text is None or text.lower() not in allowed:
+        shown = kind_of(mode) if text is None else repr(text)
+        findings.add(mode.place, f"{what}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
+
+
+def _flag(node: Node | None) -> bool:
+    return isinstance(node, Scalar) and str(node.value).lower() == "true"
+
+
+def _output(name: str, node: Node, around: Surroundings, findings: Findings) -> OutputValue:
+    text = text_of(node)
+    if text is not None:
+        try:
+            binding = whole_binding(text)
+        except BindingError as error:
+            findings.add(node.place, str(error))
+            return OutputValue(name)
+        if binding is not None and binding.name in around.outputs:
+            return replace(around.outputs[binding.name], name=name)
+    if not isinstance(node, Table):
+        return OutputValue(name)
+    for key in node.entries:
+        if key not in OUTPUT_KEYS:
+            findings.add(node.keys[key], f"there is no key '{key}' in an output. {did_you_mean(key, OUTPUT_KEYS)}")
+    _check_mode(node, OUTPUT_MODES, findings, what=f"output '{name}'")
+    if (_type(node, findings) or "") != "uri_file":
+        return OutputValue(name)
+    last = Path((entry_text(node, "path") or "").replace("\\", "/")).name
+    try:
+        file_name = FileName().parse(last) if "${{" not in last else None
+    except ValueError:
+        file_name = None
+    return OutputValue(name, is_file=True, file_name=file_name)

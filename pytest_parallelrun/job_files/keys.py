@@ -1,0 +1,261 @@
+"""The keys of job definitions: what each may hold, and what it sets. Tables, and the reading of one mapping by them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pytest_parallelrun.job_files.problems import Findings
+from pytest_parallelrun.job_files.tree import Node, Opaque, Table, kind_of, present
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key.
+
+    setting: the field of JobSettings that it sets. below: the keys of its mapping. required: it must be there.
+    type: what the client takes: a "text", a "word" that is spelled just so, a "whole number", a "list", or "any" of
+    what is looked at elsewhere.
+    named: it has no effect here, and the plan says so. Others without a setting are read, or say nothing about a run.
+    """
+
+    setting: str | None = None
+    below: Mapping[str, Key] | None = None
+    required: bool = False
+    type: str = "any"
+    named: bool = False
+
+
+READ = Key()
+NAMED = Key(named=True)
+WHOLE = "whole number"
+
+METADATA = dict.fromkeys(
+    ("$schema", "name", "version", "description", "tags", "properties", "display_name", "experiment_name", "id"), READ
+) | dict.fromkeys(("comment", "creation_context", "latest_version", "auto_delete_setting"), READ)
+
+RESOURCES = {
+    "instance_count": Key("instance_count", type=WHOLE),
+    **dict.fromkeys(
+        ("instance_type", "properties", "docker_args", "shm_size", "locations", "max_instance_count"), NAMED
+    ),
+}
+RETRY_SETTINGS = {"max_retries": Key("max_retries", type=WHOLE), "timeout": Key("timeout", type=WHOLE)}
+
+TASK = {
+    "type": Key(required=True),
+    "code": Key(required=True),
+    "entry_script": Key(required=True),
+    "program_arguments": READ,
+    "append_row_to": READ,
+    "environment": Key(required=True, named=True),
+    "model": NAMED,
+}
+
+PARALLEL = {
+    **METADATA,
+    "type": READ,
+    "inputs": READ,
+    "outputs": READ,
+    "input_data": Key(required=True),
+    "task": Key(required=True, below=TASK),
+    "mini_batch_size": Key("mini_batch_size", type="text"),
+    "partition_keys": Key("partition_keys", type="list"),
+    "error_threshold": Key("error_threshold", type=WHOLE),
+    "mini_batch_error_threshold": Key("mini_batch_error_threshold", type=WHOLE),
+    "max_concurrency_per_instance": Key("max_concurrency_per_instance", type=WHOLE),
+    "retry_settings": Key(below=RETRY_SETTINGS),
+    "logging_level": Key("logging_level", type="word"),
+    "resources": Key(below=RESOURCES),
+    "is_deterministic": NAMED,
+}
+"""Of a parallel component. YAML reference of the parallel job; schema of the azure-ai-ml SDK for `error_threshold`."""
+
+COMPONENT = {**PARALLEL, "name": Key(required=True)}
+"""Of one that is gated by itself; for a step of a pipeline it needs no name."""
+
+STEP = {
+    **PARALLEL,
+    "component": READ,
+    "compute": NAMED,
+    "identity": NAMED,
+    "environment_variables": Key("environment_variables"),
+}
+"""Of a parallel step of a pipeline."""
+
+FUNCTION = {
+    **STEP,
+    **{name: RESOURCES[name] for name in ("instance_count", "instance_type", "docker_args", "shm_size")},
+}
+"""Keywords of parallel_run_function(): SDK reference."""
+
+DEPLOYMENT_SETTINGS = {
+    "max_concurrency_per_instance": Key("max_concurrency_per_instance", type=WHOLE),
+    "error_threshold": Key("error_threshold", type=WHOLE),
+    "logging_level": Key("logging_level", type="text"),
+    "mini_batch_size": Key("mini_batch_size", type=WHOLE),
+    "retry_settings": Key(below=RETRY_SETTINGS),
+    "output_action": Key("output_action", type="text"),
+    "output_file_name": Key("append_row_file_name", type="text"),
+    "environment_variables": Key("environment_variables"),
+}
+
+DEPLOYMENT_BASE = {
+    **METADATA,
+    "type": READ,
+    "endpoint_name": Key(required=True),
+    "code_configuration": Key(below={"code": Key(required=True), "scoring_script": Key(required=True)}),
+    "model": READ,
+    "environment": NAMED,
+    "compute": NAMED,
+    "resources": Key(below=RESOURCES),
+}
+PIPELINE = {
+    **METADATA,
+    **dict.fromkeys(("type", "jobs", "inputs", "outputs", "status", "services", "log_files", "component"), READ),
+    **dict.fromkeys(("compute", "identity", "settings", "is_deterministic"), READ),
+}
+"""Of a pipeline, as a job or as a component. What it says of computers is not emulated, and is not of a step."""
+
+NEW_DEPLOYMENT = {
+    **DEPLOYMENT_BASE,
+    "settings": Key(below={**DEPLOYMENT_SETTINGS, "instance_count": Key("instance_count", type=WHOLE)}),
+}
+"""Of a batch deployment with `type: model`. YAML reference of the batch deployment."""
+OLD_DEPLOYMENT = {**DEPLOYMENT_BASE, **DEPLOYMENT_SETTINGS}
+"""Of one without `type`, which has its settings at the root."""
+
+CONFIG = {
+    "environment": Key(required=True, named=True),
+    "entry_script": Key(required=True),
+    "error_threshold": Key("error_threshold", required=True, type=WHOLE),
+    "output_action": Key("output_action", required=True, type="text"),
+    "compute_target": Key(required=True, named=True),
+    "node_count": Key("node_count", required=True, type=WHOLE),
+    "process_count_per_node": Key("process_count_per_node", type=WHOLE),
+    "mini_batch_size": Key("mini_batch_size"),
+    "source_directory": READ,
+    "description": READ,
+    "logging_level": Key("logging_level", type="text"),
+    "run_invocation_timeout": Key("run_invocation_timeout", type=WHOLE),
+    "run_max_try": Key("run_max_try", type=WHOLE),
+    "append_row_file_name": Key("append_row_file_name", type="text"),
+    "allowed_failed_count": Key("allowed_failed_count", type=WHOLE),
+    "allowed_failed_percent": Key("allowed_failed_percent"),
+    "partition_keys": Key("partition_keys", type="list"),
+    "environment_variables": Key("environment_variables"),
+}
+"""Keywords of ParallelRunConfig(): SDK reference."""
+
+CONFIG_STEP = {
+    "name": Key(required=True),
+    "parallel_run_config": Key(required=True),
+    "inputs": Key(required=True),
+    "output": READ,
+    "side_inputs": READ,
+    "arguments": READ,
+    "allow_reuse": NAMED,
+}
+"""Keywords of ParallelRunStep(): SDK reference."""
+
+OTHER_VERSION = {
+    "allowed_failed_count": "mini_batch_error_threshold",
+    "run_max_try": "retry_settings.max_retries",
+    "run_invocation_timeout": "retry_settings.timeout",
+    "node_count": "resources.instance_count",
+    "process_count_per_node": "max_concurrency_per_instance",
+    "source_directory": "task.code",
+    "arguments": "task.program_arguments",
+    "output_action": "task.append_row_to",
+    "append_row_file_name": "task.append_row_to",
+    "compute_target": "compute",
+    "allowed_failed_percent": "task.program_arguments, as --allowed_failed_percent",
+    "side_inputs": "inputs",
+}
+"""v1 name -> v2 name. Source: migration guide from ParallelRunStep to parallel jobs."""
+
+_FROM_V2 = {
+    "mini_batch_error_threshold": "allowed_failed_count",
+    "max_retries": "run_max_try",
+    "retry_settings": "run_max_try and run_invocation_timeout",
+    "timeout": "run_invocation_timeout",
+    "instance_count": "node_count",
+    "resources": "node_count",
+    "max_concurrency_per_instance": "process_count_per_node",
+    "code": "source_directory",
+    "task": "source_directory and entry_script",
+    "program_arguments": "arguments, of ParallelRunStep",
+    "append_row_to": "output_action and append_row_file_name",
+    "compute": "compute_target",
+}
+_FROM_PARALLEL_JOB = {
+    "program_arguments": "environment_variables, since a batch deployment has no program arguments",
+    "mini_batch_error_threshold": "error_threshold, which is all that a batch deployment has",
+    "entry_script": "code_configuration.scoring_script",
+    "append_row_to": "output_action and output_file_name",
+    "append_row_file_name": "output_file_name",
+    "task": "code_configuration",
+    "instance_count": "resources.instance_count",
+}
+
+
+def check_keys(
+    table: Table, keys: Mapping[str, Key], findings: Findings, *, what: str, optional: tuple[str, ...] = ()
+) -> None:
+    """Reports keys that do not exist, and required ones that are missing, here and below.
+
+    what: the thing that has these keys, such as "a parallel component". optional: keys that are not required this time.
+    """
+    for name in table.entries:
+        if name not in keys:
+            findings.add(table.keys[name], f"there is no key '{name}' in {what}. {_advice(name, keys)}")
+    for name, key in keys.items():
+        node = present(table.entries.get(name))
+        if key.required and name not in optional and node is None:
+            findings.add(table.place, f"{what} needs the key '{name}'")
+        elif key.below is not None and node is not None:
+            if isinstance(node, Table):
+                check_keys(node, key.below, findings, what=f"'{name}'", optional=optional)
+            else:
+                findings.add(node.place, f"'{name}' must be a mapping, and is {problem(node)}")
+
+
+def problem(node: Node) -> str:
+    """What a value is where it should be something else, with what would help."""
+    return f"{kind_of(node)}: {node.why}" if isinstance(node, Opaque) else kind_of(node)
+
+
+def _advice(name: str, keys: Mapping[str, Key]) -> str:
+    """Where the key belongs, what it is called here, or the nearest one."""
+    for parent, key in keys.items():
+        if key.below and name in key.below and key.below[name].setting is not None:
+            return f"It belongs below '{parent}': {parent}.{name}."
+    if keys is COMPONENT and name in STEP:
+        return "It belongs to the step of the pipeline that uses the component."
+    renamed = _renamed(name, keys)
+    if renamed:
+        return f"Here it is {renamed}."
+    for parent, key in keys.items():
+        if key.below and name in key.below:
+            return f"It belongs below '{parent}': {parent}.{name}."
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", name).lower()
+    near = difflib.get_close_matches(word, keys, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    for parent, key in keys.items():
+        near = difflib.get_close_matches(word, key.below or (), n=1, cutoff=0.75)
+        if near:
+            return f"Did you mean '{parent}.{near[0]}'?"
+    return f"Allowed: {', '.join(key for key in keys if key not in METADATA or key == 'name')}."
+
+
+def _renamed(name: str, keys: Mapping[str, Key]) -> str | None:
+    if "run_max_try" in keys or "parallel_run_config" in keys:
+        return _FROM_V2.get(name)
+    if "endpoint_name" in keys or "output_file_name" in keys:
+        return _FROM_PARALLEL_JOB.get(name, OTHER_VERSION.get(name, "").replace("task.", "") or None)
+    if name == "scoring_script":
+        return "task.entry_script"
+    return OTHER_VERSION.get(name)

@@ -1,0 +1,248 @@
+"""A parallel job of v2: a component, a step of a pipeline, or a call of parallel_run_function(), all as one mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
+from pytest_parallelrun.job_files.bindings import Binding, BindingError, bindings_in, split_arguments, whole_binding
+from pytest_parallelrun.job_files.entry_place import find_script
+from pytest_parallelrun.job_files.input_types import refused_type
+from pytest_parallelrun.job_files.inputs import (
+    ALONE,
+    InputValue,
+    OutputValue,
+    Surroundings,
+    given_inputs,
+    look_up,
+    read_inputs,
+    read_outputs,
+)
+from pytest_parallelrun.job_files.job_step import JobStep
+from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys, problem
+from pytest_parallelrun.job_files.problems import Finding, Findings, Place
+from pytest_parallelrun.job_files.reading import StepReading
+from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
+from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, Table, entry_text, present, text_of
+
+TASK_TYPES = ("run_function", "function", "model")
+FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
+"""Keys whose 0 in a step the client takes for "not set" where the component has a value (azure-ai-ml 1.35)."""
+
+
+def read_component(table: Table, name: str, *, other_root: Path | None) -> StepReading:
+    """A file with `type: parallel`."""
+    findings = Findings()
+    check_keys(table, COMPONENT, findings, what="a parallel component")
+    inputs = read_inputs(table.entries.get("inputs"), ALONE, findings)
+    outputs = read_outputs(table.entries.get("outputs"), ALONE, findings)
+    return _read(_Parts(name, table, inputs, outputs, ALONE, PARALLEL), findings, other_root)
+
+
+def read_function(table: Table, name: str, *, other_root: Path | None, unread: list[Opaque]) -> StepReading:
+    """A call of parallel_run_function(). unread: arguments of it that are no literals."""
+    findings = Findings()
+    for argument in unread:
+        findings.add(argument.place, f"`{argument.text}` cannot be read: {argument.why}")
+    # What cannot be read may hold any of them.
+    optional = tuple(FUNCTION) if unread else ()
+    check_keys(table, FUNCTION, findings, what="parallel_run_function()", optional=optional)
+    if isinstance(table.entries.get("task"), Opaque):
+        task = table.entries["task"]
+        findings.add(task.place, f"task must be RunFunction(...), and is {problem(task)}")
+    inputs = read_inputs(table.entries.get("inputs"), ALONE, findings)
+    outputs = read_outputs(table.entries.get("outputs"), ALONE, findings)
+    return _read(_Parts(name, table, inputs, outputs, ALONE, FUNCTION), findings, other_root)
+
+
+def read_step(
+    table: Table, component: Table | None, name: str, around: Surroundings, *, other_root: Path | None
+) -> StepReading:
+    """A step of a pipeline. component: what its `component` refers to, None where the step has all itself."""
+    findings = Findings()
+    inputs = read_inputs(table.entries.get("inputs"), around, findings)
+    outputs = read_outputs(table.entries.get("outputs"), around, findings)
+    if component is None:
+        check_keys(table, STEP, findings, what=f"the parallel step '{name}'")
+        return _read(_Parts(name, table, inputs, outputs, around, STEP), findings, other_root)
+    check_keys(table, STEP, findings, what=f"the parallel step '{name}'", optional=("task", "input_data"))
+    check_keys(component, PARALLEL, findings, what="a parallel component")
+    for key in FALSY_IN_A_STEP:
+        own, lower = table.entries.get(key), component.entries.get(key)
+        if isinstance(own, Scalar) and own.value == 0 and isinstance(lower, Scalar) and lower.value not in (None, 0):
+            findings.add(
+                own.place,
+                f"{key}=0 does not hold: the client takes 0 in a step for 'not set', and sends the component's "
+                f"{lower.value} ({lower.place.origin}). Set it there",
+            )
+    declared = read_inputs(component.entries.get("inputs"), ALONE, findings)
+    inputs = given_inputs(declared, inputs, str(component.place.origin), findings)
+    outputs = {
+        **read_outputs(component.entries.get("outputs"), ALONE, findings),
+        **_typed(outputs, table.entries.get("outputs"), component, findings),
+    }
+    merged = replace(component.with_entries(table.without("inputs", "outputs", "component", "type")), place=table.place)
+    return _read(_Parts(name, merged, inputs, outputs, around, STEP), findings, other_root)
+
+
+def _typed(
+    given: Mapping[str, OutputValue], node: Node | None, component: Table, findings: Findings
+) -> dict[str, OutputValue]:
+    """The outputs that a step gives in `node`; they have the types of the component's where they say none."""
+    declared = read_outputs(component.entries.get("outputs"), ALONE, Findings())
+    typed = {}
+    for name, output in given.items():
+        if name not in declared:
+            assert isinstance(node, Table)
+            hint = did_you_mean(name, declared) if declared else "It has no outputs."
+            at = component.place.origin
+            findings.add(node.keys[name], f"the component {at} has no output '{name}'. {hint}")
+            continue
+        own = declared[name]
+        typed[name] = output if output.is_file else replace(own, file_name=output.file_name or own.file_name)
+    return typed
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A parallel job put together: `table` has its keys without regard to where they come from."""
+
+    name: str
+    table: Table
+    inputs: Mapping[str, InputValue]
+    outputs: Mapping[str, OutputValue]
+    around: Surroundings
+    keys: Mapping[str, Key]
+
+    def look_up(self, binding: Binding, place: Place) -> InputValue:
+        if binding.source.endswith("outputs"):
+            raise BindingError(f"{binding.text} is an output, and has no value before the job has run")
+        return look_up(binding, self.inputs, self.around, place)
+
+    def literal(self, binding: Binding, place: Place) -> str:
+        """The value of an input that has one in the file, else the binding as it is."""
+        if binding.source.endswith("outputs"):
+            return binding.text
+        value = self.look_up(binding, place).literal
+        return binding.text if value is None else str(value)
+
+
+def _read(parts: _Parts, findings: Findings, other_root: Path | None) -> StepReading:
+    table = parts.table
+    task = table.entries.get("task")
+    task = task if isinstance(task, Table) else Table(table.place, {}, {})
+    task_type = entry_text(task, "type")
+    if task_type is not None and task_type.lower() not in TASK_TYPES:
+        findings.add(
+            task.entries["type"].place, f"there is no task type '{task_type}'. {did_you_mean(task_type, TASK_TYPES)}"
+        )
+    names = ("task.code", "task.entry_script")
+    code, script = task.entries.get("code"), task.entries.get("entry_script")
+    entry = find_script(code, script, findings, names=names, other_root=other_root)
+
+    read = Read()
+    read.put("profile", "v2", table.place)
+    read_settings(table, parts.keys, parts.look_up, findings, read)
+    check_exclusive(table, findings)
+    _append_row_to(task.entries.get("append_row_to"), parts, findings, read)
+    split = _split_input(table.entries.get("input_data"), parts, findings)
+    for name in split:
+        refused = refused_type(parts.inputs[name])
+        if refused is not None:
+            read.unresolved["mini_batch_rows"] = refused
+    arguments, place = _arguments(task.entries.get("program_arguments"), parts, findings, read)
+    if findings or entry is None:
+        return StepReading(parts.name, None if entry is None else entry.path, None, tuple(findings.found))
+    step = JobStep(
+        name=parts.name,
+        place=table.place,
+        profile="v2",
+        entry=entry,
+        values=read.values,
+        origins=read.origins,
+        arguments=arguments,
+        arguments_place=place,
+        inputs=parts.inputs,
+        outputs=parts.outputs,
+        around=parts.around,
+        split=split,
+        unresolved=read.unresolved,
+        not_emulated=tuple(read.not_emulated),
+    )
+    return StepReading(parts.name, entry.path, step, ())
+
+
+def _append_row_to(node: Node | None, parts: _Parts, findings: Findings, read: Read) -> None:
+    """What is appended goes to an output: then it has the file name of that, where it has one."""
+    node = present(node)
+    if node is None:
+        return
+    try:
+        binding = whole_binding(text_of(node) or "")
+    except BindingError as error:
+        findings.add(node.place, f"append_row_to: {error}")
+        return
+    if binding is None or not binding.source.endswith("outputs"):
+        findings.add(node.place, f"append_row_to must be ${{{{outputs.NAME}}}}, and is {problem(node)}")
+        return
+    known = parts.outputs if binding.source == "outputs" else parts.around.outputs
+    if binding.name not in known:
+        hint = did_you_mean(binding.name, known) if known else "It has none."
+        findings.add(node.place, f"append_row_to={binding.text}: there is no output '{binding.name}'. {hint}")
+        return
+    read.put("output_action", "append_row", node.place)
+    file_name = known[binding.name].file_name
+    if file_name is not None:
+        read.put("append_row_file_name", file_name, node.place)
+
+
+def _split_input(node: Node | None, parts: _Parts, findings: Findings) -> tuple[str, ...]:
+    node = present(node)
+    if node is None:
+        return ()
+    try:
+        binding = whole_binding(text_of(node) or "")
+        if binding is None or binding.source != "inputs":
+            findings.add(node.place, f"input_data must be ${{{{inputs.NAME}}}}, and is {problem(node)}")
+            return ()
+        value = parts.look_up(binding, node.place)
+    except BindingError as error:
+        findings.add(node.place, f"input_data: {error}")
+        return ()
+    if value.is_value:
+        findings.add(node.place, f"input_data={binding.text} is a {value.type or 'value'}; it must be data")
+    return (binding.name,)
+
+
+def _arguments(
+    node: Node | None, parts: _Parts, findings: Findings, read: Read
+) -> tuple[str | tuple[str, ...], Place | None]:
+    """The text of the program arguments, checked as far as that can be done without the values of inputs."""
+    node = present(node)
+    if node is None:
+        return (), None
+    if isinstance(node, Opaque):
+        message = f"program_arguments is the expression `{node.text}`: {node.why}, or give --parallelrun-args=ARGUMENTS"
+        read.unresolved["program_arguments"] = Finding(node.place, message)
+        return (), node.place
+    text = text_of(node)
+    if text is None:
+        what = "write them as one text" if isinstance(node, Listing) else "put them in quotes"
+        findings.add(node.place, f"program_arguments must be a text, and is {problem(node)}: {what}")
+        return (), node.place
+    try:
+        for binding in bindings_in(text):
+            if binding.source == "outputs" and binding.name not in parts.outputs:
+                hint = did_you_mean(binding.name, parts.outputs) if parts.outputs else "It has no outputs."
+                raise BindingError(f"{binding.text}: the step has no output '{binding.name}'. {hint}")
+            if not binding.source.endswith("outputs"):
+                parts.look_up(binding, node.place)
+        bare = text.replace("$[[", " ").replace("]]", " ")
+        check_arguments(list(split_arguments(bare, lambda binding: parts.literal(binding, node.place))), "v2")
+    except (BindingError, SettingsError) as error:
+        findings.add(node.place, str(error))
+    except ValueError as error:
+        findings.add(node.place, f"program_arguments: {str(error).lower()}; quote them as for a POSIX shell")
+    return text, node.place

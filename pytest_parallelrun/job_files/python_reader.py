@@ -1,0 +1,169 @@
+"""Expressions of a Python file -> nodes, without running it. What is no literal becomes an Opaque that says so."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_parallelrun.job_files.problems import Place
+from pytest_parallelrun.job_files.python_names import ENUMERATIONS, Names, Scope
+from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, Table, text_of
+
+LITERAL = "write a literal, or a constant that is assigned once in this file"
+LONGEST_SHOWN = 60
+MOST_STEPS = 20_000
+"""Expressions that are looked at: constants may name each other many times over."""
+
+RECORDS: dict[str, dict[str, str]] = {
+    "dict": {},
+    "Input": {},
+    "Output": {},
+    "RunFunction": {"type": "run_function"},
+    "ParallelTask": {},
+    "RetrySettings": {},
+    "BatchRetrySettings": {},
+    "JobResourceConfiguration": {},
+    "ParallelRunConfig": {},
+}
+"""Calls that are read as the mapping of their keywords, with what they add. SDK reference of azure.ai.ml."""
+
+
+class Values:
+    """Evaluates expressions of one module."""
+
+    def __init__(self, file: Path, names: Names) -> None:
+        self._file = file
+        self._names = names
+        self._steps = 0
+        self._open: set[int] = set()
+
+    def place(self, node: ast.expr | ast.keyword) -> Place:
+        return Place(self._file, node.lineno, node.col_offset + 1)
+
+    def node(self, node: ast.expr, scope: Scope) -> Node:
+        """The value of an expression."""
+        self._steps += 1
+        if id(node) in self._open:
+            return self._opaque(node, "it is made of itself")
+        if self._steps > MOST_STEPS:
+            return self._opaque(node, "the file is too intricate")
+        self._open.add(id(node))
+        try:
+            return self._evaluate(node, scope)
+        finally:
+            self._open.discard(id(node))
+
+    def keywords(self, call: ast.Call, scope: Scope) -> tuple[Table, list[Opaque]]:
+        """The keywords of a call, and what of its arguments cannot be read: `**expression`, positional ones."""
+        table = Table(self.place(call), {}, {})
+        unread = [self._opaque(argument, "give it by its name") for argument in call.args]
+        for keyword in call.keywords:
+            value = self.node(keyword.value, scope)
+            if keyword.arg is not None:
+                table = table.with_entries(Table(table.place, {keyword.arg: value}, {keyword.arg: self.place(keyword)}))
+            elif isinstance(value, Table):
+                table = table.with_entries(value)
+            else:
+                unread.append(self._opaque(keyword.value, LITERAL, stars=True))
+        return table, unread
+
+    def _evaluate(self, node: ast.expr, scope: Scope) -> Node:
+        place = self.place(node)
+        if isinstance(node, ast.Constant):
+            return Scalar(place, node.value)
+        if isinstance(node, ast.Name):
+            value, found_in, why = scope.find(node.id)
+            if value is None:
+                return self._opaque(node, why)
+            return _moved(self.node(value, found_in), place, node.id)
+        if isinstance(node, ast.Dict):
+            return self._dict(node, scope)
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return Listing(place, [self.node(element, scope) for element in node.elts])
+        if isinstance(node, ast.Attribute):
+            member = self._member(node, scope)
+            return self._opaque(node, LITERAL) if member is None else Scalar(place, member)
+        if isinstance(node, ast.Call):
+            return self._call(node, scope)
+        if isinstance(node, ast.JoinedStr):
+            return self._joined(node, scope)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            operand = self.node(node.operand, scope)
+            if isinstance(operand, Scalar) and type(operand.value) in (int, float):
+                return Scalar(place, -operand.value)  # type: ignore[operator]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left, right = self.node(node.left, scope), self.node(node.right, scope)
+            if isinstance(left, Scalar) and isinstance(right, Scalar) and type(left.value) is type(right.value) is str:
+                return Scalar(place, left.value + right.value)
+            if isinstance(left, Listing) and isinstance(right, Listing):
+                return Listing(place, [*left.items, *right.items])
+        return self._opaque(node, LITERAL)
+
+    def _dict(self, node: ast.Dict, scope: Scope) -> Node:
+        table = Table(self.place(node), {}, {})
+        for key, value in zip(node.keys, node.values, strict=True):
+            content = self.node(value, scope)
+            if key is None:
+                if not isinstance(content, Table):
+                    return self._opaque(value, LITERAL, stars=True)
+                table = table.with_entries(content)
+                continue
+            name = self.node(key, scope)
+            if not isinstance(name, Scalar) or not isinstance(name.value, str):
+                return self._opaque(key, LITERAL)
+            table = table.with_entries(Table(table.place, {name.value: content}, {name.value: self.place(key)}))
+        return table
+
+    def _call(self, node: ast.Call, scope: Scope) -> Node:
+        dotted = self._names.dotted(node.func, scope) or ""
+        name = dotted.rpartition(".")[2]
+        if name not in RECORDS:
+            return replace(self._opaque(node, LITERAL), input_name=self._input_name(node, scope))
+        table, unread = self.keywords(node, scope)
+        if unread:
+            return unread[0]
+        added = {key: Scalar(table.place, value) for key, value in RECORDS[name].items()}
+        return Table(table.place, added, dict.fromkeys(added, table.place)).with_entries(table)
+
+    def _input_name(self, call: ast.Call, scope: Scope) -> str | None:
+        """The name in `data.as_named_input("name").as_mount()`."""
+        function: ast.expr = call.func
+        while isinstance(function, ast.Attribute):
+            if function.attr == "as_named_input" and call.args:
+                return text_of(self.node(call.args[0], scope))
+            if not isinstance(function.value, ast.Call):
+                return None
+            call, function = function.value, function.value.func
+        return None
+
+    def _joined(self, node: ast.JoinedStr, scope: Scope) -> Node:
+        text = ""
+        for part in node.values:
+            plain = isinstance(part, ast.FormattedValue) and part.format_spec is None and part.conversion == -1
+            value = self.node(part.value if isinstance(part, ast.FormattedValue) and plain else part, scope)
+            if not isinstance(value, Scalar) or not isinstance(value.value, (str, int, float)):
+                return self._opaque(node, value.why if isinstance(value, Opaque) else LITERAL)
+            text += str(value.value)
+        return Scalar(self.place(node), text)
+
+    def _member(self, node: ast.Attribute, scope: Scope) -> str | None:
+        """The text of `AssetTypes.MLTABLE`; that of `.value` of an enumeration too."""
+        dotted = self._names.dotted(node, scope)
+        if dotted is None:
+            return None
+        owner, _, member = dotted.removesuffix(".value").rpartition(".")
+        return ENUMERATIONS.get(owner.rpartition(".")[2], {}).get(member)
+
+    def _opaque(self, node: ast.expr, why: str, *, stars: bool = False) -> Opaque:
+        text = ("**" if stars else "") + ast.unparse(node)
+        if len(text) > LONGEST_SHOWN:
+            text = text[: LONGEST_SHOWN - 4] + " ..."
+        return Opaque(self.place(node), " ".join(text.split()), why)
+
+
+def _moved(node: Node, place: Place, name: str) -> Node:
+    """A constant as the place that uses it has it: a mistake in it is told where it is used, but for mappings."""
+    if isinstance(node, Scalar):
+        return Scalar(place, node.value)
+    return replace(node, place=place, text=name) if isinstance(node, Opaque) else node

@@ -1,0 +1,181 @@
+"""Values of a job definition -> values of JobSettings, each checked and with its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pytest_parallelrun.emulator.arguments import ORIGIN, parse_program_arguments
+from pytest_parallelrun.emulator.declaration import Profile, resolve
+from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
+from pytest_parallelrun.job_files.inputs import InputValue
+from pytest_parallelrun.job_files.keys import WHOLE, Key, problem
+from pytest_parallelrun.job_files.problems import Finding, Findings, Place
+from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, Table, kind_of, present
+
+LookUp = Callable[[Binding, Place], InputValue]
+"""The input that a binding leads to; BindingError where there is none."""
+
+
+@dataclass
+class Read:
+    """What was read: see the fields of JobStep."""
+
+    values: dict[str, object] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
+    unresolved: dict[str, Finding] = field(default_factory=dict)
+    not_emulated: list[str] = field(default_factory=list)
+
+    def put(self, name: str, value: object, place: Place) -> None:
+        """Takes in a value by the name of its setting, or its v1 name."""
+        field_name = field_of(name)
+        self.values[name] = value
+        self.origins[field_name] = place.origin
+        self.places[field_name] = place
+
+
+def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
+    """SettingsError for program arguments that the runtime would refuse; what is still bound is not looked at."""
+    parsed = parse_program_arguments(arguments, profile=profile)
+    known = {name: value for name, value in parsed.settings.items() if not BINDING.search(value)}
+    JobSettings.from_mapping(known, ORIGIN)
+
+
+def field_of(name: str) -> str:
+    """The field of JobSettings behind a name."""
+    return resolve(name, None, setting_table(), None)[0]
+
+
+def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, findings: Findings, read: Read) -> None:
+    """Reads all keys that set something, here and below, into `read`."""
+    for name, node in table.entries.items():
+        key = keys.get(name)
+        if key is None or present(node) is None:
+            continue
+        if key.below is not None and isinstance(node, Table):
+            read_settings(node, key.below, look_up, findings, read)
+        elif key.setting is not None:
+            _read_one(name, key, node, look_up, findings, read)
+        elif key.named:
+            read.not_emulated.append(f"{name} ({table.keys[name].origin})")
+
+
+def check_exclusive(table: Table, findings: Findings) -> None:
+    """Reports a mini-batch size beside partition keys, whatever else is wrong with either."""
+    if all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys")):
+        findings.add(
+            table.keys["mini_batch_size"],
+            f"mini_batch_size and partition_keys (line {table.keys['partition_keys'].line}) exclude each other: with "
+            "partition_keys a mini-batch is a partition, whatever its size. Remove one",
+        )
+
+
+def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Findings, read: Read) -> None:
+    assert key.setting is not None
+    setting = field_of(key.setting)
+    bound = _bound(name, setting, node, look_up, findings, read)
+    if bound is None:
+        return
+    node = bound
+    if isinstance(node, Opaque):
+        read.unresolved[setting] = Finding(
+            node.place,
+            f"{name} is the expression `{node.text}`: {node.why}, or give --parallelrun-set={setting}=VALUE",
+        )
+        return
+    raw = _plain(name, node, look_up, findings)
+    if raw is None:
+        return
+    kind = resolve(key.setting, raw, setting_table(), None)[1]
+    try:
+        if key.type in ("text", "word") and not isinstance(raw, str):
+            written = "true" if raw is True else "false" if raw is False else raw
+            hint = f": put it in quotes, '{written}'" if isinstance(node, Scalar) else ""
+            findings.add(node.place, f"{name} must be a text, and is {kind_of(node)}{hint}")
+            return
+        if key.type == WHOLE and not _is_whole(raw):
+            # Before the kind, which would take fractions of a second.
+            raise ValueError(kind.allowed if not isinstance(raw, float) else "a whole number")
+        if key.type == "list" and not isinstance(raw, list):
+            raise ValueError("a list of names")
+        if key.type == "word" and kind.parse(raw) != raw:
+            raise ValueError(f"spelled {kind.parse(raw)!r} here")
+        kind.parse(raw)
+    except ValueError as error:
+        value = "" if setting == "environment_variables" else f"={raw!r}"
+        findings.add(node.place, f"{name}{value}: must be {error}")
+        return
+    if _is_whole(raw) and key.type == WHOLE:
+        raw = int(str(raw))
+    read.put(key.setting, raw, node.place)
+
+
+def _is_whole(raw: object) -> bool:
+    if isinstance(raw, str):
+        return raw.strip().lstrip("+-").isdigit()
+    return isinstance(raw, int) and not isinstance(raw, bool)
+
+
+def _bound(name: str, setting: str, node: Node, look_up: LookUp, findings: Findings, read: Read) -> Node | None:
+    """The value that a binding leads to, at the place of the binding; any other node as it is; None where it fails."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return node
+    try:
+        binding = whole_binding(node.value)
+        if binding is None:
+            return node
+        value = look_up(binding, node.place)
+    except BindingError as error:
+        findings.add(node.place, f"{name}: {error}")
+        return None
+    if value.literal is None:
+        read.unresolved[setting] = Finding(
+            node.place,
+            f"{name} is {binding.text}, whose value is not in the file: give --parallelrun-set={setting}=VALUE",
+        )
+        return None
+    return Scalar(node.place, value.literal)
+
+
+def _plain(name: str, node: Node, look_up: LookUp, findings: Findings) -> object:
+    """A native value; None, with a finding, for what has parts that are none."""
+    if isinstance(node, Scalar):
+        if isinstance(node.value, (str, int, float)):
+            return node.value
+        findings.add(node.place, f"{name} is a value of the type {type(node.value).__name__}: put it in quotes")
+        return None
+    if isinstance(node, Listing):
+        items = [_part(name, item, look_up, findings) for item in node.items]
+        return None if None in items else items
+    if isinstance(node, Table):
+        parts = {key: _part(f"{name}.{key}", item, look_up, findings) for key, item in node.entries.items()}
+        return None if None in parts.values() else parts
+    return None
+
+
+def _part(name: str, node: Node, look_up: LookUp, findings: Findings) -> str | None:
+    """A text in a list or mapping, with what it is bound to."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        shown = (
+            "" if name.startswith("environment_variables") and isinstance(node, Scalar) else f", and is {problem(node)}"
+        )
+        findings.add(node.place, f"{name} must be a text{shown or ': put it in quotes'}")
+        return None
+    text = node.value
+    try:
+        for binding in bindings_in(text):
+            value = look_up(binding, node.place)
+            if value.literal is None and value.path is None:
+                findings.add(node.place, f"{name} needs {binding.text}, whose value is not in the file")
+                return None
+    except BindingError as error:
+        findings.add(node.place, f"{name}: {error}")
+        return None
+
+    def fill(found: str) -> str:
+        value = look_up(bindings_in(found)[0], node.place)
+        return str(value.literal if value.path is None else value.path)
+
+    return BINDING.sub(lambda match: fill(match[0]), text)

@@ -1,0 +1,238 @@
+"""A YAML file -> a tree of nodes, in bounded time and memory.
+
+Nodes are composed and not constructed: aliases stay shared, so that a file of a few lines cannot stand for gigabytes,
+and every value keeps its line and column.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.job_files.problems import Findings, Place
+from pytest_parallelrun.job_files.tree import Listing, Node, Scalar, Table
+
+if TYPE_CHECKING:
+    import yaml
+
+LARGEST_FILE = 512 * 1024
+"""Bytes; PyYAML takes about a second for it. Job definitions have a few kilobytes."""
+MOST_NODES = 20_000
+DEEPEST = 60
+
+_PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_MERGE = "tag:yaml.org,2002:merge"
+_VALUE = "tag:yaml.org,2002:value"
+
+
+def read_text(file: Path, findings: Findings) -> str | None:
+    """The text of a file; None, with a finding, where it cannot be read, is too large, or is not UTF-8."""
+    place = Place(file)
+    try:
+        if is_too_large(file.stat().st_size, file, findings):
+            return None
+        data = file.read_bytes()
+    except OSError as error:
+        findings.add(place, f"the file cannot be read: {error.strerror}")
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = error.start - before.rfind(b"\n")
+        findings.add(
+            Place(file, line, column), f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding"
+        )
+        return None
+
+
+def is_too_large(size: int, file: Path, findings: Findings) -> bool:
+    """Whether a file of so many bytes is larger than LARGEST_FILE, which is a finding."""
+    if size > LARGEST_FILE:
+        findings.add(
+            Place(file),
+            f"the file has {size:,} bytes, a job definition at most {LARGEST_FILE:,}: keep the job alone in a file",
+        )
+    return size > LARGEST_FILE
+
+
+def read_yaml(file: Path, findings: Findings) -> Table | None:
+    """The mapping that a file holds; None, with a finding, where it is no YAML, or something else than one mapping."""
+    text = read_text(file, findings)
+    return None if text is None else parse_yaml(text, file, findings)
+
+
+def parse_yaml(text: str, file: Path, findings: Findings) -> Table | None:
+    """The same for a text that was read already."""
+    import yaml
+
+    try:
+        roots = _compose(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(file) if mark is None else Place(file, mark.line + 1, mark.column + 1)
+        findings.add(place, f"this is not valid YAML: {_problem(error)}")
+        return None
+    except yaml.YAMLError as error:
+        findings.add(Place(file), f"this is not valid YAML: {' '.join(str(error).split())}")
+        return None
+    if len(roots) > 1:
+        mark = roots[1].start_mark
+        findings.add(
+            Place(file, mark.line + 1, mark.column + 1),
+            f"the file has {len(roots)} documents, separated by '---'; a job definition is one",
+        )
+        return None
+    if not roots:
+        findings.add(Place(file), "the file is empty; a job definition is a mapping of keys")
+        return None
+    before = len(findings.found)
+    root = _Tree(file, findings).node(roots[0])
+    if len(findings.found) > before:
+        return None
+    if not isinstance(root, Table):
+        what = "a list" if isinstance(root, Listing) else "a single value"
+        findings.add(root.place, f"the file holds {what}; a job definition is a mapping of keys")
+        return None
+    return root
+
+
+def _compose(text: str) -> list[yaml.Node]:
+    """The documents of a text. yaml.YAMLError where it is none, or too deep or too large."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        nodes = 0
+        depth = 0
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            self.nodes += 1
+            if self.nodes > MOST_NODES:
+                raise yaml.composer.ComposerError(None, None, f"there are more than {MOST_NODES} values", mark)
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise yaml.composer.ComposerError(None, None, f"it is nested more than {DEEPEST} levels deep", mark)
+            try:
+                node: yaml.Node | None = super().compose_node(parent, index)
+            finally:
+                self.depth -= 1
+            return node
+
+    loader = Loader(text)
+    try:
+        roots: list[yaml.Node] = []
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None and len(roots) < 2:
+                roots.append(node)
+        # What stands between two '---' may be nothing.
+        return [node for node in roots if not (isinstance(node, yaml.ScalarNode) and not node.value and len(roots) > 1)]
+    finally:
+        loader.dispose()
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    problem = " ".join(part for part in (error.context, error.problem) if part)
+    if "'\\t'" in problem:
+        return f"{problem}; indent with spaces, not with tabs"
+    return problem
+
+
+class _Tree:
+    """Turns nodes of PyYAML into those of this package, each once."""
+
+    def __init__(self, file: Path, findings: Findings) -> None:
+        import yaml
+
+        self._yaml = yaml
+        self._constructor = yaml.SafeLoader("")
+        self._file = file
+        self._findings = findings
+        self._made: dict[int, Node] = {}
+        self._open: set[int] = set()
+        self._merged = 0
+
+    def node(self, node: yaml.Node) -> Node:
+        key = id(node)
+        if key in self._made:
+            return self._made[key]
+        if key in self._open:
+            self._findings.add(
+                self._place(node), "this value contains itself, by an alias (*name) inside of its anchor"
+            )
+            return Scalar(self._place(node), None)
+        self._open.add(key)
+        try:
+            made = self._make(node)
+        finally:
+            self._open.discard(key)
+        self._made[key] = made
+        return made
+
+    def _make(self, node: yaml.Node) -> Node:
+        if not isinstance(node, self._yaml.ScalarNode) and node.tag not in _PLAIN:
+            return self._refuse_tag(node)
+        if isinstance(node, self._yaml.MappingNode):
+            return self._table(node)
+        if isinstance(node, self._yaml.SequenceNode):
+            return Listing(self._place(node), [self.node(item) for item in node.value])
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Scalar:
+        place = self._place(node)
+        try:
+            value: object = self._constructor.construct_object(node)
+        except self._yaml.constructor.ConstructorError:
+            return self._refuse_tag(node)
+        except ValueError as error:
+            self._findings.add(place, f"this is not valid YAML: {error}")
+            value = None
+        return Scalar(place, value)
+
+    def _refuse_tag(self, node: yaml.Node) -> Scalar:
+        place = self._place(node)
+        self._findings.add(place, f"the tag {node.tag} is not allowed: a job definition holds plain values")
+        return Scalar(place, None)
+
+    def _table(self, node: yaml.MappingNode) -> Table:
+        entries: dict[str, Node] = {}
+        keys: dict[str, Place] = {}
+        below: list[Table] = []
+        for key_node, value_node in node.value:
+            place = self._place(key_node)
+            if key_node.tag == _MERGE:
+                below.extend(self._merged_tables(value_node))
+                continue
+            key = key_node.value if key_node.tag == _VALUE else self._key(key_node)
+            if not isinstance(key, str):
+                self._findings.add(place, "a key must be a text: put it in quotes")
+                continue
+            if key in entries:
+                self._findings.add(place, f"the key '{key}' is there already, in line {keys[key].line}: remove one")
+                continue
+            entries[key] = self.node(value_node)
+            keys[key] = place
+        for table in below:
+            self._merged += len(table.entries)
+            if self._merged > MOST_NODES:
+                self._findings.add(self._place(node), f"merged mappings (<<) have more than {MOST_NODES} values")
+                break
+            for name, value in table.entries.items():
+                entries.setdefault(name, value)
+                keys.setdefault(name, table.keys[name])
+        return Table(self._place(node), entries, keys)
+
+    def _merged_tables(self, node: yaml.Node) -> list[Table]:
+        merged = self.node(node)
+        tables = list(merged.items) if isinstance(merged, Listing) else [merged]
+        if not all(isinstance(table, Table) for table in tables):
+            self._findings.add(self._place(node), "'<<' takes a mapping, or a list of them")
+        return [table for table in tables if isinstance(table, Table)]
+
+    def _key(self, node: yaml.Node) -> object:
+        return self._scalar(node).value if isinstance(node, self._yaml.ScalarNode) else None
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)

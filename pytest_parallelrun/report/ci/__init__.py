@@ -1,1 +1,0 @@
-"""What CI systems understand: annotations at the lines of a script, and summaries beside the log."""

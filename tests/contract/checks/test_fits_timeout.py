@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pytest_parallelrun.contract.entry.run_time import Pace, line
+from tests.conftest import Write
+from tests.contract.conftest import Judge, Judged
+
+NAME = "fits_timeout"
+SLEEPS = """
+    import time
+    def run(mini_batch):
+        time.sleep({each} * len(mini_batch) + {once})
+        return [1] * len(mini_batch)
+"""
+
+
+def judged(judge: Judge, script: str, *arguments: str, input: str = "data") -> Judged:
+    return judge(script, *arguments, "-k", NAME, input=input)
+
+
+# Slept seconds are skipped and count all the same, so that these figures hold on every machine.
+def test_a_mini_batch_that_needs_more_than_half_its_timeout_is_advice(judge: Judge) -> None:
+    found = judged(judge, SLEEPS.format(each=13, once=2.2), "--parallelrun-set=mini_batch_size=3")
+    assert found.outcomes[NAME] == "advice"
+    message = found.messages[NAME]
+    assert "A mini-batch takes about 41.2 s, and timeout is 60 s: 1.5 times the time needed" in message
+    assert "13 s per file and 2.2 s per mini-batch, measured with 1, 2, 3 file(s)" in message
+    assert "largest mini_batch_size with a margin of 2: 2 files" in message
+    assert "set mini_batch_size=2, or timeout=83" in message
+
+
+def test_a_sample_that_is_smaller_than_the_mini_batch_size_tells_of_it(judge: Judge) -> None:
+    found = judged(judge, SLEEPS.format(each=1, once=0), "--parallelrun-set=mini_batch_size=100")
+    assert found.outcomes[NAME] == "advice"
+    assert "A mini-batch takes about 100 s, and timeout is 60 s: 0.6 times the time needed" in found.messages[NAME]
+    # Two digits, and what the machine adds to the seconds that are slept.
+    assert re.search(r"set mini_batch_size=(2[89]|30), or timeout=2[01]\d", found.messages[NAME])
+
+
+def test_a_timeout_in_the_sample_is_advice(judge: Judge) -> None:
+    found = judged(judge, SLEEPS.format(each=70, once=0))
+    assert found.outcomes[NAME] == "advice"
+    assert "takes longer than timeout = 60 s for mini-batch 0 of the sample, of 1 item(s)" in found.messages[NAME]
+
+
+def test_where_every_mini_batch_takes_too_long_their_items_are_measured(judge: Judge) -> None:
+    found = judged(
+        judge, SLEEPS.format(each=6.2, once=0), "--parallelrun-set=mini_batch_size=3", "--parallelrun-set=timeout=15"
+    )
+    assert found.outcomes[NAME] == "advice"
+    message = found.messages[NAME]
+    assert "takes longer than timeout = 15 s for mini-batch 0 of the sample, of 3 item(s)" in message
+    assert "measured with 1, 2 file(s) on this machine; a mini-batch of 3 takes 18.6 s of timeout 15 s" in message
+    assert "largest mini_batch_size with a margin of 2: 1 file; smallest timeout: 38 s" in message
+    assert "set mini_batch_size=1, or timeout=38" in message
+    assert "left out" not in message
+
+
+def test_an_item_that_never_ends_is_waited_for_no_longer_than_a_probe(judge: Judge) -> None:
+    found = judged(judge, "def run(mini_batch):\n    while True: pass\n", "--parallelrun-set=timeout=1")
+    assert found.outcomes[NAME] == "advice"
+    assert "use a smaller mini_batch_size or a larger timeout" in found.messages[NAME]
+    assert "measured" not in found.messages[NAME]
+
+
+def test_one_item_that_takes_too_long_is_said_to(judge: Judge) -> None:
+    found = judged(judge, SLEEPS.format(each=40.2, once=0))
+    assert found.outcomes[NAME] == "advice"
+    assert "largest mini_batch_size with a margin of 2: none, one file takes too long" in found.messages[NAME]
+    assert "set timeout=81 or make run() quicker" in found.messages[NAME]
+
+
+def test_a_quick_script_passes_and_its_figures_are_noted(judge: Judge) -> None:
+    found = judged(judge, "def run(mini_batch):\n    return list(mini_batch)\n", "--parallelrun-set=mini_batch_size=3")
+    assert found.outcomes[NAME] == "passed"
+    (note,) = found.notes[NAME]
+    assert re.match(r"at most [\d.]+ us per file, measured with 1, 2, 3 file\(s\) on this machine; a mini-batch", note)
+    assert "smallest timeout: 1 s" in note
+
+
+def test_rows_of_a_table_are_told_in_bytes_too(judge: Judge, write: Write) -> None:
+    # 10 rows of 100 bytes, header aside: a mini-batch of 1000 bytes has about 10.
+    write("table.csv", "text\n" + f"{'x' * 99}\n" * 10)
+    found = judged(judge, SLEEPS.format(each=4, once=0), "--parallelrun-set=mini_batch_size=1000", input="table.csv")
+    assert found.outcomes[NAME] == "advice"
+    assert "4 s per row" in found.messages[NAME]
+    assert "largest mini_batch_size with a margin of 2: 7 rows (about 1 KB)" in found.messages[NAME]
+
+
+def test_a_script_that_returns_nothing_on_purpose_is_measured(judge: Judge) -> None:
+    script = "import time\ndef run(mini_batch):\n    time.sleep(40.2)\n    return []\n"
+    assert judged(judge, script, "--parallelrun-set=error_threshold=-1").outcomes[NAME] == "advice"
+
+
+def test_without_a_result_there_is_nothing_to_measure(judge: Judge) -> None:
+    found = judged(judge, "def run(mini_batch):\n    raise ValueError\n")
+    assert found.outcomes[NAME] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ({1: [3.0], 2: [5.0], 3: [7.0]}, (1.0, 2.0, True)),
+        ({1: [2.0], 3: [6.0]}, (0.0, 2.0, True)),
+        ({1: [0.5], 3: [6.0]}, (0.0, 2.0, True)),
+        ({1: [0.001], 4: [0.004]}, (0.0, 0.001, False)),
+        ({5: [10.0]}, (0.0, 2.0, False)),
+        ({1: [1.0, 1.9, 1.9], 2: [1.5, 1.5, 1.5]}, (0.0, 0.75, False)),
+    ],
+    ids=["line", "through zero", "below zero", "too quick", "one size", "noise"],
+)
+def test_a_straight_line_is_laid_through_the_shortest_times(
+    times: dict[int, list[float]], expected: tuple[float, float, bool]
+) -> None:
+    at_once, per_item, is_solid = line(times)
+    assert (at_once, per_item) == pytest.approx(expected[:2])
+    assert is_solid == expected[2]
+
+
+def test_items_within_a_time_are_those_that_the_line_allows() -> None:
+    pace = Pace((1, 3), 1.0, 2.0, 3, True, "file")
+    assert pace.seconds(3) == 7.0
+    assert pace.items_within(7.5) == 3
+    assert pace.items_within(0.5) == 0

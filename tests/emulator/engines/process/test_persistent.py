@@ -1,0 +1,162 @@
+"""Worker processes that stay up, as benches and rehearsals use them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import pytest
+
+from pytest_parallelrun import Fault, JobSettings, ParallelJob
+from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.probe import Bench, WorkerDown
+from pytest_parallelrun.emulator.rehearsal import rehearse
+from pytest_parallelrun.emulator.splitting import HandedInput
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
+from tests.emulator.engines.process.in_worker import end_worker, fail, pid_of_worker
+from tests.emulator.engines.process.scripts import NAMES, write_items, write_script
+
+COUNTING = """
+import os
+calls = 0
+def run(paths):
+    global calls
+    calls += 1
+    if paths[0].endswith("dies"):
+        os._exit(3)
+    return [(os.getpid(), calls)]
+"""
+
+
+def job_of(folder: Path, script: str, **settings: object) -> ParallelJob:
+    chosen = JobSettings.from_mapping(settings)
+    return ParallelJob(write_script(folder, script), write_items(folder, "a"), chosen, engine="process")
+
+
+def test_a_bench_keeps_its_workers(tmp_path: Path) -> None:
+    with Bench(job_of(tmp_path, COUNTING), "files", workers=2) as bench:
+        first, second, other = (bench.attempt(["x"], worker=worker).ended.value for worker in (0, 0, 1))
+        assert (first[0][1], second[0][1], other[0][1]) == (1, 2, 1)  # type: ignore[index]
+        assert first[0][0] == second[0][0] != other[0][0]  # type: ignore[index]
+        assert bench.ask(pid_of_worker, worker=1) == other[0][0]  # type: ignore[index]
+        assert bench.init_calls == 2
+        bench.renew(1)
+        # There is nobody any more.
+        bench.renew(1)
+
+
+def test_a_worker_that_died_or_was_renewed_has_a_successor(tmp_path: Path) -> None:
+    with Bench(job_of(tmp_path, COUNTING), "files") as bench:
+        assert bench.attempt(["dies"]).ended.outcome == "crashed"
+        assert cast("Any", bench.attempt(["x"]).ended.value)[0][1] == 1
+        bench.renew()
+        assert cast("Any", bench.attempt(["x"]).ended.value)[0][1] == 1
+        os.kill(int(str(bench.ask(pid_of_worker))), 9)
+        while bench._engine.is_up(0):
+            pass
+        assert bench.attempt(["x"]).ended.outcome == "succeeded"
+        assert bench.init_calls == 4
+
+
+def test_what_is_asked_and_fails_is_said(tmp_path: Path) -> None:
+    with Bench(job_of(tmp_path, COUNTING), "files") as bench:
+        with pytest.raises(RuntimeError, match=r"fail\(\) failed in the worker process: ValueError: cannot say"):
+            bench.ask(fail)
+        with pytest.raises(RuntimeError, match=r"end_worker\(\) has ended the worker process: .* exit code 5"):
+            bench.ask(end_worker)
+
+
+def test_a_worker_that_does_not_come_up_is_down(tmp_path: Path) -> None:
+    script = "def init():\n    raise ValueError('no model')\n" + NAMES
+    with Bench(job_of(tmp_path, script), "files") as bench, pytest.raises(WorkerDown, match="no model"):
+        bench.start()
+
+
+def test_a_bench_has_a_limit_for_each_mini_batch(tmp_path: Path) -> None:
+    script = "import time\ndef run(paths):\n    time.sleep(60)"
+    with Bench(job_of(tmp_path, script), "files", probe=0.2) as bench:
+        ended = bench.attempt(["x"]).ended
+    assert ended.outcome == "timeout"
+    assert ended.failure is not None
+    assert ended.failure.error == "run() was interrupted after 0.2 s, the limit of generated mini-batches"
+
+
+def test_files_that_a_worker_opens_are_told_to_those_who_watch(tmp_path: Path) -> None:
+    script = "open('by import', 'w').close()\ndef run(paths):\n    open('by run', 'w').close()\n    return paths"
+    with Bench(job_of(tmp_path, script), "files") as bench:
+        tried = bench.attempt(["x"])
+    assert [os.path.basename(path) for path in tried.files.written] == ["by run"]
+    assert [os.path.basename(path) for path in bench.setting_up.written] == ["by import"]
+    touched = FilesTouched()
+    job = job_of(tmp_path, script)
+    with files_watched(touched):
+        job.run()
+    assert [os.path.basename(path) for path in touched.written] == ["by import", "by run"]
+
+
+def test_a_job_runs_on_the_workers_of_a_bench_which_outlive_its_faults(tmp_path: Path) -> None:
+    job = job_of(tmp_path, COUNTING, max_retries=1)
+    job.input = HandedInput([["a"], ["b"]], kind="files")
+    job.faults = (Fault.times_out(mini_batch=0, attempt=1), Fault.crashes(mini_batch=1, attempt=1))
+    with Bench(job, "files") as bench:
+        result = bench.run(job)
+        assert bench.init_calls == 1
+    assert [[each.outcome for each in batch.attempts] for batch in result.mini_batches] == [
+        ["timeout", "succeeded"],
+        ["crashed", "succeeded"],
+    ]
+
+
+def test_tables_are_tried_as_tables(tmp_path: Path) -> None:
+    script = "def run(table):\n    return table[table['x'] > 1]"
+    with Bench(job_of(tmp_path, script), "tabular") as bench:
+        ended = bench.attempt(pd.DataFrame({"x": [1, 2]})).ended
+    assert (ended.outcome, ended.returned) == ("short", 1)
+
+
+def test_a_rehearsal_brings_workers_up_and_makes_an_attempt(tmp_path: Path) -> None:
+    job = job_of(tmp_path, COUNTING)
+    rehearsal = rehearse(job, workers=2, first_attempt=True)
+    assert [type(event) for event in rehearsal.workers] == [WorkerStarted, WorkerStarted]
+    assert rehearsal.attempt is not None
+    assert rehearsal.attempt.outcome == "succeeded"
+    failed = rehearse(job_of(tmp_path, "1 / 0"), first_attempt=True)
+    assert isinstance(failed.workers[0], WorkerFailed)
+    assert failed.attempt is None
+
+
+def test_a_worker_imports_next_to_nothing_before_its_script(tmp_path: Path) -> None:
+    script = "import sys\nloaded = sorted(sys.modules)\ndef run(paths):\n    return loaded"
+    [event] = rehearse(job_of(tmp_path, script), first_attempt=True).workers
+    assert isinstance(event, WorkerStarted)
+    attempt = rehearse(job_of(tmp_path, script), first_attempt=True).attempt
+    assert attempt is not None
+    # What `site` loads is there in any interpreter; these take longer than an interpreter takes to start.
+    heavy = {
+        "dataclasses",
+        "inspect",
+        "logging",
+        "numpy",
+        "pandas",
+        "pathlib",
+        "pickle",
+        "subprocess",
+        "tempfile",
+        "typing",
+    }
+    told = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, check=True)
+    bare = told.stdout.decode().split()
+    assert heavy & set(attempt.value) - set(bare) == set()  # type: ignore[call-overload]
+
+
+def test_a_package_that_is_not_installed_is_found_by_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.launch.ROOT", str(tmp_path / "elsewhere"))
+    script = "import sys\ndef run(paths):\n    return [sys.path[-1]]"
+    result = job_of(tmp_path, script).run()
+    assert result.rows == [str(tmp_path / "elsewhere")]

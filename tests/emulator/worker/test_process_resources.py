@@ -1,0 +1,38 @@
+"""What is around a worker: files that it has open, and what these hold back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.emulator.worker import process_resources
+from pytest_parallelrun.emulator.worker.process_resources import flush_files
+
+
+@pytest.mark.parametrize("mode", ["w", "wb", "w+"])
+def test_what_an_open_file_holds_back_is_written(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "held"
+    with open(path, mode) as file:
+        file.write(b"x" if mode == "wb" else "x")
+        assert path.read_text() == ""
+        flush_files([str(path)])
+        assert path.read_text() == "x"
+
+
+def test_a_file_that_is_not_open_flushes_no_other(tmp_path: Path) -> None:
+    with open(tmp_path / "held", "w") as file:
+        file.write("x")
+        flush_files([str(tmp_path / "another")])
+        assert (tmp_path / "held").read_text() == ""
+
+
+def test_where_the_system_does_not_tell_what_is_open_all_are_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_resources, "open_files", set)
+    with open(tmp_path / "held", "w") as file, open(tmp_path / "closed", "w") as closed:
+        closed.close()
+        file.write("x")
+        flush_files([str(tmp_path / "held")])
+        assert (tmp_path / "held").read_text() == "x"

@@ -1,0 +1,90 @@
+"""Whatever a file holds, it is read or refused by findings: never an error of ours."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_parallelrun.job_files.job_file import read_job_file
+from pytest_parallelrun.job_files.problems import JobFileError
+from tests.job_files.refusals import CORPUS
+
+TEXTS = [file.read_text(encoding="utf-8") for file in sorted(CORPUS.iterdir()) if file.suffix in (".yml", ".py")]
+PIECES = (
+    *(
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        "- ",
+        "*a",
+        "&a ",
+        "<<: *a",
+        "'",
+        '"',
+        "\n",
+        "\t",
+        "#",
+        "---\n",
+        "!x ",
+        "|",
+        ">-\n",
+        "null",
+    ),
+    *(
+        "${{inputs.x}}",
+        "${{",
+        "}}",
+        "$[[",
+        "]]",
+        "${{parent.inputs.files}}",
+        "type: parallel",
+        "type: pipeline",
+        "jobs:",
+    ),
+    *("(", ")", "**x", "=", "f'{x}'", "lambda: 0", "0", "-1", "1e400", "\x00", "é", "\ud7ff", ".inf", "2026-01-01"),
+)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(CORPUS, name, dirs_exist_ok=True)
+        yield Path(name)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> str:
+    """A file of the corpus in which some spans are something else."""
+    text = draw(st.sampled_from(TEXTS))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        length = draw(st.sampled_from((0, 1, 5, 40)))
+        text = text[:start] + draw(st.sampled_from(PIECES)) + text[start + length :]
+    return text
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=spoiled(), suffix=st.sampled_from((".yml", ".py")))
+def test_a_spoiled_file_is_read_or_has_findings(folder: Path, text: str, suffix: str) -> None:
+    file = folder / f"spoiled{suffix}"
+    file.write_text(text, encoding="utf-8")
+    job = read_job_file(file)
+    lines = text.count("\n") + 2
+    for reading in job.steps:
+        assert (reading.step is None) == bool(reading.findings)
+        if reading.step is not None:
+            reading.step.missing_sample({})
+            with suppress(JobFileError):
+                reading.step.program_arguments({})
+    for finding in (*job.findings, *(found for reading in job.steps for found in reading.findings)):
+        assert finding.place.column >= 1
+        assert finding.place.file != file or 1 <= finding.place.line <= lines
