@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -16,12 +17,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._configuration import EntryPlan
-from pytest_parallelrun._hypothesis import load_hypothesis
 from pytest_parallelrun._targets import STEP
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
 
 FAMILY = "pytest_parallelrun.contract.families"
 
@@ -177,3 +178,16 @@ class Collection:
 def _is_test_module(collector: pytest.Collector) -> bool:
     """Whether it stands for the tests in a file; that of its doctests is a Module as well."""
     return isinstance(collector, pytest.Module) and type(collector).__name__ != "DoctestModule"
+
+
+def load_hypothesis() -> None:
+    """Imports Hypothesis with the import system as it is without pytest's hook."""
+    if "hypothesis.strategies" in sys.modules:
+        return
+    hooks = [finder for finder in sys.meta_path if type(finder).__name__ == "AssertionRewritingHook"]
+    before = list(sys.meta_path)
+    sys.meta_path[:] = [finder for finder in before if finder not in hooks]
+    try:
+        import hypothesis.strategies  # noqa: F401 - imported for its effect on sys.modules
+    finally:
+        sys.meta_path[:] = before

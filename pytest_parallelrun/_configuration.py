@@ -26,13 +26,12 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.engines import ENGINES, check_possible
-from pytest_parallelrun.emulator.entry import EntryFile
+from pytest_parallelrun.emulator.entry import EntryFile, find_models
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.folders import check_folder
-from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.job_files.input_types import TypedInput
-from pytest_parallelrun.job_files.problems import Finding, JobFileError
+from pytest_parallelrun.job_files.inputs import TypedInput
+from pytest_parallelrun.job_files.tree import Finding, JobFileError
 from pytest_parallelrun.report.files import MAKERS
 from pytest_parallelrun.report.html import INSTALL, missing
 from pytest_parallelrun.report.sanitize import masked_text

@@ -120,9 +120,9 @@ def parallelrun_check(request: pytest.FixtureRequest) -> Check:
 @pytest.fixture(scope="module")
 def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
     """The saved case of --parallelrun-replay."""
+    from pytest_parallelrun._check_hooks import debugging
     from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._job_factory import refuse
-    from pytest_parallelrun._outer_net import debugging
     from pytest_parallelrun.contract.cases.saved_case import Replay
 
     module = entry_module_of(request.node)

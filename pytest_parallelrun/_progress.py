@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from pytest_parallelrun.emulator.progress import in_hours
+from pytest_parallelrun.emulator.events import in_hours
 
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_parallelrun.emulator.progress import Progress
+    from pytest_parallelrun.emulator.events import Progress
 
 AFTER = 5.0
 """Seconds that a job runs before there is a line: most are done by then."""

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._acceptance import judge_acceptances
-from pytest_parallelrun._ci import ci_lines, on_azure, on_github
 from pytest_parallelrun._collection import checks_of, entry_module_of
 from pytest_parallelrun._configuration import EntryPlan, Gate
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.annotations import defused
+from pytest_parallelrun.report.ci import ci_lines, defused, on_azure, on_github
 from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.plain_text import first_line, visible
-from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, CheckRecord, EntryReport, job_facts
-from pytest_parallelrun.report.sanitize import Redaction, masked_arguments, masked_text
-from pytest_parallelrun.report.settings import setting_records
+from pytest_parallelrun.report.records import (
+    AcceptanceRecord,
+    CheckOutcome,
+    CheckRecord,
+    EntryReport,
+    job_facts,
+    setting_records,
+)
+from pytest_parallelrun.report.sanitize import Redaction, first_line, masked_arguments, masked_text, visible
 from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
 from pytest_parallelrun.report.trace import trace_of
 

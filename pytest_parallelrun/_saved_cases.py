@@ -16,8 +16,7 @@ from pytest_parallelrun._options import given_on_command_line
 from pytest_parallelrun._targets import STEP
 from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding
-from pytest_parallelrun.report.plain_text import first_line
-from pytest_parallelrun.report.sanitize import Redaction, masked, masked_arguments, masked_text
+from pytest_parallelrun.report.sanitize import Redaction, first_line, masked, masked_arguments, masked_text
 
 
 class Keeper:

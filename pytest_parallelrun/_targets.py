@@ -17,9 +17,8 @@ from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
 from pytest_parallelrun.report.sanitize import masked_text
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.job_files.job_step import JobStep
-    from pytest_parallelrun.job_files.problems import Finding, Place
-    from pytest_parallelrun.job_files.reading import JobFile, StepReading
+    from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
+    from pytest_parallelrun.job_files.tree import Finding, Place
 
 STEP = "::"
 """Between the file and the step in the value of --parallelrun-job."""
@@ -71,7 +70,7 @@ def _script(item: Given, code: Path | None) -> EntryFile:
 
 
 def _of_jobs(jobs: Sequence[Given], entries: Sequence[Given], code: Path | None) -> tuple[Target, ...]:
-    from pytest_parallelrun.job_files.problems import JobFileError
+    from pytest_parallelrun.job_files.tree import JobFileError
 
     read = [(item, *_read(item, code)) for item in jobs]
     readings = [reading for _, _, steps in read for reading in steps]
@@ -106,7 +105,7 @@ def _of_jobs(jobs: Sequence[Given], entries: Sequence[Given], code: Path | None)
 def _read(item: Given, code: Path | None) -> tuple[JobFile, list[StepReading]]:
     """A job definition, and the steps of it that are meant."""
     from pytest_parallelrun.job_files.job_file import read_job_file
-    from pytest_parallelrun.job_files.problems import JobFileError
+    from pytest_parallelrun.job_files.tree import JobFileError
 
     text, _, wanted = item.value.partition(STEP)
     job = read_job_file(_job_path(replace(item, value=text)), code)
@@ -167,7 +166,7 @@ def _named(name: str, script: Path | None) -> str:
 def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
     """The entry with the one definition that is found for it."""
     from pytest_parallelrun.job_files.discovery import discover
-    from pytest_parallelrun.job_files.problems import JobFileError, shown
+    from pytest_parallelrun.job_files.tree import JobFileError, shown
 
     found, broken = discover(entry.path, root)
     if len(found) > 1:

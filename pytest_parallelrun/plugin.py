@@ -44,7 +44,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if not flag(config, "plan"):
         return None
     from pytest_parallelrun._configuration import gate_of
-    from pytest_parallelrun._plan import print_plan
+    from pytest_parallelrun._show import print_plan
 
     print_plan(gate_of(config))
     return pytest.ExitCode.OK
@@ -55,10 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # --help is for those whose options are wrong, too.
     if not any_given(config) or config.option.help:
         return
-    from pytest_parallelrun._check_hooks import Running
+    from pytest_parallelrun._check_hooks import OuterNet, Running
     from pytest_parallelrun._collection import Collection, add_to_arguments
     from pytest_parallelrun._configuration import gate_of
-    from pytest_parallelrun._outer_net import OuterNet
     from pytest_parallelrun._reporting import Reporting
 
     gate = gate_of(config)

@@ -13,8 +13,8 @@ import hypothesis
 import pandas  # noqa: F401
 import pytest
 
-import pytest_parallelrun._plan
 import pytest_parallelrun._reporting
+import pytest_parallelrun._show
 import pytest_parallelrun.contract
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.

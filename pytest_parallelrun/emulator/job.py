@@ -21,8 +21,9 @@ from pytest_parallelrun.emulator.arguments import (
     with_outputs,
 )
 from pytest_parallelrun.emulator.clock import real_time
-from pytest_parallelrun.emulator.engines import ENGINES, Delivery, Engine, NoWorkersLeft, check_possible, engine_maker
-from pytest_parallelrun.emulator.entry import find_entry
+from pytest_parallelrun.emulator.engines import ENGINES, check_possible, engine_maker
+from pytest_parallelrun.emulator.engines.protocol import Delivery, Engine, NoWorkersLeft
+from pytest_parallelrun.emulator.entry import find_entry, find_models, model_directory
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import (
@@ -32,16 +33,15 @@ from pytest_parallelrun.emulator.events import (
     JobStatus,
     MiniBatchEnded,
     MiniBatchStatus,
+    Progress,
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.folders import keep_files, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
-from pytest_parallelrun.emulator.models import find_models, model_directory
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError
 from pytest_parallelrun.emulator.policy import Exceeded, Ruling
-from pytest_parallelrun.emulator.progress import Progress
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rule_comparison import read_under_presets
 from pytest_parallelrun.emulator.rules import PRESETS
@@ -51,7 +51,7 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.effective_settings import without_effect
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import EngineMaker
+    from pytest_parallelrun.emulator.engines.protocol import EngineMaker
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Source
 
 

@@ -6,14 +6,12 @@ import os
 from pathlib import Path
 
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
-from pytest_parallelrun.job_files.entry_place import find_script
 from pytest_parallelrun.job_files.inputs import ALONE, InputValue, local_path, look_up
-from pytest_parallelrun.job_files.job_step import JobStep
+from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import DEPLOYMENT_SETTINGS, NEW_DEPLOYMENT, OLD_DEPLOYMENT, check_keys
-from pytest_parallelrun.job_files.problems import Findings
-from pytest_parallelrun.job_files.reading import StepReading
+from pytest_parallelrun.job_files.parallel import find_script
 from pytest_parallelrun.job_files.settings import Read, read_settings
-from pytest_parallelrun.job_files.tree import Node, Table, entry_text, present, text_of
+from pytest_parallelrun.job_files.tree import Findings, Node, Table, entry_text, present, text_of
 
 ONLINE = (
     "instance_type",

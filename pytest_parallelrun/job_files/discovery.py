@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pytest_parallelrun.job_files.problems import Finding, Findings
-from pytest_parallelrun.job_files.reading import JobFile, StepReading
+from pytest_parallelrun.job_files.job_step import JobFile, StepReading
+from pytest_parallelrun.job_files.tree import Finding, Findings
 from pytest_parallelrun.job_files.yaml_reader import LARGEST_FILE, is_too_large, parse_yaml
 
 MOST_LINES = 50

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_parallelrun.job_files.deployment import is_deployment, read_deployment
+from pytest_parallelrun.job_files.job_step import JobFile, StepReading
 from pytest_parallelrun.job_files.parallel import read_component
 from pytest_parallelrun.job_files.pipeline import PipelineReader, is_parallel, is_pipeline
-from pytest_parallelrun.job_files.problems import Findings
 from pytest_parallelrun.job_files.python_sdk import read_python
-from pytest_parallelrun.job_files.reading import JobFile, StepReading
-from pytest_parallelrun.job_files.tree import Table, entry_text
+from pytest_parallelrun.job_files.tree import Findings, Table, entry_text
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 KINDS = "a parallel component (type: parallel), a pipeline (type: pipeline), a batch deployment, or a Python file"

@@ -10,9 +10,16 @@ from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import Binding, outside_options, split_arguments, without_missing_options
-from pytest_parallelrun.job_files.input_types import TypedInput, typed_input
-from pytest_parallelrun.job_files.inputs import ALONE, InputValue, OutputValue, Surroundings, look_up
-from pytest_parallelrun.job_files.problems import Finding, Findings, JobFileError, Place
+from pytest_parallelrun.job_files.inputs import (
+    ALONE,
+    InputValue,
+    OutputValue,
+    Surroundings,
+    TypedInput,
+    look_up,
+    typed_input,
+)
+from pytest_parallelrun.job_files.tree import Finding, Findings, JobFileError, Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,3 +151,29 @@ class JobStep:
         if value.optional and binding.text in outside_options(str(self.arguments)):
             text += "; or write $[[...]] around what goes with it, since it is optional"
         return text
+
+
+@dataclass(frozen=True)
+class StepReading:
+    """One step: itself, or what is wrong with it. script: its entry script, as far as that was found."""
+
+    name: str
+    script: Path | None
+    step: JobStep | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """A job definition.
+
+    steps: those that are parallel jobs. findings: what is wrong outside of them. skipped: sentences on steps
+    that may be parallel jobs and cannot be read here. files: all that were read. is_job: whether it is one at all.
+    """
+
+    path: Path
+    steps: tuple[StepReading, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[str, ...] = ()
+    files: frozenset[Path] = frozenset()
+    is_job: bool = True

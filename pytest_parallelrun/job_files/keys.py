@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_parallelrun.job_files.problems import Findings
-from pytest_parallelrun.job_files.tree import Node, Opaque, Table, kind_of, present
+from pytest_parallelrun.job_files.tree import Findings, Node, Opaque, Table, kind_of, present
 
 
 @dataclass(frozen=True)

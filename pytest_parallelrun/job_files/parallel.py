@@ -6,26 +6,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
+from pytest_parallelrun.emulator.entry import EntryFile, find_entry
+from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
 from pytest_parallelrun.job_files.bindings import Binding, BindingError, bindings_in, split_arguments, whole_binding
-from pytest_parallelrun.job_files.entry_place import find_script
-from pytest_parallelrun.job_files.input_types import refused_type
 from pytest_parallelrun.job_files.inputs import (
     ALONE,
     InputValue,
     OutputValue,
     Surroundings,
     given_inputs,
+    local_path,
     look_up,
     read_inputs,
     read_outputs,
+    refused_type,
 )
-from pytest_parallelrun.job_files.job_step import JobStep
+from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys, problem
-from pytest_parallelrun.job_files.problems import Finding, Findings, Place
-from pytest_parallelrun.job_files.reading import StepReading
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
-from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, Table, entry_text, present, text_of
+from pytest_parallelrun.job_files.tree import (
+    Finding,
+    Findings,
+    Listing,
+    Node,
+    Opaque,
+    Place,
+    Scalar,
+    Table,
+    entry_text,
+    present,
+    text_of,
+)
 
 TASK_TYPES = ("run_function", "function", "model")
 FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
@@ -246,3 +258,53 @@ def _arguments(
     except ValueError as error:
         findings.add(node.place, f"program_arguments: {str(error).lower()}; quote them as for a POSIX shell")
     return text, node.place
+
+
+def find_script(
+    code: Node | None, script: Node | None, findings: Findings, *, names: tuple[str, str], other_root: Path | None
+) -> EntryFile | None:
+    """The script of a definition; None, with findings, where it is not there, and for what is missing altogether.
+
+    names: of the two keys. other_root: a code root that is given otherwise, over that of the file.
+    """
+    script_text = _text(script, names[1], findings)
+    code_text = _text(code, names[0], findings) if other_root is None else ""
+    if script is None or not script_text or code_text is None:
+        return None
+    if other_root is not None:
+        root = other_root
+    elif code is None:
+        return None
+    elif REMOTE.match(code_text) or code_text.startswith(("git+", "git@")):
+        findings.add(
+            code.place, f"{names[0]}={code_text!r} is not on this machine: give a copy with --parallelrun-code=DIR"
+        )
+        return None
+    else:
+        root = Path(local_path(code_text, code.place))
+        if not root.is_dir():
+            what = "is a file; give its folder" if root.is_file() else f"is no folder (looked for '{root}')"
+            hint = "; write it with forward slashes" if "\\" in code_text and not root.exists() else ""
+            findings.add(code.place, f"{names[0]}={code_text!r} {what}{hint}")
+            return None
+    # Both slashes are those of folders to the runtime, which makes a dotted name of the path.
+    path = root / script_text.replace("\\", "/")
+    try:
+        found = find_entry(path, root)
+    except EntryScriptError as error:
+        findings.add(script.place, f"{names[1]}={script_text!r}: {error}")
+        return None
+    assert isinstance(found, EntryFile)
+    return found
+
+
+def _text(node: Node | None, name: str, findings: Findings) -> str | None:
+    """The text of a key; "" where it is not there, None with a finding where it is something else."""
+    node = present(node)
+    if node is None:
+        return ""
+    text = text_of(node)
+    if text is None or not text.strip():
+        findings.add(node.place, f"{name} must be a path, and is {problem(node)}")
+        return None
+    return text.strip()

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_parallelrun.job_files.inputs import ALONE, Surroundings, given_inputs, local_path, read_inputs, read_outputs
+from pytest_parallelrun.job_files.job_step import StepReading
 from pytest_parallelrun.job_files.keys import PIPELINE, check_keys
 from pytest_parallelrun.job_files.parallel import read_step
-from pytest_parallelrun.job_files.problems import Findings, shown
-from pytest_parallelrun.job_files.reading import StepReading
-from pytest_parallelrun.job_files.tree import Node, Table, entry_text, kind_of, present, text_of
+from pytest_parallelrun.job_files.tree import Findings, Node, Table, entry_text, kind_of, present, shown, text_of
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 DEEPEST = 10

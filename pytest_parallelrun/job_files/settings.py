@@ -11,8 +11,18 @@ from pytest_parallelrun.emulator.settings import JobSettings, setting_table
 from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.keys import WHOLE, Key, problem
-from pytest_parallelrun.job_files.problems import Finding, Findings, Place
-from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, Table, kind_of, present
+from pytest_parallelrun.job_files.tree import (
+    Finding,
+    Findings,
+    Listing,
+    Node,
+    Opaque,
+    Place,
+    Scalar,
+    Table,
+    kind_of,
+    present,
+)
 
 LookUp = Callable[[Binding, Place], InputValue]
 """The input that a binding leads to; BindingError where there is none."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.job_files.problems import Findings, Place
-from pytest_parallelrun.job_files.tree import Listing, Node, Scalar, Table
+from pytest_parallelrun.job_files.tree import Findings, Listing, Node, Place, Scalar, Table
 
 if TYPE_CHECKING:
     import yaml

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pytest_parallelrun.report.plain_text import first_line
 from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport
+from pytest_parallelrun.report.sanitize import first_line
 
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d+)')
 _PHASE = re.compile(r"(init|run|shutdown)\(\)")

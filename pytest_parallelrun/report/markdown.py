@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
 from pytest_parallelrun.report.findings import Told, findings
-from pytest_parallelrun.report.plain_text import count_of, first_line, in_one_line, visible
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.sanitize import count_of, first_line, in_one_line, visible
 from pytest_parallelrun.report.terminal import not_checked
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")

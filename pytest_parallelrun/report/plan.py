@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.settings import setting_table
 from pytest_parallelrun.emulator.splitting.effective_settings import USED, without_effect
+from pytest_parallelrun.report.records import setting_records
 from pytest_parallelrun.report.sanitize import masked_arguments
-from pytest_parallelrun.report.settings import setting_records
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.report.findings import Told, findings
-from pytest_parallelrun.report.plain_text import count_of, first_line, visible
 from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, EntryReport
+from pytest_parallelrun.report.sanitize import count_of, first_line, visible
 from pytest_parallelrun.report.trace import Bar, Trace
 
 Style = Literal["plain", "good", "bad", "warning"]

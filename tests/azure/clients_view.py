@@ -14,8 +14,7 @@ from azure.ai.ml.entities import ParallelComponent
 from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
 from pytest_parallelrun.emulator.setting_types import Size
-from pytest_parallelrun.job_files.job_step import JobStep
-from pytest_parallelrun.job_files.reading import JobFile
+from pytest_parallelrun.job_files.job_step import JobFile, JobStep
 from pytest_parallelrun.job_files.settings import field_of
 
 SETTINGS = (

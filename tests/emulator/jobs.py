@@ -11,7 +11,7 @@ import pandas as pd
 
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.service.context import MiniBatchContext
+from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:

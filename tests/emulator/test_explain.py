@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.emulator.explain import SHOWN
 from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.result import SHOWN
 from tests.emulator.jobs import Names, Scripted, make_files, run_job
 
 

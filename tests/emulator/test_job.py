@@ -16,7 +16,7 @@ from pytest_parallelrun.emulator.events import (
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.result import JobResult
-from pytest_parallelrun.emulator.service.context import MiniBatchContext
+from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.settings import JobSettings
 from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, attempts, make_files, run_job, statuses, table
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Outcome
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.job import ParallelJob

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.emulator.service.context import MiniBatchContext
-from pytest_parallelrun.emulator.splitting.handed import HandedInput
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 from tests.emulator.jobs import Names, Scripted, attempts, make_files, run_job, statuses
 
 
@@ -45,7 +44,7 @@ def test_one_that_waited_for_its_worker_when_the_job_ended_is_there(tmp_path: Pa
     assert [batch.id for batch in result.mini_batches] == [0, 1]
 
 
-class Numbered(HandedInput):
+class Numbered(PrebuiltInput):
     """Two mini-batches that keep the ids they had in another job."""
 
     def mini_batches(self) -> Iterator[MiniBatch]:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.emulator.entry import find_models, model_directory
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.models import find_models, model_directory
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines import Delivery
+from pytest_parallelrun.emulator.engines.protocol import Delivery
 from pytest_parallelrun.emulator.probe import Bench, WorkerDown
-from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
 from tests.emulator._scripts import write_files
 
 COUNTING = """
@@ -214,18 +214,18 @@ def test_a_job_that_was_stopped_leaves_nothing_to_the_next_one() -> None:
     one, two = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [1, 2]})
     with Bench(ParallelJob(Failing(), []), "tabular") as bench:
         stopped = bench.run(
-            ParallelJob(Failing(), HandedInput([one, one], kind="tabular"), JobSettings(allowed_failed_percent=0))
+            ParallelJob(Failing(), PrebuiltInput([one, one], kind="tabular"), JobSettings(allowed_failed_percent=0))
         )
         # At the end of a table there are retries to hand out, and the percentage is exceeded already.
         assert stopped.status == "Failed"
-        bench._engine.submit(Delivery(next(HandedInput([one], kind="tabular").mini_batches()), 1))
-        result = bench.run(ParallelJob(Failing(), HandedInput([two], kind="tabular")))
+        bench._engine.submit(Delivery(next(PrebuiltInput([one], kind="tabular").mini_batches()), 1))
+        result = bench.run(ParallelJob(Failing(), PrebuiltInput([two], kind="tabular")))
     assert [attempt.outcome for attempt in result.attempts] == ["succeeded"]
 
 
 def test_a_job_fails_where_no_worker_comes_up(tmp_path: Path) -> None:
     write_files(tmp_path, {"score.py": "def init(): raise OSError('no model')\ndef run(b): return b"})
-    job = ParallelJob(tmp_path / "score.py", HandedInput([["a"]], kind="files"))
+    job = ParallelJob(tmp_path / "score.py", PrebuiltInput([["a"]], kind="files"))
     with Bench(job, "files") as bench:
         result = bench.run(job)
     assert (result.status, result.reason) == ("Failed", "OSError: no model")
@@ -326,7 +326,7 @@ def test_the_exceptions_of_the_script_itself_are_handed_over_where_somebody_asks
             bench._engine.on_error = seen.append  # type: ignore[attr-defined]
             with suppress(WorkerDown):
                 bench.attempt(["a"])
-    job = ParallelJob(Raising(), HandedInput([["a"]], kind="files"), JobSettings(max_retries=1))
+    job = ParallelJob(Raising(), PrebuiltInput([["a"]], kind="files"), JobSettings(max_retries=1))
     job.faults = (Fault.raises(KeyError, attempt=1),)
     with Bench(job, "files") as bench:
         bench._engine.on_error = seen.append  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
-from pytest_parallelrun.emulator.rehearsal import rehearse
+from pytest_parallelrun.emulator.probe import rehearse
 from tests.emulator._scripts import make_job
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator import job
+from pytest_parallelrun.emulator.events import Progress
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.progress import Progress
 from tests.emulator.jobs import Names, make_files
 
 

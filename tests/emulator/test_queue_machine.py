@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pytest_parallelrun.emulator.engines import Delivery, engine_maker
+from pytest_parallelrun.emulator.engines import engine_maker
+from pytest_parallelrun.emulator.engines.protocol import Delivery
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, MiniBatchEnded, Outcome
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob, _Run

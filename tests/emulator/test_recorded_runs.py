@@ -13,7 +13,7 @@ import pytest
 
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.service.context import MiniBatchContext
+from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.settings import JobSettings
 from tests.emulator.jobs import Names, Rows, Scripted, attempts, make_files, run_job, statuses, table
 

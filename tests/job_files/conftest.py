@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
-from pytest_parallelrun.job_files.job_step import JobStep
-from pytest_parallelrun.job_files.reading import JobFile
+from pytest_parallelrun.job_files.job_step import JobFile, JobStep
 from tests.job_files.refusals import CORPUS
 
 SCRIPT = "def run(mini_batch):\n    return [str(item) for item in mini_batch]\n"

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.job_files.job_file import read_job_file
-from pytest_parallelrun.job_files.problems import JobFileError
+from pytest_parallelrun.job_files.tree import JobFileError
 from tests.job_files.refusals import CORPUS
 
 TEXTS = [file.read_text(encoding="utf-8") for file in sorted(CORPUS.iterdir()) if file.suffix in (".yml", ".py")]

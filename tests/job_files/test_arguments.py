@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.problems import JobFileError
+from pytest_parallelrun.job_files.tree import JobFileError
 from tests.job_files.conftest import Findings, ReadStep
 
 HEAD = """

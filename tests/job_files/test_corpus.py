@@ -7,8 +7,7 @@ import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.keys import COMPONENT, METADATA, NEW_DEPLOYMENT, OLD_DEPLOYMENT, STEP, Key
-from pytest_parallelrun.job_files.problems import Findings
-from pytest_parallelrun.job_files.tree import Table
+from pytest_parallelrun.job_files.tree import Findings, Table
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 from tests.job_files.conftest import all_findings
 from tests.job_files.refusals import CORPUS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.input_types import TypedInput
+from pytest_parallelrun.job_files.inputs import TypedInput
 from pytest_parallelrun.job_files.job_step import JobStep
 from tests.job_files.conftest import ReadStep, Write
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
-from pytest_parallelrun.job_files.problems import JobFileError
+from pytest_parallelrun.job_files.tree import JobFileError
 from tests.job_files.conftest import Findings, Write, all_findings
 from tests.job_files.refusals import REFUSALS, Refusal
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.problems import Findings
-from pytest_parallelrun.job_files.tree import Listing, Scalar, Table
+from pytest_parallelrun.job_files.tree import Findings, Listing, Scalar, Table
 from pytest_parallelrun.job_files.yaml_reader import LARGEST_FILE, read_yaml
 
 

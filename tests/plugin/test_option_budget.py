@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobSettings
-from pytest_parallelrun._outer_net import outer_net
+from pytest_parallelrun._check_hooks import outer_net
 from tests.conftest import Run, Write
 from tests.plugin.counts import TOTAL
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_parallelrun import _progress
 from pytest_parallelrun._progress import ProgressLine
-from pytest_parallelrun.emulator.progress import Progress
+from pytest_parallelrun.emulator.events import Progress
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.progress import Progress
+from pytest_parallelrun.emulator.events import Progress
 from tests.emulator.engines.process.scripts import none_left, write_script
 from tests.ray.conftest import Nodes
 from tests.ray.test_nodes import write_numbered

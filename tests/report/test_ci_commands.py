@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.report import azure, github
-from pytest_parallelrun.report.annotations import Annotation, annotated, defused
+from pytest_parallelrun.report import ci
+from pytest_parallelrun.report.ci import Annotation, annotated, defused
 from tests.report.reports import found, record, report
 
 
@@ -46,25 +46,25 @@ def test_a_name_that_a_terminal_would_obey_is_written_out(tmp_path: Path) -> Non
 
 
 def test_github_gets_a_command_in_which_nothing_ends_early() -> None:
-    (line,) = github.commands([annotation("50 %\r\n::error::x", file="a,b:c.py", title="1: 2, 3")])
+    (line,) = ci.github_commands([annotation("50 %\r\n::error::x", file="a,b:c.py", title="1: 2, 3")])
     assert line == "::error file=a%2Cb%3Ac.py,line=3,title=1%3A 2%2C 3::50 %25%0D%0A::error::x"
 
 
 def test_github_shows_ten_of_a_level_so_no_more_are_sent() -> None:
     many = [annotation(level=level) for level in ("warning", "error") for _ in range(12)]
-    lines = list(github.commands(many))
+    lines = list(ci.github_commands(many))
     assert [line.split()[0] for line in lines] == ["::error"] * 10 + ["::warning"] * 10
 
 
 def test_azure_gets_a_command_in_which_nothing_ends_early() -> None:
-    (line,) = azure.commands([annotation("50 %\r\n##vso[x]", file="a];b.py", title="1; 2]")])
+    (line,) = ci.azure_commands([annotation("50 %\r\n##vso[x]", file="a];b.py", title="1; 2]")])
     assert line == (
         "##vso[task.logissue type=error;sourcepath=a%5D%3Bb.py;linenumber=3;code=1%3B 2%5D;]50 %AZP25%0D%0A##vso[x]"
     )
 
 
 def test_azure_is_told_of_a_summary_by_its_path() -> None:
-    assert azure.upload_summary("/tmp/100%.md") == "##vso[task.uploadsummary]/tmp/100%AZP25.md"
+    assert ci.azure_upload_summary("/tmp/100%.md") == "##vso[task.uploadsummary]/tmp/100%AZP25.md"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from pytest_parallelrun.report.html.colours import OUTCOMES, PATTERNS, STARTS, STATES, ink_on, light_of
+from pytest_parallelrun.report.html.figures import OUTCOMES, PATTERNS, STARTS, STATES, ink_on, light_of
 
 Matrix = tuple[tuple[float, float, float], ...]
 

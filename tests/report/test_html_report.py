@@ -17,8 +17,7 @@ from pytest_parallelrun.report import trace as trace_module
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.html.figures import seconds_text
 from pytest_parallelrun.report.html.page import html_report, json_block
-from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
-from pytest_parallelrun.report.settings import SettingRecord
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, SettingRecord
 from pytest_parallelrun.report.trace import Bar, Cell, Lane, Step, Trace
 from tests.report.reports import Course, found, job, record, report
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_parallelrun.report.plain_text import in_one_line, visible
+from pytest_parallelrun.report.sanitize import in_one_line, visible
 
 
 @pytest.mark.parametrize(

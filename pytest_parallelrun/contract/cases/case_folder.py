@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.cases.plain_json import from_plain, table_to_plain, to_plain
-from pytest_parallelrun.contract.entry.payloads import is_files, paths_of
+from pytest_parallelrun.contract.entry.mini_batches import is_files, paths_of
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 

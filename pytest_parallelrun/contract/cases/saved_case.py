@@ -24,12 +24,11 @@ from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting.handed import HandedInput
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import PlainTable
-    from pytest_parallelrun.emulator.engines import Engine, EngineMaker
+    from pytest_parallelrun.emulator.engines.protocol import Engine, EngineMaker
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
@@ -100,7 +99,7 @@ class SavedCase:
     def _run(
         self,
         entry: object,
-        input: HandedInput,
+        input: PrebuiltInput,
         faults: list[Fault],
         settings: JobSettings,
         *,
@@ -171,7 +170,7 @@ class SavedCase:
             changes["timeout"] = LONGEST_TIMEOUT
         return chosen.replace(**changes)  # type: ignore[arg-type]
 
-    def _input(self, folder: str) -> HandedInput:
+    def _input(self, folder: str) -> PrebuiltInput:
         payloads: list[Payload] = []
         for plain in self._list("mini_batches"):
             if self.kind == "tabular":
@@ -185,7 +184,7 @@ class SavedCase:
         told = cast("list[list[tuple[str, str]]]", self._list("partitions"))
         partitions = [tuple((key, value) for key, value in partition) for partition in told]
         if len({index for index, _ in identities}) < len(payloads):
-            return HandedInput(payloads, kind=self.kind, partitions=partitions)
+            return PrebuiltInput(payloads, kind=self.kind, partitions=partitions)
         return _Identified(payloads, self.kind, identities, partitions)
 
     def _list(self, name: str) -> list[Mapping[str, object]]:
@@ -202,7 +201,7 @@ class Replay(NamedTuple):
     debugging: bool
 
 
-class _Identified(HandedInput):
+class _Identified(PrebuiltInput):
     """Mini-batches that keep the index and first row that they had, since rows may name them."""
 
     def __init__(

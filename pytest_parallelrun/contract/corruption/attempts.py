@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pytest_parallelrun.contract.entry.observations import Group
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.observations import Group
     from pytest_parallelrun.emulator.probe import Tried
     from pytest_parallelrun.emulator.splitting.model import Payload
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
+
 
 Need = Literal["needed", "not needed", "unknown"]
 """Whether the result of an item depends on what was spoiled."""

@@ -10,8 +10,8 @@ import copy
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.corruption.attempts import Bad
+from pytest_parallelrun.contract.entry.mini_batches import rows_of
 from pytest_parallelrun.contract.entry.observations import attempt
-from pytest_parallelrun.contract.entry.payloads import rows_of
 from pytest_parallelrun.contract.rows.values import is_null, number_in, values_of
 from pytest_parallelrun.emulator.output import as_rows
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pytest_parallelrun.contract.corruption.attempts import Bad, BadItems, Need
+from pytest_parallelrun.contract.entry.mini_batches import paths_of
 from pytest_parallelrun.contract.entry.observations import Group, attempt
-from pytest_parallelrun.contract.entry.payloads import paths_of
 from pytest_parallelrun.contract.rows.comparison import changing, difference
 from pytest_parallelrun.emulator.output import as_rows
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.corruption.attempts import BadItems
+from pytest_parallelrun.contract.corruption.attempts import Bad, BadItems
 from pytest_parallelrun.contract.corruption.cells import cells_tried
 from pytest_parallelrun.contract.corruption.files import empty_tried, files_tried, needs_told
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
@@ -17,9 +17,9 @@ from pytest_parallelrun.contract.entry.observations import Group
 from pytest_parallelrun.emulator.probe import WorkerDown
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.corruption.attempts import Bad
     from pytest_parallelrun.contract.entry.observations import Trials
     from pytest_parallelrun.emulator.probe import Bench, Tried
+
 
 MOST_TOGETHER = 4
 """Items in the mini-batch: enough to see what one bad item does to the others."""

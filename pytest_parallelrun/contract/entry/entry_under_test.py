@@ -18,15 +18,13 @@ from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file,
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.probe import Bench
-from pytest_parallelrun.emulator.rehearsal import Rehearsal, rehearse
+from pytest_parallelrun.emulator.probe import Bench, Rehearsal, rehearse
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Observer
+    from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
-    from pytest_parallelrun.emulator.events import AttemptEnded
-    from pytest_parallelrun.emulator.progress import Progress
+    from pytest_parallelrun.emulator.events import AttemptEnded, Progress
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source

@@ -6,9 +6,8 @@ import filecmp
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.emulator.splitting.formats import is_mltable
-from pytest_parallelrun.emulator.splitting.input_paths import files_below, locate
-from pytest_parallelrun.emulator.splitting.mltable import NAME, files_of
+from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, files_below, is_mltable, locate
+from pytest_parallelrun.emulator.splitting.mltable import files_of
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
@@ -49,7 +48,7 @@ def changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: SplitS
             root = copied.removesuffix(place.names[0])
         else:
             root = copied.removesuffix(os.path.relpath(os.path.abspath(os.path.expanduser(original)), place.root))
-        known.setdefault(root, set()).update([*names, NAME] if described else names)
+        known.setdefault(root, set()).update([*names, MLTABLE] if described else names)
         for name in names:
             if not os.path.lexists(root + name):
                 gone[name] = None

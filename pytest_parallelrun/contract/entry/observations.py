@@ -11,8 +11,15 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from pytest_parallelrun.contract.entry.mini_batches import Answer, Group, Observation, answer_of, attempt, unlike
-from pytest_parallelrun.contract.entry.payloads import paths_of
+from pytest_parallelrun.contract.entry.mini_batches import (
+    Answer,
+    Group,
+    Observation,
+    answer_of,
+    attempt,
+    paths_of,
+    unlike,
+)
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.contract.rows.comparison import Changing, Key, changing
 from pytest_parallelrun.emulator.splitting import open_input

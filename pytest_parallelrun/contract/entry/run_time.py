@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.entry.mini_batches import attempt
-from pytest_parallelrun.contract.entry.payloads import joined, some_of
+from pytest_parallelrun.contract.entry.mini_batches import attempt, joined, some_of
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.input_paths import locate
 

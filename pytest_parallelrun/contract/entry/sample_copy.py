@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.entry.mltable_copy import copy_of_mltable
-from pytest_parallelrun.emulator.splitting.formats import is_mltable
-from pytest_parallelrun.emulator.splitting.input_paths import Place, locate
+from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, Place, is_mltable, locate
+from pytest_parallelrun.emulator.splitting.mltable import files_of
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
@@ -98,3 +98,26 @@ def _as_given(place: Place, target: str) -> str:
     # Of a glob the pattern is kept, since a folder would be another kind of input.
     given = os.path.abspath(os.path.expanduser(place.given))
     return target + os.path.relpath(given, place.root)
+
+
+def copy_of_mltable(place: Place, folder: Path, copy_file: Callable[[str, str], None]) -> str:
+    """The folder to give in place of the original: a copy of it, or itself where it makes a table.
+
+    Of a table run() gets rows, and never a path to spoil.
+    """
+    files = files_of(os.path.normpath(place.root), place.given)
+    if files is None:
+        return os.path.normpath(place.root)
+    import yaml
+
+    root, names = files
+    # The last folder is kept as well: a partition key may be in its name.
+    target = os.path.join(folder, os.path.basename(os.path.dirname(root)), "")
+    for name in names:
+        copy_file(root + name, target + name)
+    with open(place.root + MLTABLE, encoding="utf-8") as stream:
+        content = yaml.safe_load(stream)
+    content["paths"] = [{"file": "./" + Path(name).as_posix()} for name in names]
+    with open(target + MLTABLE, "w", encoding="utf-8") as stream:
+        yaml.safe_dump(content, stream, allow_unicode=True, sort_keys=False)
+    return os.path.normpath(target)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.entry.preconditions import deciding
 from pytest_parallelrun.contract.entry.run_time import Pace, measured
 from pytest_parallelrun.contract.finding import Finding, place
-from pytest_parallelrun.contract.service_view import shown_for
+from pytest_parallelrun.contract.phrases import shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check

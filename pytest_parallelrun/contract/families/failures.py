@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.corruption.items import try_bad_items
-from pytest_parallelrun.contract.corruption.missing_files import side_files
-from pytest_parallelrun.contract.corruption.missing_side import Without, gone_on_without, try_without
-from pytest_parallelrun.contract.entry.payloads import paths_of
+from pytest_parallelrun.contract.corruption.missing_files import Without, gone_on_without, side_files, try_without
+from pytest_parallelrun.contract.entry.mini_batches import paths_of
 from pytest_parallelrun.contract.entry.preconditions import deciding
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.phrases import OVERVIEW, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference, row_text
 from pytest_parallelrun.contract.rows.errors import SoundRows, says_nothing
-from pytest_parallelrun.contract.service_view import OVERVIEW, shown_for
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:

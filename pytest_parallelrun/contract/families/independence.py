@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.batch_size import Sizing
-from pytest_parallelrun.contract.dependence.chance import changes_undrawn, is_drawn
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
+from pytest_parallelrun.contract.dependence.randomness import changes_undrawn, is_drawn
 from pytest_parallelrun.contract.dependence.state import KEPT, Dependence, dependence
 from pytest_parallelrun.contract.entry.observations import answer_of
 from pytest_parallelrun.contract.entry.preconditions import deciding, pass_unless_random, require_rows, require_several

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.contract.entry.arguments import RecordedParsers, abbreviated, misplaced
-from pytest_parallelrun.contract.entry.observers import SeenFunctions
+from pytest_parallelrun.contract.entry.observers import RecordedParsers, SeenFunctions, abbreviated, misplaced
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
-from pytest_parallelrun.contract.hints import exists_already, hints
-from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for, shown_for_phase
+from pytest_parallelrun.contract.phrases import ERROR_LOG, exists_already, hints, shown_for, shown_for_phase
 from pytest_parallelrun.emulator.events import WorkerFailed
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.entry.arguments import Parsing
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observers import Parsing
     from pytest_parallelrun.emulator.events import Failure
-    from pytest_parallelrun.emulator.rehearsal import Rehearsal
+    from pytest_parallelrun.emulator.probe import Rehearsal
 
 
 def _failure(rehearsal: Rehearsal, worker: int = 0) -> Failure | None:

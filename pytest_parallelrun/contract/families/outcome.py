@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
-from pytest_parallelrun.contract.hints import hints
 from pytest_parallelrun.contract.phrases import (
+    ERROR_LOG,
     THRESHOLDS,
     consenting,
     finding,
+    hints,
     reading_text,
+    shown_for,
     thresholds_set,
     values_text,
 )
-from pytest_parallelrun.contract.service_view import ERROR_LOG, shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check

@@ -11,7 +11,7 @@ from pytest_parallelrun.contract.finding import Finding, place
 from pytest_parallelrun.contract.rows.columns import Shape, difference_of, shapes_of
 from pytest_parallelrun.contract.rows.comparison import row_text
 from pytest_parallelrun.contract.rows.errors import SoundRows
-from pytest_parallelrun.contract.rows.named_rows import unnamed_row_of_files, unnamed_row_of_table
+from pytest_parallelrun.contract.rows.identity import unnamed_row_of_files, unnamed_row_of_table
 from pytest_parallelrun.contract.rows.round_trip import what_is_lost
 from pytest_parallelrun.emulator.probe import WorkerDown
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import Replay
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.emulator.engines import Engine
+    from pytest_parallelrun.emulator.engines.protocol import Engine
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.phrases import consenting, finding, items_text, reading_text, rows_text, values_text
-from pytest_parallelrun.contract.service_view import shown_for
+from pytest_parallelrun.contract.phrases import (
+    consenting,
+    finding,
+    items_text,
+    reading_text,
+    rows_text,
+    shown_for,
+    values_text,
+)
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check

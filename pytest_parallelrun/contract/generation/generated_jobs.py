@@ -8,15 +8,15 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
-from pytest_parallelrun.contract.entry.payloads import some_of
+from pytest_parallelrun.contract.entry.mini_batches import some_of
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 from pytest_parallelrun.contract.generation.expected_counts import predict
 from pytest_parallelrun.contract.generation.generated_mini_batches import FIXES, HARMLESS, describe
-from pytest_parallelrun.contract.service_view import shown_for
+from pytest_parallelrun.contract.phrases import shown_for
 from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting.handed import HandedInput
+from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
 from pytest_parallelrun.strategies import Files, Item, Rows, job_settings, recipes
 from pytest_parallelrun.strategies.faults import draw_faults
 
@@ -193,7 +193,7 @@ def make_unreadable(payload: Payload, position: int) -> None:
 def _run(bench: Workbench, job: JobToTry, parts: list[Payload]) -> JobResult:
     settings = job.settings.over(bench.trials.entry.settings)
     chosen = settings.replace(instance_count=1, max_concurrency_per_instance=1)
-    handed = HandedInput(parts, kind=bench.trials.kind, partitions=_partitions(bench, job))
+    handed = PrebuiltInput(parts, kind=bench.trials.kind, partitions=_partitions(bench, job))
     return bench.run(handed, chosen, job.faults)
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
-from pytest_parallelrun.contract.phrases import items_text
+from pytest_parallelrun.contract.phrases import items_text, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference
-from pytest_parallelrun.contract.service_view import shown_for
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:

@@ -7,18 +7,21 @@ must find the same each time, though the worker has seen a hundred others in bet
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
-from pytest_parallelrun.contract.entry.mini_batches import attempt
-from pytest_parallelrun.contract.entry.payloads import paths_of
+from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.phrases import consenting
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.strategies import Cell, Files, Item, Rows
+from pytest_parallelrun.strategies.files import ITEM_KINDS
+from pytest_parallelrun.strategies.frames import odd_kinds
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -31,11 +34,12 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import Bench, Tried
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting import HandedInput
+    from pytest_parallelrun.emulator.splitting import PrebuiltInput
     from pytest_parallelrun.emulator.splitting.model import Partition, Payload
-    from pytest_parallelrun.strategies import Files, Rows, Sample
+    from pytest_parallelrun.strategies import Sample
 
     Recipe = Rows | Files
+
 
 MOST_WAITING = 10.0
 """Seconds that one test waits for mini-batches that hang, while it finds the smallest one too."""
@@ -250,8 +254,6 @@ class Workbench:
     @cached_property
     def lone_oddities(self) -> tuple[Recipe, ...]:
         """Those of them that are tried whatever is drawn."""
-        from pytest_parallelrun.contract.generation.examples import lone_oddities
-
         assert self.sample is not None
         return lone_oddities(self.sample)
 
@@ -272,7 +274,7 @@ class Workbench:
         returned = [attempt.returned or 0 for attempt in self.trials.baseline.result.attempts]
         return plain_jobs(self.sample, self.trials.entry.settings.profile, most_results=max(1, *returned))
 
-    def run(self, input: HandedInput, settings: JobSettings, faults: tuple[Fault, ...]) -> JobResult:
+    def run(self, input: PrebuiltInput, settings: JobSettings, faults: tuple[Fault, ...]) -> JobResult:
         """Runs a job on the worker."""
         self.tried += 1
         before = real_monotonic()
@@ -302,3 +304,26 @@ class Workbench:
         below = path[len(str(self.trials.entry.folder)) + 1 :]
         first = below.replace("\\", "/").partition("/")[0]
         return str(self.trials.entry.folder / first)
+
+
+MOST = 40
+"""Of a wide table; each column has its turn before one has a second."""
+
+
+def lone_oddities(sample: Sample) -> tuple[Files | Rows, ...]:
+    """Recipes of mini-batches of the first item that can be it, each odd in one way."""
+    # With partitions the item is the first of the smallest one, and the others of it are there too.
+    whole = min(sample.partitions.values(), key=len, default=(0,))
+    if sample.kind == "files":
+        others = tuple(Item(sample.names[number]) for number in whole[1:])
+        return tuple(Files((Item(sample.names[whole[0]], kind), *others)) for kind in ITEM_KINDS)
+    by_column = zip_longest(*_cells(sample))
+    return tuple(Rows(whole, (cell,)) for cell in islice((cell for turn in by_column for cell in turn if cell), MOST))
+
+
+def _cells(sample: Sample) -> Iterator[list[Cell]]:
+    """The odd cells of each column; a label that comes again names the first column that has it."""
+    labels = list(sample.frame.columns)
+    for place, label in enumerate(labels):
+        if labels.index(label) == place and str(label) not in sample.settings.partition_keys:
+            yield [Cell(0, label, kind) for kind in odd_kinds(sample, place)]

@@ -23,13 +23,13 @@ from pytest_parallelrun.emulator.clock import (
     real_perf_counter,
     running_under,
 )
-from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
-from pytest_parallelrun.emulator.engines.init_failures import InitFailures
-from pytest_parallelrun.emulator.engines.outcome import judge_return, left_open, left_running, over_probe
+from pytest_parallelrun.emulator.engines.outcome import judge_return, left_open, left_running
+from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
-from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
+from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits, over_probe
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, retry_code, user_traceback
+from pytest_parallelrun.emulator.engines.worker_pool import InitFailures
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
@@ -43,12 +43,12 @@ from pytest_parallelrun.emulator.events import (
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Stage, Worker, WorkerPlan
-from pytest_parallelrun.emulator.service.context import MiniBatchContext
+from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Observer
+    from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter

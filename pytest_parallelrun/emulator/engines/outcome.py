@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.emulator.events import Failure, Outcome
-from pytest_parallelrun.emulator.output import count_returned, wrong_type_message
+from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, retry_code
+from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
+from pytest_parallelrun.emulator.output import Written, count_returned, wrong_type_message
 from pytest_parallelrun.emulator.policy import classify_return
+from pytest_parallelrun.emulator.worker.result_serializer import CannotCross, decode
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines.protocol import Delivery
+    from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
+    from pytest_parallelrun.emulator.faults import Fault
+    from pytest_parallelrun.emulator.worker.messages import Message
+
 
 _MOST_NAMED = 5
 
@@ -38,26 +48,6 @@ def short_by(count: int, size: int) -> Failure:
     return Failure("return", f"run() returned {count} result(s) for {size} item(s), {size - count} missing")
 
 
-def over_time(
-    limit: str, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
-) -> Failure:
-    """run() took too long. limit: such as "60 s (timeout)". late: it came back on its own, afterwards.
-
-    interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped. ended: what was done
-    to it otherwise.
-    """
-    how = "returned after" if late else f"was {ended} at"
-    times = f", {interruptions} times in vain" if interruptions > 1 else ""
-    advice = "if the script waits for something outside, --parallelrun-set clock=real"
-    skipped = f", {slept_ahead:.3g} s of it skipped sleep; {advice}" if slept_ahead else ""
-    return Failure("run", f"run() {how} its limit of {limit}{times}{skipped}")
-
-
-def over_probe(probe: float) -> Failure:
-    """run() took longer than mini-batches may of which many are tried."""
-    return Failure("run", f"run() was interrupted after {probe:.3g} s, the limit of generated mini-batches")
-
-
 def left_running(threads: Sequence[str]) -> str:
     """What is said of threads that a script left, by their names."""
     return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MOST_NAMED])}"
@@ -66,3 +56,101 @@ def left_running(threads: Sequence[str]) -> str:
 def left_open(files: Sequence[str]) -> str:
     """What is said of files that a script left open, by their paths."""
     return f"the script left {len(files)} file(s) open: {', '.join(files[:_MOST_NAMED])}"
+
+
+INJECTED = ("raises", "times_out", "crashes", "returns", "load_fails")
+"""Faults that need no worker process to happen."""
+
+Wish = tuple[str, float]
+
+
+def ended(
+    handed: Handed,
+    worker: int,
+    began: float,
+    running: float,
+    outcome: Outcome,
+    failure: Failure | None,
+    returned: int | None = None,
+    value: object = None,
+    written: Written | None = None,
+) -> AttemptEnded:
+    """An attempt whose run() began so many seconds after the job, or would have."""
+    (mini_batch, number), fault, loading = handed[:3]
+    return AttemptEnded(
+        mini_batch,
+        number,
+        worker,
+        outcome,
+        returned,
+        value,
+        began - loading,
+        loading,
+        running,
+        failure,
+        fault,
+        written,
+    )
+
+
+def of_returned(handed: Handed, worker: int, began: float, message: Message, limits: AttemptLimits) -> AttemptEnded:
+    """run() has returned (message RETURNED). began: when it was called, in seconds since the start of the job."""
+    _, running, count, wrong, value, blob, _, cannot, written, _ = message
+    running = cast("float", running)
+    if running >= limits.of_run(handed.loading):
+        return ended(handed, worker, began, running, "timeout", limits.killed_after(running, late=True))
+    if count is None:
+        return ended(handed, worker, began, running, "wrong_type", Failure("return", cast("str", wrong)))
+    count = cast("int", count)
+    if blob is not None and cannot is None:
+        try:
+            value = decode(cast("bytes", blob))
+        except CannotCross as error:
+            cannot = str(error)
+    if cannot is not None:
+        return ended(handed, worker, began, running, "exception", Failure("return", cast("str", cannot)))
+    size = handed.delivery.mini_batch.size
+    outcome = classify_return(count, size)
+    failure = short_by(count, size) if outcome == "short" else None
+    place = None if written is None else Written(*cast("tuple[str, int, int, str]", written))
+    return ended(handed, worker, began, running, outcome, failure, count, value, place)
+
+
+def of_raised(
+    handed: Handed, worker: int, began: float, message: Message, limits: AttemptLimits
+) -> tuple[AttemptEnded, Wish | None]:
+    """run() has raised (message RAISED), and what the script asked for with a ParallelRunException."""
+    running, phase, error, traceback, wish = cast("tuple[float, Phase, str, str, Wish | None]", message[1:6])
+    if phase == "run" and running >= limits.of_run(handed.loading):
+        return ended(handed, worker, began, running, "timeout", limits.killed_after(running, late=True)), None
+    outcome: Outcome = "load_error" if phase == "load" else "exception"
+    may_retry = wish is None or wish[0] != "Retry.NoRetry"
+    return ended(handed, worker, began, running, outcome, Failure(phase, error, traceback, may_retry)), wish
+
+
+def of_fault(
+    delivery: Delivery, fault: Fault, worker: int, began: float, limits: AttemptLimits
+) -> tuple[AttemptEnded, Wish | None]:
+    """A fault of INJECTED has happened."""
+    size = delivery.mini_batch.size
+    wish: Wish | None = None
+    returned: int | None = None
+    value: object = None
+    running = 0.0
+    failure: Failure | None
+    outcome: Outcome
+    if fault.kind == "raises":
+        error = fault.exception()
+        wish = retry_code(error)
+        may_retry = wish is None or wish[0] != "Retry.NoRetry"
+        outcome, failure = "exception", Failure("run", describe_exception(error), "", may_retry)
+    elif fault.kind == "times_out":
+        running = limits.of_run(0.0)
+        outcome, failure = "timeout", limits.over(late=False, ended="killed")
+    elif fault.kind == "crashes":
+        outcome, failure = "crashed", Failure("run", f"the worker process died: injected by {fault}")
+    elif fault.kind == "load_fails":
+        outcome, failure = "load_error", Failure("load", f"injected by {fault}")
+    else:
+        outcome, returned, value, failure = judge_return(fault.payload, size)
+    return ended(Handed(delivery, fault, 0.0), worker, began, running, outcome, failure, returned, value), wish

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
-from pytest_parallelrun.emulator.engines.process.outcomes import INJECTED, Wish, ended, of_fault
+from pytest_parallelrun.emulator.engines.outcome import INJECTED, Wish, ended, of_fault
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.engines.worker_pool import M
@@ -15,7 +15,7 @@ from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.splitting.model import LoadError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Delivery, Observer
+    from pytest_parallelrun.emulator.engines.protocol import Delivery, Observer
     from pytest_parallelrun.emulator.engines.worker_pool import Slots
     from pytest_parallelrun.emulator.events import AttemptEnded, Event, Outcome, WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan

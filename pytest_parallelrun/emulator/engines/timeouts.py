@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.engines.outcome import over_probe, over_time
-from pytest_parallelrun.emulator.events import Failure
+from pytest_parallelrun.emulator.events import Failure, Phase
 from pytest_parallelrun.emulator.policy import init_limit
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Phase
     from pytest_parallelrun.emulator.settings import JobSettings
+
+
+def over_time(
+    limit: str, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
+) -> Failure:
+    """run() took too long. limit: such as "60 s (timeout)". late: it came back on its own, afterwards.
+
+    interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped. ended: what was done
+    to it otherwise.
+    """
+    how = "returned after" if late else f"was {ended} at"
+    times = f", {interruptions} times in vain" if interruptions > 1 else ""
+    advice = "if the script waits for something outside, --parallelrun-set clock=real"
+    skipped = f", {slept_ahead:.3g} s of it skipped sleep; {advice}" if slept_ahead else ""
+    return Failure("run", f"run() {how} its limit of {limit}{times}{skipped}")
+
+
+def over_probe(probe: float) -> Failure:
+    """run() took longer than mini-batches may of which many are tried."""
+    return Failure("run", f"run() was interrupted after {probe:.3g} s, the limit of generated mini-batches")
 
 
 class AttemptLimits:

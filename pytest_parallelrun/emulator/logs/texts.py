@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     MiniBatchEnded,
+    Progress,
     WorkerFailed,
     WorkerStarted,
     WorkerStopped,
 )
-from pytest_parallelrun.emulator.progress import Progress
 from pytest_parallelrun.emulator.sandbox.sandbox import instance_name
 
 if TYPE_CHECKING:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import os
+import random
 import signal
 import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from pytest_parallelrun.emulator.sandbox.logging_state import logging_restored
 from pytest_parallelrun.emulator.sandbox.process_exit import children_ended, exits_guarded
-from pytest_parallelrun.emulator.sandbox.randomness import randomness_restored
 
 
 @contextmanager
@@ -173,6 +174,109 @@ def _threads() -> Iterator[None]:
         queues = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
         for thread in [thread for thread in queues if thread not in before]:
             del queues[thread]
+
+
+@contextmanager
+def randomness_restored() -> Iterator[None]:
+    """Gives the host back the state of `random`, and of numpy.random where that was loaded."""
+    before = random.getstate()
+    numpy = sys.modules.get("numpy.random")
+    numpy_before = None if numpy is None else numpy.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        if numpy is not None:
+            numpy.set_state(numpy_before)
+
+
+def seed_from_system() -> None:
+    """Seeds what a new worker process would find seeded from the system."""
+    random.seed()
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed()
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """Puts loggers, handlers and factories back, and closes the handlers that were made meanwhile."""
+    root, manager = logging.root, logging.root.manager
+    known = {name: log for name, log in manager.loggerDict.items() if isinstance(log, logging.Logger)}
+    before = [_logger_state(log) for log in (root, *known.values())]
+    disabled = manager.disable
+    record_factory, logger_class = logging.getLogRecordFactory(), logging.getLoggerClass()
+    captured = getattr(logging, "_warnings_showwarning", None)
+    with _handlers_hidden():
+        if root.handlers:
+            root.handlers[:] = [_HostHandlers(root.handlers)]
+        try:
+            yield
+        finally:
+            # Through the method, since it drops the cached answers of isEnabledFor().
+            logging.disable(disabled)
+            logging.setLogRecordFactory(record_factory)
+            logging.setLoggerClass(logger_class)
+            # captureWarnings() takes a note here whether it is on; warnings themselves are restored elsewhere.
+            setattr(logging, "_warnings_showwarning", captured)  # noqa: B010 - no name that a type checker knows
+            for restore in before:
+                restore()
+            for name, log in manager.loggerDict.items():
+                if name not in known and isinstance(log, logging.Logger):
+                    log.handlers = []
+                    log.setLevel(logging.NOTSET)
+
+
+class _HostHandlers(logging.Handler):
+    """Hands records to the handlers of the host's root logger.
+
+    basicConfig(force=True) closes what it finds on the root logger, and pytest's --log-file would stay closed.
+    """
+
+    def __init__(self, handlers: Sequence[logging.Handler]) -> None:
+        super().__init__()
+        self._handlers = tuple(handlers)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for handler in self._handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+
+
+@contextmanager
+def _handlers_hidden() -> Iterator[None]:
+    """logging.config closes every handler that the module `logging` knows of: let it know none of the host's."""
+    references: list[weakref.ref[logging.Handler]] = getattr(logging, "_handlerList")  # noqa: B009 - private
+    named: MutableMapping[str, logging.Handler] = getattr(logging, "_handlers")  # noqa: B009 - private
+    references_before, named_before = list(references), dict(named)
+    references.clear()
+    named.clear()
+    try:
+        yield
+    finally:
+        for reference in reversed(references):
+            handler = reference()
+            if handler is not None:
+                # A handler may be broken in any way: its stream is gone, or it is the script's own class.
+                with suppress(Exception):
+                    handler.close()
+        references[:] = references_before
+        named.clear()
+        named.update(named_before)
+
+
+def _logger_state(log: logging.Logger) -> Callable[[], None]:
+    level, propagate, disabled = log.level, log.propagate, log.disabled
+    handlers, filters = list(log.handlers), list(log.filters)
+
+    def restore() -> None:
+        if log.level != level:
+            log.setLevel(level)
+        log.propagate, log.disabled = propagate, disabled
+        log.handlers[:] = handlers
+        log.filters[:] = filters
+
+    return restore
 
 
 _KEEPERS = (

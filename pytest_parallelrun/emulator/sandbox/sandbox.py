@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TextIO
 from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, import_entry
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
 from pytest_parallelrun.emulator.sandbox.process_exit import apply_start_method, start_method
-from pytest_parallelrun.emulator.sandbox.process_state import apply_environment, host_restored
-from pytest_parallelrun.emulator.sandbox.randomness import seed_from_system
+from pytest_parallelrun.emulator.sandbox.process_state import apply_environment, host_restored, seed_from_system
 from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
-from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
+from pytest_parallelrun.emulator.service.stand_ins import StandIns
+from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
 from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
 
 if TYPE_CHECKING:

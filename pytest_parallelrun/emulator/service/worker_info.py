@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import NoReturn
 
-from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+@dataclass(frozen=True, kw_only=True)
+class WorkerFacts:
+    """What the stand-ins tell a script about the worker that runs it.
+
+    agent_name: "process000" and on. output_dir: what AZUREML_BI_OUTPUT_PATH names, None without append_row.
+    working_dir: where the driver was started, the code root. entry_dir: folder of the entry script.
+    log_dir: the worker's logs/user/entry_script_log/<node>, which need not exist. logging_level: a name of
+    the logging module, in any case. models: path on disk by name. arguments: sys.argv[1:].
+    """
+
+    agent_name: str
+    output_dir: Path | None
+    working_dir: Path
+    entry_dir: Path
+    log_dir: Path
+    logging_level: str
+    models: Mapping[str, Path]
+    arguments: tuple[str, ...]
 
 
 def plain_facts(facts: WorkerFacts, code_root: Path, azureml: str) -> dict[str, object]:
@@ -27,24 +44,23 @@ def plain_facts(facts: WorkerFacts, code_root: Path, azureml: str) -> dict[str, 
     }
 
 
-def stand_ins_from(plain: Mapping[str, object]) -> StandIns:
-    """The stand-ins of the worker that these are the facts of."""
+@dataclass(frozen=True, kw_only=True)
+class MiniBatchContext:
+    """What the service tells run() about its mini-batch, read-only; there is no more than this.
 
-    def folder(name: str) -> Path:
-        return Path(str(plain[name]))
+    minibatch_index: identity of the mini-batch in the job, from 0.
+    global_row_index_lower_bound: index in the whole input of the first row of this mini-batch, from 0.
+    partition_key_value: value by key, both texts ({"Store": "1000"}); None without partition_keys.
+    dataset: on the service the sub-dataset of this mini-batch; here always None.
 
-    models = cast("Mapping[str, str]", plain["models"])
-    return StandIns(
-        WorkerFacts(
-            agent_name=str(plain["agent_name"]),
-            output_dir=None if plain["output_dir"] is None else folder("output_dir"),
-            working_dir=folder("working_dir"),
-            entry_dir=folder("entry_dir"),
-            log_dir=folder("log_dir"),
-            logging_level=str(plain["logging_level"]),
-            models={name: Path(path) for name, path in models.items()},
-            arguments=tuple(cast("list[str]", plain["arguments"])),
-        ),
-        code_root=folder("code_root"),
-        azureml=cast("Literal['standin', 'installed']", plain["azureml"]),
-    )
+    Source: the official samples for partitioned input and for row-wise JSON lines.
+    """
+
+    minibatch_index: int
+    global_row_index_lower_bound: int
+    partition_key_value: dict[str, str] | None = None
+    dataset: None = None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        names = ", ".join(sorted(field.name for field in fields(self)))
+        raise AttributeError(f"the context of a mini-batch has no attribute {name!r}. It has: {names}.")

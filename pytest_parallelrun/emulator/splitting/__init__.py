@@ -12,37 +12,39 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.effective_settings import refuse_rows
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.formats import format_of, is_mltable
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-from pytest_parallelrun.emulator.splitting.handed import HandedInput
-from pytest_parallelrun.emulator.splitting.input_paths import Place, files_among, locate
+from pytest_parallelrun.emulator.splitting.input_paths import Place, files_among, format_of, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
 from pytest_parallelrun.emulator.splitting.mltable import open_mltable
 from pytest_parallelrun.emulator.splitting.model import (
     InputKind,
     LoadError,
     MiniBatch,
+    PrebuiltInput,
     SplitSettings,
     Splitter,
     TableSplitter,
 )
-from pytest_parallelrun.emulator.splitting.multi_input import SeveralInputs
+from pytest_parallelrun.emulator.splitting.multi_input import MultiInput
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
-from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedFileSplitter
-from pytest_parallelrun.emulator.splitting.partitions import CHUNK_BYTES, PartitionedTable
-from pytest_parallelrun.emulator.splitting.path_levels import values_by_path
+from pytest_parallelrun.emulator.splitting.partitions import (
+    CHUNK_BYTES,
+    PartitionedFileSplitter,
+    PartitionedTable,
+    values_by_path,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.emulator.splitting.formats import Format
+    from pytest_parallelrun.emulator.splitting.input_paths import Format
     from pytest_parallelrun.emulator.splitting.model import Source
 
 __all__ = [
-    "HandedInput",
     "InputKind",
     "LoadError",
     "MiniBatch",
+    "PrebuiltInput",
     "SplitSettings",
     "Splitter",
     "open_input",
@@ -52,8 +54,8 @@ __all__ = [
 def open_input(source: Source, settings: SplitSettings, *, base: Path | None = None) -> Splitter:
     """The splitter of an input.
 
-    source: a DataFrame; a HandedInput; the path of a folder, a glob or a file; or a list of such paths, which keeps its
-        order. A folder stands for all files below it, whatever they are, unless an MLTable file says what they are.
+    source: a DataFrame; a PrebuiltInput; the path of a folder, a glob or a file; or a list of such paths, which keeps
+        its order. A folder stands for all files below it, whatever they are, unless an MLTable file says what they are.
         Given .csv, .tsv and .parquet files, also compressed .csv and .tsv, are tables, unless the profile is "batch",
         where run() gets file paths always (authoring guide of batch scoring scripts), as it does with `input_type`
         "uri_folder", also of a folder with an MLTable file. With `mini_batch_rows` all files
@@ -63,7 +65,7 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     with other paths; EmptyInputError for one without items. Files in a list are looked for only when their
     mini-batch is loaded, but for tables, which must be read to be split.
     """
-    if isinstance(source, HandedInput):
+    if isinstance(source, PrebuiltInput):
         return source
     if _is_frame(source):
         frame = cast("pd.DataFrame", source)
@@ -82,7 +84,7 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     if listed and settings.profile == "v1":
         inputs = list(_inputs_of_v1(given, places))
         if len(inputs) > 1:
-            return SeveralInputs([opening.opened(paths, listed=alone is None) for alone, paths in inputs])
+            return MultiInput([opening.opened(paths, listed=alone is None) for alone, paths in inputs])
     return opening.opened(given, listed=listed)
 
 

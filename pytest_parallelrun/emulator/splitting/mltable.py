@@ -9,20 +9,24 @@ import glob
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.effective_settings import Form, refuse_rows
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, refuse_remote
-from pytest_parallelrun.emulator.splitting.mltable_modules import reader_modules
 from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.partitioned_files import PartitionedFileSplitter
-from pytest_parallelrun.emulator.splitting.partitions import CHUNK_BYTES, PartitionedTable
-from pytest_parallelrun.emulator.splitting.path_levels import no_such_key
+from pytest_parallelrun.emulator.splitting.partitions import (
+    CHUNK_BYTES,
+    PartitionedFileSplitter,
+    PartitionedTable,
+    no_such_key,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +34,9 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.splitting.model import SplitSettings, Splitter
 
+
 T = TypeVar("T")
 
-NAME = "MLTable"
 PATH_COLUMN = "Path"
 SIZED = ("read_delimited", "read_json_lines")
 """Readers that cut at a size in bytes; of Parquet each row group is a partition."""
@@ -260,3 +264,36 @@ def _located(table: MLTable, folder: str, given: str) -> tuple[str, list[str], p
     paths = list(frame[PATH_COLUMN])
     root = os.path.join(os.path.commonpath([folder, *map(os.path.dirname, paths)]), "")
     return root, [path[len(root) :] for path in paths], frame
+
+
+_ROOTS = ("azureml", "mltable")
+_OURS = "pytest_parallelrun."
+
+_own: dict[str, ModuleType] = {}
+
+
+@contextmanager
+def reader_modules() -> Iterator[None]:
+    """Inside, imports find the modules of the reader, whatever a worker sees."""
+    finders = list(sys.meta_path)
+    outside = _present() if _own else None
+    if outside is not None:
+        _replace(outside, _own)
+    sys.meta_path[:] = [finder for finder in finders if not type(finder).__module__.startswith(_OURS)]
+    try:
+        yield
+    finally:
+        sys.meta_path[:] = finders
+        _own.update(_present())
+        if outside is not None:
+            _replace(_own, outside)
+
+
+def _present() -> dict[str, ModuleType]:
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in _ROOTS}
+
+
+def _replace(old: dict[str, ModuleType], new: dict[str, ModuleType]) -> None:
+    for name in old:
+        sys.modules.pop(name, None)
+    sys.modules.update(new)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+
+from pytest_parallelrun.emulator.splitting.effective_settings import Form
 
 if TYPE_CHECKING:
-    import os
     from typing import TypeAlias
 
     import pandas as pd
 
     from pytest_parallelrun.emulator.rules import Rules
-    from pytest_parallelrun.emulator.splitting.effective_settings import Form
-    from pytest_parallelrun.emulator.splitting.handed import HandedInput
 
-    Source: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | HandedInput
+    Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | PrebuiltInput"
     """An input as it is given: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
 
     Payload: TypeAlias = Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     Partition: TypeAlias = tuple[tuple[str, str], ...]
     """Key and value of each partition key, in the order of the setting `partition_keys`."""
+    import pandas as pd
+
 
 InputKind = Literal["files", "tabular", "records"]
 """What run() gets: a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
@@ -132,3 +135,46 @@ def count_text(count: int, noun: str) -> str:
     """Such as "1 file" or "1,210 files"."""
     plural = noun + ("es" if noun.endswith("ch") else "s")
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+class PrebuiltInput:
+    """Mini-batches with their content, numbered from 0 in their order. Settings on splitting do not change them.
+
+    kind: what all of them are. Each delivery gets a copy. partitions: of each mini-batch, where the context tells one.
+    """
+
+    form: Form = "handed"
+
+    def __init__(
+        self, mini_batches: Sequence[Payload], *, kind: InputKind, partitions: Sequence[Partition] = ()
+    ) -> None:
+        self.kind = kind
+        self._payloads = tuple(mini_batches)
+        self._partitions = tuple(partitions) or ((),) * len(self._payloads)
+        files = kind == "files"
+        # As elsewhere: files are counted before the first attempt, rows as they are processed.
+        self.total_mini_batches = len(self._payloads) if files else None
+        self.total_items = sum(map(len, self._payloads)) if files else None
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        first = 0
+        for number, (payload, partition) in enumerate(zip(self._payloads, self._partitions, strict=True)):
+            yield MiniBatch(number, len(payload), first, payload, partition)
+            first += len(payload)
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        payload = mini_batch.position
+        if self.kind == "tabular":
+            rows: pd.DataFrame = cast("pd.DataFrame", payload).copy(deep=True)
+            return rows
+        items = list(cast("Sequence[str]", payload))
+        return items if self.kind == "files" else copy.deepcopy(items)
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+        if self.kind == "files":
+            return [os.path.basename(path) for path in cast("Sequence[str]", mini_batch.position)]
+        first = mini_batch.first_item + 1
+        return [f"row {row}" for row in range(first, first + mini_batch.size)]
+
+    def describe(self) -> str:
+        return f"{len(self._payloads)} mini-batches as they were handed over"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Payload
 
 
-class SeveralInputs:
+class MultiInput:
     """Several opened inputs as one. InputError where they are not of one kind."""
 
     kind: InputKind

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
+from pytest_parallelrun.emulator.errors import InputError, did_you_mean
+from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, TableSplitter, count_text
-from pytest_parallelrun.emulator.splitting.path_levels import named_levels, no_such_key
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from pytest_parallelrun.emulator.splitting.model import Partition
+
 
 CHUNK_BYTES = 4 << 20
 """Of the table below: what is read at once to find or to load the rows of a partition."""
@@ -155,3 +161,97 @@ def _text(value: object) -> str:
 
 def _size(frame: pd.DataFrame) -> int:
     return int(frame.memory_usage(deep=False).sum())
+
+
+class PartitionedFileSplitter(FileSplitter):
+    """Hands over the absolute paths of a partition, sorted by the values of its keys; its size does not matter.
+
+    Source: SDK reference of ParallelRunConfig (`partition_keys`), and the official samples for partitioned input.
+
+    names, root, known, label: those of FileSplitter. values: of the keys, for each name.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        names: Sequence[str],
+        values: Sequence[tuple[str, ...]],
+        keys: Sequence[str],
+        *,
+        known: Collection[str] | None = None,
+        label: str,
+    ) -> None:
+        order = sorted(range(len(names)), key=values.__getitem__)
+        super().__init__(root, [names[number] for number in order], 1, known=known, label=label)
+        self._keys = tuple(keys)
+        self._partitions: list[tuple[Partition, int, int]] = []
+        start = 0
+        for found, numbers in groupby(order, key=values.__getitem__):
+            size = sum(1 for _ in numbers)
+            self._partitions.append((tuple(zip(keys, found, strict=True)), start, size))
+            start += size
+        self.total_mini_batches = len(self._partitions)
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        for number, (partition, start, size) in enumerate(self._partitions):
+            yield MiniBatch(number, size, start, None, partition)
+
+    def describe(self) -> str:
+        return (
+            f"{count_text(len(self._names), 'file')} {self._label}, one mini-batch for each "
+            f"{' and '.join(self._keys)}: {count_text(len(self._partitions), 'mini-batch')}"
+        )
+
+
+_NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
+
+
+def named_levels(name: str) -> dict[str, str]:
+    """Value by key of the folders "key=value" in a relative path."""
+    matches = [_NAMED.fullmatch(level) for level in name.split(os.sep)[:-1]]
+    return {match[1]: match[2] for match in matches if match is not None}
+
+
+def values_by_path(names: Sequence[str], keys: Sequence[str], given: str) -> list[tuple[str, ...]]:
+    """The values of the keys for each relative path.
+
+    Where any folder is "key=value", each key is one of these. Where none is, N keys name the first N levels.
+    InputError for a key that does not exist, and for a file that does not lie deep enough. given: the input, as the
+    user wrote it.
+    """
+    levels = [named_levels(name) for name in names]
+    existing = list(dict.fromkeys(key for found in levels for key in found))
+    if not existing:
+        return [_first_levels(name, keys, given) for name in names]
+    for key in keys:
+        if key not in existing:
+            raise no_such_key(key, existing, f"a folder '{key}=...' in the input '{given}'")
+    values = []
+    for name, found in zip(names, levels, strict=True):
+        for key in keys:
+            if key not in found:
+                raise InputError(
+                    f"partition_keys={','.join(keys)}: '{name}' in the input '{given}' lies in no folder '{key}=...', "
+                    "as others do. Move it away, or give a narrower glob."
+                )
+        values.append(tuple(found[key] for key in keys))
+    return values
+
+
+def no_such_key(key: str, existing: Sequence[str], sought: str) -> InputError:
+    """The error of a key that does not exist; `sought`: what it would have been."""
+    have = f" The keys there are: {', '.join(existing)}." if existing else " There are no keys at all."
+    near = did_you_mean(key, existing)
+    suggestion = f" {near}" if near.startswith("Did") else ""
+    return InputError(f"partition_keys: there is no '{key}', {sought}.{suggestion}{have}")
+
+
+def _first_levels(name: str, keys: Sequence[str], given: str) -> tuple[str, ...]:
+    folders = name.split(os.sep)[:-1]
+    if len(folders) < len(keys):
+        raise InputError(
+            f"partition_keys={','.join(keys)}: they name the first {len(keys)} folder level(s) of the input '{given}', "
+            f"and '{name}' lies {len(folders)} deep. For columns of a table give a glob of its files, such as "
+            "'data/*.csv'."
+        )
+    return tuple(folders[: len(keys)])

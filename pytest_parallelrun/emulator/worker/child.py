@@ -162,7 +162,7 @@ class WorkerProcess:
         self._log_to_stdout()
         functions = self.functions
         if functions.takes_context:
-            self._context = self.own("service.context").MiniBatchContext
+            self._context = self.own("service.worker_info").MiniBatchContext
         self._channel.send(PHASE, INIT)
         if start["init_fails"]:
             self._channel.send(DOWN, "init", *start["init_fails"], None, None)
@@ -187,7 +187,7 @@ class WorkerProcess:
         if self._watching_too is None:
             return None
         self._watching_too.__exit__(None, None, None)
-        data: bytes = self.own("worker.handing_over").encode([self._watching_too.told()])[0]
+        data: bytes = self.own("worker.result_serializer").encode([self._watching_too.told()])[0]
         return data
 
     def _imported(self, module: str) -> ModuleType:
@@ -226,13 +226,13 @@ class WorkerProcess:
             failure = self._told(error)
             ending = error
         if os.getpid() != self._me:
-            self.own("worker.process").end_forked_child(ending)
+            self.own("sandbox.process_exit").end_forked_child(ending)
         return failure
 
     def _told(self, error: BaseException) -> tuple[str, str]:
         """Error and traceback in words, also where the script has broken what is needed for it."""
         try:
-            failures = self.own("engines.failures")
+            failures = self.own("engines.tracebacks")
             return failures.describe_exception(error), failures.user_traceback(error)
         except BaseException:
             try:
@@ -270,10 +270,10 @@ class WorkerProcess:
             running = perf_counter() - began
             ending = error
         if os.getpid() != self._me:
-            self.own("worker.process").end_forked_child(ending)
+            self.own("sandbox.process_exit").end_forked_child(ending)
         if ending is not None:
             self._channel.send(OVER)
-            wish = self.own("engines.failures").retry_code(ending)
+            wish = self.own("engines.tracebacks").retry_code(ending)
             told = self._told(ending)
             ending = None
             self._channel.send(RAISED, running, "run", *told, wish, self._seen(touched))
@@ -322,7 +322,7 @@ class WorkerProcess:
             if isinstance(value, (list, tuple)):
                 value = list(value)
             if type(value) is not list or not _PLAIN.issuperset(map(type, value)):
-                handing_over = self.own("worker.handing_over")
+                handing_over = self.own("worker.result_serializer")
                 try:
                     blob, represented = handing_over.encode(value)
                 except handing_over.CannotCross as error:
@@ -395,7 +395,7 @@ class _StandInsOnDemand:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name.partition(".")[0] not in _STAND_IN_ROOTS:
             return None
-        from_facts = self._worker.own("service.facts").stand_ins_from
+        from_facts = self._worker.own("service.stand_ins").stand_ins_from
         stand_ins = from_facts(self._facts)
         sys.meta_path[sys.meta_path.index(self)] = stand_ins
         return stand_ins.find_spec(name, path, target)

@@ -18,18 +18,21 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
 from pytest_parallelrun.report.findings import Told, findings
-from pytest_parallelrun.report.html.colours import MEANINGS, SIGNS, STATES, ink_on
 from pytest_parallelrun.report.html.figures import (
+    MEANINGS,
+    SIGNS,
+    STATES,
     bar_text,
     cell_text,
+    ink_on,
     run_time,
     safe_size,
     seconds_text,
     threshold,
     timeline,
 )
-from pytest_parallelrun.report.plain_text import count_of, in_one_line, visible
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.sanitize import count_of, in_one_line, visible
 from pytest_parallelrun.report.terminal import not_checked
 from pytest_parallelrun.report.trace import Trace
 

@@ -15,7 +15,7 @@ from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.ray import actor as actor_module
-from pytest_parallelrun.emulator.engines.ray import cluster, reaching
+from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import Carrier, Errand, Missed, Report, Terms
 from pytest_parallelrun.emulator.engines.ray.file_transfer import Premises, bring_home, bundle_of, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
@@ -83,7 +83,7 @@ def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
     actor: Carrier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert returned(actor.work(errands(0), False)) == [["item 0"]]
-    monkeypatch.setattr(actor, "GROUP_SECONDS", 0.0)
+    monkeypatch.setattr(actor_module, "GROUP_SECONDS", 0.0)
     # As many as wait in the pipe of a worker that is quick have ended together.
     assert returned(actor.work(errands(1, 2, 3, 4, 5), False)) == [["item 1"], ["item 2"], ["item 3"]]
     assert returned(actor.work(errands(4, 5), False)) == [["item 4"], ["item 5"]]
@@ -121,7 +121,7 @@ def test_a_call_before_which_another_one_is_missing_is_not_executed() -> None:
 
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
     with pytest.raises(SettingsError, match=r"RAY_ADDRESS=127.0.0.1:1: no Ray cluster can be reached there: .*refused"):
-        reaching.check_listening("127.0.0.1:1")
+        cluster.check_listening("127.0.0.1:1")
 
 
 def test_an_address_where_something_else_listens_is_refused_at_once() -> None:
@@ -137,7 +137,7 @@ def test_an_address_where_something_else_listens_is_refused_at_once() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(SettingsError, match=r"what listens there is no Ray cluster. Give HOST:PORT of its head"):
-            reaching.check_listening(f"127.0.0.1:{port}")
+            cluster.check_listening(f"127.0.0.1:{port}")
         thread.join()
 
 
@@ -209,6 +209,6 @@ def test_what_ray_says_is_told_with_the_cause_and_without_the_rest() -> None:
         "The actor died because its node has died."
     )
     told = "The actor died unexpectedly before finishing this task. The actor died because its node has died."
-    assert reaching.in_short(error, 200) == told.rstrip(".")
-    assert reaching.in_short(error, 20) == told[:20] + "..."
-    assert reaching.in_short(TimeoutError(), 20) == "TimeoutError"
+    assert cluster.in_short(error, 200) == told.rstrip(".")
+    assert cluster.in_short(error, 20) == told[:20] + "..."
+    assert cluster.in_short(TimeoutError(), 20) == "TimeoutError"

@@ -29,7 +29,7 @@ USES_IT_THREE_TIMES = """
     import gc
     import multiprocessing
     from pytest_parallelrun import ParallelJob
-    from pytest_parallelrun.emulator.rehearsal import rehearse
+    from pytest_parallelrun.emulator.probe import rehearse
 
     if __name__ == "__main__":
         for _ in range(3):

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from pytest_parallelrun.emulator.sandbox.randomness import randomness_restored, seed_from_system
+from pytest_parallelrun.emulator.sandbox.process_state import randomness_restored, seed_from_system
 
 
 def test_the_host_goes_on_where_it_was() -> None:
@@ -47,7 +47,7 @@ def test_without_numpy_it_is_about_random_alone(monkeypatch: pytest.MonkeyPatch)
 
 def test_numpy_is_not_loaded_for_it() -> None:
     code = (
-        "import sys; from pytest_parallelrun.emulator.worker import randomness as r\n"
+        "import sys; from pytest_parallelrun.emulator.sandbox import process_state as r\n"
         "with r.randomness_restored(): r.seed_from_system()\n"
         "assert 'numpy' not in sys.modules"
     )

@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 import pytest
 
-from pytest_parallelrun.emulator.service import StandIns, WorkerFacts
+from pytest_parallelrun.emulator.service.stand_ins import StandIns
+from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
 
 ROOTS = ("azureml", "azureml_user", "entry_script")
 

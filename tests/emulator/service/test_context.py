@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from pytest_parallelrun.emulator.service.context import MiniBatchContext
+from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 
 
 def make() -> MiniBatchContext:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.splitting.path_levels import named_levels, values_by_path
+from pytest_parallelrun.emulator.splitting.partitions import named_levels, values_by_path
 
 
 def name(*parts: str) -> str:

@@ -17,8 +17,7 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun.emulator.sandbox.process_state import host_restored
-from pytest_parallelrun.emulator.service import WorkerFacts
-from pytest_parallelrun.emulator.service.worker_info import plain_facts
+from pytest_parallelrun.emulator.service.worker_info import WorkerFacts, plain_facts
 from pytest_parallelrun.emulator.worker import child, process_resources
 from pytest_parallelrun.emulator.worker.child import Channel, WorkerProcess
 from pytest_parallelrun.emulator.worker.messages import (

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines import Delivery
-from pytest_parallelrun.emulator.engines.outcome import left_open, left_running
-from pytest_parallelrun.emulator.engines.process.outcomes import (
-    Wish,
-    ended,
-    of_raised,
-    of_returned,
-)
-from pytest_parallelrun.emulator.engines.process.poller import Switchboard
+from pytest_parallelrun.emulator.engines.outcome import Wish, ended, left_open, left_running, of_raised, of_returned
 from pytest_parallelrun.emulator.engines.process.pool import Crew
 from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken
-from pytest_parallelrun.emulator.engines.process.told import crash_traceback
-from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
+from pytest_parallelrun.emulator.engines.process.worker_process import (
+    Handed,
+    Switchboard,
+    WorkerProcess,
+    crash_traceback,
+)
+from pytest_parallelrun.emulator.engines.protocol import Delivery
 from pytest_parallelrun.emulator.engines.queue_engine import PullEngine
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
 from pytest_parallelrun.emulator.worker.messages import (
     BEGUN,
+    CALL,
     CALLED,
     DOWN,
     OVER,
@@ -37,12 +36,15 @@ from pytest_parallelrun.emulator.worker.messages import (
 from pytest_parallelrun.emulator.worker.result_serializer import decode
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Observer
+    from collections.abc import Callable
+
+    from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
     from pytest_parallelrun.emulator.worker.messages import Message
+
 
 AHEAD = 2
 """Mini-batches that wait in the pipe of a worker, so that it need not wait for the next one."""
@@ -325,3 +327,33 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         self._forget(worker)
         worker.bury(FINAL_WAIT)
         self._crew.stopped(worker, "end of the job", failure)
+
+
+class StandingProcesses(ProcessEngine):
+    """The process engine with what questions about single workers need."""
+
+    def is_up(self, slot: int) -> bool:
+        """Whether there is a worker in the slot."""
+        worker = self._crew.slots[slot]
+        if worker is not None and worker.is_dead:
+            self._died(worker)
+            return False
+        return worker is not None
+
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+        """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
+        worker = self._crew.slots[slot]
+        assert worker is not None
+        worker.answer = None
+        self._board.say(worker, CALL, function.__module__, function.__qualname__, pickle.dumps(arguments, 5))
+        answered: Message | None = None
+        while answered is None and self._crew.slots[slot] is worker:
+            self._wait(None)
+            answered = worker.answer
+        if answered is None:
+            raise RuntimeError(f"{function.__name__}() has ended the worker process: {self._last_end}")
+        _, data, error = answered
+        if error:
+            raise RuntimeError(f"{function.__name__}() failed in the worker process: {error}")
+        answer: object = pickle.loads(cast("bytes", data))
+        return answer

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
-from pytest_parallelrun.emulator.engines import Delivery
 from pytest_parallelrun.emulator.engines.process.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
+from pytest_parallelrun.emulator.engines.protocol import Delivery
 from pytest_parallelrun.emulator.events import Phase
 from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.sandbox.streams import show
 from pytest_parallelrun.emulator.worker.messages import START, Unframed, frame
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.messages import Message
+
 
 _ROOT = str(Path(__file__).parents[4])
 _BOOT = (
@@ -226,3 +229,120 @@ def _enlarge(pipe: int) -> None:
     if hasattr(fcntl, "F_SETPIPE_SZ"):
         with suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+MOST_TOLD = 100_000
+"""Bytes of a stream that are shown; all of it is in the log."""
+_CRASH = re.compile(r"^Fatal Python error: .*", re.MULTILINE | re.DOTALL)
+_FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+_LAST_LINES = 20_000
+
+
+def tell_output(worker: WorkerProcess) -> None:
+    """Writes what the worker wrote to sys.stdout and sys.stderr of this process, the middle of much left out."""
+    _tell(worker.stdout, sys.stdout)
+    _tell(worker.stderr, sys.stderr)
+
+
+def _tell(path: Path, stream: TextIO | None) -> None:
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            if size <= MOST_TOLD:
+                data = file.read()
+            else:
+                first = file.read(MOST_TOLD // 2)
+                file.seek(size - MOST_TOLD // 2)
+                left_out = f"\n... {size - MOST_TOLD:,} bytes left out, all of it is in {path.name} of the logs ...\n"
+                data = first + left_out.encode() + file.read()
+    except OSError:
+        return
+    show(data.decode("utf-8", "replace"), stream)
+
+
+def crash_traceback(worker: WorkerProcess) -> str:
+    """The frames of the script that the interpreter wrote when native code crashed, innermost last; or ""."""
+    try:
+        with open(worker.stderr, "rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _LAST_LINES))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    crash = _CRASH.search(text)
+    if crash is None:
+        return ""
+    package = str(Path(__file__).parents[3])
+    frames = [
+        f'  File "{path}", line {line}, in {name}'
+        for path, line, name in _FRAME.findall(crash.group())
+        if not path.startswith((package, "<"))
+    ]
+    return "\n".join(["Traceback (most recent call last):", *reversed(frames)]) if frames else ""
+
+
+LOOK_INTERVAL = 0.05
+"""Seconds between two looks at workers whose end the system does not tell at once."""
+
+
+class Switchboard:
+    """Knows which worker a pipe belongs to."""
+
+    def __init__(self) -> None:
+        self._poll = select.poll()
+        self._by_number: dict[int, WorkerProcess] = {}
+        self._to_be_looked_at: set[WorkerProcess] = set()
+
+    def add(self, worker: WorkerProcess) -> None:
+        """Listens to a worker from now on."""
+        self._register(worker.reading, worker, select.POLLIN)
+        if worker.pidfd >= 0:
+            self._register(worker.pidfd, worker, select.POLLIN)
+        else:
+            self._to_be_looked_at.add(worker)
+        if worker.has_more_to_say:
+            self._register(worker.writing, worker, select.POLLOUT)
+
+    def remove(self, worker: WorkerProcess) -> None:
+        """And no longer; it must still have its pipes."""
+        for number in (worker.reading, worker.pidfd, worker.writing):
+            self._unregister(number)
+        self._to_be_looked_at.discard(worker)
+
+    def say(self, worker: WorkerProcess, *message: object) -> None:
+        """Hands a message over; what does not go into the pipe at once follows while others are waited for."""
+        if not worker.send(*message):
+            self._register(worker.writing, worker, select.POLLOUT)
+
+    def wait(self, until: float | None) -> Iterator[tuple[WorkerProcess, list[Message] | None]]:
+        """What has come, at the latest at `until` on the monotonic clock: messages, None for the end of a worker."""
+        if self._to_be_looked_at:
+            soon = real_monotonic() + LOOK_INTERVAL
+            until = soon if until is None else min(until, soon)
+        # Rounded up: a wait that ends a moment early would be followed by another one of no length.
+        timeout = None if until is None else max(0, int((until - real_monotonic()) * 1000) + 1)
+        for number, _ in self._poll.poll(timeout):
+            worker = self._by_number.get(number)
+            if worker is None:
+                # It was removed for what another one of its pipes has brought.
+                continue
+            if number == worker.reading:
+                messages, at_end = worker.receive()
+                if at_end:
+                    # Closed by the script, or by its end, which is told by other means.
+                    self._unregister(number)
+                yield worker, messages
+            elif number == worker.pidfd:
+                yield worker, None
+            elif worker.push():
+                self._unregister(number)
+        for worker in [worker for worker in self._to_be_looked_at if worker.is_dead]:
+            yield worker, None
+
+    def _register(self, number: int, worker: WorkerProcess, events: int) -> None:
+        self._by_number[number] = worker
+        self._poll.register(number, events)
+
+    def _unregister(self, number: int) -> None:
+        if self._by_number.pop(number, None) is not None:
+            self._poll.unregister(number)

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.process.engine import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.pool import Crew
-from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.ray.file_transfer import Parcel, Premises
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed
 from pytest_parallelrun.emulator.faults import FaultPlan
@@ -30,8 +30,8 @@ from pytest_parallelrun.emulator.sandbox.sandbox import Host
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
+    from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.engines.ray.file_transfer import Signature
     from pytest_parallelrun.emulator.events import Event
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan

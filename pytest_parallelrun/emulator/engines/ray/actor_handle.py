@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Observer
     from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+    from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.engines.ray.actor import Terms
-    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster
+    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
     from pytest_parallelrun.emulator.engines.ray.file_transfer import Signature
-    from pytest_parallelrun.emulator.engines.ray.reaching import Node
 
 COMES_BACK = 8.0
 """Seconds for which an actor that cannot be reached is asked again. On a machine that is busy a connection may fail,

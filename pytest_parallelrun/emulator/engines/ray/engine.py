@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
-from pytest_parallelrun.emulator.engines import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.process.outcomes import ended
+from pytest_parallelrun.emulator.engines.outcome import ended
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.queue_engine import PullEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import Errand, Farewell, Missed, Report, Terms
 from pytest_parallelrun.emulator.engines.ray.actor_handle import BETWEEN, Call, Post, Seat
+from pytest_parallelrun.emulator.engines.ray.cluster import in_short
 from pytest_parallelrun.emulator.engines.ray.placement import Places
-from pytest_parallelrun.emulator.engines.ray.reaching import in_short
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
 from pytest_parallelrun.emulator.engines.worker_pool import Slots
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
@@ -24,13 +24,16 @@ from pytest_parallelrun.emulator.sandbox.streams import show
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines import Observer
+    from collections.abc import Callable
+
     from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+    from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
+
 
 MOST_IN_A_GROUP = 128
 GROUP_TARGET = 0.05
@@ -375,3 +378,31 @@ class RayEngine(PullEngine[Post]):
         self._places.take_home(seat, farewell)
         seat.give_back()
         del self._seats[slot]
+
+
+class StandingActors(RayEngine):
+    """The Ray engine with what questions about single workers need."""
+
+    def open(self) -> None:
+        self._places.at_home = True
+
+    def is_up(self, slot: int) -> bool:
+        """Whether there is a worker in the slot."""
+        seat = self._seats.get(slot)
+        if seat is None or self._crew.slots[slot] is None:
+            return False
+        seat.call("is_up", limit=ARRIVAL)
+        while seat.calls:
+            self._wait(None)
+        return self._crew.slots[slot] is not None
+
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+        """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
+        seat = self._seats[slot]
+        seat.call("ask", function.__module__, function.__qualname__, arguments, limit=self._limits.timeout + ARRIVAL)
+        while not seat.answers:
+            self._wait(None)
+        answer = seat.answers.pop()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer

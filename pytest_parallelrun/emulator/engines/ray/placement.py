@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines import NoWorkersLeft
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.ray.file_transfer import Parcel, Signature, bring_home, bundle_of, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.ray.actor import Farewell
     from pytest_parallelrun.emulator.engines.ray.actor_handle import Seat
-    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster
-    from pytest_parallelrun.emulator.engines.ray.reaching import Node
+    from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
 
 ANSWER_LIMIT = 120.0

@@ -10,13 +10,13 @@ import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.process import engine as engine_module
-from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
+from pytest_parallelrun.emulator.engines.process.engine import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
+from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
-from pytest_parallelrun.emulator.splitting import HandedInput
+from pytest_parallelrun.emulator.splitting import PrebuiltInput
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 from pytest_parallelrun.emulator.worker.messages import BEGUN, OVER, RAISED, RETURNED, SHUTDOWN
 from tests.emulator.engines.process.scripts import NAMES, write_items, write_script
@@ -69,7 +69,7 @@ class Scene:
         chosen = JobSettings.from_mapping({"max_concurrency_per_instance": workers, "timeout": 10, **settings})
         job = ParallelJob(write_script(folder, NAMES), write_items(folder, "a"), chosen, engine="process")
         plan = job.worker_plan("files", folder, None)
-        self.engine = StandingProcesses(plan, HandedInput([["a"]] * 9, kind="files"), chosen, FaultPlan(()))
+        self.engine = StandingProcesses(plan, PrebuiltInput([["a"]] * 9, kind="files"), chosen, FaultPlan(()))
         self.board = Board()
         self.engine._board = self.board  # type: ignore[assignment]
         self.workers = [Acted(slot, folder) for slot in range(len(self.engine._crew.slots))]

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines import Delivery, NoWorkersLeft
-from pytest_parallelrun.emulator.engines.process import outcomes
-from pytest_parallelrun.emulator.engines.process.outcomes import of_raised, of_returned
-from pytest_parallelrun.emulator.engines.process.standing import StandingProcesses
+from pytest_parallelrun.emulator.engines import outcome
+from pytest_parallelrun.emulator.engines.outcome import of_raised, of_returned
+from pytest_parallelrun.emulator.engines.process.engine import StandingProcesses
 from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.faults import FaultPlan
-from pytest_parallelrun.emulator.rehearsal import rehearse
-from pytest_parallelrun.emulator.splitting import HandedInput
+from pytest_parallelrun.emulator.probe import rehearse
+from pytest_parallelrun.emulator.splitting import PrebuiltInput
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
 from pytest_parallelrun.emulator.worker.result_serializer import CannotCross
@@ -49,7 +49,7 @@ def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pyt
     def refuse(data: bytes) -> object:
         raise CannotCross("another pandas")
 
-    monkeypatch.setattr(outcomes, "decode", refuse)
+    monkeypatch.setattr(outcome, "decode", refuse)
     attempt = of_returned(HANDED, 0, 0.0, returned(blob=b""), LIMITS)
     assert attempt.failure is not None
     assert (attempt.outcome, attempt.failure.error, attempt.returned) == ("exception", "another pandas", None)
@@ -59,7 +59,7 @@ def standing(folder: Path, script: str, workers: int = 1) -> StandingProcesses:
     settings = JobSettings(max_concurrency_per_instance=workers)
     job = ParallelJob(write_script(folder, script), write_items(folder, "a"), settings, engine="process")
     plan = job.worker_plan("files", folder, None)
-    return StandingProcesses(plan, HandedInput([["a"]], kind="files"), settings, FaultPlan(()))
+    return StandingProcesses(plan, PrebuiltInput([["a"]], kind="files"), settings, FaultPlan(()))
 
 
 def test_where_too_many_have_failed_nobody_is_started(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
-from pytest_parallelrun.emulator.probe import Bench, WorkerDown
-from pytest_parallelrun.emulator.rehearsal import rehearse
-from pytest_parallelrun.emulator.splitting import HandedInput
+from pytest_parallelrun.emulator.probe import Bench, WorkerDown, rehearse
+from pytest_parallelrun.emulator.splitting import PrebuiltInput
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 from tests.emulator.engines.process.in_worker import end_worker, fail, pid_of_worker
 from tests.emulator.engines.process.scripts import NAMES, write_items, write_script
@@ -100,7 +99,7 @@ def test_files_that_a_worker_opens_are_told_to_those_who_watch(tmp_path: Path) -
 
 def test_a_job_runs_on_the_workers_of_a_bench_which_outlive_its_faults(tmp_path: Path) -> None:
     job = job_of(tmp_path, COUNTING, max_retries=1)
-    job.input = HandedInput([["a"], ["b"]], kind="files")
+    job.input = PrebuiltInput([["a"], ["b"]], kind="files")
     job.faults = (Fault.times_out(mini_batch=0, attempt=1), Fault.crashes(mini_batch=1, attempt=1))
     with Bench(job, "files") as bench:
         result = bench.run(job)
@@ -156,7 +155,7 @@ def test_a_worker_imports_next_to_nothing_before_its_script(tmp_path: Path) -> N
 def test_a_package_that_is_not_installed_is_found_by_its_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.launch.ROOT", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.pool.ROOT", str(tmp_path / "elsewhere"))
     script = "import sys\ndef run(paths):\n    return [sys.path[-1]]"
     result = job_of(tmp_path, script).run()
     assert result.rows == [str(tmp_path / "elsewhere")]

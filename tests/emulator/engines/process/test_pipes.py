@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.process import process_tree, told, worker_process
-from pytest_parallelrun.emulator.engines.process.poller import Switchboard
-from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
+from pytest_parallelrun.emulator.engines.process import process_tree, worker_process
+from pytest_parallelrun.emulator.engines.process.worker_process import Switchboard, WorkerProcess
 from tests.emulator.engines.process.scripts import NAMES, none_left, run_on_processes
 
 # It says what it hears, as many bytes at a time as there are.
@@ -102,11 +101,11 @@ def test_of_a_worker_that_was_removed_nothing_more_is_told(echo: WorkerProcess) 
     os.kill(echo.process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, echo.process.pid, os.WEXITED | os.WNOWAIT)
     # The end of its pipe and that of the process come together.
-    told = []
+    worker_process = []
     for _, messages in board.wait(None):
-        told.append(messages)
+        worker_process.append(messages)
         board.remove(echo)
-    assert told == [[]]
+    assert worker_process == [[]]
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -259,11 +258,11 @@ def test_of_a_process_that_is_gone_nothing_is_known() -> None:
 def test_output_that_is_gone_is_not_told(echo: WorkerProcess, capsys: pytest.CaptureFixture[str]) -> None:
     echo.stdout.unlink()
     echo.stderr.unlink()
-    told.tell_output(echo)
+    worker_process.tell_output(echo)
     assert capsys.readouterr() == ("", "")
-    assert told.crash_traceback(echo) == ""
+    assert worker_process.crash_traceback(echo) == ""
 
 
 def test_a_crash_without_a_frame_of_the_script_shows_none(echo: WorkerProcess) -> None:
     echo.stderr.write_text('Fatal Python error: Aborted\n\n  File "<frozen x>", line 1 in y\n', encoding="utf-8")
-    assert told.crash_traceback(echo) == ""
+    assert worker_process.crash_traceback(echo) == ""

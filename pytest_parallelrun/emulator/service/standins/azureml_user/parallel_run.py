@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.service.missing_api import StandIn
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.service import WorkerFacts
+    from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
 
 __all__ = ["EntryScript"]
 

@@ -14,7 +14,7 @@ from ..exceptions import ModelNotFoundException, WebserviceException
 from .workspace import Workspace
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.service import WorkerFacts
+    from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
 
 __all__ = ["Model"]
 

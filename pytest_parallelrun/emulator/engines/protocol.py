@@ -1,0 +1,97 @@
+"""Who executes an attempt. An engine takes deliveries and gives back what became of them.
+
+It knows nothing of retries or thresholds: that a mini-batch comes again is the decision of the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pytest_parallelrun.emulator.events import AttemptEnded, Event
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
+    from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
+    from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
+    from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.emulator.worker.script import EntryFunctions
+
+    EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
+
+
+class Delivery(NamedTuple):
+    """A mini-batch on its way to a worker, for the attempt of that number (from 1)."""
+
+    mini_batch: MiniBatch
+    number: int
+
+
+class NoWorkersLeft(Exception):
+    """The job cannot go on: init() failed too often, or all workers were stopped. The text is the reason."""
+
+
+class Engine(Protocol):
+    """Executes deliveries on workers that it starts, replaces and stops.
+
+    capacity: deliveries it holds at once. collect: the next attempt that ends, None where none does within `patience`
+    seconds; an engine that executes it there and then need not look at its watch. notes: what the reader of a result
+    must know about how limits were enforced and what was not emulated.
+    """
+
+    capacity: int
+
+    def start(self) -> None: ...
+    def submit(self, delivery: Delivery) -> None: ...
+    def collect(self, patience: float | None = None) -> AttemptEnded | None: ...
+    def worker_events(self) -> Sequence[Event]: ...
+    def elapsed(self) -> float: ...
+    def stop(self, *, normal: bool) -> None: ...
+    def notes(self) -> Sequence[str]: ...
+
+
+class Observer(Protocol):
+    """Watches a worker while it comes up, in its process: entered before the import of the script, left after init().
+
+    look: gets the functions of a script whose import went well. told: what was seen, values that cross processes.
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> None: ...
+    def look(self, functions: EntryFunctions) -> None: ...
+    def told(self) -> object: ...
+
+
+class StandingEngine(Engine, Protocol):
+    """An engine whose workers stay up for questions: of a bench, which tries mini-batches, and of a rehearsal.
+
+    keeps_workers: whether a worker outlives an injected fault that would have ended it. probe: seconds of real time
+    that run() may take. open, rest: begin, and give this process back to its host between two questions. use: the slot
+    that the next delivery goes to, None for one after the other. observer: a class of a module that can be imported;
+    `observed` has what it told of each worker that was brought up. ask: what a function of such a module gives in the
+    process of a worker.
+    """
+
+    keeps_workers: bool
+    probe: float | None
+    observed: list[object]
+
+    @property
+    def workers_made(self) -> int: ...
+    def open(self) -> None: ...
+    def rest(self) -> None: ...
+    def quiet(self) -> None: ...
+    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None: ...
+    def bring_up(
+        self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
+    ) -> WorkerStarted | WorkerFailed: ...
+    def is_up(self, slot: int) -> bool: ...
+    def use(self, slot: int | None) -> None: ...
+    def drop(self, slot: int, reason: str) -> None: ...
+    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object: ...

@@ -1,0 +1,185 @@
+"""Stand-ins for the modules that exist only on the service, one fresh set for every emulated worker.
+
+The files below standins/ are laid out as the service's packages are. Each is executed anew per worker under
+its Azure name, so that state in them belongs to one worker, as it does in a process of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pkgutil
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Literal, NoReturn, cast
+
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredImportError, not_covered, refuse_attribute
+from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
+
+
+class StandInLoader(SourceFileLoader):
+    """Puts the worker's facts into a module as `_worker`, executes it and adds it to `loaded`."""
+
+    def __init__(self, name: str, file: str, facts: WorkerFacts, loaded: list[ModuleType]) -> None:
+        super().__init__(name, file)
+        self._facts = facts
+        self._loaded = loaded
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compiled once per process and not kept on disk: every worker executes it, none changes it."""
+        return _compiled(self.path)
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__
+
+        def refuse(attribute: str) -> NoReturn:
+            refuse_attribute(name, attribute)
+
+        module.__dict__["_worker"] = self._facts
+        module.__dict__["__getattr__"] = refuse
+        # Only of a module with a __path__ does `from module import name` ask the finder for what is missing,
+        # and only the finder can answer with an ImportError: raised by __getattr__ it would break those who
+        # try every loaded module for a name, as pickle does.
+        module.__dict__.setdefault("__path__", [])
+        super().exec_module(module)
+        self._loaded.append(module)
+
+
+@functools.cache
+def _compiled(file: str) -> CodeType:
+    code: CodeType = compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
+    return code
+
+
+_STANDINS = Path(__file__).parent / "standins"
+
+_FILES = {
+    "azureml": "azureml/__init__.py",
+    "azureml.core": "azureml/core/__init__.py",
+    "azureml.core.dataset": "azureml/core/dataset.py",
+    "azureml.core.experiment": "azureml/core/experiment.py",
+    "azureml.core.model": "azureml/core/model.py",
+    "azureml.core.run": "azureml/core/run.py",
+    "azureml.core.workspace": "azureml/core/workspace.py",
+    "azureml.exceptions": "azureml/exceptions.py",
+    "azureml_user": "azureml_user/__init__.py",
+    "azureml_user.parallel_run": "azureml_user/parallel_run.py",
+    "entry_script": "entry_script.py",
+}
+_ROOTS = frozenset(name.partition(".")[0] for name in _FILES)
+_INSTALLED_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+
+
+class StandIns(MetaPathFinder):
+    """Finds the stand-ins of one worker; stands on sys.meta_path while that worker is active.
+
+    A module or package of the user's own below `code_root` wins over a stand-in; a folder without an
+    __init__.py is none, as on the service the installed package wins over it. An installed azureml loses,
+    but its other modules stay importable, unless `azureml` is "installed": then all of it is the real one.
+    """
+
+    def __init__(self, facts: WorkerFacts, *, code_root: Path, azureml: Literal["standin", "installed"]) -> None:
+        self._facts = facts
+        self._code_root = os.path.abspath(code_root)
+        self._roots = _ROOTS - {"azureml"} if azureml == "installed" else _ROOTS
+        self._loaded: list[ModuleType] = []
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The stand-in of that name, or None where there is none.
+
+        Raises NotCoveredImportError for what nobody has below a package that is a stand-in. This answers
+        `from azureml.core import Environment` too: for a name that a package lacks, Python tries a module.
+        """
+        if not self._stands_for(name.partition(".")[0], target):
+            return None
+        if name in _FILES:
+            return self._spec(name)
+        parent = name.rpartition(".")[0]
+        if parent in _FILES and not _others_find(name, path, target):
+            # Not with its own name: `from package import name` drops a ModuleNotFoundError that carries it.
+            raise NotCoveredImportError(not_covered(name), name=parent)
+        return None
+
+    def close(self) -> None:
+        """Closes the files that the stand-ins hold open; called when the worker ends. Idempotent."""
+        for module in self._loaded:
+            if "_close" in vars(module):
+                module._close()
+
+    def _stands_for(self, root: str, target: ModuleType | None) -> bool:
+        if root not in self._roots:
+            return False
+        # Once decided it stays so: a script that changes sys.path must not get half a package.
+        if any(module.__name__ == root for module in self._loaded):
+            return True
+        if root == "entry_script" and _others_find(root, None, target):
+            return False
+        spec = PathFinder.find_spec(root, [self._code_root, *self._folders_below_code_root()])
+        return spec is None or spec.origin is None
+
+    def _folders_below_code_root(self) -> list[str]:
+        """Entries of sys.path inside the code root; those of an environment there are installed packages."""
+        start = os.path.join(self._code_root, "")
+        entries = (os.path.join(os.path.abspath(entry), "") for entry in sys.path)
+        return [
+            entry
+            for entry in entries
+            if entry.startswith(start) and not any(part in entry[len(start) - 1 :] for part in _INSTALLED_PARTS)
+        ]
+
+    def _spec(self, name: str) -> ModuleSpec:
+        file = str(_STANDINS / _FILES[name])
+        spec = ModuleSpec(name, StandInLoader(name, file, self._facts, self._loaded), origin=file)
+        spec.has_location = True
+        if file.endswith("__init__.py"):
+            spec.submodule_search_locations = _installed_folders(name)
+        return spec
+
+
+def _others_find(name: str, path: Sequence[str] | None, target: ModuleType | None) -> bool:
+    """Whether any other finder has that module: an installed one, or the user's own."""
+    for finder in sys.meta_path:
+        find_spec = getattr(finder, "find_spec", None)
+        if not isinstance(finder, StandIns) and find_spec is not None and find_spec(name, path, target):
+            return True
+    return False
+
+
+def _installed_folders(package: str) -> list[str]:
+    """The __path__ of the real package, found without importing it; empty where it is not installed."""
+    parent = package.rpartition(".")[0]
+    spec = PathFinder.find_spec(package, _installed_folders(parent) if parent else None)
+    if spec is None or spec.submodule_search_locations is None:
+        return []
+    folders = list(spec.submodule_search_locations)
+    # The real azureml is spread over several distributions, which may lie in several folders of sys.path.
+    return folders if parent else list(pkgutil.extend_path(folders, package))
+
+
+def stand_ins_from(plain: Mapping[str, object]) -> StandIns:
+    """The stand-ins of the worker that these are the facts of."""
+
+    def folder(name: str) -> Path:
+        return Path(str(plain[name]))
+
+    models = cast("Mapping[str, str]", plain["models"])
+    return StandIns(
+        WorkerFacts(
+            agent_name=str(plain["agent_name"]),
+            output_dir=None if plain["output_dir"] is None else folder("output_dir"),
+            working_dir=folder("working_dir"),
+            entry_dir=folder("entry_dir"),
+            log_dir=folder("log_dir"),
+            logging_level=str(plain["logging_level"]),
+            models={name: Path(path) for name, path in models.items()},
+            arguments=tuple(cast("list[str]", plain["arguments"])),
+        ),
+        code_root=folder("code_root"),
+        azureml=cast("Literal['standin', 'installed']", plain["azureml"]),
+    )

@@ -1,0 +1,153 @@
+"""What is to be shown at a line of a script, and how a log is kept from giving commands of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+from pytest_parallelrun.report.findings import findings, place_in_script
+from pytest_parallelrun.report.markdown import markdown_report
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.sanitize import visible
+
+# The runner of GitHub ends lines at a single \r as well, and does not see characters without a width.
+_COMMAND = re.compile(r"(?:^|(?<=[\r\n]))[^a-z0-9\r\n]*?:(?=:)|##(?=\[|vso\[)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """A finding at a line. file: relative to the checkout where it lies in there, with `/`, else absolute."""
+
+    level: Literal["error", "warning"]
+    file: str
+    line: int
+    title: str
+    message: str
+
+
+def annotated(reports: Sequence[EntryReport], checkout: str) -> Iterator[Annotation]:
+    """One for each finding, errors before advice, those of all entries together."""
+    told = [(report, each) for report in reports for each in findings(report)]
+    for report, each in sorted(told, key=lambda pair: pair[1].record.outcome != "failed"):
+        file, line = place_in_script(each, report.path)
+        parts = [each.what, each.part("where") and f"where: {each.part('where')}"]
+        parts += [each.part("fix") and f"to do: {each.part('fix')}", each.command]
+        yield Annotation(
+            level="error" if each.record.outcome == "failed" else "warning",
+            file=visible(_below(checkout, file)),
+            line=line,
+            title=visible(f"{report.entry}: {each.record.name}"),
+            message=visible("\n".join(part for part in parts if part)),
+        )
+
+
+def _below(checkout: str, file: str) -> str:
+    try:
+        relative = os.path.relpath(os.path.realpath(file), os.path.realpath(checkout))
+    except ValueError:
+        # On another drive.
+        return file
+    return file if relative.startswith(os.pardir) else relative.replace(os.sep, "/")
+
+
+def defused(text: str) -> str:
+    """The text without commands: an error of a script that begins with `::` or has `##vso[` would be obeyed."""
+    return _COMMAND.sub(lambda match: f"{match.group()} ", text)
+
+
+MOST_OF_A_LEVEL = 10
+"""Annotations of a step that are shown for errors, and as many for warnings."""
+MOST_OF_A_SUMMARY = 1024 * 1024
+"""Bytes of the summary of a step, all that was written to it together; more of it is not shown at all."""
+
+
+def github_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
+    """A line for each annotation that will be shown."""
+    every = list(annotations)
+    for level in ("error", "warning"):
+        for annotation in islice((each for each in every if each.level == level), MOST_OF_A_LEVEL):
+            yield (
+                f"::{level} file={_github_property(annotation.file)},line={annotation.line},"
+                f"title={_github_property(annotation.title)}::{_github_data(annotation.message)}"
+            )
+
+
+def _github_data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _github_property(text: str) -> str:
+    return _github_data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def azure_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
+    """A line for each annotation."""
+    for annotation in annotations:
+        yield (
+            f"##vso[task.logissue type={annotation.level};sourcepath={_azure_property(annotation.file)};"
+            f"linenumber={annotation.line};code={_azure_property(annotation.title)};]{_azure_data(annotation.message)}"
+        )
+
+
+def azure_upload_summary(path: str) -> str:
+    """The line that shows a Markdown file beside the run. path: absolute."""
+    return f"##vso[task.uploadsummary]{_azure_data(path)}"
+
+
+def _azure_data(text: str) -> str:
+    return text.replace("%", "%AZP25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _azure_property(text: str) -> str:
+    return _azure_data(text).replace(";", "%3B").replace("]", "%5D")
+
+
+def on_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS", "").lower() == "true"
+
+
+def on_azure() -> bool:
+    return os.environ.get("TF_BUILD", "").lower() == "true"
+
+
+def ci_lines(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
+    """Writes the summaries. Yields what belongs into the log: commands, and why a summary could not be written.
+
+    None of it fails the run: what the gate found does not depend on who is told.
+    """
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        yield from _step_summary(summary, reports, acceptances)
+    if on_github():
+        yield from github_commands(annotated(reports, os.environ.get("GITHUB_WORKSPACE") or os.getcwd()))
+    if on_azure():
+        yield from azure_commands(annotated(reports, os.environ.get("BUILD_SOURCESDIRECTORY") or os.getcwd()))
+        yield from _azure_summary(reports, acceptances)
+
+
+def _step_summary(path: str, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
+    try:
+        written = os.path.getsize(path) if os.path.exists(path) else 0
+        room = max(0, MOST_OF_A_SUMMARY - written - 1024)
+        with open(path, "a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write("\n" + markdown_report(reports, acceptances, most_bytes=room))
+    except OSError as error:
+        yield f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror or error}"
+
+
+def _azure_summary(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
+    folder = os.environ.get("AGENT_TEMPDIRECTORY")
+    try:
+        # The agent reads it after the run, and removes its folder with the job.
+        handle, path = tempfile.mkstemp(prefix="parallelrun-", suffix=".md", dir=folder or None)
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(markdown_report(reports, acceptances))
+    except OSError as error:
+        yield f"AGENT_TEMPDIRECTORY: no summary can be written in {folder}: {error.strerror or error}"
+        return
+    yield azure_upload_summary(os.path.abspath(path))
