@@ -13,8 +13,8 @@ import pytest
 
 from pytest_parallelrun._acceptance import accepting
 from pytest_parallelrun._collection import EntryModule, checks_of, entry_module_of
-from pytest_parallelrun._configuration import Gate
-from pytest_parallelrun._saved_cases import Keeper
+from pytest_parallelrun._configuration import RunConfiguration
+from pytest_parallelrun._saved_cases import CaseSaver
 from pytest_parallelrun._show import explain_command
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
@@ -23,10 +23,10 @@ from pytest_parallelrun.emulator.settings import JobSettings
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.finding import Finding
-    from pytest_parallelrun.contract.generation.runner import Workbench
+    from pytest_parallelrun.contract.generation.runner import ExampleRunner
 
 
-MOST_OF_AN_EXAMPLE = 12
+MAX_EXAMPLE_LINES = 12
 """Lines of an example of Hypothesis that are shown."""
 
 _ARGUMENT = re.compile(r"    \w")
@@ -34,12 +34,12 @@ _GIVEN = ("    parallelrun_", "    data=data(...)")
 _OUR_PACKAGE = str(Path(__file__).parent)
 
 
-class Running:
+class CheckHooks:
     """The hook around each generated test; registered when there are entries."""
 
-    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
         self._acceptances = gate.accept
-        self._keeper = Keeper(config, gate)
+        self._keeper = CaseSaver(config, gate)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -72,7 +72,7 @@ class Running:
             failed.finding = self._keeper.keep(module.plan, check.spec.name, found)
             raise
         finally:
-            workbench = cast("Workbench | None", arguments.get("parallelrun_workbench"))
+            workbench = cast("ExampleRunner | None", arguments.get("parallelrun_examples"))
             if workbench is not None:
                 workbench.close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
@@ -112,8 +112,8 @@ def example_of(failed: CheckFailed) -> str:
     """What Hypothesis noted of its smallest example, without what the fixtures gave; "" where there is none."""
     notes = [_of_the_user(note) for note in getattr(failed, "__notes__", ())]
     lines = "\n".join(filter(None, notes)).splitlines()
-    if len(lines) > MOST_OF_AN_EXAMPLE:
-        lines[MOST_OF_AN_EXAMPLE - 1 :] = ["..."]
+    if len(lines) > MAX_EXAMPLE_LINES:
+        lines[MAX_EXAMPLE_LINES - 1 :] = ["..."]
     return "\n".join(lines)
 
 
@@ -137,7 +137,7 @@ def _of_the_user(note: str) -> str:
 
 WITHOUT_WAITING = 600
 """Seconds for all that a test does beside waiting for mini-batches: import, init(), copies of the sample."""
-LONGEST_MINI_BATCHES = 10
+SLOWEST_MINI_BATCHES = 10
 """Mini-batches in one test that may take all their time and all their tries."""
 GENERATION = 300
 """Seconds for the mini-batches that Hypothesis makes, where no budget says more."""
@@ -145,11 +145,11 @@ GENERATION = 300
 
 def outer_net(settings: JobSettings, budget: float | None) -> float:
     """Seconds that one generated test may take: a job within its limits is never cut short by it in practice."""
-    waiting = LONGEST_MINI_BATCHES * settings.timeout * (settings.max_retries + 1)
+    waiting = SLOWEST_MINI_BATCHES * settings.timeout * (settings.max_retries + 1)
     return WITHOUT_WAITING + waiting + max(GENERATION, budget or 0)
 
 
-class OuterNet:
+class OuterTimeout:
     """Puts the limit around the generated tests, where the user has not set one."""
 
     def __init__(self, budget: float | None) -> None:

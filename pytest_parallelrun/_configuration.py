@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._acceptance import Acceptance, read_acceptances
-from pytest_parallelrun._options import OPTIONS, Given, absolute, flag, given, given_in_ini, given_on_command_line
+from pytest_parallelrun._options import OPTIONS, OptionValue, absolute, command_line_values, flag, given, ini_values
 from pytest_parallelrun._replaying import folder_to_save, replayed_case, seconds_to_generate, target_of
 from pytest_parallelrun._samples import check_input, check_inputs, read_inputs
 from pytest_parallelrun._targets import STEP, Target, find_targets, node_ids
@@ -31,7 +31,7 @@ from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, 
 from pytest_parallelrun.emulator.folders import check_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.inputs import TypedInput
-from pytest_parallelrun.job_files.tree import Finding, JobFileError
+from pytest_parallelrun.job_files.tree import JobFileError, Problem
 from pytest_parallelrun.report.files import MAKERS
 from pytest_parallelrun.report.html import INSTALL, missing
 from pytest_parallelrun.report.sanitize import masked_text
@@ -82,7 +82,7 @@ class EntryPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
+class RunConfiguration:
     """The options of a run, resolved. Without entries only the fixtures use it.
 
     settings: of the command line over those of the ini file; `in_ini` are the latter alone, and
@@ -185,7 +185,7 @@ class Gate:
 
     def _arguments(
         self, step: JobStep | None, named: Mapping[str, str], profile: Profile
-    ) -> tuple[ProgramArguments, list[Finding]]:
+    ) -> tuple[ProgramArguments, list[Problem]]:
         """The program arguments, and which of their inputs have no value."""
         given: str | Sequence[str] = self.program_arguments
         if not given and step is not None and "program_arguments" not in step.unresolved:
@@ -228,10 +228,10 @@ class Gate:
                 )
 
 
-_GATE = pytest.StashKey[Gate]()
+_GATE = pytest.StashKey[RunConfiguration]()
 
 
-def gate_of(config: pytest.Config) -> Gate:
+def configuration_of(config: pytest.Config) -> RunConfiguration:
     """The resolved options, read and checked at the first question.
 
     UsageError for what is wrong, with the value, its origin and what is allowed.
@@ -256,9 +256,9 @@ def gate_of(config: pytest.Config) -> Gate:
     return config.stash[_GATE]
 
 
-def _resolve(config: pytest.Config) -> Gate:
-    command_line, origins = _layer(given_on_command_line(config, "set"), given_on_command_line(config, "env"))
-    ini, ini_origins = _layer(given_in_ini(config, "set"), given_in_ini(config, "env"))
+def _resolve(config: pytest.Config) -> RunConfiguration:
+    command_line, origins = _layer(command_line_values(config, "set"), command_line_values(config, "env"))
+    ini, ini_origins = _layer(ini_values(config, "set"), ini_values(config, "env"))
     code = next((absolute(item) for item in given(config, "code")[-1:]), None)
     output = next((absolute(item) for item in given(config, "output")[-1:]), None)
     logs = next((absolute(item) for item in given(config, "logs")[-1:]), None)
@@ -272,7 +272,7 @@ def _resolve(config: pytest.Config) -> Gate:
         if plan:
             raise pytest.UsageError("parallelrun_plan is about the gate of an entry: add --parallelrun-entry=PATH.")
     named, inputs = read_inputs(given(config, "input"), targets)
-    return Gate(
+    return RunConfiguration(
         targets=targets,
         input=inputs[0] if len(inputs) == 1 else inputs or None,
         named_inputs=named,
@@ -293,7 +293,7 @@ def _resolve(config: pytest.Config) -> Gate:
         accept=read_acceptances(config) if targets and replay is None else (),
         plan=plan,
         strict=flag(config, "strict"),
-        given=frozenset(option.name for option in OPTIONS if given_on_command_line(config, option.name)),
+        given=frozenset(option.name for option in OPTIONS if command_line_values(config, option.name)),
         root=config.rootpath,
     )
 
@@ -316,7 +316,7 @@ def _check_empty(config: pytest.Config, option: str, folder: Path | None, why: s
         raise pytest.UsageError(f"{named} give a new or empty folder{why}.")
 
 
-def _layer(sets: Sequence[Given], environment: Sequence[Given]) -> tuple[JobSettings, dict[str, str]]:
+def _layer(sets: Sequence[OptionValue], environment: Sequence[OptionValue]) -> tuple[JobSettings, dict[str, str]]:
     """The settings of one layer, and the origin of each; a name that comes twice has its last value."""
     if not sets and not environment:
         return JobSettings(), {}
@@ -334,7 +334,7 @@ def _layer(sets: Sequence[Given], environment: Sequence[Given]) -> tuple[JobSett
     return layer, origins
 
 
-def _pair(item: Given) -> tuple[str, str]:
+def _pair(item: OptionValue) -> tuple[str, str]:
     name, separator, text = item.value.partition("=")
     if not separator or not name.strip():
         raise pytest.UsageError(f"{item.origin} {item.value!r}: give NAME=VALUE.")
@@ -358,7 +358,7 @@ def folder_name(nodeid: str) -> str:
     return "-".join([*parts, *([re.sub(r"[^\w.-]", "_", step)] if step else [])])
 
 
-def _engine(items: Sequence[Given]) -> str:
+def _engine(items: Sequence[OptionValue]) -> str:
     for item in items[-1:]:
         if item.value not in ENGINES:
             raise pytest.UsageError(
@@ -368,7 +368,7 @@ def _engine(items: Sequence[Given]) -> str:
     return "inprocess"
 
 
-def _report(item: Given) -> Path:
+def _report(item: OptionValue) -> Path:
     path = absolute(item)
     where = f"{item.origin}={item.value}"
     if path.suffix.lower() not in MAKERS:

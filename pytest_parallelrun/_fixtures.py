@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.entry.observations import Trials
-    from pytest_parallelrun.contract.generation.runner import Workbench
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.contract.generation.runner import ExampleRunner
     from pytest_parallelrun.emulator.result import JobResult
 
 MARKER = (
@@ -33,32 +33,32 @@ MARKER = (
 @pytest.fixture
 def parallelrun(request: pytest.FixtureRequest) -> Callable[..., JobResult]:
     """Runs a parallel job: call it with an entry, an input and settings, get a JobResult."""
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun._job_factory import JobFactory, running, with_markers
 
-    return running(JobFactory(with_markers(request.node, gate_of(request.config))))
+    return running(JobFactory(with_markers(request.node, configuration_of(request.config))))
 
 
 @pytest.fixture(scope="session")
 def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
     """Makes a ParallelJob, to be run with `.run()`; immutable, and safe inside @given."""
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun._job_factory import JobFactory
 
-    return JobFactory(gate_of(request.config))
+    return JobFactory(configuration_of(request.config))
 
 
 @pytest.fixture(scope="module")
 def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EntryUnderTest:
     """The entry under test, to be run with `.job(input, **settings)`; immutable, and safe inside @given."""
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun._job_factory import refuse
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
 
     plan: EntryPlan | None = getattr(request, "param", None)
     if plan is None:
         refuse("the fixture parallelrun_entry needs --parallelrun-entry=PATH or @pytest.mark.parallelrun(entry=...).")
-    gate = gate_of(request.config)
+    gate = configuration_of(request.config)
     return EntryUnderTest(
         entry=plan.entry,
         settings=plan.settings,
@@ -111,10 +111,10 @@ def _is_first(config: pytest.Config, what: str, folder: Path, shared: Path) -> b
 @pytest.fixture(scope="module")
 def parallelrun_check(request: pytest.FixtureRequest) -> Check:
     """How a generated test says what it found."""
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun.contract.check import Check
 
-    return Check(strict=gate_of(request.config).strict)
+    return Check(strict=configuration_of(request.config).strict)
 
 
 @pytest.fixture(scope="module")
@@ -132,22 +132,24 @@ def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
 
 
 @pytest.fixture(scope="module")
-def parallelrun_trials(parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None) -> Trials | None:
+def parallelrun_observations(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None
+) -> Observations | None:
     """What run() makes of the sample on fresh workers, shared by the generated tests; None without a sample."""
-    from pytest_parallelrun.contract.entry.observations import Trials
+    from pytest_parallelrun.contract.entry.observations import Observations
 
-    return None if parallelrun_baseline is None else Trials(parallelrun_entry, parallelrun_baseline)
+    return None if parallelrun_baseline is None else Observations(parallelrun_entry, parallelrun_baseline)
 
 
 @pytest.fixture(scope="module")
-def parallelrun_workbench(parallelrun_trials: Trials | None) -> Iterator[Workbench | None]:
+def parallelrun_examples(parallelrun_observations: Observations | None) -> Iterator[ExampleRunner | None]:
     """A worker for all the mini-batches that Hypothesis makes up in one generated test; None without a sample."""
-    from pytest_parallelrun.contract.generation.runner import Workbench
+    from pytest_parallelrun.contract.generation.runner import ExampleRunner
 
-    if parallelrun_trials is None:
+    if parallelrun_observations is None:
         yield None
         return
-    workbench = Workbench(parallelrun_trials)
+    workbench = ExampleRunner(parallelrun_observations)
     yield workbench
     workbench.close()
 
@@ -157,11 +159,11 @@ def parametrize_entries(metafunc: pytest.Metafunc) -> None:
     if "parallelrun_entry" not in metafunc.fixturenames:
         return
     from pytest_parallelrun._collection import entry_module_of
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun._job_factory import refuse, with_markers
     from pytest_parallelrun.emulator.errors import ParallelRunError
 
-    gate = gate_of(metafunc.config)
+    gate = configuration_of(metafunc.config)
     module = entry_module_of(metafunc.definition)
     marked = metafunc.definition.get_closest_marker("parallelrun")
     if module is not None:

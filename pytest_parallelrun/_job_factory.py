@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pytest_parallelrun._configuration import Gate, absolute_model
+from pytest_parallelrun._configuration import RunConfiguration, absolute_model
 from pytest_parallelrun._targets import Target
 from pytest_parallelrun.emulator.entry import find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError
@@ -51,7 +51,7 @@ class JobFactory:
     settings: a JobSettings, and single fields of it as keywords; both go over marker and options.
     """
 
-    gate: Gate
+    gate: RunConfiguration
 
     def __call__(
         self,
@@ -115,7 +115,7 @@ def running(factory: Callable[P, ParallelJob]) -> Callable[P, JobResult]:
     return run
 
 
-def with_markers(node: pytest.Item | pytest.Collector, gate: Gate) -> Gate:
+def with_markers(node: pytest.Item | pytest.Collector, gate: RunConfiguration) -> RunConfiguration:
     """The gate with the values of the markers between command line and ini; the nearest marker is on top."""
     values: dict[str, object] = {}
     for marker in reversed(list(node.iter_markers("parallelrun"))):

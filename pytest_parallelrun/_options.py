@@ -90,7 +90,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 @dataclass(frozen=True)
-class Given:
+class OptionValue:
     """A value with its origin: where it was written, and the folder that its relative paths start at."""
 
     value: str
@@ -98,24 +98,24 @@ class Given:
     base: Path
 
 
-def absolute(item: Given) -> Path:
+def absolute(item: OptionValue) -> Path:
     """The path of a value. UsageError for an empty one."""
     if not item.value.strip():
         raise pytest.UsageError(f"{item.origin}: the path is empty.")
     return Path(os.path.abspath(os.path.join(item.base, os.path.expanduser(item.value))))
 
 
-def given(config: pytest.Config, name: str) -> list[Given]:
+def given(config: pytest.Config, name: str) -> list[OptionValue]:
     """The values of an option from the command line, else from its ini twin."""
     option = _BY_NAME[name]
     value = config.getoption(option.dest)
     if value is not None:
         values = value if isinstance(value, list) else [value]
-        return [Given(str(text), option.flag, config.invocation_params.dir) for text in values]
-    return given_in_ini(config, name)
+        return [OptionValue(str(text), option.flag, config.invocation_params.dir) for text in values]
+    return ini_values(config, name)
 
 
-def given_in_ini(config: pytest.Config, name: str) -> list[Given]:
+def ini_values(config: pytest.Config, name: str) -> list[OptionValue]:
     option = _BY_NAME[name]
     value = config.getini(option.dest)
     if not value:
@@ -123,7 +123,7 @@ def given_in_ini(config: pytest.Config, name: str) -> list[Given]:
     file = config.inipath
     base = config.rootpath if file is None else file.parent
     origin = f"{option.dest} in {file.name if file else 'the ini file'}"
-    return [Given(str(text), origin, base) for text in (value if isinstance(value, list) else [value])]
+    return [OptionValue(str(text), origin, base) for text in (value if isinstance(value, list) else [value])]
 
 
 def flag(config: pytest.Config, name: str) -> bool:
@@ -132,7 +132,7 @@ def flag(config: pytest.Config, name: str) -> bool:
     return bool(config.getoption(option.dest) or _in_ini(config, option))
 
 
-def given_on_command_line(config: pytest.Config, name: str) -> list[Given]:
+def command_line_values(config: pytest.Config, name: str) -> list[OptionValue]:
     """The values of an option from the command line alone."""
     return given(config, name) if config.getoption(_BY_NAME[name].dest) is not None else []
 

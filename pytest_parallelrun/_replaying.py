@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._options import Given, absolute
+from pytest_parallelrun._options import OptionValue, absolute
 from pytest_parallelrun._targets import Target, node_ids
 from pytest_parallelrun.emulator.errors import InputError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
 
 
-def replayed_case(items: Sequence[Given], *, plan: bool) -> SavedCase | None:
+def replayed_case(items: Sequence[OptionValue], *, plan: bool) -> SavedCase | None:
     """The case of --parallelrun-replay. UsageError for a folder that is none, and together with --parallelrun-plan."""
     if not items:
         return None
@@ -49,7 +49,7 @@ def target_of(case: SavedCase, targets: Sequence[Target], root: Path) -> Target:
     )
 
 
-def folder_to_save(items: Sequence[Given]) -> Path | None:
+def folder_to_save(items: Sequence[OptionValue]) -> Path | None:
     """The folder of --parallelrun-save. UsageError where it is a file."""
     for item in items[-1:]:
         folder = absolute(item)
@@ -59,7 +59,7 @@ def folder_to_save(items: Sequence[Given]) -> Path | None:
     return None
 
 
-def seconds_to_generate(items: Sequence[Given]) -> float | None:
+def seconds_to_generate(items: Sequence[OptionValue]) -> float | None:
     """The value of --parallelrun-budget. UsageError where it is no number above 0."""
     for item in items[-1:]:
         try:

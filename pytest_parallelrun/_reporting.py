@@ -10,7 +10,7 @@ import pytest
 
 from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
-from pytest_parallelrun._configuration import EntryPlan, Gate
+from pytest_parallelrun._configuration import EntryPlan, RunConfiguration
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.report.ci import ci_lines, defused, on_azure, on_github
 from pytest_parallelrun.report.files import write_report
@@ -58,7 +58,7 @@ _FACTS = (
 """Of a job, those that JUnit files have as properties."""
 
 
-class _ToldFinding:
+class FindingRepr:
     """A finding as pytest shows it: whole among the failures, its first line where failures are listed.
 
     Given a plain text, pytest repeats all of it in the short summary when it runs on CI.
@@ -91,7 +91,7 @@ class _FirstLine:
 class Reporting:
     """Collects a record for each check as it ends, and writes summary and report files in the end."""
 
-    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
         self._config = config
         self._files = gate.reports
         plans = gate.plans()
@@ -153,7 +153,7 @@ class Reporting:
             if isinstance(report.longrepr, str) and report.failed:
                 text = visible(report.longrepr)
                 text = defused(text) if on_ci else text
-                report.longrepr = _ToldFinding(text, by_line=self._by_line)  # type: ignore[assignment]
+                report.longrepr = FindingRepr(text, by_line=self._by_line)  # type: ignore[assignment]
             elif isinstance(report.longrepr, tuple) and on_ci:
                 path, line, reason = report.longrepr
                 report.longrepr = path, line, defused(reason)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._options import Given, absolute
+from pytest_parallelrun._options import OptionValue, absolute
 from pytest_parallelrun._targets import Target
 from pytest_parallelrun.emulator.errors import InputError, SettingsError
 from pytest_parallelrun.emulator.splitting import open_input
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)
 
 
-def read_inputs(items: Sequence[Given], targets: Sequence[Target]) -> tuple[dict[str, str], tuple[str, ...]]:
+def read_inputs(items: Sequence[OptionValue], targets: Sequence[Target]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The values of NAME=VALUE by name, which only a job definition has a use for, and the other paths."""
     named: dict[str, str] = {}
     paths: list[str] = []
@@ -34,11 +34,11 @@ def read_inputs(items: Sequence[Given], targets: Sequence[Target]) -> tuple[dict
         elif any(step.takes_value(match[1]) for step in steps):
             named[match[1]] = match[2]
         else:
-            named[match[1]] = _path(Given(match[2], item.origin, item.base))
+            named[match[1]] = _path(OptionValue(match[2], item.origin, item.base))
     return named, tuple(paths)
 
 
-def _path(item: Given) -> str:
+def _path(item: OptionValue) -> str:
     return item.value if REMOTE.match(item.value) else str(absolute(item))
 
 

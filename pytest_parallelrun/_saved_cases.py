@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun._configuration import EntryPlan, Gate, folder_name
-from pytest_parallelrun._options import given_on_command_line
+from pytest_parallelrun._configuration import EntryPlan, RunConfiguration, folder_name
+from pytest_parallelrun._options import command_line_values
 from pytest_parallelrun._targets import STEP
 from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.report.sanitize import Redaction, first_line, masked, masked_arguments, masked_text
 
 
-class Keeper:
+class CaseSaver:
     """Saves the case of each finding below --parallelrun-save, or in pytest's cache."""
 
-    def __init__(self, config: pytest.Config, gate: Gate) -> None:
+    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
         self._config = config
         self._save = gate.save
 
@@ -64,7 +64,7 @@ class Keeper:
         """The options of this run that the entry needs; those of the ini file are in force anyway."""
         words = ["pytest", f"--parallelrun-entry={self._relative(plan.entry.path)}"]
         for name in ("job", "code", "args", "env", "model", "set"):
-            for item in given_on_command_line(self._config, name):
+            for item in command_line_values(self._config, name):
                 if name == "job" and plan.step is not None:
                     # Of several definitions the one that has the step.
                     word = f"{item.origin}={plan.job}{STEP}{plan.step.name}"
@@ -73,7 +73,7 @@ class Keeper:
                     words.append(f"{item.origin}={_shown(name, item.value)}")
         if plan.step is not None:
             # Its program arguments may name inputs.
-            words += [f"{item.origin}={item.value}" for item in given_on_command_line(self._config, "input")]
+            words += [f"{item.origin}={item.value}" for item in command_line_values(self._config, "input")]
         words.append(f"--parallelrun-replay={self._relative(folder)}")
         return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 

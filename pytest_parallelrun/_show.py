@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun._configuration import EntryPlan, Gate
-from pytest_parallelrun._options import Given
+from pytest_parallelrun._configuration import EntryPlan, RunConfiguration
+from pytest_parallelrun._options import OptionValue
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
 from pytest_parallelrun.emulator.errors import did_you_mean
@@ -33,7 +33,7 @@ def explain_command(check: str) -> str:
     return f"pytest --parallelrun-explain={check}" if any(spec.name == check for spec in CHECKS) else ""
 
 
-def print_pages(given: list[Given]) -> None:
+def print_pages(given: list[OptionValue]) -> None:
     """Prints the page of each check. UsageError for a name that is none."""
     text = "\n".join(_page(item) for item in given)
     # A console may lack characters of the page.
@@ -41,7 +41,7 @@ def print_pages(given: list[Given]) -> None:
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
-def _page(given: Given) -> str:
+def _page(given: OptionValue) -> str:
     name = given.value.strip().rpartition("::")[2].removeprefix("test_")
     names = [check.name for check in CHECKS]
     if name not in names:
@@ -56,7 +56,7 @@ def _page(given: Given) -> str:
     )
 
 
-def print_plan(gate: Gate) -> None:
+def print_plan(gate: RunConfiguration) -> None:
     """Prints the plans of all entries."""
     text = "\n\n".join("\n".join(_lines(plan, gate.engine)) for plan in gate.plans())
     # pytest has no terminal writer yet, and a console may lack the characters of a file name.

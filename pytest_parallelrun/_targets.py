@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._options import Given, absolute
+from pytest_parallelrun._options import OptionValue, absolute
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
 from pytest_parallelrun.report.sanitize import masked_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
-    from pytest_parallelrun.job_files.tree import Finding, Place
+    from pytest_parallelrun.job_files.tree import Problem, SourceLocation
 
 STEP = "::"
 """Between the file and the step in the value of --parallelrun-job."""
@@ -46,7 +46,9 @@ def node_ids(target: Target, root: Path) -> tuple[str, str]:
     return alone, alone if target.step is None else f"{alone}{STEP}{target.step.name}"
 
 
-def find_targets(entries: Sequence[Given], jobs: Sequence[Given], code: Path | None, root: Path) -> tuple[Target, ...]:
+def find_targets(
+    entries: Sequence[OptionValue], jobs: Sequence[OptionValue], code: Path | None, root: Path
+) -> tuple[Target, ...]:
     """The entries that were given, else those of the job definition; without repetition.
 
     code: a code root over those of job definitions. root: where the search for job definitions ends.
@@ -59,7 +61,7 @@ def find_targets(entries: Sequence[Given], jobs: Sequence[Given], code: Path | N
     return tuple(_discovered(script, code, root) for script in scripts)
 
 
-def _script(item: Given, code: Path | None) -> EntryFile:
+def _script(item: OptionValue, code: Path | None) -> EntryFile:
     """Errors show the path as it was written."""
     try:
         entry = find_entry(absolute(item), code)
@@ -69,7 +71,7 @@ def _script(item: Given, code: Path | None) -> EntryFile:
     return entry
 
 
-def _of_jobs(jobs: Sequence[Given], entries: Sequence[Given], code: Path | None) -> tuple[Target, ...]:
+def _of_jobs(jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: Path | None) -> tuple[Target, ...]:
     from pytest_parallelrun.job_files.tree import JobFileError
 
     read = [(item, *_read(item, code)) for item in jobs]
@@ -83,8 +85,8 @@ def _of_jobs(jobs: Sequence[Given], entries: Sequence[Given], code: Path | None)
                 f"{entry.origin}={entry.value} is no entry of {files}, "
                 f"which has: {', '.join(_named(reading.name, reading.script) for reading in readings) or 'none'}."
             )
-    found: list[Finding] = []
-    targets: dict[Place, Target] = {}
+    found: list[Problem] = []
+    targets: dict[SourceLocation, Target] = {}
     for item, job, steps in read:
         if asked:
             steps = [one for one in steps if one.script is None or os.path.realpath(one.script) in asked]
@@ -102,7 +104,7 @@ def _of_jobs(jobs: Sequence[Given], entries: Sequence[Given], code: Path | None)
     return tuple(targets.values())
 
 
-def _read(item: Given, code: Path | None) -> tuple[JobFile, list[StepReading]]:
+def _read(item: OptionValue, code: Path | None) -> tuple[JobFile, list[StepReading]]:
     """A job definition, and the steps of it that are meant."""
     from pytest_parallelrun.job_files.job_file import read_job_file
     from pytest_parallelrun.job_files.tree import JobFileError
@@ -120,9 +122,9 @@ def _read(item: Given, code: Path | None) -> tuple[JobFile, list[StepReading]]:
     return job, steps
 
 
-def _check_names(targets: Mapping[Place, Target]) -> None:
+def _check_names(targets: Mapping[SourceLocation, Target]) -> None:
     """UsageError for two steps of one name and one script, which would have the same node ids."""
-    places: dict[tuple[Path, str], Place] = {}
+    places: dict[tuple[Path, str], SourceLocation] = {}
     for place, target in targets.items():
         assert target.step is not None
         other = places.setdefault((target.entry.path, target.step.name), place)
@@ -133,7 +135,7 @@ def _check_names(targets: Mapping[Place, Target]) -> None:
             )
 
 
-def _job_path(item: Given) -> Path:
+def _job_path(item: OptionValue) -> Path:
     path = absolute(item)
     if path.is_file():
         return path

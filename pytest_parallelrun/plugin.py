@@ -14,10 +14,10 @@ from pytest_parallelrun._fixtures import parallelrun as parallelrun
 from pytest_parallelrun._fixtures import parallelrun_baseline as parallelrun_baseline
 from pytest_parallelrun._fixtures import parallelrun_check as parallelrun_check
 from pytest_parallelrun._fixtures import parallelrun_entry as parallelrun_entry
+from pytest_parallelrun._fixtures import parallelrun_examples as parallelrun_examples
 from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
+from pytest_parallelrun._fixtures import parallelrun_observations as parallelrun_observations
 from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
-from pytest_parallelrun._fixtures import parallelrun_trials as parallelrun_trials
-from pytest_parallelrun._fixtures import parallelrun_workbench as parallelrun_workbench
 from pytest_parallelrun._options import add_options, any_given, flag, given
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         return pytest.ExitCode.OK
     if not flag(config, "plan"):
         return None
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun._show import print_plan
 
-    print_plan(gate_of(config))
+    print_plan(configuration_of(config))
     return pytest.ExitCode.OK
 
 
@@ -55,12 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # --help is for those whose options are wrong, too.
     if not any_given(config) or config.option.help:
         return
-    from pytest_parallelrun._check_hooks import OuterNet, Running
+    from pytest_parallelrun._check_hooks import CheckHooks, OuterTimeout
     from pytest_parallelrun._collection import Collection, add_to_arguments
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun._reporting import Reporting
 
-    gate = gate_of(config)
+    gate = configuration_of(config)
     if gate.engine == "ray":
         from pytest_parallelrun.emulator.engines.ray import cluster
 
@@ -71,17 +71,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if plans:
         add_to_arguments(config, plans)
         config.pluginmanager.register(Collection(plans), "parallelrun-collection")
-        config.pluginmanager.register(OuterNet(gate.budget), "parallelrun-outer-net")
-        config.pluginmanager.register(Running(config, gate), "parallelrun-running")
+        config.pluginmanager.register(OuterTimeout(gate.budget), "parallelrun-outer-net")
+        config.pluginmanager.register(CheckHooks(config, gate), "parallelrun-running")
         config.pluginmanager.register(Reporting(config, gate), "parallelrun-reporting")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     if not any_given(config):
         return []
-    from pytest_parallelrun._configuration import gate_of
+    from pytest_parallelrun._configuration import configuration_of
 
-    gate = gate_of(config)
+    gate = configuration_of(config)
     plans = gate.plans()
     lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in plans]
     return lines + [

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.errors import SettingsError
-from pytest_parallelrun.emulator.setting_types import Choice, Flag, Kind, Text, WholeNumber, parsed
+from pytest_parallelrun.emulator.setting_types import Choice, Flag, SettingType, Text, WholeNumber, parsed
 from pytest_parallelrun.emulator.settings import JobSettings, setting_table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ORIGIN = "program arguments"
 CLIENT_SDK_VERSION = "1.62.0"
 
-NOT_EMULATED: Mapping[str, Kind[object]] = {
+NOT_EMULATED: Mapping[str, SettingType[object]] = {
     "--resource_monitor_interval": WholeNumber(0),
     "--copy_logs_to_parent": Flag(),
     "--metrics_name_prefix": Text(),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast, overload
 
 from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
 from pytest_parallelrun.emulator.rules import CHOICES, PRESETS, Rules
-from pytest_parallelrun.emulator.setting_types import Choice, Kind, Size, parsed
+from pytest_parallelrun.emulator.setting_types import Choice, SettingType, Size, parsed
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -79,7 +79,7 @@ class Setting(Generic[T_co]):
 
     def __init__(
         self,
-        kind: Kind[T_co],
+        kind: SettingType[T_co],
         default: T_co | None,
         help: str,
         *,
@@ -91,7 +91,7 @@ class Setting(Generic[T_co]):
         disputed: Mapping[Profile, str] = MappingProxyType({}),
         argument: str | None = None,
         v1_name: str | None = None,
-        v1_kind: Kind[T_co] | None = None,
+        v1_kind: SettingType[T_co] | None = None,
         emulated: bool = True,
     ) -> None:
         self.kind = kind
@@ -154,7 +154,7 @@ def read(values: Mapping[str, object], table: Mapping[str, Setting[object]], ori
 
 def resolve(
     given: str, raw: object, table: Mapping[str, Setting[object]], origin: str | None
-) -> tuple[str, Kind[object]]:
+) -> tuple[str, SettingType[object]]:
     """The field or rule that a name means, and what it may hold; SettingsError for an unknown name."""
     if given in table:
         return given, table[given].kind
@@ -178,7 +178,7 @@ def merged(lower: Mapping[str, object], upper: Mapping[str, object]) -> dict[str
     return {**kept, **upper}
 
 
-def _as_written(raw: object, kind: Kind[object], value: object) -> object:
+def _as_written(raw: object, kind: SettingType[object], value: object) -> object:
     if isinstance(kind, Size) and isinstance(raw, str) and not raw.strip().isdigit():
         return raw.strip()
     return dict(value) if isinstance(value, Mapping) else value

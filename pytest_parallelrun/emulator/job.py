@@ -22,7 +22,7 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.clock import real_time
 from pytest_parallelrun.emulator.engines import ENGINES, check_possible, engine_maker
-from pytest_parallelrun.emulator.engines.protocol import Delivery, Engine, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.protocol import Engine, NoWorkersLeft, Task
 from pytest_parallelrun.emulator.entry import find_entry, find_models, model_directory
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
@@ -175,7 +175,7 @@ class _Run:
         self._settings = job.settings
         self._faults = FaultPlan(job.faults)
         self._events = EventLog()
-        self._retries: deque[Delivery] = deque()
+        self._retries: deque[Task] = deque()
         self._redelivered: set[tuple[int, int]] = set()
         self._latest: dict[int, AttemptEnded] = {}
         self._exceeded: Exceeded | None = None
@@ -355,14 +355,14 @@ class _Run:
             self._progress = engine.elapsed()
         return float(self._settings.progress_update_timeout) - (engine.elapsed() - self._progress)
 
-    def _deliveries(self) -> Iterator[Delivery | None]:
+    def _deliveries(self) -> Iterator[Task | None]:
         """Fresh mini-batches first, then retries in the order of their failures; None while there are none."""
         known = self._ledger.total_mini_batches is not None
         for mini_batch in self._splitter.mini_batches():
             if not known:
                 self._queued.append(mini_batch)
             if mini_batch.size:
-                yield Delivery(mini_batch, 1)
+                yield Task(mini_batch, 1)
             else:
                 # The service does not call run() on a table without rows.
                 self._end(mini_batch, self._ledger.record(mini_batch.id, 0, "succeeded", number=1, returned=0))
@@ -387,7 +387,7 @@ class _Run:
             delivery = (mini_batch.id, number)
             if delivery not in self._redelivered:
                 self._redelivered.add(delivery)
-                self._retries.append(Delivery(mini_batch, number))
+                self._retries.append(Task(mini_batch, number))
                 return
         ruling = self._ledger.record(
             mini_batch.id,
@@ -402,7 +402,7 @@ class _Run:
             if mini_batch.id in self._latest:
                 self._append(self._latest.pop(mini_batch.id))
             return
-        self._retries.append(Delivery(mini_batch, number + 1))
+        self._retries.append(Task(mini_batch, number + 1))
         self._exceeded = self._ledger.exceeded()
 
     def _end(self, mini_batch: MiniBatch, ruling: Ruling) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.engines import engine_maker
-from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.splitting import open_input
@@ -27,7 +27,7 @@ from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_wa
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pytest_parallelrun.emulator.engines.protocol import Observer, StandingEngine
+    from pytest_parallelrun.emulator.engines.protocol import Observer, PersistentEngine
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
 
 
-class WorkerDown(Exception):
+class WorkerStartError(Exception):
     """No worker comes up: its import or init() failed."""
 
     def __init__(self, failure: Failure) -> None:
@@ -43,14 +43,14 @@ class WorkerDown(Exception):
         self.failure = failure
 
 
-class Tried(NamedTuple):
+class ProbeResult(NamedTuple):
     """An attempt, and the files that were opened in it."""
 
     ended: AttemptEnded
     files: FilesTouched
 
 
-class Bench:
+class ProbeSession:
     """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
 
     job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
@@ -85,7 +85,7 @@ class Bench:
         plan = self._job.worker_plan(self._kind, self._folder, self.output if appending else None)
         self._splitter = PrebuiltInput((), kind=self._kind)
         self._engine = engine_maker(self._job.engine)(plan, self._splitter, self._settings, FaultPlan(()))
-        self._engine.keeps_workers = True
+        self._engine.survives_faults = True
         self._engine.probe = self._probe
         try:
             self._engine.open()
@@ -113,18 +113,18 @@ class Bench:
         return self._engine.is_up(worker)
 
     def start(self, worker: int = 0) -> None:
-        """Makes sure that the worker is up. WorkerDown where it does not come up."""
+        """Makes sure that the worker is up. WorkerStartError where it does not come up."""
         if self._engine.is_up(worker):
             return
         if self._on_start is not None:
             self._on_start()
         try:
             with files_watched(self.setting_up):
-                event = self._engine.bring_up(worker)
+                event = self._engine.start_worker(worker)
         finally:
             self._engine.rest()
         if isinstance(event, WorkerFailed):
-            raise WorkerDown(event.failure)
+            raise WorkerStartError(event.failure)
 
     def renew(self, worker: int = 0) -> None:
         """The next attempt of that worker is the first one of a new worker."""
@@ -145,25 +145,25 @@ class Bench:
         partition: Partition = (),
         number: int = 1,
         worker: int = 0,
-    ) -> Tried:
+    ) -> ProbeResult:
         """One attempt of run() at a copy of `payload`.
 
-        id, first_item, partition: what the context of the mini-batch tells. WorkerDown where the worker does not
+        id, first_item, partition: what the context of the mini-batch tells. WorkerStartError where the worker does not
         come up.
         """
         self.start(worker)
         engine = self._engine
-        engine.take_on(self._splitter, self._settings, FaultPlan(()))
+        engine.assign(self._splitter, self._settings, FaultPlan(()))
         touched = FilesTouched()
         engine.use(worker)
-        engine.submit(Delivery(MiniBatch(id, len(payload), first_item, payload, partition), number))
+        engine.submit(Task(MiniBatch(id, len(payload), first_item, payload, partition), number))
         try:
             with files_watched(touched):
                 ended = engine.collect()
                 assert ended is not None
         finally:
             engine.rest()
-        return Tried(ended, touched)
+        return ProbeResult(ended, touched)
 
     def ask(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
         """What a function of a module that can be imported gives in the process of a worker, which is then up."""
@@ -178,7 +178,7 @@ class Bench:
         return job.run_on(self._warm)
 
     def _warm(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> _WarmEngine:
-        self._engine.take_on(splitter, settings, faults)
+        self._engine.assign(splitter, settings, faults)
         return _WarmEngine(self, self._engine, self._workers)
 
 
@@ -187,7 +187,7 @@ class _WarmEngine:
 
     capacity = 1
 
-    def __init__(self, bench: Bench, engine: StandingEngine, workers: int) -> None:
+    def __init__(self, bench: ProbeSession, engine: PersistentEngine, workers: int) -> None:
         self._bench = bench
         self._engine = engine
         self._workers = workers
@@ -197,12 +197,12 @@ class _WarmEngine:
         try:
             for worker in range(self._workers):
                 self._bench.start(worker)
-        except WorkerDown as down:
+        except WorkerStartError as down:
             raise NoWorkersLeft(str(down)) from down
         self._engine.worker_events()
         self._engine.use(None)
 
-    def submit(self, delivery: Delivery) -> None:
+    def submit(self, delivery: Task) -> None:
         self._engine.submit(delivery)
 
     def collect(self, patience: float | None = None) -> AttemptEnded | None:
@@ -222,7 +222,7 @@ class _WarmEngine:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class StartupResult:
     """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for.
 
     observed: what the observer told of each worker.
@@ -233,7 +233,7 @@ class Rehearsal:
     observed: tuple[object, ...] = ()
 
 
-def rehearse(
+def probe_startup(
     job: ParallelJob,
     *,
     workers: int = 1,
@@ -241,7 +241,7 @@ def rehearse(
     init: bool = True,
     first_attempt: bool = False,
     observer: type[Observer] | None = None,
-) -> Rehearsal:
+) -> StartupResult:
     """Starts `workers` workers on one instance, with their import and, if `init`, their init().
 
     runtime_arguments off: sys.argv holds the user's program arguments alone. first_attempt: worker 0 then runs
@@ -263,11 +263,11 @@ def rehearse(
         attempt = None
         try:
             engine.open()
-            came_up = tuple(engine.bring_up(slot, init=init, observer=observer) for slot in range(workers))
+            came_up = tuple(engine.start_worker(slot, init=init, observer=observer) for slot in range(workers))
             if first_attempt and engine.is_up(0):
                 engine.use(0)
-                engine.submit(Delivery(next(splitter.mini_batches()), 1))
+                engine.submit(Task(next(splitter.mini_batches()), 1))
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
-    return Rehearsal(came_up, attempt, tuple(engine.observed))
+    return StartupResult(came_up, attempt, tuple(engine.observed))

@@ -20,8 +20,8 @@ from pytest_parallelrun.emulator.errors import SettingsError
 
 T_co = TypeVar("T_co", covariant=True)
 
-LARGEST_WHOLE_NUMBER = 2**31 - 1
-LONGEST_SECONDS = 259_200
+MAX_WHOLE_NUMBER = 2**31 - 1
+MAX_SECONDS = 259_200
 """Three days: the upper end of every timeout in the service's documents."""
 
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -29,7 +29,7 @@ _SIZE = re.compile(r"([0-9]{1,18})(?:([kmg])b)?", re.IGNORECASE)
 _NEARLY_A_SIZE = re.compile(r"([0-9]{1,18})\s*(?:([kmg])i?)?b?", re.IGNORECASE)
 
 
-class Kind(Protocol[T_co]):
+class SettingType(Protocol[T_co]):
     """What a setting may hold. `allowed` ends the sentence "name=value: must be ..."."""
 
     @property
@@ -40,7 +40,7 @@ class Kind(Protocol[T_co]):
         ...
 
 
-def parsed(kind: Kind[T_co], name: str, raw: object, origin: str | None) -> T_co:
+def parsed(kind: SettingType[T_co], name: str, raw: object, origin: str | None) -> T_co:
     """`kind.parse(raw)`, whose ValueError becomes a SettingsError with name, value and origin."""
     try:
         return kind.parse(raw)
@@ -78,7 +78,7 @@ def _number(raw: object) -> int | float | None:
 @dataclass(frozen=True)
 class WholeNumber:
     minimum: int
-    maximum: int = LARGEST_WHOLE_NUMBER
+    maximum: int = MAX_WHOLE_NUMBER
 
     @property
     def allowed(self) -> str:
@@ -101,7 +101,7 @@ class TotalTries:
 
     def parse(self, raw: object) -> int:
         value = _integer(raw)
-        if value is None or not 1 <= value <= LARGEST_WHOLE_NUMBER:
+        if value is None or not 1 <= value <= MAX_WHOLE_NUMBER:
             raise ValueError(self.allowed)
         return value - 1
 
@@ -123,11 +123,11 @@ class Percent:
 class Seconds:
     """More than 0, at most three days; a whole one is an int, as the service prints it."""
 
-    allowed = f"a number of seconds above 0 and at most {LONGEST_SECONDS}"
+    allowed = f"a number of seconds above 0 and at most {MAX_SECONDS}"
 
     def parse(self, raw: object) -> float:
         value = _number(raw)
-        if value is None or not 0 < value <= LONGEST_SECONDS:
+        if value is None or not 0 < value <= MAX_SECONDS:
             raise ValueError(self.allowed)
         return value
 
@@ -196,7 +196,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Names:
+class NameList:
     """Distinct names; a string is split at its commas."""
 
     allowed = "a list of distinct names ('a,b' on a command line)"

@@ -37,7 +37,7 @@ from pytest_parallelrun.emulator.setting_types import (
     Encoding,
     FileName,
     Flag,
-    Names,
+    NameList,
     Percent,
     Seconds,
     Size,
@@ -131,7 +131,7 @@ class JobSettings:
         "files in a mini-batch, or bytes of a table; 1 file (v1, batch: 10) or 1 MB",
         disputed={"v2": "SDK reference of parallel_run_function: 10 files or 1 MB"},
     )
-    partition_keys = Setting[tuple[str, ...]](Names(), (), "one mini-batch for each combination of their values")
+    partition_keys = Setting[tuple[str, ...]](NameList(), (), "one mini-batch for each combination of their values")
     mini_batch_rows = Setting[int | None](
         WholeNumber(1),
         None,

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-LONGEST_SHOWN = 80
+MAX_SHOWN_LENGTH = 80
 BINDING = re.compile(r"\$\{\{([^{}]*)\}\}")
 # Stops where the next one starts, so that a text full of open ones is looked at once and not for each of them.
 _OPTIONAL = re.compile(r"\$\[\[((?:(?!\$\[\[|\]\]).)*)\]\]", re.DOTALL)
@@ -90,4 +90,4 @@ def split_arguments(text: str, fill: Callable[[Binding], str]) -> Iterator[str]:
 
 
 def _brief(text: str) -> str:
-    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ...")
+    return repr(text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]} ...")

@@ -11,7 +11,7 @@ from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import DEPLOYMENT_SETTINGS, NEW_DEPLOYMENT, OLD_DEPLOYMENT, check_keys
 from pytest_parallelrun.job_files.parallel import find_script
 from pytest_parallelrun.job_files.settings import Read, read_settings
-from pytest_parallelrun.job_files.tree import Findings, Node, Table, entry_text, present, text_of
+from pytest_parallelrun.job_files.tree import Node, Problems, Table, entry_text, present, text_of
 
 ONLINE = (
     "instance_type",
@@ -39,7 +39,7 @@ def is_deployment(table: Table) -> bool:
 
 def read_deployment(table: Table, *, other_root: Path | None) -> StepReading:
     """The one entry of a batch deployment."""
-    findings = Findings()
+    findings = Problems()
     name = entry_text(table, "name") or table.place.file.stem
     kind = (entry_text(table, "type") or "").lower()
     if kind == "pipeline":
@@ -102,7 +102,7 @@ def read_deployment(table: Table, *, other_root: Path | None) -> StepReading:
     return StepReading(name, entry.path, step, ())
 
 
-def _model(node: Node | None, findings: Findings) -> Path | None:
+def _model(node: Node | None, findings: Problems) -> Path | None:
     """A model on this machine; None for a registered one."""
     path = node.entries.get("path") if isinstance(node, Table) else node
     text = text_of(path)

@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 from pytest_parallelrun.job_files.job_step import JobFile, StepReading
-from pytest_parallelrun.job_files.tree import Finding, Findings
-from pytest_parallelrun.job_files.yaml_reader import LARGEST_FILE, is_too_large, parse_yaml
+from pytest_parallelrun.job_files.tree import Problem, Problems
+from pytest_parallelrun.job_files.yaml_reader import MAX_FILE_BYTES, is_too_large, parse_yaml
 
-MOST_LINES = 50
+MAX_LINES = 50
 """Lines of a broken file that may name a code folder or a script; each with each is tried."""
 _ENDINGS = (".yml", ".yaml")
 # Read before anything is parsed, so that a folder of other YAML files costs next to nothing.
@@ -28,7 +28,7 @@ _SCRIPT = re.compile(_LINE.format("entry_script|scoring_script"), re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Found:
+class DiscoveredStep:
     """A step that runs the script, with the file that it was found by."""
 
     file: JobFile
@@ -40,7 +40,7 @@ class Found:
         return f"{self.file.path}::{self.reading.name}"
 
 
-def discover(script: Path, root: Path) -> tuple[list[Found], list[Finding]]:
+def discover(script: Path, root: Path) -> tuple[list[DiscoveredStep], list[Problem]]:
     """The steps that run a script, and what is wrong with files that name it and are no YAML.
 
     root: the last folder to look in; a script outside of it has its own folder alone. A component that a found
@@ -49,15 +49,17 @@ def discover(script: Path, root: Path) -> tuple[list[Found], list[Finding]]:
     folders = [script.parent]
     if script.is_relative_to(root):
         folders += [folder for folder in script.parent.parents if folder.is_relative_to(root)]
-    found: list[Found] = []
-    broken: list[Finding] = []
+    found: list[DiscoveredStep] = []
+    broken: list[Problem] = []
     for folder in folders:
         for path, text, size in _candidates(folder, script):
             job_file, findings = _read(path, text, size)
             if job_file is None:
                 broken.extend(findings if _names(text, path, script) else [])
                 continue
-            found += [Found(job_file, step) for step in job_file.steps if step.script and _same(step.script, script)]
+            found += [
+                DiscoveredStep(job_file, step) for step in job_file.steps if step.script and _same(step.script, script)
+            ]
     referred = {path for one in found for path in one.file.files if path != one.file.path}
     return [one for one in found if one.file.path not in referred], broken
 
@@ -77,21 +79,21 @@ def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
         try:
             with open(path, "rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
-                data = stream.read(LARGEST_FILE)
+                data = stream.read(MAX_FILE_BYTES)
         except OSError:
             continue
-        if size > LARGEST_FILE and script.name.encode() not in data:
+        if size > MAX_FILE_BYTES and script.name.encode() not in data:
             continue
         text = data.decode("utf-8-sig", "replace")
         if _MAY_BE_ONE.search(text):
             yield path, text, size
 
 
-def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Finding]]:
+def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Problem]]:
     # PyYAML takes 20 ms to import, which a run without such a file need not pay.
     from pytest_parallelrun.job_files.job_file import read_job_table
 
-    findings = Findings()
+    findings = Problems()
     table = None if is_too_large(size, path, findings) else parse_yaml(text, path, findings)
     if table is None:
         return None, findings.found
@@ -101,7 +103,7 @@ def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Findin
 
 def _names(text: str, path: Path, script: Path) -> bool:
     """Whether lines of a text that cannot be parsed name the script by its code folder and its path below."""
-    codes, names = ([match[1] for match in islice(lines.finditer(text), MOST_LINES)] for lines in (_CODE, _SCRIPT))
+    codes, names = ([match[1] for match in islice(lines.finditer(text), MAX_LINES)] for lines in (_CODE, _SCRIPT))
     pairs = ((code, name) for code in codes for name in names)
     return any(_same(path.parent / code.strip() / name.strip().replace("\\", "/"), script) for code, name in pairs)
 

@@ -14,12 +14,12 @@ from pytest_parallelrun.emulator.setting_types import FileName
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, ROW_MODE
 from pytest_parallelrun.job_files.bindings import Binding, BindingError, whole_binding
 from pytest_parallelrun.job_files.tree import (
-    Finding,
-    Findings,
     Node,
     Opaque,
-    Place,
+    Problem,
+    Problems,
     Scalar,
+    SourceLocation,
     Table,
     entry_text,
     kind_of,
@@ -49,13 +49,13 @@ class InputValue:
     """
 
     name: str
-    place: Place
+    place: SourceLocation
     literal: str | int | float | bool | None = None
     path: str | None = None
     why: str = ""
     optional: bool = False
     type: str | None = None
-    type_place: Place | None = None
+    type_place: SourceLocation | None = None
 
     @property
     def is_value(self) -> bool:
@@ -73,7 +73,7 @@ class OutputValue:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class StepContext:
     """What a step sees of the pipeline around it, by name. `exists` is False where there is no pipeline."""
 
     inputs: Mapping[str, InputValue]
@@ -81,16 +81,16 @@ class Surroundings:
     exists: bool = True
 
 
-ALONE = Surroundings({}, {}, exists=False)
+ALONE = StepContext({}, {}, exists=False)
 
 
-def read_inputs(node: Node | None, around: Surroundings, findings: Findings) -> dict[str, InputValue]:
+def read_inputs(node: Node | None, around: StepContext, findings: Problems) -> dict[str, InputValue]:
     """The inputs that a mapping declares or gives."""
     return {name: _input(name, value, around, findings) for name, value in _entries(node, "inputs", findings)}
 
 
 def given_inputs(
-    declared: Mapping[str, InputValue], given: Mapping[str, InputValue], component: str, findings: Findings
+    declared: Mapping[str, InputValue], given: Mapping[str, InputValue], component: str, findings: Problems
 ) -> dict[str, InputValue]:
     """The inputs of a component with the values that a step gives them."""
     merged = dict(declared)
@@ -112,12 +112,14 @@ def _typed_by(other: InputValue, value: InputValue) -> InputValue:
     return value if value.type else replace(value, type=other.type, type_place=other.type_place)
 
 
-def read_outputs(node: Node | None, around: Surroundings, findings: Findings) -> dict[str, OutputValue]:
+def read_outputs(node: Node | None, around: StepContext, findings: Problems) -> dict[str, OutputValue]:
     """The outputs that a mapping declares."""
     return {name: _output(name, value, around, findings) for name, value in _entries(node, "outputs", findings)}
 
 
-def look_up(binding: Binding, inputs: Mapping[str, InputValue], around: Surroundings, place: Place) -> InputValue:
+def look_up(
+    binding: Binding, inputs: Mapping[str, InputValue], around: StepContext, place: SourceLocation
+) -> InputValue:
     """The input that a binding leads to. BindingError where there is none of that name."""
     if binding.source == "parent.jobs":
         why = f"is {binding.text}, which another job of the pipeline makes"
@@ -132,7 +134,7 @@ def look_up(binding: Binding, inputs: Mapping[str, InputValue], around: Surround
     return known[binding.name]
 
 
-def _entries(node: Node | None, what: str, findings: Findings) -> list[tuple[str, Node]]:
+def _entries(node: Node | None, what: str, findings: Problems) -> list[tuple[str, Node]]:
     node = present(node)
     if node is None:
         return []
@@ -142,7 +144,7 @@ def _entries(node: Node | None, what: str, findings: Findings) -> list[tuple[str
     return []
 
 
-def _input(name: str, node: Node, around: Surroundings, findings: Findings) -> InputValue:
+def _input(name: str, node: Node, around: StepContext, findings: Problems) -> InputValue:
     start = InputValue(name, node.place)
     if isinstance(node, Scalar):
         return _from_scalar(start, node.value, around, findings)
@@ -177,7 +179,7 @@ def _input(name: str, node: Node, around: Surroundings, findings: Findings) -> I
     return replace(start, why="has no value in the file" if start.is_value else "has no path in the file")
 
 
-def _from_scalar(start: InputValue, value: object, around: Surroundings, findings: Findings) -> InputValue:
+def _from_scalar(start: InputValue, value: object, around: StepContext, findings: Problems) -> InputValue:
     if isinstance(value, str):
         bound = _bound(start, value, around, findings)
         return bound if bound is not None else replace(start, literal=value)
@@ -186,7 +188,7 @@ def _from_scalar(start: InputValue, value: object, around: Surroundings, finding
     return replace(start, why="has no value in the file")
 
 
-def _bound(start: InputValue, text: str, around: Surroundings, findings: Findings) -> InputValue | None:
+def _bound(start: InputValue, text: str, around: StepContext, findings: Problems) -> InputValue | None:
     """What a text that is one binding leads to; None for any other text."""
     try:
         binding = whole_binding(text)
@@ -207,13 +209,13 @@ def _at(start: InputValue, text: str) -> InputValue:
     return replace(start, path=local_path(text, start.place))
 
 
-def local_path(text: str, place: Place) -> str:
+def local_path(text: str, place: SourceLocation) -> str:
     """An absolute path from one in a job definition."""
     relative = re.sub(r"^file:(//)?", "", text)
     return os.path.abspath(os.path.join(place.file.parent, os.path.expanduser(relative)))
 
 
-def _type(node: Table, findings: Findings) -> str | None:
+def _type(node: Table, findings: Problems) -> str | None:
     type_node = node.entries.get("type")
     type_text = text_of(type_node)
     known = (*VALUE_TYPES, *DATA_TYPES)
@@ -222,7 +224,7 @@ def _type(node: Table, findings: Findings) -> str | None:
     return None if type_text is None else type_text.lower()
 
 
-def _check_mode(node: Table, allowed: Sequence[str], findings: Findings, *, what: str) -> None:
+def _check_mode(node: Table, allowed: Sequence[str], findings: Problems, *, what: str) -> None:
     """How data comes to a machine, or leaves it, has no effect here; what the client refuses is found all the same."""
     mode = present(node.entries.get("mode"))
     text = text_of(mode)
@@ -237,7 +239,7 @@ def _flag(node: Node | None) -> bool:
     return isinstance(node, Scalar) and str(node.value).lower() == "true"
 
 
-def _output(name: str, node: Node, around: Surroundings, findings: Findings) -> OutputValue:
+def _output(name: str, node: Node, around: StepContext, findings: Problems) -> OutputValue:
     text = text_of(node)
     if text is not None:
         try:
@@ -274,16 +276,16 @@ class TypedInput:
     findings: what the service would refuse, or not find. notes: what is done here where its reading is not known.
     """
 
-    as_files: Place | None = None
-    findings: tuple[Finding, ...] = ()
+    as_files: SourceLocation | None = None
+    findings: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def refused_type(value: InputValue) -> Finding | None:
+def refused_type(value: InputValue) -> Problem | None:
     """The finding for an input of a type that is split in row mode alone."""
     if value.type != "uri_file":
         return None
-    return Finding(
+    return Problem(
         value.type_place or value.place,
         f"the input '{value.name}' is a uri_file, which the service does not split: Input format UriFile is not "
         f"supported. Write type: {FOLDER} with the folder of the file to hand paths, type: mltable with the folder of "
@@ -300,7 +302,7 @@ def typed_input(value: InputValue, given: Sequence[str] | None, *, row_mode: boo
     if given is None:
         wrong = _wrong_path(value)
         if wrong:
-            return TypedInput(findings=(Finding(value.place, wrong),))
+            return TypedInput(findings=(Problem(value.place, wrong),))
     paths = [value.path or ""] if given is None else list(given)
     described = [path for path in paths if os.path.isfile(os.path.join(path, MLTABLE))]
     place = value.type_place or value.place

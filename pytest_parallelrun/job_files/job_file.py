@@ -9,7 +9,7 @@ from pytest_parallelrun.job_files.job_step import JobFile, StepReading
 from pytest_parallelrun.job_files.parallel import read_component
 from pytest_parallelrun.job_files.pipeline import PipelineReader, is_parallel, is_pipeline
 from pytest_parallelrun.job_files.python_sdk import read_python
-from pytest_parallelrun.job_files.tree import Findings, Table, entry_text
+from pytest_parallelrun.job_files.tree import Problems, Table, entry_text
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 KINDS = "a parallel component (type: parallel), a pipeline (type: pipeline), a batch deployment, or a Python file"
@@ -19,7 +19,7 @@ def read_job_file(file: Path, other_root: Path | None = None) -> JobFile:
     """All parallel jobs of a file, and what is wrong with it. other_root: a code root over those of the file."""
     if file.suffix.lower() in (".py", ".pyw"):
         return read_python(file, other_root)
-    findings = Findings()
+    findings = Problems()
     table = read_yaml(file, findings)
     if table is None:
         return JobFile(file, findings=tuple(findings.found), files=frozenset({file}), is_job=False)
@@ -40,7 +40,7 @@ def read_job_table(table: Table, file: Path, other_root: Path | None = None) -> 
         return JobFile(
             file, steps, tuple(reader.findings.found), tuple(reader.skipped), files=files | reader.files.keys()
         )
-    findings = Findings()
+    findings = Problems()
     kind = entry_text(table, "type")
     place = table.entries["type"].place if kind else table.place
     what = f"type: {kind}" if kind else "no type"

@@ -14,12 +14,12 @@ from pytest_parallelrun.job_files.inputs import (
     ALONE,
     InputValue,
     OutputValue,
-    Surroundings,
+    StepContext,
     TypedInput,
     look_up,
     typed_input,
 )
-from pytest_parallelrun.job_files.tree import Finding, Findings, JobFileError, Place
+from pytest_parallelrun.job_files.tree import JobFileError, Problem, Problems, SourceLocation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,18 +33,18 @@ class JobStep:
     """
 
     name: str
-    place: Place
+    place: SourceLocation
     profile: Profile
     entry: EntryFile
     values: Mapping[str, object]
     origins: Mapping[str, str]
     arguments: str | Sequence[str] = ()
-    arguments_place: Place | None = None
+    arguments_place: SourceLocation | None = None
     inputs: Mapping[str, InputValue] = field(default_factory=dict)
     outputs: Mapping[str, OutputValue] = field(default_factory=dict)
-    around: Surroundings = ALONE
+    around: StepContext = ALONE
     split: tuple[str, ...] = ()
-    unresolved: Mapping[str, Finding] = field(default_factory=dict)
+    unresolved: Mapping[str, Problem] = field(default_factory=dict)
     not_emulated: tuple[str, ...] = ()
     model: Path | None = None
 
@@ -104,7 +104,7 @@ class JobStep:
         if not isinstance(self.arguments, str):
             return tuple(self.arguments)
         place = self.arguments_place or self.place
-        findings = Findings()
+        findings = Problems()
 
         def fill(binding: Binding) -> str:
             if binding.source.endswith("outputs"):
@@ -121,7 +121,7 @@ class JobStep:
             raise JobFileError(findings.found)
         return filled
 
-    def _value(self, binding: Binding, given: Mapping[str, str], place: Place) -> str | None:
+    def _value(self, binding: Binding, given: Mapping[str, str], place: SourceLocation) -> str | None:
         if binding.source == "inputs" and binding.name in given:
             return given[binding.name]
         value = look_up(binding, self.inputs, self.around, place)
@@ -134,13 +134,13 @@ class JobStep:
         text = f"${{{{outputs.{binding.name}}}}}"
         return f"{text}/{output.file_name or output.name}" if output is not None and output.is_file else text
 
-    def _is_left_out(self, binding: Binding, given: Mapping[str, str], place: Place) -> bool:
+    def _is_left_out(self, binding: Binding, given: Mapping[str, str], place: SourceLocation) -> bool:
         if binding.source.endswith("outputs"):
             return False
         value = look_up(binding, self.inputs, self.around, place)
         return value.optional and self._value(binding, given, place) is None and not value.why.startswith("is ")
 
-    def _needed(self, binding: Binding, place: Place) -> str:
+    def _needed(self, binding: Binding, place: SourceLocation) -> str:
         value = look_up(binding, self.inputs, self.around, place)
         what = "VALUE" if value.is_value else "PATH"
         name = binding.name if binding.source == "inputs" else value.name
@@ -160,7 +160,7 @@ class StepReading:
     name: str
     script: Path | None
     step: JobStep | None
-    findings: tuple[Finding, ...]
+    findings: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class JobFile:
 
     path: Path
     steps: tuple[StepReading, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Problem, ...] = ()
     skipped: tuple[str, ...] = ()
     files: frozenset[Path] = frozenset()
     is_job: bool = True

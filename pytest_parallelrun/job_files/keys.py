@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_parallelrun.job_files.tree import Findings, Node, Opaque, Table, kind_of, present
+from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, kind_of, present
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ _FROM_PARALLEL_JOB = {
 
 
 def check_keys(
-    table: Table, keys: Mapping[str, Key], findings: Findings, *, what: str, optional: tuple[str, ...] = ()
+    table: Table, keys: Mapping[str, Key], findings: Problems, *, what: str, optional: tuple[str, ...] = ()
 ) -> None:
     """Reports keys that do not exist, and required ones that are missing, here and below.
 

@@ -14,7 +14,7 @@ from pytest_parallelrun.job_files.inputs import (
     ALONE,
     InputValue,
     OutputValue,
-    Surroundings,
+    StepContext,
     given_inputs,
     local_path,
     look_up,
@@ -26,13 +26,13 @@ from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys, problem
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
-    Finding,
-    Findings,
     Listing,
     Node,
     Opaque,
-    Place,
+    Problem,
+    Problems,
     Scalar,
+    SourceLocation,
     Table,
     entry_text,
     present,
@@ -46,7 +46,7 @@ FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
 
 def read_component(table: Table, name: str, *, other_root: Path | None) -> StepReading:
     """A file with `type: parallel`."""
-    findings = Findings()
+    findings = Problems()
     check_keys(table, COMPONENT, findings, what="a parallel component")
     inputs = read_inputs(table.entries.get("inputs"), ALONE, findings)
     outputs = read_outputs(table.entries.get("outputs"), ALONE, findings)
@@ -55,7 +55,7 @@ def read_component(table: Table, name: str, *, other_root: Path | None) -> StepR
 
 def read_function(table: Table, name: str, *, other_root: Path | None, unread: list[Opaque]) -> StepReading:
     """A call of parallel_run_function(). unread: arguments of it that are no literals."""
-    findings = Findings()
+    findings = Problems()
     for argument in unread:
         findings.add(argument.place, f"`{argument.text}` cannot be read: {argument.why}")
     # What cannot be read may hold any of them.
@@ -70,10 +70,10 @@ def read_function(table: Table, name: str, *, other_root: Path | None, unread: l
 
 
 def read_step(
-    table: Table, component: Table | None, name: str, around: Surroundings, *, other_root: Path | None
+    table: Table, component: Table | None, name: str, around: StepContext, *, other_root: Path | None
 ) -> StepReading:
     """A step of a pipeline. component: what its `component` refers to, None where the step has all itself."""
-    findings = Findings()
+    findings = Problems()
     inputs = read_inputs(table.entries.get("inputs"), around, findings)
     outputs = read_outputs(table.entries.get("outputs"), around, findings)
     if component is None:
@@ -100,10 +100,10 @@ def read_step(
 
 
 def _typed(
-    given: Mapping[str, OutputValue], node: Node | None, component: Table, findings: Findings
+    given: Mapping[str, OutputValue], node: Node | None, component: Table, findings: Problems
 ) -> dict[str, OutputValue]:
     """The outputs that a step gives in `node`; they have the types of the component's where they say none."""
-    declared = read_outputs(component.entries.get("outputs"), ALONE, Findings())
+    declared = read_outputs(component.entries.get("outputs"), ALONE, Problems())
     typed = {}
     for name, output in given.items():
         if name not in declared:
@@ -125,15 +125,15 @@ class _Parts:
     table: Table
     inputs: Mapping[str, InputValue]
     outputs: Mapping[str, OutputValue]
-    around: Surroundings
+    around: StepContext
     keys: Mapping[str, Key]
 
-    def look_up(self, binding: Binding, place: Place) -> InputValue:
+    def look_up(self, binding: Binding, place: SourceLocation) -> InputValue:
         if binding.source.endswith("outputs"):
             raise BindingError(f"{binding.text} is an output, and has no value before the job has run")
         return look_up(binding, self.inputs, self.around, place)
 
-    def literal(self, binding: Binding, place: Place) -> str:
+    def literal(self, binding: Binding, place: SourceLocation) -> str:
         """The value of an input that has one in the file, else the binding as it is."""
         if binding.source.endswith("outputs"):
             return binding.text
@@ -141,7 +141,7 @@ class _Parts:
         return binding.text if value is None else str(value)
 
 
-def _read(parts: _Parts, findings: Findings, other_root: Path | None) -> StepReading:
+def _read(parts: _Parts, findings: Problems, other_root: Path | None) -> StepReading:
     table = parts.table
     task = table.entries.get("task")
     task = task if isinstance(task, Table) else Table(table.place, {}, {})
@@ -186,7 +186,7 @@ def _read(parts: _Parts, findings: Findings, other_root: Path | None) -> StepRea
     return StepReading(parts.name, entry.path, step, ())
 
 
-def _append_row_to(node: Node | None, parts: _Parts, findings: Findings, read: Read) -> None:
+def _append_row_to(node: Node | None, parts: _Parts, findings: Problems, read: Read) -> None:
     """What is appended goes to an output: then it has the file name of that, where it has one."""
     node = present(node)
     if node is None:
@@ -210,7 +210,7 @@ def _append_row_to(node: Node | None, parts: _Parts, findings: Findings, read: R
         read.put("append_row_file_name", file_name, node.place)
 
 
-def _split_input(node: Node | None, parts: _Parts, findings: Findings) -> tuple[str, ...]:
+def _split_input(node: Node | None, parts: _Parts, findings: Problems) -> tuple[str, ...]:
     node = present(node)
     if node is None:
         return ()
@@ -229,15 +229,15 @@ def _split_input(node: Node | None, parts: _Parts, findings: Findings) -> tuple[
 
 
 def _arguments(
-    node: Node | None, parts: _Parts, findings: Findings, read: Read
-) -> tuple[str | tuple[str, ...], Place | None]:
+    node: Node | None, parts: _Parts, findings: Problems, read: Read
+) -> tuple[str | tuple[str, ...], SourceLocation | None]:
     """The text of the program arguments, checked as far as that can be done without the values of inputs."""
     node = present(node)
     if node is None:
         return (), None
     if isinstance(node, Opaque):
         message = f"program_arguments is the expression `{node.text}`: {node.why}, or give --parallelrun-args=ARGUMENTS"
-        read.unresolved["program_arguments"] = Finding(node.place, message)
+        read.unresolved["program_arguments"] = Problem(node.place, message)
         return (), node.place
     text = text_of(node)
     if text is None:
@@ -261,7 +261,7 @@ def _arguments(
 
 
 def find_script(
-    code: Node | None, script: Node | None, findings: Findings, *, names: tuple[str, str], other_root: Path | None
+    code: Node | None, script: Node | None, findings: Problems, *, names: tuple[str, str], other_root: Path | None
 ) -> EntryFile | None:
     """The script of a definition; None, with findings, where it is not there, and for what is missing altogether.
 
@@ -298,7 +298,7 @@ def find_script(
     return found
 
 
-def _text(node: Node | None, name: str, findings: Findings) -> str | None:
+def _text(node: Node | None, name: str, findings: Problems) -> str | None:
     """The text of a key; "" where it is not there, None with a finding where it is something else."""
     node = present(node)
     if node is None:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_parallelrun.job_files.inputs import ALONE, Surroundings, given_inputs, local_path, read_inputs, read_outputs
+from pytest_parallelrun.job_files.inputs import ALONE, StepContext, given_inputs, local_path, read_inputs, read_outputs
 from pytest_parallelrun.job_files.job_step import StepReading
 from pytest_parallelrun.job_files.keys import PIPELINE, check_keys
 from pytest_parallelrun.job_files.parallel import read_step
-from pytest_parallelrun.job_files.tree import Findings, Node, Table, entry_text, kind_of, present, shown, text_of
+from pytest_parallelrun.job_files.tree import Node, Problems, Table, entry_text, kind_of, present, shown, text_of
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
-DEEPEST = 10
+MAX_DEPTH = 10
 """Pipelines inside of each other."""
-MOST_STEPS = 200
+MAX_STEPS = 200
 REMOTE_COMPONENT = ("azureml:", "azureml://")
 NO_STEP_OF_OURS = (
     "command",
@@ -47,17 +47,17 @@ class PipelineReader:
     """
 
     other_root: Path | None
-    findings: Findings = field(default_factory=Findings)
+    findings: Problems = field(default_factory=Problems)
     files: dict[Path, Table | None] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     _steps: int = 0
 
     def steps(
-        self, table: Table, around: Surroundings | None = None, prefix: str = "", above: tuple[Path, ...] = ()
+        self, table: Table, around: StepContext | None = None, prefix: str = "", above: tuple[Path, ...] = ()
     ) -> Iterator[StepReading]:
         """The parallel steps of a pipeline. around: its inputs and outputs, where a step of another one gives them."""
         if around is None:
-            around = Surroundings(
+            around = StepContext(
                 read_inputs(table.entries.get("inputs"), ALONE, self.findings),
                 read_outputs(table.entries.get("outputs"), ALONE, self.findings),
             )
@@ -71,15 +71,15 @@ class PipelineReader:
             return
         for name, node in jobs.entries.items():
             self._steps += 1
-            if self._steps > MOST_STEPS:
-                self.findings.add(node.place, f"the pipeline has more than {MOST_STEPS} steps")
+            if self._steps > MAX_STEPS:
+                self.findings.add(node.place, f"the pipeline has more than {MAX_STEPS} steps")
                 return
             if isinstance(node, Table):
                 yield from self._step(node, f"{prefix}{name}", around, (*above, table.place.file))
             else:
                 self.findings.add(node.place, f"the step '{name}' must be a mapping, and is {kind_of(node)}")
 
-    def _step(self, table: Table, name: str, around: Surroundings, above: tuple[Path, ...]) -> Iterator[StepReading]:
+    def _step(self, table: Table, name: str, around: StepContext, above: tuple[Path, ...]) -> Iterator[StepReading]:
         kind = (entry_text(table, "type") or "").lower()
         if kind in NO_STEP_OF_OURS:
             return
@@ -91,8 +91,8 @@ class PipelineReader:
             yield read_step(table, component, name, around, other_root=self.other_root)
         elif is_pipeline(component if component is not None else table):
             inner = component if component is not None else table
-            if len(above) > DEEPEST:
-                self.findings.add(table.place, f"pipelines are more than {DEEPEST} deep inside of each other")
+            if len(above) > MAX_DEPTH:
+                self.findings.add(table.place, f"pipelines are more than {MAX_DEPTH} deep inside of each other")
                 return
             yield from self.steps(inner, self._inside(table, component, around), f"{name}.", above)
         elif kind == "parallel" and component is not None:
@@ -102,7 +102,7 @@ class PipelineReader:
         elif not kind and component is None:
             self.findings.add(table.place, f"the step '{name}' has no type: write type: parallel where it is one")
 
-    def _inside(self, table: Table, component: Table | None, around: Surroundings) -> Surroundings:
+    def _inside(self, table: Table, component: Table | None, around: StepContext) -> StepContext:
         """What the steps of an inner pipeline see."""
         inputs = read_inputs(table.entries.get("inputs"), around, self.findings)
         outputs = read_outputs(table.entries.get("outputs"), around, self.findings)
@@ -110,7 +110,7 @@ class PipelineReader:
             declared = read_inputs(component.entries.get("inputs"), ALONE, self.findings)
             inputs = given_inputs(declared, inputs, component.place.origin, self.findings)
             outputs = {**read_outputs(component.entries.get("outputs"), ALONE, self.findings), **outputs}
-        return Surroundings(inputs, outputs)
+        return StepContext(inputs, outputs)
 
     def _component(self, node: Node, name: str, above: tuple[Path, ...]) -> Table | None:
         """What `component` refers to: a file, or a mapping in its place; None where it is not here, or not valid."""

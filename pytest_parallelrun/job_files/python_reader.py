@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Place, Scalar, Table, text_of
+from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, SourceLocation, Table, text_of
 
 LITERAL = "write a literal, or a constant that is assigned once in this file"
-LONGEST_SHOWN = 60
-MOST_STEPS = 20_000
+MAX_SHOWN_LENGTH = 60
+MAX_STEPS = 20_000
 """Expressions that are looked at: constants may name each other many times over."""
 
 RECORDS: dict[str, dict[str, str]] = {
@@ -37,15 +37,15 @@ class Values:
         self._steps = 0
         self._open: set[int] = set()
 
-    def place(self, node: ast.expr | ast.keyword) -> Place:
-        return Place(self._file, node.lineno, node.col_offset + 1)
+    def place(self, node: ast.expr | ast.keyword) -> SourceLocation:
+        return SourceLocation(self._file, node.lineno, node.col_offset + 1)
 
     def node(self, node: ast.expr, scope: Scope) -> Node:
         """The value of an expression."""
         self._steps += 1
         if id(node) in self._open:
             return self._opaque(node, "it is made of itself")
-        if self._steps > MOST_STEPS:
+        if self._steps > MAX_STEPS:
             return self._opaque(node, "the file is too intricate")
         self._open.add(id(node))
         try:
@@ -156,12 +156,12 @@ class Values:
 
     def _opaque(self, node: ast.expr, why: str, *, stars: bool = False) -> Opaque:
         text = ("**" if stars else "") + ast.unparse(node)
-        if len(text) > LONGEST_SHOWN:
-            text = text[: LONGEST_SHOWN - 4] + " ..."
+        if len(text) > MAX_SHOWN_LENGTH:
+            text = text[: MAX_SHOWN_LENGTH - 4] + " ..."
         return Opaque(self.place(node), " ".join(text.split()), why)
 
 
-def _moved(node: Node, place: Place, name: str) -> Node:
+def _moved(node: Node, place: SourceLocation, name: str) -> Node:
     """A constant as the place that uses it has it: a mistake in it is told where it is used, but for mappings."""
     if isinstance(node, Scalar):
         return Scalar(place, node.value)

@@ -23,13 +23,13 @@ from pytest_parallelrun.job_files.parallel import find_script, read_function
 from pytest_parallelrun.job_files.python_reader import Names, Values
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
-    Finding,
-    Findings,
     Listing,
     Node,
     Opaque,
-    Place,
+    Problem,
+    Problems,
     Scalar,
+    SourceLocation,
     Table,
     entry_text,
     present,
@@ -59,7 +59,7 @@ class Call:
 
 def read_python(file: Path, other_root: Path | None) -> JobFile:
     """The jobs that a Python file builds."""
-    findings = Findings()
+    findings = Problems()
     files = frozenset({file})
     text = read_text(file, findings)
     module = None if text is None else _parse(text, file, findings)
@@ -70,11 +70,11 @@ def read_python(file: Path, other_root: Path | None) -> JobFile:
         calls = list(source.calls())
         steps = tuple(_steps(calls, source, other_root))
     except RecursionError:
-        findings.add(Place(file), "the file is nested too deep to be read")
+        findings.add(SourceLocation(file), "the file is nested too deep to be read")
         return JobFile(file, findings=tuple(findings.found), files=files, is_job=False)
     if not calls:
         findings.add(
-            Place(file),
+            SourceLocation(file),
             "this file calls neither parallel_run_function() nor ParallelRunConfig(); --parallelrun-job takes the file "
             "that does",
         )
@@ -82,21 +82,23 @@ def read_python(file: Path, other_root: Path | None) -> JobFile:
     return JobFile(file, steps, tuple(findings.found), files=files, is_job=bool(calls))
 
 
-def _parse(text: str, file: Path, findings: Findings) -> ast.Module | None:
+def _parse(text: str, file: Path, findings: Problems) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             # Of escapes in the user's texts, say.
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
-        findings.add(Place(file, error.lineno or 1, error.offset or 1), f"this is not valid Python: {error.msg}")
+        findings.add(
+            SourceLocation(file, error.lineno or 1, error.offset or 1), f"this is not valid Python: {error.msg}"
+        )
     except (RecursionError, MemoryError, ValueError) as error:
-        findings.add(Place(file), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
+        findings.add(SourceLocation(file), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
     return None
 
 
 def _steps(calls: list[Call], source: _Source, other_root: Path | None) -> Iterator[StepReading]:
-    used: set[Place] = set()
+    used: set[SourceLocation] = set()
     for call in calls:
         if call.function == "parallel_run_function":
             table = call.table.with_entries(source.inputs_of(call))
@@ -150,14 +152,14 @@ class _Source:
             merged = merged.with_entries(Table(merged.place, {name: node}, {name: given.keys[name]}))
         return Table(call.table.place, {"inputs": merged}, {"inputs": declared.place})
 
-    def changes(self, calls: list[Call]) -> Iterator[Finding]:
+    def changes(self, calls: list[Call]) -> Iterator[Problem]:
         """Settings that are changed after the call, which nobody would look for in it."""
         for node in self._all(ast.Attribute):
             if not isinstance(node.ctx, ast.Store) and node.attr != "set_resources":
                 continue
             setting = node.attr == "set_resources" or (node.attr in FUNCTION and _sets(FUNCTION[node.attr]))
             if setting and any(self._belongs_to(node.value, node, call) for call in calls):
-                yield Finding(
+                yield Problem(
                     self._values.place(node),
                     f"`{ast.unparse(node)}` changes the job after the call that makes it, and is not read: give the "
                     f"value to {calls[0].function}() itself",
@@ -193,7 +195,7 @@ def read_config(
     config: Node | None, step: Table | None, name: str, *, other_root: Path | None, unread: Sequence[Opaque]
 ) -> StepReading:
     """A ParallelRunStep() with its config, or a config alone. unread: arguments that are no literals."""
-    findings = Findings()
+    findings = Problems()
     for argument in unread:
         findings.add(argument.place, f"`{argument.text}` cannot be read: {argument.why}")
     if step is not None:
@@ -240,11 +242,11 @@ def read_config(
     return StepReading(name, entry.path, made, ())
 
 
-def _no_binding(binding: Binding, place: Place) -> InputValue:
+def _no_binding(binding: Binding, place: SourceLocation) -> InputValue:
     raise BindingError(f"{binding.text} is of v2, and means nothing to ParallelRunConfig()")
 
 
-def _check_together(config: Table, findings: Findings, read: Read) -> None:
+def _check_together(config: Table, findings: Problems, read: Read) -> None:
     check_exclusive(config, findings)
     file_name = str(read.values.get("append_row_file_name", ""))
     refused = [sign for sign in file_name if sign in V1_REFUSED_IN_FILE_NAMES]
@@ -255,13 +257,13 @@ def _check_together(config: Table, findings: Findings, read: Read) -> None:
         )
 
 
-def _check_output(step: Table, read: Read, findings: Findings) -> None:
+def _check_output(step: Table, read: Read, findings: Problems) -> None:
     """The client asks for an output unless nothing is appended."""
     if "output" not in step.entries and str(read.values.get("output_action", "")).lower() == "append_row":
         findings.add(step.place, "ParallelRunStep() needs the key 'output', since output_action is append_row")
 
 
-def _check_name(node: Node | None, findings: Findings) -> None:
+def _check_name(node: Node | None, findings: Problems) -> None:
     name = text_of(node)
     if node is not None and name is not None and not (3 <= len(name) <= 32 and NAME.fullmatch(name)):
         findings.add(
@@ -271,7 +273,7 @@ def _check_name(node: Node | None, findings: Findings) -> None:
         )
 
 
-def _arguments(node: Node | None, findings: Findings, read: Read) -> tuple[tuple[str, ...], Place | None]:
+def _arguments(node: Node | None, findings: Problems, read: Read) -> tuple[tuple[str, ...], SourceLocation | None]:
     """The list of program arguments; numbers are texts to a command line."""
     node = present(node)
     if node is None:
@@ -298,8 +300,8 @@ def _arguments(node: Node | None, findings: Findings, read: Read) -> tuple[tuple
     return tuple(texts), node.place
 
 
-def _unreadable(what: str, node: Opaque) -> Finding:
-    return Finding(
+def _unreadable(what: str, node: Opaque) -> Problem:
+    return Problem(
         node.place, f"{what} is the expression `{node.text}`: {node.why}, or give all with --parallelrun-args=ARGUMENTS"
     )
 

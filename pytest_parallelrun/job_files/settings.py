@@ -12,19 +12,19 @@ from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.keys import WHOLE, Key, problem
 from pytest_parallelrun.job_files.tree import (
-    Finding,
-    Findings,
     Listing,
     Node,
     Opaque,
-    Place,
+    Problem,
+    Problems,
     Scalar,
+    SourceLocation,
     Table,
     kind_of,
     present,
 )
 
-LookUp = Callable[[Binding, Place], InputValue]
+LookUp = Callable[[Binding, SourceLocation], InputValue]
 """The input that a binding leads to; BindingError where there is none."""
 
 
@@ -34,11 +34,11 @@ class Read:
 
     values: dict[str, object] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    places: dict[str, Place] = field(default_factory=dict)
-    unresolved: dict[str, Finding] = field(default_factory=dict)
+    places: dict[str, SourceLocation] = field(default_factory=dict)
+    unresolved: dict[str, Problem] = field(default_factory=dict)
     not_emulated: list[str] = field(default_factory=list)
 
-    def put(self, name: str, value: object, place: Place) -> None:
+    def put(self, name: str, value: object, place: SourceLocation) -> None:
         """Takes in a value by the name of its setting, or its v1 name."""
         field_name = field_of(name)
         self.values[name] = value
@@ -58,7 +58,7 @@ def field_of(name: str) -> str:
     return resolve(name, None, setting_table(), None)[0]
 
 
-def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, findings: Findings, read: Read) -> None:
+def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, findings: Problems, read: Read) -> None:
     """Reads all keys that set something, here and below, into `read`."""
     for name, node in table.entries.items():
         key = keys.get(name)
@@ -72,7 +72,7 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, findin
             read.not_emulated.append(f"{name} ({table.keys[name].origin})")
 
 
-def check_exclusive(table: Table, findings: Findings) -> None:
+def check_exclusive(table: Table, findings: Problems) -> None:
     """Reports a mini-batch size beside partition keys, whatever else is wrong with either."""
     if all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys")):
         findings.add(
@@ -82,7 +82,7 @@ def check_exclusive(table: Table, findings: Findings) -> None:
         )
 
 
-def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Findings, read: Read) -> None:
+def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Problems, read: Read) -> None:
     assert key.setting is not None
     setting = field_of(key.setting)
     bound = _bound(name, setting, node, look_up, findings, read)
@@ -90,7 +90,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Findin
         return
     node = bound
     if isinstance(node, Opaque):
-        read.unresolved[setting] = Finding(
+        read.unresolved[setting] = Problem(
             node.place,
             f"{name} is the expression `{node.text}`: {node.why}, or give --parallelrun-set={setting}=VALUE",
         )
@@ -128,7 +128,7 @@ def _is_whole(raw: object) -> bool:
     return isinstance(raw, int) and not isinstance(raw, bool)
 
 
-def _bound(name: str, setting: str, node: Node, look_up: LookUp, findings: Findings, read: Read) -> Node | None:
+def _bound(name: str, setting: str, node: Node, look_up: LookUp, findings: Problems, read: Read) -> Node | None:
     """The value that a binding leads to, at the place of the binding; any other node as it is; None where it fails."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return node
@@ -141,7 +141,7 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, findings: Findi
         findings.add(node.place, f"{name}: {error}")
         return None
     if value.literal is None:
-        read.unresolved[setting] = Finding(
+        read.unresolved[setting] = Problem(
             node.place,
             f"{name} is {binding.text}, whose value is not in the file: give --parallelrun-set={setting}=VALUE",
         )
@@ -149,7 +149,7 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, findings: Findi
     return Scalar(node.place, value.literal)
 
 
-def _plain(name: str, node: Node, look_up: LookUp, findings: Findings) -> object:
+def _plain(name: str, node: Node, look_up: LookUp, findings: Problems) -> object:
     """A native value; None, with a finding, for what has parts that are none."""
     if isinstance(node, Scalar):
         if isinstance(node.value, (str, int, float)):
@@ -165,7 +165,7 @@ def _plain(name: str, node: Node, look_up: LookUp, findings: Findings) -> object
     return None
 
 
-def _part(name: str, node: Node, look_up: LookUp, findings: Findings) -> str | None:
+def _part(name: str, node: Node, look_up: LookUp, findings: Problems) -> str | None:
     """A text in a list or mapping, with what it is bound to."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         shown = (

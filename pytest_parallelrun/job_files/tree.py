@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 from pytest_parallelrun.emulator.errors import ParallelRunError
 
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class SourceLocation:
     """Where something stands; line and column count from 1."""
 
     file: Path
@@ -34,8 +34,8 @@ class Place:
 
 
 @dataclass(frozen=True, order=True)
-class Finding:
-    place: Place
+class Problem:
+    place: SourceLocation
     message: str
 
     def __str__(self) -> str:
@@ -45,21 +45,21 @@ class Finding:
 class JobFileError(ParallelRunError):
     """A job definition that cannot be gated; the text has a line for each finding."""
 
-    def __init__(self, findings: Iterable[Finding]) -> None:
+    def __init__(self, findings: Iterable[Problem]) -> None:
         self.findings = tuple(sorted(set(findings)))
-        more = len(self.findings) - MOST_SHOWN
-        lines = [*map(str, self.findings[:MOST_SHOWN]), *([f"and {more} more"] if more > 0 else [])]
+        more = len(self.findings) - MAX_SHOWN
+        lines = [*map(str, self.findings[:MAX_SHOWN]), *([f"and {more} more"] if more > 0 else [])]
         super().__init__("\n".join(lines))
 
 
 @dataclass
-class Findings:
+class Problems:
     """Collects findings while a definition is read, so that the user learns of all at once."""
 
-    found: list[Finding] = field(default_factory=list)
+    found: list[Problem] = field(default_factory=list)
 
-    def add(self, place: Place, message: str) -> None:
-        self.found.append(Finding(place, message))
+    def add(self, place: SourceLocation, message: str) -> None:
+        self.found.append(Problem(place, message))
 
     def __bool__(self) -> bool:
         return bool(self.found)
@@ -75,13 +75,13 @@ def shown(path: Path) -> str:
 class Scalar:
     """A text, number, truth value or null; `value` may also be a date of YAML, which no setting takes."""
 
-    place: Place
+    place: SourceLocation
     value: object
 
 
 @dataclass(frozen=True)
 class Listing:
-    place: Place
+    place: SourceLocation
     items: Sequence[Node]
 
 
@@ -89,9 +89,9 @@ class Listing:
 class Table:
     """Values by name; `keys` has the places of the names."""
 
-    place: Place
+    place: SourceLocation
     entries: Mapping[str, Node]
-    keys: Mapping[str, Place]
+    keys: Mapping[str, SourceLocation]
 
     def with_entries(self, other: Table) -> Table:
         """This table, with the entries of another one over its own."""
@@ -109,7 +109,7 @@ class Opaque:
     input_name: of `data.as_named_input("name")`, which names an input of v1.
     """
 
-    place: Place
+    place: SourceLocation
     text: str
     why: str
     input_name: str | None = None

@@ -9,24 +9,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.job_files.tree import Findings, Listing, Node, Place, Scalar, Table
+from pytest_parallelrun.job_files.tree import Listing, Node, Problems, Scalar, SourceLocation, Table
 
 if TYPE_CHECKING:
     import yaml
 
-LARGEST_FILE = 512 * 1024
+MAX_FILE_BYTES = 512 * 1024
 """Bytes; PyYAML takes about a second for it. Job definitions have a few kilobytes."""
-MOST_NODES = 20_000
-DEEPEST = 60
+MAX_NODES = 20_000
+MAX_DEPTH = 60
 
 _PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _MERGE = "tag:yaml.org,2002:merge"
 _VALUE = "tag:yaml.org,2002:value"
 
 
-def read_text(file: Path, findings: Findings) -> str | None:
+def read_text(file: Path, findings: Problems) -> str | None:
     """The text of a file; None, with a finding, where it cannot be read, is too large, or is not UTF-8."""
-    place = Place(file)
+    place = SourceLocation(file)
     try:
         if is_too_large(file.stat().st_size, file, findings):
             return None
@@ -41,28 +41,29 @@ def read_text(file: Path, findings: Findings) -> str | None:
         line = before.count(b"\n") + 1
         column = error.start - before.rfind(b"\n")
         findings.add(
-            Place(file, line, column), f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding"
+            SourceLocation(file, line, column),
+            f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding",
         )
         return None
 
 
-def is_too_large(size: int, file: Path, findings: Findings) -> bool:
-    """Whether a file of so many bytes is larger than LARGEST_FILE, which is a finding."""
-    if size > LARGEST_FILE:
+def is_too_large(size: int, file: Path, findings: Problems) -> bool:
+    """Whether a file of so many bytes is larger than MAX_FILE_BYTES, which is a finding."""
+    if size > MAX_FILE_BYTES:
         findings.add(
-            Place(file),
-            f"the file has {size:,} bytes, a job definition at most {LARGEST_FILE:,}: keep the job alone in a file",
+            SourceLocation(file),
+            f"the file has {size:,} bytes, a job definition at most {MAX_FILE_BYTES:,}: keep the job alone in a file",
         )
-    return size > LARGEST_FILE
+    return size > MAX_FILE_BYTES
 
 
-def read_yaml(file: Path, findings: Findings) -> Table | None:
+def read_yaml(file: Path, findings: Problems) -> Table | None:
     """The mapping that a file holds; None, with a finding, where it is no YAML, or something else than one mapping."""
     text = read_text(file, findings)
     return None if text is None else parse_yaml(text, file, findings)
 
 
-def parse_yaml(text: str, file: Path, findings: Findings) -> Table | None:
+def parse_yaml(text: str, file: Path, findings: Problems) -> Table | None:
     """The same for a text that was read already."""
     import yaml
 
@@ -70,21 +71,21 @@ def parse_yaml(text: str, file: Path, findings: Findings) -> Table | None:
         roots = _compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = Place(file) if mark is None else Place(file, mark.line + 1, mark.column + 1)
+        place = SourceLocation(file) if mark is None else SourceLocation(file, mark.line + 1, mark.column + 1)
         findings.add(place, f"this is not valid YAML: {_problem(error)}")
         return None
     except yaml.YAMLError as error:
-        findings.add(Place(file), f"this is not valid YAML: {' '.join(str(error).split())}")
+        findings.add(SourceLocation(file), f"this is not valid YAML: {' '.join(str(error).split())}")
         return None
     if len(roots) > 1:
         mark = roots[1].start_mark
         findings.add(
-            Place(file, mark.line + 1, mark.column + 1),
+            SourceLocation(file, mark.line + 1, mark.column + 1),
             f"the file has {len(roots)} documents, separated by '---'; a job definition is one",
         )
         return None
     if not roots:
-        findings.add(Place(file), "the file is empty; a job definition is a mapping of keys")
+        findings.add(SourceLocation(file), "the file is empty; a job definition is a mapping of keys")
         return None
     before = len(findings.found)
     root = _Tree(file, findings).node(roots[0])
@@ -108,11 +109,11 @@ def _compose(text: str) -> list[yaml.Node]:
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             self.nodes += 1
-            if self.nodes > MOST_NODES:
-                raise yaml.composer.ComposerError(None, None, f"there are more than {MOST_NODES} values", mark)
+            if self.nodes > MAX_NODES:
+                raise yaml.composer.ComposerError(None, None, f"there are more than {MAX_NODES} values", mark)
             self.depth += 1
-            if self.depth > DEEPEST:
-                raise yaml.composer.ComposerError(None, None, f"it is nested more than {DEEPEST} levels deep", mark)
+            if self.depth > MAX_DEPTH:
+                raise yaml.composer.ComposerError(None, None, f"it is nested more than {MAX_DEPTH} levels deep", mark)
             try:
                 node: yaml.Node | None = super().compose_node(parent, index)
             finally:
@@ -142,7 +143,7 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
 class _Tree:
     """Turns nodes of PyYAML into those of this package, each once."""
 
-    def __init__(self, file: Path, findings: Findings) -> None:
+    def __init__(self, file: Path, findings: Problems) -> None:
         import yaml
 
         self._yaml = yaml
@@ -197,7 +198,7 @@ class _Tree:
 
     def _table(self, node: yaml.MappingNode) -> Table:
         entries: dict[str, Node] = {}
-        keys: dict[str, Place] = {}
+        keys: dict[str, SourceLocation] = {}
         below: list[Table] = []
         for key_node, value_node in node.value:
             place = self._place(key_node)
@@ -215,8 +216,8 @@ class _Tree:
             keys[key] = place
         for table in below:
             self._merged += len(table.entries)
-            if self._merged > MOST_NODES:
-                self._findings.add(self._place(node), f"merged mappings (<<) have more than {MOST_NODES} values")
+            if self._merged > MAX_NODES:
+                self._findings.add(self._place(node), f"merged mappings (<<) have more than {MAX_NODES} values")
                 break
             for name, value in table.entries.items():
                 entries.setdefault(name, value)
@@ -233,5 +234,5 @@ class _Tree:
     def _key(self, node: yaml.Node) -> object:
         return self._scalar(node).value if isinstance(node, self._yaml.ScalarNode) else None
 
-    def _place(self, node: yaml.Node) -> Place:
-        return Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
+    def _place(self, node: yaml.Node) -> SourceLocation:
+        return SourceLocation(self._file, node.start_mark.line + 1, node.start_mark.column + 1)

@@ -60,9 +60,9 @@ def defused(text: str) -> str:
     return _COMMAND.sub(lambda match: f"{match.group()} ", text)
 
 
-MOST_OF_A_LEVEL = 10
+MAX_ANNOTATIONS_PER_LEVEL = 10
 """Annotations of a step that are shown for errors, and as many for warnings."""
-MOST_OF_A_SUMMARY = 1024 * 1024
+MAX_SUMMARY_BYTES = 1024 * 1024
 """Bytes of the summary of a step, all that was written to it together; more of it is not shown at all."""
 
 
@@ -70,7 +70,7 @@ def github_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
     """A line for each annotation that will be shown."""
     every = list(annotations)
     for level in ("error", "warning"):
-        for annotation in islice((each for each in every if each.level == level), MOST_OF_A_LEVEL):
+        for annotation in islice((each for each in every if each.level == level), MAX_ANNOTATIONS_PER_LEVEL):
             yield (
                 f"::{level} file={_github_property(annotation.file)},line={annotation.line},"
                 f"title={_github_property(annotation.title)}::{_github_data(annotation.message)}"
@@ -133,7 +133,7 @@ def ci_lines(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRec
 def _step_summary(path: str, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
     try:
         written = os.path.getsize(path) if os.path.exists(path) else 0
-        room = max(0, MOST_OF_A_SUMMARY - written - 1024)
+        room = max(0, MAX_SUMMARY_BYTES - written - 1024)
         with open(path, "a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write("\n" + markdown_report(reports, acceptances, most_bytes=room))
     except OSError as error:

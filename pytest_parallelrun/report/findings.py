@@ -17,7 +17,7 @@ _COMMAND = "replay: "
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class GroupedFinding:
     """A finding with all the checks that met its cause; `record` is that of the check that tells it."""
 
     record: CheckRecord
@@ -44,17 +44,17 @@ class Told:
         return "" if self.command else first_line(self.part("replay"))
 
 
-def findings(report: EntryReport, *outcomes: CheckOutcome) -> list[Told]:
+def findings(report: EntryReport, *outcomes: CheckOutcome) -> list[GroupedFinding]:
     """Most important first: what fails before advice, then what more checks met, then the order of the checks."""
     groups: dict[tuple[str, str], list[CheckRecord]] = {}
     for record in report.records:
         if record.outcome in (outcomes or ("failed", "advice")):
             groups.setdefault((record.outcome, record.cause or record.name), []).append(record)
     ordered = sorted(groups.values(), key=lambda group: (group[0].outcome != "failed", -len(group)))
-    return [Told(record=first, also=tuple(record.name for record in others)) for first, *others in ordered]
+    return [GroupedFinding(record=first, also=tuple(record.name for record in others)) for first, *others in ordered]
 
 
-def place_in_script(told: Told, script: str) -> tuple[str, int]:
+def place_in_script(told: GroupedFinding, script: str) -> tuple[str, int]:
     """(file, line) that a finding is about: the last frame of the user, the function that failed, or the first line."""
     frames = _FRAME.findall(told.part("traceback"))
     if frames:

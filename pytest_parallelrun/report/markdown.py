@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
-from pytest_parallelrun.report.findings import Told, findings
+from pytest_parallelrun.report.findings import GroupedFinding, findings
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
 from pytest_parallelrun.report.sanitize import count_of, first_line, in_one_line, visible
 from pytest_parallelrun.report.terminal import not_checked
@@ -168,7 +168,7 @@ def _entry(report: EntryReport) -> Iterator[str]:
     )
 
 
-def _finding(told: Told) -> Iterator[str]:
+def _finding(told: GroupedFinding) -> Iterator[str]:
     record = told.record
     also = f" (also met by {', '.join(told.also)})" if told.also else ""
     yield f"### {SIGNS[record.outcome]} {record.name}{also}"

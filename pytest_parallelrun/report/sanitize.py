@@ -20,9 +20,9 @@ _HARMLESS = re.compile(r"true|false|yes|no|on|off|none|null|[-+]?\d*\.?\d*(?:e[-
 _SIGNATURE = re.compile(r"((?:^|[?&;\s'\"])(?:sig|AccountKey|SharedAccessKey)=)[^&;\s\"']+", re.IGNORECASE)
 _PAIR = re.compile(r"(?<![\w.])(-{0,2}[a-z_][\w.-]*)(=|(?<=\w)\s+(?=[^-\s]))([^\s'\"]+)", re.IGNORECASE)
 
-SHORTEST_GIVEN = 6
+MIN_GIVEN_LENGTH = 6
 """Characters of a secret that was given to the run; a shorter one would be found in words that have none."""
-SHORTEST_INHERITED = 8
+MIN_INHERITED_LENGTH = 8
 """The same for variables that this process has by chance, such as `KEYBOARD=us`."""
 
 
@@ -70,9 +70,9 @@ class Redaction:
         inherited = [
             value
             for name, value in os.environ.items()
-            if len(value) >= SHORTEST_INHERITED and names_a_secret(name) and not os.path.exists(value)
+            if len(value) >= MIN_INHERITED_LENGTH and names_a_secret(name) and not os.path.exists(value)
         ]
-        secrets = {value for value in given if len(value) >= SHORTEST_GIVEN} | set(inherited)
+        secrets = {value for value in given if len(value) >= MIN_GIVEN_LENGTH} | set(inherited)
         self._secrets = sorted((text for text in secrets if not _HARMLESS.fullmatch(text)), key=len, reverse=True)
 
     def text(self, text: str) -> str:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from pytest_parallelrun.report.findings import Told, findings
+from pytest_parallelrun.report.findings import GroupedFinding, findings
 from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, EntryReport
 from pytest_parallelrun.report.sanitize import count_of, first_line, visible
 from pytest_parallelrun.report.trace import Bar, Trace
@@ -15,7 +15,7 @@ Style = Literal["plain", "good", "bad", "warning"]
 
 NARROWEST = 30
 """Columns that a text is wrapped to, however narrow the terminal is."""
-MOST_ATTEMPTS = 50
+MAX_ATTEMPTS = 50
 """Lines of the timeline."""
 _COUNTED: tuple[CheckOutcome, ...] = ("failed", "advice", "accepted", "skipped")
 
@@ -113,7 +113,7 @@ class _Page:
             yield from (Line(part, style) for part in parts)
             first = others
 
-    def finding(self, told: Told, mark: str, style: Style) -> Iterator[Line]:
+    def finding(self, told: GroupedFinding, mark: str, style: Style) -> Iterator[Line]:
         """Its name, what it is, where, and what to do; the rest is told among the failures, or in the reports."""
         also = f" (also met by {', '.join(told.also)})" if told.also else ""
         yield from self.wrapped(f"{mark}{told.record.name}{also}", style)
@@ -131,10 +131,10 @@ class _Page:
         yield Line(f"  timeline: {count_of(trace.total_attempts, 'attempt')}, {trace.duration:.3f} s")
         starts = [(lane.started, _came_up(lane.error, lane.worker, lane.seconds)) for lane in trace.lanes]
         events = sorted([*starts, *((bar.started, _bar_text(bar)) for bar in trace.bars)])
-        for started, text in events[:MOST_ATTEMPTS]:
+        for started, text in events[:MAX_ATTEMPTS]:
             yield from self.wrapped(f"{started:9.3f} s  {text}", others=" " * 15)
-        if len(events) > MOST_ATTEMPTS:
-            yield Line(f"    and {len(events) - MOST_ATTEMPTS:,} more lines; --parallelrun-report=x.html draws them")
+        if len(events) > MAX_ATTEMPTS:
+            yield Line(f"    and {len(events) - MAX_ATTEMPTS:,} more lines; --parallelrun-report=x.html draws them")
 
 
 def _came_up(error: str, worker: int, seconds: float) -> str:

@@ -16,14 +16,14 @@ from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded, Out
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
 
-MOST_CELLS = 1000
-MOST_BARS = 1000
-MOST_LANES = 40
+MAX_CELLS = 1000
+MAX_BARS = 1000
+MAX_LANES = 40
 """Workers that have a lane of their own; attempts of the others are counted."""
-MOST_STEPS = 500
-MOST_STRETCHES, FEWEST_STRETCHES = 100, 25
+MAX_STEPS = 500
+MAX_STRETCHES, MIN_STRETCHES = 100, 25
 """Of time in a lane, where attempts are too many to be drawn one by one."""
-LONGEST_TEXT = 200
+MAX_TEXT_LENGTH = 200
 """Characters of names and errors."""
 
 CellState = Literal["succeeded", "retried", "short", "failed", "unfinished"]
@@ -138,7 +138,7 @@ def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: 
     settings = result.settings
     attempts = result.attempts
     lanes = _lanes(result, readable)
-    per_cell = max(1, -(-result.total_mini_batches // MOST_CELLS))
+    per_cell = max(1, -(-result.total_mini_batches // MAX_CELLS))
     return Trace(
         kind=result.splitter_kind or "files",
         timeout=float(settings.timeout),
@@ -152,8 +152,8 @@ def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: 
         per_cell=per_cell,
         workers=len(lanes),
         cells=tuple(_cells(result, per_cell, names, readable)),
-        bars=tuple(_bars(attempts, {lane.worker for lane in lanes[:MOST_LANES]}, readable)),
-        lanes=tuple(lanes[:MOST_LANES]),
+        bars=tuple(_bars(attempts, {lane.worker for lane in lanes[:MAX_LANES]}, readable)),
+        lanes=tuple(lanes[:MAX_LANES]),
         steps=tuple(_steps(result)),
     )
 
@@ -218,10 +218,10 @@ def _lanes(result: JobResult, readable: Callable[[str], str]) -> list[Lane]:
 
 
 def _bars(attempts: Sequence[AttemptEnded], shown: set[int], readable: Callable[[str], str]) -> Iterator[Bar]:
-    if len(attempts) <= MOST_BARS:
+    if len(attempts) <= MAX_BARS:
         yield from (_bar(attempt, readable) for attempt in attempts if attempt.worker in shown)
         return
-    stretches = max(FEWEST_STRETCHES, min(MOST_STRETCHES, MOST_BARS // max(1, len(shown))))
+    stretches = max(MIN_STRETCHES, min(MAX_STRETCHES, MAX_BARS // max(1, len(shown))))
     stretch = max(_end(attempt) for attempt in attempts) / stretches or 1.0
     together: dict[tuple[int, int], list[AttemptEnded]] = {}
     for attempt in attempts:
@@ -286,8 +286,8 @@ def _steps(result: JobResult) -> list[Step]:
             steps.pop()
         steps.append(step)
     kept = [step for before, step in zip([None, *steps], steps, strict=False) if before is None or _rose(before, step)]
-    if len(kept) > MOST_STEPS:
-        every = -(-len(kept) // MOST_STEPS)
+    if len(kept) > MAX_STEPS:
+        every = -(-len(kept) // MAX_STEPS)
         kept = [*kept[:-1:every], kept[-1]]
     if kept[-1] is not steps[-1]:
         kept.append(steps[-1])
@@ -300,4 +300,4 @@ def _rose(before: Step, step: Step) -> bool:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 3] + "..."
+    return text if len(text) <= MAX_TEXT_LENGTH else text[: MAX_TEXT_LENGTH - 3] + "..."

@@ -26,7 +26,7 @@ PAYLOADS: dict[FaultKind, tuple[object, ...]] = {
 """What faults of each kind raise or return, or how many results they drop."""
 DEFAULT_KINDS: tuple[FaultKind, ...] = tuple(PAYLOADS)
 FAULT_KINDS: tuple[FaultKind, ...] = (*DEFAULT_KINDS, "init_raises")
-MOST_FAILED_INITS = 2
+MAX_FAILED_INITS = 2
 """A third one ends an instance with one worker (article on debugging the ParallelRunStep)."""
 _NO_SETTINGS = JobSettings()
 
@@ -76,7 +76,7 @@ def draw_faults(
     plan: list[Fault] = []
     if "init_raises" in kinds:
         # Workers are numbered as they come up, so the first ones always do.
-        failing = draw(st.integers(0, min(MOST_FAILED_INITS, max_faults)))
+        failing = draw(st.integers(0, min(MAX_FAILED_INITS, max_faults)))
         plan += [Fault.init_raises(worker=worker) for worker in range(failing)]
     tries = settings.max_retries + 1
     made: dict[int, int] = {}

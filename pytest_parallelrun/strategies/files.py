@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, partitions_of, subsets
+from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, partitions_of, subsets
 from pytest_parallelrun.strategies.validation import invalid
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ItemKind = Literal[
 ITEM_KINDS: tuple[ItemKind, ...] = get_args(ItemKind)
 
 BOM = b"\xef\xbb\xbf"
-FEWEST_BYTES = 64
+MIN_BYTES = 64
 # Windows has no double quotes in names.
 _ADDED_TO_NAME = {
     "spaces": " with  spaces",
@@ -84,9 +84,9 @@ class Item:
         if self.kind == "bom":
             return BOM + content
         if self.kind == "bytes":
-            return random.Random(self.name).randbytes(max(len(content), FEWEST_BYTES))
+            return random.Random(self.name).randbytes(max(len(content), MIN_BYTES))
         if self.kind == "zeros":
-            return bytes(max(len(content), FEWEST_BYTES))
+            return bytes(max(len(content), MIN_BYTES))
         return b""
 
     def __repr__(self) -> str:
@@ -159,7 +159,7 @@ def files(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> 
     names = sample.names
     most = sample.size if max_size is None else min(max_size, sample.size)
     numbers = partitions_of(sample, most) if sample.partitions else subsets(sample.size, min_size, most)
-    oddities = st.lists(st.sampled_from([None, *ITEM_KINDS]), max_size=MOST_ODDITIES)
+    oddities = st.lists(st.sampled_from([None, *ITEM_KINDS]), max_size=MAX_EDGE_CASES)
 
     @st.composite
     def drawn(draw: DrawFn) -> Files:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.emulator.splitting import MiniBatch, open_input
 from pytest_parallelrun.strategies.cells import CELL_KINDS, IN_JSON, NULLS, CellKind, kinds_of, value_of
-from pytest_parallelrun.strategies.subsets import MOST_ODDITIES, add_duplicate, partitions_of, subsets
+from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, partitions_of, subsets
 from pytest_parallelrun.strategies.validation import check_whole_number, invalid
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> S
     numbers = partitions_of(sample, most) if sample.partitions else subsets(sample.size, min_size, most)
     columns = _columns_by_oddity(sample) if odd else {}
     kinds: list[tuple[CellKind, bool] | None] = [None, *columns]
-    oddities = st.lists(st.sampled_from(kinds), max_size=MOST_ODDITIES)
+    oddities = st.lists(st.sampled_from(kinds), max_size=MAX_EDGE_CASES)
 
     @st.composite
     def drawn(draw: DrawFn) -> Rows:

@@ -18,7 +18,7 @@ from pytest_parallelrun.strategies.files import Files
 from pytest_parallelrun.strategies.frames import Rows
 from pytest_parallelrun.strategies.mini_batches import recipes
 from pytest_parallelrun.strategies.sample import Sample, as_sample
-from pytest_parallelrun.strategies.settings import MOST_RETRIES, job_settings
+from pytest_parallelrun.strategies.settings import MAX_RETRIES, job_settings
 from pytest_parallelrun.strategies.validation import invalid
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.strategies.sample import SampleSource
 
-MOST_ITEMS_OF_A_JOB = 20
+MAX_JOB_ITEMS = 20
 """Enough for every way of failing, and cheap to run a hundred times."""
 
 
@@ -94,8 +94,8 @@ def jobs(
     *,
     odd: bool = False,
     min_size: int = 1,
-    max_size: int | None = MOST_ITEMS_OF_A_JOB,
-    max_retries: int = MOST_RETRIES,
+    max_size: int | None = MAX_JOB_ITEMS,
+    max_retries: int = MAX_RETRIES,
     rules: Sequence[str] = PRESETS,
     kinds: Sequence[FaultKind] = DEFAULT_KINDS,
     max_faults: int = 5,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
-from pytest_parallelrun.strategies.subsets import MOST_NUMBERS
+from pytest_parallelrun.strategies.subsets import MAX_NUMBERS
 from pytest_parallelrun.strategies.validation import check_whole_number, invalid
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-MOST_ITEMS = 1_000
-MOST_BYTES = 100 * 1024**2
+MAX_ITEMS = 1_000
+MAX_BYTES = 100 * 1024**2
 """Of files: a mini-batch of all of them is copied for an example."""
 CHUNK_BYTES = 8 * 1024**2
 FOLDERS_KEPT = 10
@@ -76,11 +76,11 @@ class Sample:
         *,
         settings: JobSettings | None = None,
         items: Iterable[int] | None = None,
-        most: int = MOST_ITEMS,
+        most: int = MAX_ITEMS,
     ) -> None:
         if settings is not None and not isinstance(settings, JobSettings):
             raise invalid(f"settings={settings!r}: give a JobSettings object.")
-        check_whole_number("most", most, 1, MOST_NUMBERS)
+        check_whole_number("most", most, 1, MAX_NUMBERS)
         self.settings = JobSettings() if settings is None else settings
         self._source = source
         self._items = None if items is None else tuple(items)
@@ -278,15 +278,15 @@ class Sample:
         return chosen
 
     def _affordable(self, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Files of MOST_BYTES together, or the first one."""
+        """Files of MAX_BYTES together, or the first one."""
         sizes = {path: os.path.getsize(path) if os.path.exists(path) else 0 for _, path in found}
         taken = found
-        while (total := sum(sizes[path] for _, path in taken)) > MOST_BYTES and len(taken) > 1:
-            taken = _evenly(taken, max(1, len(taken) * MOST_BYTES // total))
+        while (total := sum(sizes[path] for _, path in taken)) > MAX_BYTES and len(taken) > 1:
+            taken = _evenly(taken, max(1, len(taken) * MAX_BYTES // total))
         if len(taken) < len(found):
             self._left_out.append(
                 f"{len(taken):,} of {len(found):,} files, evenly spaced: all have "
-                f"{sum(sizes.values()) / 1024**2:,.0f} MB, {MOST_BYTES // 1024**2} MB are taken at most"
+                f"{sum(sizes.values()) / 1024**2:,.0f} MB, {MAX_BYTES // 1024**2} MB are taken at most"
             )
         return taken
 
@@ -304,7 +304,7 @@ class Sample:
         shown = "frame" if _is_frame(self._source) else _shown(self._source)
         settings = f", settings={self.settings!r}" if self.settings.explicit else ""
         items = "" if self._items is None else f", items={self._items!r}"
-        most = "" if self._most == MOST_ITEMS else f", most={self._most!r}"
+        most = "" if self._most == MAX_ITEMS else f", most={self._most!r}"
         return f"Sample({shown}{settings}{items}{most})"
 
 

@@ -13,14 +13,14 @@ from pytest_parallelrun.strategies.validation import check_names, check_whole_nu
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-LARGEST_THRESHOLD = 5
-MOST_RETRIES = 3
+MAX_THRESHOLD = 5
+MAX_RETRIES = 3
 
 
 def job_settings(
     *,
     profile: Profile = "v2",
-    max_retries: int = MOST_RETRIES,
+    max_retries: int = MAX_RETRIES,
     mini_batch_size: tuple[int, int] | None = None,
     rules: Sequence[str] = PRESETS,
 ) -> SearchStrategy[JobSettings]:
@@ -44,11 +44,11 @@ def job_settings(
     check_names("rules", rules, PRESETS)
     fields: dict[str, SearchStrategy[object]] = {
         "rules": st.sampled_from(list(rules)),
-        "error_threshold": st.just(-1) | st.integers(0, LARGEST_THRESHOLD),
+        "error_threshold": st.just(-1) | st.integers(0, MAX_THRESHOLD),
         "max_retries": st.integers(0, max_retries),
     }
     if profile != "batch":
-        fields["mini_batch_error_threshold"] = st.just(-1) | st.integers(0, LARGEST_THRESHOLD)
+        fields["mini_batch_error_threshold"] = st.just(-1) | st.integers(0, MAX_THRESHOLD)
         fields["allowed_failed_percent"] = st.just(100) | st.integers(0, 100)
     if profile != "v2":
         fields["profile"] = st.just(profile)

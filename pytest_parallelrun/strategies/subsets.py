@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.strategies.sample import Sample
 
-MOST_ODDITIES = 3
+MAX_EDGE_CASES = 3
 FEW, ALL = 7, 9
 """Of ten subsets seven are bytes and mostly small, two have any size, one the largest."""
 WIDTH = 2
-MOST_NUMBERS = 256**WIDTH
+MAX_NUMBERS = 256**WIDTH
 """The number of an item is two bytes."""
 ORDERS = 2**16
 

@@ -24,7 +24,7 @@ ROW_BYTES = 8
 """Length of a row of table() as a line of CSV."""
 
 
-class Names:
+class NameList:
     """Returns the name of each file."""
 
     def run(self, paths: list[str]) -> list[str]:

@@ -80,9 +80,9 @@ def test_what_succeeded_at_once_is_kept_in_columns() -> None:
         lambda pair: (pair[0], pair[1]._replace(mini_batch=MiniBatch(9, 2, 18, None))),
     ],
 )
-def test_what_did_not_is_kept_as_it_is(spoil: object) -> None:
+def test_what_did_not_is_kept_as_it_is(corrupt: object) -> None:
     pair = tuple(events_of([PAIR]))
-    events = list(spoil(pair))  # type: ignore[operator]
+    events = list(corrupt(pair))  # type: ignore[operator]
     log = log_of(events)
     assert log.pairs == 0
     assert list(log) == events

@@ -19,12 +19,12 @@ from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.settings import JobSettings
 from tests.emulator.jobs import ROW_BYTES, make_files, table
 
-Kind = Literal["files", "table"]
+SettingType = Literal["files", "table"]
 Preset = Literal["documented", "observed"]
 Plan = Mapping[tuple[int, int], str]
 """What is to become of an attempt, by mini-batch and number; what is left out goes well."""
 
-MOST_ITEMS = 12
+MAX_ITEMS = 12
 OUTCOMES = {
     "raises": "exception",
     "no_retry": "exception",
@@ -45,7 +45,7 @@ class ParallelRunException(Exception):
 class Scenario:
     """A job in a few numbers. `plan` names outcomes; "drops2" loses two results."""
 
-    kind: Kind = "files"
+    kind: SettingType = "files"
     items: int = 1
     mini_batch_size: int = 1
     plan: Plan = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Scenario:
 
 
 @dataclass
-class Predicted:
+class ExpectedCounts:
     """What the rules make of a scenario."""
 
     status: str = "Completed"
@@ -79,11 +79,11 @@ def sizes_of(scenario: Scenario) -> list[int]:
     return [min(size, items - first) for first in range(0, items, size)]
 
 
-def predict(scenario: Scenario) -> Predicted:
+def predict(scenario: Scenario) -> ExpectedCounts:
     observed = scenario.rules == "observed"
     sizes = sizes_of(scenario)
     firsts = [0, *itertools.accumulate(sizes)]
-    result = Predicted()
+    result = ExpectedCounts()
     queue = [(number, 1) for number in range(len(sizes))]
     fresh = len(sizes)
     pending: set[int] = set()
@@ -138,7 +138,7 @@ def predict(scenario: Scenario) -> Predicted:
     return result
 
 
-def faults_of(plan: Plan, predicted: Predicted) -> Iterator[Fault]:
+def faults_of(plan: Plan, predicted: ExpectedCounts) -> Iterator[Fault]:
     """Only those that will fire: a fault that never does is an error."""
     for (mini_batch, number), fate in plan.items():
         if len(predicted.outcomes.get(mini_batch, ())) < number:
@@ -169,8 +169,8 @@ class Numbers:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, kind: Kind) -> Scenario:
-    items = draw(st.integers(1, MOST_ITEMS))
+def scenarios(draw: st.DrawFn, kind: SettingType) -> Scenario:
+    items = draw(st.integers(1, MAX_ITEMS))
     size = draw(st.integers(1, 4))
     retries = draw(st.integers(0, 3))
     count = -(-items // size)
@@ -198,7 +198,7 @@ def scenarios(draw: st.DrawFn, kind: Kind) -> Scenario:
 
 @pytest.fixture(scope="module")
 def all_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    return make_files(tmp_path_factory.mktemp("files"), MOST_ITEMS)
+    return make_files(tmp_path_factory.mktemp("files"), MAX_ITEMS)
 
 
 def run_scenario(scenario: Scenario, files: list[str]) -> JobResult:
@@ -299,9 +299,9 @@ def test_laws_of_every_job(all_files: list[str], scenario: Scenario) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, MOST_ITEMS), st.integers(1, 5), st.sampled_from(["files", "table"]), st.integers(1, 3))
+@given(st.integers(1, MAX_ITEMS), st.integers(1, 5), st.sampled_from(["files", "table"]), st.integers(1, 3))
 def test_every_item_is_in_exactly_one_mini_batch(
-    all_files: list[str], items: int, size: int, kind: Kind, workers: int
+    all_files: list[str], items: int, size: int, kind: SettingType, workers: int
 ) -> None:
     scenario = Scenario(kind=kind, items=items, mini_batch_size=size, workers=workers)
     assert numbers(run_scenario(scenario, all_files)) == list(range(items))

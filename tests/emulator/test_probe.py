@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.protocol import Delivery
-from pytest_parallelrun.emulator.probe import Bench, WorkerDown
+from pytest_parallelrun.emulator.engines.protocol import Task
+from pytest_parallelrun.emulator.probe import ProbeSession, WorkerStartError
 from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
 from tests.emulator._scripts import write_files
 
@@ -41,8 +41,8 @@ def script(tmp_path: Path) -> Path:
     return tmp_path / "code" / "score.py"
 
 
-def bench_of(script: object, *, workers: int = 1, **settings: object) -> Bench:
-    return Bench(ParallelJob(script, [], JobSettings(**settings)), "files", workers=workers)  # type: ignore[arg-type]
+def bench_of(script: object, *, workers: int = 1, **settings: object) -> ProbeSession:
+    return ProbeSession(ParallelJob(script, [], JobSettings(**settings)), "files", workers=workers)  # type: ignore[arg-type]
 
 
 def test_a_worker_stays_up_between_attempts(script: Path) -> None:
@@ -82,13 +82,13 @@ def test_a_renewed_worker_has_forgotten_all(script: Path) -> None:
 
 
 def test_a_table_is_handed_over_as_a_copy() -> None:
-    class Changing:
+    class NondeterministicValues:
         def run(self, table: pd.DataFrame) -> pd.DataFrame:
             table["x"] = 0
             return table
 
     frame = pd.DataFrame({"x": [1, 2]})
-    with Bench(ParallelJob(Changing(), []), "tabular") as bench:
+    with ProbeSession(ParallelJob(NondeterministicValues(), []), "tabular") as bench:
         assert list(bench.attempt(frame).ended.value["x"]) == [0, 0]  # type: ignore[index]
     assert list(frame["x"]) == [1, 2]
 
@@ -140,7 +140,7 @@ def test_warnings_of_the_script_are_not_repeated() -> None:
 
 def test_a_worker_that_does_not_come_up_is_told_with_its_failure(tmp_path: Path) -> None:
     write_files(tmp_path, {"score.py": "def init(): raise OSError('no model')\ndef run(b): return b"})
-    with bench_of(tmp_path / "score.py") as bench, pytest.raises(WorkerDown, match="OSError: no model") as down:
+    with bench_of(tmp_path / "score.py") as bench, pytest.raises(WorkerStartError, match="OSError: no model") as down:
         bench.attempt(["a"])
     assert down.value.failure.phase == "init"
     assert bench.init_calls == 1
@@ -177,7 +177,7 @@ def test_a_timeout_ends_the_worker_and_the_next_attempt_starts_another() -> None
             time.sleep(3 if paths == ["slow"] else 1)
             return paths
 
-    with Bench(ParallelJob(Slow(), [], JobSettings(timeout=2)), "files") as bench:
+    with ProbeSession(ParallelJob(Slow(), [], JobSettings(timeout=2)), "files") as bench:
         assert bench.attempt(["slow"]).ended.outcome == "timeout"
         assert bench.attempt(["fast"]).ended.outcome == "succeeded"
     assert (Slow.born, bench.init_calls) == (2, 2)
@@ -212,13 +212,13 @@ def test_a_job_that_was_stopped_leaves_nothing_to_the_next_one() -> None:
             return table
 
     one, two = pd.DataFrame({"x": [1]}), pd.DataFrame({"x": [1, 2]})
-    with Bench(ParallelJob(Failing(), []), "tabular") as bench:
+    with ProbeSession(ParallelJob(Failing(), []), "tabular") as bench:
         stopped = bench.run(
             ParallelJob(Failing(), PrebuiltInput([one, one], kind="tabular"), JobSettings(allowed_failed_percent=0))
         )
         # At the end of a table there are retries to hand out, and the percentage is exceeded already.
         assert stopped.status == "Failed"
-        bench._engine.submit(Delivery(next(PrebuiltInput([one], kind="tabular").mini_batches()), 1))
+        bench._engine.submit(Task(next(PrebuiltInput([one], kind="tabular").mini_batches()), 1))
         result = bench.run(ParallelJob(Failing(), PrebuiltInput([two], kind="tabular")))
     assert [attempt.outcome for attempt in result.attempts] == ["succeeded"]
 
@@ -226,7 +226,7 @@ def test_a_job_that_was_stopped_leaves_nothing_to_the_next_one() -> None:
 def test_a_job_fails_where_no_worker_comes_up(tmp_path: Path) -> None:
     write_files(tmp_path, {"score.py": "def init(): raise OSError('no model')\ndef run(b): return b"})
     job = ParallelJob(tmp_path / "score.py", PrebuiltInput([["a"]], kind="files"))
-    with Bench(job, "files") as bench:
+    with ProbeSession(job, "files") as bench:
         result = bench.run(job)
     assert (result.status, result.reason) == ("Failed", "OSError: no model")
 
@@ -271,7 +271,7 @@ def test_somebody_may_prevent_a_start(script: Path) -> None:
             raise RuntimeError("no more")
         started.append(1)
 
-    with Bench(ParallelJob(script, []), "files", on_start=once) as bench:
+    with ProbeSession(ParallelJob(script, []), "files", on_start=once) as bench:
         bench.attempt(["a"])
         bench.attempt(["a"])
         bench.renew()
@@ -294,7 +294,7 @@ def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
                 time.sleep(61)
             return paths
 
-    with Bench(ParallelJob(Patient(), []), "files", probe=0.2) as bench:
+    with ProbeSession(ParallelJob(Patient(), []), "files", probe=0.2) as bench:
         assert bench.attempt(["waits"]).ended.outcome == "succeeded"
         spinning = bench.attempt(["spins"]).ended
         waiting = bench.attempt(["waits too long"]).ended
@@ -324,11 +324,11 @@ def test_the_exceptions_of_the_script_itself_are_handed_over_where_somebody_asks
     for entry in (Raising(), tmp_path / "score.py"):
         with bench_of(entry) as bench:
             bench._engine.on_error = seen.append  # type: ignore[attr-defined]
-            with suppress(WorkerDown):
+            with suppress(WorkerStartError):
                 bench.attempt(["a"])
     job = ParallelJob(Raising(), PrebuiltInput([["a"]], kind="files"), JobSettings(max_retries=1))
     job.faults = (Fault.raises(KeyError, attempt=1),)
-    with Bench(job, "files") as bench:
+    with ProbeSession(job, "files") as bench:
         bench._engine.on_error = seen.append  # type: ignore[attr-defined]
         bench.run(job)
     # What a fault raises is not the script's.

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
-from pytest_parallelrun.emulator.probe import rehearse
+from pytest_parallelrun.emulator.probe import probe_startup
 from tests.emulator._scripts import make_job
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ class Looking:
 
 
 def test_as_many_workers_come_up_as_were_asked_for(tmp_path: Path) -> None:
-    rehearsal = rehearse(make_job(tmp_path, SCRIPT, instance_count=7), workers=2)
+    rehearsal = probe_startup(make_job(tmp_path, SCRIPT, instance_count=7), workers=2)
     assert [(type(event), event.worker) for event in rehearsal.workers] == [(WorkerStarted, 0), (WorkerStarted, 1)]
     assert rehearsal.attempt is None
 
 
 def test_an_import_that_fails_is_reported_once_for_each_worker(tmp_path: Path) -> None:
-    rehearsal = rehearse(
+    rehearsal = probe_startup(
         make_job(tmp_path, "import nothing_of_that_name"), workers=2, first_attempt=True, observer=Looking
     )
     assert all(isinstance(event, WorkerFailed) and event.failure.phase == "import" for event in rehearsal.workers)
@@ -65,19 +65,19 @@ def test_an_import_that_fails_is_reported_once_for_each_worker(tmp_path: Path) -
 
 def test_without_init_only_the_import_counts(tmp_path: Path) -> None:
     job = make_job(tmp_path, "def init(): 1 / 0\ndef run(batch): return batch")
-    assert isinstance(rehearse(job, init=False).workers[0], WorkerStarted)
-    assert isinstance(rehearse(job).workers[0], WorkerFailed)
+    assert isinstance(probe_startup(job, init=False).workers[0], WorkerStarted)
+    assert isinstance(probe_startup(job).workers[0], WorkerFailed)
 
 
 def test_the_first_attempt_is_that_of_the_first_mini_batch(tmp_path: Path) -> None:
-    attempt = rehearse(make_job(tmp_path, SCRIPT, files=3), first_attempt=True).attempt
+    attempt = probe_startup(make_job(tmp_path, SCRIPT, files=3), first_attempt=True).attempt
     assert attempt is not None
     assert (attempt.outcome, attempt.mini_batch.id, attempt.number, attempt.worker) == ("succeeded", 0, 1, 0)
 
 
 @pytest.mark.parametrize("action", ["append_row", "summary_only"])
 def test_the_output_folder_is_there_exactly_with_append_row(tmp_path: Path, action: str) -> None:
-    attempt = rehearse(make_job(tmp_path, SCRIPT, output_action=action), first_attempt=True).attempt
+    attempt = probe_startup(make_job(tmp_path, SCRIPT, output_action=action), first_attempt=True).attempt
     assert attempt is not None
     assert isinstance(attempt.value, list)
     folder, arguments = attempt.value[0]
@@ -88,8 +88,8 @@ def test_the_output_folder_is_there_exactly_with_append_row(tmp_path: Path, acti
 def test_the_arguments_of_the_runtime_can_be_left_out(tmp_path: Path) -> None:
     job = make_job(tmp_path, SCRIPT)
     job = ParallelJob(tmp_path / "code" / "score.py", job.input, program_arguments="--mine 1")
-    with_all = rehearse(job, first_attempt=True).attempt
-    without = rehearse(job, first_attempt=True, runtime_arguments=False).attempt
+    with_all = probe_startup(job, first_attempt=True).attempt
+    without = probe_startup(job, first_attempt=True, runtime_arguments=False).attempt
     assert with_all is not None
     assert without is not None
     assert isinstance(with_all.value, list)
@@ -100,13 +100,13 @@ def test_the_arguments_of_the_runtime_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_a_worker_can_be_looked_at_while_it_is_up(tmp_path: Path) -> None:
-    assert rehearse(make_job(tmp_path, SCRIPT), observer=Looking).observed == ((False, True),)
+    assert probe_startup(make_job(tmp_path, SCRIPT), observer=Looking).observed == ((False, True),)
 
 
 def test_a_table_is_handed_over_as_a_table(tmp_path: Path) -> None:
     make_job(tmp_path, "def run(frame): return frame")
     job = ParallelJob(tmp_path / "code" / "score.py", pd.DataFrame({"x": [1, 2]}))
-    attempt = rehearse(job, first_attempt=True).attempt
+    attempt = probe_startup(job, first_attempt=True).attempt
     assert attempt is not None
     assert attempt.returned == 2
 
@@ -115,4 +115,4 @@ def test_a_table_is_handed_over_as_a_table(tmp_path: Path) -> None:
 def test_without_an_attempt_the_input_is_not_looked_at(tmp_path: Path, size: str | None) -> None:
     make_job(tmp_path, SCRIPT)
     job = ParallelJob(tmp_path / "code" / "score.py", tmp_path / "none", JobSettings(mini_batch_size=size))
-    assert isinstance(rehearse(job).workers[0], WorkerStarted)
+    assert isinstance(probe_startup(job).workers[0], WorkerStarted)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pytest_parallelrun.emulator.engines import engine_maker
-from pytest_parallelrun.emulator.engines.protocol import Delivery
+from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, MiniBatchEnded, Outcome
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob, _Run
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from tests.emulator.jobs import Names
+from tests.emulator.jobs import NameList
 
 FAILED: tuple[Outcome, ...] = ("exception", "timeout", "wrong_type", "crashed", "load_error")
 
@@ -42,13 +42,13 @@ class QueueMachine(RuleBasedStateMachine):
                 "mini_batch_error_threshold": batches_allowed,
             }
         )
-        self.job = _Run(ParallelJob(Names(), Path(), self.settings), engine_maker("inprocess"))
+        self.job = _Run(ParallelJob(NameList(), Path(), self.settings), engine_maker("inprocess"))
         self.job._splitter = FileSplitter("", [f"f{n}" for n in range(items)], size, label="")
         self.total = -(-items // size)
         self.job._ledger = Ledger(self.settings, "files", self.total)
         self.sizes = [min(size, items - first) for first in range(0, items, size)]
         self.source = self.job._deliveries()
-        self.out: list[Delivery] = []
+        self.out: list[Task] = []
         self.dry = False
         self.fresh = 0
         self.retries: list[tuple[int, int]] = []

@@ -10,7 +10,7 @@ import pytest
 from pytest_parallelrun.emulator.events import JobEnded, MiniBatchEnded
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.result import Attempt, JobResult, MiniBatchResult
-from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, table
+from tests.emulator.jobs import ROW_BYTES, NameList, Rows, Scripted, make_files, run_job, table
 
 DOCUMENTED = (
     "status",
@@ -39,7 +39,7 @@ def files(tmp_path: Path) -> list[str]:
 def result(files: list[str]) -> JobResult:
     """Mini-batches of two: the first fails once, the second for good."""
     faults = [Fault.raises(ValueError("bad"), mini_batch=0, attempt=1), Fault.drops(1, mini_batch=1)]
-    return run_job(Names(), files, *faults, mini_batch_size=2, max_retries=1)
+    return run_job(NameList(), files, *faults, mini_batch_size=2, max_retries=1)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
@@ -123,10 +123,10 @@ def test_items_have_the_names_of_their_files_or_rows(result: JobResult, files: l
 
 
 def test_a_mini_batch_that_was_never_tried_has_no_names_to_show(files: list[str], tmp_path: Path) -> None:
-    stopped = run_job(Names(), files, Fault.crashes(mini_batch=0), max_retries=0, error_threshold=0)
+    stopped = run_job(NameList(), files, Fault.crashes(mini_batch=0), max_retries=0, error_threshold=0)
     assert stopped.item_names(4) == ()
     (tmp_path / "empty").mkdir()
-    assert run_job(Names(), tmp_path / "empty").item_names(0) == ()
+    assert run_job(NameList(), tmp_path / "empty").item_names(0) == ()
 
 
 def test_events_end_with_the_job_and_tell_each_end_of_a_mini_batch_once(result: JobResult) -> None:
@@ -144,7 +144,7 @@ def test_a_result_outlives_changes_of_its_input() -> None:
 
 
 def test_the_folder_of_a_job_goes_with_its_result(files: list[str]) -> None:
-    result = run_job(Names(), files, output_action="append_row")
+    result = run_job(NameList(), files, output_action="append_row")
     path = result.output_path
     assert path is not None
     folder = path.parent.parent
@@ -161,4 +161,4 @@ def test_a_result_shows_its_counts(result: JobResult) -> None:
 def test_a_result_tells_what_kind_of_input_there_was(result: JobResult, tmp_path: Path) -> None:
     assert result.splitter_kind == "files"
     assert run_job(Rows(), table(1)).splitter_kind == "tabular"
-    assert run_job(Names(), []).splitter_kind is None
+    assert run_job(NameList(), []).splitter_kind is None

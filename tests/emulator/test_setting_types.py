@@ -16,10 +16,10 @@ from pytest_parallelrun.emulator.setting_types import (
     Encoding,
     FileName,
     Flag,
-    Kind,
-    Names,
+    NameList,
     Percent,
     Seconds,
+    SettingType,
     Size,
     Text,
     TotalTries,
@@ -32,7 +32,7 @@ SIZE = Size("files")
 LEVEL = Choice(("INFO", "DEBUG"), case_insensitive=True)
 PROFILE = Choice(("v2", "v1"))
 
-ACCEPTED: list[tuple[Kind[object], object, object]] = [
+ACCEPTED: list[tuple[SettingType[object], object, object]] = [
     (WholeNumber(-1), -1, -1),
     (WholeNumber(-1), "-1", -1),
     (WholeNumber(-1), " +7 ", 7),
@@ -65,10 +65,10 @@ ACCEPTED: list[tuple[Kind[object], object, object]] = [
     (Flag(), "FALSE", False),
     (Flag(), "no", False),
     (Flag(), "0", False),
-    (Names(), "a, b", ("a", "b")),
-    (Names(), ["a,b", "c"], ("a,b", "c")),
-    (Names(), ("größe",), ("größe",)),
-    (Names(), "", ()),
+    (NameList(), "a, b", ("a", "b")),
+    (NameList(), ["a,b", "c"], ("a,b", "c")),
+    (NameList(), ("größe",), ("größe",)),
+    (NameList(), "", ()),
     (Variables(), {"A": "1", "B": ""}, {"A": "1", "B": ""}),
     (Variables(), "A=1,B=x=y", {"A": "1", "B": "x=y"}),
     (Variables(), " ", {}),
@@ -84,7 +84,7 @@ ACCEPTED: list[tuple[Kind[object], object, object]] = [
     (Delimiter(), "tab", "\t"),
 ]
 
-REFUSED: list[tuple[Kind[object], object, str]] = [
+REFUSED: list[tuple[SettingType[object], object, str]] = [
     (WholeNumber(-1), -2, "a whole number of -1 or more"),
     (WholeNumber(-1), "-2", "a whole number of -1 or more"),
     (WholeNumber(0), 1.0, "a whole number"),
@@ -126,10 +126,10 @@ REFUSED: list[tuple[Kind[object], object, str]] = [
     (Flag(), "maybe", "true or false"),
     (Flag(), 2, "true or false"),
     (Flag(), None, "true or false"),
-    (Names(), "a,,b", "a list of distinct names"),
-    (Names(), "a,a", "a list of distinct names"),
-    (Names(), [1], "a list of distinct names"),
-    (Names(), 5, "a list of distinct names"),
+    (NameList(), "a,,b", "a list of distinct names"),
+    (NameList(), "a,a", "a list of distinct names"),
+    (NameList(), [1], "a list of distinct names"),
+    (NameList(), 5, "a list of distinct names"),
     (Variables(), "A", "A=1,B=2"),
     (Variables(), ["A=1"], "a mapping"),
     (Variables(), {"A=B": "1"}, "'A=B' is no variable name"),
@@ -163,19 +163,21 @@ REFUSED: list[tuple[Kind[object], object, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "raw", "value"), ACCEPTED)
-def test_an_allowed_value_is_parsed(kind: Kind[object], raw: object, value: object) -> None:
+def test_an_allowed_value_is_parsed(kind: SettingType[object], raw: object, value: object) -> None:
     assert kind.parse(raw) == value
     assert type(kind.parse(raw)) is type(value) or isinstance(value, dict)
 
 
 @pytest.mark.parametrize(("kind", "raw", "value"), ACCEPTED)
-def test_a_parsed_value_parses_to_itself_again(kind: Kind[object], raw: object, value: object) -> None:
+def test_a_parsed_value_parses_to_itself_again(kind: SettingType[object], raw: object, value: object) -> None:
     if not isinstance(kind, TotalTries):  # It turns tries into retries.
         assert kind.parse(kind.parse(raw)) == value
 
 
 @pytest.mark.parametrize(("kind", "raw", "allowed"), REFUSED)
-def test_a_value_that_is_not_allowed_is_refused_with_what_is(kind: Kind[object], raw: object, allowed: str) -> None:
+def test_a_value_that_is_not_allowed_is_refused_with_what_is(
+    kind: SettingType[object], raw: object, allowed: str
+) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 (the text is compared below)
         kind.parse(raw)
     assert allowed in str(raised.value)

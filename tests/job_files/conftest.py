@@ -16,7 +16,7 @@ from tests.job_files.refusals import CORPUS
 SCRIPT = "def run(mini_batch):\n    return [str(item) for item in mini_batch]\n"
 
 Write = Callable[[str, str], Path]
-Findings = Callable[[str, str], list[str]]
+Problems = Callable[[str, str], list[str]]
 ReadStep = Callable[[str, str], JobStep]
 
 
@@ -52,7 +52,7 @@ def write(folder: Path) -> Write:
 
 
 @pytest.fixture
-def findings(write: Write) -> Findings:
+def findings(write: Write) -> Problems:
     """What is wrong with a definition that is written to a file of that name."""
 
     def findings(name: str, text: str) -> list[str]:

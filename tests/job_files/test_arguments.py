@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.job_files.tree import JobFileError
-from tests.job_files.conftest import Findings, ReadStep
+from tests.job_files.conftest import Problems, ReadStep
 
 HEAD = """
 type: pipeline
@@ -161,7 +161,7 @@ def test_backslashes_in_the_path_of_the_script_are_slashes(step_of: ReadStep, fo
 
 
 @pytest.mark.skipif(os.sep == "\\", reason="is a path there")
-def test_a_folder_with_backslashes_is_told_to_have_slashes(findings: Findings) -> None:
+def test_a_folder_with_backslashes_is_told_to_have_slashes(findings: Problems) -> None:
     [finding] = findings("pipeline.yml", HEAD.replace("code: ./src", r"code: .\src"))
     assert finding.endswith("; write it with forward slashes")
 

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.keys import COMPONENT, METADATA, NEW_DEPLOYMENT, OLD_DEPLOYMENT, STEP, Key
-from pytest_parallelrun.job_files.tree import Findings, Table
+from pytest_parallelrun.job_files.tree import Problems, Table
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 from tests.job_files.conftest import all_findings
 from tests.job_files.refusals import CORPUS
@@ -33,7 +33,7 @@ def used(pattern: str) -> set[str]:
     """Keys of the files, those of a step without the `jobs.NAME` above."""
     found: set[str] = set()
     for file in CORPUS.glob(pattern):
-        table = read_yaml(file, Findings())
+        table = read_yaml(file, Problems())
         assert table is not None
         names = set(used_in(table))
         found |= names | {name.split(".", 2)[2] for name in names if name.startswith("jobs.") and name.count(".") > 1}

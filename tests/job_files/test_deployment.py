@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
-from tests.job_files.conftest import Findings, only_step
+from tests.job_files.conftest import Problems, only_step
 
 
 @pytest.mark.parametrize("name", ["deployment_model.yml", "deployment_root.yml"])
@@ -69,6 +69,6 @@ BASE = "name: d\nendpoint_name: e\nenvironment: azureml:e:1\n"
         ),
     ],
 )
-def test_what_is_wrong_with_a_deployment_is_found(findings: Findings, text: str, finding: str | None) -> None:
+def test_what_is_wrong_with_a_deployment_is_found(findings: Problems, text: str, finding: str | None) -> None:
     found = findings("deployment.yml", BASE + text)
     assert [finding in one for one in found] == [True] if finding else not found

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.tree import JobFileError
-from tests.job_files.conftest import Findings, Write, all_findings, only_step
+from tests.job_files.conftest import Problems, Write, all_findings, only_step
 
 TASK = """
       type: run_function
@@ -117,18 +117,18 @@ def test_a_registered_component_is_said_to_be_left_out(write: Write) -> None:
         ),
     ],
 )
-def test_what_is_no_pipeline_of_parallel_steps_is_one_finding(findings: Findings, text: str, finding: str) -> None:
+def test_what_is_no_pipeline_of_parallel_steps_is_one_finding(findings: Problems, text: str, finding: str) -> None:
     [found] = findings("pipeline.yml", text)
     assert found.startswith(finding)
 
 
-def test_components_that_refer_to_each_other_end(write: Write, findings: Findings) -> None:
+def test_components_that_refer_to_each_other_end(write: Write, findings: Problems) -> None:
     write("b.yml", "type: pipeline\njobs: {back: {component: ./pipeline.yml}}\n")
     [found] = findings("pipeline.yml", "type: pipeline\njobs: {there: {component: ./b.yml}}\n")
     assert found.startswith("b.yml:2:26: component='./pipeline.yml' leads back")
 
 
-def test_pipelines_inside_of_each_other_without_end_do_end(findings: Findings) -> None:
+def test_pipelines_inside_of_each_other_without_end_do_end(findings: Problems) -> None:
     lines = ["x9: &p9 {type: pipeline, jobs: {}}"]
     for number in range(8, -1, -1):
         steps = ", ".join(f"s{step}: *p{number + 1}" for step in range(9))

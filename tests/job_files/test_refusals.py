@@ -6,7 +6,7 @@ import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.tree import JobFileError
-from tests.job_files.conftest import Findings, Write, all_findings
+from tests.job_files.conftest import Problems, Write, all_findings
 from tests.job_files.refusals import REFUSALS, Refusal
 
 
@@ -74,7 +74,7 @@ APPEND = "  append_row_to:"
         ("rows: {type: uri_folder}", "rows: '${{x}}'", "'${{x}}' leads nowhere"),
     ],
 )
-def test_each_part_of_a_definition_must_be_of_its_kind(findings: Findings, old: str, new: str, finding: str) -> None:
+def test_each_part_of_a_definition_must_be_of_its_kind(findings: Problems, old: str, new: str, finding: str) -> None:
     text = JOB.replace(old, new, 1) if old else f"{JOB}{new}\n"
     assert len([one for one in findings("job.yml", text) if finding in one]) == 1
 

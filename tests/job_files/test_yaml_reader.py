@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.tree import Findings, Listing, Scalar, Table
-from pytest_parallelrun.job_files.yaml_reader import LARGEST_FILE, read_yaml
+from pytest_parallelrun.job_files.tree import Listing, Problems, Scalar, Table
+from pytest_parallelrun.job_files.yaml_reader import MAX_FILE_BYTES, read_yaml
 
 
 def read(path: Path, text: str | bytes) -> tuple[Table | None, list[str]]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    findings = Findings()
+    findings = Problems()
     return read_yaml(path, findings), [str(finding) for finding in findings.found]
 
 
@@ -83,7 +83,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(file: Path) -> None:
         ("a: " + "[" * 200 + "]" * 200, "job.yml:1:63: this is not valid YAML: it is nested more than 60 levels deep"),
         ("a: " + "{b: " * 5000, "job.yml:1:237: this is not valid YAML: it is nested more than 60 levels deep"),
         ("- a\n" * 30_000, "job.yml:20000:3: this is not valid YAML: there are more than 20000 values"),
-        ("#" * (LARGEST_FILE + 1), f"job.yml:1:1: the file has {LARGEST_FILE + 1:,} bytes, a job definition at most"),
+        (
+            "#" * (MAX_FILE_BYTES + 1),
+            f"job.yml:1:1: the file has {MAX_FILE_BYTES + 1:,} bytes, a job definition at most",
+        ),
     ],
     ids=lambda value: repr(value[:20]),
 )
@@ -111,6 +114,6 @@ def test_a_bomb_of_merged_mappings_ends(file: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_a_finding(file: Path) -> None:
-    findings = Findings()
+    findings = Problems()
     assert read_yaml(file, findings) is None
     assert str(findings.found[0]) == "job.yml:1:1: the file cannot be read: No such file or directory"

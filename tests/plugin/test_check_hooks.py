@@ -7,7 +7,7 @@ import builtins
 import pytest
 
 import pytest_parallelrun
-from pytest_parallelrun._check_hooks import MOST_OF_AN_EXAMPLE, example_of, finding_in
+from pytest_parallelrun._check_hooks import MAX_EXAMPLE_LINES, example_of, finding_in
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.contract.finding import Finding
 
@@ -96,5 +96,5 @@ def test_a_decorator_for_a_test_that_is_not_the_users_is_left_out() -> None:
 
 def test_a_long_example_is_cut() -> None:
     lines = example_of(failed("x", "\n".join(map(str, range(100))))).splitlines()
-    assert len(lines) == MOST_OF_AN_EXAMPLE
+    assert len(lines) == MAX_EXAMPLE_LINES
     assert lines[-1] == "..."

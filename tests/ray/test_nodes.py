@@ -9,7 +9,7 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import file_transfer
-from pytest_parallelrun.emulator.engines.ray.actor_handle import Seat
+from pytest_parallelrun.emulator.engines.ray.actor_handle import ActorHandle
 from pytest_parallelrun.emulator.engines.ray.cluster import Cluster
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 from tests.emulator.engines.process.scripts import none_left, write_script
@@ -45,10 +45,10 @@ def run(paths):
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No node sees a file of this machine, not even its own."""
 
-    def sees(seat: Seat, signatures: list[object], *, limit: float) -> list[bool]:
+    def sees(seat: ActorHandle, signatures: list[object], *, limit: float) -> list[bool]:
         return [False] * len(signatures)
 
-    monkeypatch.setattr(Seat, "sees", sees)
+    monkeypatch.setattr(ActorHandle, "sees", sees)
     monkeypatch.setattr(Cluster, "home", "none of them")
 
 
@@ -121,13 +121,13 @@ def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
 
     asked = []
 
-    def sees(seat: Seat, signatures: list[object], *, limit: float) -> list[bool]:
+    def sees(seat: ActorHandle, signatures: list[object], *, limit: float) -> list[bool]:
         asked.append(seat)
         if len(asked) == which:
             raise ray.exceptions.GetTimeoutError("no answer in time")
         return [False] * len(signatures)
 
-    monkeypatch.setattr(Seat, "sees", sees)
+    monkeypatch.setattr(ActorHandle, "sees", sees)
     monkeypatch.setattr(Cluster, "home", "none of them")
     script = write_script(tmp_path, "def run(paths):\n    return paths")
     settings = JobSettings(mini_batch_size=1, max_concurrency_per_instance=1)

@@ -194,8 +194,8 @@ def test_every_part_of_a_finding_is_told() -> None:
 
 
 def test_many_mini_batches_are_said_to_be_drawn_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace_module, "MOST_CELLS", 3)
-    monkeypatch.setattr(trace_module, "MOST_BARS", 5)
+    monkeypatch.setattr(trace_module, "MAX_CELLS", 3)
+    monkeypatch.setattr(trace_module, "MAX_BARS", 5)
     page = without_scripts(html_report([report(record(), result=job(tmp_path, 7))]))
     assert "7 mini-batches are too many to be drawn one by one: each cell and each point stands for 3" in page
     assert "7 attempts are too many as well" in page
@@ -212,7 +212,7 @@ def test_a_time_is_told_without_powers_of_ten(seconds: float, text: str) -> None
 
 def largest() -> EntryReport:
     """A report as large as one can be, of 100,000 mini-batches, with the longest texts wherever one can be."""
-    text = "😀" * trace_module.LONGEST_TEXT
+    text = "😀" * trace_module.MAX_TEXT_LENGTH
     trace = Trace(
         kind="files",
         timeout=60.0,
@@ -227,11 +227,11 @@ def largest() -> EntryReport:
         workers=400,
         cells=tuple(
             Cell(first=n * 100, count=100, state="failed", names=text, error=text, seconds=1.5, states={"failed": 100})
-            for n in range(trace_module.MOST_CELLS)
+            for n in range(trace_module.MAX_CELLS)
         ),
         bars=tuple(
             Bar(worker=n % 40, started=n / 7, seconds=1 / 3, outcome="exception", attempts=75, error=text, outcomes={})
-            for n in range(trace_module.MOST_LANES * trace_module.FEWEST_STRETCHES)
+            for n in range(trace_module.MAX_LANES * trace_module.MIN_STRETCHES)
         ),
         lanes=tuple(Lane(worker=n, instance=n, started=n / 3, seconds=1 / 7, error=text) for n in range(40)),
         steps=tuple(Step(attempts=n, failed_items=n, failed_mini_batches=n) for n in range(502)),

@@ -72,7 +72,7 @@ def test_words_such_as_paths_are_never_cut() -> None:
 
 
 def test_a_timeline_is_cut_and_names_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ATTEMPTS", 3)
+    monkeypatch.setattr(module, "MAX_ATTEMPTS", 3)
     told = lines(report(record(), result=job(tmp_path, 6)), verbosity=1)
     assert told[1].startswith("  timeline: 6 attempts, ")
     assert len(told) == 6
@@ -82,9 +82,9 @@ def test_a_timeline_is_cut_and_names_the_page(tmp_path: Path, monkeypatch: pytes
 def test_attempts_that_are_told_together_are_counted_by_outcome(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_module, "MOST_BARS", 4)
-    monkeypatch.setattr(trace_module, "MOST_STRETCHES", 1)
-    monkeypatch.setattr(trace_module, "FEWEST_STRETCHES", 1)
+    monkeypatch.setattr(trace_module, "MAX_BARS", 4)
+    monkeypatch.setattr(trace_module, "MAX_STRETCHES", 1)
+    monkeypatch.setattr(trace_module, "MIN_STRETCHES", 1)
     told = lines(report(record(), result=job(tmp_path, 6, {"001.txt": [BAD]})), verbosity=1)
     assert [line for line in told if "7 attempts in " in line and line.endswith(": 6 succeeded, 1 exception")]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.report import trace as module
-from pytest_parallelrun.report.trace import LONGEST_TEXT, Step, Trace
+from pytest_parallelrun.report.trace import MAX_TEXT_LENGTH, Step, Trace
 from tests.report.reports import Course, job, traced
 
 BAD = ValueError("bad")
@@ -80,10 +80,10 @@ def test_what_awaits_its_retry_counts_where_the_rule_says_so(tmp_path: Path) -> 
 
 
 def test_many_mini_batches_share_cells_and_many_attempts_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_CELLS", 4)
-    monkeypatch.setattr(module, "MOST_BARS", 10)
-    monkeypatch.setattr(module, "FEWEST_STRETCHES", 3)
-    monkeypatch.setattr(module, "MOST_STRETCHES", 3)
+    monkeypatch.setattr(module, "MAX_CELLS", 4)
+    monkeypatch.setattr(module, "MAX_BARS", 10)
+    monkeypatch.setattr(module, "MIN_STRETCHES", 3)
+    monkeypatch.setattr(module, "MAX_STRETCHES", 3)
     course = {"004.txt": [BAD], "011.txt": [BAD, BAD, BAD]}
     trace = traced(job(tmp_path, 15, course, error_threshold=5))
     assert trace.per_cell == 4
@@ -103,14 +103,14 @@ def test_many_mini_batches_share_cells_and_many_attempts_bars(tmp_path: Path, mo
 
 
 def test_of_many_workers_the_first_have_lanes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_LANES", 2)
+    monkeypatch.setattr(module, "MAX_LANES", 2)
     trace = traced(job(tmp_path, 6, max_concurrency_per_instance=3))
     assert (trace.workers, [lane.worker for lane in trace.lanes]) == (3, [0, 1])
     assert {bar.worker for bar in trace.bars} == {0, 1}
 
 
 def test_of_many_steps_some_are_kept_with_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_STEPS", 5)
+    monkeypatch.setattr(module, "MAX_STEPS", 5)
     trace = traced(job(tmp_path, 30, {f"{n:03}.txt": [BAD] for n in range(30)}, max_retries=0))
     assert len(trace.steps) <= 7
     assert trace.steps[-1] == Step(attempts=30, failed_items=30, failed_mini_batches=30)
@@ -120,5 +120,5 @@ def test_of_many_steps_some_are_kept_with_the_last(tmp_path: Path, monkeypatch: 
 
 def test_long_texts_are_cut(tmp_path: Path) -> None:
     trace = traced(job(tmp_path, 1, {"000.txt": [ValueError("x" * 5000)]}))
-    assert len(trace.cells[0].error) == len(trace.bars[0].error) == LONGEST_TEXT
+    assert len(trace.cells[0].error) == len(trace.bars[0].error) == MAX_TEXT_LENGTH
     assert trace.cells[0].error.endswith("...")

@@ -112,7 +112,7 @@ def test_of_many_files_an_evenly_spaced_part_is_taken(tmp_path: Path) -> None:
 def test_of_large_files_so_many_are_taken_as_are_within_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample_module, "MOST_BYTES", 2 * 1024**2)
+    monkeypatch.setattr(sample_module, "MAX_BYTES", 2 * 1024**2)
     for number in range(4):
         (tmp_path / f"{number}").write_bytes(bytes(1024**2))
     sample = Sample(tmp_path)
@@ -121,7 +121,7 @@ def test_of_large_files_so_many_are_taken_as_are_within_the_limit(
 
 
 def test_one_file_is_taken_however_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_module, "MOST_BYTES", 10)
+    monkeypatch.setattr(sample_module, "MAX_BYTES", 10)
     for number in range(2):
         (tmp_path / f"{number}").write_bytes(bytes(100))
     assert Sample(tmp_path).names == ("0",)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 VERSION = 1
 FILE = "case.json"
 ITEMS = "items"
-MOST_BYTES = 100 * 1024**2
+MAX_BYTES = 100 * 1024**2
 """Of the items together; a larger mini-batch is not copied."""
 
 FOLDER_OF_ITEMS = "{items}"
@@ -60,8 +60,8 @@ def save_case(
     remarks: list[str] = []
     root = _root_of(case.mini_batches)
     size = sum(os.path.getsize(path) for path in _paths(case) if os.path.isfile(path))
-    if size > MOST_BYTES:
-        raise NotSaved(f"its items have {size / 1024**2:.0f} MB, and up to {MOST_BYTES / 1024**2:.0f} MB are copied")
+    if size > MAX_BYTES:
+        raise NotSaved(f"its items have {size / 1024**2:.0f} MB, and up to {MAX_BYTES / 1024**2:.0f} MB are copied")
     try:
         content = {
             "version": VERSION,

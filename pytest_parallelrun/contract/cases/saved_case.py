@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     StrPath = str | os.PathLike[str]
 
-LONGEST_TIMEOUT = 259200
+MAX_TIMEOUT = 259200
 """Seconds: what the service allows, and enough for a look around in a debugger."""
 
 _HARMFUL = ("wrong_type", "timeout", "crashed")
@@ -167,7 +167,7 @@ class SavedCase:
         changes = {name: value for name, value in off.items() if name not in needed.explicit}
         changes.update(instance_count=1, max_concurrency_per_instance=1)
         if suspended:
-            changes["timeout"] = LONGEST_TIMEOUT
+            changes["timeout"] = MAX_TIMEOUT
         return chosen.replace(**changes)  # type: ignore[arg-type]
 
     def _input(self, folder: str) -> PrebuiltInput:

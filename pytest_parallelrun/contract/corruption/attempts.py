@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pytest_parallelrun.contract.entry.observations import Group
+from pytest_parallelrun.contract.entry.observations import SampleMiniBatch
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.probe import Tried
+    from pytest_parallelrun.emulator.probe import ProbeResult
     from pytest_parallelrun.emulator.splitting.model import Payload
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
@@ -18,7 +18,7 @@ Need = Literal["needed", "not needed", "unknown"]
 """Whether the result of an item depends on what was spoiled."""
 
 
-class Bad(NamedTuple):
+class CorruptedAttempt(NamedTuple):
     """An attempt at a mini-batch with one bad item. how: what is bad about it. item: its name.
 
     payload: the mini-batch, to be saved; the bad item stays bad in it. echo: a text that the bad item brought in.
@@ -27,7 +27,7 @@ class Bad(NamedTuple):
     how: str
     item: str
     payload: Payload
-    tried: Tried
+    tried: ProbeResult
     need: Need
     echo: str = ""
 
@@ -41,17 +41,17 @@ class Bad(NamedTuple):
 
 
 @dataclass
-class BadItems:
+class CorruptionTrial:
     """What was tried with one mini-batch. sound: the attempt with no item bad. reason: why nothing was tried, or "".
 
     empty: the attempt with an empty file, if it raises or returns fewer and none that cannot be read costs other items.
     """
 
-    group: Group | None = None
-    sound: Tried | None = None
+    group: SampleMiniBatch | None = None
+    sound: ProbeResult | None = None
     setting_up: FilesTouched | None = None
-    tries: list[Bad] = field(default_factory=list)
-    empty: Bad | None = None
+    tries: list[CorruptedAttempt] = field(default_factory=list)
+    empty: CorruptedAttempt | None = None
     reason: str = ""
 
     @property

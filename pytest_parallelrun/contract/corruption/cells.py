@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.contract.corruption.attempts import Bad
+from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt
 from pytest_parallelrun.contract.entry.mini_batches import rows_of
 from pytest_parallelrun.contract.entry.observations import attempt
 from pytest_parallelrun.contract.rows.values import is_null, number_in, values_of
@@ -18,23 +18,23 @@ from pytest_parallelrun.emulator.output import as_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.contract.entry.observations import Group
-    from pytest_parallelrun.emulator.probe import Bench, Tried
+    from pytest_parallelrun.contract.entry.observations import SampleMiniBatch
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.splitting.model import Payload
 
 NO_NUMBER = "?"
 """What the cell holds. No word for an error, so that a row that merely repeats it does not name one."""
-MOST_COLUMNS = 8
-MOST_SECONDS = 1.0
+MAX_COLUMNS = 8
+MAX_SECONDS = 1.0
 """Columns that are tried, and seconds in run() after which no other one is."""
 
 
-def cells_tried(bench: Bench, group: Group, sound: Tried) -> list[Bad]:
+def cells_tried(bench: ProbeSession, group: SampleMiniBatch, sound: ProbeResult) -> list[CorruptedAttempt]:
     """A bad cell in the first row, in one numeric column after the other."""
-    tries: list[Bad] = []
+    tries: list[CorruptedAttempt] = []
     spent = 0.0
-    for position in _numeric(rows_of(group.payload))[:MOST_COLUMNS]:
-        if spent > MOST_SECONDS:
+    for position in _numeric(rows_of(group.payload))[:MAX_COLUMNS]:
+        if spent > MAX_SECONDS:
             break
         bad = _tried(bench, group, sound, position)
         spent += bad.tried.ended.running
@@ -53,13 +53,13 @@ def _numeric(frame: pd.DataFrame) -> list[int]:
     ]
 
 
-def _tried(bench: Bench, group: Group, sound: Tried, position: int) -> Bad:
+def _tried(bench: ProbeSession, group: SampleMiniBatch, sound: ProbeResult, position: int) -> CorruptedAttempt:
     frame = rows_of(group.payload)
     spoiled = with_cell(group.payload, position, NO_NUMBER)
     tried = attempt(bench, group._replace(payload=spoiled))
     needed = tried.ended.outcome != "succeeded" or _matters(bench, group, sound, position)
     how = f"its column {str(frame.columns[position])!r} holds the text {NO_NUMBER!r} where the others have numbers"
-    return Bad(how, group.names[0], spoiled, tried, "needed" if needed else "not needed", NO_NUMBER)
+    return CorruptedAttempt(how, group.names[0], spoiled, tried, "needed" if needed else "not needed", NO_NUMBER)
 
 
 def with_cell(payload: Payload, position: int, value: object) -> Payload:
@@ -93,7 +93,7 @@ def _text(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _matters(bench: Bench, group: Group, sound: Tried, position: int) -> bool:
+def _matters(bench: ProbeSession, group: SampleMiniBatch, sound: ProbeResult, position: int) -> bool:
     """Whether another number in the cell changes more in the first row's result than the copy of that cell.
 
     Where results are not in the order of the rows it cannot be told, and the cell is left alone.

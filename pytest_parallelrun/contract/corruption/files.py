@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pytest_parallelrun.contract.corruption.attempts import Bad, BadItems, Need
+from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, CorruptionTrial, Need
 from pytest_parallelrun.contract.entry.mini_batches import paths_of
-from pytest_parallelrun.contract.entry.observations import Group, attempt
+from pytest_parallelrun.contract.entry.observations import SampleMiniBatch, attempt
 from pytest_parallelrun.contract.rows.comparison import changing, difference
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.observations import Trials
-    from pytest_parallelrun.emulator.probe import Bench
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.probe import ProbeSession
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 How = Literal["missing", "folder", "empty"]
@@ -30,17 +30,17 @@ _WORDS: dict[How, str] = {
 }
 
 
-def files_tried(trials: Trials, bench: Bench, group: Group) -> list[Bad]:
+def files_tried(trials: Observations, bench: ProbeSession, group: SampleMiniBatch) -> list[CorruptedAttempt]:
     """The first file missing, then a folder in its place."""
     return [_tried(trials, bench, group, "missing"), _tried(trials, bench, group, "folder")]
 
 
-def empty_tried(trials: Trials, bench: Bench, group: Group) -> Bad:
+def empty_tried(trials: Observations, bench: ProbeSession, group: SampleMiniBatch) -> CorruptedAttempt:
     """The first file empty: it can be read, so that there may be nothing to report, and still cost the others."""
     return _tried(trials, bench, group, "empty")
 
 
-def _tried(trials: Trials, bench: Bench, group: Group, how: How) -> Bad:
+def _tried(trials: Observations, bench: ProbeSession, group: SampleMiniBatch, how: How) -> CorruptedAttempt:
     path = paths_of(group.payload)[0]
     # A script may refuse what it has seen, or move it away: each try is the first on its worker and with its files.
     bench.renew()
@@ -48,10 +48,10 @@ def _tried(trials: Trials, bench: Bench, group: Group, how: How) -> Bad:
     with spoiled(path, how, trials.entry.new_folder("aside")):
         tried = trials.attempt(bench, group)
     payload = _copied(group, how, trials.entry.new_folder("case")) if tried.ended.outcome != "succeeded" else []
-    return Bad(_WORDS[how], group.names[0], payload, tried, "unknown")
+    return CorruptedAttempt(_WORDS[how], group.names[0], payload, tried, "unknown")
 
 
-def needs_told(trials: Trials, bench: Bench, found: BadItems) -> list[Bad]:
+def needs_told(trials: Observations, bench: ProbeSession, found: CorruptionTrial) -> list[CorruptedAttempt]:
     """The same with the answer to the question whether the script reads its items at all."""
     assert found.group is not None
     assert found.sound is not None
@@ -72,7 +72,7 @@ def opens(files: FilesTouched, path: str) -> bool:
     return not paths.isdisjoint(files.read) or not paths.isdisjoint(files.written)
 
 
-def _depends_on_content(trials: Trials, bench: Bench, found: BadItems) -> bool | None:
+def _depends_on_content(trials: Observations, bench: ProbeSession, found: CorruptionTrial) -> bool | None:
     """Whether rows change when two items exchange their contents; None where that cannot be told."""
     assert found.group is not None
     paths = paths_of(found.group.payload)
@@ -97,7 +97,7 @@ def _depends_on_content(trials: Trials, bench: Bench, found: BadItems) -> bool |
     return difference(plain[0], rows, ignoring=() if random is None else random.keys) is not None
 
 
-def _rows_of_fresh_worker(bench: Bench, group: Group) -> list[object]:
+def _rows_of_fresh_worker(bench: ProbeSession, group: SampleMiniBatch) -> list[object]:
     bench.renew()
     return as_rows(attempt(bench, group).ended.value)
 
@@ -143,7 +143,7 @@ def _exchange(one: str, other: str, aside: Path) -> None:
     os.rename(kept, other)
 
 
-def _copied(group: Group, how: How, folder: Path) -> list[str]:
+def _copied(group: SampleMiniBatch, how: How, folder: Path) -> list[str]:
     """The mini-batch in another folder with its first item bad, since the copy of the sample is mended again."""
     paths = []
     for position, (path, name) in enumerate(zip(paths_of(group.payload), group.names, strict=True)):

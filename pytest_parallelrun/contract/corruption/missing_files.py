@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pytest_parallelrun.contract.entry.mini_batches import paths_of
 from pytest_parallelrun.contract.entry.observations import attempt
 from pytest_parallelrun.contract.rows.comparison import difference
-from pytest_parallelrun.contract.rows.errors import SoundRows
+from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.output import as_rows
-from pytest_parallelrun.emulator.probe import WorkerDown
+from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.entry.observations import Group, Trials
-    from pytest_parallelrun.emulator.probe import Tried
+    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
+    from pytest_parallelrun.emulator.probe import ProbeResult
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 
-MOST_BYTES = 20 << 20
-MOST_FILES = 500
+MAX_BYTES = 20 << 20
+MAX_FILES = 500
 """A code root that is larger is not copied to leave a file out."""
 
 _CODE = (".py", ".pyc", ".pyo", ".pyi", ".so", ".pyd", ".dll", ".dylib")
@@ -44,7 +44,7 @@ State = Literal["missing", "garbage"]
 
 
 @dataclass(frozen=True)
-class Side:
+class DependencyFile:
     """Something that the script reads beside its items.
 
     what: as findings name it. paths: of the files that were opened. is_model: whether it was given as a model.
@@ -104,7 +104,7 @@ class Side:
         return EntryFile(copy / entry.entry.path.relative_to(root), copy)
 
 
-def side_files(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> list[Side]:
+def side_files(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> list[DependencyFile]:
     """What the script opened beside its items, the most likely model first. items: paths of the sample's copy."""
     own = set(items)
     paths = [path for path in opened if path not in own and os.path.isfile(path) and not path.endswith(_CODE)]
@@ -115,7 +115,7 @@ def side_files(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str
     return found
 
 
-def model_sought_in_vain(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> Side | None:
+def model_sought_in_vain(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> DependencyFile | None:
     """A model that the script tried to open and that is not there, while it opened nothing else beside its items.
 
     None where there is none; a file with the code is taken for a model by its name.
@@ -128,38 +128,42 @@ def model_sought_in_vain(entry: EntryUnderTest, opened: Iterable[str], items: It
     return next((side for side in sought if side.paths and (side.is_model or _LIKE_A_MODEL.search(side.what))), None)
 
 
-def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[Side]:
+def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     if entry.models:
         below = [path for path in paths if any(_is_below(path, str(model)) for model in entry.models.values())]
         names = ", ".join(f"'{name}'" for name in entry.models)
-        yield Side(f"the model {names}", tuple(below), is_model=True, models=entry.models)
+        yield DependencyFile(f"the model {names}", tuple(below), is_model=True, models=entry.models)
     folder = entry.settings.environment_variables.get("AZUREML_MODEL_DIR")
     if folder and os.path.exists(folder):
         below = [path for path in paths if _is_below(path, folder)]
-        yield Side(
+        yield DependencyFile(
             "the model in AZUREML_MODEL_DIR", tuple(below), is_model=True, variable="AZUREML_MODEL_DIR", base=folder
         )
 
 
-def _named(entry: EntryUnderTest, paths: list[str]) -> Iterator[Side]:
+def _named(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     """Files that program arguments or environment variables lead to."""
     for position, argument in enumerate(entry.arguments):
         given = argument.partition("=")[2] if argument.startswith("-") else argument
         below = [path for path in paths if given and os.path.isabs(given) and _is_below(path, given)]
         if below:
-            yield Side(f"'{given}', which the program arguments name,", tuple(below), argument=position, base=given)
+            yield DependencyFile(
+                f"'{given}', which the program arguments name,", tuple(below), argument=position, base=given
+            )
     for name, value in entry.settings.environment_variables.items():
         below = [path for path in paths if os.path.isabs(value) and _is_below(path, value)]
         if below and name != "AZUREML_MODEL_DIR":
-            yield Side(f"'{value}', which {name} names,", tuple(below), variable=name, base=value)
+            yield DependencyFile(f"'{value}', which {name} names,", tuple(below), variable=name, base=value)
 
 
-def _beside_the_code(entry: EntryUnderTest, paths: list[str]) -> Iterator[Side]:
+def _beside_the_code(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     root = str(entry.entry.code_root)
     below = [path for path in paths if _is_below(path, root) and "site-packages" not in Path(path).parts]
     if below and _is_small(root):
         for path in below:
-            yield Side(f"'{Path(os.path.relpath(path, root)).as_posix()}', which lies with the code,", (path,))
+            yield DependencyFile(
+                f"'{Path(os.path.relpath(path, root)).as_posix()}', which lies with the code,", (path,)
+            )
 
 
 def _is_below(path: str, folder: str) -> bool:
@@ -177,65 +181,69 @@ def _is_small(root: str) -> bool:
                 size += os.path.getsize(os.path.join(folder, name))
             except OSError:
                 continue
-            if count > MOST_FILES or size > MOST_BYTES:
+            if count > MAX_FILES or size > MAX_BYTES:
                 return False
     return True
 
 
-Answer = Literal["reported", "wrong type", "other rows", "same rows"]
+RunOutcome = Literal["reported", "wrong type", "other rows", "same rows"]
 
 
-class Without(NamedTuple):
+class MissingFileTrial(NamedTuple):
     """What the script made of a mini-batch without something. shown: what it returned, in words.
 
     in_init: whether init() or the import was where it looked for it and went on.
     """
 
-    side: Side
-    answer: Answer
-    tried: Tried | None = None
+    side: DependencyFile
+    answer: RunOutcome
+    tried: ProbeResult | None = None
     shown: str = ""
     in_init: bool = False
 
 
-def try_without(trials: Trials, group: Group, sound: Tried, side: Side, state: State = "missing") -> Without:
+def try_without(
+    trials: Observations, group: SampleMiniBatch, sound: ProbeResult, side: DependencyFile, state: State = "missing"
+) -> MissingFileTrial:
     """A fresh worker that finds it missing or spoiled, and gets a mini-batch that is sound."""
     options = side.bench_without(trials.entry, state)
     with trials.entry.bench(probe=trials.probe, **options) as bench:  # type: ignore[arg-type]
         try:
             tried = attempt(bench, group)
-        except WorkerDown:
-            return Without(side, "reported")
+        except WorkerStartError:
+            return MissingFileTrial(side, "reported")
         rows = as_rows(tried.ended.value)
         looked_in_init = _looked_for(side, bench.setting_up.read)
     if tried.ended.outcome == "wrong_type":
-        return Without(side, "wrong type", tried, in_init=looked_in_init)
+        return MissingFileTrial(side, "wrong type", tried, in_init=looked_in_init)
     if tried.ended.outcome != "succeeded":
-        return Without(side, "reported", tried)
+        return MissingFileTrial(side, "reported", tried)
     sound_rows = as_rows(sound.ended.value)
-    told = SoundRows(sound_rows, group.names)
+    told = ValidRows(sound_rows, group.names)
     if any(told.names_error(row) for row in rows):
-        return Without(side, "reported", tried)
+        return MissingFileTrial(side, "reported", tried)
     other = _other_rows(trials, sound_rows, rows)
     if other is None:
-        return Without(side, "same rows", tried, in_init=looked_in_init)
-    return Without(side, "other rows", tried, other, looked_in_init)
+        return MissingFileTrial(side, "same rows", tried, in_init=looked_in_init)
+    return MissingFileTrial(side, "other rows", tried, other, looked_in_init)
 
 
-def gone_on_without(trials: Trials, group: Group, sound: Tried, setting_up: FilesTouched) -> Without | None:
+def gone_on_without(
+    trials: Observations, group: SampleMiniBatch, sound: ProbeResult, setting_up: FilesTouched
+) -> MissingFileTrial | None:
     """The model that was not there while the sample succeeded, where the script hides garbage in its place as well.
 
     None where it found its model, looked for none, tells of it in its rows, or may do without it by choice.
     """
     opened = dict.fromkeys([*setting_up.read, *sound.files.read])
     side = model_sought_in_vain(trials.entry, opened, paths_of(group.payload))
-    if side is None or any(SoundRows((), group.names).says_error(row) for row in as_rows(sound.ended.value)):
+    if side is None or any(ValidRows((), group.names).says_error(row) for row in as_rows(sound.ended.value)):
         return None
     spoiled = try_without(trials, group, sound, side, "garbage")
     return spoiled if spoiled.answer == "same rows" else None
 
 
-def _other_rows(trials: Trials, sound: Sequence[object], rows: Sequence[object]) -> str | None:
+def _other_rows(trials: Observations, sound: Sequence[object], rows: Sequence[object]) -> str | None:
     """A row that is another one without it; None where all are the same, as far as they are not random."""
     if difference(sound, rows) is None:
         return None
@@ -249,6 +257,6 @@ def _other_rows(trials: Trials, sound: Sequence[object], rows: Sequence[object])
     return None if found is None else f"{found[1]} where it returned {found[0]}"
 
 
-def _looked_for(side: Side, opened: Sequence[str] | dict[str, None]) -> bool:
+def _looked_for(side: DependencyFile, opened: Sequence[str] | dict[str, None]) -> bool:
     names = {os.path.basename(path) for path in side.paths}
     return any(os.path.basename(path) in names for path in opened)

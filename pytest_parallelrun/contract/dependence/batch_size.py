@@ -7,43 +7,43 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.entry.mini_batches import merged
-from pytest_parallelrun.contract.entry.observations import Answer, Group, answer_of
+from pytest_parallelrun.contract.entry.observations import RunOutcome, SampleMiniBatch, answer_of
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.observations import Trials
-    from pytest_parallelrun.emulator.probe import Bench
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.probe import ProbeSession
 
-MOST_SINGLES = 30
+MAX_SINGLES = 30
 """Items that are tried alone."""
-MOST_SUSPECTS = 2
+MAX_SUSPECTS = 2
 """Mini-batches that are looked into."""
-MOST_MERGED = 8
+MAX_MERGED = 8
 """Mini-batches of one item that are tried as a single one."""
 
 
-class Sizes(NamedTuple):
+class SizeComparison(NamedTuple):
     """The same items as one mini-batch, and as several: the answers, and how they differ."""
 
-    whole: Group
-    parts: tuple[Group, ...]
-    together: Answer
-    apart: Answer
+    whole: SampleMiniBatch
+    parts: tuple[SampleMiniBatch, ...]
+    together: RunOutcome
+    apart: RunOutcome
     told: tuple[str, str]
 
 
-class Sizing:
+class SizeSearch:
     """Asks fresh workers, each for items that it has not seen: an item that comes again is a retry.
 
     fresh: a new one for each mini-batch, where results depend on what came before.
     """
 
-    def __init__(self, trials: Trials, *, fresh: bool) -> None:
+    def __init__(self, trials: Observations, *, fresh: bool) -> None:
         self._trials = trials
         self._fresh = fresh
         self._next_id = max((batch.id for batch in trials.baseline.result.mini_batches), default=0) + 1
         self.compared = 0
 
-    def first_difference(self) -> Sizes | None:
+    def first_difference(self) -> SizeComparison | None:
         """The first whole whose parts are answered differently, as few items as were found."""
         groups = self._trials.groups
         if self._fresh:
@@ -54,22 +54,24 @@ class Sizing:
             return None
         several = [group for group in groups if group.size > 1]
         suspects = self._unlike_singles(several) if several else self._unlike_merged(groups)
-        for whole, parts in suspects[:MOST_SUSPECTS]:
+        for whole, parts in suspects[:MAX_SUSPECTS]:
             if self._own(whole, parts) is not None:
                 found = self._smallest(whole, parts)
                 if found is not None:
                     return found
         return None
 
-    def _unlike_singles(self, groups: Sequence[Group]) -> list[tuple[Group, tuple[Group, ...]]]:
+    def _unlike_singles(
+        self, groups: Sequence[SampleMiniBatch]
+    ) -> list[tuple[SampleMiniBatch, tuple[SampleMiniBatch, ...]]]:
         """Mini-batches whose items one worker answers differently one by one, though they are called as the whole."""
         trials, found, singles = self._trials, [], 0
         trials.restore()
         with trials.entry.bench(probe=trials.probe) as bench:
             for group in groups:
-                if singles >= MOST_SINGLES:
+                if singles >= MAX_SINGLES:
                     break
-                whole = group if group.size <= MOST_SINGLES else group.part(*range(MOST_SINGLES))
+                whole = group if group.size <= MAX_SINGLES else group.part(*range(MAX_SINGLES))
                 # What is cut is another mini-batch than the one that was observed.
                 together = trials.forward.answer(whole) if whole is group else self._ask([whole])
                 parts = singles_of(whole)
@@ -79,15 +81,17 @@ class Sizing:
                     found.append((whole, parts))
         return found
 
-    def _unlike_merged(self, groups: tuple[Group, ...]) -> list[tuple[Group, tuple[Group, ...]]]:
+    def _unlike_merged(
+        self, groups: tuple[SampleMiniBatch, ...]
+    ) -> list[tuple[SampleMiniBatch, tuple[SampleMiniBatch, ...]]]:
         """Mini-batches of one item each as a single one, if that is answered differently."""
-        parts = groups[:MOST_MERGED]
+        parts = groups[:MAX_MERGED]
         if len(parts) < 2:
             return []
         self.compared += 1
         return [(merged(parts), parts)]
 
-    def _smallest(self, whole: Group, parts: tuple[Group, ...]) -> Sizes | None:
+    def _smallest(self, whole: SampleMiniBatch, parts: tuple[SampleMiniBatch, ...]) -> SizeComparison | None:
         """The difference in two items, or else in all."""
         for pair in (parts[:2], parts[-2:]) if len(parts) > 2 else ():
             found = self._renamed(merged(pair), pair)
@@ -95,7 +99,7 @@ class Sizing:
                 return found
         return self._renamed(whole, parts)
 
-    def _own(self, whole: Group, parts: Sequence[Group]) -> tuple[str, str] | None:
+    def _own(self, whole: SampleMiniBatch, parts: Sequence[SampleMiniBatch]) -> tuple[str, str] | None:
         """How the parts are answered differently as mini-batches of their own, as in a job of another size."""
         forward = self._trials.forward
         if any(part is group for part in parts for group in self._trials.groups):
@@ -112,21 +116,21 @@ class Sizing:
         # More items take more time, which says nothing about what they are answered.
         return None if together.ended.outcome == "timeout" else self._trials.unlike(together, apart)
 
-    def _renamed(self, whole: Group, parts: Sequence[Group]) -> Sizes | None:
+    def _renamed(self, whole: SampleMiniBatch, parts: Sequence[SampleMiniBatch]) -> SizeComparison | None:
         """The same where the parts are called as the whole: number and first row may be in the rows."""
         together, apart = self._ask([whole]), self._ask(list(_called_as(whole, parts)))
         told = self._trials.unlike(together, apart)
         if told is None or together.ended.outcome == "timeout":
             return None
-        return Sizes(whole, tuple(parts), together, apart, told)
+        return SizeComparison(whole, tuple(parts), together, apart, told)
 
-    def _ask(self, groups: Sequence[Group]) -> Answer:
+    def _ask(self, groups: Sequence[SampleMiniBatch]) -> RunOutcome:
         """All rows of the mini-batches, or the first failure."""
         self._trials.restore()
         with self._trials.entry.bench(probe=self._trials.probe) as bench:
             return self._all(bench, groups)
 
-    def _all(self, bench: Bench, groups: Sequence[Group]) -> Answer:
+    def _all(self, bench: ProbeSession, groups: Sequence[SampleMiniBatch]) -> RunOutcome:
         answers = []
         for group in groups:
             if self._fresh:
@@ -137,17 +141,17 @@ class Sizing:
         return _joined(answers)
 
 
-def _joined(answers: Sequence[Answer]) -> Answer:
+def _joined(answers: Sequence[RunOutcome]) -> RunOutcome:
     """All rows, or the first failure."""
     rows: list[object] = []
     for answer in answers:
         if answer.rows is None:
             return answer
         rows.extend(answer.rows)
-    return Answer(rows, answers[-1].ended)
+    return RunOutcome(rows, answers[-1].ended)
 
 
-def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, tuple[Group, ...]]]:
+def _pairs(groups: Sequence[SampleMiniBatch]) -> Iterator[tuple[SampleMiniBatch, tuple[SampleMiniBatch, ...]]]:
     """Two items together and apart."""
     for group in groups:
         if group.size > 1:
@@ -157,12 +161,12 @@ def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, tuple[Group, ...]]]
         yield merged(groups[:2]), tuple(groups[:2])
 
 
-def singles_of(group: Group) -> tuple[Group, ...]:
+def singles_of(group: SampleMiniBatch) -> tuple[SampleMiniBatch, ...]:
     """Each item as a mini-batch."""
     return tuple(group.part(position) for position in range(group.size))
 
 
-def _called_as(whole: Group, parts: Sequence[Group]) -> Iterator[Group]:
+def _called_as(whole: SampleMiniBatch, parts: Sequence[SampleMiniBatch]) -> Iterator[SampleMiniBatch]:
     first_item = whole.first_item
     for part in parts:
         yield part.numbered(whole.id, first_item)

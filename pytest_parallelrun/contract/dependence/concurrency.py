@@ -12,10 +12,10 @@ from pytest_parallelrun.contract.entry.observations import Observation
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.dependence.written_files import Content, Place
-    from pytest_parallelrun.contract.entry.observations import Trials
+    from pytest_parallelrun.contract.dependence.written_files import Content, WrittenFile
+    from pytest_parallelrun.contract.entry.observations import Observations
 
-MOST_MINI_BATCHES = 6
+MAX_MINI_BATCHES = 6
 """That are given to the two workers in turn."""
 
 _LOCK = re.compile(r"lock|lck|mutex|semaphore|guard|busy|in.?progress|running", re.IGNORECASE)
@@ -30,7 +30,7 @@ How = Literal["different content", "appended", "a temporary file"]
 class Collision(NamedTuple):
     """A file that both workers write. in_init: by their import or init(). attempts: indices of the two attempts."""
 
-    place: Place
+    place: WrittenFile
     how: How
     in_init: bool
     attempts: tuple[int, int] | None = None
@@ -45,7 +45,7 @@ class _Write(NamedTuple):
 
 
 @dataclass
-class SideBySide:
+class ConcurrentRun:
     """What two workers did.
 
     same: files that both wrote with the same content. written: those that the first worker wrote first, with the
@@ -55,20 +55,20 @@ class SideBySide:
 
     observation: Observation = field(default_factory=Observation)
     collisions: list[Collision] = field(default_factory=list)
-    same: list[Place] = field(default_factory=list)
-    written: dict[Place, int | None] = field(default_factory=dict)
-    apart: list[Place] = field(default_factory=list)
+    same: list[WrittenFile] = field(default_factory=list)
+    written: dict[WrittenFile, int | None] = field(default_factory=dict)
+    apart: list[WrittenFile] = field(default_factory=list)
 
 
-def side_by_side(trials: Trials) -> SideBySide:
+def side_by_side(trials: Observations) -> ConcurrentRun:
     """Two fresh workers with the mini-batches of the sample in turn. Asked once."""
     return trials.remember("side by side", lambda: _watch(trials))
 
 
-def _watch(trials: Trials) -> SideBySide:
-    found = SideBySide()
-    writes: dict[Place, list[_Write]] = {}
-    groups = trials.asked[:MOST_MINI_BATCHES]
+def _watch(trials: Observations) -> ConcurrentRun:
+    found = ConcurrentRun()
+    writes: dict[WrittenFile, list[_Write]] = {}
+    groups = trials.asked[:MAX_MINI_BATCHES]
     if len(groups) == 1:
         groups = (groups[0], groups[0].numbered(groups[0].id + 1))
     redirected = trials.entry.redirected()
@@ -103,7 +103,11 @@ def _watch(trials: Trials) -> SideBySide:
 
 
 def _record(
-    files: WrittenFiles, writes: dict[Place, list[_Write]], attempt: int | None, worker: int, touched: FilesTouched
+    files: WrittenFiles,
+    writes: dict[WrittenFile, list[_Write]],
+    attempt: int | None,
+    worker: int,
+    touched: FilesTouched,
 ) -> None:
     files.saw(touched, worker)
     for place, path in files.shared(touched.written).items():
@@ -112,7 +116,7 @@ def _record(
             writes.setdefault(place, []).append(write)
 
 
-def _judge(found: SideBySide, place: Place, events: list[_Write]) -> None:
+def _judge(found: ConcurrentRun, place: WrittenFile, events: list[_Write]) -> None:
     """Whether writes of the two workers meet in a file."""
     pairs = [(one, other) for one in events if one.worker == 0 for other in events if other.worker == 1]
     for one, other in pairs:
@@ -126,7 +130,7 @@ def _judge(found: SideBySide, place: Place, events: list[_Write]) -> None:
         found.same.append(place)
 
 
-def _collides(place: Place, one: _Write, other: _Write) -> How | None:
+def _collides(place: WrittenFile, one: _Write, other: _Write) -> How | None:
     if one.content is None and other.content is None:
         # Gone again: a lock is meant to be met by others, what is read back or renamed is not.
         is_data = (one.read and other.read) or bool(_TEMPORARY.search(os.path.basename(place.name)))

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pytest_parallelrun.contract.entry.observations import Group, Trials
-    from pytest_parallelrun.contract.rows.comparison import Changing
-    from pytest_parallelrun.emulator.probe import Bench
+    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
+    from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
+    from pytest_parallelrun.emulator.probe import ProbeSession
 
 
 class Generators:
@@ -42,24 +42,24 @@ class Generators:
         _HERE.forget()
         self._fresh.clear()
 
-    def remember(self, bench: Bench, workers: int = 1) -> None:
+    def remember(self, bench: ProbeSession, workers: int = 1) -> None:
         """The workers have just come up: the state of the first is what a fresh one starts from."""
         states = [bench.ask(_remember, worker=worker) for worker in range(workers)]
         self._fresh = cast("list[bytes]", states[0])
 
-    def reset(self, bench: Bench, worker: int = 0) -> None:
+    def reset(self, bench: ProbeSession, worker: int = 0) -> None:
         """Puts all generators of a worker back to that state."""
         bench.ask(_write, self._fresh, worker=worker)
 
-    def moved(self, bench: Bench) -> bool:
+    def moved(self, bench: ProbeSession) -> bool:
         """Whether something was drawn since then by the first worker."""
         return self.states(bench) != self._fresh
 
-    def states(self, bench: Bench) -> list[bytes]:
+    def states(self, bench: ProbeSession) -> list[bytes]:
         """The states now, to be compared with those of another moment."""
         return cast("list[bytes]", bench.ask(_states))
 
-    def stir(self, bench: Bench) -> None:
+    def stir(self, bench: ProbeSession) -> None:
         """Draws from all of them, so that the next draws are others."""
         bench.ask(_stir)
 
@@ -167,7 +167,7 @@ _TELLING = _CLOCKS | {"datetime", "now", "utcnow", "getpid", "get_ident", "curre
 """Names of what is another value in every run, though nothing is wrong with it."""
 
 
-def is_drawn(trials: Trials, group: Group) -> bool:
+def is_drawn(trials: Observations, group: SampleMiniBatch) -> bool:
     """Whether random numbers decide on the answer, from a generator of the process or of the script.
 
     A run() that seeds the generator itself draws the same numbers for whatever comes first.
@@ -192,7 +192,7 @@ def is_drawn(trials: Trials, group: Group) -> bool:
     return seeded or trials.unlike(*answers) is not None
 
 
-def changes_undrawn(trials: Trials) -> bool:
+def changes_undrawn(trials: Observations) -> bool:
     """Whether two identical runs differ though nothing in the script is seen to draw random numbers. Asked once."""
     changing = trials.changing
     if changing is None or changing.harmless or _fails_at_times(trials):
@@ -200,13 +200,13 @@ def changes_undrawn(trials: Trials) -> bool:
     return trials.remember("undrawn", lambda: not _names_what_changes(trials, changing) and not _draws(trials))
 
 
-def _fails_at_times(trials: Trials) -> bool:
+def _fails_at_times(trials: Observations) -> bool:
     """Whether one of the two runs failed: what is outside of the script may do that."""
     both = [(trials.forward.rows(group), trials.again.rows(group)) for group in trials.asked]
     return any((first is None) != (second is None) for first, second in both)
 
 
-def _draws(trials: Trials) -> bool:
+def _draws(trials: Observations) -> bool:
     """Whether a generator that can be watched is drawn from for the mini-batches of the sample."""
     trials.restore()
     with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
@@ -221,7 +221,7 @@ def _draws(trials: Trials) -> bool:
     return False
 
 
-def _names_what_changes(trials: Trials, changing: Changing) -> bool:
+def _names_what_changes(trials: Observations, changing: NondeterministicValues) -> bool:
     """Whether code of the script, or of modules beside it, speaks of random numbers; True where it cannot be read.
 
     So does code that asks for the time or its process, unless the same values came to other rows.

@@ -13,32 +13,32 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.dependence.randomness import Generators
-from pytest_parallelrun.contract.dependence.written_files import Place, Snapshot, WrittenFiles
+from pytest_parallelrun.contract.dependence.written_files import Snapshot, WrittenFile, WrittenFiles
 from pytest_parallelrun.contract.entry.mini_batches import merged
-from pytest_parallelrun.contract.entry.observations import Answer, answer_of
+from pytest_parallelrun.contract.entry.observations import RunOutcome, answer_of
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.observations import Group, Trials
-    from pytest_parallelrun.emulator.probe import Bench, Tried
+    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 
 
-class Delivered(NamedTuple):
+class Redelivery(NamedTuple):
     """What came of a delivery: the answer, and the files that were there afterwards."""
 
-    answer: Answer
+    answer: RunOutcome
     files: Snapshot
 
 
-class Deliveries(NamedTuple):
+class Redeliveries(NamedTuple):
     """Of one mini-batch. before: the files that init() had made. elsewhere: the delivery to a second worker."""
 
     before: Snapshot
-    once: Delivered
-    again: Delivered
-    elsewhere: Delivered
+    once: Redelivery
+    again: Redelivery
+    elsewhere: Redelivery
 
 
-def to_deliver(trials: Trials) -> Group:
+def to_deliver(trials: Observations) -> SampleMiniBatch:
     """A mini-batch of two items, if the sample has one, as it can fail in its middle; or two files in one."""
     groups = trials.answered
     several = next((group for group in groups if group.size > 1), None)
@@ -48,7 +48,7 @@ def to_deliver(trials: Trials) -> Group:
     return merged(groups[:2])
 
 
-def deliver_again(trials: Trials, group: Group) -> Deliveries:
+def deliver_again(trials: Observations, group: SampleMiniBatch) -> Redeliveries:
     """Delivers it to the first of two fresh workers, to the same one again, and to the second one."""
     with _workers(trials, 2) as (bench, files):
         before = files.snapshot()
@@ -57,16 +57,16 @@ def deliver_again(trials: Trials, group: Group) -> Deliveries:
             _wait_for_the_next_second()
         again = _deliver(trials, bench, files, group)
         elsewhere = _deliver(trials, bench, files, group, worker=1, number=2)
-        return Deliveries(before, once, again, elsewhere)
+        return Redeliveries(before, once, again, elsewhere)
 
 
-def deliver_once(trials: Trials, group: Group) -> Delivered:
+def deliver_once(trials: Observations, group: SampleMiniBatch) -> Redelivery:
     """Delivers it once to a fresh worker."""
     with _workers(trials, 1) as (bench, files):
         return _deliver(trials, bench, files, group)
 
 
-def deliver_after_a_failure(trials: Trials, group: Group) -> tuple[Tried, Delivered] | None:
+def deliver_after_a_failure(trials: Observations, group: SampleMiniBatch) -> tuple[ProbeResult, Redelivery] | None:
     """An attempt while its last item is away, and a retry; None where that attempt does not fail, or has no files."""
     if trials.kind != "files":
         return None
@@ -85,7 +85,7 @@ def deliver_after_a_failure(trials: Trials, group: Group) -> tuple[Tried, Delive
         return failed, _deliver(trials, bench, files, group, number=2)
 
 
-def why_not_again(trials: Trials, group: Group, *, worker: int) -> str:
+def why_not_again(trials: Observations, group: SampleMiniBatch, *, worker: int) -> str:
     """Why two deliveries, asked once more with the same random numbers, are answered alike; "" where they are not."""
     with Generators() as generators, _workers(trials, worker + 1) as (bench, files):
         generators.remember(bench, worker + 1)
@@ -104,7 +104,7 @@ def why_not_again(trials: Trials, group: Group, *, worker: int) -> str:
 
 
 @contextmanager
-def _workers(trials: Trials, workers: int) -> Iterator[tuple[Bench, WrittenFiles]]:
+def _workers(trials: Observations, workers: int) -> Iterator[tuple[ProbeSession, WrittenFiles]]:
     """Workers that are up, in folders of their own."""
     redirected = trials.entry.redirected()
     trials.restore()
@@ -123,11 +123,17 @@ def _workers(trials: Trials, workers: int) -> Iterator[tuple[Bench, WrittenFiles
 
 
 def _deliver(
-    trials: Trials, bench: Bench, files: WrittenFiles, group: Group, *, worker: int = 0, number: int = 1
-) -> Delivered:
+    trials: Observations,
+    bench: ProbeSession,
+    files: WrittenFiles,
+    group: SampleMiniBatch,
+    *,
+    worker: int = 0,
+    number: int = 1,
+) -> Redelivery:
     tried = trials.attempt(bench, group, worker=worker, number=number)
     files.saw(tried.files, worker)
-    return Delivered(answer_of(tried.ended), files.snapshot())
+    return Redelivery(answer_of(tried.ended), files.snapshot())
 
 
 def _named_after_the_time(after: Snapshot, before: Snapshot) -> bool:
@@ -143,6 +149,6 @@ def _wait_for_the_next_second() -> None:
     time.sleep(1.01 - time.time() % 1)
 
 
-def is_named_after_its_process(place: Place) -> bool:
+def is_named_after_its_process(place: WrittenFile) -> bool:
     """Whether the id of the process is in the name; emulated workers share one, those of the service do not."""
     return re.search(rf"(?<!\d){os.getpid()}(?!\d)", place.name) is not None

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
-from pytest_parallelrun.contract.entry.observations import Answer, answer_of
+from pytest_parallelrun.contract.entry.observations import RunOutcome, answer_of
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.observations import Group, Observation, Trials
-    from pytest_parallelrun.emulator.probe import Bench
+    from pytest_parallelrun.contract.entry.observations import Observation, Observations, SampleMiniBatch
+    from pytest_parallelrun.emulator.probe import ProbeSession
 
 KEPT = "run() keeps something between its calls"
 """The cause that findings of several checks have in common."""
@@ -26,7 +26,7 @@ KEPT = "run() keeps something between its calls"
 Origin = Literal["memory", "files", "random numbers", "unclear"]
 
 
-class Dependence(NamedTuple):
+class StateDependence(NamedTuple):
     """A mini-batch whose answer depends on those before it.
 
     before: the mini-batches on the same worker that make the difference, as few as were found. fresh: the answer of a
@@ -34,19 +34,19 @@ class Dependence(NamedTuple):
     """
 
     origin: Origin
-    group: Group
-    before: tuple[Group, ...]
-    fresh: Answer
-    warm: Answer
+    group: SampleMiniBatch
+    before: tuple[SampleMiniBatch, ...]
+    fresh: RunOutcome
+    warm: RunOutcome
     told: tuple[str, str]
 
 
-def dependence(trials: Trials) -> Dependence | None:
+def dependence(trials: Observations) -> StateDependence | None:
     """What the answers of the sample depend on beside their items; None where they do not. Asked once."""
     return trials.remember("dependence", lambda: _find(trials))
 
 
-def _find(trials: Trials) -> Dependence | None:
+def _find(trials: Observations) -> StateDependence | None:
     asked = trials.asked
     suspects = _suspects(trials, trials.backward)
     if suspects:
@@ -64,12 +64,12 @@ def _find(trials: Trials) -> Dependence | None:
     return _explain(trials, suspects[0], rotated) if suspects else None
 
 
-def _suspects(trials: Trials, other: Observation) -> list[Group]:
+def _suspects(trials: Observations, other: Observation) -> list[SampleMiniBatch]:
     forward = trials.forward
     return [group for group in trials.asked if trials.unlike(forward.answer(group), other.answer(group))]
 
 
-def _explain(trials: Trials, group: Group, other: Observation) -> Dependence:
+def _explain(trials: Observations, group: SampleMiniBatch, other: Observation) -> StateDependence:
     """Why `other` answers a mini-batch differently than all of them in order do."""
     asked = trials.asked
     position = [other.id for other in asked].index(group.id)
@@ -85,19 +85,19 @@ def _explain(trials: Trials, group: Group, other: Observation) -> Dependence:
             origin: Origin = "random numbers" if generators.moved(bench) else "unclear"
             told = trials.unlike(trials.forward.answer(group), other.answer(group))
             assert told is not None
-            return Dependence(origin, group, tuple(orders[0]), fresh, fresh, told)
+            return StateDependence(origin, group, tuple(orders[0]), fresh, fresh, told)
         before, warm, told = found
         worker.renew()
         # A fresh worker that answers like a warm one found something outside of itself.
         if trials.unlike(fresh, worker.answer(group)) is not None:
-            return Dependence("files", group, before, fresh, warm, told)
+            return StateDependence("files", group, before, fresh, warm, told)
         if len(before) == 1 and before[0].size > 1:
             with suppress(TooManyInitCalls):
                 before, warm, told = _one_item(trials, worker, group, fresh, before[0]) or found
-        return Dependence("memory", group, before, fresh, warm, told)
+        return StateDependence("memory", group, before, fresh, warm, told)
 
 
-def _known_fresh(trials: Trials, group: Group) -> Answer | None:
+def _known_fresh(trials: Observations, group: SampleMiniBatch) -> RunOutcome | None:
     """The answer of a fresh worker to the first and the last mini-batch, which were observed."""
     if group.id == trials.asked[0].id:
         return trials.forward.answer(group)
@@ -107,7 +107,7 @@ def _known_fresh(trials: Trials, group: Group) -> Answer | None:
 class _SteadyWorker:
     """Worker 0 of a bench, which finds every generator of random numbers as a fresh worker finds it."""
 
-    def __init__(self, trials: Trials, bench: Bench, generators: Generators) -> None:
+    def __init__(self, trials: Observations, bench: ProbeSession, generators: Generators) -> None:
         self._trials = trials
         self._bench = bench
         self._generators = generators
@@ -118,7 +118,7 @@ class _SteadyWorker:
         self._trials.restore()
         self._bench.renew()
 
-    def answer(self, *groups: Group) -> Answer:
+    def answer(self, *groups: SampleMiniBatch) -> RunOutcome:
         """The answer to the last of the mini-batches."""
         for group in groups:
             self._bench.start()
@@ -132,8 +132,12 @@ class _SteadyWorker:
 
 
 def _shortest(
-    trials: Trials, worker: _SteadyWorker, group: Group, fresh: Answer, orders: Sequence[Sequence[Group]]
-) -> tuple[tuple[Group, ...], Answer, tuple[str, str]] | None:
+    trials: Observations,
+    worker: _SteadyWorker,
+    group: SampleMiniBatch,
+    fresh: RunOutcome,
+    orders: Sequence[Sequence[SampleMiniBatch]],
+) -> tuple[tuple[SampleMiniBatch, ...], RunOutcome, tuple[str, str]] | None:
     """The fewest mini-batches before `group` that change its answer; None where none do."""
     for before in _histories(orders):
         warm = worker.answer(*before, group)
@@ -145,8 +149,8 @@ def _shortest(
 
 
 def _one_item(
-    trials: Trials, worker: _SteadyWorker, group: Group, fresh: Answer, before: Group
-) -> tuple[tuple[Group, ...], Answer, tuple[str, str]] | None:
+    trials: Observations, worker: _SteadyWorker, group: SampleMiniBatch, fresh: RunOutcome, before: SampleMiniBatch
+) -> tuple[tuple[SampleMiniBatch, ...], RunOutcome, tuple[str, str]] | None:
     """The same with the first item alone of what came before; None where it takes more."""
     if before.partition:
         return None
@@ -157,7 +161,7 @@ def _one_item(
     return None if told is None else ((item,), warm, told)
 
 
-def _histories(orders: Sequence[Sequence[Group]]) -> Iterator[Sequence[Group]]:
+def _histories(orders: Sequence[Sequence[SampleMiniBatch]]) -> Iterator[Sequence[SampleMiniBatch]]:
     """One mini-batch alone, then whole orders."""
     yield orders[0][-1:]
     yield from (order for order in orders if len(order) > 1)

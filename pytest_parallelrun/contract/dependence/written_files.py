@@ -19,9 +19,9 @@ from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 from pytest_parallelrun.emulator.worker.process_resources import flush_files
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.probe import Bench
+    from pytest_parallelrun.emulator.probe import ProbeSession
 
-LARGEST_READ = 4 * 1024**2
+MAX_READ_BYTES = 4 * 1024**2
 """Bytes of a file that is compared line by line; of a larger one only whether it is the same."""
 
 OUTPUT = "the output folder"
@@ -33,7 +33,7 @@ _LOG = re.compile(r"(^|[^a-z])logs?([^a-z]|$)", re.IGNORECASE)
 _REPORT_OF_FAILURE = re.compile(r"error|exception|fail|traceback|reject|quarantine|dead.?letter", re.IGNORECASE)
 
 
-class Place(NamedTuple):
+class WrittenFile(NamedTuple):
     """Where a file is: `where` is a folder in words, or "" for an absolute path as `name`."""
 
     where: str
@@ -60,7 +60,7 @@ class Content(NamedTuple):
     lines: tuple[str, ...] | None
 
 
-Snapshot = dict[Place, Content]
+Snapshot = dict[WrittenFile, Content]
 
 
 class WrittenFiles:
@@ -69,7 +69,7 @@ class WrittenFiles:
     folders: those that stand in for the user's own, by fresh path (see Redirected). input: the folder of the sample.
     """
 
-    def __init__(self, bench: Bench, folders: Mapping[str, str], input: str) -> None:
+    def __init__(self, bench: ProbeSession, folders: Mapping[str, str], input: str) -> None:
         self._bench = bench
         self._root = str(bench.output.parent)
         self._named = {str(bench.output): OUTPUT, os.path.normpath(input): "the folder of the input"}
@@ -107,21 +107,21 @@ class WrittenFiles:
                 found[path] = stat.st_size, stat.st_mtime_ns
         return found
 
-    def shared(self, paths: Iterable[str]) -> dict[Place, str]:
+    def shared(self, paths: Iterable[str]) -> dict[WrittenFile, str]:
         """Those of the paths that no worker has for itself."""
         return {self.place(path): path for path in paths if self._counts(path, None)}
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> WrittenFile:
         """Where that is, in words that are the same for every bench."""
         own = self._bench.folder_of(path)
         if own is not None:
-            return Place(OWN, own)
+            return WrittenFile(OWN, own)
         for folder, words in self._named.items():
             if path == folder:
-                return Place(words, os.path.basename(path))
+                return WrittenFile(words, os.path.basename(path))
             if path.startswith(os.path.join(folder, "")):
-                return Place(words, os.path.relpath(path, folder))
-        return Place("", path)
+                return WrittenFile(words, os.path.relpath(path, folder))
+        return WrittenFile("", path)
 
     def _counts(self, path: str, worker: int | None) -> bool:
         if path.endswith((".pyc", *_BESIDE_A_DATABASE)) or "__pycache__" in path:
@@ -147,7 +147,7 @@ def content_of(path: str) -> Content | None:
     try:
         if not os.path.isfile(path):
             return None
-        if os.path.getsize(path) > LARGEST_READ:
+        if os.path.getsize(path) > MAX_READ_BYTES:
             with open(path, "rb") as stream:
                 return Content(_digest_of(stream), None)
         data = Path(path).read_bytes()

@@ -18,7 +18,7 @@ from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file,
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.probe import Bench, Rehearsal, rehearse
+from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, probe_startup
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source
 
-MOST_ALONE = 50
+MAX_ALONE = 50
 """Items of a mini-batch that are run one by one to find the one without a result."""
 
 
-MOST_INIT_CALLS = 30
+MAX_INIT_CALLS = 30
 """Of one entry: a real init() loads models for 5 to 60 seconds."""
 
 RESERVED_INIT_CALLS = 6
@@ -57,10 +57,10 @@ class Cost:
 
     def demand(self, init_calls: int, *, reserved: bool = False) -> None:
         """TooManyInitCalls where so many more would be too many."""
-        most = MOST_INIT_CALLS if reserved else MOST_INIT_CALLS - RESERVED_INIT_CALLS
+        most = MAX_INIT_CALLS if reserved else MAX_INIT_CALLS - RESERVED_INIT_CALLS
         if self.total + init_calls > most:
             raise TooManyInitCalls(
-                f"the checks of this entry have called init() {self.total} times, and may {MOST_INIT_CALLS} times"
+                f"the checks of this entry have called init() {self.total} times, and may {MAX_INIT_CALLS} times"
                 + ("" if reserved else f", of which {RESERVED_INIT_CALLS} are for the generated mini-batches and jobs")
             )
 
@@ -109,7 +109,7 @@ class EntryUnderTest:
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
         return self._run(input, chosen, faults, output, logs=logs, on_progress=on_progress)
 
-    def rehearse(
+    def probe_startup(
         self,
         *,
         workers: int = 1,
@@ -117,11 +117,11 @@ class EntryUnderTest:
         init: bool = True,
         first_attempt: bool = False,
         observer: type[Observer] | None = None,
-    ) -> Rehearsal:
+    ) -> StartupResult:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self.copy_sample().input if first_attempt else []
         self.cost.spend(workers if init else 0)
-        return rehearse(
+        return probe_startup(
             self._job(input, self.settings),
             workers=workers,
             runtime_arguments=runtime_arguments,
@@ -145,7 +145,7 @@ class EntryUnderTest:
         entry: EntryFile | None = None,
         reserved: bool = False,
         **settings: object,
-    ) -> Iterator[Bench]:
+    ) -> Iterator[ProbeSession]:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
         probe: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry: instead of
@@ -169,7 +169,7 @@ class EntryUnderTest:
             self.cost.spend(1)
             announced += 1
 
-        bench = Bench(job, self.kind, workers=workers, probe=probe, on_start=announce)
+        bench = ProbeSession(job, self.kind, workers=workers, probe=probe, on_start=announce)
         with self.outputs.kept():
             try:
                 with bench:
@@ -199,7 +199,7 @@ class EntryUnderTest:
         folder = self.new_folder("alone")
         paths = cast("list[str]", splitter.load(attempt.mini_batch))
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
-        for path, name in islice(named, MOST_ALONE):
+        for path, name in islice(named, MAX_ALONE):
             copy_file(path, str(folder / name))
         off = {"error_threshold": -1}
         if self.settings.profile != "batch":

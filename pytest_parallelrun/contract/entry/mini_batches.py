@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.emulator.events import AttemptEnded
-    from pytest_parallelrun.emulator.probe import Bench, Tried
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.splitting.model import Partition, Payload
 
 
-class Group(NamedTuple):
+class SampleMiniBatch(NamedTuple):
     """A mini-batch of the sample; `id`, `first_item` and `partition` are what its context tells."""
 
     id: int
@@ -31,7 +31,7 @@ class Group(NamedTuple):
         """Its items, for messages."""
         return items_text(self.names) if is_files(self.payload) else rows_text(self.names)
 
-    def part(self, *positions: int) -> Group:
+    def part(self, *positions: int) -> SampleMiniBatch:
         """A mini-batch of some of its items, with the same identity."""
         names = tuple(self.names[position] for position in positions)
         if isinstance(self.payload, (list, tuple)):
@@ -40,7 +40,7 @@ class Group(NamedTuple):
             chosen = self.payload.iloc[list(positions)].reset_index(drop=True)  # type: ignore[union-attr]
         return self._replace(first_item=self.first_item + positions[0], payload=chosen, names=names)
 
-    def numbered(self, id: int, first_item: int | None = None) -> Group:
+    def numbered(self, id: int, first_item: int | None = None) -> SampleMiniBatch:
         """The same items as another mini-batch."""
         return self._replace(id=id, first_item=self.first_item if first_item is None else first_item)
 
@@ -50,13 +50,13 @@ class Group(NamedTuple):
         return len(self.payload)
 
 
-def merged(groups: Sequence[Group]) -> Group:
+def merged(groups: Sequence[SampleMiniBatch]) -> SampleMiniBatch:
     """One mini-batch of the items of all, called as the first."""
     names = tuple(name for group in groups for name in group.names)
     return groups[0]._replace(payload=joined([group.payload for group in groups]), names=names)
 
 
-class Answer(NamedTuple):
+class RunOutcome(NamedTuple):
     """What run() made of a mini-batch: rows, or None where it returned nothing legal."""
 
     rows: Sequence[object] | None
@@ -74,12 +74,12 @@ class Answer(NamedTuple):
         return f"returns {shown}{more}"
 
 
-def answer_of(ended: AttemptEnded) -> Answer:
+def answer_of(ended: AttemptEnded) -> RunOutcome:
     """The answer that an attempt is."""
-    return Answer(None if ended.returned is None else as_rows(ended.value), ended)
+    return RunOutcome(None if ended.returned is None else as_rows(ended.value), ended)
 
 
-def unlike(expected: Answer, found: Answer, ignoring: Collection[Key] = ()) -> tuple[str, str] | None:
+def unlike(expected: RunOutcome, found: RunOutcome, ignoring: Collection[Key] = ()) -> tuple[str, str] | None:
     """How two answers differ, as a text for each side; None where they are the same. Two failures are."""
     if expected.rows is None and found.rows is None:
         return None
@@ -106,24 +106,24 @@ def _told(rows: Sequence[object], own: str, *, others: Sequence[object]) -> str:
 class Observation:
     """What fresh workers made of mini-batches that they got one after the other."""
 
-    tried: list[tuple[Group, Tried]] = field(default_factory=list)
+    tried: list[tuple[SampleMiniBatch, ProbeResult]] = field(default_factory=list)
 
-    def ended(self, group: Group) -> AttemptEnded | None:
+    def ended(self, group: SampleMiniBatch) -> AttemptEnded | None:
         """The last attempt at a mini-batch."""
         return next((tried.ended for other, tried in reversed(self.tried) if other.id == group.id), None)
 
-    def answer(self, group: Group) -> Answer | None:
+    def answer(self, group: SampleMiniBatch) -> RunOutcome | None:
         """The last answer to a mini-batch; None where there was none."""
         ended = self.ended(group)
         return None if ended is None else answer_of(ended)
 
-    def rows(self, group: Group) -> list[object] | None:
+    def rows(self, group: SampleMiniBatch) -> list[object] | None:
         """The rows of the last attempt at a mini-batch; None where it returned nothing legal, or was not made."""
         ended = self.ended(group)
         return None if ended is None or ended.returned is None else as_rows(ended.value)
 
 
-def attempt(bench: Bench, group: Group, *, worker: int = 0, number: int = 1) -> Tried:
+def attempt(bench: ProbeSession, group: SampleMiniBatch, *, worker: int = 0, number: int = 1) -> ProbeResult:
     """One attempt at a group, with its own identity."""
     return bench.attempt(
         group.payload,

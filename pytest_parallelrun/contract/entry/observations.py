@@ -12,43 +12,43 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_parallelrun.contract.entry.mini_batches import (
-    Answer,
-    Group,
     Observation,
+    RunOutcome,
+    SampleMiniBatch,
     answer_of,
     attempt,
     paths_of,
     unlike,
 )
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
-from pytest_parallelrun.contract.rows.comparison import Changing, Key, changing
+from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues, changing
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
-    from pytest_parallelrun.emulator.probe import Bench, Tried
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.result import MiniBatchResult
     from pytest_parallelrun.emulator.splitting.model import InputKind
 
-__all__ = ["Answer", "Group", "Observation", "Trials", "answer_of", "attempt", "unlike"]
+__all__ = ["Observation", "Observations", "RunOutcome", "SampleMiniBatch", "answer_of", "attempt", "unlike"]
 
 T = TypeVar("T")
 
-MOST_GROUPS = 12
-MOST_ITEMS = 300
+MAX_GROUPS = 12
+MAX_ITEMS = 300
 """Mini-batches of the sample, and items in them, that the checks compare; more would only take more time."""
 
-MOST_FAILED = 3
+MAX_FAILED = 3
 """Mini-batches that failed in the baseline and are asked again."""
 
 PROBE_FACTOR = 20
-SHORTEST_PROBE = 1.0
+MIN_PROBE = 1.0
 """Seconds."""
 
 
-class Trials:
+class Observations:
     """Observations of one entry on a copy of its sample.
 
     The copy is the same for all, since rows may name paths; what a script did to it is undone before each.
@@ -59,7 +59,7 @@ class Trials:
         self.baseline = baseline
         slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
         # Sleep that was skipped is in the one, and other mini-batches are in the other.
-        self.probe = max(SHORTEST_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
+        self.probe = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
         """Seconds of real time that a generated attempt may take; the setting `timeout` bounds it too."""
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
@@ -69,35 +69,35 @@ class Trials:
         return self.entry.kind
 
     @cached_property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[SampleMiniBatch, ...]:
         """The mini-batches of the sample that succeeded in the baseline; an even choice where there are many."""
         good = {batch.id for batch in self.baseline.result.mini_batches if batch.status == "succeeded"}
         return tuple(group for group in self.answered if group.id in good)
 
     @cached_property
-    def answered(self) -> tuple[Group, ...]:
+    def answered(self) -> tuple[SampleMiniBatch, ...]:
         """The same, or where none succeeded those for which run() returned something legal, if too little."""
         batches = [batch for batch in self.baseline.result.mini_batches if batch.size]
         good = [batch.id for batch in batches if batch.status == "succeeded"]
         legal = [batch.id for batch in batches if any(attempt.returned is not None for attempt in batch.attempts)]
-        return self._load(set(_evenly(good or legal, MOST_GROUPS)))
+        return self._load(set(_evenly(good or legal, MAX_GROUPS)))
 
     @cached_property
-    def timed_out(self) -> tuple[Group, ...]:
+    def timed_out(self) -> tuple[SampleMiniBatch, ...]:
         """Mini-batches of the sample of which every attempt ran into its timeout."""
         batches = [batch for batch in self.baseline.result.mini_batches if batch.attempts]
         late = [batch.id for batch in batches if all(attempt.outcome == "timeout" for attempt in batch.attempts)]
-        return self._load(set(_evenly(late, MOST_GROUPS)))
+        return self._load(set(_evenly(late, MAX_GROUPS)))
 
     @cached_property
-    def asked(self) -> tuple[Group, ...]:
+    def asked(self) -> tuple[SampleMiniBatch, ...]:
         """Mini-batches to compare with each other: those answered and a few that failed, or the halves of a single one.
 
         One that failed may succeed on a fresh worker. No item is in two of them: a script may well refuse, or leave
         out, what it has seen.
         """
         groups = self.answered
-        failed = [batch.id for batch in self.baseline.result.mini_batches if _raised(batch)][:MOST_FAILED]
+        failed = [batch.id for batch in self.baseline.result.mini_batches if _raised(batch)][:MAX_FAILED]
         if groups and failed:
             return tuple(sorted((*groups, *self._load(set(failed))), key=lambda group: group.id))
         if len(groups) != 1 or groups[0].size == 1 or self.entry.settings.partition_keys:
@@ -107,17 +107,17 @@ class Trials:
         first, second = whole.part(*range(middle)), whole.part(*range(middle, whole.size))
         return first.numbered(whole.id + 1), second.numbered(whole.id + 2)
 
-    def _load(self, chosen: set[int]) -> tuple[Group, ...]:
+    def _load(self, chosen: set[int]) -> tuple[SampleMiniBatch, ...]:
         """The mini-batches with these ids, or as many as do not have too many items."""
         copy = self._copy
         splitter = open_input(copy.input, self.entry.settings)
-        groups: list[Group] = []
+        groups: list[SampleMiniBatch] = []
         items = 0
         for batch in splitter.mini_batches() if chosen else ():
-            if batch.id not in chosen or (groups and items + batch.size > MOST_ITEMS):
+            if batch.id not in chosen or (groups and items + batch.size > MAX_ITEMS):
                 continue
             names = tuple(copy.without_root(name) for name in splitter.item_names(batch))
-            groups.append(Group(batch.id, batch.first_item, splitter.load(batch), names, batch.partition))
+            groups.append(SampleMiniBatch(batch.id, batch.first_item, splitter.load(batch), names, batch.partition))
             items += batch.size
         return tuple(groups)
 
@@ -140,7 +140,7 @@ class Trials:
         return self.observe(self.asked[::-1])
 
     @cached_property
-    def changing(self) -> Changing | None:
+    def changing(self) -> NondeterministicValues | None:
         """What differs between `forward` and `again`, two identical runs on fresh workers.
 
         Nothing does where `backward` agrees too; then there is no need for another worker.
@@ -154,7 +154,7 @@ class Trials:
             if first is None and second is None:
                 continue
             if first is None or second is None:
-                return Changing(frozenset(), all_rows=True)
+                return NondeterministicValues(frozenset(), all_rows=True)
             found = changing(first, second)
             if found is not None:
                 if found.all_rows:
@@ -162,10 +162,10 @@ class Trials:
                 keys.update(found.keys)
                 harmless = harmless and found.harmless
                 swapped = swapped and found.swapped
-        return Changing(frozenset(keys), harmless=harmless, swapped=swapped) if keys else None
+        return NondeterministicValues(frozenset(keys), harmless=harmless, swapped=swapped) if keys else None
 
     @property
-    def first_change(self) -> tuple[Group, tuple[str, str]]:
+    def first_change(self) -> tuple[SampleMiniBatch, tuple[str, str]]:
         """A mini-batch that two identical runs answer differently, where `changing` says so, and how."""
         for group in self.asked:
             first, second = self.forward.answer(group), self.again.answer(group)
@@ -174,7 +174,7 @@ class Trials:
                 return group, (self.shown(told[0]), self.shown(told[1]))
         raise LookupError("two identical runs agree")
 
-    def _agrees_backward(self, group: Group) -> bool:
+    def _agrees_backward(self, group: SampleMiniBatch) -> bool:
         forward, backward = self.forward.answer(group), self.backward.answer(group)
         return forward is not None and backward is not None and unlike(forward, backward) is None
 
@@ -183,7 +183,7 @@ class Trials:
         """Values that differ between any two runs."""
         return frozenset() if self.changing is None else self.changing.keys
 
-    def unlike(self, expected: Answer | None, found: Answer | None) -> tuple[str, str] | None:
+    def unlike(self, expected: RunOutcome | None, found: RunOutcome | None) -> tuple[str, str] | None:
         """How two answers differ in what does not differ between any two runs; None where one was not given."""
         if expected is None or found is None:
             return None
@@ -202,12 +202,12 @@ class Trials:
 
     def observe(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[SampleMiniBatch],
         *,
         workers: int = 1,
-        after: Callable[[Bench, int, Tried], None] | None = None,
+        after: Callable[[ProbeSession, int, ProbeResult], None] | None = None,
     ) -> Observation:
-        """Attempts at the mini-batches in this order, by fresh workers in turn. WorkerDown where none comes up.
+        """Attempts at the mini-batches in this order, by fresh workers in turn. WorkerStartError where none comes up.
 
         after: told the bench, the worker and what it did, after each attempt.
         """
@@ -222,7 +222,7 @@ class Trials:
                     after(bench, worker, tried)
         return observation
 
-    def attempt(self, bench: Bench, group: Group, *, worker: int = 0, number: int = 1) -> Tried:
+    def attempt(self, bench: ProbeSession, group: SampleMiniBatch, *, worker: int = 0, number: int = 1) -> ProbeResult:
         """One attempt at a mini-batch; new files that it leaves beside the sample are taken away by `restore()`."""
         tried = attempt(bench, group, worker=worker, number=number)
         self.entry.outputs.note(tried.files)
@@ -273,7 +273,7 @@ class Trials:
         return originals
 
 
-def _paths(groups: Sequence[Group]) -> Iterator[str]:
+def _paths(groups: Sequence[SampleMiniBatch]) -> Iterator[str]:
     for group in groups:
         yield from paths_of(group.payload)
 

@@ -6,32 +6,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.probe import WorkerDown
+from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.entry.observations import Trials
-    from pytest_parallelrun.contract.rows.comparison import Changing
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
 
 
 @contextmanager
-def deciding(check: Check) -> Iterator[None]:
+def skip_without_worker(check: Check) -> Iterator[None]:
     """Around a check that asks workers: where none comes up, nothing can be decided."""
     __tracebackhide__ = True
     try:
         yield
-    except WorkerDown as down:
+    except WorkerStartError as down:
         check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
 
 
-def require_answers(trials: Trials, check: Check) -> None:
+def require_answers(trials: Observations, check: Check) -> None:
     """Ends the check where run() returned nothing legal for the sample."""
     __tracebackhide__ = True
     if not trials.answered:
         check.cannot_decide(trials.baseline.why_nothing_returned())
 
 
-def require_rows(trials: Trials, check: Check) -> None:
+def require_rows(trials: Observations, check: Check) -> None:
     """Ends the check where there are no rows that could be compared."""
     __tracebackhide__ = True
     require_answers(trials, check)
@@ -45,14 +45,14 @@ def require_rows(trials: Trials, check: Check) -> None:
         check.cannot_decide("run() returns no rows, so there is nothing to compare")
 
 
-def require_several(trials: Trials, check: Check) -> None:
+def require_several(trials: Observations, check: Check) -> None:
     """Ends the check where the sample does not make two mini-batches."""
     __tracebackhide__ = True
     if len(trials.asked) < 2:
         check.cannot_decide("the sample has a single item, and two are needed to compare; see --parallelrun-input")
 
 
-def pass_unless_random(trials: Trials, check: Check) -> None:
+def pass_unless_random(trials: Observations, check: Check) -> None:
     """Ends a check that found nothing: what is left beside random values may be nothing."""
     __tracebackhide__ = True
     changing = trials.changing
@@ -63,7 +63,7 @@ def pass_unless_random(trials: Trials, check: Check) -> None:
     check.note(f"times and generated ids were not compared: {changing}")
 
 
-def why_random(changing: Changing) -> str:
+def why_random(changing: NondeterministicValues) -> str:
     """The reason for not deciding on results that no two runs have in common."""
     return (
         f"the results are random: two identical runs on fresh workers differ in {changing}. Seed what is drawn from "

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 
-LARGEST_KEPT = 16 * 1024**2
+MAX_KEPT_BYTES = 16 * 1024**2
 """Bytes of a file that is put back; larger ones stay as the script leaves them."""
 
 
@@ -150,7 +150,7 @@ def _names(folder: str) -> set[str]:
 def _content(path: str) -> bytes | Path | None:
     """The content; None where there is no file, the path itself where it is too large to keep."""
     try:
-        if os.path.getsize(path) > LARGEST_KEPT:
+        if os.path.getsize(path) > MAX_KEPT_BYTES:
             return Path(path)
         return Path(path).read_bytes()
     except OSError:

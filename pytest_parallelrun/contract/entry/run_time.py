@@ -12,25 +12,25 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.input_paths import locate
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.mini_batches import Group
-    from pytest_parallelrun.contract.entry.observations import Trials
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.events import AttemptEnded
-    from pytest_parallelrun.emulator.probe import Bench
+    from pytest_parallelrun.emulator.probe import ProbeSession
     from pytest_parallelrun.emulator.splitting.model import Payload
 
-MOST_SECONDS = 0.1
+MAX_SECONDS = 0.1
 """In run(), until no further attempt begins; each size gets one at least."""
-MOST_REPETITIONS = 5
-LONGEST_PROBE = 10.0
+MAX_REPETITIONS = 5
+MAX_PROBE = 10.0
 """Seconds of real time for an attempt at items whose mini-batches all took too long."""
-MOST_ROWS = 4096
+MAX_ROWS = 4096
 """Of a table, whose rows may come again."""
 CLEAR = 0.005
 """Seconds by which the largest size must be slower than the smallest for a slope to be more than noise."""
 
 
 @dataclass(frozen=True)
-class Pace:
+class RunTimeModel:
     """Seconds that run() takes. sizes: in items, ascending. at_once, per_item: the line through the shortest times.
 
     full_size: items in a mini-batch of the size that is set. is_solid: whether the line is more than noise; if not,
@@ -56,7 +56,7 @@ class Pace:
         return max(0, int((seconds - self.at_once) / max(self.per_item, 1e-9)))
 
 
-def measured(trials: Trials) -> Pace | None:
+def measured(trials: Observations) -> RunTimeModel | None:
     """The pace of one warm worker; None where nothing can be measured."""
     settings, files = trials.entry.settings, trials.kind == "files"
     if settings.partition_keys:
@@ -64,7 +64,7 @@ def measured(trials: Trials) -> Pace | None:
     groups, probe = trials.answered, trials.probe
     if not groups:
         # A mini-batch that takes too long may have items that do not.
-        groups, probe = trials.timed_out, min(trials.probe, LONGEST_PROBE)
+        groups, probe = trials.timed_out, min(trials.probe, MAX_PROBE)
     if not groups:
         return None
     pool = joined([group.payload for group in groups])
@@ -81,13 +81,13 @@ def measured(trials: Trials) -> Pace | None:
         if first.outcome == "timeout":
             return None
         if not files and trials.answered:
-            pool = _enlarged(bench, pool, min(full_size, MOST_ROWS))
+            pool = _enlarged(bench, pool, min(full_size, MAX_ROWS))
         slow = {} if trials.answered or first.returned is None else {1: [first.running]}
         times = _times(bench, pool, _sizes(len(pool), full_size), slow, first.running)
     if not times:
         return None
     at_once, per_item, is_solid = line(times)
-    return Pace(
+    return RunTimeModel(
         tuple(sorted(times)),
         at_once,
         per_item,
@@ -99,7 +99,7 @@ def measured(trials: Trials) -> Pace | None:
     )
 
 
-def _of_partitions(trials: Trials, groups: Sequence[Group]) -> Pace | None:
+def _of_partitions(trials: Observations, groups: Sequence[SampleMiniBatch]) -> RunTimeModel | None:
     """The pace by the partitions of the sample, each whole; a full one is the largest."""
     trials.restore()
     times: dict[int, list[float]] = {}
@@ -107,9 +107,9 @@ def _of_partitions(trials: Trials, groups: Sequence[Group]) -> Pace | None:
     with trials.entry.bench(probe=trials.probe, reserved=True) as bench:
         # The first call is slower than all others: it fills caches.
         attempt(bench, groups[0])
-        for _ in range(MOST_REPETITIONS):
+        for _ in range(MAX_REPETITIONS):
             for group in groups:
-                if spent > MOST_SECONDS and times:
+                if spent > MAX_SECONDS and times:
                     continue
                 ended = attempt(bench, group).ended
                 spent += ended.running
@@ -120,7 +120,7 @@ def _of_partitions(trials: Trials, groups: Sequence[Group]) -> Pace | None:
     at_once, per_item, is_solid = line(times)
     largest = max(batch.size for batch in trials.baseline.result.mini_batches)
     noun = "file" if trials.kind == "files" else "row"
-    return Pace(tuple(sorted(times)), at_once, per_item, largest, is_solid, noun, sized_by="")
+    return RunTimeModel(tuple(sorted(times)), at_once, per_item, largest, is_solid, noun, sized_by="")
 
 
 def line(times: dict[int, list[float]]) -> tuple[float, float, bool]:
@@ -151,12 +151,12 @@ def _sizes(available: int, full_size: int) -> list[int]:
 
 
 def _times(
-    bench: Bench, pool: Payload, sizes: Sequence[int], times: dict[int, list[float]], spent: float
+    bench: ProbeSession, pool: Payload, sizes: Sequence[int], times: dict[int, list[float]], spent: float
 ) -> dict[int, list[float]]:
     """Size -> seconds of each repetition, beside what is in `times` already."""
-    for repetition in range(MOST_REPETITIONS):
+    for repetition in range(MAX_REPETITIONS):
         for size in sizes:
-            if (spent > MOST_SECONDS or size not in times) if repetition else size in times:
+            if (spent > MAX_SECONDS or size not in times) if repetition else size in times:
                 continue
             ended = _tried(bench, pool, size)
             spent += ended.running
@@ -168,11 +168,11 @@ def _times(
     return times
 
 
-def _tried(bench: Bench, pool: Payload, size: int) -> AttemptEnded:
+def _tried(bench: ProbeSession, pool: Payload, size: int) -> AttemptEnded:
     return bench.attempt(some_of(pool, 0, size)).ended
 
 
-def _rows_of(trials: Trials) -> tuple[float, int]:
+def _rows_of(trials: Observations) -> tuple[float, int]:
     """Bytes of a row of the sample, and how many make a mini-batch of the size that is set."""
     sample = trials.baseline.sample.input
     splitter = open_input(sample, trials.entry.settings)
@@ -183,10 +183,10 @@ def _rows_of(trials: Trials) -> tuple[float, int]:
     return bytes_per_row, max(1, int(trials.entry.settings.bytes_per_mini_batch / bytes_per_row))
 
 
-def _enlarged(bench: Bench, pool: Payload, rows: int) -> Payload:
+def _enlarged(bench: ProbeSession, pool: Payload, rows: int) -> Payload:
     """The rows again and again up to so many, as far as run() stays quick: a sample is smaller than what a job gets."""
     seconds = _tried(bench, pool, len(pool)).running
-    affordable = min(rows, int(len(pool) * MOST_SECONDS / 4 / max(seconds, 1e-6)))
+    affordable = min(rows, int(len(pool) * MAX_SECONDS / 4 / max(seconds, 1e-6)))
     if affordable <= len(pool):
         return pool
     return some_of(joined([pool] * -(-affordable // len(pool))), 0, affordable)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, Place, is_mltable, locate
+from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, InputLocation, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.mltable import files_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def copy_of(sample: str | tuple[str, ...], folder: Path, settings: SplitSettings
     return SampleCopy(copies[0] if isinstance(sample, str) else copies, root)
 
 
-def _plain_copy(place: Place, folder: Path) -> str:
+def _plain_copy(place: InputLocation, folder: Path) -> str:
     target = os.path.join(folder, "")
     for name in place.names:
         copy_file(place.root + name, target + name)
@@ -79,7 +79,7 @@ def copy_file(source: str, target: str) -> None:
         os.symlink(source, target)
 
 
-def _relative_roots(places: list[Place]) -> list[str]:
+def _relative_roots(places: list[InputLocation]) -> list[str]:
     """Each root below the folder that their parents have in common."""
     roots = [os.path.normpath(place.root) for place in places]
     try:
@@ -90,7 +90,7 @@ def _relative_roots(places: list[Place]) -> list[str]:
     return [os.path.relpath(root, common) for root in roots]
 
 
-def _as_given(place: Place, target: str) -> str:
+def _as_given(place: InputLocation, target: str) -> str:
     if place.form == "folder":
         return os.path.normpath(target)
     if place.form == "file":
@@ -100,7 +100,7 @@ def _as_given(place: Place, target: str) -> str:
     return target + os.path.relpath(given, place.root)
 
 
-def copy_of_mltable(place: Place, folder: Path, copy_file: Callable[[str, str], None]) -> str:
+def copy_of_mltable(place: InputLocation, folder: Path, copy_file: Callable[[str, str], None]) -> str:
     """The folder to give in place of the original: a copy of it, or itself where it makes a table.
 
     Of a table run() gets rows, and never a path to spoil.

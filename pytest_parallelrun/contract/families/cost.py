@@ -5,33 +5,35 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.entry.preconditions import deciding
-from pytest_parallelrun.contract.entry.run_time import Pace, measured
+from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
+from pytest_parallelrun.contract.entry.run_time import RunTimeModel, measured
 from pytest_parallelrun.contract.finding import Finding, place
 from pytest_parallelrun.contract.phrases import shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
-    from pytest_parallelrun.contract.entry.observations import Trials
+    from pytest_parallelrun.contract.entry.observations import Observations
 
 MARGIN = 2
 """A machine of the service may be slower than this one, and some items are larger than those of the sample."""
 
 
-def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline, parallelrun_check: Check) -> None:
+def test_fits_timeout(
+    parallelrun_observations: Observations, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
     """A mini-batch of the size that is set takes at most half its timeout."""
     __tracebackhide__ = True
-    settings = parallelrun_trials.entry.settings
+    settings = parallelrun_observations.entry.settings
     limit = float(settings.timeout)
     over = next((attempt for attempt in parallelrun_baseline.result.attempts if attempt.outcome == "timeout"), None)
-    with deciding(parallelrun_check):
-        pace = measured(parallelrun_trials)
+    with skip_without_worker(parallelrun_check):
+        pace = measured(parallelrun_observations)
     if pace is None and over is None:
         parallelrun_check.cannot_decide(f"there is nothing to measure. {parallelrun_baseline.why_nothing_returned()}")
     if pace is not None:
         parallelrun_check.measured(
-            _figures(pace, limit, some_left_out=over is not None and bool(parallelrun_trials.answered)),
+            _figures(pace, limit, some_left_out=over is not None and bool(parallelrun_observations.answered)),
             noun=pace.noun,
             per_item=pace.per_item,
             at_once=pace.at_once,
@@ -49,7 +51,9 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
                 where=place(
                     "run", over.mini_batch.id, parallelrun_baseline.items(over), over.number, settings.max_retries + 1
                 ),
-                counts="" if pace is None else _figures(pace, limit, some_left_out=bool(parallelrun_trials.answered)),
+                counts=""
+                if pace is None
+                else _figures(pace, limit, some_left_out=bool(parallelrun_observations.answered)),
                 service=shown_for("timeout"),
                 fix=_fix_of_a_timeout(pace, limit, partitions=bool(settings.partition_keys)),
             )
@@ -70,7 +74,7 @@ def test_fits_timeout(parallelrun_trials: Trials, parallelrun_baseline: Baseline
         )
 
 
-def _figures(pace: Pace, limit: float, *, some_left_out: bool = False) -> str:
+def _figures(pace: RunTimeModel, limit: float, *, some_left_out: bool = False) -> str:
     """Cost, headroom, the largest safe size and the smallest safe timeout in one line.
 
     some_left_out: there are mini-batches that ran into the timeout, of which nothing is known but that.
@@ -89,7 +93,7 @@ def _figures(pace: Pace, limit: float, *, some_left_out: bool = False) -> str:
     )
 
 
-def _largest(pace: Pace, limit: float) -> str:
+def _largest(pace: RunTimeModel, limit: float) -> str:
     items = pace.items_within(limit / MARGIN)
     if items < 1:
         return f"none, one {pace.noun} takes too long"
@@ -99,7 +103,7 @@ def _largest(pace: Pace, limit: float) -> str:
     return text if pace.is_solid else f"{text} or more"
 
 
-def _fix(pace: Pace, limit: float, expected: float) -> str:
+def _fix(pace: RunTimeModel, limit: float, expected: float) -> str:
     largest = _rounded(pace.items_within(limit / MARGIN))
     timeout = f"timeout={_safe_timeout(expected)}"
     if largest < 1 or largest >= pace.full_size:
@@ -111,7 +115,7 @@ def _fix(pace: Pace, limit: float, expected: float) -> str:
     return f"set {pace.sized_by}={largest}, or {timeout}"
 
 
-def _fix_of_a_timeout(pace: Pace | None, limit: float, *, partitions: bool) -> str:
+def _fix_of_a_timeout(pace: RunTimeModel | None, limit: float, *, partitions: bool) -> str:
     if pace is not None and pace.seconds(pace.full_size) > limit:
         return _fix(pace, limit, pace.seconds(pace.full_size))
     # What was measured does not explain it.

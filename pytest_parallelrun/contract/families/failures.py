@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.corruption.items import try_bad_items
-from pytest_parallelrun.contract.corruption.missing_files import Without, gone_on_without, side_files, try_without
+from pytest_parallelrun.contract.corruption.missing_files import (
+    MissingFileTrial,
+    gone_on_without,
+    side_files,
+    try_without,
+)
 from pytest_parallelrun.contract.entry.mini_batches import paths_of
-from pytest_parallelrun.contract.entry.preconditions import deciding
+from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 from pytest_parallelrun.contract.phrases import OVERVIEW, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference, row_text
-from pytest_parallelrun.contract.rows.errors import SoundRows, says_nothing
+from pytest_parallelrun.contract.rows.errors import ValidRows, says_nothing
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Expectation
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.corruption.attempts import Bad, BadItems
-    from pytest_parallelrun.contract.entry.observations import Group, Trials
+    from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, CorruptionTrial
+    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
 
-MOST_SIDES = 2
+MAX_DEPENDENCY_FILES = 2
 """Files beside the items that are taken away: each costs an init()."""
 
 AN_ERROR_ROW = (
@@ -32,15 +37,15 @@ AN_ERROR_ROW = (
 
 
 @lru_cache(maxsize=1)
-def _bad_items(trials: Trials) -> BadItems:
+def _bad_items(trials: Observations) -> CorruptionTrial:
     """What was tried, for both checks of this family; they are made anew for every entry, and this with them."""
     return try_bad_items(trials)
 
 
-def test_reports_failures(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+def test_reports_failures(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """An item that cannot be read, or a missing model, shows: run() raises, returns fewer, or a row names the error."""
     __tracebackhide__ = True
-    trials = parallelrun_trials
+    trials = parallelrun_observations
     bad_items = _tried(trials, parallelrun_check)
     swallowed = next((bad for bad in bad_items.tries if bad.tried.ended.outcome == "wrong_type"), None)
     if swallowed is not None:
@@ -63,10 +68,10 @@ def test_reports_failures(parallelrun_trials: Trials, parallelrun_check: Check) 
         parallelrun_check.cannot_decide(reason)
 
 
-def test_one_bad_item_costs_one_item(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+def test_one_bad_item_costs_one_item(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """A mini-batch with one bad item still has results for its other items."""
     __tracebackhide__ = True
-    trials, settings = parallelrun_trials, parallelrun_trials.entry.settings
+    trials, settings = parallelrun_observations, parallelrun_observations.entry.settings
     bad_items = _tried(trials, parallelrun_check)
     assert bad_items.group is not None
     size = len(bad_items.group.payload)
@@ -100,24 +105,24 @@ def test_one_bad_item_costs_one_item(parallelrun_trials: Trials, parallelrun_che
         )
 
 
-def _tried(trials: Trials, check: Check) -> BadItems:
+def _tried(trials: Observations, check: Check) -> CorruptionTrial:
     __tracebackhide__ = True
-    with deciding(check):
+    with skip_without_worker(check):
         bad_items = _bad_items(trials)
     if bad_items.reason:
         check.cannot_decide(bad_items.reason)
     return bad_items
 
 
-def _looks_sound(bad_items: BadItems, bad: Bad) -> bool:
+def _looks_sound(bad_items: CorruptionTrial, bad: CorruptedAttempt) -> bool:
     """Whether the bad item is needed, and came back as a result that nobody can tell from a sound one."""
     return bad.tried.ended.outcome == "succeeded" and bad.need == "needed" and not _names_its_error(bad_items, bad)
 
 
-def _names_its_error(bad_items: BadItems, bad: Bad) -> bool:
+def _names_its_error(bad_items: CorruptionTrial, bad: CorruptedAttempt) -> bool:
     """Whether a row tells of the bad item, as none does while all are sound."""
     assert bad_items.group is not None
-    sound = SoundRows(bad_items.sound_rows, bad_items.group.names)
+    sound = ValidRows(bad_items.sound_rows, bad_items.group.names)
     rows = as_rows(bad.tried.ended.value)
     if bad.echo and len(rows) == len(bad_items.sound_rows):
         # Rows of a table in their order: the others have texts for numbers now, which is no error of theirs.
@@ -125,7 +130,7 @@ def _names_its_error(bad_items: BadItems, bad: Bad) -> bool:
     return any(sound.names_error(row, echo=bad.echo) for row in rows)
 
 
-def _undecided(trials: Trials, bad_items: BadItems) -> str:
+def _undecided(trials: Observations, bad_items: CorruptionTrial) -> str:
     """Why nothing can be said about the items; "" where something can."""
     if trials.kind != "files":
         if any(bad.need == "needed" for bad in bad_items.tries):
@@ -147,20 +152,20 @@ def _undecided(trials: Trials, bad_items: BadItems) -> str:
     )
 
 
-def _note_hangs(bad_items: BadItems, check: Check) -> None:
+def _note_hangs(bad_items: CorruptionTrial, check: Check) -> None:
     for bad in bad_items.tries:
         if bad.tried.ended.outcome == "timeout":
             check.note(f"where of an item {bad.how}, run() hangs until its timeout, at every try, before that shows")
 
 
-def _all_without(trials: Trials, bad_items: BadItems, check: Check) -> list[Without]:
+def _all_without(trials: Observations, bad_items: CorruptionTrial, check: Check) -> list[MissingFileTrial]:
     """The first thing that the script reads beside its items, and whose loss it hides; [] where there is none."""
     group, sound = bad_items.group, bad_items.sound
     assert group is not None
     assert sound is not None
     assert bad_items.setting_up is not None
     opened = dict.fromkeys([*bad_items.setting_up.read, *sound.files.read])
-    for side in side_files(trials.entry, opened, paths_of(group.payload))[:MOST_SIDES]:
+    for side in side_files(trials.entry, opened, paths_of(group.payload))[:MAX_DEPENDENCY_FILES]:
         without = try_without(trials, group, sound, side)
         if without.answer == "wrong type":
             return [without]
@@ -180,31 +185,33 @@ def _all_without(trials: Trials, bad_items: BadItems, check: Check) -> list[With
     return []
 
 
-def _used(without: Without, written: dict[str, None]) -> bool:
+def _used(without: MissingFileTrial, written: dict[str, None]) -> bool:
     """Whether what a model is for may have gone to files of the script's own, since rows do not show it."""
     return bool(without.side.paths and written)
 
 
-def _same_rows(one: Without, other: Without) -> bool:
+def _same_rows(one: MissingFileTrial, other: MissingFileTrial) -> bool:
     if one.tried is None or other.tried is None:
         return False
     return difference(as_rows(one.tried.ended.value), as_rows(other.tried.ended.value)) is None
 
 
-def _error(bad: Bad) -> str:
+def _error(bad: CorruptedAttempt) -> str:
     failure = bad.tried.ended.failure
     return "" if failure is None else failure.error
 
 
-def _where(trials: Trials, group: Group) -> str:
+def _where(trials: Observations, group: SampleMiniBatch) -> str:
     return place("run", group.id, group.items(), 1, trials.entry.settings.max_retries + 1)
 
 
-def _case(trials: Trials, group: Group, bad: Bad, expects: Expectation = "no_harm") -> Case:
+def _case(
+    trials: Observations, group: SampleMiniBatch, bad: CorruptedAttempt, expects: Expectation = "no_harm"
+) -> Case:
     return Case(kind=trials.kind, mini_batches=(bad.payload,), expects=expects, partitions=(group.partition,))
 
 
-def _into_a_wrong_type(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
+def _into_a_wrong_type(trials: Observations, bad_items: CorruptionTrial, bad: CorruptedAttempt) -> Finding:
     assert bad_items.group is not None
     return Finding(
         what=f"run() hides that {bad.item} cannot be read ({bad.how}): {_error(bad)}",
@@ -216,7 +223,7 @@ def _into_a_wrong_type(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding
     )
 
 
-def _like_any_other(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
+def _like_any_other(trials: Observations, bad_items: CorruptionTrial, bad: CorruptedAttempt) -> Finding:
     group, ended = bad_items.group, bad.tried.ended
     assert group is not None
     rows = as_rows(ended.value)
@@ -240,7 +247,7 @@ def _like_any_other(trials: Trials, bad_items: BadItems, bad: Bad) -> Finding:
     )
 
 
-def _goes_on(trials: Trials, bad_items: BadItems, without: Without) -> Finding:
+def _goes_on(trials: Observations, bad_items: CorruptionTrial, without: MissingFileTrial) -> Finding:
     group, tried = bad_items.group, without.tried
     assert group is not None
     assert tried is not None
@@ -262,7 +269,7 @@ def _goes_on(trials: Trials, bad_items: BadItems, without: Without) -> Finding:
     )
 
 
-def _never_found(trials: Trials, group: Group, without: Without) -> Finding:
+def _never_found(trials: Observations, group: SampleMiniBatch, without: MissingFileTrial) -> Finding:
     who = "init() hides that and run() goes on" if without.in_init else "run() hides that and goes on"
     given = "" if without.side.is_model else ", or give the model with --parallelrun-model=PATH"
     return Finding(
@@ -273,7 +280,9 @@ def _never_found(trials: Trials, group: Group, without: Without) -> Finding:
     )
 
 
-def _costs_more(trials: Trials, bad_items: BadItems, bad: Bad, *, one_by_one: bool) -> Finding:
+def _costs_more(
+    trials: Observations, bad_items: CorruptionTrial, bad: CorruptedAttempt, *, one_by_one: bool
+) -> Finding:
     group, ended = bad_items.group, bad.tried.ended
     assert group is not None
     size, lost = len(group.payload), bad.lost

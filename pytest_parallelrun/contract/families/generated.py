@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pytest_parallelrun.contract.entry.preconditions import deciding
+from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
 from pytest_parallelrun.contract.generation.generated_jobs import judge_job
 from pytest_parallelrun.contract.generation.generated_mini_batches import judge_mini_batch, judge_whole
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.finding import Finding
-    from pytest_parallelrun.contract.generation.runner import Workbench
+    from pytest_parallelrun.contract.generation.runner import ExampleRunner
 
 
 @settings(deadline=None)
 @given(data=st.data())
 def test_handles_generated_mini_batches(
-    parallelrun_workbench: Workbench, parallelrun_check: Check, data: st.DataObject
+    parallelrun_examples: ExampleRunner, parallelrun_check: Check, data: st.DataObject
 ) -> None:
     """Sound mini-batches of any size and order succeed; odd ones do no harm."""
     __tracebackhide__ = True
-    bench = parallelrun_workbench
+    bench = parallelrun_examples
     _require_sound_items(bench, parallelrun_check)
     # What became of these is remembered: only the first example tries them.
     _conclude(bench, parallelrun_check, partial(judge_whole, bench))
@@ -45,11 +45,11 @@ def test_handles_generated_mini_batches(
 @settings(deadline=None)
 @given(data=st.data())
 def test_behaves_under_error_thresholds(
-    parallelrun_workbench: Workbench, parallelrun_check: Check, data: st.DataObject
+    parallelrun_examples: ExampleRunner, parallelrun_check: Check, data: st.DataObject
 ) -> None:
     """In generated jobs, counts, retries and verdict are what the thresholds allow."""
     __tracebackhide__ = True
-    bench = parallelrun_workbench
+    bench = parallelrun_examples
     _require_sound_items(bench, parallelrun_check)
     for plain in bench.plain_jobs:
         _conclude(bench, parallelrun_check, partial(judge_job, bench, plain))
@@ -57,7 +57,7 @@ def test_behaves_under_error_thresholds(
     _conclude(bench, parallelrun_check, lambda: judge_job(bench, job))
 
 
-def _require_sound_items(bench: Workbench, check: Check) -> None:
+def _require_sound_items(bench: ExampleRunner, check: Check) -> None:
     __tracebackhide__ = True
     if bench.sample is None:
         check.cannot_decide(
@@ -66,9 +66,9 @@ def _require_sound_items(bench: Workbench, check: Check) -> None:
         )
 
 
-def _conclude(bench: Workbench, check: Check, judge: Callable[[], Finding | None]) -> None:
+def _conclude(bench: ExampleRunner, check: Check, judge: Callable[[], Finding | None]) -> None:
     __tracebackhide__ = True
-    with deciding(check):
+    with skip_without_worker(check):
         found = judge()
     if bench.sample is not None and bench.sample.sampled:
         check.note(f"generated from a part of the sample: {bench.sample.sampled}")

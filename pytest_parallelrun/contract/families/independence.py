@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
-from pytest_parallelrun.contract.dependence.batch_size import Sizing
+from pytest_parallelrun.contract.dependence.batch_size import SizeSearch
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import changes_undrawn, is_drawn
-from pytest_parallelrun.contract.dependence.state import KEPT, Dependence, dependence
+from pytest_parallelrun.contract.dependence.state import KEPT, StateDependence, dependence
 from pytest_parallelrun.contract.entry.observations import answer_of
-from pytest_parallelrun.contract.entry.preconditions import deciding, pass_unless_random, require_rows, require_several
+from pytest_parallelrun.contract.entry.preconditions import (
+    pass_unless_random,
+    require_rows,
+    require_several,
+    skip_without_worker,
+)
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.dependence.batch_size import Sizes
-    from pytest_parallelrun.contract.entry.observations import Answer, Group, Trials
+    from pytest_parallelrun.contract.dependence.batch_size import SizeComparison
+    from pytest_parallelrun.contract.entry.observations import Observations, RunOutcome, SampleMiniBatch
 
 
 _FOR_EACH_ITEM = (
@@ -29,11 +34,11 @@ _AFTER_HISTORY = (
 )
 
 
-def test_independent_of_mini_batch_size(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+def test_independent_of_mini_batch_size(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """The same items get the same results in one mini-batch and in several."""
     __tracebackhide__ = True
-    trials, check = parallelrun_trials, parallelrun_check
-    with deciding(check):
+    trials, check = parallelrun_observations, parallelrun_check
+    with skip_without_worker(check):
         keys = trials.entry.settings.partition_keys
         if keys:
             check.cannot_decide(f"partition_keys={','.join(keys)}: a partition is one mini-batch, whatever its size")
@@ -43,7 +48,7 @@ def test_independent_of_mini_batch_size(parallelrun_trials: Trials, parallelrun_
         found = dependence(trials)
         if found is not None and found.origin != "memory":
             check.cannot_decide(_why_undecided(found))
-        sizing = Sizing(trials, fresh=found is not None)
+        sizing = SizeSearch(trials, fresh=found is not None)
         sizes = sizing.first_difference()
         if sizes is not None:
             if is_drawn(trials, sizes.whole):
@@ -59,11 +64,11 @@ def test_independent_of_mini_batch_size(parallelrun_trials: Trials, parallelrun_
         pass_unless_random(trials, check)
 
 
-def test_independent_of_order(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+def test_independent_of_order(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """Neither the order of the mini-batches nor the worker that gets one changes its results."""
     __tracebackhide__ = True
-    trials, check = parallelrun_trials, parallelrun_check
-    with deciding(check):
+    trials, check = parallelrun_observations, parallelrun_check
+    with skip_without_worker(check):
         changing = trials.changing
         found, undecided = None, None
         if changing is None or not changing.all_rows:
@@ -82,7 +87,7 @@ def test_independent_of_order(parallelrun_trials: Trials, parallelrun_check: Che
         pass_unless_random(trials, check)
 
 
-def _compare_orders(trials: Trials) -> tuple[Finding | None, str | None]:
+def _compare_orders(trials: Observations) -> tuple[Finding | None, str | None]:
     """Whether order or worker change results: the finding, or why that cannot be told; neither where they do not."""
     found = dependence(trials)
     if found is not None:
@@ -104,11 +109,11 @@ def _compare_orders(trials: Trials) -> tuple[Finding | None, str | None]:
     return None, None
 
 
-def test_independent_of_history(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+def test_independent_of_history(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """A worker that has run other mini-batches answers like a fresh one."""
     __tracebackhide__ = True
-    trials, check = parallelrun_trials, parallelrun_check
-    with deciding(check):
+    trials, check = parallelrun_observations, parallelrun_check
+    with skip_without_worker(check):
         require_rows(trials, check)
         require_several(trials, check)
         found = dependence(trials)
@@ -119,7 +124,7 @@ def test_independent_of_history(parallelrun_trials: Trials, parallelrun_check: C
         pass_unless_random(trials, check)
 
 
-def _why_undecided(found: Dependence) -> str:
+def _why_undecided(found: StateDependence) -> str:
     if found.origin == "files":
         return "results depend on files that earlier mini-batches left; see test_independent_of_order"
     if found.origin == "random numbers":
@@ -134,7 +139,7 @@ def _why_undecided(found: Dependence) -> str:
     )
 
 
-def _of_history(trials: Trials, found: Dependence) -> Finding:
+def _of_history(trials: Observations, found: StateDependence) -> Finding:
     group, before = found.group, _named(found.before)
     fresh, warm = found.told
     return Finding(
@@ -154,7 +159,7 @@ def _of_history(trials: Trials, found: Dependence) -> Finding:
     )
 
 
-def _of_order(trials: Trials, found: Dependence) -> Finding:
+def _of_order(trials: Observations, found: StateDependence) -> Finding:
     group, before = found.group, _named(found.before)
     fresh, warm = found.told
     in_files = found.origin == "files"
@@ -177,7 +182,7 @@ def _of_order(trials: Trials, found: Dependence) -> Finding:
     )
 
 
-def _of_chance(trials: Trials) -> Finding:
+def _of_chance(trials: Observations) -> Finding:
     group, told = trials.first_change
     changing = trials.changing
     swapped = changing is not None and changing.swapped
@@ -198,7 +203,7 @@ def _of_chance(trials: Trials) -> Finding:
     )
 
 
-def _on_either_worker(trials: Trials, group: Group) -> tuple[Answer, Answer]:
+def _on_either_worker(trials: Observations, group: SampleMiniBatch) -> tuple[RunOutcome, RunOutcome]:
     """The answers of the first and the second of two fresh workers."""
     trials.restore()
     with trials.entry.bench(workers=2, probe=trials.probe) as bench:
@@ -210,7 +215,9 @@ def _on_either_worker(trials: Trials, group: Group) -> tuple[Answer, Answer]:
     return alone, beside
 
 
-def _of_worker(trials: Trials, group: Group, alone: Answer, beside: Answer, told: tuple[str, str]) -> Finding:
+def _of_worker(
+    trials: Observations, group: SampleMiniBatch, alone: RunOutcome, beside: RunOutcome, told: tuple[str, str]
+) -> Finding:
     return Finding(
         what=(
             f"The choice of the worker changes results: for mini-batch {group.id} run() on the first of two workers "
@@ -228,7 +235,7 @@ def _of_worker(trials: Trials, group: Group, alone: Answer, beside: Answer, told
     )
 
 
-def _of_size(trials: Trials, sizes: Sizes, *, kept: bool) -> Finding:
+def _of_size(trials: Observations, sizes: SizeComparison, *, kept: bool) -> Finding:
     whole, parts = sizes.whole, sizes.parts
     together, apart = sizes.told
     failed = sizes.apart if sizes.apart.rows is None else sizes.together
@@ -258,19 +265,19 @@ def _of_size(trials: Trials, sizes: Sizes, *, kept: bool) -> Finding:
     )
 
 
-def _counts(sizes: Sizes) -> str:
+def _counts(sizes: SizeComparison) -> str:
     if sizes.together.rows is None or sizes.apart.rows is None:
         return ""
     return f"{len(sizes.together.rows)} row(s) in one mini-batch, {len(sizes.apart.rows)} in {len(sizes.parts)}"
 
 
-def _named(groups: tuple[Group, ...]) -> str:
+def _named(groups: tuple[SampleMiniBatch, ...]) -> str:
     if len(groups) == 1:
         return f"mini-batch {groups[0].id} ({groups[0].items()})"
     return f"mini-batches {', '.join(str(group.id) for group in groups)}"
 
 
-def _traceback(answer: Answer) -> str:
+def _traceback(answer: RunOutcome) -> str:
     failure = answer.ended.failure
     return "" if answer.rows is not None or failure is None else failure.traceback
 
@@ -279,7 +286,7 @@ def _on_service(why: str) -> str:
     return f"nothing tells: the rows are wrong, and others in the next job, since {why}"
 
 
-def _case(trials: Trials, groups: tuple[Group, ...], expected: Answer) -> Case:
+def _case(trials: Observations, groups: tuple[SampleMiniBatch, ...], expected: RunOutcome) -> Case:
     return Case(
         kind=trials.kind,
         mini_batches=tuple(group.payload for group in groups),

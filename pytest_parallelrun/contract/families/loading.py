@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observers import Parsing
     from pytest_parallelrun.emulator.events import Failure
-    from pytest_parallelrun.emulator.probe import Rehearsal
+    from pytest_parallelrun.emulator.probe import StartupResult
 
 
-def _failure(rehearsal: Rehearsal, worker: int = 0) -> Failure | None:
+def _failure(rehearsal: StartupResult, worker: int = 0) -> Failure | None:
     event = rehearsal.workers[worker]
     return event.failure if isinstance(event, WorkerFailed) else None
 
@@ -26,7 +26,7 @@ def _failure(rehearsal: Rehearsal, worker: int = 0) -> Failure | None:
 def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """The import succeeds the way a worker imports."""
     __tracebackhide__ = True
-    failure = _failure(parallelrun_entry.rehearse(runtime_arguments=False, init=False))
+    failure = _failure(parallelrun_entry.probe_startup(runtime_arguments=False, init=False))
     if failure is None or failure.phase != "import":
         return
     entry = parallelrun_entry.entry
@@ -46,7 +46,7 @@ def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Che
 def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """run(mini_batch) or run(mini_batch, context) is there, init() takes nothing, run() returns its results."""
     __tracebackhide__ = True
-    rehearsal = parallelrun_entry.rehearse(init=False, runtime_arguments=False, observer=SeenFunctions)
+    rehearsal = parallelrun_entry.probe_startup(init=False, runtime_arguments=False, observer=SeenFunctions)
     failure = _failure(rehearsal)
     if failure is not None and failure.phase == "define":
         parallelrun_check.fail(
@@ -64,7 +64,7 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
         )
 
 
-def _parsings(rehearsal: Rehearsal) -> tuple[list[Parsing], list[str]]:
+def _parsings(rehearsal: StartupResult) -> tuple[list[Parsing], list[str]]:
     """What RecordedParsers told of the one worker; nothing where it died."""
     return cast("tuple[list[Parsing], list[str]]", rehearsal.observed[0]) if rehearsal.observed else ([], [])
 
@@ -72,8 +72,8 @@ def _parsings(rehearsal: Rehearsal) -> tuple[list[Parsing], list[str]]:
 def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """Import and init() work with the runtime's own arguments in sys.argv, and read their own from it."""
     __tracebackhide__ = True
-    rehearsed = parallelrun_entry.rehearse(observer=RecordedParsers)
-    own = parallelrun_entry.rehearse(observer=RecordedParsers, runtime_arguments=False)
+    rehearsed = parallelrun_entry.probe_startup(observer=RecordedParsers)
+    own = parallelrun_entry.probe_startup(observer=RecordedParsers, runtime_arguments=False)
     failure, failure_without = _failure(rehearsed), _failure(own)
     (with_runtime, complaints), (without, _) = _parsings(rehearsed), _parsings(own)
     if failure is not None:
@@ -130,7 +130,7 @@ def test_init_runs_in_every_worker(
     """A second worker on the same machine comes up, and the first one still works."""
     __tracebackhide__ = True
     first_works = parallelrun_baseline is not None and parallelrun_baseline.first_mini_batch_works
-    rehearsal = parallelrun_entry.rehearse(workers=2, first_attempt=first_works)
+    rehearsal = parallelrun_entry.probe_startup(workers=2, first_attempt=first_works)
     first, second = _failure(rehearsal, 0), _failure(rehearsal, 1)
     if first is not None and first.phase != "init":
         parallelrun_check.cannot_decide(f"no worker comes up: {first.error}")
@@ -154,7 +154,7 @@ def test_init_runs_in_every_worker(
         )
     attempt = rehearsal.attempt
     if attempt is not None and attempt.failure is not None and attempt.outcome != "short":
-        alone = parallelrun_entry.rehearse(first_attempt=True).attempt
+        alone = parallelrun_entry.probe_startup(first_attempt=True).attempt
         if alone is None or (alone.failure is not None and alone.outcome != "short"):
             parallelrun_check.cannot_decide(
                 "run() fails at times, also while there is one worker alone, so it need not be the second init(): "

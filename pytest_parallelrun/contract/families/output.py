@@ -6,23 +6,23 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.entry.observations import attempt
-from pytest_parallelrun.contract.entry.preconditions import deciding
+from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
 from pytest_parallelrun.contract.finding import Finding, place
 from pytest_parallelrun.contract.rows.columns import Shape, difference_of, shapes_of
 from pytest_parallelrun.contract.rows.comparison import row_text
-from pytest_parallelrun.contract.rows.errors import SoundRows
+from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.contract.rows.identity import unnamed_row_of_files, unnamed_row_of_table
 from pytest_parallelrun.contract.rows.round_trip import what_is_lost
-from pytest_parallelrun.emulator.probe import WorkerDown
+from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.entry.observations import Trials
+    from pytest_parallelrun.contract.entry.observations import Observations
 
 
-class Returned(NamedTuple):
+class ReturnedRows(NamedTuple):
     """What run() returned. label: for messages, such as "mini-batch 0 (a.txt)"."""
 
     mini_batch: int
@@ -31,7 +31,7 @@ class Returned(NamedTuple):
 
 
 def test_returns_same_columns(
-    parallelrun_baseline: Baseline, parallelrun_trials: Trials, parallelrun_check: Check
+    parallelrun_baseline: Baseline, parallelrun_observations: Observations, parallelrun_check: Check
 ) -> None:
     """Columns, their order and the types in them are the same for all mini-batches."""
     __tracebackhide__ = True
@@ -39,8 +39,8 @@ def test_returns_same_columns(
     if not returned:
         parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
     if sum(bool(shapes_of(one.value)) for one in returned) < 2:
-        with deciding(parallelrun_check):
-            returned += _of_parts(parallelrun_trials)
+        with skip_without_worker(parallelrun_check):
+            returned += _of_parts(parallelrun_observations)
     shaped = [(one, shape, element) for one in returned for shape, element in shapes_of(one.value)]
     if len(shaped) < 2:
         parallelrun_check.cannot_decide("there are not two results to compare: give a sample with more items")
@@ -61,7 +61,7 @@ def test_returns_same_columns(
 def test_output_round_trips(
     parallelrun_entry: EntryUnderTest,
     parallelrun_baseline: Baseline,
-    parallelrun_trials: Trials,
+    parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
     """What is read from the file that results are appended to is what run() returned."""
@@ -78,7 +78,7 @@ def test_output_round_trips(
         if not any(len(one.value) for one in returned):  # type: ignore[arg-type]
             parallelrun_check.cannot_decide("run() returned no results that could be appended")
         return
-    if _writes_files_instead(parallelrun_trials, parallelrun_check):
+    if _writes_files_instead(parallelrun_observations, parallelrun_check):
         return
     first = next(iter(losses.values()))[0]
     parallelrun_check.advise(
@@ -97,7 +97,7 @@ def test_output_round_trips(
 def test_rows_name_their_item(
     parallelrun_entry: EntryUnderTest,
     parallelrun_baseline: Baseline,
-    parallelrun_trials: Trials,
+    parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
     """Each row tells which item it is from, since the order of the output is not guaranteed."""
@@ -108,11 +108,11 @@ def test_rows_name_their_item(
             "run() returned no rows" if returned else parallelrun_baseline.why_nothing_returned()
         )
     values = {one.mini_batch: one.value for one in returned}
-    look = unnamed_row_of_files if parallelrun_trials.kind == "files" else unnamed_row_of_table
+    look = unnamed_row_of_files if parallelrun_observations.kind == "files" else unnamed_row_of_table
     found = look(parallelrun_entry, values)
     if found.reason:
         parallelrun_check.cannot_decide(found.reason)
-    if found.row is None or _writes_files_instead(parallelrun_trials, parallelrun_check):
+    if found.row is None or _writes_files_instead(parallelrun_observations, parallelrun_check):
         return
     label = next(one.label for one in returned if one.mini_batch == found.mini_batch)
     parallelrun_check.advise(
@@ -125,13 +125,13 @@ def test_rows_name_their_item(
     )
 
 
-def _returned(baseline: Baseline) -> list[Returned]:
+def _returned(baseline: Baseline) -> list[ReturnedRows]:
     """What the last attempt at each mini-batch returned."""
     last = {a.mini_batch.id: a for a in baseline.result.attempts if a.returned is not None}
-    return [Returned(id, f"mini-batch {id} ({baseline.items(a)})", a.value) for id, a in sorted(last.items())]
+    return [ReturnedRows(id, f"mini-batch {id} ({baseline.items(a)})", a.value) for id, a in sorted(last.items())]
 
 
-def _of_parts(trials: Trials) -> list[Returned]:
+def _of_parts(trials: Observations) -> list[ReturnedRows]:
     """What run() returns for single items and halves of the first mini-batch, where the sample makes only one."""
     if not trials.groups or len(trials.groups[0].payload) < 2 or trials.groups[0].partition:
         return []
@@ -144,13 +144,15 @@ def _of_parts(trials: Trials) -> list[Returned]:
         for part in parts:
             ended = attempt(bench, part).ended
             if ended.returned is not None:
-                found.append(Returned(part.id, f"a mini-batch of {part.items()} alone", ended.value))
+                found.append(ReturnedRows(part.id, f"a mini-batch of {part.items()} alone", ended.value))
     return found
 
 
-def _first_difference(shaped: list[tuple[Returned, Shape, object]]) -> tuple[Returned, Returned, str] | None:
+def _first_difference(
+    shaped: list[tuple[ReturnedRows, Shape, object]],
+) -> tuple[ReturnedRows, ReturnedRows, str] | None:
     """The first two results that are made otherwise, and how; rows that name an error may be."""
-    seen: dict[Shape, tuple[Returned, object]] = {}
+    seen: dict[Shape, tuple[ReturnedRows, object]] = {}
     for one, shape, element in shaped:
         if shape in seen:
             continue
@@ -165,7 +167,7 @@ def _first_difference(shaped: list[tuple[Returned, Shape, object]]) -> tuple[Ret
 def _one_names_error(one: object, other: object) -> bool:
     if hasattr(one, "columns") or hasattr(other, "columns"):
         return False
-    return SoundRows([other], ()).says_error(one) or SoundRows([one], ()).says_error(other)
+    return ValidRows([other], ()).says_error(one) or ValidRows([one], ()).says_error(other)
 
 
 def _appending(entry: EntryUnderTest) -> str:
@@ -174,7 +176,7 @@ def _appending(entry: EntryUnderTest) -> str:
     return "With output_action=append_row, which is not set here,"
 
 
-def _writes_files_instead(trials: Trials, check: Check) -> bool:
+def _writes_files_instead(trials: Observations, check: Check) -> bool:
     """Whether nothing is appended and the script writes files of its own: then its return values are only counted."""
     if trials.entry.settings.output_action != "summary_only" or not any(_written(trials)):
         return False
@@ -182,10 +184,10 @@ def _writes_files_instead(trials: Trials, check: Check) -> bool:
     return True
 
 
-def _written(trials: Trials) -> Iterator[str]:
+def _written(trials: Observations) -> Iterator[str]:
     try:
         tried = trials.forward.tried
-    except WorkerDown:
+    except WorkerStartError:
         return
     for _, one in tried:
         yield from one.files.written

@@ -17,7 +17,7 @@ from pytest_parallelrun.contract.dependence.redelivery import (
 from pytest_parallelrun.contract.dependence.state import KEPT, dependence
 from pytest_parallelrun.contract.dependence.written_files import OWN, changed
 from pytest_parallelrun.contract.entry.observations import answer_of
-from pytest_parallelrun.contract.entry.preconditions import deciding, require_answers, why_random
+from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
 from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
 from pytest_parallelrun.emulator.faults import Fault
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.dependence.concurrency import Collision, SideBySide
-    from pytest_parallelrun.contract.dependence.redelivery import Delivered, Deliveries
-    from pytest_parallelrun.contract.dependence.written_files import Content, Place, Snapshot
-    from pytest_parallelrun.contract.entry.observations import Answer, Group, Trials
-    from pytest_parallelrun.emulator.probe import Tried
+    from pytest_parallelrun.contract.dependence.concurrency import Collision, ConcurrentRun
+    from pytest_parallelrun.contract.dependence.redelivery import Redeliveries, Redelivery
+    from pytest_parallelrun.contract.dependence.written_files import Content, Snapshot, WrittenFile
+    from pytest_parallelrun.contract.entry.observations import Observations, RunOutcome, SampleMiniBatch
+    from pytest_parallelrun.emulator.probe import ProbeResult
 
 _TWICE = (
     "a mini-batch is delivered at least once: after a failure, a timeout or a lost worker it is run again, and what "
@@ -44,15 +44,15 @@ class _Difference(NamedTuple):
     """What `delivery` leaves other than one delivery does."""
 
     delivery: str
-    file: Place
+    file: WrittenFile
     what: str
 
 
-def test_retry_is_harmless(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """A mini-batch that is delivered again leaves the rows and files that one delivery does."""
     __tracebackhide__ = True
-    trials, check = parallelrun_trials, parallelrun_check
-    with deciding(check):
+    trials, check = parallelrun_observations, parallelrun_check
+    with skip_without_worker(check):
         require_answers(trials, check)
         group = to_deliver(trials)
         found = deliver_again(trials, group)
@@ -69,7 +69,7 @@ def test_retry_is_harmless(parallelrun_trials: Trials, parallelrun_check: Check)
             check.cannot_decide(undecided)
 
 
-def _compare_rows(trials: Trials, check: Check, group: Group, found: Deliveries) -> str:
+def _compare_rows(trials: Observations, check: Check, group: SampleMiniBatch, found: Redeliveries) -> str:
     """Fails where a second delivery is answered differently; returns why that cannot be told, or ""."""
     __tracebackhide__ = True
     once = found.once.answer
@@ -88,7 +88,12 @@ def _compare_rows(trials: Trials, check: Check, group: Group, found: Deliveries)
 
 
 def _compare_retry(
-    trials: Trials, check: Check, group: Group, once: Delivered, failed: Tried, retried: Delivered
+    trials: Observations,
+    check: Check,
+    group: SampleMiniBatch,
+    once: Redelivery,
+    failed: ProbeResult,
+    retried: Redelivery,
 ) -> str:
     __tracebackhide__ = True
     told = trials.unlike(once.answer, retried.answer)
@@ -105,13 +110,13 @@ def _compare_retry(
 
 
 def _of_rows(
-    trials: Trials,
-    group: Group,
+    trials: Observations,
+    group: SampleMiniBatch,
     delivery: str,
-    once: Answer,
-    answer: Answer,
+    once: RunOutcome,
+    answer: RunOutcome,
     told: tuple[str, str],
-    failed: Tried | None = None,
+    failed: ProbeResult | None = None,
 ) -> Finding:
     known = dependence(trials)
     kept = delivery == _TO_THE_SAME and known is not None and known.origin == "memory" and answer.rows is not None
@@ -144,7 +149,7 @@ def _of_rows(
     )
 
 
-def _fix_of_rows(answer: Answer, delivery: str) -> str:
+def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
     failure = answer.ended.failure
     if answer.rows is None and failure is not None and "FileExistsError" in failure.error:
         return "let run() replace what an earlier attempt left: os.makedirs(path, exist_ok=True), open(path, 'w')."
@@ -161,7 +166,7 @@ def _fix_of_rows(answer: Answer, delivery: str) -> str:
     )
 
 
-def _differences(trials: Trials, group: Group, found: Deliveries) -> list[_Difference]:
+def _differences(trials: Observations, group: SampleMiniBatch, found: Redeliveries) -> list[_Difference]:
     """Files that a second delivery leaves and one delivery does not, or leaves otherwise."""
     same = list(_of_files(_TO_THE_SAME, found.once.files, found.again.files))
     if same:
@@ -188,7 +193,7 @@ def _of_files(delivery: str, before: Snapshot, after: Snapshot) -> Iterator[_Dif
 
 
 def _beyond_chance(
-    trials: Trials, group: Group, once: Delivered, after: Snapshot, found: list[_Difference]
+    trials: Observations, group: SampleMiniBatch, once: Redelivery, after: Snapshot, found: list[_Difference]
 ) -> list[_Difference]:
     """Those that are more than what two single deliveries differ in, such as the time in a file."""
     contents = [difference for difference in found if difference.file in once.files and difference.file in after]
@@ -207,7 +212,9 @@ def _pair(one: Content, other: Content | None) -> tuple[Content, Content] | None
     return None if other is None else (one, other)
 
 
-def _after_a_failure(trials: Trials, group: Group, found: Deliveries, retried: Delivered) -> list[_Difference]:
+def _after_a_failure(
+    trials: Observations, group: SampleMiniBatch, found: Redeliveries, retried: Redelivery
+) -> list[_Difference]:
     """The same for a retry, whose failed attempt may have left a report of its failure."""
     differences = [
         difference
@@ -217,7 +224,7 @@ def _after_a_failure(trials: Trials, group: Group, found: Deliveries, retried: D
     return _beyond_chance(trials, group, found.once, retried.files, differences)
 
 
-def _report_files(trials: Trials, check: Check, group: Group, differences: list[_Difference]) -> None:
+def _report_files(trials: Observations, check: Check, group: SampleMiniBatch, differences: list[_Difference]) -> None:
     __tracebackhide__ = True
     for difference in differences:
         if difference.file.is_log:
@@ -240,11 +247,11 @@ def _report_files(trials: Trials, check: Check, group: Group, differences: list[
     )
 
 
-def test_workers_do_not_collide(parallelrun_trials: Trials, parallelrun_check: Check) -> None:
+def test_workers_do_not_collide(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """Two workers with different mini-batches do not write the same file."""
     __tracebackhide__ = True
-    trials, check = parallelrun_trials, parallelrun_check
-    with deciding(check):
+    trials, check = parallelrun_observations, parallelrun_check
+    with skip_without_worker(check):
         require_answers(trials, check)
         found = side_by_side(trials)
         collisions = [collision for collision in found.collisions if not collision.place.is_log]
@@ -272,7 +279,7 @@ def test_workers_do_not_collide(parallelrun_trials: Trials, parallelrun_check: C
             )
 
 
-def _of_collision(found: SideBySide, collisions: list[Collision]) -> Finding:
+def _of_collision(found: ConcurrentRun, collisions: list[Collision]) -> Finding:
     first = collisions[0]
     where = "init()"
     who = "each in its init()"
@@ -302,7 +309,7 @@ def _of_collision(found: SideBySide, collisions: list[Collision]) -> Finding:
     )
 
 
-def _fail_on_a_file_of_the_first(trials: Trials, check: Check, found: SideBySide) -> None:
+def _fail_on_a_file_of_the_first(trials: Observations, check: Check, found: ConcurrentRun) -> None:
     """Fails where the second worker does, and names a file of the first in its error."""
     __tracebackhide__ = True
     for number, (group, tried) in enumerate(found.observation.tried):

@@ -8,15 +8,15 @@ from pytest_parallelrun.contract.entry.input_changes import Changes, changes_of
 from pytest_parallelrun.contract.entry.observations import attempt
 from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
 from pytest_parallelrun.contract.phrases import items_text
-from pytest_parallelrun.contract.rows.errors import SoundRows
+from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.output import as_rows
-from pytest_parallelrun.emulator.probe import WorkerDown
+from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.entry.observations import Group, Trials
+    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
 READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Read-only file system"
@@ -48,12 +48,12 @@ def test_leaves_input_unchanged(
 def test_runs_off_main_thread(
     parallelrun_entry: EntryUnderTest,
     parallelrun_baseline: Baseline,
-    parallelrun_trials: Trials,
+    parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
     """init() and run() work on another thread than the main one."""
     __tracebackhide__ = True
-    trials = parallelrun_trials
+    trials = parallelrun_observations
     if any(attempt.outcome == "timeout" for attempt in parallelrun_baseline.result.attempts):
         parallelrun_check.cannot_decide("run() took longer than its timeout, and off the main thread nothing stops it")
     # Where a script returns nothing on purpose, a short return is all that it has.
@@ -76,7 +76,7 @@ def test_runs_off_main_thread(
     parallelrun_check.advise(_thread_bound(trials, group, failure, ended))
 
 
-def _usual_attempt(trials: Trials, group: Group) -> AttemptEnded:
+def _usual_attempt(trials: Observations, group: SampleMiniBatch) -> AttemptEnded:
     """The last attempt of the baseline at a group that returned something legal."""
     return next(
         attempt
@@ -85,22 +85,22 @@ def _usual_attempt(trials: Trials, group: Group) -> AttemptEnded:
     )
 
 
-def _tried(trials: Trials, group: Group, thread: str) -> tuple[AttemptEnded | None, Failure | None]:
+def _tried(trials: Observations, group: SampleMiniBatch, thread: str) -> tuple[AttemptEnded | None, Failure | None]:
     """What a fresh worker makes of a group on that thread, and what failed."""
     trials.restore()
     with trials.entry.bench(probe=trials.probe, thread=thread) as bench:
         try:
             ended = attempt(bench, group).ended
-        except WorkerDown as down:
+        except WorkerStartError as down:
             return None, down.failure
     return ended, ended.failure
 
 
-def _is_worse(usual: AttemptEnded, ended: AttemptEnded | None, group: Group) -> bool:
+def _is_worse(usual: AttemptEnded, ended: AttemptEnded | None, group: SampleMiniBatch) -> bool:
     """Whether it failed, or its rows tell of errors that the usual ones do not tell."""
     if ended is None or ended.returned is None or ended.returned < (usual.returned or 0):
         return True
-    sound = SoundRows(as_rows(usual.value), group.names)
+    sound = ValidRows(as_rows(usual.value), group.names)
     return any(sound.is_unlike(row) for row in as_rows(ended.value))
 
 
@@ -130,7 +130,9 @@ def _mini_batch_of(baseline: Baseline, names: set[str]) -> str:
     return ""
 
 
-def _thread_bound(trials: Trials, group: Group, failure: Failure | None, ended: AttemptEnded | None) -> Finding:
+def _thread_bound(
+    trials: Observations, group: SampleMiniBatch, failure: Failure | None, ended: AttemptEnded | None
+) -> Finding:
     tries = trials.entry.settings.max_retries + 1
     if failure is None or (ended is not None and ended.returned):
         assert ended is not None

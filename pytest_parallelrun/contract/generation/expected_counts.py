@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Predicted:
+class ExpectedCounts:
     """What the rules make of a job. attempts: by mini-batch, how many it has."""
 
     status: str = "Completed"
@@ -57,10 +57,10 @@ class Predicted:
         return found
 
 
-def predict(sizes: Sequence[int], fate: Fate, settings: JobSettings, kind: InputKind) -> Predicted:
+def predict(sizes: Sequence[int], fate: Fate, settings: JobSettings, kind: InputKind) -> ExpectedCounts:
     """What a job of mini-batches of these sizes comes to, on one worker."""
     rules = settings.rules
-    predicted = Predicted()
+    predicted = ExpectedCounts()
     queue = [(mini_batch, 1) for mini_batch in range(len(sizes))]
     to_come = len(sizes)
     awaiting: set[int] = set()
@@ -95,7 +95,7 @@ def predict(sizes: Sequence[int], fate: Fate, settings: JobSettings, kind: Input
 
 
 def _count(
-    predicted: Predicted,
+    predicted: ExpectedCounts,
     mini_batch: int,
     size: int,
     outcome: Outcome,
@@ -117,7 +117,7 @@ def _count(
         predicted.succeeded_mini_batches += 1
 
 
-def _exceeded(predicted: Predicted, failed: int, total: int | None, settings: JobSettings) -> str | None:
+def _exceeded(predicted: ExpectedCounts, failed: int, total: int | None, settings: JobSettings) -> str | None:
     """The first threshold that a count is greater than; -1 and 100 percent switch one off."""
     if 0 <= settings.error_threshold < predicted.failed_items:
         return "error_threshold"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
-    from pytest_parallelrun.contract.generation.runner import Recipe, Workbench
+    from pytest_parallelrun.contract.generation.runner import ExampleRunner, Recipe
     from pytest_parallelrun.emulator.declaration import Profile
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.faults import FaultKind
@@ -39,8 +39,8 @@ _OUTCOMES: dict[str, Outcome] = {
     "crashes": "crashed",
     "load_fails": "load_error",
 }
-MOST_FAULTS = 5
-MOST_PARTITIONS = 3
+MAX_FAULTS = 5
+MAX_PARTITIONS = 3
 """Of a generated job, the smallest ones of the sample."""
 
 
@@ -96,7 +96,7 @@ def jobs_to_try(sample: Sample, profile: Profile, most_items: int) -> SearchStra
         recipe = draw(recipes_of_items)
         size = draw(sizes[recipe.size - 1])
         chosen = draw(settings)
-        faults = draw_faults(draw, -(-recipe.size // size), chosen, draw(kinds), MOST_FAULTS)
+        faults = draw_faults(draw, -(-recipe.size // size), chosen, draw(kinds), MAX_FAULTS)
         even = tuple(min(size, recipe.size - first) for first in range(0, recipe.size, size))
         return JobToTry(recipe=recipe, sizes=even, settings=chosen, faults=faults, bad=draw(places[recipe.size - 1]))
 
@@ -130,7 +130,7 @@ def _jobs_of_partitions(sample: Sample, profile: Profile) -> SearchStrategy[JobT
     """The same of whole partitions, each of which is a mini-batch."""
     from hypothesis import strategies as st
 
-    parts = sorted(sample.partitions.values(), key=len)[:MOST_PARTITIONS]
+    parts = sorted(sample.partitions.values(), key=len)[:MAX_PARTITIONS]
     chosen_parts = st.lists(st.sampled_from(parts), min_size=1, max_size=len(parts), unique=True)
     settings = job_settings(profile=profile)
     kinds = st.sampled_from([_FAULTS, _LOSSES])
@@ -140,7 +140,7 @@ def _jobs_of_partitions(sample: Sample, profile: Profile) -> SearchStrategy[JobT
         chosen = draw(chosen_parts)
         recipe = _recipe_of(sample, chosen)
         limits = draw(settings)
-        faults = draw_faults(draw, len(chosen), limits, draw(kinds), MOST_FAULTS)
+        faults = draw_faults(draw, len(chosen), limits, draw(kinds), MAX_FAULTS)
         bad = draw(st.none() | st.integers(0, recipe.size - 1)) if sample.kind == "files" else None
         return JobToTry(recipe=recipe, sizes=_sizes(chosen), settings=limits, faults=faults, bad=bad)
 
@@ -159,12 +159,12 @@ def _sizes(parts: Sequence[Sequence[int]]) -> tuple[int, ...]:
     return tuple(map(len, parts))
 
 
-def judge_job(bench: Workbench, job: JobToTry) -> Finding | None:
+def judge_job(bench: ExampleRunner, job: JobToTry) -> Finding | None:
     """What is wrong with run() in this job; None where nothing is, or it could not be tried any more."""
     return bench.judged(repr(job), lambda: _judge(bench, job))
 
 
-def _judge(bench: Workbench, job: JobToTry) -> Finding | None:
+def _judge(bench: ExampleRunner, job: JobToTry) -> Finding | None:
     payload = bench.build(job.recipe)
     if job.bad is not None:
         make_unreadable(payload, job.bad)
@@ -190,20 +190,20 @@ def make_unreadable(payload: Payload, position: int) -> None:
     os.mkdir(path)
 
 
-def _run(bench: Workbench, job: JobToTry, parts: list[Payload]) -> JobResult:
+def _run(bench: ExampleRunner, job: JobToTry, parts: list[Payload]) -> JobResult:
     settings = job.settings.over(bench.trials.entry.settings)
     chosen = settings.replace(instance_count=1, max_concurrency_per_instance=1)
     handed = PrebuiltInput(parts, kind=bench.trials.kind, partitions=_partitions(bench, job))
     return bench.run(handed, chosen, job.faults)
 
 
-def _partitions(bench: Workbench, job: JobToTry) -> tuple[Partition, ...]:
+def _partitions(bench: ExampleRunner, job: JobToTry) -> tuple[Partition, ...]:
     """What the context tells of each mini-batch."""
     assert bench.sample is not None
     return tuple(bench.sample.partition_of(job.part(number)) for number in range(len(job.sizes)))
 
 
-def _culprit(bench: Workbench, job: JobToTry, result: JobResult) -> AttemptEnded | None:
+def _culprit(bench: ExampleRunner, job: JobToTry, result: JobResult) -> AttemptEnded | None:
     """The first attempt that no fault hit, and that did not do what it must."""
     bad = job.bad_mini_batch
     for attempt in result.attempts:
@@ -218,7 +218,7 @@ def _culprit(bench: Workbench, job: JobToTry, result: JobResult) -> AttemptEnded
 
 
 def _confirmed(
-    bench: Workbench, job: JobToTry, parts: list[Payload], culprit: AttemptEnded, result: JobResult
+    bench: ExampleRunner, job: JobToTry, parts: list[Payload], culprit: AttemptEnded, result: JobResult
 ) -> Finding | None:
     """The finding, told by a fresh worker: jobs before this one, or a busy machine, may be the cause."""
     history = ""
@@ -261,7 +261,7 @@ def _confirmed(
     )
 
 
-def _items(bench: Workbench, job: JobToTry, number: int) -> str:
+def _items(bench: ExampleRunner, job: JobToTry, number: int) -> str:
     """Those of a mini-batch, and which of them cannot be read."""
     items = describe(bench, job.part(number))
     if job.bad is None or job.bad_mini_batch != number:
@@ -292,7 +292,7 @@ def _fix(outcome: Outcome, *, unreadable: bool, again: bool) -> str:
     return f"{fix}; and {same}" if outcome == "short" else same
 
 
-def _hold_against_the_rules(job: JobToTry, parts: list[Payload], result: JobResult, bench: Workbench) -> None:
+def _hold_against_the_rules(job: JobToTry, parts: list[Payload], result: JobResult, bench: ExampleRunner) -> None:
     """The script did all it must, so a difference would be a mistake of the emulator."""
     recorded = {(a.mini_batch.id, a.number): a for a in result.attempts}
 

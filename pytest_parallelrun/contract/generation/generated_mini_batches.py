@@ -13,8 +13,8 @@ from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.observations import Group
-    from pytest_parallelrun.contract.generation.runner import Recipe, Workbench
+    from pytest_parallelrun.contract.entry.observations import SampleMiniBatch
+    from pytest_parallelrun.contract.generation.runner import ExampleRunner, Recipe
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.splitting.model import Payload
 
@@ -43,7 +43,7 @@ _KEPT = (
 )
 
 
-def judge_mini_batch(bench: Workbench, recipe: Recipe) -> Finding | None:
+def judge_mini_batch(bench: ExampleRunner, recipe: Recipe) -> Finding | None:
     """What is wrong with run() for this mini-batch; None where nothing is, or it could not be tried any more."""
     for part in odd_parts(recipe):
         if part in bench.hanging:
@@ -51,7 +51,7 @@ def judge_mini_batch(bench: Workbench, recipe: Recipe) -> Finding | None:
     return bench.judged(recipe, lambda: _judge(bench, recipe))
 
 
-def judge_whole(bench: Workbench) -> Finding | None:
+def judge_whole(bench: ExampleRunner) -> Finding | None:
     """The largest sound mini-batch, tried whatever is drawn; where it fails, the shortest beginning that does."""
     assert bench.sample is not None
     longest = bench.most_items
@@ -68,7 +68,7 @@ def judge_whole(bench: Workbench) -> Finding | None:
     return found
 
 
-def _beginning(bench: Workbench, size: int) -> Recipe:
+def _beginning(bench: ExampleRunner, size: int) -> Recipe:
     from pytest_parallelrun.strategies import Files, Item, Rows
 
     assert bench.sample is not None
@@ -80,7 +80,7 @@ def _beginning(bench: Workbench, size: int) -> Recipe:
     return Rows(rows=tuple(numbers))
 
 
-def describe(bench: Workbench, recipe: Recipe) -> str:
+def describe(bench: ExampleRunner, recipe: Recipe) -> str:
     """The items of a recipe in words."""
     assert bench.sample is not None
     if hasattr(recipe, "items"):
@@ -104,7 +104,7 @@ def odd_parts(recipe: Recipe) -> Iterator[object]:
         yield from {(cell.column, cell.kind) for cell in recipe.cells}
 
 
-def _judge(bench: Workbench, recipe: Recipe) -> Finding | None:
+def _judge(bench: ExampleRunner, recipe: Recipe) -> Finding | None:
     sentinel = bench.sentinel
     payload = bench.build(recipe)
     before = bench.seen
@@ -121,7 +121,12 @@ def _judge(bench: Workbench, recipe: Recipe) -> Finding | None:
 
 
 def _confirmed(
-    bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded, allowed: frozenset[Outcome], before: int
+    bench: ExampleRunner,
+    recipe: Recipe,
+    payload: Payload,
+    ended: AttemptEnded,
+    allowed: frozenset[Outcome],
+    before: int,
 ) -> Finding | None:
     """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
     again = ended if bench.confirmed or not bench.renew() else bench.attempt(payload, bench.partition_of(recipe)).ended
@@ -134,7 +139,7 @@ def _confirmed(
     return _only_warm(bench, recipe, payload, ended, before)
 
 
-def _only_warm(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded, before: int) -> Finding:
+def _only_warm(bench: ExampleRunner, recipe: Recipe, payload: Payload, ended: AttemptEnded, before: int) -> Finding:
     assert ended.failure is not None
     return Finding(
         what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch ({describe(bench, recipe)}) on a worker "
@@ -148,7 +153,7 @@ def _only_warm(bench: Workbench, recipe: Recipe, payload: Payload, ended: Attemp
     )
 
 
-def _remembered_hang(bench: Workbench, recipe: Recipe, found: Finding) -> Finding:
+def _remembered_hang(bench: ExampleRunner, recipe: Recipe, found: Finding) -> Finding:
     """Finds which odd thing hangs, alone in a mini-batch, so that no other mini-batch with it is waited for."""
     for part in odd_parts(recipe):
         if not bench.may_go_on():
@@ -180,7 +185,7 @@ def _with_only(recipe: Recipe, part: object, *, whole: bool) -> Recipe:
     return Rows(rows=(recipe.rows[row],), cells=(Cell(None if cell.row is None else 0, cell.column, cell.kind),))
 
 
-def _spoiled(bench: Workbench, recipe: Recipe, payload: Payload) -> Finding | None:
+def _spoiled(bench: ExampleRunner, recipe: Recipe, payload: Payload) -> Finding | None:
     """Whether a sound mini-batch afterwards fails, or comes to something else than on a fresh worker."""
     before = bench.seen
     problem, after = _after(bench)
@@ -216,7 +221,7 @@ def _spoiled(bench: Workbench, recipe: Recipe, payload: Payload) -> Finding | No
     )
 
 
-def _sound_one_spoils_too(bench: Workbench, recipe: Recipe) -> bool:
+def _sound_one_spoils_too(bench: ExampleRunner, recipe: Recipe) -> bool:
     """Whether the oddity has nothing to do with it: then it is the business of independent_of_history."""
     from pytest_parallelrun.strategies import Files, Item, Rows
 
@@ -232,7 +237,7 @@ def _sound_one_spoils_too(bench: Workbench, recipe: Recipe) -> bool:
     return problem is not None
 
 
-def _used_up(bench: Workbench, group: Group, ended: AttemptEnded, before: int) -> Finding:
+def _used_up(bench: ExampleRunner, group: SampleMiniBatch, ended: AttemptEnded, before: int) -> Finding:
     assert ended.failure is not None
     return Finding(
         what=f"run() {_VERBS[ended.outcome]} for a sound mini-batch ({group.items()}) on a worker that had {before} "
@@ -250,7 +255,7 @@ def _used_up(bench: Workbench, group: Group, ended: AttemptEnded, before: int) -
     )
 
 
-def _after(bench: Workbench) -> tuple[str | None, AttemptEnded]:
+def _after(bench: ExampleRunner) -> tuple[str | None, AttemptEnded]:
     """What is wrong with the sentinel now, and the attempt at it."""
     assert bench.sentinel is not None
     group, expected = bench.sentinel
@@ -264,7 +269,7 @@ def _after(bench: Workbench) -> tuple[str | None, AttemptEnded]:
     return problem, ended
 
 
-def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptEnded) -> Finding:
+def _finding(bench: ExampleRunner, recipe: Recipe, payload: Payload, ended: AttemptEnded) -> Finding:
     assert ended.failure is not None
     items = describe(bench, recipe)
     returned = "none that count" if ended.returned is None else str(ended.returned)
@@ -283,7 +288,7 @@ def _finding(bench: Workbench, recipe: Recipe, payload: Payload, ended: AttemptE
     )
 
 
-def _case(bench: Workbench, recipe: Recipe, *payloads: Payload) -> Case:
+def _case(bench: ExampleRunner, recipe: Recipe, *payloads: Payload) -> Case:
     return Case(
         kind=bench.trials.kind,
         mini_batches=payloads,

@@ -26,12 +26,12 @@ from pytest_parallelrun.strategies.frames import odd_kinds
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-    from pytest_parallelrun.contract.entry.observations import Group, Trials
+    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
     from pytest_parallelrun.contract.finding import Finding
     from pytest_parallelrun.contract.generation.generated_jobs import JobToTry
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.faults import Fault
-    from pytest_parallelrun.emulator.probe import Bench, Tried
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting import PrebuiltInput
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     Recipe = Rows | Files
 
 
-MOST_WAITING = 10.0
+MAX_WAITING = 10.0
 """Seconds that one test waits for mini-batches that hang, while it finds the smallest one too."""
-MOST_REPLACED = 6
+MAX_REPLACED = 6
 """Workers that one test starts for those that a mini-batch ended: each costs an init()."""
 AFTERWARDS = 80
 """Mini-batches or jobs that one test tries after the first finding, to make it smaller and to explain it."""
@@ -51,21 +51,21 @@ LONG_AFTERWARDS = 1.0
 """Seconds in which it may be more."""
 DEAREST = 0.05
 """Seconds that a generated mini-batch should take at most, as far as its size decides."""
-MOST_OF_JOB = 6
+MAX_JOB_LENGTH = 6
 """Items of a generated job: enough for several mini-batches, few enough for all their retries."""
-FEWEST_ITEMS = 20
+MIN_ITEMS = 20
 """Items that a generated mini-batch may have, however long they take, while `timeout` allows it."""
 MARGIN = 2
 """Times the time that a mini-batch larger than those of the sample should need, in `timeout`."""
 
 
-class Workbench:
+class ExampleRunner:
     """The bench of one generated test at a time; it is opened when it is first asked for."""
 
-    def __init__(self, trials: Trials) -> None:
+    def __init__(self, trials: Observations) -> None:
         self.trials = trials
         self._stack = ExitStack()
-        self._bench: Bench | None = None
+        self._bench: ProbeSession | None = None
         self._spent = 0.0
         self.close()
 
@@ -91,7 +91,7 @@ class Workbench:
         self._no_more_workers: str | None = None
 
     @property
-    def bench(self) -> Bench:
+    def bench(self) -> ProbeSession:
         """The bench, with one worker that stays up."""
         if self._bench is None:
             self._bench = self._stack.enter_context(self.trials.entry.bench(probe=self.trials.probe, reserved=True))
@@ -139,10 +139,10 @@ class Workbench:
             return size
         in_time = int(self.trials.entry.settings.timeout / MARGIN / dearest)
         largest = max((attempt.mini_batch.size for attempt in attempts if attempt.outcome in self.enough), default=1)
-        return min(size, max(FEWEST_ITEMS, int(DEAREST / dearest)), max(largest, in_time))
+        return min(size, max(MIN_ITEMS, int(DEAREST / dearest)), max(largest, in_time))
 
     @cached_property
-    def sentinel(self) -> tuple[Group, list[object] | None] | None:
+    def sentinel(self) -> tuple[SampleMiniBatch, list[object] | None] | None:
         """A small sound mini-batch and what a fresh worker returns for it, None where only its outcome can count.
 
         It shows whether another mini-batch spoiled the worker.
@@ -166,7 +166,7 @@ class Workbench:
                 expected = None
         return smallest, expected
 
-    def attempt(self, payload: Payload, partition: Partition = ()) -> Tried:
+    def attempt(self, payload: Payload, partition: Partition = ()) -> ProbeResult:
         """One attempt at a mini-batch that was made up; each has an id of its own."""
         self.tried += 1
         before = real_monotonic()
@@ -178,14 +178,14 @@ class Workbench:
             self._waited += real_monotonic() - before
         return tried
 
-    def attempt_group(self, group: Group) -> Tried:
+    def attempt_group(self, group: SampleMiniBatch) -> ProbeResult:
         """One attempt at a mini-batch of the sample, with its own identity."""
         self.seen += 1
         return attempt(self.bench, group)
 
     def renew(self) -> bool:
         """The next attempt is the first one of a new worker; False where there may be none."""
-        if self._replaced >= MOST_REPLACED:
+        if self._replaced >= MAX_REPLACED:
             return False
         self._replaced += 1
         self.bench.renew()
@@ -221,11 +221,11 @@ class Workbench:
     def may_go_on(self) -> bool:
         """Whether another mini-batch may be tried: there is time, and workers may be started."""
         afterwards = self._afterwards or 0.0
-        if afterwards > MOST_WAITING or (afterwards > LONG_AFTERWARDS and self.tried - self._found_at > AFTERWARDS):
+        if afterwards > MAX_WAITING or (afterwards > LONG_AFTERWARDS and self.tried - self._found_at > AFTERWARDS):
             return False
         if self._no_more_workers is not None:
             return False
-        return self._waited < MOST_WAITING and self._replaced < MOST_REPLACED and not self._budget_is_spent()
+        return self._waited < MAX_WAITING and self._replaced < MAX_REPLACED and not self._budget_is_spent()
 
     def stopped_by(self) -> str | None:
         """Why generation was cut short, None where it was not."""
@@ -235,7 +235,7 @@ class Workbench:
             )
         if self._no_more_workers is not None:
             return f"generation was cut after {self.tried} mini-batches: {self._no_more_workers}"
-        if self._waited >= MOST_WAITING or self._replaced >= MOST_REPLACED:
+        if self._waited >= MAX_WAITING or self._replaced >= MAX_REPLACED:
             return f"generation was cut after {self._replaced} workers that hung, crashed or were replaced"
         return None
 
@@ -263,7 +263,7 @@ class Workbench:
         from pytest_parallelrun.contract.generation.generated_jobs import jobs_to_try
 
         assert self.sample is not None
-        return jobs_to_try(self.sample, self.trials.entry.settings.profile, min(MOST_OF_JOB, self.most_items))
+        return jobs_to_try(self.sample, self.trials.entry.settings.profile, min(MAX_JOB_LENGTH, self.most_items))
 
     @cached_property
     def plain_jobs(self) -> tuple[JobToTry, ...]:
@@ -306,7 +306,7 @@ class Workbench:
         return str(self.trials.entry.folder / first)
 
 
-MOST = 40
+MAX_CELLS_TRIED = 40
 """Of a wide table; each column has its turn before one has a second."""
 
 
@@ -318,7 +318,9 @@ def lone_oddities(sample: Sample) -> tuple[Files | Rows, ...]:
         others = tuple(Item(sample.names[number]) for number in whole[1:])
         return tuple(Files((Item(sample.names[whole[0]], kind), *others)) for kind in ITEM_KINDS)
     by_column = zip_longest(*_cells(sample))
-    return tuple(Rows(whole, (cell,)) for cell in islice((cell for turn in by_column for cell in turn if cell), MOST))
+    return tuple(
+        Rows(whole, (cell,)) for cell in islice((cell for turn in by_column for cell in turn if cell), MAX_CELLS_TRIED)
+    )
 
 
 def _cells(sample: Sample) -> Iterator[list[Cell]]:

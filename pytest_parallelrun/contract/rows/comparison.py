@@ -37,7 +37,7 @@ NO_SUCH_ROW = "no such row"
 
 MANY = 8
 """Elements from which on a sequence is a vector, of which all elements have one scale."""
-MOST_ALIGNED = 100
+MAX_ALIGNED = 100
 """Rows that are aligned by what they have in common; more would take too long."""
 
 Key = tuple[Hashable, ...]
@@ -45,7 +45,7 @@ Key = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True)
-class Changing:
+class NondeterministicValues:
     """What differs between two runs that should be the same. `all_rows`: their number already does.
 
     harmless: every difference is a time of day or a generated id, which say nothing about a result. swapped: the
@@ -64,10 +64,10 @@ class Changing:
         return ", ".join(names[:5])
 
 
-def changing(first: Sequence[object], second: Sequence[object]) -> Changing | None:
+def changing(first: Sequence[object], second: Sequence[object]) -> NondeterministicValues | None:
     """What differs between the rows of two runs that should be the same; None where nothing does."""
     if len(first) != len(second):
-        return Changing(frozenset(), all_rows=True)
+        return NondeterministicValues(frozenset(), all_rows=True)
     lefts, rights = _unmatched(first, second, ())
     keys: set[Key] = set()
     harmless = True
@@ -81,7 +81,7 @@ def changing(first: Sequence[object], second: Sequence[object]) -> Changing | No
             harmless = harmless and both and _tells_nothing(left[key]) and _tells_nothing(right[key])
             before[key, left.get(key)] += 1
             after[key, right.get(key)] += 1
-    return Changing(frozenset(keys), harmless=harmless, swapped=before == after) if keys else None
+    return NondeterministicValues(frozenset(keys), harmless=harmless, swapped=before == after) if keys else None
 
 
 def difference(
@@ -135,7 +135,7 @@ def _aligned(
     lefts: list[dict[Key, object]], rights: list[dict[Key, object]], scales: Mapping[Key, float]
 ) -> Iterator[tuple[dict[Key, object], dict[Key, object]]]:
     """Pairs that have the most in common: threads may return rows in any order."""
-    if len(lefts) > MOST_ALIGNED:
+    if len(lefts) > MAX_ALIGNED:
         yield from zip(lefts, rights, strict=False)
         return
     for left in lefts:

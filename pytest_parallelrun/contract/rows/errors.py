@@ -27,7 +27,7 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _OPEN_END = (":", ",", "=", "|", ";", "\t")
 
 
-class SoundRows:
+class ValidRows:
     """Rows of sound items, to tell those of others from. names: of the items, which say nothing about an error."""
 
     def __init__(self, rows: Sequence[object], names: Collection[str]) -> None:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Partition
 
 
-MOST_READ = 64 << 10
+MAX_READ = 64 << 10
 """Bytes of an item in which ids are looked for."""
-SHORTEST_ID = 4
+MIN_ID_LENGTH = 4
 """Characters of a word, a digit among them, that stands for an item because it is in no other one."""
 
 
@@ -60,7 +60,7 @@ def ids_in_file(path: str) -> set[str]:
     """The words of a text file that look like an id; none of another file."""
     try:
         with open(path, "rb") as stream:
-            text = stream.read(MOST_READ).decode("utf-8")
+            text = stream.read(MAX_READ).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return set()
     return set(_ids(text))
@@ -141,11 +141,11 @@ def _stems_of(name: str) -> set[str]:
 
 def _ids(text: str) -> Iterable[str]:
     words = (word.strip("-") for word in re.findall(r"[\w-]+", re.sub(r"\d+\.\d+", " ", text)))
-    return (word for word in words if len(word) >= SHORTEST_ID and any(sign.isdigit() for sign in word))
+    return (word for word in words if len(word) >= MIN_ID_LENGTH and any(sign.isdigit() for sign in word))
 
 
-MOST_MINI_BATCHES = 12
-MOST_ROWS = 500
+MAX_MINI_BATCHES = 12
+MAX_ROWS = 500
 """Of the sample; what shows in these shows in all."""
 
 
@@ -177,10 +177,10 @@ def unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) ->
     paths = {batch.id: cast("list[str]", splitter.load(batch)) for batch in batches}
     partitions = {batch.id: batch.partition for batch in batches}
     known = FileNames(name for listed in names.values() for name in listed)
-    everything = [pair for id in names for pair in zip(names[id], paths[id], strict=True)][:MOST_ROWS]
+    everything = [pair for id in names for pair in zip(names[id], paths[id], strict=True)][:MAX_ROWS]
     ids = _Ids([path for listed in paths.values() for path in listed])
-    for id in list(values)[:MOST_MINI_BATCHES]:
-        for row in as_rows(values[id])[:MOST_ROWS]:
+    for id in list(values)[:MAX_MINI_BATCHES]:
+        for row in as_rows(values[id])[:MAX_ROWS]:
             text = text_of(row)
             if any(known.is_named(text, name, path) for name, path in zip(names[id], paths[id], strict=True)):
                 continue
@@ -201,7 +201,7 @@ def unnamed_row_of_table(entry: EntryUnderTest, values: Mapping[int, object]) ->
     partitions: dict[int, Partition] = {}
     rows = 0
     for batch in splitter.mini_batches():
-        if batch.id in values and len(frames) < MOST_MINI_BATCHES and rows < MOST_ROWS:
+        if batch.id in values and len(frames) < MAX_MINI_BATCHES and rows < MAX_ROWS:
             frames[batch.id] = rows_of(splitter.load(batch))
             partitions[batch.id] = batch.partition
             rows += batch.size
@@ -240,7 +240,7 @@ class _Ids:
     """The ids that the files of a sample hold: one that is in a single file names that one."""
 
     def __init__(self, paths: list[str]) -> None:
-        self._paths = paths[:MOST_ROWS]
+        self._paths = paths[:MAX_ROWS]
 
     @cached_property
     def _holders(self) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_parallelrun.emulator.engines.protocol import StandingEngine
+    from pytest_parallelrun.emulator.engines.protocol import PersistentEngine
     from pytest_parallelrun.emulator.entry import EntryFile, EntryObject
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
@@ -32,16 +32,16 @@ def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSet
 
 def engine_maker(
     name: str,
-) -> Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], StandingEngine]:
+) -> Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], PersistentEngine]:
     """The class of the engine of that name."""
     if name == "process":
-        from pytest_parallelrun.emulator.engines.process.engine import StandingProcesses
+        from pytest_parallelrun.emulator.engines.process.engine import PersistentProcessEngine
 
-        return StandingProcesses
+        return PersistentProcessEngine
     if name == "ray":
-        from pytest_parallelrun.emulator.engines.ray.engine import StandingActors
+        from pytest_parallelrun.emulator.engines.ray.engine import PersistentRayEngine
 
-        return StandingActors
+        return PersistentRayEngine
     from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 
     return InProcessEngine

@@ -24,7 +24,7 @@ from pytest_parallelrun.emulator.clock import (
     running_under,
 )
 from pytest_parallelrun.emulator.engines.outcome import judge_return, left_open, left_running
-from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits, over_probe
@@ -42,7 +42,7 @@ from pytest_parallelrun.emulator.events import (
 )
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, end_forked_child
-from pytest_parallelrun.emulator.sandbox.sandbox import Stage, Worker, WorkerPlan
+from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker, WorkerPlan
 from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
@@ -58,7 +58,7 @@ class InProcessEngine:
     """`instance_count` times `max_concurrency_per_instance` workers, one attempt after the other."""
 
     capacity = 1
-    keeps_workers = False
+    survives_faults = False
     """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
 
     probe: float | None = None
@@ -74,10 +74,10 @@ class InProcessEngine:
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._plan = plan
         self._settings = settings
-        self.take_on(splitter, settings, faults)
+        self.assign(splitter, settings, faults)
         self._clock = WorkerClock(skipping=settings.clock == "virtual")
         self._guard = TimeoutGuard(self._clock, allowed=settings.thread == "main")
-        self._stage = Stage(plan)
+        self._stage = Sandbox(plan)
         self._stack = ExitStack()
         self._slots: list[Worker | None] = []
         self._vacant: set[int] = set()
@@ -91,12 +91,12 @@ class InProcessEngine:
         self._files_left: list[str] = []
         self._process = os.getpid()
 
-    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+    def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         """Another job, or a question, for the workers that are there; their number and thread stay."""
         self._splitter = splitter
         self._faults = faults
         # A job that was stopped may have left one here.
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[Task] = deque()
         self._limits = AttemptLimits(settings)
 
     def start(self) -> None:
@@ -203,7 +203,7 @@ class InProcessEngine:
         instance = slot // settings.max_concurrency_per_instance
         self._slots[slot] = None
         while self._slots[slot] is None and not self._init_failures.given_up(instance, self.elapsed()):
-            self.bring_up(slot)
+            self.start_worker(slot)
         # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
         first = instance * settings.max_concurrency_per_instance
         if any(self._slots[first : first + settings.max_concurrency_per_instance]):
@@ -211,13 +211,13 @@ class InProcessEngine:
         if any(self._slots):
             self._init_failures.forget(None)
 
-    def bring_up(
+    def start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
         if observer is not None:
             with observer() as watching:
-                came_up = self.bring_up(slot, init=init)
+                came_up = self.start_worker(slot, init=init)
                 up = self._slots[slot]
                 if up is not None:
                     watching.look(up.functions)
@@ -307,7 +307,7 @@ class InProcessEngine:
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
 
-    def submit(self, delivery: Delivery) -> None:
+    def submit(self, delivery: Task) -> None:
         self._waiting.append(delivery)
 
     def collect(self, patience: float | None = None) -> AttemptEnded:
@@ -315,12 +315,12 @@ class InProcessEngine:
         mini_batch, number = self._waiting.popleft()
         slot, worker = self._next_worker()
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
-        ended, wish = self._attempt(worker, mini_batch, number, fault)
+        ended, retry_request = self._attempt(worker, mini_batch, number, fault)
         injected = fault is not None and fault.kind in ("times_out", "crashes")
-        if ended.outcome in ("timeout", "crashed") and not (injected and self.keeps_workers):
+        if ended.outcome in ("timeout", "crashed") and not (injected and self.survives_faults):
             self._restart(slot, worker, ended.outcome)
-        elif wish is not None:
-            self._heed(slot, worker, wish)
+        elif retry_request is not None:
+            self._heed(slot, worker, retry_request)
         return ended
 
     def _next_worker(self) -> tuple[int, Worker]:
@@ -357,9 +357,9 @@ class InProcessEngine:
         # Filled when its turn comes: after the last mini-batch nobody pays for another init().
         self._vacant.add(slot)
 
-    def _heed(self, slot: int, worker: Worker, wish: tuple[str, float]) -> None:
+    def _heed(self, slot: int, worker: Worker, retry_request: tuple[str, float]) -> None:
         """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
-        code, delay = wish
+        code, delay = retry_request
         if code == "Retry.RestartProcess":
             self._restart(slot, worker, code)
         elif code == "Retry.StopProcess":
@@ -378,7 +378,7 @@ class InProcessEngine:
         value: object = None
         failure: Failure | None = None
         ending: BaseException | None = None
-        wish: tuple[str, float] | None = None
+        retry_request: tuple[str, float] | None = None
         outcome: Outcome = "succeeded"
         payload: object = None
         try:
@@ -412,8 +412,8 @@ class InProcessEngine:
                 clock.deadline = None
                 ending = error
                 outcome = "exception"
-                wish = retry_code(error)
-                may_retry = wish is None or wish[0] != "Retry.NoRetry"
+                retry_request = retry_code(error)
+                may_retry = retry_request is None or retry_request[0] != "Retry.NoRetry"
                 failure = Failure("run", describe_exception(error), user_traceback(error), may_retry)
                 if self.on_error is not None and (fault is None or fault.kind != "raises"):
                     self.on_error(error)
@@ -431,7 +431,7 @@ class InProcessEngine:
         elif ended >= deadline and outcome in ("succeeded", "exception") and not guard.suspended:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
-            outcome, failure, wish = "timeout", self._over_time(late=True), None
+            outcome, failure, retry_request = "timeout", self._over_time(late=True), None
             value = None
         if outcome == "succeeded":
             outcome, returned, value, failure = judge_return(value, mini_batch.size)
@@ -449,7 +449,7 @@ class InProcessEngine:
                 failure,
                 fault,
             ),
-            wish,
+            retry_request,
         )
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:

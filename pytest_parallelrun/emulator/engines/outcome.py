@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, retry_code
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
 from pytest_parallelrun.emulator.output import Written, count_returned, wrong_type_message
 from pytest_parallelrun.emulator.policy import classify_return
-from pytest_parallelrun.emulator.worker.result_serializer import CannotCross, decode
+from pytest_parallelrun.emulator.worker.result_serializer import SerializationError, decode
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Delivery
+    from pytest_parallelrun.emulator.engines.protocol import Task
     from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.worker.messages import Message
 
 
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
-class Returned(NamedTuple):
+class JudgedReturn(NamedTuple):
     """What run() returned, judged. `value` is a copy of it, `results` their number; both None for a wrong type."""
 
     outcome: Outcome
@@ -31,16 +31,16 @@ class Returned(NamedTuple):
     failure: Failure | None
 
 
-def judge_return(value: object, size: int) -> Returned:
+def judge_return(value: object, size: int) -> JudgedReturn:
     """Holds what run() returned against the `size` items that it got."""
     count = count_returned(value)
     if count is None:
-        return Returned("wrong_type", None, None, Failure("return", wrong_type_message(value)))
+        return JudgedReturn("wrong_type", None, None, Failure("return", wrong_type_message(value)))
     copy = list(value) if isinstance(value, (list, tuple)) else value.copy()  # type: ignore[attr-defined]
     outcome = classify_return(count, size)
     if outcome != "short":
-        return Returned(outcome, count, copy, None)
-    return Returned(outcome, count, copy, short_by(count, size))
+        return JudgedReturn(outcome, count, copy, None)
+    return JudgedReturn(outcome, count, copy, short_by(count, size))
 
 
 def short_by(count: int, size: int) -> Failure:
@@ -50,22 +50,22 @@ def short_by(count: int, size: int) -> Failure:
 
 def left_running(threads: Sequence[str]) -> str:
     """What is said of threads that a script left, by their names."""
-    return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MOST_NAMED])}"
+    return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MAX_NAMED])}"
 
 
 def left_open(files: Sequence[str]) -> str:
     """What is said of files that a script left open, by their paths."""
-    return f"the script left {len(files)} file(s) open: {', '.join(files[:_MOST_NAMED])}"
+    return f"the script left {len(files)} file(s) open: {', '.join(files[:_MAX_NAMED])}"
 
 
 INJECTED = ("raises", "times_out", "crashes", "returns", "load_fails")
 """Faults that need no worker process to happen."""
 
-Wish = tuple[str, float]
+RetryRequest = tuple[str, float]
 
 
 def ended(
-    handed: Handed,
+    handed: DispatchedTask,
     worker: int,
     began: float,
     running: float,
@@ -93,7 +93,9 @@ def ended(
     )
 
 
-def of_returned(handed: Handed, worker: int, began: float, message: Message, limits: AttemptLimits) -> AttemptEnded:
+def of_returned(
+    handed: DispatchedTask, worker: int, began: float, message: Message, limits: AttemptLimits
+) -> AttemptEnded:
     """run() has returned (message RETURNED). began: when it was called, in seconds since the start of the job."""
     _, running, count, wrong, value, blob, _, cannot, written, _ = message
     running = cast("float", running)
@@ -105,7 +107,7 @@ def of_returned(handed: Handed, worker: int, began: float, message: Message, lim
     if blob is not None and cannot is None:
         try:
             value = decode(cast("bytes", blob))
-        except CannotCross as error:
+        except SerializationError as error:
             cannot = str(error)
     if cannot is not None:
         return ended(handed, worker, began, running, "exception", Failure("return", cast("str", cannot)))
@@ -117,23 +119,25 @@ def of_returned(handed: Handed, worker: int, began: float, message: Message, lim
 
 
 def of_raised(
-    handed: Handed, worker: int, began: float, message: Message, limits: AttemptLimits
-) -> tuple[AttemptEnded, Wish | None]:
+    handed: DispatchedTask, worker: int, began: float, message: Message, limits: AttemptLimits
+) -> tuple[AttemptEnded, RetryRequest | None]:
     """run() has raised (message RAISED), and what the script asked for with a ParallelRunException."""
-    running, phase, error, traceback, wish = cast("tuple[float, Phase, str, str, Wish | None]", message[1:6])
+    running, phase, error, traceback, retry_request = cast(
+        "tuple[float, Phase, str, str, RetryRequest | None]", message[1:6]
+    )
     if phase == "run" and running >= limits.of_run(handed.loading):
         return ended(handed, worker, began, running, "timeout", limits.killed_after(running, late=True)), None
     outcome: Outcome = "load_error" if phase == "load" else "exception"
-    may_retry = wish is None or wish[0] != "Retry.NoRetry"
-    return ended(handed, worker, began, running, outcome, Failure(phase, error, traceback, may_retry)), wish
+    may_retry = retry_request is None or retry_request[0] != "Retry.NoRetry"
+    return ended(handed, worker, began, running, outcome, Failure(phase, error, traceback, may_retry)), retry_request
 
 
 def of_fault(
-    delivery: Delivery, fault: Fault, worker: int, began: float, limits: AttemptLimits
-) -> tuple[AttemptEnded, Wish | None]:
+    delivery: Task, fault: Fault, worker: int, began: float, limits: AttemptLimits
+) -> tuple[AttemptEnded, RetryRequest | None]:
     """A fault of INJECTED has happened."""
     size = delivery.mini_batch.size
-    wish: Wish | None = None
+    retry_request: RetryRequest | None = None
     returned: int | None = None
     value: object = None
     running = 0.0
@@ -141,8 +145,8 @@ def of_fault(
     outcome: Outcome
     if fault.kind == "raises":
         error = fault.exception()
-        wish = retry_code(error)
-        may_retry = wish is None or wish[0] != "Retry.NoRetry"
+        retry_request = retry_code(error)
+        may_retry = retry_request is None or retry_request[0] != "Retry.NoRetry"
         outcome, failure = "exception", Failure("run", describe_exception(error), "", may_retry)
     elif fault.kind == "times_out":
         running = limits.of_run(0.0)
@@ -153,4 +157,6 @@ def of_fault(
         outcome, failure = "load_error", Failure("load", f"injected by {fault}")
     else:
         outcome, returned, value, failure = judge_return(fault.payload, size)
-    return ended(Handed(delivery, fault, 0.0), worker, began, running, outcome, failure, returned, value), wish
+    return ended(
+        DispatchedTask(delivery, fault, 0.0), worker, began, running, outcome, failure, returned, value
+    ), retry_request

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
 
 
-class Delivery(NamedTuple):
+class Task(NamedTuple):
     """A mini-batch on its way to a worker, for the attempt of that number (from 1)."""
 
     mini_batch: MiniBatch
@@ -48,7 +48,7 @@ class Engine(Protocol):
     capacity: int
 
     def start(self) -> None: ...
-    def submit(self, delivery: Delivery) -> None: ...
+    def submit(self, delivery: Task) -> None: ...
     def collect(self, patience: float | None = None) -> AttemptEnded | None: ...
     def worker_events(self) -> Sequence[Event]: ...
     def elapsed(self) -> float: ...
@@ -68,17 +68,17 @@ class Observer(Protocol):
     def told(self) -> object: ...
 
 
-class StandingEngine(Engine, Protocol):
+class PersistentEngine(Engine, Protocol):
     """An engine whose workers stay up for questions: of a bench, which tries mini-batches, and of a rehearsal.
 
-    keeps_workers: whether a worker outlives an injected fault that would have ended it. probe: seconds of real time
+    survives_faults: whether a worker outlives an injected fault that would have ended it. probe: seconds of real time
     that run() may take. open, rest: begin, and give this process back to its host between two questions. use: the slot
     that the next delivery goes to, None for one after the other. observer: a class of a module that can be imported;
     `observed` has what it told of each worker that was brought up. ask: what a function of such a module gives in the
     process of a worker.
     """
 
-    keeps_workers: bool
+    survives_faults: bool
     probe: float | None
     observed: list[object]
 
@@ -87,8 +87,8 @@ class StandingEngine(Engine, Protocol):
     def open(self) -> None: ...
     def rest(self) -> None: ...
     def quiet(self) -> None: ...
-    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None: ...
-    def bring_up(
+    def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None: ...
+    def start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed: ...
     def is_up(self, slot: int) -> bool: ...

@@ -7,46 +7,46 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
-from pytest_parallelrun.emulator.engines.outcome import INJECTED, Wish, ended, of_fault
-from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+from pytest_parallelrun.emulator.engines.outcome import INJECTED, RetryRequest, ended, of_fault
+from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.engines.worker_pool import M
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.splitting.model import LoadError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Delivery, Observer
-    from pytest_parallelrun.emulator.engines.worker_pool import Slots
+    from pytest_parallelrun.emulator.engines.protocol import Observer, Task
+    from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
     from pytest_parallelrun.emulator.events import AttemptEnded, Event, Outcome, WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
 
 
-class Ready(NamedTuple):
+class PreparedTask(NamedTuple):
     """A delivery as it is sent to a worker. payload: a list of paths, or the pickle of a DataFrame. drops: how many
     of its results are to be lost.
     """
 
-    handed: Handed
+    handed: DispatchedTask
     payload: object
     drops: int
 
 
-class PullEngine(Generic[M]):
+class QueueEngine(Generic[M]):
     """The queue of an engine, and what it says in the end. What raises NotImplementedError is of its kind of workers.
 
-    keeps_workers: whether a worker outlives an injected fault that would have ended it: another init() could cost a
+    survives_faults: whether a worker outlives an injected fault that would have ended it: another init() could cost a
     minute. probe: seconds that run() may take, for mini-batches of which many are tried.
     """
 
-    keeps_workers = False
+    survives_faults = False
     probe: float | None = None
 
     observed: list[object]
     """What observers told of the workers that were brought up."""
 
-    _crew: Slots[M]
+    _crew: WorkerPool[M]
 
     def __init__(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._settings = settings
@@ -55,17 +55,17 @@ class PullEngine(Generic[M]):
         self.observed = []
         self._represented = 0
         self._left: list[str] = []
-        self.take_on(splitter, settings, faults)
+        self.assign(splitter, settings, faults)
 
-    def take_on(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
+    def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         """Another job, or a question, for the workers that are there; their number stays."""
         self._splitter = splitter
         self._faults = faults
         self._limits = AttemptLimits(settings, self.probe)
-        self._waiting: deque[Delivery] = deque()
+        self._waiting: deque[Task] = deque()
         self._ended: deque[AttemptEnded] = deque()
 
-    def submit(self, delivery: Delivery) -> None:
+    def submit(self, delivery: Task) -> None:
         self._waiting.append(delivery)
 
     def start(self) -> None:
@@ -156,7 +156,7 @@ class PullEngine(Generic[M]):
         if worker is not None:
             self._end(worker, reason)
 
-    def bring_up(
+    def start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
@@ -171,32 +171,32 @@ class PullEngine(Generic[M]):
     def rest(self) -> None:
         """Nor to give back."""
 
-    def _prepare(self, worker: M, delivery: Delivery) -> Ready | None:
+    def _prepare(self, worker: M, delivery: Task) -> PreparedTask | None:
         """The delivery as it is sent; None where its attempt ends before: by a fault, or as it cannot be loaded."""
         mini_batch, number = delivery
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
         if fault is not None and fault.kind in INJECTED:
-            attempt, wish = of_fault(delivery, fault, worker.number, self.elapsed(), self._limits)
+            attempt, retry_request = of_fault(delivery, fault, worker.number, self.elapsed(), self._limits)
             self._ended.append(attempt)
             if attempt.outcome in ("timeout", "crashed"):
-                if not (self.keeps_workers and fault.kind in ("times_out", "crashes")):
+                if not (self.survives_faults and fault.kind in ("times_out", "crashes")):
                     self._end(worker, attempt.outcome)
-            elif wish is not None:
-                self._heed(worker, wish)
+            elif retry_request is not None:
+                self._heed(worker, retry_request)
             return None
         payload, loading, failure = self._load(mini_batch)
-        handed = Handed(delivery, fault, loading)
+        handed = DispatchedTask(delivery, fault, loading)
         slow = self._limits.too_long_loading(loading)
         if failure is not None or slow is not None:
             outcome: Outcome = "load_error" if failure is not None else "timeout"
             self._ended.append(ended(handed, worker.number, self.elapsed(), 0.0, outcome, failure or slow))
             return None
         drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
-        return Ready(handed, payload, drops)
+        return PreparedTask(handed, payload, drops)
 
-    def _heed(self, worker: M, wish: Wish) -> None:
+    def _heed(self, worker: M, retry_request: RetryRequest) -> None:
         """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
-        code, delay = wish
+        code, delay = retry_request
         if code in ("Retry.RestartProcess", "Retry.StopProcess"):
             self._end(worker, code, replace=code == "Retry.RestartProcess")
         elif code == "Retry.Sleep":

@@ -15,9 +15,9 @@ _OUR_PACKAGE = str(Path(__file__).parents[2])
 _NOBODYS = ("<frozen ", "<string>")
 _IN_PACKAGES = re.compile(r"[\\/](?:site|dist)-packages[\\/]([^\\/]+)")
 
-MOST_FRAMES = 50
+MAX_FRAMES = 50
 """Frames that are shown of one exception."""
-_DEEPEST = 1000
+_MAX_FRAMES_READ = 1000
 """Frames that are looked at: below a deep call of a library stands that of the user."""
 
 # Stands in a stack for the frames that are left out, since a stack is made of frames alone.
@@ -38,7 +38,7 @@ def user_traceback(error: BaseException) -> str:
     "(then 5 frames in pandas, the last: read_csv)". The exception itself is not kept: its frames would keep
     everything alive that they refer to.
     """
-    report = traceback.TracebackException.from_exception(error, limit=-_DEEPEST, lookup_lines=False)
+    report = traceback.TracebackException.from_exception(error, limit=-_MAX_FRAMES_READ, lookup_lines=False)
     waiting: list[traceback.TracebackException | None] = [report]
     seen: set[int] = set()
     while waiting:
@@ -60,7 +60,7 @@ def _own_frames(stack: Sequence[traceback.FrameSummary]) -> list[traceback.Frame
         elif kept:
             kept.append(_summed_up(list(run)))
         # What comes before the first frame of the user only led to it.
-    return (kept or frames)[-MOST_FRAMES:]
+    return (kept or frames)[-MAX_FRAMES:]
 
 
 def _summed_up(frames: Sequence[traceback.FrameSummary]) -> traceback.FrameSummary:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
 
 
-class Member(Protocol):
+class PooledWorker(Protocol):
     """A worker of an engine, wherever it is. bury: ends what is left of it, and tells how it ended.
 
     pausing_until: it gets no mini-batch before, by the monotonic clock.
@@ -28,13 +28,13 @@ class Member(Protocol):
     started: float
     pausing_until: float
 
-    def bury(self) -> str: ...
+    def reap(self) -> str: ...
 
 
-M = TypeVar("M", bound=Member)
+M = TypeVar("M", bound=PooledWorker)
 
 
-class Slots(Generic[M]):
+class WorkerPool(Generic[M]):
     """One slot for each worker that may run at a time, and who is in it.
 
     vacant: slots that want a worker, when there is something to do. events: what happened since they were taken.
@@ -96,7 +96,7 @@ class Slots(Generic[M]):
         return self._remove(worker)
 
     def _remove(self, worker: M) -> str:
-        how = worker.bury()
+        how = worker.reap()
         self.slots[worker.slot] = None
         self.ended.append(worker)
         return how

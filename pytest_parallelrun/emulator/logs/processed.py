@@ -45,7 +45,7 @@ STATUS: dict[Outcome, str] = {
 }
 """RUN_CRASHED and LOAD_EXCEPTION are words of this emulator: none of the service's is known."""
 
-MOST_ITEMS = 10
+MAX_ITEMS = 10
 """Items of a mini-batch that are named."""
 
 
@@ -85,7 +85,7 @@ def _rows(result: JobResult, began: float) -> Iterator[tuple[object, ...]]:
             status,
             "" if failure is None else failure.phase,
             "" if failure is None else failure.error,
-            json.dumps(names[:MOST_ITEMS] + ["..."] * (len(names) > MOST_ITEMS), ensure_ascii=False),
+            json.dumps(names[:MAX_ITEMS] + ["..."] * (len(names) > MAX_ITEMS), ensure_ascii=False),
         )
 
 

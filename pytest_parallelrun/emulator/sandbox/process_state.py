@@ -19,7 +19,7 @@ from pytest_parallelrun.emulator.sandbox.process_exit import children_ended, exi
 
 
 @contextmanager
-def host_restored() -> Iterator[None]:
+def process_state_restored() -> Iterator[None]:
     """Restores working folder, sys.argv, sys.path, os.environ, signal handlers, warnings, logging, streams, random.
 
     Modules are the business of the workers, the real-time timer that of the timeout guard.

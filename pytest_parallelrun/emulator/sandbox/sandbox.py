@@ -19,10 +19,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TextIO
 from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, import_entry
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
 from pytest_parallelrun.emulator.sandbox.process_exit import apply_start_method, start_method
-from pytest_parallelrun.emulator.sandbox.process_state import apply_environment, host_restored, seed_from_system
+from pytest_parallelrun.emulator.sandbox.process_state import (
+    apply_environment,
+    process_state_restored,
+    seed_from_system,
+)
 from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
-from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
+from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
 
 if TYPE_CHECKING:
@@ -88,10 +92,10 @@ class WorkerPlan:
         folder = self.log_folder / "user" / stream / instance_name(worker.instance)
         return folder / f"{worker.name}.{stream}.txt"
 
-    def facts_of(self, name: str, instance: int) -> WorkerFacts:
+    def facts_of(self, name: str, instance: int) -> WorkerInfo:
         """What the stand-ins tell a script about the worker of that name."""
         entry = self.entry
-        return WorkerFacts(
+        return WorkerInfo(
             agent_name=name,
             output_dir=self.output_dir,
             working_dir=self.code_root,
@@ -146,7 +150,7 @@ class Worker:
         self.functions = functions_of(self.script)
 
 
-class Stage:
+class Sandbox:
     """A context manager around a job; inside it, `switch` makes a worker the active one."""
 
     def __init__(self, plan: WorkerPlan) -> None:
@@ -164,7 +168,7 @@ class Stage:
         self._host_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
         self._resting = False
         self._stack.callback(self._restore_modules)
-        self._stack.enter_context(host_restored())
+        self._stack.enter_context(process_state_restored())
         self._path, self._meta_path = sys.path, sys.meta_path
         self._host_path, self._host_meta_path = list(sys.path), list(sys.meta_path)
         # A worker is born from the host, not from the worker that happens to be active.

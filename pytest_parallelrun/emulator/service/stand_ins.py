@@ -18,13 +18,13 @@ from types import CodeType, ModuleType
 from typing import Literal, NoReturn, cast
 
 from pytest_parallelrun.emulator.service.missing_api import NotCoveredImportError, not_covered, refuse_attribute
-from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
+from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
 
 class StandInLoader(SourceFileLoader):
     """Puts the worker's facts into a module as `_worker`, executes it and adds it to `loaded`."""
 
-    def __init__(self, name: str, file: str, facts: WorkerFacts, loaded: list[ModuleType]) -> None:
+    def __init__(self, name: str, file: str, facts: WorkerInfo, loaded: list[ModuleType]) -> None:
         super().__init__(name, file)
         self._facts = facts
         self._loaded = loaded
@@ -82,7 +82,7 @@ class StandIns(MetaPathFinder):
     but its other modules stay importable, unless `azureml` is "installed": then all of it is the real one.
     """
 
-    def __init__(self, facts: WorkerFacts, *, code_root: Path, azureml: Literal["standin", "installed"]) -> None:
+    def __init__(self, facts: WorkerInfo, *, code_root: Path, azureml: Literal["standin", "installed"]) -> None:
         self._facts = facts
         self._code_root = os.path.abspath(code_root)
         self._roots = _ROOTS - {"azureml"} if azureml == "installed" else _ROOTS
@@ -170,7 +170,7 @@ def stand_ins_from(plain: Mapping[str, object]) -> StandIns:
 
     models = cast("Mapping[str, str]", plain["models"])
     return StandIns(
-        WorkerFacts(
+        WorkerInfo(
             agent_name=str(plain["agent_name"]),
             output_dir=None if plain["output_dir"] is None else folder("output_dir"),
             working_dir=folder("working_dir"),

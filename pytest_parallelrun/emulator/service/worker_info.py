@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerFacts:
+class WorkerInfo:
     """What the stand-ins tell a script about the worker that runs it.
 
     agent_name: "process000" and on. output_dir: what AZUREML_BI_OUTPUT_PATH names, None without append_row.
@@ -28,7 +28,7 @@ class WorkerFacts:
     arguments: tuple[str, ...]
 
 
-def plain_facts(facts: WorkerFacts, code_root: Path, azureml: str) -> dict[str, object]:
+def plain_worker_info(facts: WorkerInfo, code_root: Path, azureml: str) -> dict[str, object]:
     """What `stand_ins_from` makes the stand-ins of, in texts alone."""
     return {
         "agent_name": facts.agent_name,

@@ -13,7 +13,7 @@ from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.effective_settings import refuse_rows
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-from pytest_parallelrun.emulator.splitting.input_paths import Place, files_among, format_of, is_mltable, locate
+from pytest_parallelrun.emulator.splitting.input_paths import InputLocation, files_among, format_of, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.json_lines import JsonLinesSplitter
 from pytest_parallelrun.emulator.splitting.mltable import open_mltable
 from pytest_parallelrun.emulator.splitting.model import (
@@ -88,7 +88,7 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     return opening.opened(given, listed=listed)
 
 
-def _inputs_of_v1(given: Sequence[str], places: dict[str, Place]) -> list[tuple[str | None, list[str]]]:
+def _inputs_of_v1(given: Sequence[str], places: dict[str, InputLocation]) -> list[tuple[str | None, list[str]]]:
     """The inputs of a list: each folder or glob is one, and files that stand side by side are one together."""
     inputs: list[tuple[str | None, list[str]]] = []
     for path in given:
@@ -104,7 +104,7 @@ def _inputs_of_v1(given: Sequence[str], places: dict[str, Place]) -> list[tuple[
 class _Opening:
     """Opens one input of located paths; those that are not in `places` are in `known`, and files."""
 
-    def __init__(self, places: dict[str, Place], known: frozenset[str], settings: SplitSettings) -> None:
+    def __init__(self, places: dict[str, InputLocation], known: frozenset[str], settings: SplitSettings) -> None:
         self._places = places
         self._known = known
         self._settings = settings
@@ -189,6 +189,6 @@ def _text(path: object) -> str:
     )
 
 
-def _label(place: Place) -> str:
+def _label(place: InputLocation) -> str:
     relation = {"folder": "in ", "glob": "matching ", "file": ""}[place.form]
     return f"{relation}'{place.given}'"

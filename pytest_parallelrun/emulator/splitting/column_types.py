@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-Kind = Literal["null", "integer", "negative", "unsigned", "float", "bool", "bool_null", "text", "wide"]
+SettingType = Literal["null", "integer", "negative", "unsigned", "float", "bool", "bool_null", "text", "wide"]
 """What a chunk's column looks like.
 
 negative: integers, one of them below 0. unsigned: integers, one of them beyond int64.
@@ -53,7 +53,7 @@ _NULLS = frozenset(
 integers that only uint64 holds they come as text."""
 
 
-def kind_of(column: pd.Series) -> Kind:
+def kind_of(column: pd.Series) -> SettingType:
     """The kind of a chunk's column as pandas read it."""
     from pandas.api.types import infer_dtype
 
@@ -72,7 +72,7 @@ def kind_of(column: pd.Series) -> Kind:
     return "wide" if all(_is_number(value) for value in column.dropna()) else "text"
 
 
-def merged_type(kinds: AbstractSet[Kind]) -> ColumnType | None:
+def merged_type(kinds: AbstractSet[SettingType]) -> ColumnType | None:
     """The type of a column of which these kinds were seen; None where only the whole column tells."""
     seen = kinds - {"null"}
     if not seen:

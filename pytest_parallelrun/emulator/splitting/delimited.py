@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.column_types import (
     ColumnType,
-    Kind,
+    SettingType,
     kind_of,
     merged_type,
     type_of_whole_column,
@@ -183,7 +183,7 @@ def _as_far_as_they_fit(file: CsvFile, data: bytes, types: Mapping[str, ColumnTy
     return file.parse(data, fitting)
 
 
-_KINDS_OF_TYPE: Mapping[ColumnType, tuple[Kind, ...]] = {
+_KINDS_OF_TYPE: Mapping[ColumnType, tuple[SettingType, ...]] = {
     "int64": ("negative",),
     "uint64": ("unsigned",),
     "float64": ("float",),
@@ -220,7 +220,7 @@ class _Seen(NamedTuple):
 
 def _look(files: Sequence[CsvFile]) -> _Seen:
     """The type of every column of the input, in one pass over all files."""
-    kinds: dict[str, set[Kind]] = {}
+    kinds: dict[str, set[SettingType]] = {}
     rows = looked_at = 0
     all_of_it = True
     for file in files:

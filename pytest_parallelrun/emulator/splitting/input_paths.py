@@ -33,7 +33,7 @@ SUGGESTIONS_FROM = 10_000
 
 
 @dataclass(frozen=True)
-class Place:
+class InputLocation:
     """One given path and its files.
 
     given: as the user wrote it.
@@ -55,7 +55,7 @@ class Place:
         return [(self.root + name, self.given if self.form == "file" else name) for name in self.names]
 
 
-def locate(given: str, base: str, *, must_exist: bool) -> Place:
+def locate(given: str, base: str, *, must_exist: bool) -> InputLocation:
     """The files behind one path.
 
     `~` is expanded and a relative path resolved against `base`; symbolic links stay as they are.
@@ -68,14 +68,14 @@ def locate(given: str, base: str, *, must_exist: bool) -> Place:
     path = os.path.abspath(os.path.join(base, os.path.expanduser(given)))
     if os.path.isdir(path):
         root = os.path.join(path, "")
-        return Place(given, "folder", root, files_below(root))
+        return InputLocation(given, "folder", root, files_below(root))
     # A file may have brackets in its name; only what does not exist is read as a pattern.
     if glob.has_magic(given) and not os.path.lexists(path):
         return _glob(given, base)
     if must_exist and not os.path.exists(path):
         raise InputError(f"input '{given}' does not exist{_what_exists(path)}")
     folder, name = os.path.split(path)
-    return Place(given, "file", os.path.join(folder, ""), [name])
+    return InputLocation(given, "file", os.path.join(folder, ""), [name])
 
 
 def refuse_remote(place: str, what: str) -> None:
@@ -148,7 +148,7 @@ def files_among(paths: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _glob(given: str, base: str) -> Place:
+def _glob(given: str, base: str) -> InputLocation:
     # Split as given: the base folder may have brackets of its own.
     folder, rest = given, ""
     while glob.has_magic(folder):
@@ -161,7 +161,7 @@ def _glob(given: str, base: str) -> Place:
     if not names:
         found = "matches folders only; add '/*' for the files in them" if matches else "matches no file"
         raise InputError(f"input '{given}': the pattern {found} (looked in '{root}').")
-    return Place(given, "glob", root, names)
+    return InputLocation(given, "glob", root, names)
 
 
 def _what_exists(path: str) -> str:
@@ -195,12 +195,14 @@ ROW_MODE = (
 """The program arguments that make the runtime hand lines of a file instead of its path."""
 
 
-def is_mltable(place: Place, settings: SplitSettings) -> bool:
+def is_mltable(place: InputLocation, settings: SplitSettings) -> bool:
     """Whether a given path is a folder that an MLTable file describes, and not one of files alone."""
     return place.form == "folder" and MLTABLE in place.names and settings.input_type is None
 
 
-def format_of(given: Sequence[str], places: Mapping[str, Place], settings: SplitSettings, *, listed: bool) -> Format:
+def format_of(
+    given: Sequence[str], places: Mapping[str, InputLocation], settings: SplitSettings, *, listed: bool
+) -> Format:
     """What the given paths stand for. Those that are not in `places` are known to be files.
 
     InputError for tables together with other paths, and for a single file that v2 does not take.

@@ -23,11 +23,11 @@ from pytest_parallelrun.emulator.worker.messages import (
     RUN,
     STOPPED,
     UP,
-    Unframed,
+    MessageDecoder,
     frame,
 )
 from pytest_parallelrun.emulator.worker.process_resources import (
-    OwnFile,
+    WorkerOutputFile,
     die_with_parent,
     files_left,
     flush,
@@ -65,7 +65,7 @@ def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover
     die_with_parent(lifeline)
     channel = Channel(reading, writing)
     start: dict[str, Any] = channel.receive()[1]  # type: ignore[assignment]
-    worker = WorkerProcess(channel, start)
+    worker = ChildWorker(channel, start)
     if start["thread"] == "worker":
         import threading
 
@@ -82,7 +82,7 @@ class Channel:
     def __init__(self, reading: int, writing: int) -> None:
         self._reading = reading
         self._writing = writing
-        self._unframed = Unframed()
+        self._unframed = MessageDecoder()
         self._waiting: list[Message] = []
 
     def receive(self) -> Message:
@@ -101,7 +101,7 @@ class Channel:
                 written += os.write(self._writing, view[written:])
 
 
-class WorkerProcess:
+class ChildWorker:
     """The life of a worker, made of the values of the start message (see engines.process.start_message)."""
 
     functions: EntryFunctions
@@ -112,7 +112,7 @@ class WorkerProcess:
         self._installed: list[str] = start["installed"]
         self._me = os.getpid()
         self._open_before = open_files()
-        self._appended: OwnFile | None = None
+        self._appended: WorkerOutputFile | None = None
         self._context: Callable[..., object] | None = None
         self._touched: FilesTouched | None = None
 
@@ -154,7 +154,7 @@ class WorkerProcess:
 
             warnings.simplefilter("ignore")
         if start["appended"]:
-            self._appended = OwnFile(start["appended"].replace("<pid>", str(self._me)))
+            self._appended = WorkerOutputFile(start["appended"].replace("<pid>", str(self._me)))
         observer = self._observer(start["observer"])
         touched = self._watching(start["watch"])
         if not (self._guarded("import", self._import) and self._guarded("define", self._find_functions)):
@@ -273,13 +273,19 @@ class WorkerProcess:
             self.own("sandbox.process_exit").end_forked_child(ending)
         if ending is not None:
             self._channel.send(OVER)
-            wish = self.own("engines.tracebacks").retry_code(ending)
+            retry_request = self.own("engines.tracebacks").retry_code(ending)
             told = self._told(ending)
             ending = None
-            self._channel.send(RAISED, running, "run", *told, wish, self._seen(touched))
-            if wish is not None:
+            self._channel.send(RAISED, running, "run", *told, retry_request, self._seen(touched))
+            if retry_request is not None:
                 # Of a worker that is to be ended nothing more may happen.
-                sleep(wish[1] if wish[0] == "Retry.Sleep" else _FOR_GOOD if wish[0] in _ENDING else 0.0)
+                sleep(
+                    retry_request[1]
+                    if retry_request[0] == "Retry.Sleep"
+                    else _FOR_GOOD
+                    if retry_request[0] in _ENDING
+                    else 0.0
+                )
             return
         count: int | None
         wrong = None
@@ -325,7 +331,7 @@ class WorkerProcess:
                 handing_over = self.own("worker.result_serializer")
                 try:
                     blob, represented = handing_over.encode(value)
-                except handing_over.CannotCross as error:
+                except handing_over.SerializationError as error:
                     cannot = cannot or str(error)
                 value = None
         if cannot is not None:
@@ -388,7 +394,7 @@ class WorkerProcess:
 class _StandInsOnDemand:
     """Makes the stand-ins of the service's modules when the script first asks for one of them."""
 
-    def __init__(self, worker: WorkerProcess, facts: dict[str, Any]) -> None:
+    def __init__(self, worker: ChildWorker, facts: dict[str, Any]) -> None:
         self._worker = worker
         self._facts = facts
 

@@ -127,7 +127,7 @@ def is_watching() -> bool:
     return bool(_WATCHERS)
 
 
-def told_by_worker(lists: list[list[str]]) -> None:
+def record_files_of_worker(lists: list[list[str]]) -> None:
     """Hands what was opened in a worker process (see `as_lists`) to all who watch."""
     for touched in _WATCHERS:
         touched.add_lists(lists)

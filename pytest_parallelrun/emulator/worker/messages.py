@@ -27,7 +27,7 @@ def frame(message: Message) -> bytes:
     return len(data).to_bytes(LENGTH_BYTES, "little") + data
 
 
-class Unframed:
+class MessageDecoder:
     """Takes bytes as they come and gives the messages in them."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 
 
-class OwnFile:
+class WorkerOutputFile:
     """The file in the output folder that this worker alone appends to; made, or gone on with, by the first write."""
 
     def __init__(self, path: str) -> None:

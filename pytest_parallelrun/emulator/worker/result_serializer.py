@@ -34,11 +34,11 @@ _HELPERS = frozenset({"builtins", "copyreg", "_codecs", "_decimal", "_operator"}
 _BUILTIN_VALUES = (bytearray, set, frozenset, complex, range, slice, type(...), BaseException)
 
 
-class CannotCross(Exception):
+class SerializationError(Exception):
     """A result of which not even the text can be handed over."""
 
 
-class Represented:
+class OpaqueValue:
     """An object of the script's own, or of a library, that stayed in its worker: its type and its texts.
 
     Equal to another of the same type and texts. str() and repr() give the object's own.
@@ -58,7 +58,7 @@ class Represented:
         return self._repr
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Represented) and self._parts() == other._parts()
+        return isinstance(other, OpaqueValue) and self._parts() == other._parts()
 
     def __hash__(self) -> int:
         return hash(self._parts())
@@ -66,8 +66,8 @@ class Represented:
     def _parts(self) -> tuple[str, str, str]:
         return self.type_name, self._text, self._repr
 
-    def __reduce__(self) -> tuple[type[Represented], tuple[str, str, str]]:
-        return Represented, self._parts()
+    def __reduce__(self) -> tuple[type[OpaqueValue], tuple[str, str, str]]:
+        return OpaqueValue, self._parts()
 
 
 class _Pickler(pickle.Pickler):
@@ -77,7 +77,7 @@ class _Pickler(pickle.Pickler):
 
     def reducer_override(self, thing: object) -> Any:
         kind = type(thing)
-        if kind is Represented:
+        if kind is OpaqueValue:
             self.represented += 1
             return NotImplemented
         if not _crosses(thing):
@@ -118,20 +118,20 @@ def _is_enum_of_python(kind: object) -> bool:
     )
 
 
-def represent(thing: object) -> Represented:
-    """The texts of an object; CannotCross where it has none."""
+def represent(thing: object) -> OpaqueValue:
+    """The texts of an object; SerializationError where it has none."""
     kind = type(thing)
     try:
-        return Represented(f"{kind.__module__}.{kind.__qualname__}", str(thing), repr(thing))
+        return OpaqueValue(f"{kind.__module__}.{kind.__qualname__}", str(thing), repr(thing))
     except Exception as error:
-        raise CannotCross(
+        raise SerializationError(
             f"an element of type {kind.__qualname__} cannot be handed over: its text raises "
             f"{type(error).__name__}: {error}"
         ) from error
 
 
 def encode(value: object) -> tuple[bytes, int]:
-    """A list or DataFrame as bytes, and how many of the objects in it are only represented. CannotCross."""
+    """A list or DataFrame as bytes, and how many of the objects in it are only represented. SerializationError."""
     if not isinstance(value, list) and type(value).__module__.partition(".")[0] != "pandas":
         import pandas as pd
 
@@ -139,13 +139,15 @@ def encode(value: object) -> tuple[bytes, int]:
         value = pd.DataFrame(value)  # type: ignore[call-overload]
     try:
         return _pickled(value)
-    except CannotCross:
+    except SerializationError:
         raise
     except Exception as error:
         try:
             return _pickled(_each_apart(value))
         except Exception:
-            raise CannotCross(f"what run() returned cannot be handed over: {type(error).__name__}: {error}") from error
+            raise SerializationError(
+                f"what run() returned cannot be handed over: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _pickled(value: object) -> tuple[bytes, int]:
@@ -182,9 +184,11 @@ def _as_far_as_possible(thing: object) -> object:
 
 
 def decode(data: bytes) -> object:
-    """The value of `encode`. CannotCross where a library of the worker is missing here, or has another version."""
+    """The value of `encode`. SerializationError where a library of the worker is missing here or has another version."""
     try:
         value: object = pickle.loads(data)
     except Exception as error:
-        raise CannotCross(f"what run() returned cannot be taken over: {type(error).__name__}: {error}") from error
+        raise SerializationError(
+            f"what run() returned cannot be taken over: {type(error).__name__}: {error}"
+        ) from error
     return value

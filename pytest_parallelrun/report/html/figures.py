@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-SHORTEST = 1e-6
+MIN_SECONDS = 1e-6
 """Seconds that an attempt has on a scale of powers of ten."""
-MOST_NUMBERED = 120
+MAX_NUMBERED = 120
 """Bars that can have the number of their mini-batch."""
 HEIGHT, HEIGHT_OF_A_RETRY = 0.66, 0.33
 """Of a bar, in lanes."""
@@ -45,7 +45,7 @@ def timeline(trace: Trace) -> go.Figure:
         ]
         if starts:
             _add_bars(figure, name, colour, pattern, starts)
-    numbered = len(trace.bars) <= MOST_NUMBERED
+    numbered = len(trace.bars) <= MAX_NUMBERED
     for outcome, colour in OUTCOMES.items():
         bars = [bar for bar in trace.bars if bar.outcome == outcome]
         if bars:
@@ -117,7 +117,7 @@ def run_time(trace: Trace) -> go.Figure:
             figure.add_trace(
                 go.Scatter(
                     x=[cell.first for cell in cells],
-                    y=[max(cell.seconds or 0.0, SHORTEST) for cell in cells],
+                    y=[max(cell.seconds or 0.0, MIN_SECONDS) for cell in cells],
                     mode="markers",
                     marker={"color": colour, "size": 8, "symbol": SYMBOLS[state]},
                     hovertext=[label(cell_text(cell)) for cell in cells],
@@ -145,12 +145,12 @@ def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> go.Figure:
     sizes = [end ** (number / 30) for number in range(31)]
     seconds = [float(figures["at_once"]) + float(figures["per_item"]) * size for size in sizes]
     name = "measured line" if figures["is_solid"] else "upper bound"
-    figure.add_trace(_line(sizes, [max(value, SHORTEST) for value in seconds], name, OUTCOMES["succeeded"], "solid"))
+    figure.add_trace(_line(sizes, [max(value, MIN_SECONDS) for value in seconds], name, OUTCOMES["succeeded"], "solid"))
     cells = [cell for cell in trace.cells if cell.count == 1 and cell.items and cell.seconds is not None]
     figure.add_trace(
         go.Scatter(
             x=[cell.items for cell in cells],
-            y=[max(cell.seconds or 0.0, SHORTEST) for cell in cells],
+            y=[max(cell.seconds or 0.0, MIN_SECONDS) for cell in cells],
             mode="markers",
             marker={"color": OUTCOMES["succeeded"], "size": 7, "symbol": "circle-open"},
             hovertext=[label(cell_text(cell)) for cell in cells],
@@ -162,7 +162,7 @@ def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> go.Figure:
     margin = trace.timeout / float(figures["margin"])
     figure.add_trace(_line([1, end], [margin] * 2, f"margin of {figures['margin']:g}", WARNING, "dot"))
     shown = [*seconds, *(cell.seconds or 0.0 for cell in cells)]
-    low = min((value for value in shown if value > SHORTEST), default=SHORTEST)
+    low = min((value for value in shown if value > MIN_SECONDS), default=MIN_SECONDS)
     if largest >= 1:
         figure.add_trace(_line([largest] * 2, [low, margin], f"largest safe size {largest:,.0f}", COUNTED, "dashdot"))
     figure.update_xaxes(**_in_powers_of_ten([1, end]))
@@ -257,7 +257,7 @@ def _whole_numbers(figure: go.Figure, first: int, last: int) -> None:
 
 def _in_powers_of_ten(values: Sequence[float]) -> dict[str, object]:
     """An axis of powers of ten, with marks between them where there would be hardly any."""
-    least, most = max(min(values), SHORTEST), max(values)
+    least, most = max(min(values), MIN_SECONDS), max(values)
     return {"type": "log", "dtick": 1 if most > 50 * least else "D2", "tickformat": "~g"}
 
 

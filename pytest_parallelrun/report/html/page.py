@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
-from pytest_parallelrun.report.findings import Told, findings
+from pytest_parallelrun.report.findings import GroupedFinding, findings
 from pytest_parallelrun.report.html.figures import (
     MEANINGS,
     SIGNS,
@@ -69,8 +69,8 @@ class EntryPage:
 
     key: str
     report: EntryReport
-    failed: Sequence[Told]
-    advice: Sequence[Told]
+    failed: Sequence[GroupedFinding]
+    advice: Sequence[GroupedFinding]
     skipped: Mapping[str, Sequence[str]]
     trace: Trace | None
     plots: Sequence[Plot]

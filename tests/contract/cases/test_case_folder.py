@@ -332,7 +332,7 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path, items: list[s
 def test_items_that_are_too_large_are_not_copied(
     tmp_path: Path, items: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(case_folder, "MOST_BYTES", 0)
+    monkeypatch.setattr(case_folder, "MAX_BYTES", 0)
     with pytest.raises(NotSaved, match="its items have 0 MB, and up to 0 MB are copied"):
         save(tmp_path / "case", Case(kind="files", mini_batches=(items,)))
     assert not (tmp_path / "case").exists()

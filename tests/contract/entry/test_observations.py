@@ -10,8 +10,8 @@ import pytest
 from pytest_parallelrun.contract.dependence.state import dependence
 from pytest_parallelrun.contract.entry.baseline import Baseline
 from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-from pytest_parallelrun.contract.entry.mini_batches import Group
-from pytest_parallelrun.contract.entry.observations import MOST_GROUPS, Trials
+from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
+from pytest_parallelrun.contract.entry.observations import MAX_GROUPS, Observations
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.settings import JobSettings
 
@@ -24,7 +24,7 @@ class Sample:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def trials(self, script: str, *, files: int = 3, table: str = "", **settings: object) -> Trials:
+    def trials(self, script: str, *, files: int = 3, table: str = "", **settings: object) -> Observations:
         entry_file = self.folder / "code" / "score.py"
         entry_file.parent.mkdir()
         entry_file.write_text(textwrap.dedent(script), encoding="utf-8")
@@ -48,7 +48,7 @@ class Sample:
             folder=work,
         )
         copy = entry.copy_sample()
-        return Trials(entry, Baseline(entry.job(copy.input), copy))
+        return Observations(entry, Baseline(entry.job(copy.input), copy))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def sample(tmp_path: Path) -> Sample:
     return Sample(tmp_path)
 
 
-def ids(groups: tuple[Group, ...]) -> list[int]:
+def ids(groups: tuple[SampleMiniBatch, ...]) -> list[int]:
     return [group.id for group in groups]
 
 
@@ -69,7 +69,7 @@ def test_groups_are_the_mini_batches_that_succeeded(sample: Sample) -> None:
 
 def test_of_many_mini_batches_an_even_choice_is_taken(sample: Sample) -> None:
     trials = sample.trials(ECHO, files=100)
-    assert len(trials.groups) == MOST_GROUPS
+    assert len(trials.groups) == MAX_GROUPS
     assert (trials.groups[0].id, trials.groups[-1].id) == (0, 99)
 
 

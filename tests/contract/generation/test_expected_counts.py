@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelrun.contract.generation.expected_counts import Predicted, predict
+from pytest_parallelrun.contract.generation.expected_counts import ExpectedCounts, predict
 from pytest_parallelrun.emulator.events import Outcome
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
-def job(fates: dict[int, list[tuple[Outcome, int]]], kind: InputKind = "files", **settings: Any) -> Predicted:
+def job(fates: dict[int, list[tuple[Outcome, int]]], kind: InputKind = "files", **settings: Any) -> ExpectedCounts:
     """Three mini-batches of 4, 4 and 2 items; those that are not named succeed. A list has the fate of each attempt."""
     sizes = (4, 4, 2)
 
@@ -23,7 +23,7 @@ def job(fates: dict[int, list[tuple[Outcome, int]]], kind: InputKind = "files", 
     return predict(sizes, fate, JobSettings(**settings), kind)
 
 
-def counts(predicted: Predicted) -> tuple[int, int, int, int]:
+def counts(predicted: ExpectedCounts) -> tuple[int, int, int, int]:
     return (
         predicted.succeeded_mini_batches,
         predicted.failed_mini_batches,

@@ -16,12 +16,12 @@ from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.ray import actor as actor_module
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.actor import Carrier, Errand, Missed, Report, Terms
-from pytest_parallelrun.emulator.engines.ray.file_transfer import Premises, bring_home, bundle_of, side_inputs
+from pytest_parallelrun.emulator.engines.ray.actor import OutOfOrder, RemoteTask, Report, WorkerActor, WorkerConfig
+from pytest_parallelrun.emulator.engines.ray.file_transfer import NodeWorkspace, bring_home, bundle_of, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
-from tests.emulator.jobs import Names, make_files
+from tests.emulator.jobs import NameList, make_files
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: 
 
 def test_an_object_is_refused_as_its_nodes_cannot_get_it(tmp_path: Path) -> None:
     with pytest.raises(EntryScriptError, match=r"^engine='ray' takes the path of a script"):
-        ParallelJob(Names(), make_files(tmp_path, 1), engine="ray")
+        ParallelJob(NameList(), make_files(tmp_path, 1), engine="ray")
 
 
 def test_an_address_of_the_ray_client_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,34 +45,34 @@ def test_an_address_of_the_ray_client_is_refused_with_what_to_do(monkeypatch: py
 
 
 def test_ray_is_not_imported_before_there_is_a_job_for_it() -> None:
-    assert engine_maker("ray").__name__ == "StandingActors"
+    assert engine_maker("ray").__name__ == "PersistentRayEngine"
     ask = "import sys; from pytest_parallelrun.emulator.engines import engine_maker; engine_maker('ray')"
     done = subprocess.run([sys.executable, "-c", f"{ask}; sys.exit('ray' in sys.modules)"], check=False)
     assert done.returncode == 0
 
 
 @pytest.fixture
-def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Carrier]:
+def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerActor]:
     """What an actor does, in this process, with a worker that is up. It looks for answers when several are there."""
-    wait = actor_module._Carried._wait
+    wait = actor_module._NodeEngine._wait
 
-    def wait_for_several(self: actor_module._Carried, until: float | None) -> None:
+    def wait_for_several(self: actor_module._NodeEngine, until: float | None) -> None:
         real_sleep(0.05)
         wait(self, until)
 
     script = tmp_path / "score.py"
     script.write_text("def run(paths):\n    return paths\n", encoding="utf-8")
     plan = WorkerPlan(entry=EntryFile(script, tmp_path), folder=tmp_path / "work")
-    actor = Carrier()
-    actor.begin(plan, Terms(JobSettings(), "files", None), 0, None, None, False)
-    actor.bring_up(0, True, None, False, None)
-    monkeypatch.setattr(actor_module._Carried, "_wait", wait_for_several)
+    actor = WorkerActor()
+    actor.begin(plan, WorkerConfig(JobSettings(), "files", None), 0, None, None, False)
+    actor.start_worker(0, True, None, False, None)
+    monkeypatch.setattr(actor_module._NodeEngine, "_wait", wait_for_several)
     yield actor
     actor.end()
 
 
-def errands(*numbers: int) -> list[Errand]:
-    return [Errand(number, 1, number, 1, (), [f"item {number}"], 0, 0.0) for number in numbers]
+def errands(*numbers: int) -> list[RemoteTask]:
+    return [RemoteTask(number, 1, number, 1, (), [f"item {number}"], 0, 0.0) for number in numbers]
 
 
 def returned(report: Report) -> list[object]:
@@ -80,7 +80,7 @@ def returned(report: Report) -> list[object]:
 
 
 def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
-    actor: Carrier, monkeypatch: pytest.MonkeyPatch
+    actor: WorkerActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert returned(actor.work(errands(0), False)) == [["item 0"]]
     monkeypatch.setattr(actor_module, "GROUP_SECONDS", 0.0)
@@ -89,7 +89,7 @@ def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
     assert returned(actor.work(errands(4, 5), False)) == [["item 4"], ["item 5"]]
 
 
-class Recording(Carrier):
+class Recording(WorkerActor):
     """Tells what it was asked."""
 
     def __init__(self) -> None:
@@ -109,13 +109,13 @@ def test_a_call_that_comes_twice_is_answered_twice_and_executed_once() -> None:
 
 
 def test_a_call_before_which_another_one_is_missing_is_not_executed() -> None:
-    actor = Carrier()
-    assert actor.do(7, 1, 0, "sees", []) == Missed()
+    actor = WorkerActor()
+    assert actor.do(7, 1, 0, "sees", []) == OutOfOrder()
     assert actor.do(7, 0, 0, "sees", []) == []
-    assert actor.do(7, 2, 1, "sees", []) == Missed()
+    assert actor.do(7, 2, 1, "sees", []) == OutOfOrder()
     assert actor.do(7, 1, 1, "sees", []) == []
     # Another seat counts from the beginning.
-    assert actor.do(8, 1, 0, "sees", []) == Missed()
+    assert actor.do(8, 1, 0, "sees", []) == OutOfOrder()
     assert actor.do(8, 0, 0, "sees", []) == []
 
 
@@ -168,7 +168,7 @@ def plan(tmp_path: Path) -> WorkerPlan:
 
 
 def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tmp_path: Path) -> None:
-    premises = Premises(bundle_of(plan))
+    premises = NodeWorkspace(bundle_of(plan))
     there = premises.at_home(plan)
     assert isinstance(there.entry, EntryFile)
     base = there.entry.code_root.parent
@@ -191,7 +191,7 @@ def test_paths_of_what_is_here_and_does_not_travel_are_side_inputs(plan: WorkerP
 def test_files_that_come_back_under_a_name_that_is_there_are_told(plan: WorkerPlan, tmp_path: Path) -> None:
     told = []
     for text in ("one", "two", "two"):
-        premises = Premises(bundle_of(plan))
+        premises = NodeWorkspace(bundle_of(plan))
         there = premises.at_home(plan)
         assert there.output_dir is not None
         (there.output_dir / "same.txt").write_text(text, encoding="utf-8")

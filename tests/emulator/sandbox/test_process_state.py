@@ -28,12 +28,12 @@ from pytest_parallelrun.emulator.sandbox.process_exit import (
     end_forked_child,
     start_method,
 )
-from pytest_parallelrun.emulator.sandbox.process_state import apply_environment, host_restored
+from pytest_parallelrun.emulator.sandbox.process_state import apply_environment, process_state_restored
 
 
 def test_the_working_folder_is_put_back(tmp_path: Path) -> None:
     before = os.getcwd()
-    with host_restored():
+    with process_state_restored():
         os.chdir(tmp_path)
     assert os.getcwd() == before
 
@@ -43,7 +43,7 @@ def test_a_thread_that_dies_is_told_as_by_a_plain_interpreter(capsys: pytest.Cap
         raise ValueError("no such row")
 
     before = threading.excepthook, sys.unraisablehook
-    with host_restored():
+    with process_state_restored():
         thread = threading.Thread(target=dies)
         thread.start()
         thread.join()
@@ -56,7 +56,7 @@ def test_a_thread_that_dies_is_told_as_by_a_plain_interpreter(capsys: pytest.Cap
 def test_a_list_of_sys_is_the_same_object_with_the_same_content(name: str) -> None:
     before = getattr(sys, name)
     content = list(before)
-    with host_restored():
+    with process_state_restored():
         before.append("more")
         setattr(sys, name, ["another"])
         setattr(sys, name, content)
@@ -67,7 +67,7 @@ def test_a_list_of_sys_is_the_same_object_with_the_same_content(name: str) -> No
 def test_the_environment_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEPT", "before")
     environ, before = os.environ, dict(os.environ)
-    with host_restored():
+    with process_state_restored():
         os.environ["KEPT"] = "changed"
         os.environ["ADDED"] = "1"
         os.environ = {}  # type: ignore[assignment]  # noqa: B003
@@ -99,7 +99,7 @@ def test_the_environment_is_touched_only_where_it_differs(monkeypatch: pytest.Mo
 
 def test_signal_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with host_restored():
+    with process_state_restored():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -109,7 +109,7 @@ def test_on_another_thread_signal_handlers_are_out_of_reach() -> None:
 
     def work() -> None:
         try:
-            with host_restored():
+            with process_state_restored():
                 pass
         except BaseException as error:
             failures.append(error)
@@ -132,33 +132,33 @@ def test_on_another_thread_signal_handlers_are_out_of_reach() -> None:
 )
 def test_functions_of_the_interpreter_are_put_back(module: object, name: str) -> None:
     before = getattr(module, name)
-    with host_restored():
+    with process_state_restored():
         setattr(module, name, "mine")
     assert getattr(module, name) is before
 
 
 def test_a_name_that_was_added_to_the_builtins_is_gone() -> None:
-    with host_restored():
+    with process_state_restored():
         builtins.profile = print  # type: ignore[attr-defined]
     assert not hasattr(builtins, "profile")
 
 
 def test_the_recursion_limit_is_put_back() -> None:
     before = sys.getrecursionlimit()
-    with host_restored():
+    with process_state_restored():
         sys.setrecursionlimit(before + 1000)
     assert sys.getrecursionlimit() == before
 
 
 def test_warning_filters_are_put_back() -> None:
     before = list(warnings.filters)
-    with host_restored():
+    with process_state_restored():
         warnings.simplefilter("error")
     assert list(warnings.filters) == before
 
 
 def test_a_script_runs_under_the_warning_filters_of_a_fresh_interpreter() -> None:
-    with warnings.catch_warnings(record=True) as shown, host_restored():
+    with warnings.catch_warnings(record=True) as shown, process_state_restored():
         warnings.simplefilter("default", UserWarning)
         warnings.warn("seen", UserWarning, stacklevel=1)
         warnings.warn("not seen", ResourceWarning, stacklevel=1)
@@ -171,7 +171,7 @@ def test_loggers_are_put_back() -> None:
     log.addHandler(handler)
     log.addFilter(own_filter)
     try:
-        with host_restored():
+        with process_state_restored():
             log.setLevel(logging.DEBUG)
             log.propagate, log.disabled = False, True
             log.handlers.clear()
@@ -186,7 +186,7 @@ def test_loggers_are_put_back() -> None:
 
 
 def test_a_logger_of_the_script_keeps_neither_handlers_nor_level() -> None:
-    with host_restored():
+    with process_state_restored():
         log = logging.getLogger("tests.host.new")
         log.addHandler(logging.NullHandler())
         log.setLevel(logging.DEBUG)
@@ -194,7 +194,7 @@ def test_a_logger_of_the_script_keeps_neither_handlers_nor_level() -> None:
 
 
 def test_records_of_a_script_reach_the_handlers_of_the_host(caplog: pytest.LogCaptureFixture) -> None:
-    with host_restored():
+    with process_state_restored():
         logging.getLogger("score").warning("three rows")
     assert caplog.messages == ["three rows"]
 
@@ -204,14 +204,14 @@ def test_the_level_of_a_handler_of_the_host_holds(
 ) -> None:
     # The handler is that of all tests.
     monkeypatch.setattr(caplog.handler, "level", logging.ERROR)
-    with host_restored():
+    with process_state_restored():
         logging.getLogger("score").warning("three rows")
     assert caplog.messages == []
 
 
 def test_a_root_logger_without_handlers_stays_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.root, "handlers", [])
-    with host_restored():
+    with process_state_restored():
         assert logging.root.handlers == []
 
 
@@ -230,7 +230,7 @@ def test_a_log_file_of_the_host_stays_open_whatever_a_script_configures(tmp_path
     logging.root.addHandler(file)
     try:
         before = list(logging.root.handlers)
-        with host_restored():
+        with process_state_restored():
             configure()  # type: ignore[operator]
         assert logging.root.handlers == before
         logging.getLogger("host").error("after the job")
@@ -241,7 +241,7 @@ def test_a_log_file_of_the_host_stays_open_whatever_a_script_configures(tmp_path
 
 
 def test_handlers_that_a_script_opened_are_closed(tmp_path: Path) -> None:
-    with host_restored():
+    with process_state_restored():
         handler = logging.FileHandler(tmp_path / "score.log")
         handler.emit(logging.makeLogRecord({"msg": "x"}))
         stream: Any = handler.stream
@@ -255,7 +255,7 @@ def test_a_handler_that_cannot_be_closed_does_not_disturb(tmp_path: Path) -> Non
         def close(self) -> None:
             raise RuntimeError("stuck")
 
-    with host_restored():
+    with process_state_restored():
         broken = Broken()
     assert broken.level == logging.NOTSET
 
@@ -263,7 +263,7 @@ def test_a_handler_that_cannot_be_closed_does_not_disturb(tmp_path: Path) -> Non
 def test_a_handler_that_was_let_go_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     references: list[object] = []
     monkeypatch.setattr(logging, "_handlerList", references, raising=False)
-    with host_restored():
+    with process_state_restored():
         references.append(lambda: None)
     assert references == []
 
@@ -274,7 +274,7 @@ def test_factories_of_logging_are_put_back() -> None:
 
     record_factory, logger_class = logging.getLogRecordFactory(), logging.getLoggerClass()
     show = warnings.showwarning
-    with host_restored():
+    with process_state_restored():
         logging.setLogRecordFactory(lambda *a, **k: logging.makeLogRecord({}))
         logging.setLoggerClass(MyLogger)
         logging.captureWarnings(True)
@@ -288,7 +288,7 @@ def test_factories_of_logging_are_put_back() -> None:
 
 def test_streams_are_put_back() -> None:
     before = sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
-    with host_restored():
+    with process_state_restored():
         sys.stdin = sys.stdout = sys.stderr = io.StringIO()
         sys.__stdout__ = sys.__stderr__ = None  # type: ignore[misc]
     assert (sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) == before
@@ -297,10 +297,10 @@ def test_streams_are_put_back() -> None:
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_file_number_that_was_closed_or_replaced_leads_where_it_led(number: int) -> None:
     before = os.fstat(number)
-    with host_restored():
+    with process_state_restored():
         os.close(number)
     assert os.path.samestat(os.fstat(number), before)
-    with tempfile.TemporaryFile() as other, host_restored():
+    with tempfile.TemporaryFile() as other, process_state_restored():
         os.dup2(other.fileno(), number)
     assert os.path.samestat(os.fstat(number), before)
 
@@ -309,7 +309,7 @@ def test_the_file_behind_stdout_is_put_back_too(tmp_path: Path, monkeypatch: pyt
     with open(tmp_path / "captured", "w", encoding="utf-8") as captured:
         monkeypatch.setattr(sys, "stdout", captured)
         before = os.fstat(captured.fileno())
-        with tempfile.TemporaryFile() as other, host_restored():
+        with tempfile.TemporaryFile() as other, process_state_restored():
             os.dup2(other.fileno(), sys.stdout.fileno())
         assert os.path.samestat(os.fstat(captured.fileno()), before)
 
@@ -318,7 +318,7 @@ def test_a_file_number_that_was_closed_before_stays_closed(monkeypatch: pytest.M
     saved = os.dup(0)
     os.close(0)
     try:
-        with host_restored():
+        with process_state_restored():
             pass
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(0)
@@ -330,7 +330,7 @@ def test_a_file_number_that_was_closed_before_stays_closed(monkeypatch: pytest.M
 def test_threads_of_a_script_are_daemons() -> None:
     start = threading.Thread.start
     done = threading.Event()
-    with host_restored():
+    with process_state_restored():
         thread = threading.Thread(target=done.wait, daemon=False)
         thread.start()
     assert thread.daemon
@@ -340,7 +340,7 @@ def test_threads_of_a_script_are_daemons() -> None:
 
 
 def test_starting_a_thread_twice_is_the_error_that_it_is_elsewhere() -> None:
-    with host_restored():
+    with process_state_restored():
         thread = threading.Thread(target=int)
         thread.start()
         thread.join()
@@ -351,8 +351,8 @@ def test_starting_a_thread_twice_is_the_error_that_it_is_elsewhere() -> None:
 def test_threads_of_a_pool_that_never_end_do_not_keep_the_interpreter_from_ending() -> None:
     code = """if True:
         import concurrent.futures, time
-        from pytest_parallelrun.emulator.sandbox.process_state import host_restored
-        with host_restored():
+        from pytest_parallelrun.emulator.sandbox.process_state import process_state_restored
+        with process_state_restored():
             pool = concurrent.futures.ThreadPoolExecutor()
             pool.submit(time.sleep, 600)
     """
@@ -360,7 +360,7 @@ def test_threads_of_a_pool_that_never_end_do_not_keep_the_interpreter_from_endin
 
 
 def test_a_pool_of_a_script_works_on_but_is_not_waited_for() -> None:
-    with host_restored():
+    with process_state_restored():
         pool = concurrent.futures.ThreadPoolExecutor(1)
         thread = pool.submit(threading.current_thread).result()
     assert thread not in concurrent.futures.thread._threads_queues
@@ -372,13 +372,13 @@ def test_a_pool_of_the_host_is_waited_for_as_before() -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(int).result()
         known = set(concurrent.futures.thread._threads_queues)
-        with host_restored():
+        with process_state_restored():
             pass
         assert set(concurrent.futures.thread._threads_queues) == known
 
 
 def test_a_child_process_that_a_script_left_is_ended() -> None:
-    with host_restored():
+    with process_state_restored():
         child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
         child.start()
     assert child.exitcode is not None
@@ -401,7 +401,7 @@ def test_child_processes_of_the_host_and_of_joblib_are_left_alone(monkeypatch: p
 
     children = [Child("host")]
     monkeypatch.setattr(process_exit, "_children", lambda: children)
-    with host_restored():
+    with process_state_restored():
         children += [Child("script"), OfJoblib("joblib")]
     assert killed == ["script"]
 
@@ -430,7 +430,7 @@ def test_the_start_method_of_processes_can_be_decided_by_each_worker() -> None:
 )
 def test_ending_the_process_ends_the_worker(name: str, arguments: tuple[int, ...], said: str) -> None:
     before = os._exit, os.abort
-    with host_restored(), pytest.raises(WorkerExit, match=said):
+    with process_state_restored(), pytest.raises(WorkerExit, match=said):
         getattr(os, name)(*arguments)
     assert (os._exit, os.abort) == before
 

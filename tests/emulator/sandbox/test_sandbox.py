@@ -15,7 +15,7 @@ from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.entry import EntryObject
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.sandbox.process_exit import apply_start_method, start_method
-from pytest_parallelrun.emulator.sandbox.sandbox import Stage, WorkerPlan
+from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, WorkerPlan
 from tests.emulator._scripts import errors, make_input, outcomes, run_script, write_files
 
 
@@ -193,7 +193,7 @@ def test_a_script_that_was_edited_a_moment_ago_is_loaded_as_it_is_now(code: Path
 
 
 def test_a_module_that_came_in_while_no_worker_was_active_is_taken_out(tmp_path: Path) -> None:
-    with Stage(WorkerPlan(entry=EntryObject(SimpleNamespace(run=list)), folder=tmp_path)):
+    with Sandbox(WorkerPlan(entry=EntryObject(SimpleNamespace(run=list)), folder=tmp_path)):
         sys.modules["made_by_a_late_thread"] = ModuleType("made_by_a_late_thread")
     assert "made_by_a_late_thread" not in sys.modules
 

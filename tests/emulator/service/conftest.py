@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import pytest
 
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
-from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
+from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
 ROOTS = ("azureml", "azureml_user", "entry_script")
 
@@ -56,7 +56,7 @@ def activate(code_root: Path, log_dir: Path, monkeypatch: pytest.MonkeyPatch) ->
         azureml: Literal["standin", "installed"] = "standin",
     ) -> StandIns:
         _take_service_modules()
-        facts = WorkerFacts(
+        facts = WorkerInfo(
             agent_name=agent_name,
             output_dir=output_dir,
             working_dir=code_root,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pytest_parallelrun.emulator.splitting import delimited
 from pytest_parallelrun.emulator.splitting.column_types import (
     ColumnType,
-    Kind,
+    SettingType,
     kind_of,
     merged_type,
     type_of_whole_column,
@@ -143,7 +143,7 @@ def test_a_long_piece_of_a_file_is_inferred_at_once(tmp_path: Path) -> None:
         ([UNSIGNED, "-1"], "wide"),
     ],
 )
-def test_the_kind_of_a_piece_is_what_pandas_made_of_it(fields: list[str], kind: Kind) -> None:
+def test_the_kind_of_a_piece_is_what_pandas_made_of_it(fields: list[str], kind: SettingType) -> None:
     text = "x,y\n" + "".join(f"{field},0\n" for field in fields)
     assert kind_of(pd.read_csv(io.StringIO(text))["x"]) == kind
 
@@ -176,5 +176,7 @@ def test_the_kind_of_a_piece_is_what_pandas_made_of_it(fields: list[str], kind: 
         ({"wide", "unsigned"}, None),
     ],
 )
-def test_the_kinds_of_all_pieces_decide_the_type_of_a_column(kinds: set[Kind], expected: ColumnType | None) -> None:
+def test_the_kinds_of_all_pieces_decide_the_type_of_a_column(
+    kinds: set[SettingType], expected: ColumnType | None
+) -> None:
     assert merged_type(kinds) == expected

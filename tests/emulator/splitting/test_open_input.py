@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
     from pytest_parallelrun.emulator.splitting.files import FileSplitter
     from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
-    from pytest_parallelrun.emulator.splitting.input_paths import Place
+    from pytest_parallelrun.emulator.splitting.input_paths import InputLocation
 
     def keeps_the_protocols(
         job_settings: JobSettings, files: FileSplitter, table: CsvSplitter, frame: FrameSplitter
@@ -310,7 +310,7 @@ def test_the_files_of_a_long_list_are_not_looked_up_one_by_one(tmp_path: Path, m
         path.touch()
     asked: list[str] = []
 
-    def locate(path: str, base: str, *, must_exist: bool) -> Place:
+    def locate(path: str, base: str, *, must_exist: bool) -> InputLocation:
         asked.append(path)
         return input_paths.locate(path, base, must_exist=must_exist)
 

@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.emulator.sandbox.process_state import host_restored
-from pytest_parallelrun.emulator.service.worker_info import WorkerFacts, plain_facts
+from pytest_parallelrun.emulator.sandbox.process_state import process_state_restored
+from pytest_parallelrun.emulator.service.worker_info import WorkerInfo, plain_worker_info
 from pytest_parallelrun.emulator.worker import child, process_resources
-from pytest_parallelrun.emulator.worker.child import Channel, WorkerProcess
+from pytest_parallelrun.emulator.worker.child import Channel, ChildWorker
 from pytest_parallelrun.emulator.worker.messages import (
     BEGUN,
     CALL,
@@ -34,7 +34,7 @@ from pytest_parallelrun.emulator.worker.messages import (
     START,
     STOPPED,
     UP,
-    Unframed,
+    MessageDecoder,
     frame,
 )
 from pytest_parallelrun.emulator.worker.result_serializer import decode
@@ -93,7 +93,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setattr(process_resources, "trace_crashes", lambda: None)
     monkeypatch.setattr(child, "trace_crashes", lambda: None)
     before = set(sys.modules)
-    with host_restored():
+    with process_state_restored():
         os.chdir(tmp_path)
         yield tmp_path
     for name in set(sys.modules) - before:
@@ -109,7 +109,7 @@ def live(folder: Path, script: str, *messages: tuple[object, ...], **changes: ob
     # Modules stay, so each has a name of its own.
     path = folder / f"entry_of_test_{next(_COUNT)}.py"
     path.write_text(script, encoding="utf-8")
-    facts = WorkerFacts(
+    facts = WorkerInfo(
         agent_name="process000",
         output_dir=folder / "out",
         working_dir=folder,
@@ -125,7 +125,7 @@ def live(folder: Path, script: str, *messages: tuple[object, ...], **changes: ob
         "code_path": [str(folder)],
         "installed": list(sys.path),
         "preloaded": [],
-        "facts": plain_facts(facts, folder, "standin"),
+        "facts": plain_worker_info(facts, folder, "standin"),
         "logging_level": "INFO",
         "appended": None,
         "init": True,
@@ -136,7 +136,7 @@ def live(folder: Path, script: str, *messages: tuple[object, ...], **changes: ob
         **changes,
     }
     exchange = Exchange(*messages, (SHUTDOWN,))
-    WorkerProcess(exchange, start).live()  # type: ignore[arg-type]
+    ChildWorker(exchange, start).live()  # type: ignore[arg-type]
     return exchange
 
 
@@ -251,9 +251,9 @@ class Unspeakable(Exception):
 def test_an_error_is_told_though_what_words_it_is_broken(
     here: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: tuple[str, str]
 ) -> None:
-    monkeypatch.setattr(WorkerProcess, "own", lambda self, module: None)
+    monkeypatch.setattr(ChildWorker, "own", lambda self, module: None)
     start = {"installed": list(sys.path)}
-    assert WorkerProcess(Exchange(), start)._told(error) == told  # type: ignore[arg-type]
+    assert ChildWorker(Exchange(), start)._told(error) == told  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_questions_are_answered(here: Path) -> None:
 def test_modules_are_imported_apart_from_files_of_the_user(here: Path) -> None:
     (here / "this.py").write_text("1 / 0", encoding="utf-8")
     sys.modules.pop("this", None)
-    worker = WorkerProcess(Exchange(), {"installed": [path for path in sys.path if path != str(here)]})  # type: ignore[arg-type]
+    worker = ChildWorker(Exchange(), {"installed": [path for path in sys.path if path != str(here)]})  # type: ignore[arg-type]
     sys.path.insert(0, str(here))
     assert "this" in vars(worker._imported("this"))["__name__"]
     assert sys.path[0] == str(here)
@@ -427,7 +427,7 @@ def test_messages_come_whole_through_a_pipe() -> None:
     large = "x" * 5_000_000
     sender = threading.Thread(target=channel.send, args=(RETURNED, large))
     sender.start()
-    unframed = Unframed()
+    unframed = MessageDecoder()
     messages: list[tuple[object, ...]] = []
     while not messages:
         messages = unframed.messages(os.read(ours, 1 << 16))
@@ -446,7 +446,7 @@ def test_a_message_that_goes_out_in_pieces_is_whole(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(os, "write", write)
     Channel(-1, -1).send(RETURNED, "text")
-    assert Unframed().messages(bytes(out)) == [(RETURNED, "text")]
+    assert MessageDecoder().messages(bytes(out)) == [(RETURNED, "text")]
 
 
 def test_streams_that_are_closed_do_not_stop_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ import pandas as pd
 import pytest
 import pytz
 
-from pytest_parallelrun.emulator.worker.result_serializer import CannotCross, Represented, decode, encode
+from pytest_parallelrun.emulator.worker.result_serializer import OpaqueValue, SerializationError, decode, encode
 
 
 class Own:
@@ -130,7 +130,7 @@ def test_an_element_whose_part_must_stay_is_handed_over_as_its_texts() -> None:
     moment = datetime.datetime(2024, 7, 1, tzinfo=OwnZone())
     data, represented = encode([moment, {"deep": [Own()]}, "text"])
     shown, deep, text = cast("list[Any]", decode(data))
-    assert (type(shown), str(shown), repr(shown)) == (Represented, str(moment), repr(moment))
+    assert (type(shown), str(shown), repr(shown)) == (OpaqueValue, str(moment), repr(moment))
     assert (str(deep["deep"][0]), text, represented) == ("mine", "text", 2)
 
 
@@ -146,7 +146,9 @@ def test_a_cell_whose_part_must_stay_is_handed_over_as_its_texts() -> None:
 
 def test_a_column_in_a_time_zone_of_the_script_cannot_cross() -> None:
     frame = pd.DataFrame({"when": pd.Series([0], dtype="M8[ns]").dt.tz_localize(OwnZone())})
-    with pytest.raises(CannotCross, match=r"the time zone <.*OwnZone .*> is of a class that stays in its worker"):
+    with pytest.raises(
+        SerializationError, match=r"the time zone <.*OwnZone .*> is of a class that stays in its worker"
+    ):
         encode(frame)
 
 
@@ -193,7 +195,7 @@ def test_other_objects_cross_as_their_texts(thing: object) -> None:
     [crossed] = cast("list[Any]", decode(data))
     [shown] = crossed["deep"]
     assert (str(shown), repr(shown)) == (str(thing), repr(thing))
-    assert (type(shown), represented) == (Represented, 1)
+    assert (type(shown), represented) == (OpaqueValue, 1)
 
 
 def test_cells_of_a_table_are_handed_over_in_the_same_way() -> None:
@@ -212,9 +214,9 @@ def test_a_table_of_another_class_becomes_one_of_pandas() -> None:
 
 
 def test_texts_are_equal_where_type_and_texts_are() -> None:
-    one = Represented("score.Own", "mine", "<Own>")
-    assert one == Represented("score.Own", "mine", "<Own>")
-    assert one != Represented("score.Other", "mine", "<Own>")
+    one = OpaqueValue("score.Own", "mine", "<Own>")
+    assert one == OpaqueValue("score.Own", "mine", "<Own>")
+    assert one != OpaqueValue("score.Other", "mine", "<Own>")
     assert one != "mine"
     assert hash(one) == hash(pickle.loads(pickle.dumps(one)))
 
@@ -225,7 +227,9 @@ class Silent:
 
 
 def test_what_has_no_text_cannot_cross() -> None:
-    with pytest.raises(CannotCross, match="an element of type Silent cannot be handed over: its text raises KeyError"):
+    with pytest.raises(
+        SerializationError, match="an element of type Silent cannot be handed over: its text raises KeyError"
+    ):
         encode([Silent()])
 
 
@@ -233,10 +237,10 @@ def test_what_cannot_be_pickled_cannot_cross() -> None:
     deep: list[object] = []
     for _ in range(100_000):
         deep = [deep]
-    with pytest.raises(CannotCross, match="what run\\(\\) returned cannot be handed over: RecursionError"):
+    with pytest.raises(SerializationError, match="what run\\(\\) returned cannot be handed over: RecursionError"):
         encode(deep)
 
 
 def test_what_cannot_be_unpickled_here_is_said() -> None:
-    with pytest.raises(CannotCross, match="what run\\(\\) returned cannot be taken over: ModuleNotFoundError"):
+    with pytest.raises(SerializationError, match="what run\\(\\) returned cannot be taken over: ModuleNotFoundError"):
         decode(b"cno_such_module\nthing\n.")

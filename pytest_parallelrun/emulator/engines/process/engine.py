@@ -7,19 +7,26 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.outcome import Wish, ended, left_open, left_running, of_raised, of_returned
-from pytest_parallelrun.emulator.engines.process.pool import Crew
+from pytest_parallelrun.emulator.engines.outcome import (
+    RetryRequest,
+    ended,
+    left_open,
+    left_running,
+    of_raised,
+    of_returned,
+)
+from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken
 from pytest_parallelrun.emulator.engines.process.worker_process import (
-    Handed,
-    Switchboard,
+    DispatchedTask,
+    MessagePoller,
     WorkerProcess,
     crash_traceback,
 )
-from pytest_parallelrun.emulator.engines.protocol import Delivery
-from pytest_parallelrun.emulator.engines.queue_engine import PullEngine
+from pytest_parallelrun.emulator.engines.protocol import Task
+from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
-from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
+from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
 from pytest_parallelrun.emulator.worker.messages import (
     BEGUN,
     CALL,
@@ -56,15 +63,15 @@ FINAL_WAIT = 10.0
 """Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
 
 
-class ProcessEngine(PullEngine[WorkerProcess]):
+class ProcessEngine(QueueEngine[WorkerProcess]):
     """`instance_count` times `max_concurrency_per_instance` processes on this machine."""
 
-    _crew_type = Crew
+    _crew_type = ProcessPool
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        self._crew: Crew = self._crew_type(plan, settings)
+        self._crew: ProcessPool = self._crew_type(plan, settings)
         self.capacity = len(self._crew.slots) * (1 + AHEAD)
-        self._board = Switchboard()
+        self._board = MessagePoller()
         self._memory_limit = settings.memory_limit
         self._look_at_memory = 0.0
         self._last_end = ""
@@ -120,12 +127,12 @@ class ProcessEngine(PullEngine[WorkerProcess]):
                         return
         self._start_wanted()
 
-    def _hand(self, worker: WorkerProcess, delivery: Delivery) -> None:
+    def _hand(self, worker: WorkerProcess, delivery: Task) -> None:
         ready = self._prepare(worker, delivery)
         if ready is not None:
             self._give(worker, *ready)
 
-    def _give(self, worker: WorkerProcess, handed: Handed, payload: object, drops: int) -> None:
+    def _give(self, worker: WorkerProcess, handed: DispatchedTask, payload: object, drops: int) -> None:
         mini_batch = handed.delivery.mini_batch
         worker.in_hand.append(handed._replace(packed=True) if type(payload) is bytes else handed)
         if len(worker.in_hand) == 1:
@@ -170,10 +177,10 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         elif kind == RAISED:
             handed = worker.in_hand.popleft()
             began = worker.head_since - self._crew.born
-            attempt, wish = of_raised(handed, worker.number, began, message, self._limits)
+            attempt, retry_request = of_raised(handed, worker.number, began, message, self._limits)
             self._attempt_ended(worker, attempt, message[6])
-            if wish is not None:
-                self._heed(worker, wish)
+            if retry_request is not None:
+                self._heed(worker, retry_request)
         elif kind == BEGUN:
             # What it took to hand the mini-batch over and to unpack it is no time of run().
             handed = worker.in_hand[0]
@@ -212,7 +219,7 @@ class ProcessEngine(PullEngine[WorkerProcess]):
 
     def _tell_watchers(self, touched: object) -> None:
         if touched is not None:
-            told_by_worker(cast("list[list[str]]", touched))
+            record_files_of_worker(cast("list[list[str]]", touched))
 
     def _attempt_ended(self, worker: WorkerProcess, attempt: AttemptEnded, touched: object) -> None:
         self._tell_watchers(touched)
@@ -241,8 +248,8 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         self._last_end = self._crew.stopped(worker, reason, replace=replace)
         return self._last_end
 
-    def _heed(self, worker: WorkerProcess, wish: Wish) -> None:
-        super()._heed(worker, wish)
+    def _heed(self, worker: WorkerProcess, retry_request: RetryRequest) -> None:
+        super()._heed(worker, retry_request)
         if worker.in_hand:
             # It begins with that after its pause.
             self._begin(worker)
@@ -282,7 +289,7 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         now = real_monotonic()
         if not worker.up or worker.stopping:
             self._forget(worker)
-            how = worker.bury()
+            how = worker.reap()
             failure = Failure("shutdown" if worker.stopping else worker.phase, how, crash_traceback(worker))
             if worker.stopping:
                 crew.stopped(worker, "end of the job", failure)
@@ -303,7 +310,7 @@ class ProcessEngine(PullEngine[WorkerProcess]):
         else:
             self._end(worker, worker.killed_for or "it died while it had nothing to do")
 
-    def _too_late(self, worker: WorkerProcess, handed: Handed, running: float) -> Failure:
+    def _too_late(self, worker: WorkerProcess, handed: DispatchedTask, running: float) -> Failure:
         if handed.packed:
             return self._limits.over_loading()
         return self._limits.over_returning() if worker.over else self._limits.killed_after(running)
@@ -325,11 +332,11 @@ class ProcessEngine(PullEngine[WorkerProcess]):
             self._left.append(left_open(files))
         failure = None if told is None else Failure("shutdown", *told)
         self._forget(worker)
-        worker.bury(FINAL_WAIT)
+        worker.reap(FINAL_WAIT)
         self._crew.stopped(worker, "end of the job", failure)
 
 
-class StandingProcesses(ProcessEngine):
+class PersistentProcessEngine(ProcessEngine):
     """The process engine with what questions about single workers need."""
 
     def is_up(self, slot: int) -> bool:

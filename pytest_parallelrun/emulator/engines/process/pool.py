@@ -11,11 +11,11 @@ from pytest_parallelrun.emulator.engines.process.process_tree import can_tell_me
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, tell_output
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
-from pytest_parallelrun.emulator.engines.worker_pool import Slots
+from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.sandbox.sandbox import Host
-from pytest_parallelrun.emulator.service.worker_info import plain_facts
+from pytest_parallelrun.emulator.service.worker_info import plain_worker_info
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
-class Crew(Slots[WorkerProcess]):
+class ProcessPool(WorkerPool[WorkerProcess]):
     """The processes in the slots."""
 
     def __init__(self, plan: WorkerPlan, settings: JobSettings) -> None:
@@ -147,7 +147,7 @@ def start_message(
         "code_path": [str(entry.code_root)],
         "installed": _with_this_package(host.installed),
         "preloaded": ["pandas"] if kind == "tabular" else [],
-        "facts": plain_facts(plan.facts_of(worker.name, worker.instance), plan.code_root, plan.azureml),
+        "facts": plain_worker_info(plan.facts_of(worker.name, worker.instance), plan.code_root, plan.azureml),
         "logging_level": plan.logging_level,
         "appended": None if appended is None else str(own_file(appended, worker.instance, "<pid>")),
         "thread": settings.thread,

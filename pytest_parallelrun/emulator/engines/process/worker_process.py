@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines.process.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
-from pytest_parallelrun.emulator.engines.protocol import Delivery
+from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.events import Phase
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.sandbox.streams import show
-from pytest_parallelrun.emulator.worker.messages import START, Unframed, frame
+from pytest_parallelrun.emulator.worker.messages import START, MessageDecoder, frame
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.messages import Message
@@ -36,13 +36,13 @@ _LAST_WAIT = 10.0
 """Seconds until a process that was killed must be gone: one that waits for a dead disk cannot be killed."""
 
 
-class Handed(NamedTuple):
+class DispatchedTask(NamedTuple):
     """A delivery that the process has got. loading: seconds that it took to load it.
 
     packed: a table that the process has still to unpack, which is a part of loading it.
     """
 
-    delivery: Delivery
+    delivery: Task
     fault: Fault | None
     loading: float
     packed: bool = False
@@ -60,7 +60,7 @@ class WorkerProcess:
         self.up = False
         self.stopping = False
         self.phase: Phase = "import"
-        self.in_hand: deque[Handed] = deque()
+        self.in_hand: deque[DispatchedTask] = deque()
         """The first of them is being worked on."""
         self.deadline: float | None = None
         """When it is killed, by the monotonic clock."""
@@ -78,7 +78,7 @@ class WorkerProcess:
         """Why it was killed, in words; "" while it was not."""
         self.answer: Message | None = None
         self._outgoing = bytearray()
-        self._unframed = Unframed()
+        self._unframed = MessageDecoder()
 
     def spawn(self, environment: Mapping[str, str], start: dict[str, object], stdout: Path, stderr: Path) -> None:
         """Starts a clean interpreter in a session of its own. OSError where the system refuses."""
@@ -180,7 +180,7 @@ class WorkerProcess:
 
     @property
     def is_dead(self) -> bool:
-        """Whether the process has ended; it keeps its number until `bury`."""
+        """Whether the process has ended; it keeps its number until `reap`."""
         if not hasattr(os, "waitid"):
             return self.process.poll() is not None
         try:
@@ -194,7 +194,7 @@ class WorkerProcess:
         if self.process.returncode is None or not hasattr(os, "waitid"):
             kill_all(self.process.pid, self._traces)
 
-    def bury(self, patience: float = 0.0) -> str:
+    def reap(self, patience: float = 0.0) -> str:
         """Kills what is left, closes the pipes, and tells how the process ended, in words; once and for all.
 
         patience: seconds that it may take to end by itself.
@@ -231,7 +231,7 @@ def _enlarge(pipe: int) -> None:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-MOST_TOLD = 100_000
+MAX_TOLD = 100_000
 """Bytes of a stream that are shown; all of it is in the log."""
 _CRASH = re.compile(r"^Fatal Python error: .*", re.MULTILINE | re.DOTALL)
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
@@ -249,12 +249,12 @@ def _tell(path: Path, stream: TextIO | None) -> None:
         with open(path, "rb") as file:
             size = file.seek(0, 2)
             file.seek(0)
-            if size <= MOST_TOLD:
+            if size <= MAX_TOLD:
                 data = file.read()
             else:
-                first = file.read(MOST_TOLD // 2)
-                file.seek(size - MOST_TOLD // 2)
-                left_out = f"\n... {size - MOST_TOLD:,} bytes left out, all of it is in {path.name} of the logs ...\n"
+                first = file.read(MAX_TOLD // 2)
+                file.seek(size - MAX_TOLD // 2)
+                left_out = f"\n... {size - MAX_TOLD:,} bytes left out, all of it is in {path.name} of the logs ...\n"
                 data = first + left_out.encode() + file.read()
     except OSError:
         return
@@ -285,7 +285,7 @@ LOOK_INTERVAL = 0.05
 """Seconds between two looks at workers whose end the system does not tell at once."""
 
 
-class Switchboard:
+class MessagePoller:
     """Knows which worker a pipe belongs to."""
 
     def __init__(self) -> None:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.process.engine import StandingProcesses
-from pytest_parallelrun.emulator.engines.process.pool import Crew
-from pytest_parallelrun.emulator.engines.process.worker_process import Handed
-from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
-from pytest_parallelrun.emulator.engines.ray.file_transfer import Parcel, Premises
+from pytest_parallelrun.emulator.engines.process.engine import PersistentProcessEngine
+from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
+from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
+from pytest_parallelrun.emulator.engines.ray.file_transfer import FilePayload, NodeWorkspace
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.sandbox.sandbox import Host
@@ -44,7 +44,7 @@ _OF_RAY = ("OMP_NUM_THREADS", "PYTHONBREAKPOINT", "SPT_NOENV", "LD_PRELOAD")
 """What Ray adds to the environment of an actor, beside all that begins with RAY_."""
 
 
-class Terms(NamedTuple):
+class WorkerConfig(NamedTuple):
     """What a worker works under; changes with the job, or the question. probe: seconds that run() may take."""
 
     settings: JobSettings
@@ -52,7 +52,7 @@ class Terms(NamedTuple):
     probe: float | None
 
 
-class Errand(NamedTuple):
+class RemoteTask(NamedTuple):
     """A mini-batch on its way to an actor. payload: paths or dicts, the pickle of a DataFrame, or files by value."""
 
     id: int
@@ -82,7 +82,7 @@ class Report(NamedTuple):
     represented: int
 
 
-class Farewell(NamedTuple):
+class ShutdownReport(NamedTuple):
     """What there is to tell when a worker has ended. left: what it left behind; stdout, stderr: what it printed.
 
     files: what it wrote, as a zip file, from a node that does not see the folders of the job. lost: what is to be said
@@ -97,16 +97,16 @@ class Farewell(NamedTuple):
     lost: str
 
 
-class Missed(NamedTuple):
+class OutOfOrder(NamedTuple):
     """The answer to a call before which another one is missing: both will come again."""
 
 
-class Carrier:
+class WorkerActor:
     """Lives in an actor. Its methods are called by `do`, one after the other, but for `abandon` and `sees`."""
 
     def __init__(self) -> None:
-        self._engine: _Carried | None = None
-        self._premises: Premises | None = None
+        self._engine: _NodeEngine | None = None
+        self._premises: NodeWorkspace | None = None
         self._line = -1
         self._next = 0
         self._answers: dict[int, object] = {}
@@ -119,7 +119,7 @@ class Carrier:
         """
         if line != self._line:
             if number:
-                return Missed()
+                return OutOfOrder()
             self._line, self._next = line, 0
             self._answers.clear()
         for known in [known for known in self._answers if known < first]:
@@ -127,7 +127,7 @@ class Carrier:
         if number < self._next:
             return self._answers[number]
         if number > self._next:
-            return Missed()
+            return OutOfOrder()
         answer = self._answers[number] = getattr(self, method)(*arguments)
         self._next += 1
         return answer
@@ -137,27 +137,27 @@ class Carrier:
         return [signature.is_here() for signature in signatures]
 
     def begin(
-        self, plan: WorkerPlan, terms: Terms, slot: int, host: Host | None, bundle: bytes | None, quiet: bool
+        self, plan: WorkerPlan, terms: WorkerConfig, slot: int, host: Host | None, bundle: bytes | None, quiet: bool
     ) -> None:
         """Gets ready for a worker of a job. host: what it inherits, None for what this node has.
 
         bundle: code root and models by value, None where the node sees the folders of the job.
         """
         self.end()
-        self._premises = None if bundle is None else Premises(bundle)
+        self._premises = None if bundle is None else NodeWorkspace(bundle)
         if self._premises is not None:
             plan = self._premises.at_home(plan)
         plan = replace(plan, host=host or host_of_node(), appended=None)
-        self._engine = _Carried(plan, terms, slot, self._premises)
+        self._engine = _NodeEngine(plan, terms, slot, self._premises)
         if quiet:
             self._engine.quiet()
 
-    def take_on(self, terms: Terms) -> None:
+    def assign(self, terms: WorkerConfig) -> None:
         """Other settings, for the worker that is up."""
         assert self._engine is not None
         self._engine.under(terms)
 
-    def bring_up(
+    def start_worker(
         self, number: int, init: bool, init_fails: tuple[str, str] | None, watch: bool, observer: type[Observer] | None
     ) -> Report:
         """Starts a worker process, once; number: of the worker among all of the job."""
@@ -168,14 +168,14 @@ class Carrier:
         engine.crew.init_fails = init_fails
         began = real_monotonic()
         try:
-            engine.bring_up(engine.slot, init=init, observer=observer)
+            engine.start_worker(engine.slot, init=init, observer=observer)
         except NoWorkersLeft as error:
             instance = engine.crew.instance_of(engine.slot)
             started = engine.elapsed()
             engine.crew.events.append(WorkerFailed(number, instance, started, 0.0, Failure("import", str(error))))
         return engine.report([], began)
 
-    def work(self, errands: Sequence[Errand], watch: bool) -> Report:
+    def work(self, errands: Sequence[RemoteTask], watch: bool) -> Report:
         """Attempts at the mini-batches, until one ends the worker, or the group has taken long enough."""
         engine = self._engine
         assert engine is not None
@@ -215,17 +215,17 @@ class Carrier:
         if worker is not None:
             worker.kill("the job was stopped")
 
-    def end(self, normal: bool = False) -> Farewell:
+    def end(self, normal: bool = False) -> ShutdownReport:
         """Ends the worker, with its shutdown() at a normal end, and clears up."""
         engine, self._engine = self._engine, None
         premises, self._premises = self._premises, None
         if engine is None:
-            return Farewell([], [], "", "", b"", "")
+            return ShutdownReport([], [], "", "", b"", "")
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             engine.stop(normal=normal)
         files, lost = (b"", "") if premises is None else premises.clear()
-        return Farewell(list(engine.worker_events()), engine.left, out.getvalue(), err.getvalue(), files, lost)
+        return ShutdownReport(list(engine.worker_events()), engine.left, out.getvalue(), err.getvalue(), files, lost)
 
 
 def host_of_node() -> Host:
@@ -237,7 +237,7 @@ def host_of_node() -> Host:
     return Host(environment, own)
 
 
-class _CarriedCrew(Crew):
+class _NodePool(ProcessPool):
     """One worker in its slot of the job; that another one comes up is decided elsewhere."""
 
     init_fails: tuple[str, str] | None = None
@@ -259,12 +259,12 @@ class _Sent:
         raise NotImplementedError
 
 
-class _Carried(StandingProcesses):
+class _NodeEngine(PersistentProcessEngine):
     """The process engine for one worker, with what is asked of it from another machine."""
 
-    _crew_type = _CarriedCrew
+    _crew_type = _NodePool
 
-    def __init__(self, plan: WorkerPlan, terms: Terms, slot: int, premises: Premises | None) -> None:
+    def __init__(self, plan: WorkerPlan, terms: WorkerConfig, slot: int, premises: NodeWorkspace | None) -> None:
         self.watched = False
         self.slot = slot
         self._premises = premises
@@ -274,22 +274,22 @@ class _Carried(StandingProcesses):
         self.use(slot)
 
     @property
-    def crew(self) -> _CarriedCrew:
-        return cast("_CarriedCrew", self._crew)
+    def crew(self) -> _NodePool:
+        return cast("_NodePool", self._crew)
 
     @property
     def left(self) -> list[str]:
         return self._left
 
-    def under(self, terms: Terms) -> None:
+    def under(self, terms: WorkerConfig) -> None:
         self.probe = terms.probe
-        self.take_on(_Sent(terms.kind), terms.settings, FaultPlan(()))  # type: ignore[arg-type]
+        self.assign(_Sent(terms.kind), terms.settings, FaultPlan(()))  # type: ignore[arg-type]
 
-    def work_off(self, errands: Sequence[Errand], until: float) -> list[AttemptEnded]:
+    def work_off(self, errands: Sequence[RemoteTask], until: float) -> list[AttemptEnded]:
         """The attempts at the first of them, as many as went on until then, or until the worker ended."""
         for errand in errands:
             batch = MiniBatch(errand.id, errand.size, errand.first_item, errand, errand.partition)
-            self._waiting.append(Delivery(batch, errand.number))
+            self._waiting.append(Task(batch, errand.number))
         attempts: list[AttemptEnded] = []
         late = False
         while len(attempts) < len(errands):
@@ -305,7 +305,7 @@ class _Carried(StandingProcesses):
                 break
             attempts.append(attempt._replace(mini_batch=None))  # type: ignore[arg-type]
             if self._premises is not None:
-                self._premises.sweep(cast("Errand", attempt.mini_batch.position).id)
+                self._premises.sweep(cast("RemoteTask", attempt.mini_batch.position).id)
             if not late and real_monotonic() >= until:
                 late = True
                 self._waiting.clear()
@@ -326,12 +326,12 @@ class _Carried(StandingProcesses):
         if touched is not None:
             self._touched.append(cast("list[list[str]]", touched))
 
-    def _hand(self, worker: WorkerProcess, delivery: Delivery) -> None:
-        errand = cast("Errand", delivery.mini_batch.position)
+    def _hand(self, worker: WorkerProcess, delivery: Task) -> None:
+        errand = cast("RemoteTask", delivery.mini_batch.position)
         payload: object
-        if isinstance(errand.payload, Parcel):
+        if isinstance(errand.payload, FilePayload):
             assert self._premises is not None
             payload = self._premises.unpack(errand.id, errand.payload)
         else:
             payload = errand.payload
-        self._give(worker, Handed(delivery, None, errand.loading), payload, errand.drops)
+        self._give(worker, DispatchedTask(delivery, None, errand.loading), payload, errand.drops)

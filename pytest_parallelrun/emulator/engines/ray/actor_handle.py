@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+    from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
     from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.engines.ray.actor import Terms
+    from pytest_parallelrun.emulator.engines.ray.actor import WorkerConfig
     from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
     from pytest_parallelrun.emulator.engines.ray.file_transfer import Signature
 
@@ -25,7 +25,7 @@ _LINES = count()
 """Tells the seats apart in which an actor sits one after the other."""
 
 
-class Post:
+class WorkerRecord:
     """A worker as it is seen from here: number counts all workers of the job."""
 
     def __init__(self, number: int, slot: int, instance: int, started: float) -> None:
@@ -47,12 +47,12 @@ class Post:
         self.quick = False
         """Whether its mini-batches are so short that a second group should wait at the actor."""
 
-    def bury(self) -> str:
+    def reap(self) -> str:
         """Its process is ended where it is."""
         return self.how
 
 
-class Call(NamedTuple):
+class RemoteCall(NamedTuple):
     """A method of the actor that was called. number: among the calls of the seat, from 0.
 
     limit: seconds until it is taken for lost, from when it is the first.
@@ -63,10 +63,10 @@ class Call(NamedTuple):
     method: str
     arguments: tuple[object, ...]
     limit: float
-    group: tuple[Handed, ...] = ()
+    group: tuple[DispatchedTask, ...] = ()
 
 
-class Seat:
+class ActorHandle:
     """An actor in a slot. terms: what its worker works under. offset: its clock is so many seconds behind the job's.
 
     leaving: whether it was told to end its worker, and nothing but that counts any more. workers: the numbers of those
@@ -80,17 +80,17 @@ class Seat:
         self._line = next(_LINES)
         self._asked = 0
         self._unreached: float | None = None
-        self.calls: deque[Call] = deque()
+        self.calls: deque[RemoteCall] = deque()
         self.since = real_monotonic()
         """When the first of the calls became the first."""
-        self.terms: Terms | None = None
+        self.terms: WorkerConfig | None = None
         self.offset = 0.0
         self.answers: list[object] = []
         """What came of questions to the worker process."""
         self._cluster = cluster
         self._actor = cluster.actor_on(node.id)
 
-    def call(self, method: str, *arguments: object, limit: float, group: tuple[Handed, ...] = ()) -> None:
+    def call(self, method: str, *arguments: object, limit: float, group: tuple[DispatchedTask, ...] = ()) -> None:
         """Asks for something; answers come in the order of the questions."""
         if not self.calls:
             self.since = real_monotonic()
@@ -98,7 +98,7 @@ class Seat:
         self._asked += 1
         first = self.calls[0].number if self.calls else number
         reference = self._actor.do.remote(self._line, number, first, method, *arguments)
-        self.calls.append(Call(reference, number, method, arguments, limit, group))
+        self.calls.append(RemoteCall(reference, number, method, arguments, limit, group))
 
     def call_again(self) -> None:
         """Asks once more for all that was not answered; the actor does nothing twice."""
@@ -114,7 +114,7 @@ class Seat:
         self._unreached = self._unreached or now
         return now - self._unreached < COMES_BACK and not self.node.is_deserted()
 
-    def answered(self) -> Call:
+    def answered(self) -> RemoteCall:
         """The first call is done; the next one is the first."""
         self.since = real_monotonic()
         self._unreached = None

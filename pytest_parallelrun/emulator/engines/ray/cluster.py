@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.ray.actor import Carrier
+from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
 from pytest_parallelrun.emulator.errors import SettingsError
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Of a cluster that is started here: groups of mini-batches and their results pass through it, and what is larger goes
 to the disk."""
-_LONGEST_FOLDER = 30
+_MAX_FOLDER_LENGTH = 30
 """Characters of a folder below which Ray can make its sockets, whose paths may have 107 bytes of ASCII."""
 DISTRUST = 60.0
 """Seconds for which no new actor goes to a node that has lost one, if there are others: so long a node may be dead
@@ -39,7 +39,7 @@ OF_OURS = {"worker_niceness": 0, "prestart_worker_first_driver": False}
 into limits that worker processes keep; and start a process for each CPU that no job uses."""
 ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
 """Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
-_MOST_OF_REASON = 300
+_MAX_REASON_LENGTH = 300
 """Characters that are shown of why Ray could not be started or joined."""
 CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
@@ -81,7 +81,7 @@ class Cluster:
         options: dict[str, Any] = {"num_cpus": 0, "concurrency_groups": {CONTROL: 1}}
         if not self._joined:
             options["runtime_env"] = {"env_vars": ENVIRONMENT}
-        self._actor_class: Any = self.ray.remote(**options)(Carrier)
+        self._actor_class: Any = self.ray.remote(**options)(WorkerActor)
         self.lost: type[Exception] = ray.exceptions.RayError
         """Errors of Ray for an answer that cannot be had, whatever the reason: actor, node, memory, disk, time."""
         self.unavailable: type[Exception] = ray.exceptions.ActorUnavailableError
@@ -102,14 +102,14 @@ class Cluster:
             except Exception as error:
                 # Of many types, Exception itself among them.
                 self.close()
-                reason = in_short(error, _MOST_OF_REASON)
+                reason = in_short(error, _MAX_REASON_LENGTH)
                 raise SettingsError(
                     f"RAY_ADDRESS={address}: this cluster cannot be joined: {reason}. Its nodes need the versions of "
                     "Python and Ray that are here. Without RAY_ADDRESS a cluster is started on this machine."
                 ) from error
             return
         base = tempfile.gettempdir()
-        base = base if len(base) < _LONGEST_FOLDER and base.isascii() else "/tmp"
+        base = base if len(base) < _MAX_FOLDER_LENGTH and base.isascii() else "/tmp"
         try:
             self._folder = tempfile.mkdtemp(prefix="ray-", dir=base)
             # What Ray has started in vain ends with this process, and writes until then.
@@ -127,7 +127,7 @@ class Cluster:
         except Exception as error:
             self.close()
             _failed.append(error)
-            reason = in_short(error, _MOST_OF_REASON)
+            reason = in_short(error, _MAX_REASON_LENGTH)
             raise SettingsError(
                 f"engine='ray': no Ray cluster could be started on this machine: {reason}. It "
                 f"needs free ports, room in '{base}' (TMPDIR), and {OBJECT_STORE_BYTES >> 20} MB of shared memory. Or "
@@ -174,7 +174,7 @@ class Cluster:
         able.sort(key=lambda node: (node["NodeID"] != home, node["NodeManagerAddress"], node["NodeID"]))
         return [Node(node["NodeID"], node["NodeManagerAddress"], node["NodeManagerPort"]) for node in able]
 
-    def distrust(self, node: str) -> None:
+    def quarantine(self, node: str) -> None:
         """An actor was lost there, and nobody knows whether the node was. This one is there."""
         if node != self.home:
             self._distrusted[node] = real_monotonic() + DISTRUST

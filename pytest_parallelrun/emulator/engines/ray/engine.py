@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, cast
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines.outcome import ended
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.queue_engine import PullEngine
+from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.actor import Errand, Farewell, Missed, Report, Terms
-from pytest_parallelrun.emulator.engines.ray.actor_handle import BETWEEN, Call, Post, Seat
+from pytest_parallelrun.emulator.engines.ray.actor import OutOfOrder, RemoteTask, Report, ShutdownReport, WorkerConfig
+from pytest_parallelrun.emulator.engines.ray.actor_handle import BETWEEN, ActorHandle, RemoteCall, WorkerRecord
 from pytest_parallelrun.emulator.engines.ray.cluster import in_short
-from pytest_parallelrun.emulator.engines.ray.placement import Places
+from pytest_parallelrun.emulator.engines.ray.placement import NodePlacement
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
-from pytest_parallelrun.emulator.engines.worker_pool import Slots
+from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.sandbox.sandbox import Host
 from pytest_parallelrun.emulator.sandbox.streams import show
-from pytest_parallelrun.emulator.worker.file_watch import is_watching, told_by_worker
+from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_parallelrun.emulator.engines.process.worker_process import Handed
+    from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import FaultPlan
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Splitter
 
 
-MOST_IN_A_GROUP = 128
+MAX_GROUP_SIZE = 128
 GROUP_TARGET = 0.05
 """Seconds of work in a group: long beside the millisecond that a call of an actor takes, short beside a job."""
 QUICK = 0.02
@@ -50,25 +50,25 @@ LAST_WAIT = 15.0
 """Seconds that workers have to end when a job is stopped in the middle."""
 SPARE_ACTORS = 2
 """Actors of a worker that may be lost before they have begun with it, at no cost."""
-_MOST_OF_RAY = 200
+_MAX_RAY_LINES = 200
 """Characters of its messages that are shown."""
 
 
-class RayEngine(PullEngine[Post]):
+class RayEngine(QueueEngine[WorkerRecord]):
     """`instance_count` times `max_concurrency_per_instance` workers, each instance on one node of the cluster."""
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         # First, since to start a cluster is no time of the job.
         self._cluster = cluster.join()
         self._plan = plan
-        self._crew: Slots[Post] = Slots(settings)
-        self.capacity = len(self._crew.slots) * MOST_IN_A_GROUP * 2
-        self._seats: dict[int, Seat] = {}
+        self._crew: WorkerPool[WorkerRecord] = WorkerPool(settings)
+        self.capacity = len(self._crew.slots) * MAX_GROUP_SIZE * 2
+        self._seats: dict[int, ActorHandle] = {}
         self._quiet = False
         self._last_end = ""
         self._alone: set[tuple[int, int]] = set()
         """Mini-batch and attempt of those that were lost with others, of which one may be to blame."""
-        self._places = Places(self._cluster, plan)
+        self._places = NodePlacement(self._cluster, plan)
         super().__init__(splitter, settings, faults)
 
     def quiet(self) -> None:
@@ -103,19 +103,19 @@ class RayEngine(PullEngine[Post]):
     def notes(self) -> Sequence[str]:
         return [*super().notes(), *self._places.notes()]
 
-    def _seat(self, slot: int) -> Seat:
+    def _seat(self, slot: int) -> ActorHandle:
         """The actor in the slot, on the node of its instance."""
         if slot not in self._seats:
-            self._seats[slot] = Seat(self._cluster, self._places.node_of(self._crew.instance_of(slot)))
+            self._seats[slot] = ActorHandle(self._cluster, self._places.node_of(self._crew.instance_of(slot)))
         return self._seats[slot]
 
-    def _terms(self) -> Terms:
-        return Terms(self._settings, self._splitter.kind, self.probe)
+    def _terms(self) -> WorkerConfig:
+        return WorkerConfig(self._settings, self._splitter.kind, self.probe)
 
-    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> Post:
+    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerRecord:
         crew = self._crew
         crew.vacant.discard(slot)
-        post = Post(crew.made, slot, crew.instance_of(slot), self.elapsed())
+        post = WorkerRecord(crew.made, slot, crew.instance_of(slot), self.elapsed())
         crew.made += 1
         crew.slots[slot] = post
         fault = self._faults.for_init(post.number) if init and self._faults else None
@@ -123,7 +123,7 @@ class RayEngine(PullEngine[Post]):
         self._bring_up(post)
         return post
 
-    def _bring_up(self, post: Post) -> None:
+    def _bring_up(self, post: WorkerRecord) -> None:
         """Has the actor in the slot of the worker start it."""
         try:
             seat = self._ready_seat(post.slot)
@@ -133,9 +133,9 @@ class RayEngine(PullEngine[Post]):
         init, fails, observer = post.orders
         seat.workers.append(post.number)
         limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
-        seat.call("bring_up", post.number, init, fails, is_watching(), observer, limit=limit)
+        seat.call("start_worker", post.number, init, fails, is_watching(), observer, limit=limit)
 
-    def _ready_seat(self, slot: int) -> Seat:
+    def _ready_seat(self, slot: int) -> ActorHandle:
         """With an actor that has been told of the job."""
         seat = self._seat(slot)
         if seat.terms is None:
@@ -147,11 +147,11 @@ class RayEngine(PullEngine[Post]):
         self._update(seat)
         return seat
 
-    def _update(self, seat: Seat) -> None:
+    def _update(self, seat: ActorHandle) -> None:
         terms = self._terms()
         if seat.terms != terms:
             seat.terms = terms
-            seat.call("take_on", terms, limit=ARRIVAL)
+            seat.call("assign", terms, limit=ARRIVAL)
 
     def _hand_out(self) -> None:
         crew, waiting = self._crew, self._waiting
@@ -172,10 +172,10 @@ class RayEngine(PullEngine[Post]):
                         return
         self._start_wanted()
 
-    def _hand(self, post: Post, count: int) -> None:
+    def _hand(self, post: WorkerRecord, count: int) -> None:
         """Sends the first that wait."""
         seat = self._seats[post.slot]
-        group: list[Handed] = []
+        group: list[DispatchedTask] = []
         errands = []
         while self._waiting and len(group) < count:
             mini_batch, number = self._waiting[0]
@@ -196,7 +196,7 @@ class RayEngine(PullEngine[Post]):
                     self._return(group)
                     self._lost(post, seat, error)
                     return
-            errands.append(Errand(*mini_batch[:3], number, mini_batch.partition, there, ready.drops, loading))
+            errands.append(RemoteTask(*mini_batch[:3], number, mini_batch.partition, there, ready.drops, loading))
         if errands:
             self._update(seat)
             limit = AT_ONCE * (self._limits.of_run(0.0) + self._limits.overhead) + GRACE
@@ -235,11 +235,11 @@ class RayEngine(PullEngine[Post]):
         except self._cluster.lost as error:
             self._lost(post, seat, error)
             return
-        if isinstance(answer, Missed):
+        if isinstance(answer, OutOfOrder):
             seat.call_again()
             return
         call = seat.answered()
-        if isinstance(answer, Farewell):
+        if isinstance(answer, ShutdownReport):
             self._take_leave(slot, seat, answer)
         elif seat.leaving:
             # What a job does not wait for any more.
@@ -249,10 +249,10 @@ class RayEngine(PullEngine[Post]):
         elif isinstance(answer, Report) and call.method != "drop":
             self._reported(post, seat, call, answer)
 
-    def _reported(self, post: Post | None, seat: Seat, call: Call, report: Report) -> None:
+    def _reported(self, post: WorkerRecord | None, seat: ActorHandle, call: RemoteCall, report: Report) -> None:
         seat.offset = self.elapsed() - report.elapsed
         for touched in report.touched:
-            told_by_worker(touched)
+            record_files_of_worker(touched)
         self.observed += report.observed
         self._represented += report.represented
         if post is None:
@@ -265,7 +265,7 @@ class RayEngine(PullEngine[Post]):
         if report.attempts:
             mean = report.seconds / len(report.attempts)
             post.quick = mean < QUICK
-            post.group = max(1, min(MOST_IN_A_GROUP, 4 * post.group, int(GROUP_TARGET / max(mean, 1e-6))))
+            post.group = max(1, min(MAX_GROUP_SIZE, 4 * post.group, int(GROUP_TARGET / max(mean, 1e-6))))
         for event in report.events:
             if isinstance(event, WorkerStarted):
                 self._crew.came_up(post)
@@ -277,32 +277,32 @@ class RayEngine(PullEngine[Post]):
                     post, event.reason, event.failure, replace=event.reason != "Retry.StopProcess"
                 )
 
-    def _completed(self, attempt: AttemptEnded, handed: Handed, seat: Seat) -> AttemptEnded:
+    def _completed(self, attempt: AttemptEnded, handed: DispatchedTask, seat: ActorHandle) -> AttemptEnded:
         """With what stayed here, and on the clock of the job."""
         return attempt._replace(
             mini_batch=handed.delivery.mini_batch, fault=handed.fault, started=attempt.started + seat.offset
         )
 
-    def _return(self, group: Sequence[Handed]) -> None:
+    def _return(self, group: Sequence[DispatchedTask]) -> None:
         self._waiting.extendleft(handed.delivery for handed in reversed(group))
 
-    def _end(self, worker: Post, reason: str, *, replace: bool = True) -> None:
+    def _end(self, worker: WorkerRecord, reason: str, *, replace: bool = True) -> None:
         seat = self._seats[worker.slot]
         seat.call("drop", reason, limit=ARRIVAL)
         worker.how = reason
         self._last_end = self._crew.stopped(worker, reason, replace=replace)
 
-    def _overdue(self, slot: int, seat: Seat) -> None:
+    def _overdue(self, slot: int, seat: ActorHandle) -> None:
         """The actor does not answer: it hangs, or its node does."""
         seat.kill()
         limit = seat.calls[0].limit
         self._lost(self._crew.slots[slot], seat, TimeoutError(f"no answer in {limit:g} s"), outcome="timeout")
 
     def _lost(
-        self, post: Post | None, seat: Seat | None, error: BaseException, *, outcome: Outcome = "crashed"
+        self, post: WorkerRecord | None, seat: ActorHandle | None, error: BaseException, *, outcome: Outcome = "crashed"
     ) -> None:
         """The actor is gone, with its process or its node, and with what it was doing."""
-        calls: list[Call] = []
+        calls: list[RemoteCall] = []
         node = "of the cluster"
         since = real_monotonic()
         if seat is not None:
@@ -314,11 +314,11 @@ class RayEngine(PullEngine[Post]):
             self._vacate(seat)
             self._places.lost_with(seat)
             if not isinstance(error, self._cluster.died):
-                self._cluster.distrust(seat.node.id)
+                self._cluster.quarantine(seat.node.id)
             if seat.leaving:
                 return
         cause = getattr(error, "cause", None)
-        reason = in_short(error, _MOST_OF_RAY) if cause is None else describe_exception(cause)
+        reason = in_short(error, _MAX_RAY_LINES) if cause is None else describe_exception(cause)
         how = f"the worker was lost with its actor on node {node}: {reason}"
         under_way = [handed for call in calls for handed in call.group]
         if any(call.method == "ask" for call in calls) and seat is not None:
@@ -349,7 +349,7 @@ class RayEngine(PullEngine[Post]):
             self._ended.append(ended(first, post.number, started, running, outcome, Failure("run", how)))
         self._last_end = self._crew.stopped(post, how, replace=True)
 
-    def _vacate(self, seat: Seat) -> None:
+    def _vacate(self, seat: ActorHandle) -> None:
         for slot in [slot for slot, other in self._seats.items() if other is seat]:
             del self._seats[slot]
 
@@ -367,7 +367,7 @@ class RayEngine(PullEngine[Post]):
         for seat in self._seats.values():
             self._places.lost_with(seat)
 
-    def _take_leave(self, slot: int, seat: Seat, farewell: Farewell) -> None:
+    def _take_leave(self, slot: int, seat: ActorHandle, farewell: ShutdownReport) -> None:
         posts = {post.number: post for post in self._crew.workers()}
         for event in farewell.events:
             if isinstance(event, WorkerStopped) and event.worker in posts:
@@ -380,7 +380,7 @@ class RayEngine(PullEngine[Post]):
         del self._seats[slot]
 
 
-class StandingActors(RayEngine):
+class PersistentRayEngine(RayEngine):
     """The Ray engine with what questions about single workers need."""
 
     def open(self) -> None:

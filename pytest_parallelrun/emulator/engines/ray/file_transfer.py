@@ -54,13 +54,13 @@ class Signature(NamedTuple):
         return found is not None and (found == self or found.inode == self.inode >= 0)
 
 
-class Parcel(NamedTuple):
+class FilePayload(NamedTuple):
     """The files of a mini-batch: absolute path and content of each."""
 
     files: list[tuple[str, bytes]]
 
     @classmethod
-    def of(cls, paths: list[str], mini_batch: int) -> Parcel:
+    def of(cls, paths: list[str], mini_batch: int) -> FilePayload:
         """InputError where they are too large. What cannot be read here has no content, as it has none there."""
         files: list[tuple[str, bytes]] = []
         total = 0
@@ -128,7 +128,7 @@ def side_inputs(plan: WorkerPlan) -> list[str]:
     return [path for path in dict.fromkeys(paths) if os.path.isabs(path) and os.path.exists(path)]
 
 
-class Premises:
+class NodeWorkspace:
     """Folders of a job on a node that does not see those of the machine that runs it."""
 
     def __init__(self, bundle: bytes) -> None:
@@ -160,7 +160,7 @@ class Premises:
             started_in=base / _WORK,
         )
 
-    def unpack(self, mini_batch: int, parcel: Parcel) -> list[str]:
+    def unpack(self, mini_batch: int, parcel: FilePayload) -> list[str]:
         """Writes the files of a mini-batch; their paths on this node."""
         paths = []
         for original, content in parcel.files:
@@ -191,7 +191,7 @@ class Premises:
 
 
 def bring_home(data: bytes, plan: WorkerPlan) -> list[str]:
-    """Puts what `Premises.clear` packed to where a worker of this machine would have written it.
+    """Puts what `NodeWorkspace.clear` packed to where a worker of this machine would have written it.
 
     The paths of files that were there with another content, and are replaced: on storage that all nodes share the one
     who writes last wins as well.

@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.ray.file_transfer import Parcel, Signature, bring_home, bundle_of, side_inputs
+from pytest_parallelrun.emulator.engines.ray.file_transfer import (
+    FilePayload,
+    Signature,
+    bring_home,
+    bundle_of,
+    side_inputs,
+)
 from pytest_parallelrun.emulator.entry import EntryFile
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.ray.actor import Farewell
-    from pytest_parallelrun.emulator.engines.ray.actor_handle import Seat
+    from pytest_parallelrun.emulator.engines.ray.actor import ShutdownReport
+    from pytest_parallelrun.emulator.engines.ray.actor_handle import ActorHandle
     from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
 
@@ -23,7 +29,7 @@ ANSWER_LIMIT = 120.0
 _NAMES_SHOWN = 5
 
 
-class Places:
+class NodePlacement:
     """The nodes of a job: an instance stays on one, until that is lost.
 
     at_home: whether all instances are on the node of this process.
@@ -61,7 +67,7 @@ class Places:
         self._addresses[node.id] = node.address
         return node
 
-    def bundle_for(self, seat: Seat) -> object:
+    def bundle_for(self, seat: ActorHandle) -> object:
         """Code root and models for a node that does not see the folders of the job, None for one that does."""
         if self._shares(seat):
             return None
@@ -70,23 +76,23 @@ class Places:
             self._bundle = self._cluster.ray.put(bundle_of(self._plan))
         return self._bundle
 
-    def payload_for(self, seat: Seat, mini_batch: int, paths: list[str]) -> list[str] | Parcel:
+    def payload_for(self, seat: ActorHandle, mini_batch: int, paths: list[str]) -> list[str] | FilePayload:
         """The files of a mini-batch for a node. InputError where they are too large to be sent."""
         if self._sharing[seat.node.id]:
             return paths
         if all(self._sees_folder_of(seat, path) for path in paths):
             return paths
         self._sent[seat.node.id] += 1
-        return Parcel.of(paths, mini_batch)
+        return FilePayload.of(paths, mini_batch)
 
-    def take_home(self, seat: Seat, farewell: Farewell) -> None:
+    def take_home(self, seat: ActorHandle, farewell: ShutdownReport) -> None:
         """The files that a worker wrote on a node that does not see the folders of the job."""
         if farewell.files:
             self._replaced += bring_home(farewell.files, self._plan)
         if farewell.lost:
             self._lost_files.append(f"node {seat.node.address}: {farewell.lost}")
 
-    def lost_with(self, seat: Seat) -> None:
+    def lost_with(self, seat: ActorHandle) -> None:
         """The actor is gone with what its workers have printed; with their files where only its node has them."""
         if seat.workers:
             numbers = ", ".join(map(str, seat.workers))
@@ -119,7 +125,7 @@ class Places:
             )
         return notes
 
-    def _shares(self, seat: Seat) -> bool:
+    def _shares(self, seat: ActorHandle) -> bool:
         """Whether the node sees the folders of the job, its code and its models."""
         node = seat.node.id
         if node not in self._sharing:
@@ -141,7 +147,7 @@ class Places:
                 self._unseen[node] = [side.path for side, is_seen in zip(sides, seen, strict=True) if not is_seen]
         return self._sharing[node]
 
-    def _sees_folder_of(self, seat: Seat, path: str) -> bool:
+    def _sees_folder_of(self, seat: ActorHandle, path: str) -> bool:
         """Whether the node sees the folder of an input file: shown by the first file of it."""
         key = seat.node.id, os.path.dirname(path)
         if key not in self._folders:

@@ -11,9 +11,9 @@ import pytest
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.process import engine as engine_module
-from pytest_parallelrun.emulator.engines.process.engine import StandingProcesses
-from pytest_parallelrun.emulator.engines.process.worker_process import Handed, WorkerProcess
-from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.process.engine import PersistentProcessEngine
+from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask, WorkerProcess
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed, WorkerStopped
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.splitting import PrebuiltInput
@@ -41,7 +41,7 @@ class Acted(WorkerProcess):
     def kill(self, why: str = "") -> None:
         self.killed_for = self.killed_for or why
 
-    def bury(self, patience: float = 0.0) -> str:
+    def reap(self, patience: float = 0.0) -> str:
         return self.killed_for or "it died"
 
 
@@ -69,7 +69,7 @@ class Scene:
         chosen = JobSettings.from_mapping({"max_concurrency_per_instance": workers, "timeout": 10, **settings})
         job = ParallelJob(write_script(folder, NAMES), write_items(folder, "a"), chosen, engine="process")
         plan = job.worker_plan("files", folder, None)
-        self.engine = StandingProcesses(plan, PrebuiltInput([["a"]] * 9, kind="files"), chosen, FaultPlan(()))
+        self.engine = PersistentProcessEngine(plan, PrebuiltInput([["a"]] * 9, kind="files"), chosen, FaultPlan(()))
         self.board = Board()
         self.engine._board = self.board  # type: ignore[assignment]
         self.workers = [Acted(slot, folder) for slot in range(len(self.engine._crew.slots))]
@@ -78,12 +78,12 @@ class Scene:
 
     def submit(self, count: int) -> None:
         for number in range(count):
-            self.engine.submit(Delivery(MiniBatch(number, 1, number, ["a"]), 1))
+            self.engine.submit(Task(MiniBatch(number, 1, number, ["a"]), 1))
 
     def give(self, payload: object = (), slot: int = 0) -> Acted:
         """Hands a mini-batch to the worker in the slot."""
         worker = self.workers[slot]
-        handed = Handed(Delivery(MiniBatch(0, 1, 0, ["a"]), 1), None, 0.0)
+        handed = DispatchedTask(Task(MiniBatch(0, 1, 0, ["a"]), 1), None, 0.0)
         self.engine._give(worker, handed, list(payload) if isinstance(payload, tuple) else payload, 0)
         return worker
 
@@ -291,8 +291,8 @@ def test_a_pause_with_another_mini_batch_in_hand_moves_its_limit(tmp_path: Path)
     scene = Scene(tmp_path)
     scene.give()
     worker = scene.give()
-    wish = ("Retry.Sleep", 1000.0)
-    scene.engine._take(worker, (RAISED, 0.1, "run", "ParallelRunException: later", "", wish, None))
+    retry_request = ("Retry.Sleep", 1000.0)
+    scene.engine._take(worker, (RAISED, 0.1, "run", "ParallelRunException: later", "", retry_request, None))
     assert scene.ended().outcome == "exception"
     assert worker.pausing_until > real_monotonic() + 900
     assert worker.deadline == worker.pausing_until + 10

@@ -10,21 +10,21 @@ import pytest
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines import outcome
 from pytest_parallelrun.emulator.engines.outcome import of_raised, of_returned
-from pytest_parallelrun.emulator.engines.process.engine import StandingProcesses
-from pytest_parallelrun.emulator.engines.process.worker_process import Handed
-from pytest_parallelrun.emulator.engines.protocol import Delivery, NoWorkersLeft
+from pytest_parallelrun.emulator.engines.process.engine import PersistentProcessEngine
+from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.faults import FaultPlan
-from pytest_parallelrun.emulator.probe import rehearse
+from pytest_parallelrun.emulator.probe import probe_startup
 from pytest_parallelrun.emulator.splitting import PrebuiltInput
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
-from pytest_parallelrun.emulator.worker.result_serializer import CannotCross
+from pytest_parallelrun.emulator.worker.result_serializer import SerializationError
 from tests.emulator.engines.process.in_worker import Seen
 from tests.emulator.engines.process.scripts import NAMES, run_on_processes, write_items, write_script
 
-HANDED = Handed(Delivery(MiniBatch(0, 1, 0, None), 1), None, 0.0)
+HANDED = DispatchedTask(Task(MiniBatch(0, 1, 0, None), 1), None, 0.0)
 LIMITS = AttemptLimits(JobSettings(timeout=10))
 
 
@@ -41,13 +41,13 @@ def test_a_return_after_the_limit_is_a_timeout() -> None:
 
 def test_an_exception_after_the_limit_is_a_timeout_without_a_wish() -> None:
     message = (RAISED, 10.0, "run", "ValueError: late", "", ("Retry.StopProcess", 0.0), None)
-    attempt, wish = of_raised(HANDED, 0, 0.0, message, LIMITS)
-    assert (attempt.outcome, wish) == ("timeout", None)
+    attempt, retry_request = of_raised(HANDED, 0, 0.0, message, LIMITS)
+    assert (attempt.outcome, retry_request) == ("timeout", None)
 
 
 def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(data: bytes) -> object:
-        raise CannotCross("another pandas")
+        raise SerializationError("another pandas")
 
     monkeypatch.setattr(outcome, "decode", refuse)
     attempt = of_returned(HANDED, 0, 0.0, returned(blob=b""), LIMITS)
@@ -55,11 +55,11 @@ def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pyt
     assert (attempt.outcome, attempt.failure.error, attempt.returned) == ("exception", "another pandas", None)
 
 
-def standing(folder: Path, script: str, workers: int = 1) -> StandingProcesses:
+def standing(folder: Path, script: str, workers: int = 1) -> PersistentProcessEngine:
     settings = JobSettings(max_concurrency_per_instance=workers)
     job = ParallelJob(write_script(folder, script), write_items(folder, "a"), settings, engine="process")
     plan = job.worker_plan("files", folder, None)
-    return StandingProcesses(plan, PrebuiltInput([["a"]], kind="files"), settings, FaultPlan(()))
+    return PersistentProcessEngine(plan, PrebuiltInput([["a"]], kind="files"), settings, FaultPlan(()))
 
 
 def test_where_too_many_have_failed_nobody_is_started(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_chosen_worker_alone_is_started_and_gets_the_mini_batch(tmp_path: Path
     engine.open()
     try:
         engine.use(1)
-        engine.submit(Delivery(MiniBatch(0, 1, 0, ["a"]), 1))
+        engine.submit(Task(MiniBatch(0, 1, 0, ["a"]), 1))
         ended = engine.collect()
         assert ended is not None
         assert (ended.outcome, engine.is_up(0), engine.is_up(1)) == ("succeeded", False, True)
@@ -98,9 +98,9 @@ def test_what_a_process_said_before_its_end_counts(tmp_path: Path) -> None:
 
 def test_an_observer_is_asked_in_the_process_of_the_worker(tmp_path: Path) -> None:
     job = ParallelJob(write_script(tmp_path, NAMES), write_items(tmp_path, "a"), JobSettings(), engine="process")
-    assert rehearse(job, workers=2, observer=Seen).observed == (True, True)
+    assert probe_startup(job, workers=2, observer=Seen).observed == (True, True)
     failing = ParallelJob(write_script(tmp_path, "1 / 0"), write_items(tmp_path, "a"), JobSettings(), engine="process")
-    assert rehearse(failing, observer=Seen).observed == (False,)
+    assert probe_startup(failing, observer=Seen).observed == (False,)
 
 
 def test_an_instance_that_is_given_up_leaves_the_work_to_another_one(tmp_path: Path) -> None:

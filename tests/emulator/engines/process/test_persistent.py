@@ -13,7 +13,7 @@ import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
-from pytest_parallelrun.emulator.probe import Bench, WorkerDown, rehearse
+from pytest_parallelrun.emulator.probe import ProbeSession, WorkerStartError, probe_startup
 from pytest_parallelrun.emulator.splitting import PrebuiltInput
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 from tests.emulator.engines.process.in_worker import end_worker, fail, pid_of_worker
@@ -37,7 +37,7 @@ def job_of(folder: Path, script: str, **settings: object) -> ParallelJob:
 
 
 def test_a_bench_keeps_its_workers(tmp_path: Path) -> None:
-    with Bench(job_of(tmp_path, COUNTING), "files", workers=2) as bench:
+    with ProbeSession(job_of(tmp_path, COUNTING), "files", workers=2) as bench:
         first, second, other = (bench.attempt(["x"], worker=worker).ended.value for worker in (0, 0, 1))
         assert (first[0][1], second[0][1], other[0][1]) == (1, 2, 1)  # type: ignore[index]
         assert first[0][0] == second[0][0] != other[0][0]  # type: ignore[index]
@@ -49,7 +49,7 @@ def test_a_bench_keeps_its_workers(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_died_or_was_renewed_has_a_successor(tmp_path: Path) -> None:
-    with Bench(job_of(tmp_path, COUNTING), "files") as bench:
+    with ProbeSession(job_of(tmp_path, COUNTING), "files") as bench:
         assert bench.attempt(["dies"]).ended.outcome == "crashed"
         assert cast("Any", bench.attempt(["x"]).ended.value)[0][1] == 1
         bench.renew()
@@ -62,7 +62,7 @@ def test_a_worker_that_died_or_was_renewed_has_a_successor(tmp_path: Path) -> No
 
 
 def test_what_is_asked_and_fails_is_said(tmp_path: Path) -> None:
-    with Bench(job_of(tmp_path, COUNTING), "files") as bench:
+    with ProbeSession(job_of(tmp_path, COUNTING), "files") as bench:
         with pytest.raises(RuntimeError, match=r"fail\(\) failed in the worker process: ValueError: cannot say"):
             bench.ask(fail)
         with pytest.raises(RuntimeError, match=r"end_worker\(\) has ended the worker process: .* exit code 5"):
@@ -71,13 +71,13 @@ def test_what_is_asked_and_fails_is_said(tmp_path: Path) -> None:
 
 def test_a_worker_that_does_not_come_up_is_down(tmp_path: Path) -> None:
     script = "def init():\n    raise ValueError('no model')\n" + NAMES
-    with Bench(job_of(tmp_path, script), "files") as bench, pytest.raises(WorkerDown, match="no model"):
+    with ProbeSession(job_of(tmp_path, script), "files") as bench, pytest.raises(WorkerStartError, match="no model"):
         bench.start()
 
 
 def test_a_bench_has_a_limit_for_each_mini_batch(tmp_path: Path) -> None:
     script = "import time\ndef run(paths):\n    time.sleep(60)"
-    with Bench(job_of(tmp_path, script), "files", probe=0.2) as bench:
+    with ProbeSession(job_of(tmp_path, script), "files", probe=0.2) as bench:
         ended = bench.attempt(["x"]).ended
     assert ended.outcome == "timeout"
     assert ended.failure is not None
@@ -86,7 +86,7 @@ def test_a_bench_has_a_limit_for_each_mini_batch(tmp_path: Path) -> None:
 
 def test_files_that_a_worker_opens_are_told_to_those_who_watch(tmp_path: Path) -> None:
     script = "open('by import', 'w').close()\ndef run(paths):\n    open('by run', 'w').close()\n    return paths"
-    with Bench(job_of(tmp_path, script), "files") as bench:
+    with ProbeSession(job_of(tmp_path, script), "files") as bench:
         tried = bench.attempt(["x"])
     assert [os.path.basename(path) for path in tried.files.written] == ["by run"]
     assert [os.path.basename(path) for path in bench.setting_up.written] == ["by import"]
@@ -101,7 +101,7 @@ def test_a_job_runs_on_the_workers_of_a_bench_which_outlive_its_faults(tmp_path:
     job = job_of(tmp_path, COUNTING, max_retries=1)
     job.input = PrebuiltInput([["a"], ["b"]], kind="files")
     job.faults = (Fault.times_out(mini_batch=0, attempt=1), Fault.crashes(mini_batch=1, attempt=1))
-    with Bench(job, "files") as bench:
+    with ProbeSession(job, "files") as bench:
         result = bench.run(job)
         assert bench.init_calls == 1
     assert [[each.outcome for each in batch.attempts] for batch in result.mini_batches] == [
@@ -112,27 +112,27 @@ def test_a_job_runs_on_the_workers_of_a_bench_which_outlive_its_faults(tmp_path:
 
 def test_tables_are_tried_as_tables(tmp_path: Path) -> None:
     script = "def run(table):\n    return table[table['x'] > 1]"
-    with Bench(job_of(tmp_path, script), "tabular") as bench:
+    with ProbeSession(job_of(tmp_path, script), "tabular") as bench:
         ended = bench.attempt(pd.DataFrame({"x": [1, 2]})).ended
     assert (ended.outcome, ended.returned) == ("short", 1)
 
 
 def test_a_rehearsal_brings_workers_up_and_makes_an_attempt(tmp_path: Path) -> None:
     job = job_of(tmp_path, COUNTING)
-    rehearsal = rehearse(job, workers=2, first_attempt=True)
+    rehearsal = probe_startup(job, workers=2, first_attempt=True)
     assert [type(event) for event in rehearsal.workers] == [WorkerStarted, WorkerStarted]
     assert rehearsal.attempt is not None
     assert rehearsal.attempt.outcome == "succeeded"
-    failed = rehearse(job_of(tmp_path, "1 / 0"), first_attempt=True)
+    failed = probe_startup(job_of(tmp_path, "1 / 0"), first_attempt=True)
     assert isinstance(failed.workers[0], WorkerFailed)
     assert failed.attempt is None
 
 
 def test_a_worker_imports_next_to_nothing_before_its_script(tmp_path: Path) -> None:
     script = "import sys\nloaded = sorted(sys.modules)\ndef run(paths):\n    return loaded"
-    [event] = rehearse(job_of(tmp_path, script), first_attempt=True).workers
+    [event] = probe_startup(job_of(tmp_path, script), first_attempt=True).workers
     assert isinstance(event, WorkerStarted)
-    attempt = rehearse(job_of(tmp_path, script), first_attempt=True).attempt
+    attempt = probe_startup(job_of(tmp_path, script), first_attempt=True).attempt
     assert attempt is not None
     # What `site` loads is there in any interpreter; these take longer than an interpreter takes to start.
     heavy = {

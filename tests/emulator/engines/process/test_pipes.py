@@ -13,7 +13,7 @@ import pytest
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.process import process_tree, worker_process
-from pytest_parallelrun.emulator.engines.process.worker_process import Switchboard, WorkerProcess
+from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
 from tests.emulator.engines.process.scripts import NAMES, none_left, run_on_processes
 
 # It says what it hears, as many bytes at a time as there are.
@@ -31,10 +31,10 @@ def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerProc
     worker.spawn(dict(os.environ), {}, tmp_path / "logs" / "out", tmp_path / "logs" / "err")
     yield worker
     if worker.process.returncode is None:
-        worker.bury()
+        worker.reap()
 
 
-def heard(board: Switchboard, count: int) -> list[object]:
+def heard(board: MessagePoller, count: int) -> list[object]:
     """That many messages."""
     found: list[object] = []
     until = real_monotonic() + 20
@@ -46,7 +46,7 @@ def heard(board: Switchboard, count: int) -> list[object]:
 
 
 def test_a_message_that_is_larger_than_the_pipe_goes_out_while_others_are_waited_for(echo: WorkerProcess) -> None:
-    board = Switchboard()
+    board = MessagePoller()
     board.add(echo)
     large = "x" * 5_000_000
     board.say(echo, 1, large)
@@ -59,7 +59,7 @@ def test_a_message_that_is_larger_than_the_pipe_goes_out_while_others_are_waited
 
 def test_a_worker_with_more_to_say_is_added_with_it(echo: WorkerProcess) -> None:
     echo.send(1, "x" * 3_000_000)
-    board = Switchboard()
+    board = MessagePoller()
     board.add(echo)
     assert len(heard(board, 2)) == 2
 
@@ -95,7 +95,7 @@ def test_what_is_sent_to_a_process_that_is_gone_is_lost(echo: WorkerProcess) -> 
 
 
 def test_of_a_worker_that_was_removed_nothing_more_is_told(echo: WorkerProcess) -> None:
-    board = Switchboard()
+    board = MessagePoller()
     board.add(echo)
     heard(board, 1)
     os.kill(echo.process.pid, signal.SIGKILL)
@@ -114,17 +114,17 @@ def test_a_process_that_does_not_end_is_waited_for_and_then_killed(echo: WorkerP
         os.close(echo.pidfd)
         echo.pidfd = -1
     before = real_monotonic()
-    assert echo.bury(0.05) == "the worker process was killed by SIGKILL, as the system does when memory runs out"
+    assert echo.reap(0.05) == "the worker process was killed by SIGKILL, as the system does when memory runs out"
     assert real_monotonic() - before >= 0.05
     # It is told again, and done once.
-    assert echo.bury() == echo.bury()
+    assert echo.reap() == echo.reap()
     assert echo.is_dead
 
 
 def test_what_is_gone_is_not_killed_again_whose_number_may_be_that_of_another(
     echo: WorkerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    echo.bury()
+    echo.reap()
     monkeypatch.setattr(worker_process, "kill_all", None)
     echo.kill("too late")
 
@@ -139,7 +139,7 @@ def test_a_full_pipe_takes_more_later(echo: WorkerProcess, monkeypatch: pytest.M
 
 
 def test_a_pipe_without_anything_in_it_says_nothing(echo: WorkerProcess) -> None:
-    board = Switchboard()
+    board = MessagePoller()
     board.add(echo)
     heard(board, 1)
     assert echo.receive() == ([], False)

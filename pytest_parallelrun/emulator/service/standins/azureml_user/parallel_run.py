@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.service.missing_api import StandIn
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
+    from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
 __all__ = ["EntryScript"]
 
 # Put there by the loader.
-_worker: WorkerFacts = globals()["_worker"]
+_worker: WorkerInfo = globals()["_worker"]
 
 
 class _LogFile(logging.FileHandler):

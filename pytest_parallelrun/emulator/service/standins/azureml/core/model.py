@@ -14,12 +14,12 @@ from ..exceptions import ModelNotFoundException, WebserviceException
 from .workspace import Workspace
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.service.worker_info import WorkerFacts
+    from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
 __all__ = ["Model"]
 
 # Put there by the loader.
-_worker: WorkerFacts = globals()["_worker"]
+_worker: WorkerInfo = globals()["_worker"]
 
 
 def _models() -> tuple[Mapping[str, Path], str]:
