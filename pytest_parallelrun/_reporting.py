@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.finding import Cause
 
 # Set on a report, attributes of plain values travel with it from a worker of pytest-xdist.
 _RECORD = "parallelrun"
@@ -103,7 +104,7 @@ class Reporting:
         self._unwritten: dict[Path, str] = {}
         self._acceptances = gate.accept
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
-        self._told: dict[tuple[str, str], tuple[str, set[str]]] = {}
+        self._told: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
         self._sent: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
@@ -147,7 +148,7 @@ class Reporting:
             report.sections = [(title, defused(text)) for title, text in report.sections]
         values = getattr(report, _RECORD, None)
         if values is not None:
-            record = CheckRecord(**values)
+            record = CheckRecord.from_json(values)
             self._reports[entry].add(record)
             self._refer_to_the_same_cause(record, report)
             if isinstance(report.longrepr, str) and report.failed:
@@ -168,10 +169,11 @@ class Reporting:
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
         """What several checks found is told once, as is what was printed; the message of the record stays whole."""
-        if record.outcome != "failed" or not record.cause:
+        cause = record.finding and record.finding.cause
+        if record.outcome != "failed" or cause is None:
             return
         printed = {line for _, text in report.sections for line in text.splitlines()}
-        teller, shown = self._told.setdefault((record.entry, record.cause), (record.name, printed))
+        teller, shown = self._told.setdefault((record.entry, cause), (record.name, printed))
         if teller != record.name:
             report.longrepr = f"{first_line(record.message)}\nthe same cause as {teller}, told there"
             if printed <= shown:
@@ -299,11 +301,10 @@ def _record(
         name=item.name.removeprefix("test_"),
         outcome=outcome,
         message=message,
-        cause="" if found is None else found.cause,
         reason=reason,
         notes=() if check is None else tuple(check.notes),
         details=() if check is None else tuple(check.details),
-        finding=None if found is None else found.parts(),
+        finding=found,
         figures={} if check is None else dict(check.figures),
         init_calls=0 if subject is None else subject.cost.take(),
         duration=report.duration,

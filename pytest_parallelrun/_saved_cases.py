@@ -15,7 +15,7 @@ from pytest_parallelrun._configuration import EntryPlan, RunConfiguration, folde
 from pytest_parallelrun._options import command_line_values
 from pytest_parallelrun._targets import STEP
 from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
-from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.contract.finding import Finding, Replay
 from pytest_parallelrun.report.sanitize import Redaction, first_line, masked, masked_arguments, masked_text
 
 
@@ -43,10 +43,13 @@ class CaseSaver:
                 is_secret=lambda text: redaction.text(text) != text,
             )
         except (NotSaved, OSError) as error:
-            return replace(finding, replay=f"replay: the mini-batches are not saved: {error}")
-        lines = [f"replay: {self._command(plan, folder)}", *(self._test(plan, check, folder) if test else ())]
-        lines += [f"({remark})" for remark in remarks]
-        return replace(finding, replay="\n".join(lines))
+            return replace(finding, replay=Replay(unavailable=str(error)))
+        replay = Replay(
+            command=self._command(plan, folder),
+            test=tuple(self._test(plan, check, folder)) if test else (),
+            remarks=tuple(remarks),
+        )
+        return replace(finding, replay=replay)
 
     def _folder(self) -> Path:
         if self._save is not None:
@@ -88,12 +91,11 @@ class CaseSaver:
             models = [f"{name}={self._relative(path)}" for name, path in plan.models.items()]
             arguments.append(f"models={models!r}")
         return [
-            "or in a test of yours:",
-            "    from pytest_parallelrun import load_case",
-            f"    def test_{_identifier(plan.entry.path.stem)}_{check}():",
-            f"        case = load_case({self._relative(folder)!r})",
-            f"        result = case.run({', '.join(arguments)})",
-            "        assert not case.problem(result), result.explain()",
+            "from pytest_parallelrun import load_case",
+            f"def test_{_identifier(plan.entry.path.stem)}_{check}():",
+            f"    case = load_case({self._relative(folder)!r})",
+            f"    result = case.run({', '.join(arguments)})",
+            "    assert not case.problem(result), result.explain()",
         ]
 
     def _relative(self, path: Path) -> str:

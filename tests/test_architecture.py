@@ -21,10 +21,10 @@ MAX_LINES = 500
 
 ALLOWED = {
     "emulator": {"emulator"},
-    "report": {"report", "emulator"},
+    "report": {"report", "contract", "emulator"},
     "job_files": {"job_files", "emulator"},
     "strategies": {"strategies", "emulator"},
-    "contract": {"contract", "strategies", "report", "emulator"},
+    "contract": {"contract", "strategies", "emulator"},
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

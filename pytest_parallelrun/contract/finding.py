@@ -1,98 +1,170 @@
-"""A finding: what a check found, in parts that every reader looks for."""
+"""A finding: what a check found, as fields. Its text is made once, at the edge."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.phrases import indented
+from pytest_parallelrun.emulator.events import Frame
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Case
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
-PARTS = ("what", "where", "traceback", "counts", "service", "fix", "explained", "remark", "example", "replay")
-"""Of a Finding, those that are shown, in their order."""
 
-_USER_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """Where something was found.
+
+    phase: of the worker or the attempt, see emulator.events.Phase. mini_batch: its id. items: their names, in words.
+    attempt, attempts: the number of the attempt, and how many the mini-batch may have. detail: what is to be known
+    besides, such as which mini-batch a value was returned for.
+    """
+
+    phase: str
+    mini_batch: int | None = None
+    items: str = ""
+    attempt: int = 1
+    attempts: int = 1
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Such as "run(), mini-batch 3 (a.csv, b.csv), attempt 1 of 3"."""
+        parts = [f"{self.phase}()" if self.phase in ("init", "run", "shutdown") else self.phase]
+        if self.mini_batch is not None:
+            parts.append(f"mini-batch {self.mini_batch}" + (f" ({self.items})" if self.items else ""))
+            parts.append(f"attempt {self.attempt} of {self.attempts}")
+        elif self.items:
+            parts.append(self.items)
+        return ", ".join(parts) + self.detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """What findings of several checks have in common: equal causes are one cause.
+
+    kind: the outcome of an attempt, the phase that failed, or the kind of flaw. exception: class of what was raised.
+    frame: the line of the script that raised it. returned_type: what run() returned in place of results.
+    """
+
+    kind: str
+    exception: str = ""
+    frame: Frame | None = None
+    returned_type: str = ""
+
+    @classmethod
+    def of_failure(cls, failure: Failure) -> Cause:
+        """Equal for failures that come from the same line of the script by the same kind of error."""
+        return cls(kind=failure.phase, exception=failure.exception or failure.error, frame=failure.frame)
+
+    @classmethod
+    def of_attempt(cls, attempt: AttemptEnded) -> Cause:
+        """The same for what is wrong with an attempt."""
+        failure = attempt.failure
+        if failure is None or attempt.outcome in ("short", "timeout"):
+            return cls(kind=attempt.outcome)
+        if attempt.outcome == "wrong_type":
+            return cls(kind="wrong_type", returned_type=failure.returned_type)
+        return cls.of_failure(failure)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """How to run it again: a command, and the lines of a test. unavailable: why there is none of them.
+
+    remarks: what is to be known of what was saved.
+    """
+
+    command: str = ""
+    test: tuple[str, ...] = ()
+    unavailable: str = ""
+    remarks: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """All of it, a line or more each."""
+        if self.unavailable:
+            return f"replay: the mini-batches are not saved: {self.unavailable}"
+        test = ["or in a test of yours:", *(f"    {line}" for line in self.test)] if self.test else []
+        return "\n".join([f"replay: {self.command}", *test, *(f"({remark})" for remark in self.remarks)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What is wrong, with all that helps; parts that are empty are not shown.
+    """What is wrong, with all that helps; what is empty is not shown.
 
-    what: one sentence. where: phase, mini-batch, items, attempt (see `place()`). traceback: the user's own frames.
-    counts: the arithmetic. service: what the service would show, and in which log (see service_view). fix: what to
-    do. explained: the command that prints the page of the check. cause: the same for findings of one cause in several
-    checks (see `cause_of()`), "" where nothing is known.
+    what: one sentence. traceback: the user's own frames, for people. counts: the arithmetic. service: what the service
+    would show, and in which log (see phrases). fix: what to do. explained: the command that prints the page of the
+    check. remark: a sentence at the end. cause: None where nothing is known.
     case: what to run to see it again. example: what Hypothesis says of it. replay: how to run it, once it is saved.
     """
 
     what: str
-    where: str = ""
+    location: Location | None = None
     traceback: str = ""
     counts: str = ""
     service: str = ""
     fix: str = ""
     explained: str = ""
     remark: str = ""
-    cause: str = ""
+    cause: Cause | None = None
     case: Case | None = None
     example: str = ""
-    replay: str = ""
+    replay: Replay | None = None
 
     def saying(self, remark: str) -> Finding:
         """The same with a remark at its end."""
         return replace(self, remark=remark)
 
-    def parts(self) -> dict[str, str]:
-        """The parts that are texts, by name, for reports that lay them out themselves; none that is empty."""
-        return {name: text for name in PARTS if (text := getattr(self, name))}
+    def to_json(self) -> dict[str, object]:
+        """All of it but the case, in JSON's own types."""
+        values = asdict(replace(self, case=None))
+        del values["case"]
+        if self.cause is not None and self.cause.frame is not None:
+            values["cause"]["frame"] = self.cause.frame._asdict()
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> Finding:
+        """The finding that `to_json` wrote."""
+        fields = dict(values)
+        location, cause, replay = (
+            cast("Mapping[str, object] | None", fields.pop(name)) for name in ("location", "cause", "replay")
+        )
+        if cause is not None and cause["frame"] is not None:
+            cause = {**cause, "frame": Frame(**cast("dict[str, object]", cause["frame"]))}  # type: ignore[arg-type]
+        if replay is not None:
+            lists = {name: tuple(cast("list[str]", replay[name])) for name in ("test", "remarks")}
+            replay = {**replay, **lists}
+        return cls(
+            **fields,  # type: ignore[arg-type]
+            location=None if location is None else Location(**location),  # type: ignore[arg-type]
+            cause=None if cause is None else Cause(**cause),  # type: ignore[arg-type]
+            replay=None if replay is None else Replay(**replay),  # type: ignore[arg-type]
+        )
+
+    def labelled(self) -> Iterator[tuple[str, str]]:
+        """Label and text of what is shown in a line or list of its own, in the order in which it is read."""
+        parts = {
+            "where": "" if self.location is None else str(self.location),
+            "counts": self.counts,
+            "on the service": self.service,
+            "to do": self.fix,
+            "more": self.explained,
+        }
+        return ((label, text) for label, text in parts.items() if text)
 
     def text(self) -> str:
         """All parts, a line or more each."""
+        labelled = {label: f"{label}: {text}" for label, text in self.labelled()}
         parts = [
             self.what,
-            self.where and f"where: {self.where}",
+            labelled.pop("where", ""),
             indented(self.traceback),
-            self.counts and f"counts: {self.counts}",
-            self.service and f"on the service: {self.service}",
-            self.fix and f"to do: {self.fix}",
-            self.explained and f"more: {self.explained}",
+            *labelled.values(),
             self.remark and f"({self.remark})",
             self.example,
-            self.replay,
+            "" if self.replay is None else self.replay.text(),
         ]
         return "\n".join(part.rstrip() for part in parts if part)
-
-
-def place(phase: str, mini_batch: int | None = None, items: str = "", number: int = 1, tries: int = 1) -> str:
-    """Where it happened, such as "run(), mini-batch 3 (a.csv, b.csv), attempt 1 of 3"."""
-    parts = [f"{phase}()" if phase in ("init", "run", "shutdown") else phase]
-    if mini_batch is not None:
-        parts.append(f"mini-batch {mini_batch}" + (f" ({items})" if items else ""))
-        parts.append(f"attempt {number} of {tries}")
-    elif items:
-        parts.append(items)
-    return ", ".join(parts)
-
-
-def cause_of(failure: Failure) -> str:
-    """The same text for failures that come from the same line of the script by the same kind of error."""
-    frames = _USER_FRAME.findall(failure.traceback)
-    line = ":".join(frames[-1]) if frames else ""
-    return f"{failure.phase} {failure.error.partition(':')[0]} {line}".rstrip()
-
-
-def cause_of_attempt(attempt: AttemptEnded) -> str:
-    """The same for what is wrong with an attempt."""
-    failure = attempt.failure
-    if failure is None:
-        return attempt.outcome
-    if attempt.outcome in ("short", "timeout"):
-        return attempt.outcome
-    if attempt.outcome == "wrong_type":
-        # The first sentence says what it returned.
-        return f"wrong_type {failure.error.partition('. ')[0]}"
-    return cause_of(failure)

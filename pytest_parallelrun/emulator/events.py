@@ -19,16 +19,54 @@ Phase = Literal["import", "define", "init", "load", "run", "return", "shutdown"]
 """Where something failed; "define": the script was imported and lacks run()."""
 
 
+class Frame(NamedTuple):
+    """A frame of the user's own code: `line` from 1."""
+
+    file: str
+    line: int
+    function: str
+
+
+class ErrorInfo(NamedTuple):
+    """One exception, as values that outlive it.
+
+    type: its class, with the module where that is no builtin ("FileNotFoundError", "json.decoder.JSONDecodeError").
+    path: OSError.filename. module: ImportError.name. errno: OSError.errno, 0 where there is none.
+    """
+
+    type: str
+    message: str
+    path: str = ""
+    module: str = ""
+    errno: int = 0
+
+
 class Failure(NamedTuple):
-    """Why something failed: `error` in one line, `traceback` with the frames of the user's code, or "".
+    """Why something failed: `error` in one line, `traceback` with the frames of the user's code, or "", for people.
 
     retry: False where the script asked not to be tried again (ParallelRunException with Retry.NoRetry).
+    chain: the exception that was raised, then those that it was raised from; () where none was raised.
+    frames: the user's own frames of the first of them, the last is where it was raised. returned_type: what run()
+    returned, where that is no legal type.
     """
 
     phase: Phase
     error: str
     traceback: str = ""
     retry: bool = True
+    chain: tuple[ErrorInfo, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    returned_type: str = ""
+
+    @property
+    def exception(self) -> str:
+        """The class of the exception that was raised, "" where none was."""
+        return self.chain[0].type if self.chain else ""
+
+    @property
+    def frame(self) -> Frame | None:
+        """The line of the user's code where it was raised."""
+        return self.frames[-1] if self.frames else None
 
 
 class WorkerStarted(NamedTuple):

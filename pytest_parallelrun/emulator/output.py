@@ -38,9 +38,13 @@ def wrong_type_message(value: object) -> str:
 
     For a value that count_returned() does not count.
     """
-    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-    what, advice = _describe_wrong(value)
-    return f"run() returned {what or name}. {MUST_RETURN}: {advice}."
+    return f"run() returned {returned_type(value)}. {MUST_RETURN}: {_describe_wrong(value)[1]}."
+
+
+def returned_type(value: object) -> str:
+    """What run() returned, for a value that count_returned() does not count: its type, or "None"."""
+    what, _ = _describe_wrong(value)
+    return what or f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
 def as_rows(value: object) -> list[object]:

@@ -35,8 +35,10 @@ def annotated(reports: Sequence[EntryReport], checkout: str) -> Iterator[Annotat
     told = [(report, each) for report in reports for each in findings(report)]
     for report, each in sorted(told, key=lambda pair: pair[1].record.outcome != "failed"):
         file, line = place_in_script(each, report.path)
-        parts = [each.what, each.part("where") and f"where: {each.part('where')}"]
-        parts += [each.part("fix") and f"to do: {each.part('fix')}", each.command]
+        finding = each.finding
+        parts = [finding.what]
+        parts += [f"{label}: {text}" for label, text in finding.labelled() if label in ("where", "to do")]
+        parts.append(each.command)
         yield Annotation(
             level="error" if each.record.outcome == "failed" else "warning",
             file=visible(_below(checkout, file)),

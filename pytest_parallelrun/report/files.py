@@ -13,7 +13,7 @@ from pytest_parallelrun.report.records import AcceptanceRecord, CheckRecord, Ent
 Maker = Callable[[Sequence[EntryReport], Sequence[AcceptanceRecord]], str]
 
 
-VERSION = 1
+VERSION = 2
 
 
 def json_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
@@ -47,11 +47,10 @@ def _check(check: CheckRecord) -> dict[str, object]:
         "name": check.name,
         "outcome": check.outcome,
         "message": check.message,
-        "cause": check.cause,
         "reason": check.reason,
         "notes": list(check.notes),
         "details": list(check.details),
-        "finding": check.finding,
+        "finding": None if check.finding is None else check.finding.to_json(),
         "figures": dict(check.figures),
         "duration": check.duration,
     }

@@ -16,14 +16,6 @@ from pytest_parallelrun.report.terminal import not_checked
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
-_PARTS = (
-    ("where", "where"),
-    ("counts", "counts"),
-    ("service", "on the service"),
-    ("fix", "to do"),
-    ("explained", "more"),
-    ("remark", "remark"),
-)
 SIGNS = {"passed": "✅", "failed": "❌", "advice": "💡", "accepted": "☑️", "skipped": "⏭️"}
 NO_MORE = "\n\n*The rest is left out: the summary would be too long. The other reports have all of it.*\n"
 
@@ -175,19 +167,18 @@ def _finding(told: GroupedFinding) -> Iterator[str]:
     if record.finding is None:
         yield fence(record.message)
         return
-    yield sentence(told.what)
-    parts = [(title, text) for name, title in _PARTS if (text := told.part(name))]
+    finding = record.finding
+    yield sentence(finding.what)
+    parts = [*finding.labelled(), *([("remark", finding.remark)] if finding.remark else [])]
     lines = [f"- {title}: {sentence(text)}" for title, text in parts if "\n" not in text]
     if lines:
         yield "\n".join(lines)
     yield from (f"{title}:\n\n{fence(text)}" for title, text in parts if "\n" in text)
-    for name in ("traceback", "example"):
-        if told.part(name):
-            yield fence(told.part(name))
+    yield from (fence(text) for text in (finding.traceback, finding.example) if text)
     if told.command:
         yield fence(told.command, "console")
-    elif told.no_command:
-        yield sentence(told.no_command)
+    elif finding.replay is not None:
+        yield sentence(finding.replay.text())
 
 
 def _folded(title: str, content: str) -> str:

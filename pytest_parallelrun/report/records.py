@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, cast
 
+from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.settings import describe_default, setting_table
 from pytest_parallelrun.report.sanitize import masked
@@ -23,9 +24,8 @@ AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unkno
 class CheckRecord:
     """One check of one entry.
 
-    cause: the same for findings of one cause. reason: why a finding is accepted. notes: what everybody should know,
-    details: what only -v and the report files tell. finding: the parts of what was found, by name (see
-    contract.finding), None where there is nothing but the message. figures: what was measured.
+    reason: why a finding is accepted. notes: what everybody should know,
+    details: what only -v and the report files tell. finding: None where there is nothing but the message. figures: what was measured.
     job, trace: the run of the whole sample, with the first check of a process that ran or shared it.
     """
 
@@ -33,11 +33,10 @@ class CheckRecord:
     name: str
     outcome: CheckOutcome
     message: str = ""
-    cause: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
-    finding: Mapping[str, str] | None = None
+    finding: Finding | None = None
     figures: Mapping[str, float | str] = field(default_factory=dict)
     init_calls: int = 0
     duration: float = 0.0
@@ -45,7 +44,14 @@ class CheckRecord:
     trace: Mapping[str, object] | None = None
 
     def as_json(self) -> dict[str, object]:
-        return asdict(self)
+        finding = None if self.finding is None else self.finding.to_json()
+        return {**asdict(replace(self, finding=None)), "finding": finding}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, object]) -> CheckRecord:
+        """The record that `as_json` wrote."""
+        finding = cast("Mapping[str, object] | None", values["finding"])
+        return cls(**{**values, "finding": None if finding is None else Finding.from_json(finding)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

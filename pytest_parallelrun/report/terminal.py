@@ -118,10 +118,10 @@ class _Page:
         also = f" (also met by {', '.join(told.also)})" if told.also else ""
         yield from self.wrapped(f"{mark}{told.record.name}{also}", style)
         rest = "    "
-        yield from self.wrapped(told.what, first=rest, others=rest)
-        for name, text in (("where", told.part("where")), ("to do", told.part("fix"))):
-            if text:
-                yield from self.wrapped(f"{name}: {text}", first=rest, others=rest + "  ")
+        yield from self.wrapped(told.finding.what, first=rest, others=rest)
+        for label, text in told.finding.labelled():
+            if label in ("where", "to do"):
+                yield from self.wrapped(f"{label}: {text}", first=rest, others=rest + "  ")
         if told.command:
             # In one piece, to be copied.
             yield Line(visible(f"{rest}replay: {told.command}"))

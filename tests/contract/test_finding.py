@@ -1,37 +1,59 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
-from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome
+from pytest_parallelrun.contract.finding import Cause, Finding, Location, Replay
+from pytest_parallelrun.emulator.events import AttemptEnded, ErrorInfo, Failure, Frame, Outcome
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
-TRACEBACK = """Traceback (most recent call last):
-  File "/user/score.py", line 4, in run
-    return [parse(path) for path in mini_batch]
-  File "/user/helpers.py", line 9, in parse
-    return json.loads(text)
-  (then 3 frames in json, the last: raw_decode)
-json.decoder.JSONDecodeError: Expecting value"""
+FRAMES = (Frame("/user/score.py", 4, "run"), Frame("/user/helpers.py", 9, "parse"))
+
+
+def failure(
+    message: str = "char 1", *, phase: str = "run", kind: str = "json.JSONDecodeError", line: int = 9
+) -> Failure:
+    return Failure(
+        phase,  # type: ignore[arg-type]
+        f"{kind}: {message}",
+        chain=(ErrorInfo(kind, message),),
+        frames=(FRAMES[0], FRAMES[1]._replace(line=line)),
+    )
 
 
 def ended(outcome: Outcome, failure: Failure | None) -> AttemptEnded:
-    return AttemptEnded(MiniBatch(0, 1, 0, None), 1, 0, outcome, None, None, 0, 0, 0, failure, None)
+    return AttemptEnded(
+        mini_batch=MiniBatch(0, 1, 0, None),
+        number=1,
+        worker=0,
+        outcome=outcome,
+        returned=None,
+        value=None,
+        started=0,
+        loading=0,
+        running=0,
+        failure=failure,
+        fault=None,
+    )
+
+
+FULL = Finding(
+    what="run() fails",
+    location=Location(phase="run"),
+    traceback="Traceback\n  line",
+    counts="1 of 3",
+    service="exit code 42",
+    fix="mend it",
+    remark="maybe",
+    cause=Cause.of_failure(failure()),
+    example="Draw 1: 3",
+    replay=Replay(command="pytest", test=("def test(): ...",), remarks=("a model is not saved",)),
+)
 
 
 def test_all_parts_are_shown_in_the_order_in_which_they_are_read() -> None:
-    finding = Finding(
-        what="run() fails",
-        where="run()",
-        traceback="Traceback\n  line",
-        counts="1 of 3",
-        service="exit code 42",
-        fix="mend it",
-        remark="maybe",
-        example="Draw 1: 3",
-        replay="replay: pytest",
-    )
-    assert finding.text().splitlines() == [
+    assert FULL.text().splitlines() == [
         "run() fails",
         "where: run()",
         "    Traceback",
@@ -42,6 +64,9 @@ def test_all_parts_are_shown_in_the_order_in_which_they_are_read() -> None:
         "(maybe)",
         "Draw 1: 3",
         "replay: pytest",
+        "or in a test of yours:",
+        "    def test(): ...",
+        "(a model is not saved)",
     ]
 
 
@@ -53,50 +78,59 @@ def test_a_remark_takes_the_place_of_an_earlier_one() -> None:
     assert Finding(what="x", remark="old").saying("new").text() == "x\n(new)"
 
 
+def test_a_case_that_was_not_saved_says_why() -> None:
+    finding = Finding(what="x", replay=Replay(unavailable="no room"))
+    assert finding.text() == "x\nreplay: the mini-batches are not saved: no room"
+
+
+@pytest.mark.parametrize("finding", [FULL, Finding(what="x"), Finding(what="x", cause=Cause(kind="short"))])
+def test_a_finding_comes_back_from_json_as_it_was(finding: Finding) -> None:
+    assert Finding.from_json(json.loads(json.dumps(finding.to_json()))) == finding
+
+
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("location", "expected"),
     [
-        (place("init"), "init()"),
-        (place("import"), "import"),
-        (place("run", 3, "a.csv, b.csv", 1, 3), "run(), mini-batch 3 (a.csv, b.csv), attempt 1 of 3"),
-        (place("run", 0), "run(), mini-batch 0, attempt 1 of 1"),
-        (place("shutdown", items="a.csv"), "shutdown(), a.csv"),
+        (Location(phase="init"), "init()"),
+        (Location(phase="import"), "import"),
+        (
+            Location(phase="run", mini_batch=3, items="a.csv, b.csv", attempts=3),
+            "run(), mini-batch 3 (a.csv, b.csv), attempt 1 of 3",
+        ),
+        (Location(phase="run", mini_batch=0), "run(), mini-batch 0, attempt 1 of 1"),
+        (Location(phase="shutdown", items="a.csv"), "shutdown(), a.csv"),
+        (Location(phase="return", detail=" of run(), mini-batch 2"), "return of run(), mini-batch 2"),
     ],
 )
-def test_a_place_names_what_is_known(found: str, expected: str) -> None:
-    assert found == expected
+def test_a_location_names_what_is_known(location: Location, expected: str) -> None:
+    assert str(location) == expected
 
 
 def test_the_same_error_at_the_same_line_of_the_user_is_one_cause_whatever_its_text() -> None:
-    failures = [Failure("run", f"json.JSONDecodeError: char {number}", TRACEBACK) for number in (1, 2)]
-    assert len({cause_of(failure) for failure in failures}) == 1
-    assert "/user/helpers.py:9" in cause_of(failures[0])
+    assert Cause.of_failure(failure("char 1")) == Cause.of_failure(failure("char 2"))
+    assert Cause.of_failure(failure()).frame == FRAMES[1]
 
 
 @pytest.mark.parametrize(
     "other",
-    [
-        Failure("run", "ValueError: char 1", TRACEBACK),
-        Failure("init", "json.JSONDecodeError: char 1", TRACEBACK),
-        Failure("run", "json.JSONDecodeError: char 1", TRACEBACK.replace("line 9", "line 7")),
-        Failure("run", "json.JSONDecodeError: char 1"),
-    ],
+    [failure(kind="ValueError"), failure(phase="init"), failure(line=7), failure()._replace(frames=())],
     ids=["error", "phase", "line", "no line"],
 )
 def test_another_error_phase_or_line_is_another_cause(other: Failure) -> None:
-    assert cause_of(other) != cause_of(Failure("run", "json.JSONDecodeError: char 1", TRACEBACK))
+    assert Cause.of_failure(other) != Cause.of_failure(failure())
 
 
 def test_the_cause_of_an_attempt_is_that_of_its_failure_or_its_outcome() -> None:
-    failure = Failure("run", "ValueError: no", TRACEBACK)
-    assert cause_of_attempt(ended("exception", failure)) == cause_of(failure)
-    assert cause_of_attempt(ended("timeout", Failure("run", "run() was interrupted at 60 s"))) == "timeout"
-    assert cause_of_attempt(ended("short", Failure("return", "1 missing"))) == "short"
-    assert cause_of_attempt(ended("succeeded", None)) == "succeeded"
+    assert Cause.of_attempt(ended("exception", failure())) == Cause.of_failure(failure())
+    assert Cause.of_attempt(ended("timeout", Failure("run", "run() was interrupted at 60 s"))) == Cause(kind="timeout")
+    assert Cause.of_attempt(ended("short", Failure("return", "1 missing"))) == Cause(kind="short")
+    assert Cause.of_attempt(ended("succeeded", None)) == Cause(kind="succeeded")
 
 
 def test_wrong_types_of_two_kinds_are_two_causes() -> None:
-    nothing = ended("wrong_type", Failure("return", "run() returned None. It must return a list: look"))
-    number = ended("wrong_type", Failure("return", "run() returned int. It must return a list: look"))
-    assert cause_of_attempt(nothing) == "wrong_type run() returned None"
-    assert cause_of_attempt(nothing) != cause_of_attempt(number)
+    nothing, number = (
+        ended("wrong_type", Failure("return", "run() returned the wrong type", returned_type=name))
+        for name in ("None", "int")
+    )
+    assert Cause.of_attempt(nothing) == Cause(kind="wrong_type", returned_type="None")
+    assert Cause.of_attempt(nothing) != Cause.of_attempt(number)

@@ -15,12 +15,13 @@ from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import RunOutcome, answer_of
+from pytest_parallelrun.contract.finding import Cause
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observation, Observations, SampleMiniBatch
     from pytest_parallelrun.emulator.probe import ProbeSession
 
-KEPT = "run() keeps something between its calls"
+KEPT = Cause(kind="run() keeps something between its calls")
 """The cause that findings of several checks have in common."""
 
 Origin = Literal["memory", "files", "random numbers", "unclear"]

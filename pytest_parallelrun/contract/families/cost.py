@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
 from pytest_parallelrun.contract.entry.run_time import RunTimeModel, measured
-from pytest_parallelrun.contract.finding import Finding, place
+from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.phrases import shown_for
 
 if TYPE_CHECKING:
@@ -48,8 +48,12 @@ def test_fits_timeout(
             Finding(
                 what=f"run() takes longer than timeout = {limit:g} s for mini-batch {over.mini_batch.id} of the "
                 f"sample, of {over.mini_batch.size} item(s).",
-                where=place(
-                    "run", over.mini_batch.id, parallelrun_baseline.items(over), over.number, settings.max_retries + 1
+                location=Location(
+                    phase="run",
+                    mini_batch=over.mini_batch.id,
+                    items=parallelrun_baseline.items(over),
+                    attempt=over.number,
+                    attempts=settings.max_retries + 1,
                 ),
                 counts=""
                 if pace is None

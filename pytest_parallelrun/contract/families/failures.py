@@ -15,7 +15,7 @@ from pytest_parallelrun.contract.corruption.missing_files import (
 )
 from pytest_parallelrun.contract.entry.mini_batches import paths_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
-from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import OVERVIEW, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference, row_text
 from pytest_parallelrun.contract.rows.errors import ValidRows, says_nothing
@@ -201,8 +201,13 @@ def _error(bad: CorruptedAttempt) -> str:
     return "" if failure is None else failure.error
 
 
-def _where(trials: Observations, group: SampleMiniBatch) -> str:
-    return place("run", group.id, group.items(), 1, trials.entry.settings.max_retries + 1)
+def _location(trials: Observations, group: SampleMiniBatch) -> Location:
+    return Location(
+        phase="run",
+        mini_batch=group.id,
+        items=group.items(),
+        attempts=trials.entry.settings.max_retries + 1,
+    )
 
 
 def _case(
@@ -215,7 +220,7 @@ def _into_a_wrong_type(trials: Observations, bad_items: CorruptionTrial, bad: Co
     assert bad_items.group is not None
     return Finding(
         what=f"run() hides that {bad.item} cannot be read ({bad.how}): {_error(bad)}",
-        where=_where(trials, bad_items.group),
+        location=_location(trials, bad_items.group),
         counts=f"with that item sound, the same {len(bad_items.group.payload)} item(s) have their results",
         service=shown_for("wrong_type") + ". What really happened is in no log of the service",
         fix=f"let the exception out of run(), or {AN_ERROR_ROW}",
@@ -239,7 +244,7 @@ def _like_any_other(trials: Observations, bad_items: CorruptionTrial, bad: Corru
     return Finding(
         what=f"{bad.item}, which cannot be read ({bad.how}), comes back as {as_what}, so that no threshold can see it: "
         f"{came_back}",
-        where=_where(trials, group),
+        location=_location(trials, group),
         counts=f"{len(group.payload)} item(s) in, one of them bad, {ended.returned} result(s) out, 0 failed",
         service=f"nothing: the item counts as succeeded in {OVERVIEW}",
         fix=f"let the exception out of run(), return no row for it, or {AN_ERROR_ROW}",
@@ -261,7 +266,7 @@ def _goes_on(trials: Observations, bad_items: CorruptionTrial, without: MissingF
         outcome = f"it returns {without.shown}"
     return Finding(
         what=f"While {without.side.what} is missing, {who}: {outcome}",
-        where=_where(trials, group),
+        location=_location(trials, group),
         service=(
             shown_for("wrong_type") if without.answer == "wrong type" else f"nothing: all items succeed in {OVERVIEW}"
         ),
@@ -274,7 +279,7 @@ def _never_found(trials: Observations, group: SampleMiniBatch, without: MissingF
     given = "" if without.side.is_model else ", or give the model with --parallelrun-model=PATH"
     return Finding(
         what=f"The script looks for '{without.side.paths[0]}', which is not there; {who}, with all the sample.",
-        where=_where(trials, group),
+        location=_location(trials, group),
         service=f"nothing: all items succeed in {OVERVIEW}",
         fix=f"let the exception of loading it out of init(), and look for the model where it is{given}",
     )
@@ -291,12 +296,12 @@ def _costs_more(
     remark = "with mini_batch_size 1, the default, that is the one item; it shows with any larger size"
     return Finding(
         what=f"One bad item fails its whole mini-batch: of {bad.item} {bad.how}, and run() ends with {_error(bad)}",
-        where=_where(trials, group),
+        location=_location(trials, group),
         traceback="" if ended.failure is None else ended.failure.traceback,
         counts=f"{size} items in, 1 of them bad, {lost} lost: {lost - 1} sound item(s) too{again}",
         service=shown_for(ended.outcome),
         fix=f"in the loop over the items {AN_ERROR_ROW}, and raise for what would fail every item alike",
         remark=remark if one_by_one else "",
-        cause=cause_of_attempt(ended),
+        cause=Cause.of_attempt(ended),
         case=_case(trials, group, bad, "results"),
     )

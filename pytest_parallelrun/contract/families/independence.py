@@ -16,7 +16,7 @@ from pytest_parallelrun.contract.entry.preconditions import (
     require_several,
     skip_without_worker,
 )
-from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -147,7 +147,7 @@ def _of_history(trials: Observations, found: StateDependence) -> Finding:
             f"A warm worker answers differently from a fresh one: run() of mini-batch {group.id} on a fresh worker "
             f"{fresh}; on the same worker after {before} it {warm}."
         ),
-        where=place("run", group.id, group.items()),
+        location=Location(phase="run", mini_batch=group.id, items=group.items()),
         traceback=_traceback(found.warm),
         service=_on_service("which mini-batches a worker gets, and in which order, is another matter in every job"),
         fix=(
@@ -168,7 +168,7 @@ def _of_order(trials: Observations, found: StateDependence) -> Finding:
             f"The order of the mini-batches changes results: where mini-batch {group.id} comes first run() {fresh}; "
             f"after {before} it {warm}" + (", on a fresh worker too." if in_files else ".")
         ),
-        where=place("run", group.id, group.items()),
+        location=Location(phase="run", mini_batch=group.id, items=group.items()),
         traceback=_traceback(found.warm),
         service=_on_service("mini-batches come in any order, and retries at the end"),
         fix=(
@@ -177,7 +177,7 @@ def _of_order(trials: Observations, found: StateDependence) -> Finding:
             if in_files
             else "see test_independent_of_history: a result may depend on its own item alone."
         ),
-        cause="run() depends on files of earlier mini-batches" if in_files else KEPT,
+        cause=Cause(kind="run() depends on files of earlier mini-batches") if in_files else KEPT,
         case=_case(trials, (*found.before, group), found.fresh),
     )
 
@@ -192,14 +192,14 @@ def _of_chance(trials: Observations) -> Finding:
             f"seen: for mini-batch {group.id} a fresh worker {told[0]}; another fresh one {told[1]}"
             + (". The values are the same, in other rows: they have come to the wrong items." if swapped else ".")
         ),
-        where=place("run", group.id, group.items()),
+        location=Location(phase="run", mini_batch=group.id, items=group.items()),
         service=_on_service("what ends first is another matter in every job"),
         fix=(
             "take results in the order of the items, not in that in which threads or processes end: pool.map() keeps "
             "it, as_completed() and imap_unordered() do not. Sort a set before it is walked, and take hashlib instead "
             "of hash() of a text. What tells a time or a duration may be named so: elapsed, run_seconds."
         ),
-        cause="results change from run to run",
+        cause=Cause(kind="results change from run to run"),
     )
 
 
@@ -223,14 +223,14 @@ def _of_worker(
             f"The choice of the worker changes results: for mini-batch {group.id} run() on the first of two workers "
             f"{told[0]}; on the second it {told[1]}."
         ),
-        where=place("run", group.id, group.items()),
+        location=Location(phase="run", mini_batch=group.id, items=group.items()),
         traceback=_traceback(beside),
         service=_on_service("any worker may get any mini-batch"),
         fix=(
             "look for what differs between workers: the name or number of the process, its folder, what init() found "
             "or claimed first. A result may depend on its own item alone."
         ),
-        cause="" if beside.ended.failure is None else cause_of_attempt(beside.ended),
+        cause=None if beside.ended.failure is None else Cause.of_attempt(beside.ended),
         case=_case(trials, (group,), alone),
     )
 
@@ -246,14 +246,14 @@ def _of_size(trials: Observations, sizes: SizeComparison, *, kept: bool) -> Find
             f"The size of a mini-batch changes results: for the same {whole.size} items run() {together} as one "
             f"mini-batch of {whole.size}; in {len(parts)} mini-batches of {sizes_told} it {apart}."
         ),
-        where=place("run", whole.id, whole.items()),
+        location=Location(phase="run", mini_batch=whole.id, items=whole.items()),
         traceback=_traceback(failed),
         counts=_counts(sizes),
         service=_on_service(
             "mini_batch_size is changed to make a job faster, and the last mini-batch is often smaller"
         ),
         fix=_AFTER_HISTORY + _FOR_EACH_ITEM if kept else _FOR_EACH_ITEM,
-        cause="" if failed.ended.failure is None else cause_of_attempt(failed.ended),
+        cause=None if failed.ended.failure is None else Cause.of_attempt(failed.ended),
         case=Case(
             kind=trials.kind,
             mini_batches=(whole.payload,) if rows is not None else tuple(part.payload for part in parts),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.observers import RecordedParsers, SeenFunctions, abbreviated, misplaced
-from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import ERROR_LOG, exists_already, hints, shown_for, shown_for_phase
 from pytest_parallelrun.emulator.events import WorkerFailed
 
@@ -33,12 +33,15 @@ def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Che
     parallelrun_check.fail(
         Finding(
             what=f"A worker cannot import the entry script: {failure.error}",
-            where=f"import of '{entry.module_name}'; of your folders only the code root '{entry.code_root}' is on "
-            "sys.path, and the working folder is another one",
+            location=Location(
+                phase="import",
+                detail=f" of '{entry.module_name}'; of your folders only the code root '{entry.code_root}' is on "
+                "sys.path, and the working folder is another one",
+            ),
             traceback=failure.traceback,
             service=shown_for_phase("import"),
             fix=_sentences(parallelrun_entry.where_is(failure.error), hints(failure.error, entry)),
-            cause=cause_of(failure),
+            cause=Cause.of_failure(failure),
         )
     )
 
@@ -50,7 +53,7 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
     failure = _failure(rehearsal)
     if failure is not None and failure.phase == "define":
         parallelrun_check.fail(
-            Finding(what=failure.error, service=shown_for_phase("define"), cause=cause_of(failure)),
+            Finding(what=failure.error, service=shown_for_phase("define"), cause=Cause.of_failure(failure)),
         )
     if failure is not None:
         parallelrun_check.cannot_decide("the script does not import; see test_entry_imports")
@@ -86,12 +89,12 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
                 what=f"The script works with its own arguments alone, and fails in {failure.phase} when the runtime's "
                 f"are in sys.argv: {failure.error}"
                 + "".join(f"\nargparse says: {complaint}" for complaint in complaints[-1:]),
-                where=place(failure.phase),
+                location=Location(phase=failure.phase),
                 traceback=failure.traceback,
                 service=f"exit code 42, the usage text of argparse in {ERROR_LOG}",
                 fix="The service puts its own arguments before yours. Use "
                 "`args, _ = parser.parse_known_args()`, with ArgumentParser(allow_abbrev=False).",
-                cause=cause_of(failure),
+                cause=Cause.of_failure(failure),
             )
         )
     taken = abbreviated(with_runtime, without)
@@ -141,7 +144,7 @@ def test_init_runs_in_every_worker(
         parallelrun_check.fail(
             Finding(
                 what=f"{which}: {failure.error}",
-                where=place("init"),
+                location=Location(phase="init"),
                 traceback=failure.traceback,
                 counts="" if first else "every worker process calls init(), several at a time on each machine",
                 service=shown_for_phase("init"),
@@ -149,7 +152,7 @@ def test_init_runs_in_every_worker(
                     _on_existing(failure.error, in_first=first is not None),
                     hints(failure.error, parallelrun_entry.entry),
                 ),
-                cause=cause_of(failure),
+                cause=Cause.of_failure(failure),
             )
         )
     attempt = rehearsal.attempt
@@ -163,12 +166,12 @@ def test_init_runs_in_every_worker(
         parallelrun_check.fail(
             Finding(
                 what=f"After the init() of a second worker, run() of the first one fails: {attempt.failure.error}",
-                where=place("run", attempt.mini_batch.id),
+                location=Location(phase="run", mini_batch=attempt.mini_batch.id),
                 traceback=attempt.failure.traceback,
                 service=shown_for(attempt.outcome),
                 fix="It succeeds while the first worker is alone: the two share something, such as a file, that "
                 "init() makes anew. Give it a name that is unique to the process.",
-                cause=cause_of_attempt(attempt),
+                cause=Cause.of_attempt(attempt),
             )
         )
 

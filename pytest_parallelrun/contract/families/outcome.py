@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import (
     ERROR_LOG,
     THRESHOLDS,
@@ -38,7 +38,7 @@ def test_job_completes(
     parallelrun_check.fail(
         Finding(
             what=finding(f"The job fails: {result.reason}", parallelrun_baseline.first_error()),
-            where=_where(parallelrun_baseline, losing),
+            location=_location(parallelrun_baseline, losing),
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"exit code 42, the error is in {ERROR_LOG}",
@@ -72,7 +72,7 @@ def test_no_silent_losses(
                 f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
                 parallelrun_baseline.first_error(),
             ),
-            where=_where(parallelrun_baseline, losing),
+            location=_location(parallelrun_baseline, losing),
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"the job is green; {shown_for(losing[0].outcome)}",
@@ -95,20 +95,22 @@ def _losing(result: JobResult) -> list[AttemptEnded]:
     return [last[batch] for batch in sorted(last)]
 
 
-def _where(baseline: Baseline, losing: list[AttemptEnded]) -> str:
+def _location(baseline: Baseline, losing: list[AttemptEnded]) -> Location | None:
     if not losing:
-        return ""
+        return None
     first = losing[0]
     tries = baseline.result.settings.max_retries + 1
-    return place("run", first.mini_batch.id, baseline.items(first), first.number, tries)
+    return Location(
+        phase="run", mini_batch=first.mini_batch.id, items=baseline.items(first), attempt=first.number, attempts=tries
+    )
 
 
-def _cause(result: JobResult, losing: list[AttemptEnded]) -> str:
-    """All that items were lost by; where no worker came up, that."""
-    causes = {cause_of_attempt(attempt) for attempt in losing}
+def _cause(result: JobResult, losing: list[AttemptEnded]) -> Cause | None:
+    """What all items were lost by, where that is one cause; where no worker came up, that."""
+    causes = {Cause.of_attempt(attempt) for attempt in losing}
     if not result.attempts:
-        causes = {cause_of(event.failure) for event in result.worker_failures[:1]}
-    return "; ".join(sorted(causes))
+        causes = {Cause.of_failure(event.failure) for event in result.worker_failures[:1]}
+    return causes.pop() if len(causes) == 1 else None
 
 
 def _losses(result: JobResult) -> str:

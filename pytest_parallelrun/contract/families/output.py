@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.entry.observations import attempt
 from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
-from pytest_parallelrun.contract.finding import Finding, place
+from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.rows.columns import Shape, difference_of, shapes_of
 from pytest_parallelrun.contract.rows.comparison import row_text
 from pytest_parallelrun.contract.rows.errors import ValidRows
@@ -86,7 +86,7 @@ def test_output_round_trips(
             what=f"{_appending(parallelrun_entry)} the file does not carry what run() returned: "
             + "; ".join(what for _, what in losses.values())
             + ".",
-            where=place("return") + f" of run(), {labels[first]}",
+            location=Location(phase="return", detail=f" of run(), {labels[first]}"),
             service="the appended file has a line for each element of a list, and for a DataFrame columns that are "
             "separated by a space, without header and index",
             fix="; ".join(losses),

@@ -18,7 +18,7 @@ from pytest_parallelrun.contract.dependence.state import KEPT, dependence
 from pytest_parallelrun.contract.dependence.written_files import OWN, changed
 from pytest_parallelrun.contract.entry.observations import answer_of
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
-from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.emulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -140,11 +140,11 @@ def _of_rows(
             f"A mini-batch that is delivered again is answered differently: the first time run() {told[0]}; "
             f"in {delivery}{before} it {told[1]}."
         ),
-        where=place("run", group.id, group.items(), number=2, tries=2),
+        location=Location(phase="run", mini_batch=group.id, items=group.items(), attempt=2, attempts=2),
         traceback="" if failure is None else failure.traceback,
         service=_TWICE,
         fix=_fix_of_rows(answer, delivery),
-        cause=KEPT if kept else "" if failure is None else cause_of_attempt(answer.ended),
+        cause=KEPT if kept else None if failure is None else Cause.of_attempt(answer.ended),
         case=case,
     )
 
@@ -237,7 +237,7 @@ def _report_files(trials: Observations, check: Check, group: SampleMiniBatch, di
     check.fail(
         Finding(
             what=f"A mini-batch that is delivered again leaves other files: after {delivery} {file} {what}.{others}",
-            where=place("run", group.id, group.items(), number=2, tries=2),
+            location=Location(phase="run", mini_batch=group.id, items=group.items(), attempt=2, attempts=2),
             service=_TWICE,
             fix=(
                 "name a file after its item or mini-batch, write it as a whole with mode 'w', under another name and "
@@ -281,14 +281,12 @@ def test_workers_do_not_collide(parallelrun_observations: Observations, parallel
 
 def _of_collision(found: ConcurrentRun, collisions: list[Collision]) -> Finding:
     first = collisions[0]
-    where = "init()"
+    location = Location(phase="init" if first.in_init else "run")
     who = "each in its init()"
     if first.attempts is not None:
         groups = [found.observation.tried[number][0] for number in first.attempts]
         who = " and ".join(f"for mini-batch {group.id} ({group.items()})" for group in groups)
-        where = place("run", groups[1].id, groups[1].items())
-    elif not first.in_init:
-        where = "run()"
+        location = Location(phase="run", mini_batch=groups[1].id, items=groups[1].items())
     how = {
         "different content": "both write it, with different content, so that one replaces what the other wrote",
         "appended": "both append to it, so that their lines are mixed, or lost where the storage cannot append",
@@ -297,7 +295,7 @@ def _of_collision(found: ConcurrentRun, collisions: list[Collision]) -> Finding:
     others = f" {len(collisions) - 1} more: {', '.join(str(other.place) for other in collisions[1:4])}."
     return Finding(
         what=f"Two workers collide in {first.place}: {how} ({who}).{others if collisions[1:] else ''}",
-        where=where,
+        location=location,
         service=(
             "several processes on several machines run at once and share that folder; nothing tells, and which one "
             "wins is another matter in every job"
@@ -325,10 +323,10 @@ def _fail_on_a_file_of_the_first(trials: Observations, check: Check, found: Conc
                     f"A worker fails because of a file of another: mini-batch {group.id} succeeds on a worker that is "
                     f"alone; beside one that wrote {named[0]} run() fails: {failure.error}"
                 ),
-                where=place("run", group.id, group.items()),
+                location=Location(phase="run", mini_batch=group.id, items=group.items()),
                 traceback=failure.traceback,
                 service="several processes on several machines run at once and share that folder",
                 fix="name the file after its item or mini-batch; make folders with os.makedirs(path, exist_ok=True).",
-                cause=cause_of_attempt(tried.ended),
+                cause=Cause.of_attempt(tried.ended),
             )
         )

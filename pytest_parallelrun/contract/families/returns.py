@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import (
     consenting,
     finding,
@@ -37,11 +37,11 @@ def test_returns_valid_type(
         parallelrun_check.fail(
             Finding(
                 what=first.failure.error,
-                where=_where(parallelrun_baseline, first),
+                location=_location(parallelrun_baseline, first),
                 counts=f"in {len({a.mini_batch.id for a in wrong})} of "
                 f"{parallelrun_baseline.result.total_mini_batches} mini-batches",
                 service=shown_for("wrong_type"),
-                cause=cause_of_attempt(first),
+                cause=Cause.of_attempt(first),
                 case=case_of(parallelrun_entry, first),
             )
         )
@@ -70,14 +70,14 @@ def test_returns_one_result_per_item(
             f"{result.total_mini_batches} mini-batches.",
             _repaired(parallelrun_baseline, set(short)),
         ),
-        where=_where(parallelrun_baseline, first),
+        location=_location(parallelrun_baseline, first),
         counts=f"{first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
         service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
         fix="Return one result for every item, an error row for one that could not be scored.",
         remark=reading_text(result),
-        cause=cause_of_attempt(first),
+        cause=Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
     )
     consent = consenting(result)
@@ -88,9 +88,15 @@ def test_returns_one_result_per_item(
     parallelrun_check.fail(found)
 
 
-def _where(baseline: Baseline, attempt: AttemptEnded) -> str:
+def _location(baseline: Baseline, attempt: AttemptEnded) -> Location:
     tries = baseline.result.settings.max_retries + 1
-    return place("run", attempt.mini_batch.id, baseline.items(attempt), attempt.number, tries)
+    return Location(
+        phase="run",
+        mini_batch=attempt.mini_batch.id,
+        items=baseline.items(attempt),
+        attempt=attempt.number,
+        attempts=tries,
+    )
 
 
 def _missing(attempt: AttemptEnded) -> int:

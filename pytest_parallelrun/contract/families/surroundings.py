@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.input_changes import Changes, changes_of
 from pytest_parallelrun.contract.entry.observations import attempt
-from pytest_parallelrun.contract.finding import Finding, cause_of, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import items_text
 from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.output import as_rows
@@ -113,21 +113,23 @@ def _changed(baseline: Baseline, changes: Changes) -> Finding:
     touched = {*changes.modified, *changes.gone}
     return Finding(
         what=f"The script changes its input. {'; '.join(part for part in parts if part)}.",
-        where=_mini_batch_of(baseline, touched),
+        location=_mini_batch_of(baseline, touched),
         counts=f"{len(touched)} file(s) of the sample are no more what they were; a retry would meet them so",
         service=READ_ONLY + ", so the attempt fails; in a folder that can be written, a retry finds other items",
         fix="copy the file to a folder of tempfile first, or write the result under another name to the output folder",
     )
 
 
-def _mini_batch_of(baseline: Baseline, names: set[str]) -> str:
+def _mini_batch_of(baseline: Baseline, names: set[str]) -> Location | None:
     result = baseline.result
     if result.splitter_kind == "files":
         for batch in result.mini_batches:
             items = tuple(name for name in result.item_names(batch.id) if name in names)
             if items:
-                return place("run", batch.id, items_text(items), 1, result.settings.max_retries + 1)
-    return ""
+                return Location(
+                    phase="run", mini_batch=batch.id, items=items_text(items), attempts=result.settings.max_retries + 1
+                )
+    return None
 
 
 def _thread_bound(
@@ -142,10 +144,12 @@ def _thread_bound(
     phase = "run" if failure is None or failure.phase in ("run", "return") else failure.phase
     return Finding(
         what=f"Off the main thread {phase}() fails, and on it it succeeds: {what}",
-        where=place(phase, group.id, group.items(), 1, tries) if phase == "run" else place(phase),
+        location=Location(phase="run", mini_batch=group.id, items=group.items(), attempts=tries)
+        if phase == "run"
+        else Location(phase=phase),
         traceback="" if failure is None else failure.traceback,
         service=OFF_MAIN + "; whether it is so today nobody outside can tell",
         fix="use no signal handlers; make an event loop of your own with asyncio.run() or asyncio.new_event_loop(); "
         "--parallelrun-set=thread=worker runs the whole gate that way",
-        cause="" if failure is None else (cause_of(failure) if ended is None else cause_of_attempt(ended)),
+        cause=None if failure is None else (Cause.of_failure(failure) if ended is None else Cause.of_attempt(ended)),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.entry.mini_batches import some_of
-from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.generation.expected_counts import predict
 from pytest_parallelrun.contract.generation.generated_mini_batches import FIXES, HARMLESS, describe
 from pytest_parallelrun.contract.phrases import shown_for
@@ -242,14 +242,20 @@ def _confirmed(
     which = "a mini-batch with an item that cannot be read" if unreadable else "a sound mini-batch"
     return Finding(
         what=f"In a generated job run() does not hold for {which}{after}{history}: {failure.error}",
-        where=place("run", culprit.mini_batch.id, _items(bench, job, culprit.mini_batch.id), culprit.number, tries),
+        location=Location(
+            phase="run",
+            mini_batch=culprit.mini_batch.id,
+            items=_items(bench, job, culprit.mini_batch.id),
+            attempt=culprit.number,
+            attempts=tries,
+        ),
         traceback=failure.traceback,
         counts=f"{size} item(s) in, {culprit.returned or 0} result(s) out; the job: {result.status}"
         + (f" ({result.reason})" if result.reason else "")
         + f", {result.failed_items} item(s) and {result.failed_mini_batches} mini-batch(es) failed",
         service=shown_for(culprit.outcome),
         fix=_fix(culprit.outcome, unreadable=unreadable, again=bool(earlier or history)),
-        cause=cause_of_attempt(culprit),
+        cause=Cause.of_attempt(culprit),
         case=Case(
             kind=bench.trials.kind,
             mini_batches=tuple(parts) * (2 if history else 1),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import Case
-from pytest_parallelrun.contract.finding import Finding, cause_of_attempt, place
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import items_text, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.output import as_rows
@@ -144,11 +144,11 @@ def _only_warm(bench: ExampleRunner, recipe: Recipe, payload: Payload, ended: At
     return Finding(
         what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch ({describe(bench, recipe)}) on a worker "
         f"that had {before} others before, and not on a fresh one: {ended.failure.error}",
-        where=place("run", ended.mini_batch.id, describe(bench, recipe)),
+        location=Location(phase="run", mini_batch=ended.mini_batch.id, items=describe(bench, recipe)),
         traceback=ended.failure.traceback,
         service=shown_for(ended.outcome),
         fix=_KEPT,
-        cause=cause_of_attempt(ended),
+        cause=Cause.of_attempt(ended),
         case=_case(bench, recipe, *(payload,) * (before + 1)),
     )
 
@@ -206,11 +206,11 @@ def _spoiled(bench: ExampleRunner, recipe: Recipe, payload: Payload) -> Finding 
         return None
     return Finding(
         what=f"After an odd mini-batch ({describe(bench, recipe)}) run() is spoiled for a sound one: {problem}.",
-        where=place("run", group.id, group.items()),
+        location=Location(phase="run", mini_batch=group.id, items=group.items()),
         counts=f"the odd mini-batch itself: {first.outcome}; the sound one succeeds on a fresh worker",
         service="mini-batches that have nothing wrong fail or come out wrong, on one worker only, and at random",
         fix="undo what run() changes (globals, open files, buffers) also when it fails: with, try/finally",
-        cause="spoiled",
+        cause=Cause(kind="spoiled"),
         case=Case(
             kind=bench.trials.kind,
             mini_batches=(payload, group.payload),
@@ -242,11 +242,11 @@ def _used_up(bench: ExampleRunner, group: SampleMiniBatch, ended: AttemptEnded, 
     return Finding(
         what=f"run() {_VERBS[ended.outcome]} for a sound mini-batch ({group.items()}) on a worker that had {before} "
         f"others before, and not on a fresh one: {ended.failure.error}",
-        where=place("run", group.id, group.items()),
+        location=Location(phase="run", mini_batch=group.id, items=group.items()),
         traceback=ended.failure.traceback,
         service=shown_for(ended.outcome),
         fix=_KEPT,
-        cause=cause_of_attempt(ended),
+        cause=Cause.of_attempt(ended),
         case=Case(
             kind=bench.trials.kind,
             mini_batches=(group.payload,) * (before + 1),
@@ -276,12 +276,12 @@ def _finding(bench: ExampleRunner, recipe: Recipe, payload: Payload, ended: Atte
     return Finding(
         what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch that was made of the sample: "
         f"{ended.failure.error}",
-        where=place("run", ended.mini_batch.id, items),
+        location=Location(phase="run", mini_batch=ended.mini_batch.id, items=items),
         traceback=ended.failure.traceback,
         counts=f"{recipe.size} item(s) in, results out: {returned}",
         service=shown_for(ended.outcome),
         fix=FIXES.get(ended.outcome, ""),
-        cause=cause_of_attempt(ended),
+        cause=Cause.of_attempt(ended),
         example=f"mini-batch: {recipe!r}",
         # With the timeout of the job: what is mended may well wait longer than a probe may.
         case=_case(bench, recipe, payload),

@@ -28,7 +28,7 @@ from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits, over_probe
-from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, retry_code, user_traceback
+from pytest_parallelrun.emulator.engines.tracebacks import failure_of, retry_code
 from pytest_parallelrun.emulator.engines.worker_pool import InitFailures
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
@@ -275,7 +275,7 @@ class InProcessEngine:
         except BaseException as error:
             self._clock.deadline = None
             ending = error
-            failure = Failure(phase, describe_exception(error), user_traceback(error))
+            failure = failure_of(phase, error)
             if self.on_error is not None:
                 self.on_error(error)
         self._guard.end()
@@ -414,7 +414,7 @@ class InProcessEngine:
                 outcome = "exception"
                 retry_request = retry_code(error)
                 may_retry = retry_request is None or retry_request[0] != "Retry.NoRetry"
-                failure = Failure("run", describe_exception(error), user_traceback(error), may_retry)
+                failure = failure_of("run", error, retry=may_retry)
                 if self.on_error is not None and (fault is None or fault.kind != "raises"):
                     self.on_error(error)
             guard.end()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, retry_code
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
-from pytest_parallelrun.emulator.output import Written, count_returned, wrong_type_message
+from pytest_parallelrun.emulator.output import Written, count_returned, returned_type, wrong_type_message
 from pytest_parallelrun.emulator.policy import classify_return
 from pytest_parallelrun.emulator.worker.result_serializer import SerializationError, decode
 
@@ -35,7 +35,8 @@ def judge_return(value: object, size: int) -> JudgedReturn:
     """Holds what run() returned against the `size` items that it got."""
     count = count_returned(value)
     if count is None:
-        return JudgedReturn("wrong_type", None, None, Failure("return", wrong_type_message(value)))
+        failure = Failure("return", wrong_type_message(value), returned_type=returned_type(value))
+        return JudgedReturn("wrong_type", None, None, failure)
     copy = list(value) if isinstance(value, (list, tuple)) else value.copy()  # type: ignore[attr-defined]
     outcome = classify_return(count, size)
     if outcome != "short":

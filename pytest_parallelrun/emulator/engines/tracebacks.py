@@ -7,9 +7,15 @@ import os
 import re
 import sysconfig
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Frame
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.events import Phase
 
 _OUR_PACKAGE = str(Path(__file__).parents[2])
 _NOBODYS = ("<frozen ", "<string>")
@@ -49,6 +55,57 @@ def user_traceback(error: BaseException) -> str:
         part.stack = traceback.StackSummary.from_list(_own_frames(part.stack))
         waiting += [part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())]
     return _LEFT_OUT_LINE.sub(r"(\1)", "".join(report.format())).rstrip()
+
+
+def failure_of(phase: Phase, error: BaseException, *, retry: bool = True) -> Failure:
+    """The failure that an exception of the script is: in words, and as values that outlive it."""
+    return Failure(
+        phase,
+        describe_exception(error),
+        user_traceback(error),
+        retry,
+        chain=tuple(map(_info_of, _chain(error))),
+        frames=_frames_of(error),
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those that a traceback shows before it, as long as they do not go in a circle."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen and len(seen) < MAX_FRAMES:
+        seen.add(id(current))
+        yield current
+        hidden = current.__suppress_context__ or current.__cause__ is not None
+        current = current.__cause__ if hidden else current.__context__
+
+
+def _info_of(error: BaseException) -> ErrorInfo:
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except BaseException:
+        message = ""
+    path, module, errno = (getattr(error, attribute, None) for attribute in ("filename", "name", "errno"))
+    return ErrorInfo(
+        name,
+        message,
+        path=str(path) if isinstance(error, OSError) and path is not None else "",
+        module=module if isinstance(error, ImportError) and isinstance(module, str) else "",
+        errno=errno if isinstance(error, OSError) and isinstance(errno, int) else 0,
+    )
+
+
+def _frames_of(error: BaseException) -> tuple[Frame, ...]:
+    stack = traceback.StackSummary.extract(
+        traceback.walk_tb(error.__traceback__), limit=-_MAX_FRAMES_READ, lookup_lines=False
+    )
+    frames = [frame for frame in stack if not _is_machinery(frame.filename)]
+    own = [frame for frame in frames if not _library_of(frame.filename)] or frames
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        own.append(traceback.FrameSummary(error.filename, error.lineno, "<module>", lookup_line=False, line=""))
+    return tuple(Frame(frame.filename, frame.lineno or 0, frame.name) for frame in own[-MAX_FRAMES:])
 
 
 def _own_frames(stack: Sequence[traceback.FrameSummary]) -> list[traceback.FrameSummary]:

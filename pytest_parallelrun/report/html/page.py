@@ -41,14 +41,6 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).parent / "assets"
 _NOT_IN_A_BLOCK = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
-PART_TITLES = (
-    ("where", "Where"),
-    ("counts", "Counts"),
-    ("service", "On the service"),
-    ("fix", "To do"),
-    ("explained", "More"),
-    ("remark", "Remark"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +98,6 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
         signs=SIGNS,
         meanings=MEANINGS,
         inks={state: ink_on(colour) for state, colour in STATES.items()},
-        part_titles=PART_TITLES,
         simulated=SIMULATED,
         not_checkable=NOT_CHECKABLE,
         cell_text=cell_text,
