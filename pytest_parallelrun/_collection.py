@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-FAMILY = "pytest_parallelrun.contract.families"
+CHECKS_PACKAGE = "pytest_parallelrun.contract.checks"
 
-REPLAY = CheckSpec("replay", "replay", "error", False, "a saved finding is still there")
+REPLAY = CheckSpec(name="replay", needs_input=False, finds="a saved finding is still there")
 """What is made of an entry instead of the checks, with --parallelrun-replay."""
 
 
@@ -108,21 +108,20 @@ def checks_of(plan: EntryPlan) -> tuple[CheckSpec, ...]:
 def contract_module(nodeid: str, checks: Sequence[CheckSpec] = CHECKS) -> ModuleType:
     """A module with the test functions of the checks, in their order.
 
-    The families are executed anew: Hypothesis keeps what it knows of a test with its function, and a function
+    Their modules are executed anew: Hypothesis keeps what it knows of a test with its function, and a function
     that two entries shared would replay the failures of one on the other.
     """
     merged = ModuleType("pytest_parallelrun_gate")
     merged.__doc__ = f"Generated tests of {nodeid}"
     load_hypothesis()
-    fresh = {family: _execute(family) for family in dict.fromkeys(check.family for check in checks)}
     for check in checks:
         name = f"test_{check.name}"
-        setattr(merged, name, getattr(fresh[check.family], name))
+        setattr(merged, name, getattr(_execute(check.name), name))
     return merged
 
 
-def _execute(family: str) -> ModuleType:
-    spec = importlib.util.find_spec(f"{FAMILY}.{family}")
+def _execute(check: str) -> ModuleType:
+    spec = importlib.util.find_spec(f"{CHECKS_PACKAGE}.{check}")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

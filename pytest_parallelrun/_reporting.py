@@ -169,7 +169,7 @@ class Reporting:
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
         """What several checks found is told once, as is what was printed; the message of the record stays whole."""
-        cause = record.finding and record.finding.cause
+        cause = None if record.finding is None else record.finding.cause
         if record.outcome != "failed" or cause is None:
             return
         printed = {line for _, text in report.sections for line in text.splitlines()}

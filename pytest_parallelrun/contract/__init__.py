@@ -1,6 +1,6 @@
 """What a good entry script does, as tests that are generated for it.
 
-One module a family. The modules are executed anew for every entry, so that two entries never share a test
+One module a check, in `checks`. The modules are executed anew for every entry, so that two entries never share a test
 function; `CHECKS` gives the order, the level and what a check needs.
 """
 
@@ -12,117 +12,71 @@ from typing import Literal
 Level = Literal["error", "advice"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckSpec:
-    """One check. `family`: the module in `families` that holds `test_<name>`."""
+    """One check: `checks/<name>.py` holds `test_<name>`."""
 
     name: str
-    family: str
-    level: Level
-    needs_input: bool
+    level: Level = "error"
+    needs_input: bool = True
     finds: str
 
 
 CHECKS = (
-    CheckSpec("entry_imports", "loading", "error", False, "the import fails the way a worker imports"),
+    CheckSpec(name="entry_imports", needs_input=False, finds="the import fails the way a worker imports"),
     CheckSpec(
-        "entry_defines_run",
-        "loading",
-        "error",
-        False,
-        "run() is missing or has a wrong number of parameters, init() takes some, run() is async or a generator",
+        name="entry_defines_run",
+        needs_input=False,
+        finds="run() is missing or has a wrong number of parameters, init() takes some, run() is async or a generator",
     ),
     CheckSpec(
-        "accepts_runtime_arguments",
-        "loading",
-        "error",
-        False,
-        "the runtime's own arguments in sys.argv break the script",
+        name="accepts_runtime_arguments",
+        needs_input=False,
+        finds="the runtime's own arguments in sys.argv break the script",
     ),
     CheckSpec(
-        "init_runs_in_every_worker",
-        "loading",
-        "error",
-        False,
-        "the init() of a second worker fails or disturbs the first",
+        name="init_runs_in_every_worker",
+        needs_input=False,
+        finds="the init() of a second worker fails or disturbs the first",
     ),
-    CheckSpec("returns_valid_type", "returns", "error", True, "run() returns neither list, tuple nor DataFrame"),
-    CheckSpec("returns_one_result_per_item", "returns", "error", True, "run() returns fewer results than items"),
-    CheckSpec("returns_same_columns", "output", "advice", True, "columns, order or types differ between mini-batches"),
+    CheckSpec(name="returns_valid_type", finds="run() returns neither list, tuple nor DataFrame"),
+    CheckSpec(name="returns_one_result_per_item", finds="run() returns fewer results than items"),
+    CheckSpec(name="returns_same_columns", level="advice", finds="columns, order or types differ between mini-batches"),
+    CheckSpec(name="reports_failures", finds="an item that cannot be read, or a missing model, is swallowed"),
+    CheckSpec(name="one_bad_item_costs_one_item", level="advice", finds="one bad item fails its whole mini-batch"),
     CheckSpec(
-        "reports_failures",
-        "failures",
-        "error",
-        True,
-        "an item that cannot be read, or a missing model, is swallowed",
+        name="retry_is_harmless",
+        finds="a retry or a second delivery changes rows, or leaves other files than one delivery does",
     ),
-    CheckSpec("one_bad_item_costs_one_item", "failures", "advice", True, "one bad item fails its whole mini-batch"),
+    CheckSpec(name="independent_of_mini_batch_size", finds="size 1 and size n give different results"),
+    CheckSpec(name="independent_of_order", finds="the order of mini-batches or the choice of a worker changes results"),
+    CheckSpec(name="independent_of_history", finds="a warm worker answers differently from a fresh one"),
     CheckSpec(
-        "retry_is_harmless",
-        "repetition",
-        "error",
-        True,
-        "a retry or a second delivery changes rows, or leaves other files than one delivery does",
+        name="workers_do_not_collide", finds="two workers write the same file with different content, or append to one"
     ),
+    CheckSpec(name="leaves_input_unchanged", finds="input files are modified, moved or deleted"),
     CheckSpec(
-        "independent_of_mini_batch_size", "independence", "error", True, "size 1 and size n give different results"
+        name="runs_off_main_thread",
+        level="advice",
+        finds="signals, event loops or other calls that only the main thread may make",
     ),
     CheckSpec(
-        "independent_of_order",
-        "independence",
-        "error",
-        True,
-        "the order of mini-batches or the choice of a worker changes results",
+        name="output_round_trips",
+        level="advice",
+        finds="values that the appended file cannot carry: newlines, objects as their repr",
     ),
     CheckSpec(
-        "independent_of_history", "independence", "error", True, "a warm worker answers differently from a fresh one"
+        name="rows_name_their_item", level="advice", finds="nothing in the output tells which item a row came from"
     ),
     CheckSpec(
-        "workers_do_not_collide",
-        "repetition",
-        "error",
-        True,
-        "two workers write the same file with different content, or append to one",
-    ),
-    CheckSpec("leaves_input_unchanged", "surroundings", "error", True, "input files are modified, moved or deleted"),
-    CheckSpec(
-        "runs_off_main_thread",
-        "surroundings",
-        "advice",
-        True,
-        "signals, event loops or other calls that only the main thread may make",
+        name="handles_generated_mini_batches",
+        finds="mini-batches that Hypothesis makes of the sample: sound ones fail, odd ones hang, crash or spoil others",
     ),
     CheckSpec(
-        "output_round_trips",
-        "output",
-        "advice",
-        True,
-        "values that the appended file cannot carry: newlines, objects as their repr",
+        name="behaves_under_error_thresholds",
+        finds="in generated jobs, counts, retries and verdict are not what the thresholds allow",
     ),
-    CheckSpec(
-        "rows_name_their_item", "output", "advice", True, "nothing in the output tells which item a row came from"
-    ),
-    CheckSpec(
-        "handles_generated_mini_batches",
-        "generated",
-        "error",
-        True,
-        "mini-batches that Hypothesis makes of the sample: sound ones fail, odd ones hang, crash or spoil others",
-    ),
-    CheckSpec(
-        "behaves_under_error_thresholds",
-        "generated",
-        "error",
-        True,
-        "in generated jobs, counts, retries and verdict are not what the thresholds allow",
-    ),
-    CheckSpec("job_completes", "outcome", "error", True, "the sample fails under the settings of the job"),
-    CheckSpec(
-        "no_silent_losses",
-        "outcome",
-        "error",
-        True,
-        "the job completes although items failed, and nobody said that they may",
-    ),
-    CheckSpec("fits_timeout", "cost", "advice", True, "a mini-batch takes more than half of its timeout"),
+    CheckSpec(name="job_completes", finds="the sample fails under the settings of the job"),
+    CheckSpec(name="no_silent_losses", finds="the job completes although items failed, and nobody said that they may"),
+    CheckSpec(name="fits_timeout", level="advice", finds="a mini-batch takes more than half of its timeout"),
 )

@@ -183,3 +183,7 @@ def _is_of_a_job(path: str) -> bool:
 
 def _same_drive(path: str, other: str) -> bool:
     return os.path.splitdrive(os.path.realpath(path))[0].lower() == os.path.splitdrive(other)[0].lower()
+
+
+def sentences(*texts: str) -> str:
+    return "\n".join(filter(None, texts))

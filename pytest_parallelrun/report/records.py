@@ -25,7 +25,8 @@ class CheckRecord:
     """One check of one entry.
 
     reason: why a finding is accepted. notes: what everybody should know,
-    details: what only -v and the report files tell. finding: None where there is nothing but the message. figures: what was measured.
+    details: what only -v and the report files tell. finding: None where there is nothing but the message. figures:
+    what was measured.
     job, trace: the run of the whole sample, with the first check of a process that ran or shared it.
     """
 

@@ -84,7 +84,7 @@ def test_a_call_that_tells_nothing_is_left_out() -> None:
 
 
 def test_lines_of_this_package_explain_nothing() -> None:
-    ours = f"        {OURS}/contract/families/generated.py:76"
+    ours = f"        {OURS}/contract/checks/handles_generated_mini_batches.py:76"
     start = "Explanation:\n    These lines were always and only run by failing examples:"
     assert example_of(failed("x", f"{start}\n{ours}")) == ""
     assert example_of(failed("x", f"{start}\n{ours}\n        /user/score.py:5")) == f"{start}\n        /user/score.py:5"

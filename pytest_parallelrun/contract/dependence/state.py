@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
@@ -20,6 +21,7 @@ from pytest_parallelrun.contract.finding import Cause
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observation, Observations, SampleMiniBatch
     from pytest_parallelrun.emulator.probe import ProbeSession
+
 
 KEPT = Cause(kind="run() keeps something between its calls")
 """The cause that findings of several checks have in common."""
@@ -166,3 +168,44 @@ def _histories(orders: Sequence[Sequence[SampleMiniBatch]]) -> Iterator[Sequence
     """One mini-batch alone, then whole orders."""
     yield orders[0][-1:]
     yield from (order for order in orders if len(order) > 1)
+
+
+def why_undecided(found: StateDependence) -> str:
+    if found.origin == "files":
+        return "results depend on files that earlier mini-batches left; see test_independent_of_order"
+    if found.origin == "random numbers":
+        return (
+            "run() draws random numbers from a generator that was seeded once, so each mini-batch gets other ones "
+            "after others: its results are random, though every run of the job repeats them. "
+            "Seed from the item to make them independent."
+        )
+    return (
+        f"mini-batch {found.group.id} was answered differently in another order, but not when it was asked again: "
+        "its results change from run to run"
+    )
+
+
+def named(groups: tuple[SampleMiniBatch, ...]) -> str:
+    if len(groups) == 1:
+        return f"mini-batch {groups[0].id} ({groups[0].items()})"
+    return f"mini-batches {', '.join(str(group.id) for group in groups)}"
+
+
+def traceback_of(answer: RunOutcome) -> str:
+    failure = answer.ended.failure
+    return "" if answer.rows is not None or failure is None else failure.traceback
+
+
+def on_service(why: str) -> str:
+    return f"nothing tells: the rows are wrong, and others in the next job, since {why}"
+
+
+def case_of(trials: Observations, groups: tuple[SampleMiniBatch, ...], expected: RunOutcome) -> Case:
+    return Case(
+        kind=trials.kind,
+        mini_batches=tuple(group.payload for group in groups),
+        expected_rows=None if expected.rows is None else tuple(expected.rows),
+        ignoring=trials.ignoring,
+        identities=tuple((group.id, group.first_item) for group in groups),
+        partitions=tuple(group.partition for group in groups),
+    )

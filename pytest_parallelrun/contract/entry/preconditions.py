@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.events import WorkerFailed
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
+    from pytest_parallelrun.emulator.events import Failure
+    from pytest_parallelrun.emulator.probe import StartupResult
 
 
 @contextmanager
@@ -70,3 +73,8 @@ def why_random(changing: NondeterministicValues) -> str:
         "the item to make them repeatable. If nothing is drawn, look for threads that are taken in the order in which "
         "they end, for the order of a set, and for hash() of a text: rows may have come to the wrong items."
     )
+
+
+def startup_failure(rehearsal: StartupResult, worker: int = 0) -> Failure | None:
+    event = rehearsal.workers[worker]
+    return event.failure if isinstance(event, WorkerFailed) else None

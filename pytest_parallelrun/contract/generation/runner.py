@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
+from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
 from pytest_parallelrun.contract.phrases import consenting
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.strategies import Sample
 
     Recipe = Rows | Files
+
+    from pytest_parallelrun.contract.check import Check
 
 
 MAX_WAITING = 10.0
@@ -329,3 +332,27 @@ def _cells(sample: Sample) -> Iterator[list[Cell]]:
     for place, label in enumerate(labels):
         if labels.index(label) == place and str(label) not in sample.settings.partition_keys:
             yield [Cell(0, label, kind) for kind in odd_kinds(sample, place)]
+
+
+def require_valid_items(bench: ExampleRunner, check: Check) -> None:
+    __tracebackhide__ = True
+    if bench.sample is None:
+        check.cannot_decide(
+            "no mini-batch of the sample succeeded, so there is nothing sound to make others of; "
+            "see test_job_completes and test_no_silent_losses"
+        )
+
+
+def conclude(bench: ExampleRunner, check: Check, judge: Callable[[], Finding | None]) -> None:
+    __tracebackhide__ = True
+    with skip_without_worker(check):
+        found = judge()
+    if bench.sample is not None and bench.sample.sampled:
+        check.note(f"generated from a part of the sample: {bench.sample.sampled}")
+    stopped = bench.stopped_by()
+    if stopped is not None:
+        check.note(stopped)
+        if not bench.tried:
+            check.cannot_decide(stopped)
+    if found is not None:
+        check.fail(found)

@@ -184,7 +184,7 @@ def _as_far_as_possible(thing: object) -> object:
 
 
 def decode(data: bytes) -> object:
-    """The value of `encode`. SerializationError where a library of the worker is missing here or has another version."""
+    """The value of `encode`. SerializationError where a library of the worker is missing here or differs."""
     try:
         value: object = pickle.loads(data)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A saved case once more: is the finding still there?"""
+"""A saved finding is still there."""
 
 from __future__ import annotations
 

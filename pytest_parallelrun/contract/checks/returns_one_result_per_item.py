@@ -1,4 +1,4 @@
-"""Does run() return what the service counts?"""
+"""Run() returns fewer results than items."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.entry.returned_rows import location_of_attempt
+from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.phrases import (
     consenting,
     finding,
@@ -22,31 +23,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.events import AttemptEnded
-
-
-def test_returns_valid_type(
-    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
-) -> None:
-    """run() returns a list, a tuple or a DataFrame."""
-    __tracebackhide__ = True
-    attempts = parallelrun_baseline.result.attempts
-    wrong = [attempt for attempt in attempts if attempt.outcome == "wrong_type"]
-    if wrong:
-        first = wrong[0]
-        assert first.failure is not None
-        parallelrun_check.fail(
-            Finding(
-                what=first.failure.error,
-                location=_location(parallelrun_baseline, first),
-                counts=f"in {len({a.mini_batch.id for a in wrong})} of "
-                f"{parallelrun_baseline.result.total_mini_batches} mini-batches",
-                service=shown_for("wrong_type"),
-                cause=Cause.of_attempt(first),
-                case=case_of(parallelrun_entry, first),
-            )
-        )
-    if all(attempt.returned is None for attempt in attempts):
-        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
 
 
 def test_returns_one_result_per_item(
@@ -70,7 +46,7 @@ def test_returns_one_result_per_item(
             f"{result.total_mini_batches} mini-batches.",
             _repaired(parallelrun_baseline, set(short)),
         ),
-        location=_location(parallelrun_baseline, first),
+        location=location_of_attempt(parallelrun_baseline, first),
         counts=f"{first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
@@ -86,17 +62,6 @@ def test_returns_one_result_per_item(
         parallelrun_check.advise(found.saying(f"The job may lose them: {allowed} was set on purpose."))
         return
     parallelrun_check.fail(found)
-
-
-def _location(baseline: Baseline, attempt: AttemptEnded) -> Location:
-    tries = baseline.result.settings.max_retries + 1
-    return Location(
-        phase="run",
-        mini_batch=attempt.mini_batch.id,
-        items=baseline.items(attempt),
-        attempt=attempt.number,
-        attempts=tries,
-    )
 
 
 def _missing(attempt: AttemptEnded) -> int:

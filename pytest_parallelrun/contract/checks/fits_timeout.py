@@ -1,4 +1,4 @@
-"""How long does a mini-batch take, and does that fit its timeout?"""
+"""A mini-batch takes more than half of its timeout."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.observations import Observations
+
 
 MARGIN = 2
 """A machine of the service may be slower than this one, and some items are larger than those of the sample."""

@@ -1,13 +1,13 @@
-"""Would the job complete, and would it lose anything without a word?"""
+"""The job completes although items failed, and nobody said that they may."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.entry.losses import cause_of_losses, location_of_losses, losing_attempts
+from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import (
-    ERROR_LOG,
     THRESHOLDS,
     consenting,
     finding,
@@ -22,32 +22,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.result import JobResult
-
-
-def test_job_completes(
-    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
-) -> None:
-    """The whole sample runs through under the job's own settings."""
-    __tracebackhide__ = True
-    result = parallelrun_baseline.result
-    if result.status == "Completed":
-        return
-    losing = _losing(result)
-    parallelrun_check.fail(
-        Finding(
-            what=finding(f"The job fails: {result.reason}", parallelrun_baseline.first_error()),
-            location=_location(parallelrun_baseline, losing),
-            traceback=parallelrun_baseline.first_traceback(),
-            counts=parallelrun_baseline.explain(),
-            service=f"exit code 42, the error is in {ERROR_LOG}",
-            fix=hints(result.explain(), parallelrun_entry.entry),
-            remark=reading_text(result),
-            cause=_cause(result, losing),
-            case=case_of(parallelrun_entry, losing[0]) if losing else None,
-        )
-    )
 
 
 def test_no_silent_losses(
@@ -65,14 +40,14 @@ def test_no_silent_losses(
         allowed = values_text(result.settings, consent)
         parallelrun_check.note(f"{_losses(result)}, which {allowed}, set on purpose, allows")
         return
-    losing = _losing(result)
+    losing = losing_attempts(result)
     parallelrun_check.fail(
         Finding(
             what=finding(
                 f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
                 parallelrun_baseline.first_error(),
             ),
-            location=_location(parallelrun_baseline, losing),
+            location=location_of_losses(parallelrun_baseline, losing),
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"the job is green; {shown_for(losing[0].outcome)}",
@@ -82,35 +57,10 @@ def test_no_silent_losses(
                 "error_threshold=-1 on purpose if the loss is meant.",
             ),
             remark=reading_text(result),
-            cause=_cause(result, losing),
+            cause=cause_of_losses(result, losing),
             case=case_of(parallelrun_entry, losing[0]),
         )
     )
-
-
-def _losing(result: JobResult) -> list[AttemptEnded]:
-    """The last attempts at mini-batches that lost items, by the mini-batch."""
-    lost = {batch.id for batch in result.mini_batches if batch.failed or batch.status == "failed"}
-    last = {attempt.mini_batch.id: attempt for attempt in result.attempts if attempt.mini_batch.id in lost}
-    return [last[batch] for batch in sorted(last)]
-
-
-def _location(baseline: Baseline, losing: list[AttemptEnded]) -> Location | None:
-    if not losing:
-        return None
-    first = losing[0]
-    tries = baseline.result.settings.max_retries + 1
-    return Location(
-        phase="run", mini_batch=first.mini_batch.id, items=baseline.items(first), attempt=first.number, attempts=tries
-    )
-
-
-def _cause(result: JobResult, losing: list[AttemptEnded]) -> Cause | None:
-    """What all items were lost by, where that is one cause; where no worker came up, that."""
-    causes = {Cause.of_attempt(attempt) for attempt in losing}
-    if not result.attempts:
-        causes = {Cause.of_failure(event.failure) for event in result.worker_failures[:1]}
-    return causes.pop() if len(causes) == 1 else None
 
 
 def _losses(result: JobResult) -> str:

@@ -1,0 +1,35 @@
+"""Run() is missing or has a wrong number of parameters, init() takes some, run() is async or a generator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from pytest_parallelrun.contract.entry.observers import SeenFunctions
+from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.finding import Cause, Finding
+from pytest_parallelrun.contract.phrases import shown_for_phase
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+
+
+def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
+    """run(mini_batch) or run(mini_batch, context) is there, init() takes nothing, run() returns its results."""
+    __tracebackhide__ = True
+    rehearsal = parallelrun_entry.probe_startup(init=False, runtime_arguments=False, observer=SeenFunctions)
+    failure = startup_failure(rehearsal)
+    if failure is not None and failure.phase == "define":
+        parallelrun_check.fail(
+            Finding(what=failure.error, service=shown_for_phase("define"), cause=Cause.of_failure(failure)),
+        )
+    if failure is not None:
+        parallelrun_check.cannot_decide("the script does not import; see test_entry_imports")
+    problems, default = cast("tuple[list[str], str | None]", rehearsal.observed[0])
+    if problems:
+        parallelrun_check.fail(Finding(what="\n".join(problems)))
+    if default is not None:
+        parallelrun_check.advise(
+            f"The second parameter of run() gets the context of the mini-batch, whatever its name: '{default}' never "
+            "has its default on the service. Make it a module variable or a keyword-only parameter, after a '*'."
+        )

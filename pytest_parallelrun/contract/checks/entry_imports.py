@@ -1,0 +1,36 @@
+"""The import fails the way a worker imports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.phrases import hints, sentences, shown_for_phase
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+
+
+def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
+    """The import succeeds the way a worker imports."""
+    __tracebackhide__ = True
+    failure = startup_failure(parallelrun_entry.probe_startup(runtime_arguments=False, init=False))
+    if failure is None or failure.phase != "import":
+        return
+    entry = parallelrun_entry.entry
+    parallelrun_check.fail(
+        Finding(
+            what=f"A worker cannot import the entry script: {failure.error}",
+            location=Location(
+                phase="import",
+                detail=f" of '{entry.module_name}'; of your folders only the code root '{entry.code_root}' is on "
+                "sys.path, and the working folder is another one",
+            ),
+            traceback=failure.traceback,
+            service=shown_for_phase("import"),
+            fix=sentences(parallelrun_entry.where_is(failure.error), hints(failure.error, entry)),
+            cause=Cause.of_failure(failure),
+        )
+    )

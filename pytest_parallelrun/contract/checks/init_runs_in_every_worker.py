@@ -1,0 +1,72 @@
+"""The init() of a second worker fails or disturbs the first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.phrases import exists_already, hints, sentences, shown_for, shown_for_phase
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+
+
+def test_init_runs_in_every_worker(
+    parallelrun_entry: EntryUnderTest, parallelrun_check: Check, parallelrun_baseline: Baseline | None
+) -> None:
+    """A second worker on the same machine comes up, and the first one still works."""
+    __tracebackhide__ = True
+    first_works = parallelrun_baseline is not None and parallelrun_baseline.first_mini_batch_works
+    rehearsal = parallelrun_entry.probe_startup(workers=2, first_attempt=first_works)
+    first, second = startup_failure(rehearsal, 0), startup_failure(rehearsal, 1)
+    if first is not None and first.phase != "init":
+        parallelrun_check.cannot_decide(f"no worker comes up: {first.error}")
+    if first is not None or second is not None:
+        failure = second or first
+        which = "init() fails in the first worker" if first else "init() fails in the second worker of a machine"
+        assert failure is not None
+        parallelrun_check.fail(
+            Finding(
+                what=f"{which}: {failure.error}",
+                location=Location(phase="init"),
+                traceback=failure.traceback,
+                counts="" if first else "every worker process calls init(), several at a time on each machine",
+                service=shown_for_phase("init"),
+                fix=sentences(
+                    _on_existing(failure.error, in_first=first is not None),
+                    hints(failure.error, parallelrun_entry.entry),
+                ),
+                cause=Cause.of_failure(failure),
+            )
+        )
+    attempt = rehearsal.attempt
+    if attempt is not None and attempt.failure is not None and attempt.outcome != "short":
+        alone = parallelrun_entry.probe_startup(first_attempt=True).attempt
+        if alone is None or (alone.failure is not None and alone.outcome != "short"):
+            parallelrun_check.cannot_decide(
+                "run() fails at times, also while there is one worker alone, so it need not be the second init(): "
+                f"{attempt.failure.error}"
+            )
+        parallelrun_check.fail(
+            Finding(
+                what=f"After the init() of a second worker, run() of the first one fails: {attempt.failure.error}",
+                location=Location(phase="run", mini_batch=attempt.mini_batch.id),
+                traceback=attempt.failure.traceback,
+                service=shown_for(attempt.outcome),
+                fix="It succeeds while the first worker is alone: the two share something, such as a file, that "
+                "init() makes anew. Give it a name that is unique to the process.",
+                cause=Cause.of_attempt(attempt),
+            )
+        )
+
+
+def _on_existing(error: str, *, in_first: bool) -> str:
+    """What a FileExistsError in an init() means; an earlier worker can only have been there for a later one."""
+    if not error.startswith("FileExistsError"):
+        return ""
+    outside = exists_already(error)
+    which = "It exists already." if in_first else "An earlier worker made it."
+    return " ".join(filter(None, [which, outside, "Create folders with os.makedirs(path, exist_ok=True)."]))

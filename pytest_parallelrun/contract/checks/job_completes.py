@@ -1,0 +1,44 @@
+"""The sample fails under the settings of the job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.cases.case import case_of
+from pytest_parallelrun.contract.entry.losses import cause_of_losses, location_of_losses, losing_attempts
+from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.contract.phrases import (
+    ERROR_LOG,
+    finding,
+    hints,
+    reading_text,
+)
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+
+
+def test_job_completes(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """The whole sample runs through under the job's own settings."""
+    __tracebackhide__ = True
+    result = parallelrun_baseline.result
+    if result.status == "Completed":
+        return
+    losing = losing_attempts(result)
+    parallelrun_check.fail(
+        Finding(
+            what=finding(f"The job fails: {result.reason}", parallelrun_baseline.first_error()),
+            location=location_of_losses(parallelrun_baseline, losing),
+            traceback=parallelrun_baseline.first_traceback(),
+            counts=parallelrun_baseline.explain(),
+            service=f"exit code 42, the error is in {ERROR_LOG}",
+            fix=hints(result.explain(), parallelrun_entry.entry),
+            remark=reading_text(result),
+            cause=cause_of_losses(result, losing),
+            case=case_of(parallelrun_entry, losing[0]) if losing else None,
+        )
+    )

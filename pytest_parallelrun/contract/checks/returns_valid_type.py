@@ -1,0 +1,42 @@
+"""Run() returns neither list, tuple nor DataFrame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.cases.case import case_of
+from pytest_parallelrun.contract.entry.returned_rows import location_of_attempt
+from pytest_parallelrun.contract.finding import Cause, Finding
+from pytest_parallelrun.contract.phrases import (
+    shown_for,
+)
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+
+
+def test_returns_valid_type(
+    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+) -> None:
+    """run() returns a list, a tuple or a DataFrame."""
+    __tracebackhide__ = True
+    attempts = parallelrun_baseline.result.attempts
+    wrong = [attempt for attempt in attempts if attempt.outcome == "wrong_type"]
+    if wrong:
+        first = wrong[0]
+        assert first.failure is not None
+        parallelrun_check.fail(
+            Finding(
+                what=first.failure.error,
+                location=location_of_attempt(parallelrun_baseline, first),
+                counts=f"in {len({a.mini_batch.id for a in wrong})} of "
+                f"{parallelrun_baseline.result.total_mini_batches} mini-batches",
+                service=shown_for("wrong_type"),
+                cause=Cause.of_attempt(first),
+                case=case_of(parallelrun_entry, first),
+            )
+        )
+    if all(attempt.returned is None for attempt in attempts):
+        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
