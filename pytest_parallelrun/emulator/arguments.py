@@ -18,10 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.errors import SettingsError
-from pytest_parallelrun.emulator.setting_types import Choice, Flag, SettingType, Text, WholeNumber, parsed
-from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.emulator.setting_table import Profile, setting_table
+from pytest_parallelrun.emulator.setting_types import FLAG, TEXT, SettingType, choice, whole_number
+from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import InputKind
@@ -30,14 +30,14 @@ ORIGIN = "program arguments"
 CLIENT_SDK_VERSION = "1.62.0"
 
 NOT_EMULATED: Mapping[str, SettingType[object]] = {
-    "--resource_monitor_interval": WholeNumber(0),
-    "--copy_logs_to_parent": Flag(),
-    "--metrics_name_prefix": Text(),
-    "--push_metrics_to_parent": Flag(),
-    "--profiling_module": Choice(("", "cProfile", "profile")),
-    "--nice": Text(),
-    "--run_id": Text(),
-    "--cleanup_leaked_queues": Text(),
+    "--resource_monitor_interval": whole_number(0),
+    "--copy_logs_to_parent": FLAG,
+    "--metrics_name_prefix": TEXT,
+    "--push_metrics_to_parent": FLAG,
+    "--profiling_module": choice(("", "cProfile", "profile")),
+    "--nice": TEXT,
+    "--run_id": TEXT,
+    "--cleanup_leaked_queues": TEXT,
 }
 """Arguments of the runtime that are accepted, checked and named in reports, and have no effect here."""
 
@@ -142,8 +142,8 @@ def parse_program_arguments(
 
     for option, kind in NOT_EMULATED.items():
         if option in found:
-            parsed(kind, option, found[option], ORIGIN)
-    ranks = parsed(WholeNumber(0), RANK_MINI_BATCHES, found.get(RANK_MINI_BATCHES, 0), ORIGIN)
+            kind.parse_setting(option, found[option], ORIGIN)
+    ranks = whole_number(0).parse_setting(RANK_MINI_BATCHES, found.get(RANK_MINI_BATCHES, 0), ORIGIN)
     if ranks > 0:
         raise SettingsError(
             f"{RANK_MINI_BATCHES}={ranks} (from {ORIGIN}): mini-batches without data are not supported: leave it out"

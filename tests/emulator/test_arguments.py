@@ -20,7 +20,8 @@ from pytest_parallelrun.emulator.arguments import (
     with_outputs,
 )
 from pytest_parallelrun.emulator.errors import SettingsError
-from pytest_parallelrun.emulator.settings import JobSettings, Profile
+from pytest_parallelrun.emulator.setting_table import Profile
+from pytest_parallelrun.emulator.settings import JobSettings
 
 SETTINGS = {
     "--error_threshold": "error_threshold",

@@ -175,7 +175,7 @@ def test_a_given_up_table_mini_batch_fails_its_rows_or_one_item(unit: str, faile
         table(4),
         Fault.raises(ValueError, mini_batch=0),
         mini_batch_size=3 * ROW_BYTES,
-        failed_unit=unit,  # type: ignore[arg-type]
+        failed_unit=unit,
         max_retries=0,
     )
     assert (result.failed_items, result.mini_batches[0].failed) == (failed, failed)

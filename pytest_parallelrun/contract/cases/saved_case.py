@@ -159,16 +159,12 @@ class SavedCase:
         of_the_run = JobSettings.from_mapping(self._mapping("settings_of_the_run"), origin)
         needed = JobSettings.from_mapping(self._mapping("settings"), origin)
         chosen = needed.over(given.over(of_the_run))
-        off: dict[str, object] = {"error_threshold": -1}
-        if chosen.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
-        if not self._list("faults"):
-            off["max_retries"] = 0
-        changes = {name: value for name, value in off.items() if name not in needed.explicit}
-        changes.update(instance_count=1, max_concurrency_per_instance=1)
+        chosen = needed.over(chosen.without_thresholds())
+        if not self._list("faults") and "max_retries" not in needed.explicit:
+            chosen = chosen.replace(max_retries=0)
         if suspended:
-            changes["timeout"] = MAX_TIMEOUT
-        return chosen.replace(**changes)  # type: ignore[arg-type]
+            chosen = chosen.replace(timeout=MAX_TIMEOUT)
+        return chosen.replace(instance_count=1, max_concurrency_per_instance=1)
 
     def _input(self, folder: str) -> PrebuiltInput:
         payloads: list[Payload] = []

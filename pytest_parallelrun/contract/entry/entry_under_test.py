@@ -201,11 +201,7 @@ class EntryUnderTest:
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MAX_ALONE):
             copy_file(path, str(folder / name))
-        off = {"error_threshold": -1}
-        if self.settings.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
-        alone = self.settings.replace(mini_batch_size=1, max_retries=0, **off)  # type: ignore[arg-type]
-        result = self._run(folder, alone)
+        result = self._run(folder, self.settings.without_thresholds().replace(mini_batch_size=1, max_retries=0))
         return tuple(
             result.item_names(batch.id)[0]
             for batch in result.mini_batches
