@@ -94,11 +94,16 @@ class AppendedFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = open(self.path, "xb")  # noqa: SIM115  # closed by close()
 
-    def require(self) -> None:
-        """OutputError where the script has removed the file, or put another in its place.
+    def require(self, written: Written | None = None) -> None:
+        """OutputError where the script has removed the file, or what a worker has written, or replaced the file.
 
         As long as nothing was written it is made anew: a script may clear its folder before it begins.
         """
+        self._require_file()
+        if written is not None and not written.error and not os.path.exists(written.path):
+            raise OutputError(f"'{written.path}', to which the worker wrote them, is gone")
+
+    def _require_file(self) -> None:
         if self._broken is not None:
             raise self._broken
         try:

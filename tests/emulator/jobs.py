@@ -21,7 +21,7 @@ ROW_BYTES = 8
 """Length of a row of table() as a line of CSV."""
 
 
-class NameList:
+class Names:
     """Returns the name of each file."""
 
     def run(self, paths: list[str]) -> list[str]:

@@ -29,12 +29,11 @@ from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import PlainTable
     from pytest_parallelrun.emulator.engines.protocol import Engine, EngineMaker
+    from pytest_parallelrun.emulator.entry import Models, StrPath
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
-
-    StrPath = str | os.PathLike[str]
 
 MAX_TIMEOUT = 259200
 """Seconds: what the service allows, and enough for a look around in a debugger."""
@@ -64,7 +63,7 @@ class SavedCase:
         settings: JobSettings | None = None,
         program_arguments: str | Sequence[str] = (),
         code: StrPath | None = None,
-        models: Sequence[StrPath] = (),
+        models: Models = (),
         make_engine: EngineMaker = InProcessEngine,
         suspended: bool = False,
     ) -> JobResult:
@@ -105,7 +104,7 @@ class SavedCase:
         *,
         program_arguments: str | Sequence[str],
         code: StrPath | None,
-        models: Sequence[StrPath],
+        models: Models,
         make_engine: EngineMaker,
     ) -> JobResult:
         plans: list[FaultPlan] = []

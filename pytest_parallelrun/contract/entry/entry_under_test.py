@@ -254,7 +254,6 @@ class EntryUnderTest:
         entry: EntryFile | None = None,
     ) -> ParallelJob:
         entry = entry or self.entry
-        models = self.models if models is None else models
         return ParallelJob(
             entry.path,
             input,
@@ -263,8 +262,7 @@ class EntryUnderTest:
             faults=faults,
             engine=self.engine,
             code=entry.code_root,
-            # A name that is the path's own may have a "=" in it.
-            models=[str(path) if name == path.name else f"{name}={path}" for name, path in models.items()],
+            models=self.models if models is None else models,
             output=output,
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.logs.processed import COLUMNS
+from pytest_parallelrun.emulator.logs import ATTEMPT_COLUMNS
 from tests.emulator.jobs import make_files
 
 HERE = ("inprocess", "process")
@@ -94,7 +94,7 @@ def test_records_of_the_root_logger_are_in_stdout_of_a_worker_process(tmp_path: 
 def test_each_attempt_is_a_line_with_the_columns_of_the_service(tmp_path: Path, engine: str) -> None:
     run_job(tmp_path, engine)
     lines = lines_of(tmp_path)
-    assert tuple(lines[0]) == COLUMNS
+    assert tuple(lines[0]) == ATTEMPT_COLUMNS
     picked = sorted((line["Mini-batch Id"], line["Picked Count"], line["Status"], line["Failed"]) for line in lines)
     assert picked == [
         ("0", "1", "RUN_DONE", "0"),
@@ -218,7 +218,7 @@ def test_logs_that_cannot_be_written_in_the_end_are_a_note(tmp_path: Path, monke
     def full(logs: Path, result: JobResult, began: float) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pytest_parallelrun.emulator.logs.write_texts", full)
+    monkeypatch.setattr("pytest_parallelrun.emulator.logs._write_texts", full)
     result = run_job(tmp_path, "inprocess")
     logs = tmp_path / "kept" / "logs"
     assert f"the logs in '{logs}' are not complete: [Errno 28] No space left on device" in result.notes
