@@ -7,7 +7,6 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from pytest_parallelrun.emulator.errors import InputError
@@ -43,8 +42,8 @@ def wrong_type_message(value: object) -> str:
 
 def returned_type(value: object) -> str:
     """What run() returned, for a value that count_returned() does not count: its type, or "None"."""
-    what, _ = _describe_wrong(value)
-    return what or f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    description, _ = _describe_wrong(value)
+    return description or f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
 def as_rows(value: object) -> list[object]:
@@ -172,12 +171,7 @@ class AppendedFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
         if exc is None:
             self.close()
         else:
@@ -271,7 +265,7 @@ def _unique(names: list[object]) -> list[object]:
 
 
 def _describe_wrong(value: object) -> tuple[str, str]:
-    """(what it is, "" for the name of its type; what to do)"""
+    """(description, "" for the name of its type; how to fix it)"""
     if value is None:
         return "None", "look for a `return` that is missing, or that one path does not reach"
     if isinstance(value, (str, bytes, bytearray)):

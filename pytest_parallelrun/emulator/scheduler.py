@@ -190,14 +190,7 @@ class Scheduler:
                 self._redelivered.add(delivery)
                 self._retries.append(Task(mini_batch, number))
                 return
-        ruling = self._ledger.record(
-            mini_batch.id,
-            mini_batch.size,
-            attempt.outcome,
-            number=number,
-            returned=attempt.returned,
-            retry_allowed=attempt.failure is None or attempt.failure.retry,
-        )
+        ruling = self._ledger.record_attempt(attempt, attempt.outcome)
         if ruling.retry:
             self._retries.append(Task(mini_batch, number + 1))
             self.exceeded = self._ledger.exceeded()

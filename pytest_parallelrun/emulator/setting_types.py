@@ -68,9 +68,9 @@ def _integer(raw: object) -> int | None:
 
 def _number(raw: object) -> int | float | None:
     """A whole one is an int, as the service prints it."""
-    whole = _integer(raw)
-    if whole is not None:
-        return whole
+    integer = _integer(raw)
+    if integer is not None:
+        return integer
     if not isinstance(raw, (str, float)) or "_" in str(raw):
         return None
     try:

@@ -129,13 +129,10 @@ class JobSettings(SettingFields):
     @property
     def unused(self) -> str | None:
         """What was set and has no effect beside another setting, as a sentence; None where there is nothing."""
-        if "mini_batch_size" in self.explicit and self.partition_keys:
-            what, instead = "mini_batch_size", "partition_keys decides on the mini-batches"
-        elif "mini_batch_size" in self.explicit and self.mini_batch_rows is not None:
-            what, instead = "mini_batch_size", "mini_batch_rows decides on the mini-batches"
-        else:
+        deciding = "partition_keys" if self.partition_keys else "mini_batch_rows" if self.mini_batch_rows else None
+        if deciding is None or "mini_batch_size" not in self.explicit:
             return None
-        return f"{what}={self.mini_batch_size_text} is not looked at: {instead}"
+        return f"mini_batch_size={self.mini_batch_size_text} is not looked at: {deciding} decides on the mini-batches"
 
     def _identity(self) -> tuple[object, ...]:
         def comparable(name: str) -> object:

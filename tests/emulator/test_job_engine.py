@@ -46,7 +46,19 @@ class OutOfOrder:
         outcome: Outcome = "exception" if bad else "succeeded"
         failure = Failure("run", "bad") if bad else None
         returned = None if bad else mini_batch.size
-        return AttemptEnded(mini_batch, number, 0, outcome, returned, [mini_batch.id], 0, 0, 0, failure, None)
+        return AttemptEnded(
+            mini_batch=mini_batch,
+            number=number,
+            worker=0,
+            outcome=outcome,
+            returned=returned,
+            value=[mini_batch.id],
+            started=0,
+            loading=0,
+            running=0,
+            failure=failure,
+            fault=None,
+        )
 
     def worker_events(self) -> Sequence[Event]:
         return ()

@@ -99,7 +99,19 @@ class QueueMachine(RuleBasedStateMachine):
             fault = Fault.delivers_twice() if fate == "twice" else None
         value = None if returned is None else [mini_batch.id] * returned
         self.scheduler.record(
-            AttemptEnded(mini_batch, number, 0, outcome, returned, value, 0.0, 0.0, 0.0, failure, fault)
+            AttemptEnded(
+                mini_batch=mini_batch,
+                number=number,
+                worker=0,
+                outcome=outcome,
+                returned=returned,
+                value=value,
+                started=0.0,
+                loading=0.0,
+                running=0.0,
+                failure=failure,
+                fault=fault,
+            )
         )
         if fault is not None and address not in self.twice:
             self.twice.add(address)

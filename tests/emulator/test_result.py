@@ -9,7 +9,7 @@ import pytest
 
 from pytest_parallelrun.emulator.events import JobEnded, MiniBatchEnded
 from pytest_parallelrun.emulator.faults import Fault
-from pytest_parallelrun.emulator.result import SHOWN, Attempt, JobResult, MiniBatchResult
+from pytest_parallelrun.emulator.result import MAX_SHOWN, Attempt, JobResult, MiniBatchResult
 from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, table
 
 DOCUMENTED = (
@@ -220,7 +220,7 @@ def test_a_mini_batch_that_recovered_is_not_told(nine_files: list[str]) -> None:
 
 def test_more_failed_mini_batches_than_are_shown_are_counted(nine_files: list[str]) -> None:
     text = run_job(Names(), nine_files, Fault.raises(ValueError), max_retries=0).explain()
-    assert text.count("of 1 item failed") == SHOWN
+    assert text.count("of 1 item failed") == MAX_SHOWN
     assert "  and 4 mini-batches more with failed items" in text
 
 

@@ -32,7 +32,19 @@ def attempt(
     batch = list(FileSplitter("", ["f"] * (mini_batch + 1), 1, label="").mini_batches())[mini_batch]
     returned = 1 if outcome == "succeeded" else None
     failure = None if outcome == "succeeded" else Failure("run", "failed")
-    return AttemptEnded(batch, number, 0, outcome, returned, None, 0.0, loading, running, failure, None)
+    return AttemptEnded(
+        mini_batch=batch,
+        number=number,
+        worker=0,
+        outcome=outcome,
+        returned=returned,
+        value=None,
+        started=0.0,
+        loading=loading,
+        running=running,
+        failure=failure,
+        fault=None,
+    )
 
 
 class ParallelRunException(Exception):
