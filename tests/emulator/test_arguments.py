@@ -220,8 +220,8 @@ def test_nothing_after_two_dashes_is_an_option() -> None:
 def test_v1_refuses_a_reserved_name_with_what_to_use_instead(name: str, form: str) -> None:
     error = refusal(form.format(name), profile="v1")
     assert f"-{name} is reserved under profile v1: " in error
-    own = f"set {name} of ParallelRunConfig"
-    assert own in error or name in ("output", "model_name")
+    instead = f"set {name} of ParallelRunConfig"
+    assert instead in error or name in ("output", "model_name")
 
 
 def test_v1_refuses_a_first_argument_without_a_dash() -> None:

@@ -368,8 +368,8 @@ def test_a_fault_that_never_fired_is_none_where_the_job_ended_first(files: list[
 
 @pytest.mark.parametrize("source", ["folder", "frame", "list"])
 def test_an_input_without_items_fails_with_the_reason_of_the_service(source: str, tmp_path: Path) -> None:
-    given: Path | pd.DataFrame | list[str] = {"folder": tmp_path, "frame": table(0), "list": []}[source]  # type: ignore[assignment]
-    result = run_job(Names(), given, first_task_creation_timeout=5, error_threshold=0)
+    empty: Path | pd.DataFrame | list[str] = {"folder": tmp_path, "frame": table(0), "list": []}[source]  # type: ignore[assignment]
+    result = run_job(Names(), empty, first_task_creation_timeout=5, error_threshold=0)
     assert (result.status, result.exceeded) == ("Failed", None)
     missing = {
         "folder": f"input '{tmp_path}': there is no file in the folder or below it.",
@@ -540,8 +540,8 @@ def test_a_model_is_what_azureml_model_dir_names_unless_the_variable_is_set(tmp_
             return [os.environ["AZUREML_MODEL_DIR"]] * len(paths)
 
     assert ParallelJob(Model(), files, models=[model]).run().rows[0] == str(tmp_path)
-    own = JobSettings(environment_variables={"AZUREML_MODEL_DIR": "mine"})
-    assert ParallelJob(Model(), files, own, models=[model]).run().rows[0] == "mine"
+    settings = JobSettings(environment_variables={"AZUREML_MODEL_DIR": "mine"})
+    assert ParallelJob(Model(), files, settings, models=[model]).run().rows[0] == "mine"
 
 
 def test_a_dataframe_is_handed_over_as_one(tmp_path: Path) -> None:

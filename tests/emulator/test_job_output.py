@@ -252,11 +252,11 @@ def test_an_output_that_is_a_file_is_refused(files: list[str]) -> None:
 def test_a_full_disk_in_the_end_fails_the_job_with_its_reason(
     files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close, told = AppendedFile.close, iter(["no space left"])
+    close, errors = AppendedFile.close, iter(["no space left"])
 
     def full(file: AppendedFile) -> None:
         close(file)
-        for text in told:
+        for text in errors:
             raise OutputError(text)
 
     monkeypatch.setattr(AppendedFile, "close", full)

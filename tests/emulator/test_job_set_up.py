@@ -43,9 +43,9 @@ def test_arguments_and_settings_that_are_not_emulated_are_named(files: list[str]
 
 def test_the_runtimes_own_arguments_come_first_and_can_be_left_out(tmp_path: Path) -> None:
     job = ParallelJob(Names(), ".", program_arguments="--mine 1")
-    own = job.worker_plan("files", tmp_path, None).arguments
-    assert own[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
-    assert "--mini_batch_size" in own[:-2]
+    arguments = job.worker_plan("files", tmp_path, None).arguments
+    assert arguments[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
+    assert "--mini_batch_size" in arguments[:-2]
 
 
 def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
@@ -64,9 +64,9 @@ def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
     }
     assert dict(plan.models) == {"best": model}
     assert (plan.logging_level, plan.azureml) == ("DEBUG", "installed")
-    told = dict(zip(plan.arguments[::2], plan.arguments[1::2], strict=True))
-    assert told["--scoring_module_name"] == job.entry.label
-    assert (told["--output"], told["--logging_level"]) == (str(tmp_path / "out"), "DEBUG")
+    arguments = dict(zip(plan.arguments[::2], plan.arguments[1::2], strict=True))
+    assert arguments["--scoring_module_name"] == job.entry.label
+    assert (arguments["--output"], arguments["--logging_level"]) == (str(tmp_path / "out"), "DEBUG")
 
 
 def test_no_output_folder_is_told_where_there_is_none(tmp_path: Path) -> None:
@@ -76,12 +76,12 @@ def test_no_output_folder_is_told_where_there_is_none(tmp_path: Path) -> None:
 
 
 def test_the_size_of_a_mini_batch_is_told_in_files_or_in_bytes(tmp_path: Path) -> None:
-    def told(kind: InputKind, settings: JobSettings) -> str:
+    def size_passed(kind: InputKind, settings: JobSettings) -> str:
         arguments = ParallelJob(Names(), ".", settings).worker_plan(kind, tmp_path, None).arguments
         return arguments[arguments.index("--mini_batch_size") + 1]
 
-    assert told("files", JobSettings(mini_batch_size=7)) == "7"
-    assert told("tabular", JobSettings(mini_batch_size="7KB")) == str(7 * 1024)
+    assert size_passed("files", JobSettings(mini_batch_size=7)) == "7"
+    assert size_passed("tabular", JobSettings(mini_batch_size="7KB")) == str(7 * 1024)
 
 
 def test_a_job_tells_its_workers_the_size_by_what_its_input_is(tmp_path: Path) -> None:

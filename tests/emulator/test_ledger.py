@@ -26,8 +26,8 @@ def counts(book: Ledger) -> tuple[int, int, int, int, int]:
 
 
 def setting(book: Ledger) -> str | None:
-    found = book.exceeded()
-    return None if found is None else found.setting
+    exceeded = book.exceeded()
+    return None if exceeded is None else exceeded.setting
 
 
 def test_a_mini_batch_counts_once_it_ended() -> None:

@@ -86,8 +86,10 @@ def test_an_attempt_that_must_not_be_retried_is_final() -> None:
 
 
 def test_a_retry_is_allowed_where_nothing_is_said_of_it() -> None:
-    told = rule_on_attempt("timeout", number=1, max_attempts=2, size=4, returned=None, short_return="mini_batch_failed")
-    assert told == Ruling(True, True, 0, 4)
+    ruling = rule_on_attempt(
+        "timeout", number=1, max_attempts=2, size=4, returned=None, short_return="mini_batch_failed"
+    )
+    assert ruling == Ruling(True, True, 0, 4)
 
 
 @given(
@@ -111,8 +113,8 @@ def test_items_of_a_ruling_add_up_and_attempts_stay_within_the_tries(
 
 
 def exceeded(limits: Limits, failed_items: int = 0, failed: int = 0, total: int | None = 10) -> str | None:
-    found = exceeded_threshold(Tally(failed_items, failed, total), limits)
-    return None if found is None else found.setting
+    exceeded = exceeded_threshold(Tally(failed_items, failed, total), limits)
+    return None if exceeded is None else exceeded.setting
 
 
 def test_a_threshold_is_exceeded_only_by_a_greater_count() -> None:
@@ -175,9 +177,9 @@ def test_a_percentage_agrees_with_exact_arithmetic(hundredths: int, total: int, 
     ],
 )
 def test_the_arithmetic_is_told(limits: Limits, tally: Tally, text: str) -> None:
-    found = exceeded_threshold(tally, limits)
-    assert found is not None
-    assert found.arithmetic == text
+    exceeded = exceeded_threshold(tally, limits)
+    assert exceeded is not None
+    assert exceeded.arithmetic == text
 
 
 def test_an_instance_is_given_up_after_three_failed_inits_per_worker() -> None:

@@ -112,11 +112,11 @@ def orange_juice(folder: Path) -> Path:
 def test_1210_rows_in_10_partitions_of_store_and_brand_with_one_row_each_returned_leave_exactly_10_rows(
     tmp_path: Path,
 ) -> None:
-    told: list[dict[str, str] | None] = []
+    keys: list[dict[str, str] | None] = []
 
     class One:
         def run(self, rows: pd.DataFrame, context: MiniBatchContext) -> pd.DataFrame:
-            told.append(context.partition_key_value)
+            keys.append(context.partition_key_value)
             assert len(rows) == 121
             assert set(rows["Brand"]) == {(context.partition_key_value or {})["Brand"]}
             first: pd.DataFrame = rows.head(1)
@@ -130,8 +130,8 @@ def test_1210_rows_in_10_partitions_of_store_and_brand_with_one_row_each_returne
         error_threshold=-1,
         output_action="append_row",
     )
-    assert told[0] == {"Store": "1000", "Brand": "dominicks"}
-    assert len(told) == 10
+    assert keys[0] == {"Store": "1000", "Brand": "dominicks"}
+    assert len(keys) == 10
     assert result.output_path is not None
     assert (result.status, result.total_mini_batches) == ("Completed", 10)
     assert len(result.output_path.read_text(encoding="utf-8").splitlines()) == 10
