@@ -20,7 +20,8 @@ from pytest_parallelrun.emulator.arguments import (
     with_outputs,
 )
 from pytest_parallelrun.emulator.errors import SettingsError
-from pytest_parallelrun.emulator.settings import JobSettings, Profile
+from pytest_parallelrun.emulator.setting_table import Profile
+from pytest_parallelrun.emulator.settings import JobSettings
 
 SETTINGS = {
     "--error_threshold": "error_threshold",
@@ -219,8 +220,8 @@ def test_nothing_after_two_dashes_is_an_option() -> None:
 def test_v1_refuses_a_reserved_name_with_what_to_use_instead(name: str, form: str) -> None:
     error = refusal(form.format(name), profile="v1")
     assert f"-{name} is reserved under profile v1: " in error
-    own = f"set {name} of ParallelRunConfig"
-    assert own in error or name in ("output", "model_name")
+    instead = f"set {name} of ParallelRunConfig"
+    assert instead in error or name in ("output", "model_name")
 
 
 def test_v1_refuses_a_first_argument_without_a_dash() -> None:

@@ -29,12 +29,11 @@ from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import PlainTable
     from pytest_parallelrun.emulator.engines.protocol import Engine, EngineMaker
+    from pytest_parallelrun.emulator.entry import Models, StrPath
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
-
-    StrPath = str | os.PathLike[str]
 
 MAX_TIMEOUT = 259200
 """Seconds: what the service allows, and enough for a look around in a debugger."""
@@ -64,7 +63,7 @@ class SavedCase:
         settings: JobSettings | None = None,
         program_arguments: str | Sequence[str] = (),
         code: StrPath | None = None,
-        models: Sequence[StrPath] = (),
+        models: Models = (),
         make_engine: EngineMaker = InProcessEngine,
         suspended: bool = False,
     ) -> JobResult:
@@ -105,7 +104,7 @@ class SavedCase:
         *,
         program_arguments: str | Sequence[str],
         code: StrPath | None,
-        models: Sequence[StrPath],
+        models: Models,
         make_engine: EngineMaker,
     ) -> JobResult:
         plans: list[FaultPlan] = []
@@ -159,16 +158,12 @@ class SavedCase:
         of_the_run = JobSettings.from_mapping(self._mapping("settings_of_the_run"), origin)
         needed = JobSettings.from_mapping(self._mapping("settings"), origin)
         chosen = needed.over(given.over(of_the_run))
-        off: dict[str, object] = {"error_threshold": -1}
-        if chosen.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
-        if not self._list("faults"):
-            off["max_retries"] = 0
-        changes = {name: value for name, value in off.items() if name not in needed.explicit}
-        changes.update(instance_count=1, max_concurrency_per_instance=1)
+        chosen = needed.over(chosen.without_thresholds())
+        if not self._list("faults") and "max_retries" not in needed.explicit:
+            chosen = chosen.replace(max_retries=0)
         if suspended:
-            changes["timeout"] = MAX_TIMEOUT
-        return chosen.replace(**changes)  # type: ignore[arg-type]
+            chosen = chosen.replace(timeout=MAX_TIMEOUT)
+        return chosen.replace(instance_count=1, max_concurrency_per_instance=1)
 
     def _input(self, folder: str) -> PrebuiltInput:
         payloads: list[Payload] = []

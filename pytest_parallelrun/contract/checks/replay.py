@@ -43,8 +43,7 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: Replay, p
         settings=entry.settings,
         program_arguments=entry.arguments,
         code=entry.entry.code_root,
-        # A name that is the path's own may have a "=" in it.
-        models=[str(path) if name == path.name else f"{name}={path}" for name, path in entry.models.items()],
+        models=entry.models,
         make_engine=make_engine,
         suspended=debugging,
     )

@@ -201,11 +201,7 @@ class EntryUnderTest:
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MAX_ALONE):
             copy_file(path, str(folder / name))
-        off = {"error_threshold": -1}
-        if self.settings.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
-        alone = self.settings.replace(mini_batch_size=1, max_retries=0, **off)  # type: ignore[arg-type]
-        result = self._run(folder, alone)
+        result = self._run(folder, self.settings.without_thresholds().replace(mini_batch_size=1, max_retries=0))
         return tuple(
             result.item_names(batch.id)[0]
             for batch in result.mini_batches
@@ -258,7 +254,6 @@ class EntryUnderTest:
         entry: EntryFile | None = None,
     ) -> ParallelJob:
         entry = entry or self.entry
-        models = self.models if models is None else models
         return ParallelJob(
             entry.path,
             input,
@@ -267,8 +262,7 @@ class EntryUnderTest:
             faults=faults,
             engine=self.engine,
             code=entry.code_root,
-            # A name that is the path's own may have a "=" in it.
-            models=[str(path) if name == path.name else f"{name}={path}" for name, path in models.items()],
+            models=self.models if models is None else models,
             output=output,
         )
 
