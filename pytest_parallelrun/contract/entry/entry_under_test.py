@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,7 @@ from pytest_parallelrun.emulator.splitting import open_input
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
-    from pytest_parallelrun.emulator.events import AttemptEnded, Progress
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source
@@ -212,17 +211,17 @@ class EntryUnderTest:
             if batch.attempts and batch.attempts[0].returned == 0
         )
 
-    def where_is(self, error: str) -> str:
+    def where_is(self, failure: Failure) -> str:
         """A hint where a module that a worker does not find lies, if it is near by."""
-        missing = re.search(r"No module named '([^'.]+)", error)
-        if missing is None:
+        missing = (error.module for error in failure.chain if error.type == "ModuleNotFoundError")
+        name = next(missing, "").partition(".")[0]
+        if not name:
             return ""
-        name = missing.group(1)
         for folder in (str(self.entry.path.parent), *sys.path):
-            for place in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
-                if folder and place.is_file() and Path(folder) != self.entry.code_root:
+            for path in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
+                if folder and path.is_file() and Path(folder) != self.entry.code_root:
                     return (
-                        f"'{place}' would be it, but that folder is not on sys.path in a worker. Move it below the "
+                        f"'{path}' would be it, but that folder is not on sys.path in a worker. Move it below the "
                         "code root, make the folder above both the code root (--parallelrun-code=DIR), or add "
                         "the folder of __file__ to sys.path in the script."
                     )
