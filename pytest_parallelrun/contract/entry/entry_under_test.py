@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
+from pytest_parallelrun.contract.phrases import thresholds_off
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
@@ -200,9 +201,7 @@ class EntryUnderTest:
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MAX_ALONE):
             copy_file(path, str(folder / name))
-        off = {"error_threshold": -1}
-        if self.settings.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
+        off = thresholds_off(self.settings.profile)
         alone = self.settings.replace(mini_batch_size=1, max_retries=0, **off)  # type: ignore[arg-type]
         result = self._run(folder, alone)
         return tuple(
