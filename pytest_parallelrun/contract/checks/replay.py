@@ -43,12 +43,11 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayReq
         settings=entry.settings,
         program_arguments=entry.arguments,
         code=entry.entry.code_root,
-        # A name that is the path's own may have a "=" in it.
-        models=[str(path) if name == path.name else f"{name}={path}" for name, path in entry.models.items()],
+        models=entry.model_arguments,
         make_engine=make_engine,
         suspended=debugging,
     )
-    entry.cost.spend(result.init_calls)
+    entry.init_calls.add(result.init_calls)
     problem = saved.problem(result)
     if not problem:
         parallelrun_check.note(f"mended: the case that {saved.check} found is all right now")
