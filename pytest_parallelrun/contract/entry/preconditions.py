@@ -67,7 +67,7 @@ def require_rows(observations: Observations, check: Check) -> None:
     changing = observations.changing
     if changing is not None and changing.all_rows:
         check.cannot_decide(why_random(changing))
-    rows = [observations.forward.rows(group) for group in observations.asked]
+    rows = [observations.forward.rows(mini_batch) for mini_batch in observations.asked]
     if all(answer is None for answer in rows):
         check.cannot_decide("run() fails for every mini-batch at its first attempt, so there is nothing to compare")
     if not any(rows):
