@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.declaration import Profile
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Outcome, Phase
     from pytest_parallelrun.emulator.result import JobResult
@@ -18,12 +17,6 @@ if TYPE_CHECKING:
 
 
 THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
-
-
-def thresholds_off(profile: Profile) -> dict[str, object]:
-    """Settings with which no threshold ends a job; a batch deployment has a single one."""
-    off: dict[str, object] = {"error_threshold": -1}
-    return off if profile == "batch" else {**off, "mini_batch_error_threshold": -1, "allowed_failed_percent": 100}
 
 
 def sentences(*texts: str) -> str:

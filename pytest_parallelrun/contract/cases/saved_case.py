@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.cases.case import FILE, FOLDER_OF_ITEMS, ITEMS, RAISING, VERSION, replaced
 from pytest_parallelrun.contract.cases.plain_json import from_plain, table_from_plain
-from pytest_parallelrun.contract.phrases import thresholds_off
 from pytest_parallelrun.contract.rows.comparison import Key, difference
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 from pytest_parallelrun.emulator.errors import FaultError, InputError
@@ -123,12 +122,14 @@ class SavedCase:
             return ""
         return f"mini-batch {last} returned {differs[1]} where {differs[0]} is expected"
 
-    def _settings(self, settings: JobSettings, *, suspended: bool) -> JobSettings:
+    def _settings(self, given: JobSettings, *, suspended: bool) -> JobSettings:
         origin = f"saved case {self.folder}"
         of_the_run = JobSettings.from_mapping(self._mapping("settings_of_the_run"), origin)
         needed = JobSettings.from_mapping(self._mapping("settings"), origin)
-        chosen = needed.over(settings.over(of_the_run))
-        off = thresholds_off(chosen.profile)
+        chosen = needed.over(given.over(of_the_run))
+        off: dict[str, object] = {"error_threshold": -1}
+        if chosen.profile != "batch":
+            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
         if not self._list("faults"):
             off["max_retries"] = 0
         changes = {name: value for name, value in off.items() if name not in needed.explicit}

@@ -43,7 +43,8 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayReq
         settings=entry.settings,
         program_arguments=entry.arguments,
         code=entry.entry.code_root,
-        models=entry.model_arguments,
+        # A name that is the path's own may have a "=" in it.
+        models=[str(path) if name == path.name else f"{name}={path}" for name, path in entry.models.items()],
         make_engine=make_engine,
         suspended=debugging,
     )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
-from pytest_parallelrun.contract.phrases import thresholds_off
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
@@ -198,7 +197,9 @@ class EntryUnderTest:
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MAX_ALONE):
             copy_file(path, str(folder / name))
-        off = thresholds_off(self.settings.profile)
+        off = {"error_threshold": -1}
+        if self.settings.profile != "batch":
+            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
         alone = self.settings.replace(mini_batch_size=1, max_retries=0, **off)  # type: ignore[arg-type]
         result = self._run(self.job_of(folder, alone))
         return tuple(
@@ -230,11 +231,6 @@ class EntryUnderTest:
         self.init_calls.add(result.init_calls)
         return result
 
-    @property
-    def model_arguments(self) -> list[str]:
-        """The models as ParallelJob takes them."""
-        return _model_arguments(self.models)
-
     def job_of(
         self,
         input: Source,
@@ -250,6 +246,7 @@ class EntryUnderTest:
     ) -> ParallelJob:
         """A job with this entry, not yet run; `settings` are all of its settings."""
         entry = entry or self.entry
+        models = self.models if models is None else models
         return ParallelJob(
             entry.path,
             input,
@@ -258,7 +255,8 @@ class EntryUnderTest:
             faults=faults,
             engine=self.engine,
             code=entry.code_root,
-            models=self.model_arguments if models is None else _model_arguments(models),
+            # A name that is the path's own may have a "=" in it.
+            models=[str(path) if name == path.name else f"{name}={path}" for name, path in models.items()],
             output=output,
             logs=logs,
             on_progress=on_progress,
@@ -280,8 +278,3 @@ class EntryUnderTest:
                 folder.mkdir()
                 break
         return folder
-
-
-def _model_arguments(models: Mapping[str, Path]) -> list[str]:
-    # A name that is the path's own may have a "=" in it.
-    return [str(path) if name == path.name else f"{name}={path}" for name, path in models.items()]

@@ -30,7 +30,7 @@ class SeenFunctions:
         """There is nothing to put back."""
 
     def look(self, functions: EntryFunctions) -> None:
-        self._problems = _problems_of(functions)
+        self._problems = problems_of(functions)
         self._default = None if self._problems else _default_of_context(functions)
 
     def told(self) -> tuple[list[str], str | None]:
@@ -38,7 +38,7 @@ class SeenFunctions:
         return self._problems, self._default
 
 
-def _problems_of(functions: EntryFunctions) -> list[str]:
+def problems_of(functions: EntryFunctions) -> list[str]:
     """A sentence for each function that the service cannot call."""
     problems = [
         *_wrong_parameters("run", functions.run, (1, 2), "run(mini_batch) or run(mini_batch, context)"),
