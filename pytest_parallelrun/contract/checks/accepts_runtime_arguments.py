@@ -108,14 +108,14 @@ def _abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) ->
     An option that the script declares under the very name of a runtime's flag reads it on purpose.
     """
     taken = []
-    for parsed, own in zip(with_runtime, without, strict=False):
+    for parsed, expected in zip(with_runtime, without, strict=False):
         if not parsed.allow_abbrev:
             continue
         for flag in RUNTIME_FLAGS:
             if flag in parsed.options:
                 continue
             for option, dest in parsed.options.items():
-                got, wanted = parsed.values.get(dest), own.values.get(dest)
+                got, wanted = parsed.values.get(dest), expected.values.get(dest)
                 if option.startswith(flag) and got != wanted:
                     taken.append(Taken(flag, option, got, wanted))
     return taken
@@ -127,9 +127,9 @@ def _misplaced(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> l
     A parsing that failed without the runtime's arguments lacked the script's own.
     """
     misplaced = []
-    for parsed, own in zip_longest(with_runtime, without[: len(with_runtime)]):
+    for parsed, expected in zip_longest(with_runtime, without[: len(with_runtime)]):
         for name in parsed.positionals:
-            got, wanted = parsed.values.get(name), None if own is None else own.values.get(name)
+            got, wanted = parsed.values.get(name), None if expected is None else expected.values.get(name)
             if got != wanted:
                 misplaced.append(Misplaced(name, got, wanted))
     return misplaced

@@ -147,12 +147,10 @@ def _of_frame(frame: pd.DataFrame) -> Shape:
     kinds = []
     for position, name in enumerate(columns):
         # An empty text is one; pandas' NA cannot be compared with it.
-        held = frame.iloc[:, position].tolist()
-        found = {_kind(value) for value in held if not is_null(value) or (isinstance(value, str) and not value)}
-        if len(found) == 1:
-            kinds.append((name, found.pop()))
-        elif found:
-            kinds.append((name, " and ".join(sorted(found))))
+        values = frame.iloc[:, position].tolist()
+        in_column = {_kind(value) for value in values if not is_null(value) or (isinstance(value, str) and not value)}
+        if in_column:
+            kinds.append((name, " and ".join(sorted(in_column))))
     return Shape("a DataFrame", columns, tuple(kinds))
 
 
