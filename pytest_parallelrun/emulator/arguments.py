@@ -242,6 +242,12 @@ def with_outputs(argv: Sequence[str], folder: Path) -> tuple[tuple[str, ...], tu
     return filled, tuple(folder / name for name in names)
 
 
+def split_option(argument: str) -> tuple[str, str]:
+    """("--name=", "VALUE") of an argument that has both, and ("", argument) of any other, such as a path with a "="."""
+    name, equals, value = argument.partition("=")
+    return (name + equals, value) if equals and not os.path.isabs(argument) else ("", argument)
+
+
 def _split(arguments: str | Sequence[str | int | float | os.PathLike[str]]) -> tuple[str, ...]:
     if isinstance(arguments, str):
         try:

@@ -17,6 +17,7 @@ from pytest_parallelrun.emulator.arguments import (
     apply_program_arguments,
     parse_program_arguments,
     runtime_arguments,
+    split_option,
     with_outputs,
 )
 from pytest_parallelrun.emulator.errors import SettingsError
@@ -373,3 +374,17 @@ def test_an_output_becomes_a_folder_of_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["${{outputs.}}", "${{outputs...}}", "${{outputs.a/b}}", "$outputs.a"])
 def test_what_is_no_name_of_an_output_is_left_as_it_is(text: str, tmp_path: Path) -> None:
     assert with_outputs((text,), tmp_path) == ((text,), ())
+
+
+@pytest.mark.parametrize(
+    ("argument", "parts"),
+    [
+        ("--out=a=b", ("--out=", "a=b")),
+        ("--out=", ("--out=", "")),
+        ("--out", ("", "--out")),
+        ("folder", ("", "folder")),
+        (str(Path.cwd() / "a=b"), ("", str(Path.cwd() / "a=b"))),
+    ],
+)
+def test_an_option_is_split_from_its_value_and_a_path_is_kept(argument: str, parts: tuple[str, str]) -> None:
+    assert split_option(argument) == parts
