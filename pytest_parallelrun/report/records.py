@@ -51,8 +51,12 @@ class CheckRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> CheckRecord:
         """The record that `as_json` wrote."""
-        finding = cast("Mapping[str, object] | None", values["finding"])
-        return cls(**{**values, "finding": None if finding is None else Finding.from_json(finding)})  # type: ignore[arg-type]
+        fields = dict(values)
+        for name in ("notes", "details"):
+            fields[name] = tuple(cast("list[str]", fields[name]))
+        if fields["finding"] is not None:
+            fields["finding"] = Finding.from_json(cast("Mapping[str, object]", fields["finding"]))
+        return cls(**fields)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ def test_it_writes_a_json_file_and_says_where(project: Path, gate: Run) -> None:
     result = gate("--parallelrun-report=reports/new folder/gate.json")
     path = project / "reports" / "new folder" / "gate.json"
     result.stdout.fnmatch_lines([f"report: {path}"])
-    assert json.loads(path.read_text(encoding="utf-8"))["version"] == 1
+    assert json.loads(path.read_text(encoding="utf-8"))["version"] == 2
 
 
 def test_it_may_be_given_several_times(project: Path, gate: Run) -> None:
@@ -57,7 +57,7 @@ def test_another_ending_is_a_usage_error_that_names_those_there_are(
 
 def test_the_ending_may_be_in_capitals(project: Path, gate: Run) -> None:
     gate("--parallelrun-report=GATE.JSON", "-k", "entry_imports")
-    assert json.loads((project / "GATE.JSON").read_text(encoding="utf-8"))["version"] == 1
+    assert json.loads((project / "GATE.JSON").read_text(encoding="utf-8"))["version"] == 2
 
 
 def test_one_that_is_named_twice_is_written_and_told_once(project: Path, gate: Run) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.contract.finding import Location
 from pytest_parallelrun.report import ci
 from pytest_parallelrun.report.ci import Annotation, annotated, defused
 from tests.report.reports import found, record, report
@@ -21,14 +22,14 @@ def test_a_finding_is_shown_in_the_script_below_the_checkout(tmp_path: Path) -> 
     script.write_text("\ndef run(mini_batch): return None\n")
     made = report(
         found("second_check", "advice", what="may be better"),
-        found("first_check", what="wrong", where="run(), mini-batch 0", fix="mend it"),
+        found("first_check", what="wrong", location=Location(phase="run", mini_batch=0), fix="mend it"),
         record("third_check", "skipped", message="no"),
         path=str(script),
     )
     first, second = annotated([made], str(tmp_path))
     assert (first.level, first.file, first.line) == ("error", "src/score.py", 2)
     assert first.title == "score.py: first_check"
-    assert first.message == "wrong\nwhere: run(), mini-batch 0\nto do: mend it"
+    assert first.message == "wrong\nwhere: run(), mini-batch 0, attempt 1 of 1\nto do: mend it"
     assert (second.level, second.message) == ("warning", "may be better")
 
 

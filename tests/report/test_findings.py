@@ -4,42 +4,44 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.contract.finding import Cause, Location, Replay
+from pytest_parallelrun.emulator.events import Frame
 from pytest_parallelrun.report.findings import findings, place_in_script
-from tests.report.reports import found, record, report
+from tests.report.reports import COMMAND, REPLAY, WRONG_TYPE, found, record, report
 
 
 def test_what_fails_comes_before_advice_and_then_the_order_of_the_table_holds() -> None:
     made = report(
         found("third_check", what="c"), found("first_check", "advice", what="a"), found("second_check", what="b")
     )
-    assert [told.what for told in findings(made)] == ["b", "c", "a"]
+    assert [told.finding.what for told in findings(made)] == ["b", "c", "a"]
 
 
 def test_what_more_checks_met_comes_first_and_is_told_once() -> None:
     made = report(
         found("first_check", what="alone"),
-        found("second_check", cause="one", what="together"),
-        found("third_check", cause="one", what="again"),
+        found("second_check", cause=WRONG_TYPE, what="together"),
+        found("third_check", cause=WRONG_TYPE, what="again"),
     )
     first, second = findings(made)
-    assert (first.what, first.also) == ("together", ("third_check",))
-    assert (second.what, second.also) == ("alone", ())
+    assert (first.finding.what, first.also) == ("together", ("third_check",))
+    assert (second.finding.what, second.also) == ("alone", ())
 
 
 def test_a_failure_without_a_finding_is_told_by_its_first_line() -> None:
     (told,) = findings(report(record(outcome="failed", message="OSError: disk full\nmore")))
-    assert (told.what, told.command) == ("OSError: disk full", "")
+    assert (told.finding.what, told.command) == ("OSError: disk full", "")
 
 
 @pytest.mark.parametrize(
     ("replay", "command"),
     [
-        ("replay: pytest --parallelrun-replay=x\nor in a test of yours:", "pytest --parallelrun-replay=x"),
-        ("replay: the mini-batches are not saved: too many", ""),
-        ("", ""),
+        (REPLAY, COMMAND),
+        (Replay(unavailable="too many"), ""),
+        (None, ""),
     ],
 )
-def test_the_command_is_what_can_be_run(replay: str, command: str) -> None:
+def test_the_command_is_what_can_be_run(replay: Replay | None, command: str) -> None:
     (told,) = findings(report(found(what="a", replay=replay)))
     assert told.command == command
 
@@ -48,21 +50,21 @@ SCRIPT = "import os\n\ndef init(): pass\n\ndef run(mini_batch):\n    return 1\n"
 
 
 @pytest.mark.parametrize(
-    ("parts", "line"),
+    ("fields", "line"),
     [
-        ({"traceback": 'File "/x/lib.py", line 3, in f\n  File "/x/score.py", line 8, in g\nE'}, 8),
-        ({"where": "init(), worker 0"}, 3),
-        ({"where": "run(), mini-batch 3 (a.txt), attempt 1 of 3"}, 5),
-        ({"where": "shutdown()"}, 1),
+        ({"cause": Cause(kind="run", frame=Frame("/x/score.py", 8, "g")), "location": Location(phase="run")}, 8),
+        ({"location": Location(phase="init", detail=", worker 0")}, 3),
+        ({"location": Location(phase="run", mini_batch=3, items="a.txt", attempts=3)}, 5),
+        ({"location": Location(phase="shutdown")}, 1),
         ({}, 5),
     ],
 )
 def test_a_finding_is_shown_at_the_frame_or_the_function_that_failed(
-    tmp_path: Path, parts: dict[str, str], line: int
+    tmp_path: Path, fields: dict[str, object], line: int
 ) -> None:
     script = tmp_path / "score.py"
     script.write_text(SCRIPT)
-    (told,) = findings(report(record(outcome="failed", finding={"what": "a", **parts})))
+    (told,) = findings(report(found(what="a", **fields)))
     file, number = place_in_script(told, str(script))
     assert number == line
     assert Path(file).name == "score.py"
