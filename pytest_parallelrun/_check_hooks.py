@@ -37,9 +37,9 @@ _OUR_PACKAGE = str(Path(__file__).parent)
 class CheckHooks:
     """The hook around each generated test; registered when there are entries."""
 
-    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
-        self._acceptances = gate.accept
-        self._keeper = CaseSaver(config, gate)
+    def __init__(self, config: pytest.Config, configuration: RunConfiguration) -> None:
+        self._acceptances = configuration.acceptances
+        self._case_saver = CaseSaver(config, configuration.save)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -49,8 +49,8 @@ class CheckHooks:
         arguments = pyfuncitem.funcargs
         check = cast("Check", arguments["parallelrun_check"])
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
-        if check.spec.needs_input and module.plan.input is None:
-            check.cannot_decide(module.plan.no_input)
+        if check.spec.needs_input and module.plan.sample.paths is None:
+            check.cannot_decide(module.plan.sample.no_input)
         try:
             try:
                 result = yield
@@ -69,7 +69,7 @@ class CheckHooks:
             )
             if self._is_accepted(module, check, found):
                 return True
-            failed.finding = self._keeper.keep(module.plan, check.spec.name, found)
+            failed.finding = self._case_saver.keep(module.plan, check.spec.name, found)
             raise
         finally:
             workbench = cast("ExampleRunner | None", arguments.get("parallelrun_examples"))
@@ -77,7 +77,7 @@ class CheckHooks:
                 workbench.close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
             told = replace(check.advice, explained=explain_command(check.spec.name))
-            check.advice = self._keeper.keep(module.plan, check.spec.name, told, test=False)
+            check.advice = self._case_saver.keep(module.plan, check.spec.name, told, test=False)
         return result
 
     def _is_accepted(self, module: EntryModule, check: Check, found: Finding) -> bool:

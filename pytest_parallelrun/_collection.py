@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._configuration import EntryPlan
-from pytest_parallelrun._targets import STEP
+from pytest_parallelrun._entries import EntryPlan
+from pytest_parallelrun._options import STEP
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 
 if TYPE_CHECKING:

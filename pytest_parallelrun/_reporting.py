@@ -10,7 +10,7 @@ import pytest
 
 from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
-from pytest_parallelrun._configuration import EntryPlan, RunConfiguration
+from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.report.ci import ci_lines, defused, on_azure, on_github
 from pytest_parallelrun.report.files import write_report
@@ -92,17 +92,19 @@ class _FirstLine:
 class Reporting:
     """Collects a record for each check as it ends, and writes summary and report files in the end."""
 
-    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
+    def __init__(self, config: pytest.Config, entries: RunEntries) -> None:
         self._config = config
-        self._files = gate.reports
-        plans = gate.plans()
+        configuration, plans = entries.configuration, entries.plans
+        self._files = configuration.reports
         self._redactions = {
             plan.nodeid: Redaction(plan.settings.environment_variables, plan.arguments.argv) for plan in plans
         }
-        self._reports = {plan.nodeid: _report_of(plan, gate.engine, self._redactions[plan.nodeid]) for plan in plans}
+        self._reports = {
+            plan.nodeid: _report_of(plan, configuration.engine, self._redactions[plan.nodeid]) for plan in plans
+        }
         self._is_controller = not hasattr(config, "workerinput")
         self._unwritten: dict[Path, str] = {}
-        self._acceptances = gate.accept
+        self._acceptances = configuration.acceptances
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._told: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
         self._sent: set[str] = set()
@@ -241,11 +243,11 @@ class Reporting:
 
 
 def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryReport:
-    given = plan.input
-    origin = f"  ({plan.input_origin})" if plan.input_origin else ""
+    sample = plan.sample
+    origin = f"  ({sample.origin})" if sample.origin else ""
     set_up = {
         "job": plan.step_text() or "",
-        "input": "" if given is None else (given if isinstance(given, str) else ", ".join(given)) + origin,
+        "input": "" if sample.paths is None else f"{sample}{origin}",
         "program arguments": masked_arguments(plan.arguments.argv),
         "models": ", ".join(f"{name}={path}" for name, path in plan.models.items()),
         "code root": str(plan.entry.code_root),

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_parallelrun.contract.finding import Cause, Location, Replay
+from pytest_parallelrun.contract.finding import Cause, Finding, Location, Replay
 from pytest_parallelrun.emulator.events import Frame
 from pytest_parallelrun.report.findings import findings, place_in_script
 from tests.report.reports import COMMAND, REPLAY, WRONG_TYPE, found, record, report
@@ -60,11 +61,11 @@ SCRIPT = "import os\n\ndef init(): pass\n\ndef run(mini_batch):\n    return 1\n"
     ],
 )
 def test_a_finding_is_shown_at_the_frame_or_the_function_that_failed(
-    tmp_path: Path, fields: dict[str, object], line: int
+    tmp_path: Path, fields: dict[str, Any], line: int
 ) -> None:
     script = tmp_path / "score.py"
     script.write_text(SCRIPT)
-    (told,) = findings(report(found(what="a", **fields)))
+    (told,) = findings(report(record(outcome="failed", finding=Finding(what="a", **fields))))
     file, number = place_in_script(told, str(script))
     assert number == line
     assert Path(file).name == "score.py"
