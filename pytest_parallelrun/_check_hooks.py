@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -29,9 +27,8 @@ if TYPE_CHECKING:
 MAX_EXAMPLE_LINES = 12
 """Lines of an example of Hypothesis that are shown."""
 
-_ARGUMENT = re.compile(r"    \w")
-_GIVEN = ("    parallelrun_", "    data=data(...)")
-_OUR_PACKAGE = str(Path(__file__).parent)
+DRAWN = "Draw "
+"""What Hypothesis begins a note with on a value of `data.draw()`."""
 
 
 class CheckHooks:
@@ -62,29 +59,29 @@ class CheckHooks:
                     raise
                 raise failed from None
         except CheckFailed as failed:
-            found = replace(
+            finding = replace(
                 failed.finding,
                 example=example_of(failed) or failed.finding.example,
                 explained=explain_command(check.spec.name),
             )
-            if self._is_accepted(module, check, found):
+            if self._is_accepted(module, check, finding):
                 return True
-            failed.finding = self._case_saver.keep(module.plan, check.spec.name, found)
+            failed.finding = self._case_saver.keep(module.plan, check.spec.name, finding)
             raise
         finally:
-            workbench = cast("ExampleRunner | None", arguments.get("parallelrun_examples"))
-            if workbench is not None:
-                workbench.close()
+            runner = cast("ExampleRunner | None", arguments.get("parallelrun_examples"))
+            if runner is not None:
+                runner.close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
-            told = replace(check.advice, explained=explain_command(check.spec.name))
-            check.advice = self._case_saver.keep(module.plan, check.spec.name, told, test=False)
+            finding = replace(check.advice, explained=explain_command(check.spec.name))
+            check.advice = self._case_saver.keep(module.plan, check.spec.name, finding, test=False)
         return result
 
-    def _is_accepted(self, module: EntryModule, check: Check, found: Finding) -> bool:
+    def _is_accepted(self, module: EntryModule, check: Check, finding: Finding) -> bool:
         acceptance = accepting(self._acceptances, module.plan.nodeid, check.spec.name)
         if acceptance is None:
             return False
-        check.accepted = found, acceptance.reason
+        check.accepted = finding, acceptance.reason
         return True
 
 
@@ -109,30 +106,15 @@ def finding_in(error: BaseException) -> CheckFailed | None:
 
 
 def example_of(failed: CheckFailed) -> str:
-    """What Hypothesis noted of its smallest example, without what the fixtures gave; "" where there is none."""
-    notes = [_of_the_user(note) for note in getattr(failed, "__notes__", ())]
-    lines = "\n".join(filter(None, notes)).splitlines()
+    """What was drawn for the smallest example of Hypothesis; "" where there is none.
+
+    Its other notes are on the arguments of the check, which fixtures gave.
+    """
+    drawn = [note for note in getattr(failed, "__notes__", ()) if note.startswith(DRAWN)]
+    lines = "\n".join(drawn).splitlines()
     if len(lines) > MAX_EXAMPLE_LINES:
         lines[MAX_EXAMPLE_LINES - 1 :] = ["..."]
     return "\n".join(lines)
-
-
-def _of_the_user(note: str) -> str:
-    """A note without what fixtures gave, lines of this package, and a decorator for a test that is none of theirs."""
-    if "@reproduce_failure" in note:
-        return ""
-    kept: list[str] = []
-    left_out = False
-    for line in note.splitlines():
-        if line == ")" or _ARGUMENT.match(line):
-            left_out = line.startswith(_GIVEN)
-        if not left_out and not line.strip().startswith(_OUR_PACKAGE):
-            kept.append(line)
-    while kept and kept[-1].endswith(":"):
-        # A headline of lines that were left out.
-        kept.pop()
-    is_bare_call = len(kept) == 2 and kept[-1] == ")"
-    return "" if is_bare_call else "\n".join(kept)
 
 
 WITHOUT_WAITING = 600

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import pytest
 
@@ -23,13 +23,23 @@ class CheckFailed(AssertionError):
         return self.finding.text()
 
 
+class SkipReason(NamedTuple):
+    """Why a check cannot decide. detail: what a report on the job says in any case."""
+
+    summary: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.summary}: {self.detail}" if self.detail else self.summary
+
+
 class Check:
     """The check that is running. One object serves all checks of an entry, one after the other.
 
     That is for Hypothesis: what a test function gets for all its examples must not be made anew for each test.
     advice: a finding that does not fail the gate, unless the run is strict. accepted: a finding that somebody accepted,
-    and the line that says so. notes: what everybody should know; details: what only a full report tells; figures: what
-    was measured, for reports that draw it.
+    and the line that says so. skipped: why it cannot decide. notes: what everybody should know; details: what only a
+    full report tells; figures: what was measured, for reports that draw it.
     """
 
     spec: CheckSpec
@@ -38,6 +48,7 @@ class Check:
         self._strict = strict
         self.advice: Finding | None = None
         self.accepted: tuple[Finding, str] | None = None
+        self.skipped: SkipReason | None = None
         self.notes: list[str] = []
         self.details: list[str] = []
         self.figures: dict[str, float | str] = {}
@@ -47,6 +58,7 @@ class Check:
         self.spec = spec
         self.advice = None
         self.accepted = None
+        self.skipped = None
         self.notes = []
         self.details = []
         self.figures = {}
@@ -74,11 +86,12 @@ class Check:
         self.details.append(text)
         self.figures = figures
 
-    def cannot_decide(self, reason: str) -> NoReturn:
+    def cannot_decide(self, reason: SkipReason | str) -> NoReturn:
         """Ends the check as skipped: never a pass without evidence."""
         __tracebackhide__ = True
         if self._strict:
             raise CheckFailed(
                 Finding(what=f"could not be checked: {reason}").saying("a failure under --parallelrun-strict")
             )
-        pytest.skip(reason)
+        self.skipped = SkipReason(reason) if isinstance(reason, str) else reason
+        pytest.skip(str(reason))

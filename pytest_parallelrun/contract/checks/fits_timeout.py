@@ -31,7 +31,8 @@ def test_fits_timeout(
     with skip_without_worker(parallelrun_check):
         pace = measured(parallelrun_observations)
     if pace is None and over is None:
-        parallelrun_check.cannot_decide(f"there is nothing to measure. {parallelrun_baseline.why_nothing_returned()}")
+        reason = parallelrun_baseline.why_nothing_returned()
+        parallelrun_check.cannot_decide(reason._replace(summary=f"there is nothing to measure. {reason.summary}"))
     if pace is not None:
         parallelrun_check.measured(
             _figures(pace, limit, some_left_out=over is not None and bool(parallelrun_observations.answered)),

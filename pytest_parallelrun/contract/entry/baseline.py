@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.contract.phrases import items_text, rows_text
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ class Baseline:
         failure = next((attempt.failure for attempt in self.result.attempts if attempt.failure is not None), None)
         return "" if failure is None else f"No item succeeded. The first error: {failure.error}"
 
-    def why_nothing_returned(self) -> str:
+    def why_nothing_returned(self) -> SkipReason:
         """Why there is no return value to judge."""
         if not self.result.attempts:
-            return f"run() was never called: {self.result.reason}"
+            return SkipReason("run() was never called", str(self.result.reason))
         failure = self.result.attempts[0].failure
-        return f"run() never returned anything to count: {failure.error if failure else 'it got no items'}"
+        return SkipReason(f"run() never returned anything to count: {failure.error if failure else 'it got no items'}")
 
     def first_traceback(self) -> str:
         """The first traceback of the user's code in this run, or ''."""
