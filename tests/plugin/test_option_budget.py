@@ -15,13 +15,6 @@ ASKS = """
 """
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "soon", "inf", "nan", ""])
-def test_what_is_no_number_of_seconds_is_refused(project: Path, gate: Run, value: str) -> None:
-    result = gate(f"--parallelrun-budget={value}")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-budget={value}: must be a number of seconds above 0*"])
-
-
 @pytest.mark.parametrize(("options", "budget"), [((), "None"), (("--parallelrun-budget=2.5",), "2.5")])
 def test_the_entry_knows_it(project: Path, gate: Run, write: Write, options: tuple[str, ...], budget: str) -> None:
     write("test_mine.py", ASKS.format("'?'").replace("'?'", budget))
