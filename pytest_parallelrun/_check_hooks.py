@@ -117,18 +117,18 @@ def example_of(failed: CheckFailed) -> str:
     return "\n".join(lines)
 
 
-WITHOUT_WAITING = 600
+TEST_SECONDS = 600
 """Seconds for all that a test does beside waiting for mini-batches: import, init(), copies of the sample."""
-SLOWEST_MINI_BATCHES = 10
-"""Mini-batches in one test that may take all their time and all their tries."""
-GENERATION = 300
+MAX_SLOW_MINI_BATCHES = 10
+"""Mini-batches in one test that may take all their time and all their attempts."""
+GENERATION_SECONDS = 300
 """Seconds for the mini-batches that Hypothesis makes, where no budget says more."""
 
 
-def outer_net(settings: JobSettings, budget: float | None) -> float:
-    """Seconds that one generated test may take: a job within its limits is never cut short by it in practice."""
-    waiting = SLOWEST_MINI_BATCHES * settings.timeout * (settings.max_retries + 1)
-    return WITHOUT_WAITING + waiting + max(GENERATION, budget or 0)
+def outer_timeout(settings: JobSettings, budget: float | None) -> float:
+    """Seconds that one generated test may take: in practice a job within its limits is never cut short by it."""
+    waiting = MAX_SLOW_MINI_BATCHES * settings.timeout * (settings.max_retries + 1)
+    return TEST_SECONDS + waiting + max(GENERATION_SECONDS, budget or 0)
 
 
 class OuterTimeout:
@@ -144,7 +144,7 @@ class OuterTimeout:
         for item in items:
             module = entry_module_of(item)
             if module is not None and item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(outer_net(module.plan.settings, self._budget)))
+                item.add_marker(pytest.mark.timeout(outer_timeout(module.plan.settings, self._budget)))
 
 
 def debugging(config: pytest.Config) -> bool:

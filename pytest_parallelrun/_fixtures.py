@@ -85,9 +85,9 @@ def parallelrun_baseline(
     module = entry_module_of(request.node)
     kept = {} if module is None else {"output": module.plan.output, "logs": module.plan.logs}
     shared = tmp_path_factory.getbasetemp().parent
-    for what, folder in kept.items():
-        if folder is not None and not _is_first(request.config, what, folder, shared):
-            kept[what] = None
+    for kind, folder in kept.items():
+        if folder is not None and not _is_first(request.config, kind, folder, shared):
+            kept[kind] = None
     sample = parallelrun_entry.copy_sample()
     began = time.perf_counter()
     with progress_line(request.config) as on_progress:
@@ -97,12 +97,12 @@ def parallelrun_baseline(
     return Baseline(result, sample, time.perf_counter() - began)
 
 
-def _is_first(config: pytest.Config, what: str, folder: Path, shared: Path) -> bool:
+def _is_first(config: pytest.Config, kind: str, folder: Path, shared: Path) -> bool:
     """Whether this worker of pytest-xdist is the one whose run is kept; `shared` is a folder of them all."""
     if not hasattr(config, "workerinput"):
         return True
     try:
-        (shared / f"parallelrun-{what}-{folder.name}").touch(exist_ok=False)
+        (shared / f"parallelrun-{kind}-{folder.name}").touch(exist_ok=False)
     except FileExistsError:
         return False
     return True
@@ -149,9 +149,9 @@ def parallelrun_examples(parallelrun_observations: Observations | None) -> Itera
     if parallelrun_observations is None:
         yield None
         return
-    workbench = ExampleRunner(parallelrun_observations)
-    yield workbench
-    workbench.close()
+    runner = ExampleRunner(parallelrun_observations)
+    yield runner
+    runner.close()
 
 
 def parametrize_entries(metafunc: pytest.Metafunc) -> None:

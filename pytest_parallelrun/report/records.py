@@ -121,8 +121,8 @@ class EntryReport:
     @property
     def records(self) -> list[CheckRecord]:
         """Its checks in the order of the table, in whatever order they ended."""
-        place = {name: number for number, name in enumerate(self.catalogue)}
-        return sorted(self.checks.values(), key=lambda record: place.get(record.name, len(place)))
+        positions = {name: number for number, name in enumerate(self.catalogue)}
+        return sorted(self.checks.values(), key=lambda record: positions.get(record.name, len(positions)))
 
     def count(self, outcome: CheckOutcome) -> int:
         return sum(check.outcome == outcome for check in self.checks.values())

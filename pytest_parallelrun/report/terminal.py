@@ -102,28 +102,28 @@ class _Page:
     def __init__(self, width: int) -> None:
         self._width = width
 
-    def wrapped(self, text: str, style: Style = "plain", first: str = "  ", others: str = "    ") -> Iterator[Line]:
+    def wrapped(self, text: str, style: Style = "plain", first: str = "  ", following: str = "    ") -> Iterator[Line]:
         """A paragraph for each line of the text. Words, such as paths, are never cut."""
         for line in visible(text).splitlines():
             parts = textwrap.wrap(
                 line,
                 self._width,
                 initial_indent=first,
-                subsequent_indent=others,
+                subsequent_indent=following,
                 break_long_words=False,
                 break_on_hyphens=False,
             )
             yield from (Line(part, style) for part in parts)
-            first = others
+            first = following
 
     def finding(self, grouped: GroupedFinding, mark: str, style: Style) -> Iterator[Line]:
         """Its name, what it is, where, and what to do; the rest is told among the failures, or in the reports."""
         also = f" (also met by {', '.join(grouped.also)})" if grouped.also else ""
         yield from self.wrapped(f"{mark}{grouped.record.name}{also}", style)
         indent = "    "
-        yield from self.wrapped(grouped.finding.what, first=indent, others=indent)
+        yield from self.wrapped(grouped.finding.what, first=indent, following=indent)
         for line in grouped.finding.labelled_lines("location", "fix"):
-            yield from self.wrapped(line, first=indent, others=indent + "  ")
+            yield from self.wrapped(line, first=indent, following=indent + "  ")
         if grouped.command:
             # In one piece, to be copied.
             yield Line(visible(f"{indent}replay: {grouped.command}"))
@@ -134,7 +134,7 @@ class _Page:
         starts = [(lane.started, _came_up(lane.error, lane.worker, lane.seconds)) for lane in trace.lanes]
         events = sorted([*starts, *((bar.started, _bar_text(bar)) for bar in trace.bars)])
         for started, text in events[:MAX_ATTEMPTS]:
-            yield from self.wrapped(f"{started:9.3f} s  {text}", others=" " * 15)
+            yield from self.wrapped(f"{started:9.3f} s  {text}", following=" " * 15)
         if len(events) > MAX_ATTEMPTS:
             yield Line(f"    and {len(events) - MAX_ATTEMPTS:,} more lines; --parallelrun-report=x.html draws them")
 
