@@ -21,8 +21,8 @@ from pytest_parallelrun._options import (
     command_line_values,
     flag,
     ini_values,
-    last_value,
     option_values,
+    read_last,
 )
 from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, SettingsError, did_you_mean
@@ -100,29 +100,30 @@ def usage_errors() -> Iterator[None]:
 
 def _read(config: pytest.Config) -> RunConfiguration:
     entries, jobs = option_values(config, "entry"), option_values(config, "job")
-    code, replay = last_value(config, "code"), _replayed_case(config)
+    replay = read_last(config, "replay", lambda item: _saved_case(item, config))
     if not entries and not jobs and replay is None:
         _refuse_gate_options(config)
     command_line, origins = _settings(command_line_values(config, "set"), command_line_values(config, "env"))
     ini, ini_origins = _settings(ini_values(config, "set"), ini_values(config, "env"))
-    arguments = last_value(config, "args")
     return RunConfiguration(
         entries=entries,
         jobs=jobs,
         inputs=option_values(config, "input"),
-        program_arguments="" if arguments is None else arguments.value,
-        code=None if code is None else absolute_path(code),
+        program_arguments=read_last(config, "args", lambda item: item.value) or "",
+        code=read_last(config, "code", absolute_path),
         models=tuple(absolute_model(item.value, item.base) for item in option_values(config, "model")),
         command_line=command_line,
         ini=ini,
         origins={**ini_origins, **origins},
-        engine=_engine(last_value(config, "engine")),
-        output=_empty_folder(config, "output", "; the service does not replace output either"),
-        logs=_empty_folder(config, "logs"),
+        engine=read_last(config, "engine", _engine) or "inprocess",
+        output=read_last(
+            config, "output", lambda item: _empty_folder(item, config, "; the service does not replace output either")
+        ),
+        logs=read_last(config, "logs", lambda item: _empty_folder(item, config)),
         reports=tuple(dict.fromkeys(_report(item) for item in option_values(config, "report"))),
-        save=_folder_to_save(last_value(config, "save")),
+        save=read_last(config, "save", _folder_to_save),
         replay=replay,
-        budget=_seconds_to_generate(last_value(config, "budget")),
+        budget=read_last(config, "budget", _seconds_to_generate),
         acceptances=read_acceptances(config) if (entries or jobs) and replay is None else (),
         strict=flag(config, "strict"),
     )
@@ -174,18 +175,13 @@ def absolute_model(text: str, base: Path) -> str:
     return f"{name}{separator}{os.path.abspath(os.path.join(base, os.path.expanduser(path)))}"
 
 
-def _engine(item: OptionValue | None) -> str:
-    if item is None:
-        return "inprocess"
+def _engine(item: OptionValue) -> str:
     if item.value not in ENGINES:
         raise pytest.UsageError(f"{item}: there is no such engine. {did_you_mean(item.value, ENGINES)}")
     return item.value
 
 
-def _empty_folder(config: pytest.Config, option: str, reason: str = "") -> Path | None:
-    item = last_value(config, option)
-    if item is None:
-        return None
+def _empty_folder(item: OptionValue, config: pytest.Config, reason: str = "") -> Path:
     folder = absolute_path(item)
     # Workers of pytest-xdist start after the controller has looked at it, and may find files of each other.
     if not hasattr(config, "workerinput"):
@@ -208,19 +204,14 @@ def _report(item: OptionValue) -> Path:
     return path
 
 
-def _folder_to_save(item: OptionValue | None) -> Path | None:
-    if item is None:
-        return None
+def _folder_to_save(item: OptionValue) -> Path:
     folder = absolute_path(item)
     if folder.exists() and not folder.is_dir():
         raise pytest.UsageError(f"{item}: is a file; give a folder.")
     return folder
 
 
-def _replayed_case(config: pytest.Config) -> SavedCase | None:
-    item = last_value(config, "replay")
-    if item is None:
-        return None
+def _saved_case(item: OptionValue, config: pytest.Config) -> SavedCase:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
 
     if flag(config, "plan"):
@@ -231,9 +222,7 @@ def _replayed_case(config: pytest.Config) -> SavedCase | None:
         raise pytest.UsageError(f"{item}: {error}") from None
 
 
-def _seconds_to_generate(item: OptionValue | None) -> float | None:
-    if item is None:
-        return None
+def _seconds_to_generate(item: OptionValue) -> float:
     try:
         seconds = float(item.value)
     except ValueError:

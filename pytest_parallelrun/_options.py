@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pytest
 
+T = TypeVar("T")
 GROUP = "Azure ML parallel jobs (pytest-parallelrun)"
 
 
@@ -122,10 +124,10 @@ def option_values(config: pytest.Config, name: str) -> list[OptionValue]:
     return ini_values(config, name)
 
 
-def last_value(config: pytest.Config, name: str) -> OptionValue | None:
-    """The value of an option that is not repeatable."""
+def read_last(config: pytest.Config, name: str, read: Callable[[OptionValue], T]) -> T | None:
+    """What the value of an option that is not repeatable means, as `read` says; None where it is not given."""
     values = option_values(config, name)
-    return values[-1] if values else None
+    return read(values[-1]) if values else None
 
 
 def ini_values(config: pytest.Config, name: str) -> list[OptionValue]:

@@ -118,10 +118,6 @@ class Trace:
     lanes: tuple[Lane, ...]
     steps: tuple[Step, ...]
 
-    @property
-    def is_aggregated(self) -> bool:
-        return self.per_cell > 1 or any(bar.mini_batch is None for bar in self.bars)
-
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 
