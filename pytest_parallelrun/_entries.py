@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._configuration import RunConfiguration, configuration_of, usage_errors
-from pytest_parallelrun._options import STEP, OptionValue, absolute_path
+from pytest_parallelrun._options import OptionValue, absolute_path
 from pytest_parallelrun._targets import Target, find_targets
 from pytest_parallelrun.emulator.arguments import (
     ProgramArguments,
@@ -75,7 +75,6 @@ class EntryPlan:
     """
 
     target: Target
-    nodeid: str
     sample: Sample
     settings: JobSettings
     origins: Mapping[str, str]
@@ -89,6 +88,10 @@ class EntryPlan:
     @property
     def entry(self) -> EntryFile:
         return self.target.entry
+
+    @property
+    def nodeid(self) -> str:
+        return self.target.nodeid
 
     @property
     def step(self) -> JobStep | None:
@@ -145,18 +148,15 @@ class RunEntries:
         if typed.as_files is not None:
             of_step = of_step.replace(input_type="uri_folder")
             origins.setdefault("input_type", typed.as_files.origin)
-        is_shared = sum(other.entry.path == target.entry.path for other in self.targets) > 1
-        nodeid = target.step_id if is_shared else target.script_id
         return EntryPlan(
             target=target,
-            nodeid=nodeid,
             sample=self._sample_of(step, named),
             settings=with_arguments.over(of_step),
             origins=origins,
             arguments=arguments,
             models=models,
-            output=self._folder_of(nodeid, self.configuration.output),
-            logs=self._folder_of(nodeid, self.configuration.logs),
+            output=self._folder_of(target, self.configuration.output),
+            logs=self._folder_of(target, self.configuration.logs),
             notes=(*target.notes, *typed.notes),
             replay=self.configuration.replay,
         )
@@ -170,9 +170,9 @@ class RunEntries:
             origins[variables] = f"{of_options[variables]} over {of_step[variables]}"
         return origins
 
-    def _folder_of(self, nodeid: str, folder: Path | None) -> Path | None:
+    def _folder_of(self, target: Target, folder: Path | None) -> Path | None:
         """One of several entries has a folder below."""
-        return folder / folder_name(nodeid) if folder and len(self.targets) > 1 else folder
+        return folder / target.folder_name if folder and len(self.targets) > 1 else folder
 
     def _named_for(self, step: JobStep | None) -> dict[str, str]:
         """Values of the step's inputs; a path without a name is the one that is split."""
@@ -221,13 +221,6 @@ class RunEntries:
                     f"{self.configuration.input_origin}={name}={value}: the job definition has no input '{name}'. "
                     f"{hint}"
                 )
-
-
-def folder_name(nodeid: str) -> str:
-    """One for each entry, also where scripts and their folders have the same name."""
-    path, _, step = nodeid.partition(STEP)
-    parts = [part for part in Path(path).with_suffix("").parts if part != os.pardir]
-    return "-".join([*parts, *([re.sub(r"[^\w.-]", "_", step)] if step else [])])
 
 
 _ENTRIES = pytest.StashKey[RunEntries]()

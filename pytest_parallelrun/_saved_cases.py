@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun._entries import EntryPlan, folder_name
+from pytest_parallelrun._entries import EntryPlan
 from pytest_parallelrun._options import STEP, command_line_values
 from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding, Replay
@@ -30,7 +30,7 @@ class CaseSaver:
         if finding.case is None:
             return finding
         try:
-            folder = self._folder() / folder_name(plan.nodeid) / check
+            folder = self._folder() / plan.target.folder_name / check
             redaction = Redaction(plan.settings.environment_variables, plan.arguments.argv)
             remarks = save_case(
                 folder,

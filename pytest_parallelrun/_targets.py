@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 class Target:
     """A script to gate. script_id: its path in node ids. step: what a job definition says about it.
 
-    job: that definition as --parallelrun-job names it. notes: sentences about it.
+    job: that definition as --parallelrun-job names it. notes: sentences about it. shares_script: whether another step
+    of the run has the same script.
     """
 
     entry: EntryFile
@@ -35,11 +38,24 @@ class Target:
     step: JobStep | None = None
     job: str | None = None
     notes: tuple[str, ...] = ()
+    shares_script: bool = False
+
+    @property
+    def nodeid(self) -> str:
+        return self.step_id if self.shares_script else self.script_id
 
     @property
     def step_id(self) -> str:
-        """Its node id where another step has the same script."""
+        """The node id with the step, if there is one."""
         return self.script_id if self.step is None else f"{self.script_id}{STEP}{self.step.name}"
+
+    @property
+    def folder_name(self) -> str:
+        """One for each entry, also where scripts and their folders have the same name."""
+        parts = [part for part in Path(self.script_id).with_suffix("").parts if part != os.pardir]
+        if self.step is not None and self.shares_script:
+            parts.append(re.sub(r"[^\w.-]", "_", self.step.name))
+        return "-".join(parts)
 
 
 def find_targets(configuration: RunConfiguration, root: Path) -> tuple[Target, ...]:
@@ -55,7 +71,10 @@ def find_targets(configuration: RunConfiguration, root: Path) -> tuple[Target, .
     else:
         scripts = dict.fromkeys(_script(item, code) for item in configuration.entries)
         targets = tuple(_discovered(script, code, root) for script in scripts)
-    return targets if configuration.replay is None else (_target_of(configuration.replay, targets),)
+    if configuration.replay is not None:
+        targets = (_target_of(configuration.replay, targets),)
+    uses = Counter(target.entry.path for target in targets)
+    return tuple(replace(target, shares_script=uses[target.entry.path] > 1) for target in targets)
 
 
 def script_id(entry: EntryFile, root: Path) -> str:
