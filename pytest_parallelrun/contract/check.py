@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import pytest
 
@@ -23,13 +23,23 @@ class CheckFailed(AssertionError):
         return self.finding.text()
 
 
+class SkipReason(NamedTuple):
+    """Why a check cannot decide. detail: what a report on the job says in any case."""
+
+    summary: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.summary}: {self.detail}" if self.detail else self.summary
+
+
 class Check:
     """The check that is running. One object serves all checks of an entry, one after the other.
 
     That is for Hypothesis: what a test function gets for all its examples must not be made anew for each test.
     advice: a finding that does not fail the gate, unless the run is strict. accepted: a finding that somebody accepted,
-    and the line that says so. undecided: why nothing could be decided, without why the job failed. notes: what
-    everybody should know; details: what only a full report tells; figures: what was measured, for reports that draw it.
+    and the line that says so. skipped: why it cannot decide. notes: what everybody should know; details: what only a
+    full report tells; figures: what was measured, for reports that draw it.
     """
 
     spec: CheckSpec
@@ -41,7 +51,7 @@ class Check:
     def _reset(self) -> None:
         self.advice: Finding | None = None
         self.accepted: tuple[Finding, str] | None = None
-        self.undecided = ""
+        self.skipped: SkipReason | None = None
         self.notes: list[str] = []
         self.details: list[str] = []
         self.figures: dict[str, float | str] = {}
@@ -74,17 +84,12 @@ class Check:
         self.details.append(text)
         self.figures = figures
 
-    def cannot_decide(self, reason: str, *, since: str = "") -> NoReturn:
-        """Ends the check as skipped: never a pass without evidence.
-
-        since: why the job failed, which reports tell once for all checks.
-        """
+    def cannot_decide(self, reason: SkipReason | str) -> NoReturn:
+        """Ends the check as skipped: never a pass without evidence."""
         __tracebackhide__ = True
-        self.undecided = reason
-        if since:
-            reason = f"{reason}: {since}"
         if self._strict:
             raise CheckFailed(
                 Finding(what=f"could not be checked: {reason}").saying("a failure under --parallelrun-strict")
             )
-        pytest.skip(reason)
+        self.skipped = SkipReason(reason) if isinstance(reason, str) else reason
+        pytest.skip(str(reason))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.emulator.events import WorkerFailed
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
@@ -33,7 +34,7 @@ def skip_without_results(baseline: Baseline, check: Check, *, introduction: str 
     __tracebackhide__ = True
     result = baseline.result
     if not result.attempts:
-        check.cannot_decide(f"{introduction}run() was never called", since=str(result.reason))
+        check.cannot_decide(SkipReason(f"{introduction}run() was never called", str(result.reason)))
     failure = result.attempts[0].failure
     error = failure.error if failure else "it got no items"
     check.cannot_decide(f"{introduction}run() never returned anything to count: {error}")
