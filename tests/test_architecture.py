@@ -28,7 +28,7 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
-HEAVY = {"pandas", "numpy", "hypothesis", "yaml", "pyarrow", "mltable", "zstandard", "plotly", "jinja2"}
+HEAVY = {"pandas", "numpy", "hypothesis", "yaml", "pyarrow", "mltable", "plotly", "jinja2"}
 SERVICE = {"azureml", "azureml_user", "entry_script"}
 
 

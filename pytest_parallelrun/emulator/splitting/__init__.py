@@ -56,11 +56,11 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
 
     source: a DataFrame; a PrebuiltInput; the path of a folder, a glob or a file; or a list of such paths, which keeps
         its order. A folder stands for all files below it, whatever they are, unless an MLTable file says what they are.
-        Given .csv, .tsv and .parquet files, also compressed .csv and .tsv, are tables, unless the profile is "batch",
-        where run() gets file paths always (authoring guide of batch scoring scripts), as it does with `input_type`
-        "uri_folder", also of a folder with an MLTable file. With `mini_batch_rows` all files
-        are JSON lines. Under profile "v1" each folder, glob or MLTable of a list is an input of its own (SDK reference
-        of ParallelRunStep: `inputs`). Relative paths are resolved against `base`, by default the working directory.
+        Given .csv, .tsv and .parquet files are tables, unless the profile is "batch", where run() gets file paths
+        always (authoring guide of batch scoring scripts), as it does with `input_type` "uri_folder", also of a folder
+        with an MLTable file. With `mini_batch_rows` all files are JSON lines. Under profile "v1" each folder, glob or
+        MLTable of a list is an input of its own (SDK reference of ParallelRunStep: `inputs`). Relative paths are
+        resolved against `base`, by default the working directory.
     Raises InputError for an input that is missing, unreadable, remote, not supported, or that mixes tables
     with other paths; EmptyInputError for one without items. Files in a list are looked for only when their
     mini-batch is loaded, but for tables, which must be read to be split.

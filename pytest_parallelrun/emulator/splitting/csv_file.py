@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting.column_types import ColumnType
-from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, open_binary, why_unreadable
 from pytest_parallelrun.emulator.splitting.csv_records import Piece, RecordReader
 
 if TYPE_CHECKING:
@@ -53,13 +52,13 @@ class CsvFile:
 
         bare = cls(path, name, encoding, delimiter, [])
         try:
-            with open_binary(path) as stream:
+            with open(path, "rb") as stream:
                 header = bare._reader(stream).take(1)
             if header is None:
                 return None
             columns = pd.read_csv(io.BytesIO(header.data), sep=delimiter, encoding=encoding).columns
-        except UNREADABLE as error:
-            raise InputError(f"input '{path}' cannot be read: {why_unreadable(error)}.") from error
+        except OSError as error:
+            raise InputError(f"input '{path}' cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise bare.parse_error(str(error)) from error
         return cls(path, name, encoding, delimiter, list(columns))
@@ -67,9 +66,9 @@ class CsvFile:
     def pieces(self, size: int) -> Iterator[Piece]:
         """Its data, `size` bytes of whole records a piece or the few more that end the last record.
 
-        Raises one of UNREADABLE where it cannot be read.
+        Raises OSError where it cannot be read.
         """
-        with open_binary(self.path) as stream:
+        with open(self.path, "rb") as stream:
             reader = self._reader(stream)
             reader.take(1)
             while piece := reader.take(size):
@@ -80,7 +79,7 @@ class CsvFile:
 
         That tells whether a line end is that of a record, at no cost where it is.
         """
-        with open_binary(self.path) as stream:
+        with open(self.path, "rb") as stream:
             reader = self._reader(stream)
             reader.take(1)
             while piece := reader.take(size, guess=True):

@@ -20,11 +20,9 @@ from pytest_parallelrun.emulator.splitting.column_types import (
     merged_type,
     type_of_whole_column,
 )
-from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, uncompressed_name, why_unreadable
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
 from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.ranges import RangeReader
+from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text, read_range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +55,7 @@ class CsvSplitter:
     not fit: what the service's reader does, which infers from the first rows. Dates stay text. Blank lines are no
     items. A file with nothing but a header is a mini-batch of 0 rows; one of zero bytes is none.
 
-    paths: (absolute path, name for messages) of each file, in order; compressed ones are told by their ending.
+    paths: (absolute path, name for messages) of each file, in order.
     delimiter: one ASCII character; of a .tsv file it is a tab unless another than a comma is set.
     Raises InputError for a file that cannot be read or parsed, EmptyInputError where no file has a row.
     """
@@ -80,7 +78,6 @@ class CsvSplitter:
             raise InputError(f"delimiter={delimiter!r}: pandas' CSV parser takes ASCII characters only.")
         self._size = bytes_per_mini_batch
         self._label = label
-        self._ranges = RangeReader()
         opened = (
             CsvFile.open(path, name, encoding=encoding, delimiter=_delimiter_of(path, delimiter))
             for path, name in paths
@@ -108,9 +105,7 @@ class CsvSplitter:
             return parsed[1]
         path = span.file.path
         try:
-            frame = self._parse(span.file, self._ranges.read(path, span.offset, span.length))
-        except UNREADABLE as error:
-            raise LoadError(f"'{path}' cannot be read: {why_unreadable(error)}") from error
+            frame = self._parse(span.file, read_range(path, span.offset, span.length))
         except ValueError as error:
             raise LoadError(f"'{path}' changed since it was split: {error}") from error
         if len(frame) != mini_batch.size:
@@ -148,7 +143,7 @@ class CsvSplitter:
                 for piece, frame in file.parsed(self._size, lambda data, file=file: self._parse(file, data)):  # type: ignore[misc]
                     yield _Span(file, piece.offset, len(piece.data), row), frame
                     row += len(frame)
-            except UNREADABLE as error:
+            except OSError as error:
                 raise InputError(f"input '{file.path}' changed since it was opened: {error}") from error
             except ValueError as error:
                 if self._rows is None:
@@ -170,7 +165,7 @@ class CsvSplitter:
 
 
 def _delimiter_of(path: str, delimiter: str) -> str:
-    return "\t" if delimiter == "," and uncompressed_name(path).lower().endswith(".tsv") else delimiter
+    return "\t" if delimiter == "," and path.lower().endswith(".tsv") else delimiter
 
 
 def _as_far_as_they_fit(file: CsvFile, data: bytes, types: Mapping[str, ColumnType]) -> pd.DataFrame:
@@ -240,8 +235,8 @@ def _look(files: Sequence[CsvFile]) -> _Seen:
                     kinds[name].add(kind_of(frame[name]))
                 for name in missing if len(frame) else ():
                     kinds[name].add("null")
-        except UNREADABLE as error:
-            raise InputError(f"input '{file.path}' cannot be read: {why_unreadable(error)}.") from error
+        except OSError as error:
+            raise InputError(f"input '{file.path}' cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise file.explain(error) from error
     # Too wide for one type of integers; the whole column of a large input is not read for that.

@@ -184,10 +184,8 @@ def _what_exists(path: str) -> str:
 
 Format = Literal["files", "delimited", "parquet", "json_lines"]
 
-_TELLING = ("sv", "parquet", "gz", "bz2", "xz", "zip", "zst")
-"""Ends of the names that the patterns are tried on; they would be slow on a million others."""
-_DELIMITED = re.compile(r"\.[ct]sv(\.(gz|bz2|xz|zip|zst))?$", re.IGNORECASE)
-_PARQUET = re.compile(r"\.parquet$", re.IGNORECASE)
+_DELIMITED = (".csv", ".tsv")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 ROW_MODE = (
     "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows ROWS"
@@ -205,7 +203,7 @@ def format_of(
 ) -> Format:
     """What the given paths stand for. Those that are not in `places` are known to be files.
 
-    InputError for tables together with other paths, and for a single file that v2 does not take.
+    InputError for tables together with other paths, a compressed table, and a single file that v2 does not take.
     """
     if settings.mini_batch_rows is not None:
         return "json_lines"
@@ -234,11 +232,16 @@ def format_of(
 
 
 def _format_of_name(name: str) -> Format:
-    if name.lower().endswith(_TELLING):
-        if _DELIMITED.search(name):
-            return "delimited"
-        if _PARQUET.search(name):
-            return "parquet"
+    lower = name.lower()
+    if lower.endswith(_DELIMITED):
+        return "delimited"
+    if lower.endswith(".parquet"):
+        return "parquet"
+    if lower.endswith(COMPRESSED) and os.path.splitext(lower)[0].endswith(_DELIMITED):
+        raise InputError(
+            f"input '{name}': Azure ML's reader does not read compressed CSV. Decompress it, or give its folder to "
+            "hand paths to run()."
+        )
     return "files"
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, open_binary, why_unreadable
 from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.ranges import RangeReader
+from pytest_parallelrun.emulator.splitting.input_paths import COMPRESSED
+from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text, read_range
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -32,8 +31,8 @@ class JsonLinesSplitter:
     """Hands over a list of dicts, one for each line. A blank line is no row, and a mini-batch never crosses files.
 
     paths: (absolute path, name for messages) of each file, in order.
-    Raises InputError for a file that cannot be read, EmptyInputError where no file has a row. A line that is no JSON
-    object fails its mini-batch when it is loaded.
+    Raises InputError for a file that is compressed or cannot be read, EmptyInputError where no file has a row. A line
+    that is no JSON object fails its mini-batch when it is loaded.
     """
 
     kind: InputKind = "records"
@@ -45,7 +44,11 @@ class JsonLinesSplitter:
         self._paths = list(paths)
         self._size = rows_per_mini_batch
         self._label = label
-        self._ranges = RangeReader()
+        for path, _ in self._paths:
+            if path.lower().endswith(COMPRESSED):
+                raise InputError(
+                    f"input '{path}': nothing says that Azure ML reads compressed JSON lines. Decompress it."
+                )
         if next(self.mini_batches(), None) is None:
             raise EmptyInputError(f"input {label}: there is not a single line with something in it.")
 
@@ -57,17 +60,13 @@ class JsonLinesSplitter:
                     yield MiniBatch(number, size, rows, lines)
                     number += 1
                     rows += size
-            except UNREADABLE as error:
-                raise InputError(f"input '{path}' cannot be read: {why_unreadable(error)}.") from error
+            except OSError as error:
+                raise InputError(f"input '{path}' cannot be read: {error.strerror}.") from error
 
     def load(self, mini_batch: MiniBatch) -> list[dict[str, object]]:
         path, name, offset, length, first_row = cast("_Lines", mini_batch.position)
-        try:
-            data = self._ranges.read(path, offset, length)
-        except UNREADABLE as error:
-            raise LoadError(f"'{path}' cannot be read: {why_unreadable(error)}") from error
         rows: list[dict[str, object]] = []
-        for line in data.split(b"\n"):
+        for line in read_range(path, offset, length).split(b"\n"):
             if line.strip():
                 rows.append(_row(line, f"row {first_row + len(rows) + 1} of {name}"))
         if len(rows) != mini_batch.size:
@@ -86,7 +85,7 @@ class JsonLinesSplitter:
         )
 
     def _cut(self, path: str, name: str) -> Iterator[tuple[_Lines, int]]:
-        with open_binary(path) as stream:
+        with open(path, "rb") as stream:
             position = start = size = row = 0
             for line in stream:
                 if position == 0 and line.startswith(UTF8_BOM):

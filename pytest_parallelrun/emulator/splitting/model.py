@@ -35,6 +35,16 @@ class LoadError(Exception):
     """A mini-batch that cannot be loaded: a failed attempt, not a wrong set-up. It names the path."""
 
 
+def read_range(path: str, offset: int, length: int) -> bytes:
+    """Bytes of a file, fewer at its end. LoadError where it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(offset)
+            return stream.read(length)
+    except OSError as error:
+        raise LoadError(f"'{path}' cannot be read: {error.strerror}") from error
+
+
 class MiniBatch(NamedTuple):
     """One mini-batch, not its content: a job of a million of them keeps them all.
 

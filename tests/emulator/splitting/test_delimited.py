@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +18,6 @@ from pytest_parallelrun.emulator.splitting.column_types import ColumnType
 from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
 from pytest_parallelrun.emulator.splitting.model import LoadError
-from tests.emulator.splitting.test_compressed import COMPRESS
 
 
 def opened(paths: Sequence[Path], size: int, *, encoding: str = "utf-8", delimiter: str = ",") -> CsvSplitter:
@@ -366,38 +363,6 @@ def test_splitting_reads_no_further_than_the_mini_batch_that_is_asked_for(
     assert sum(sizes_read) < 200
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".BZ2", ".xz", ".zip", ".zst"])
-def test_a_compressed_file_is_split_at_its_records_by_their_own_bytes(tmp_path: Path, suffix: str) -> None:
-    data = b'x,y\n1,"a\nb"\n2,c\n3,d\n'
-    plain, packed = tmp_path / "a.csv", tmp_path / f"a.csv{suffix}"
-    plain.write_bytes(data)
-    packed.write_bytes(COMPRESS[suffix](data))
-    expected, split = opened([plain], 8), opened([packed], 8)
-    assert sizes(split) == sizes(expected) == [1, 2]
-    for one in list(split.mini_batches())[::-1]:
-        # The second time it is read from the file.
-        for _ in range(2):
-            assert split.load(one)["x"].tolist() == ([1] if one.id == 0 else [2, 3])
-
-
-def test_a_compressed_tsv_is_separated_by_tabs(tmp_path: Path) -> None:
-    (tmp_path / "a.tsv.gz").write_bytes(gzip.compress(b"x\ty,z\n1\t2\n"))
-    assert opened([tmp_path / "a.tsv.gz"], 1).columns == ["x", "y,z"]
-
-
-def test_a_file_that_is_not_compressed_as_its_name_says_is_an_input_error(tmp_path: Path) -> None:
-    (tmp_path / "a.csv.gz").write_bytes(b"x\n1\n")
-    with pytest.raises(InputError, match=r"a\.csv\.gz' cannot be read: Not a gzipped file"):
-        opened([tmp_path / "a.csv.gz"], 1)
-
-
-def test_a_compressed_file_that_breaks_off_is_an_input_error(tmp_path: Path) -> None:
-    whole = gzip.compress(b"x\n" + random.Random(0).randbytes(100_000).hex().encode())
-    (tmp_path / "a.csv.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"a\.csv\.gz' cannot be read: Compressed file ended"):
-        opened([tmp_path / "a.csv.gz"], 1)
-
-
 def large(monkeypatch: pytest.MonkeyPatch, exact: int) -> None:
     """An input of more than `exact` bytes is looked at in part, record by record."""
     monkeypatch.setattr(delimited, "INFERENCE_BYTES", 1)
@@ -484,7 +449,6 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     terminator=st.sampled_from(["\n", "\r\n"]),
     block=st.integers(1, 20),
     chunk=st.integers(1, 60),
-    suffix=st.sampled_from(["", ".gz"]),
     mark=st.sampled_from([b"", codecs.BOM_UTF8]),
 )
 def test_all_mini_batches_together_are_what_pandas_reads_from_the_file(
@@ -493,7 +457,6 @@ def test_all_mini_batches_together_are_what_pandas_reads_from_the_file(
     terminator: str,
     block: int,
     chunk: int,
-    suffix: str,
     mark: bytes,
 ) -> None:
     text = io.StringIO()
@@ -506,8 +469,8 @@ def test_all_mini_batches_together_are_what_pandas_reads_from_the_file(
         patch.setattr(csv_records, "BLOCK", block)
         patch.setattr(delimited, "INFERENCE_BYTES", chunk)
         try:
-            path = Path(folder, f"data.csv{suffix}")
-            path.write_bytes(COMPRESS[suffix](data))
+            path = Path(folder, "data.csv")
+            path.write_bytes(data)
             split = opened([path], size)
         except EmptyInputError:
             assert whole.empty
