@@ -28,8 +28,7 @@ from pytest_parallelrun.emulator.declaration import Profile, Setting
 from pytest_parallelrun.emulator.events import Event, Failure, JobStatus, MiniBatchStatus, Outcome, Phase
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.settings import setting_table
-from pytest_parallelrun.emulator.splitting.effective_settings import SETTINGS, USED, Form
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, MiniBatch
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -48,7 +48,7 @@ from pytest_parallelrun.emulator.rules import PRESETS
 from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
 from pytest_parallelrun.emulator.settings import JobSettings, setting_table
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.effective_settings import without_effect
+from pytest_parallelrun.emulator.splitting.model import without_effect
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import EngineMaker

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
-from pytest_parallelrun.emulator.splitting.effective_settings import refuse_rows
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
 from pytest_parallelrun.emulator.splitting.input_paths import InputLocation, files_among, format_of, is_mltable, locate
@@ -24,6 +23,7 @@ from pytest_parallelrun.emulator.splitting.model import (
     SplitSettings,
     Splitter,
     TableSplitter,
+    refuse_rows,
 )
 from pytest_parallelrun.emulator.splitting.multi_input import MultiInput
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter

@@ -17,10 +17,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.effective_settings import Form, refuse_rows
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, refuse_remote
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.model import (
+    Form,
+    InputKind,
+    ItemName,
+    LoadError,
+    MiniBatch,
+    check_unchanged,
+    count_text,
+    numbered,
+    refuse_rows,
+    row_names,
+)
 from pytest_parallelrun.emulator.splitting.partitions import (
     CHUNK_BYTES,
     PartitionedFileSplitter,
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mltable import MLTable
 
-    from pytest_parallelrun.emulator.splitting.model import SplitSettings, Splitter
+    from pytest_parallelrun.emulator.splitting.model import Partition, SplitSettings, Splitter
 
 
 T = TypeVar("T")
@@ -107,13 +117,13 @@ class MLTableSplitter:
         self.columns: Sequence[str] = [str(name) for name in self.load(first).columns]
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        rows = 0
-        for number in range(self._count):
-            frame = _asked(self._given, lambda number=number: self._partition(number))  # type: ignore[misc]
-            # Its rows had to be read to be counted: the first load need not do it again.
-            self._parsed = number, frame
-            yield MiniBatch(number, len(frame), rows, number)
-            rows += len(frame)
+        return numbered(map(self._part, range(self._count)))
+
+    def _part(self, number: int) -> tuple[int, int, Partition]:
+        frame = _asked(self._given, lambda: self._partition(number))
+        # Its rows had to be read to be counted: the first load need not do it again.
+        self._parsed = number, frame
+        return len(frame), number, ()
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         number = cast("int", mini_batch.position)
@@ -124,15 +134,11 @@ class MLTableSplitter:
             frame = _asked(self._given, lambda: self._partition(number))
         except InputError as error:
             raise LoadError(str(error)) from error
-        if len(frame) != mini_batch.size:
-            raise LoadError(
-                f"'{self._given}' changed since it was split: {len(frame)} rows where there were {mini_batch.size}"
-            )
+        check_unchanged(self._given, len(frame), mini_batch)
         return frame
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
-        first = mini_batch.first_item + 1
-        return [f"row {row} of {self._given}" for row in range(first, first + mini_batch.size)]
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        return row_names(self._given, mini_batch.first_item, mini_batch.size)
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return ""

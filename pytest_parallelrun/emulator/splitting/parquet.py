@@ -11,8 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.model import (
+    Form,
+    InputKind,
+    ItemName,
+    LoadError,
+    MiniBatch,
+    check_unchanged,
+    count_text,
+    numbered,
+    row_names,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,12 +89,7 @@ class ParquetSplitter:
         self.columns: Sequence[str] = list(self._schema.names)
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        number = rows = 0
-        for file in self._files:
-            for span, size in self._spans(file):
-                yield MiniBatch(number, size, rows, span)
-                number += 1
-                rows += size
+        return numbered((size, span, ()) for file in self._files for span, size in self._spans(file))
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         span = cast("_Groups", mini_batch.position)
@@ -95,16 +99,12 @@ class ParquetSplitter:
             frame = self._frame(table)
         except (InputError, OSError, ValueError) as error:
             raise LoadError(f"'{span.file.path}' changed since it was split: {error}") from error
-        if len(frame) != mini_batch.size:
-            raise LoadError(
-                f"'{span.file.path}' changed since it was split: {len(frame)} rows where there were {mini_batch.size}"
-            )
+        check_unchanged(span.file.path, len(frame), mini_batch)
         return frame
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         span = cast("_Groups", mini_batch.position)
-        first = span.first_row + 1
-        return [f"row {row} of {span.file.name}" for row in range(first, first + mini_batch.size)]
+        return row_names(span.file.name, span.first_row, mini_batch.size)
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return cast("_Groups", mini_batch.position).file.name

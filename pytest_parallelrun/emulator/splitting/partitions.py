@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import InputError, did_you_mean
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, TableSplitter, count_text
+from pytest_parallelrun.emulator.splitting.model import (
+    InputKind,
+    ItemName,
+    MiniBatch,
+    TableSplitter,
+    count_text,
+    numbered,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,11 +79,10 @@ class PartitionedTable:
         parts.append((number, rows))
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        first = 0
-        for number, values in enumerate(self._values):
-            size = sum(len(rows) for _, rows in self._parts[values])
-            yield MiniBatch(number, size, first, values, tuple(zip(self._keys, values, strict=True)))
-            first += size
+        return numbered(
+            (sum(len(rows) for _, rows in self._parts[values]), values, tuple(zip(self._keys, values, strict=True)))
+            for values in self._values
+        )
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         import pandas as pd
@@ -86,8 +92,8 @@ class PartitionedTable:
         together: pd.DataFrame = pd.concat(frames, ignore_index=True)
         return together
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
-        names: list[str] = []
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        names: list[ItemName] = []
         for number, rows in self._parts[cast("tuple[str, ...]", mini_batch.position)]:
             below = self._table.item_names(self._chunks[number])
             names += [below[row] for row in rows]
@@ -184,17 +190,14 @@ class PartitionedFileSplitter(FileSplitter):
         order = sorted(range(len(names)), key=values.__getitem__)
         super().__init__(root, [names[number] for number in order], 1, known=known, label=label)
         self._keys = tuple(keys)
-        self._partitions: list[tuple[Partition, int, int]] = []
-        start = 0
-        for found, numbers in groupby(order, key=values.__getitem__):
-            size = sum(1 for _ in numbers)
-            self._partitions.append((tuple(zip(keys, found, strict=True)), start, size))
-            start += size
+        self._partitions: list[tuple[Partition, int]] = [
+            (tuple(zip(keys, values_of_keys, strict=True)), sum(1 for _ in numbers))
+            for values_of_keys, numbers in groupby(order, key=values.__getitem__)
+        ]
         self.total_mini_batches = len(self._partitions)
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        for number, (partition, start, size) in enumerate(self._partitions):
-            yield MiniBatch(number, size, start, None, partition)
+        return numbered((size, None, partition) for partition, size in self._partitions)
 
     def describe(self) -> str:
         return (
