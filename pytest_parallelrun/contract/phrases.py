@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import Outcome, Phase
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.model import ItemName
 
 
 THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
@@ -60,12 +61,13 @@ def items_text(names: tuple[str, ...], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def rows_text(names: tuple[str, ...]) -> str:
+def rows_text(names: tuple[ItemName, ...]) -> str:
     """Names of consecutive rows as a range, such as "rows 1-60 of t.csv"."""
-    ends = [re.fullmatch(r"row (\d+)(.*)", name) for name in (names[0], names[-1])] if len(names) > 1 else []
-    if not ends or ends[0] is None or ends[1] is None:
+    first, last = names[0], names[-1]
+    if len(names) == 1 or first.row is None or last.row is None:
         return items_text(names)
-    return f"rows {ends[0][1]}-{ends[1][1]}{ends[0][2]}"
+    of_file = f" of {first.file}" if first.file else ""
+    return f"rows {first.row}-{last.row}{of_file}"
 
 
 def reading_text(result: JobResult) -> str:

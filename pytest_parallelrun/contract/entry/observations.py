@@ -116,7 +116,7 @@ class Observations:
         for batch in splitter.mini_batches() if chosen else ():
             if batch.id not in chosen or (groups and items + batch.size > MAX_ITEMS):
                 continue
-            names = tuple(copy.without_root(name) for name in splitter.item_names(batch))
+            names = tuple(copy.item_name(name) for name in splitter.item_names(batch))
             groups.append(SampleMiniBatch(batch.id, batch.first_item, splitter.load(batch), names, batch.partition))
             items += batch.size
         return tuple(groups)

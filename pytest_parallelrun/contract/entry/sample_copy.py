@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, InputLocation, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.mltable import files_of
+from pytest_parallelrun.emulator.splitting.model import ItemName
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
@@ -25,6 +26,10 @@ class SampleCopy:
 
     input: str | list[str]
     root: str
+
+    def item_name(self, name: ItemName) -> ItemName:
+        """The name of an item by the user's file, not by the path of its copy."""
+        return ItemName(name.file.removeprefix(self.root), name.row)
 
     def without_root(self, text: str) -> str:
         """A text about items, with rows named by the user's file and not by the path of its copy."""
