@@ -72,7 +72,7 @@ class EntryPlan:
 
     def step_text(self) -> str | None:
         """The step of the job definition, with its place."""
-        return None if self.step is None else f"{self.step.name} ({self.step.place.origin})"
+        return None if self.step is None else f"{self.step.name} ({self.step.location.origin})"
 
     def all_notes(self) -> Iterator[str]:
         """What plan and reports say of the job definition: sentences, and keys that have no effect here."""
@@ -135,7 +135,7 @@ class RunConfiguration:
             if not models and step.model is not None:
                 models = find_models([str(step.model)])
         typed = self._typed(step, named, with_arguments.over(below))
-        found += typed.findings
+        found += typed.problems
         if found:
             raise JobFileError(found)
         origins = self._origins_of(step, with_arguments.explicit - settings.explicit)
@@ -192,7 +192,7 @@ class RunConfiguration:
             try:
                 given = step.program_arguments(named)
             except JobFileError as error:
-                return ProgramArguments(), list(error.findings)
+                return ProgramArguments(), list(error.problems)
         return parse_program_arguments(given, profile=profile), []
 
     def _typed(self, step: JobStep | None, named: Mapping[str, str], settings: JobSettings) -> TypedInput:

@@ -90,11 +90,11 @@ def _of_jobs(jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: 
     for item, job, steps in read:
         if asked:
             steps = [one for one in steps if one.script is None or os.path.realpath(one.script) in asked]
-        found += [*job.findings, *(finding for reading in steps for finding in reading.findings)]
+        found += [*job.problems, *(finding for reading in steps for finding in reading.problems)]
         file = item.value.partition(STEP)[0]
         for one in steps:
             if one.step is not None:
-                targets.setdefault(one.step.place, Target(one.step.entry, one.step, job.skipped, file))
+                targets.setdefault(one.step.location, Target(one.step.entry, one.step, job.skipped, file))
         if not job.steps and not found:
             skipped = "".join(f" {sentence}." for sentence in job.skipped)
             raise pytest.UsageError(f"{item.origin}={item.value}: the file has no parallel job to gate.{skipped}")
@@ -111,8 +111,8 @@ def _read(item: OptionValue, code: Path | None) -> tuple[JobFile, list[StepReadi
 
     text, _, wanted = item.value.partition(STEP)
     job = read_job_file(_job_path(replace(item, value=text)), code)
-    if job.findings and not job.steps:
-        raise _usage_error(JobFileError(job.findings))
+    if job.problems and not job.steps:
+        raise _usage_error(JobFileError(job.problems))
     steps = list(job.steps)
     if STEP in item.value:
         names = [reading.name for reading in steps]
@@ -182,9 +182,9 @@ def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
         return Target(entry)
     [one] = found
     if one.reading.step is None:
-        raise _usage_error(JobFileError(one.reading.findings))
+        raise _usage_error(JobFileError(one.reading.problems))
     passed_over = tuple(f"a job definition that names this script is broken, and not used: {each}" for each in broken)
-    notes = (*(f"{finding}" for finding in one.file.findings), *passed_over)
+    notes = (*(f"{finding}" for finding in one.file.problems), *passed_over)
     # The folder given for --parallelrun-code goes over that of the file.
     return Target(entry if code is not None else one.reading.step.entry, one.reading.step, notes)
 

@@ -90,7 +90,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def _job_text(plan: EntryPlan) -> str:
-    return "" if plan.step is None else f" (job: {plan.step.name}, {plan.step.place.origin})"
+    return "" if plan.step is None else f" (job: {plan.step.name}, {plan.step.location.origin})"
 
 
 def _input_text(plan: EntryPlan) -> str:
