@@ -241,7 +241,7 @@ def input_settings(_: str) -> str:
             return "makes JSON lines of it"
         return "no effect" if name in ("mini_batch_size", "encoding", "delimiter") else "refused"
 
-    forms = [form for form in USED if form != "handed"]
+    forms = [form for form in USED if form != "prebuilt"]
     rows = ((USED[form].title, *(cell(form, name) for name in SETTINGS), USED[form].why) for form in forms)
     return table(("input", *(f"`{name}`" for name in SETTINGS), "why no other"), rows)
 

@@ -37,7 +37,7 @@ def changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: SplitS
         base, names = place.root, place.names
         described = is_mltable(place, settings)
         if described:
-            files = files_of(os.path.normpath(place.root), place.given)
+            files = files_of(os.path.normpath(place.root), place.input_path)
             if files is None:
                 # Run() gets rows.
                 continue

@@ -101,7 +101,7 @@ def _as_given(place: InputLocation, target: str) -> str:
     if place.form == "file":
         return target + place.names[0]
     # Of a glob the pattern is kept, since a folder would be another kind of input.
-    given = os.path.abspath(os.path.expanduser(place.given))
+    given = os.path.abspath(os.path.expanduser(place.input_path))
     return target + os.path.relpath(given, place.root)
 
 
@@ -110,7 +110,7 @@ def copy_of_mltable(place: InputLocation, folder: Path, copy_file: Callable[[str
 
     Of a table run() gets rows, and never a path to spoil.
     """
-    files = files_of(os.path.normpath(place.root), place.given)
+    files = files_of(os.path.normpath(place.root), place.input_path)
     if files is None:
         return os.path.normpath(place.root)
     import yaml

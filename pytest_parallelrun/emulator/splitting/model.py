@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 InputKind = Literal["files", "tabular", "records"]
 """What run() gets: a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
 
-Form = Literal["files", "delimited", "parquet", "json_lines", "frame", "mltable", "mltable_row_groups", "handed"]
+Form = Literal["files", "delimited", "parquet", "json_lines", "frame", "mltable", "mltable_row_groups", "prebuilt"]
 """What an input turned out to be."""
 
 
@@ -166,7 +166,7 @@ class PrebuiltInput:
     kind: what all of them are. Each delivery gets a copy. partitions: of each mini-batch, where the context tells one.
     """
 
-    form: Form = "handed"
+    form: Form = "prebuilt"
 
     def __init__(
         self, mini_batches: Sequence[Payload], *, kind: InputKind, partitions: Sequence[Partition] = ()
@@ -247,7 +247,7 @@ USED: Mapping[Form, Used] = {
         frozenset({"partition_keys"}),
         "each row group of Parquet is a partition of its reader",
     ),
-    "handed": Used("mini-batches that are handed over", frozenset(SETTINGS), ""),
+    "prebuilt": Used("mini-batches that are handed over", frozenset(SETTINGS), ""),
 }
 
 

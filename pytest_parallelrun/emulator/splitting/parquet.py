@@ -187,7 +187,7 @@ def _columns_with_nulls(file: pq.ParquetFile, schema: pa.Schema) -> set[str]:
     """Columns of integers and booleans that have a null: by the statistics, or by a look where there are none."""
     import pyarrow as pa
 
-    found: set[str] = set()
+    columns: set[str] = set()
     unknown: set[str] = set()
     flat = {field.name for field in schema if pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)}
     for number in range(file.metadata.num_row_groups):
@@ -199,11 +199,11 @@ def _columns_with_nulls(file: pq.ParquetFile, schema: pa.Schema) -> set[str]:
                 if statistics is None or not statistics.has_null_count:
                     unknown.add(column.path_in_schema)
                 elif statistics.null_count:
-                    found.add(column.path_in_schema)
-    for name in unknown - found:
+                    columns.add(column.path_in_schema)
+    for name in unknown - columns:
         if any(batch.column(0).null_count for batch in file.iter_batches(columns=[name])):
-            found.add(name)
-    return found
+            columns.add(name)
+    return columns
 
 
 def _unified(schemas: dict[str, pa.Schema]) -> pa.Schema:
@@ -216,8 +216,8 @@ def _unified(schemas: dict[str, pa.Schema]) -> pa.Schema:
         if repeated:
             raise InputError(f"input '{path}': its column '{repeated[0]}' comes more than once. Rename one of them.")
         try:
-            both = [schema] if unified is None else [unified, schema]
-            unified = pa.unify_schemas(both, promote_options="permissive")
+            schemas_so_far = [schema] if unified is None else [unified, schema]
+            unified = pa.unify_schemas(schemas_so_far, promote_options="permissive")
         except pa.ArrowException as error:
             raise InputError(
                 f"input '{path}': its columns do not go with those of the files before: {error}"
