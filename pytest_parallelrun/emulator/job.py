@@ -35,7 +35,7 @@ from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.effective_settings import without_effect
+from pytest_parallelrun.emulator.splitting.model import without_effect
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import EngineMaker

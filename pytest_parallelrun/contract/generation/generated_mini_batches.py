@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import items_text, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.splitting.model import ItemName
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import SampleMiniBatch
@@ -87,7 +88,8 @@ def describe(bench: ExampleRunner, recipe: Recipe) -> str:
         names = [item.name if item.kind is None else f"{item.name} ({_words(item.kind)})" for item in recipe.items]
         return items_text(tuple(names))
     # The folder of the sample says nothing that the user does not know.
-    rows = items_text(tuple(re.sub(r" of .*[\\/]", " of ", bench.sample.names[row]) for row in recipe.rows))
+    row_names = [bench.sample.names[row] for row in recipe.rows]
+    rows = items_text(tuple(ItemName(os.path.basename(name.file), name.row) for name in row_names))
     cells = [
         f"{_words(cell.kind)} in column {cell.column!r}"
         + (" of all rows" if cell.row is None else f" of its row {cell.row + 1}")

@@ -22,7 +22,7 @@ from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.strategies import Cell, Files, Item, Rows
 from pytest_parallelrun.strategies.files import ITEM_KINDS
-from pytest_parallelrun.strategies.frames import odd_kinds
+from pytest_parallelrun.strategies.frames import malformed_kinds
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -331,7 +331,7 @@ def _cells(sample: Sample) -> Iterator[list[Cell]]:
     labels = list(sample.frame.columns)
     for place, label in enumerate(labels):
         if labels.index(label) == place and str(label) not in sample.settings.partition_keys:
-            yield [Cell(0, label, kind) for kind in odd_kinds(sample, place)]
+            yield [Cell(0, label, kind) for kind in malformed_kinds(sample, place)]
 
 
 def require_valid_items(bench: ExampleRunner, check: Check) -> None:
