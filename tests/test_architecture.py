@@ -92,8 +92,9 @@ def test_neither_the_emulator_nor_reports_nor_job_definitions_know_pytest_and_hy
 
 
 def test_heavy_libraries_are_imported_late() -> None:
-    # A family of checks is executed for an entry alone, and this one is made of tests of Hypothesis.
-    driven = {"contract/families/generated.py": {"hypothesis"}}
+    # The module of a check is executed for an entry alone, and these are tests of Hypothesis.
+    generated = ("behaves_under_error_thresholds", "handles_generated_mini_batches")
+    driven = {f"contract/checks/{check}.py": {"hypothesis"} for check in generated}
     heavy = {name: packages(imported_at_once(name)) & HEAVY for name in MODULES}
     assert {name: found for name, found in heavy.items() if found} == driven
 
