@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]
 def _named(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     """Files that program arguments or environment variables lead to."""
     for position, argument in enumerate(entry.arguments):
-        value = argument.partition("=")[2] if argument.startswith("-") else argument
+        _, value = split_option(argument)
         below = _below(paths, value) if os.path.isabs(value) else ()
         if below:
             yield DependencyFile(

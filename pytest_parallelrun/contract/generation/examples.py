@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from pytest_parallelrun.contract.generation.runner import ExampleRunner, Recipe
-    from pytest_parallelrun.emulator.declaration import Profile
     from pytest_parallelrun.emulator.faults import FaultKind
+    from pytest_parallelrun.emulator.setting_table import Profile
     from pytest_parallelrun.strategies import Sample
 
 MAX_CELLS_TRIED = 40
@@ -185,12 +185,8 @@ def plain_jobs(runner: ExampleRunner) -> tuple[JobToTry, ...]:
 def _plain_jobs(runner: ExampleRunner) -> tuple[JobToTry, ...]:
     sample, profile = runner.sample, runner.observations.entry.settings.profile
     parts = sorted(sample.partitions.values(), key=len) or [(number,) for number in range(min(2, sample.size))]
-    limits: dict[str, object] = {"rules": "documented", "error_threshold": -1, "max_retries": 1}
-    if profile != "batch":
-        limits |= {"mini_batch_error_threshold": -1, "allowed_failed_percent": 100}
-    if profile != "v2":
-        limits["profile"] = profile
-    settings = JobSettings.from_mapping(limits)
+    settings = JobSettings(rules="documented", max_retries=1, profile=None if profile == "v2" else profile)
+    settings = settings.without_thresholds()
     # run() may return many rows for an item: one less would be no loss.
     most_results = max(attempt.returned or 1 for attempt in runner.observations.baseline.result.attempts)
     loss = Fault.drops(most_results, mini_batch=0, attempt=1)
