@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer, PersistentEngine
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
 class WorkerStartError(Exception):
@@ -88,10 +88,10 @@ class ProbeSession:
         self._engine.survives_faults = True
         self._engine.probe = self._probe
         try:
-            self._engine.open()
+            self._engine.acquire()
             # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
             self._engine.quiet()
-            self._engine.rest()
+            self._engine.release()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -122,13 +122,13 @@ class ProbeSession:
             with files_watched(self.setting_up):
                 event = self._engine.start_worker(worker)
         finally:
-            self._engine.rest()
+            self._engine.release()
         if isinstance(event, WorkerFailed):
             raise WorkerStartError(event.failure)
 
     def renew(self, worker: int = 0) -> None:
         """The next attempt of that worker is the first one of a new worker."""
-        self._engine.drop(worker, "renewed")
+        self._engine.discard_worker(worker, "renewed")
 
     def folder_of(self, path: str) -> str | None:
         """A path below the working folder of a worker, relative to it; None for another path."""
@@ -155,20 +155,20 @@ class ProbeSession:
         engine = self._engine
         engine.assign(self._splitter, self._settings, FaultPlan(()))
         touched = FilesTouched()
-        engine.use(worker)
+        engine.select_worker(worker)
         engine.submit(Task(MiniBatch(id, len(payload), first_item, payload, partition), number))
         try:
             with files_watched(touched):
                 ended = engine.collect()
                 assert ended is not None
         finally:
-            engine.rest()
+            engine.release()
         return ProbeResult(ended, touched)
 
-    def ask(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
+    def call_in_worker(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
         """What a function of a module that can be imported gives in the process of a worker, which is then up."""
         self.start(worker)
-        return self._engine.ask(worker, function, *arguments)
+        return self._engine.call_in_worker(worker, function, *arguments)
 
     def run(self, job: ParallelJob) -> JobResult:
         """Runs a job of the same entry on the workers of the bench; faults do not end them.
@@ -200,10 +200,10 @@ class _WarmEngine:
         except WorkerStartError as down:
             raise NoWorkersLeft(str(down)) from down
         self._engine.worker_events()
-        self._engine.use(None)
+        self._engine.select_worker(None)
 
-    def submit(self, delivery: Task) -> None:
-        self._engine.submit(delivery)
+    def submit(self, task: Task) -> None:
+        self._engine.submit(task)
 
     def collect(self, patience: float | None = None) -> AttemptEnded | None:
         return self._engine.collect(patience)
@@ -215,7 +215,7 @@ class _WarmEngine:
         return self._engine.elapsed() - self._started
 
     def stop(self, *, normal: bool) -> None:
-        self._engine.rest()
+        self._engine.release()
 
     def notes(self) -> Sequence[str]:
         return ()
@@ -262,10 +262,10 @@ def probe_startup(
         engine = engine_maker(job.engine)(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:
-            engine.open()
+            engine.acquire()
             came_up = tuple(engine.start_worker(slot, init=init, observer=observer) for slot in range(workers))
             if first_attempt and engine.is_up(0):
-                engine.use(0)
+                engine.select_worker(0)
                 engine.submit(Task(next(splitter.mini_batches()), 1))
                 attempt = engine.collect()
         finally:

@@ -105,7 +105,7 @@ def test_between_attempts_the_process_is_the_hosts(script: Path, monkeypatch: py
             assert "score" not in sys.modules
             # Hidden from the script, which has one of that name.
             assert sys.modules["helper"] is os
-        bench._engine.rest()
+        bench._engine.release()
         import colorsys  # noqa: F401 - the host goes on importing
 
         bench.attempt(["a"])
@@ -337,4 +337,4 @@ def test_the_exceptions_of_the_script_itself_are_handed_over_where_somebody_asks
 
 def test_what_is_asked_of_a_worker_is_answered_in_its_process(script: Path) -> None:
     with bench_of(script) as bench:
-        assert bench.ask(os.getpid) == os.getpid()
+        assert bench.call_in_worker(os.getpid) == os.getpid()

@@ -40,10 +40,10 @@ class Looking:
 
     def __exit__(self, *exc_info: object) -> None: ...
 
-    def look(self, functions: EntryFunctions) -> None:
+    def inspect(self, functions: EntryFunctions) -> None:
         self._seen = functions.takes_context, Path("init-was-here").exists()
 
-    def told(self) -> tuple[bool, bool] | None:
+    def result(self) -> tuple[bool, bool] | None:
         return self._seen
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Engine, EngineMaker
     from pytest_parallelrun.emulator.faults import Fault, FaultPlan
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
     StrPath = str | os.PathLike[str]
 

@@ -44,12 +44,12 @@ class Generators:
 
     def remember(self, bench: ProbeSession, workers: int = 1) -> None:
         """The workers have just come up: the state of the first is what a fresh one starts from."""
-        states = [bench.ask(_remember, worker=worker) for worker in range(workers)]
+        states = [bench.call_in_worker(_remember, worker=worker) for worker in range(workers)]
         self._fresh = cast("list[bytes]", states[0])
 
     def reset(self, bench: ProbeSession, worker: int = 0) -> None:
         """Puts all generators of a worker back to that state."""
-        bench.ask(_write, self._fresh, worker=worker)
+        bench.call_in_worker(_write, self._fresh, worker=worker)
 
     def moved(self, bench: ProbeSession) -> bool:
         """Whether something was drawn since then by the first worker."""
@@ -57,11 +57,11 @@ class Generators:
 
     def states(self, bench: ProbeSession) -> list[bytes]:
         """The states now, to be compared with those of another moment."""
-        return cast("list[bytes]", bench.ask(_states))
+        return cast("list[bytes]", bench.call_in_worker(_states))
 
     def stir(self, bench: ProbeSession) -> None:
         """Draws from all of them, so that the next draws are others."""
-        bench.ask(_stir)
+        bench.call_in_worker(_stir)
 
 
 class _Here:

@@ -15,7 +15,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
     WorkerStopped,
 )
-from pytest_parallelrun.emulator.sandbox.sandbox import instance_name
+from pytest_parallelrun.emulator.worker_plan import instance_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 BUNDLE_LIMIT = 250_000_000
 """Bytes of code root and models that are sent to a node."""
@@ -137,7 +137,7 @@ class NodeWorkspace:
             (self._base / name).mkdir()
         unpack_into(self._base, bundle)
 
-    def at_home(self, plan: WorkerPlan) -> WorkerPlan:
+    def on_this_node(self, plan: WorkerPlan) -> WorkerPlan:
         """The plan with folders of this node, also where the environment and arguments name them."""
         base, entry = self._base, plan.entry
         assert isinstance(entry, EntryFile)
@@ -190,7 +190,7 @@ class NodeWorkspace:
         return data, lost
 
 
-def bring_home(data: bytes, plan: WorkerPlan) -> list[str]:
+def copy_back(data: bytes, plan: WorkerPlan) -> list[str]:
     """Puts what `NodeWorkspace.clear` packed to where a worker of this machine would have written it.
 
     The paths of files that were there with another content, and are replaced: on storage that all nodes share the one

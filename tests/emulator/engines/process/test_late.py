@@ -9,9 +9,8 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines import outcome
-from pytest_parallelrun.emulator.engines.outcome import of_raised, of_returned
-from pytest_parallelrun.emulator.engines.process.engine import PersistentProcessEngine
-from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
+from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgement, judge_raised, judge_returned
+from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.events import Failure
@@ -19,30 +18,26 @@ from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.probe import probe_startup
 from pytest_parallelrun.emulator.splitting import PrebuiltInput
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
-from pytest_parallelrun.emulator.worker.messages import RAISED, RETURNED
+from pytest_parallelrun.emulator.worker.messages import Raised, Returned
 from pytest_parallelrun.emulator.worker.result_serializer import SerializationError
 from tests.emulator.engines.process.in_worker import Seen
 from tests.emulator.engines.process.scripts import NAMES, run_on_processes, write_items, write_script
 
-HANDED = DispatchedTask(Task(MiniBatch(0, 1, 0, None), 1), None, 0.0)
+DISPATCHED = DispatchedTask(Task(MiniBatch(id=0, size=1, first_item=0, position=None), 1), None, 0.0)
 LIMITS = AttemptLimits(JobSettings(timeout=10))
 
 
-def returned(running: float = 1.0, blob: bytes | None = None) -> tuple[object, ...]:
-    return RETURNED, running, 1, None, ["a"], blob, 0, None, None, None
-
-
 def test_a_return_after_the_limit_is_a_timeout() -> None:
-    attempt = of_returned(HANDED, 0, 0.0, returned(10.0), LIMITS)
-    assert attempt.failure is not None
-    assert (attempt.outcome, attempt.failure.error) == ("timeout", "run() returned after its limit of 10 s (timeout)")
-    assert (attempt.returned, attempt.value) == (None, None)
+    message = Returned(running=10.0, count=1, value=["a"])
+    failure = Failure(phase="run", error="run() returned after its limit of 10 s (timeout)")
+    assert judge_returned(message, DISPATCHED, LIMITS) == Judgement("timeout", failure)
 
 
-def test_an_exception_after_the_limit_is_a_timeout_without_a_wish() -> None:
-    message = (RAISED, 10.0, "run", "ValueError: late", "", ("Retry.StopProcess", 0.0), None)
-    attempt, retry_request = of_raised(HANDED, 0, 0.0, message, LIMITS)
-    assert (attempt.outcome, retry_request) == ("timeout", None)
+def test_an_exception_after_the_limit_is_a_timeout_without_a_retry_request() -> None:
+    failure = Failure(phase="run", error="ValueError: late", retry_request=("Retry.StopProcess", 0.0))
+    message = Raised(running=10.0, failure=failure.to_plain(), touched=None)
+    late = Failure(phase="run", error="run() returned after its limit of 10 s (timeout)")
+    assert judge_raised(message, DISPATCHED, LIMITS) == Judgement("timeout", late)
 
 
 def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,34 +45,33 @@ def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pyt
         raise SerializationError("another pandas")
 
     monkeypatch.setattr(outcome, "decode", refuse)
-    attempt = of_returned(HANDED, 0, 0.0, returned(blob=b""), LIMITS)
-    assert attempt.failure is not None
-    assert (attempt.outcome, attempt.failure.error, attempt.returned) == ("exception", "another pandas", None)
+    judgement = judge_returned(Returned(running=1.0, count=1, encoded=b""), DISPATCHED, LIMITS)
+    assert judgement == Judgement("exception", Failure(phase="return", error="another pandas"))
 
 
-def standing(folder: Path, script: str, workers: int = 1) -> PersistentProcessEngine:
+def standing(folder: Path, script: str, workers: int = 1) -> ProcessEngine:
     settings = JobSettings(max_concurrency_per_instance=workers)
     job = ParallelJob(write_script(folder, script), write_items(folder, "a"), settings, engine="process")
     plan = job.worker_plan("files", folder, None)
-    return PersistentProcessEngine(plan, PrebuiltInput([["a"]], kind="files"), settings, FaultPlan(()))
+    return ProcessEngine(plan, PrebuiltInput([["a"]], kind="files"), settings, FaultPlan(()))
 
 
 def test_where_too_many_have_failed_nobody_is_started(tmp_path: Path) -> None:
-    crew = standing(tmp_path, NAMES)._crew
-    assert crew.startable() == [0]
+    pool = standing(tmp_path, NAMES)._pool
+    assert pool.startable() == [0]
     for _ in range(3):
-        crew._failures.add(0, Failure("init", "no model"))
-    assert crew.startable() == []
+        pool._failures.add(0, Failure(phase="init", error="no model"))
+    assert pool.startable() == []
     with pytest.raises(NoWorkersLeft, match="no model"):
-        crew.require()
+        pool.require()
 
 
 def test_a_chosen_worker_alone_is_started_and_gets_the_mini_batch(tmp_path: Path) -> None:
     engine = standing(tmp_path, NAMES, workers=2)
-    engine.open()
+    engine.acquire()
     try:
-        engine.use(1)
-        engine.submit(Task(MiniBatch(0, 1, 0, ["a"]), 1))
+        engine.select_worker(1)
+        engine.submit(Task(MiniBatch(id=0, size=1, first_item=0, position=["a"]), 1))
         ended = engine.collect()
         assert ended is not None
         assert (ended.outcome, engine.is_up(0), engine.is_up(1)) == ("succeeded", False, True)
