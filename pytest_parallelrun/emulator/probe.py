@@ -1,8 +1,8 @@
 """Workers that stay up between attempts, for questions about run() alone.
 
 A job starts its workers, hands out a whole input and ends. To ask what run() makes of one mini-batch, of two in a row,
-or of a hundred that are made up one after the other, a bench keeps its workers, and gives the process back to the host
-after every attempt.
+or of a hundred that are made up one after the other, a session keeps its workers, and gives the process back to the
+host after every attempt.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ class ProbeSession:
         engine.assign(self._splitter, self._settings, FaultPlan(()))
         touched = FilesTouched()
         engine.select_worker(worker)
-        engine.submit(Task(MiniBatch(id, len(payload), first_item, payload, partition), number))
+        mini_batch = MiniBatch(id=id, size=len(payload), first_item=first_item, position=payload, partition=partition)
+        engine.submit(Task(mini_batch, number))
         try:
             with files_watched(touched):
                 ended = engine.collect()
@@ -171,9 +172,9 @@ class ProbeSession:
         return self._engine.call_in_worker(worker, function, *arguments)
 
     def run(self, job: ParallelJob) -> JobResult:
-        """Runs a job of the same entry on the workers of the bench; faults do not end them.
+        """Runs a job of the same entry on the workers of the session; faults do not end them.
 
-        Its number of workers is that of the bench, and shutdown() is not called.
+        Its number of workers is that of the session, and shutdown() is not called.
         """
         return job.run_on(self._warm)
 
@@ -183,12 +184,12 @@ class ProbeSession:
 
 
 class _WarmEngine:
-    """The engine of a bench for the length of one job."""
+    """The engine of a session for the length of one job."""
 
     capacity = 1
 
-    def __init__(self, bench: ProbeSession, engine: PersistentEngine, workers: int) -> None:
-        self._bench = bench
+    def __init__(self, session: ProbeSession, engine: PersistentEngine, workers: int) -> None:
+        self._session = session
         self._engine = engine
         self._workers = workers
         self._started = engine.elapsed()
@@ -196,9 +197,9 @@ class _WarmEngine:
     def start(self) -> None:
         try:
             for worker in range(self._workers):
-                self._bench.start(worker)
-        except WorkerStartError as down:
-            raise NoWorkersLeft(str(down)) from down
+                self._session.start(worker)
+        except WorkerStartError as error:
+            raise NoWorkersLeft(str(error)) from error
         self._engine.worker_events()
         self._engine.select_worker(None)
 
@@ -225,7 +226,7 @@ class _WarmEngine:
 class StartupResult:
     """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for.
 
-    observed: what the observer told of each worker.
+    observed: the result of the observer of each worker.
     """
 
     workers: tuple[WorkerStarted | WorkerFailed, ...]
@@ -263,11 +264,11 @@ def probe_startup(
         attempt = None
         try:
             engine.acquire()
-            came_up = tuple(engine.start_worker(slot, init=init, observer=observer) for slot in range(workers))
+            workers_started = tuple(engine.start_worker(slot, init=init, observer=observer) for slot in range(workers))
             if first_attempt and engine.is_up(0):
                 engine.select_worker(0)
                 engine.submit(Task(next(splitter.mini_batches()), 1))
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
-    return StartupResult(came_up, attempt, tuple(engine.observed))
+    return StartupResult(workers_started, attempt, tuple(engine.observed))

@@ -13,8 +13,19 @@ PAIR = "pair"
 
 
 def attempt(batch: MiniBatch, *, failure: Failure | None = None, returned: int = 2) -> AttemptEnded:
-    outcome = "exception" if failure else "succeeded"
-    return AttemptEnded(batch, 1, 0, outcome, returned, [batch.id], 1.0, 0.5, 0.25, failure, None)  # type: ignore[arg-type]
+    return AttemptEnded(
+        mini_batch=batch,
+        number=1,
+        worker=0,
+        outcome="exception" if failure else "succeeded",
+        returned=returned,
+        value=[batch.id],
+        started=1.0,
+        loading=0.5,
+        running=0.25,
+        failure=failure,
+        fault=None,
+    )
 
 
 def ended(batch: MiniBatch) -> MiniBatchEnded:
@@ -26,11 +37,12 @@ def events_of(kinds: list[str]) -> list[Event]:
     events: list[Event] = []
     for number, kind in enumerate(kinds):
         partition = (("store", str(number)),) if number % 3 else ()
-        batch = MiniBatch(number, 2, 2 * number, None if number % 2 else f"place {number}", partition)
+        position = None if number % 2 else f"position {number}"
+        batch = MiniBatch(id=number, size=2, first_item=2 * number, position=position, partition=partition)
         if kind == PAIR:
             events += [attempt(batch), ended(batch)]
         elif kind == "failed":
-            events.append(attempt(batch, failure=Failure("run", "bad")))
+            events.append(attempt(batch, failure=Failure(phase="run", error="bad")))
         elif kind == "alone":
             events.append(attempt(batch))
         elif kind == "end":
@@ -69,7 +81,7 @@ def test_what_succeeded_at_once_is_kept_in_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         lambda pair: (pair[0]._replace(outcome="short"), pair[1]),
         lambda pair: (pair[0]._replace(fault=Fault.drops(1)), pair[1]),
@@ -77,7 +89,7 @@ def test_what_succeeded_at_once_is_kept_in_columns() -> None:
         lambda pair: (pair[0], pair[1]._replace(succeeded=1, failed=1)),
         lambda pair: (pair[0], pair[1]._replace(failed=1)),
         lambda pair: (pair[0], pair[1]._replace(status="failed")),
-        lambda pair: (pair[0], pair[1]._replace(mini_batch=MiniBatch(9, 2, 18, None))),
+        lambda pair: (pair[0], pair[1]._replace(mini_batch=MiniBatch(id=9, size=2, first_item=18, position=None))),
     ],
 )
 def test_what_did_not_is_kept_as_it_is(corrupt: object) -> None:
@@ -89,7 +101,7 @@ def test_what_did_not_is_kept_as_it_is(corrupt: object) -> None:
 
 
 def test_it_knows_the_longest_and_the_capped_of_its_pairs() -> None:
-    batch = MiniBatch(0, 2, 0, None)
+    batch = MiniBatch(id=0, size=2, first_item=0, position=None)
     log = EventLog()
     for each in (attempt(batch, returned=3)._replace(loading=2.0), attempt(batch)._replace(running=9.0)):
         log.extend([each, ended(batch)])
