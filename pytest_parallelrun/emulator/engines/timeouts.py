@@ -19,11 +19,11 @@ def over_time(
     interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped. ended: what was done
     to it otherwise.
     """
-    how = "returned after" if late else f"was {ended} at"
+    ending = "returned after" if late else f"was {ended} at"
     times = f", {interruptions} times in vain" if interruptions > 1 else ""
     advice = "if the script waits for something outside, --parallelrun-set clock=real"
     skipped = f", {slept_ahead:.3g} s of it skipped sleep; {advice}" if slept_ahead else ""
-    return Failure(phase="run", error=f"run() {how} its limit of {limit}{times}{skipped}")
+    return Failure(phase="run", error=f"run() {ending} its limit of {limit}{times}{skipped}")
 
 
 def over_probe(probe: float) -> Failure:
@@ -74,9 +74,9 @@ class AttemptLimits:
         self, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
     ) -> Failure:
         """run() has taken too long; the arguments are those of `over_time`."""
-        what = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
+        limit_names = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
         return over_time(
-            f"{self._longest:g} s ({what})",
+            f"{self._longest:g} s ({limit_names})",
             late=late,
             interruptions=interruptions,
             slept_ahead=slept_ahead,

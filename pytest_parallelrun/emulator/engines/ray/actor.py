@@ -237,8 +237,8 @@ def host_of_node() -> Host:
     environment = {
         name: value for name, value in os.environ.items() if name not in _OF_RAY and not name.startswith("RAY_")
     }
-    own = tuple(path for path in Host.here().installed if Path(path).name != "thirdparty_files")
-    return Host(environment, own)
+    installed = tuple(path for path in Host.here().installed if Path(path).name != "thirdparty_files")
+    return Host(environment, installed)
 
 
 class _NodePool(ProcessPool):

@@ -37,7 +37,7 @@ class WorkerRecord:
         self.started = started
         self.pausing_until = 0.0
         """Until when it gets nothing, by the monotonic clock: a pause that was put in. Others are held where it is."""
-        self.how = ""
+        self.end = ""
         """How it ended, in words."""
         self.group = 1
         """Mini-batches that it gets at a time."""
@@ -50,7 +50,7 @@ class WorkerRecord:
 
     def reap(self) -> str:
         """Its process is ended where it is."""
-        return self.how
+        return self.end
 
 
 class RemoteCall(NamedTuple):

@@ -155,7 +155,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
     def _dispatch(self) -> None:
         pool, waiting = self._pool, self._waiting
         slots = pool.slots if self._chosen is None else [pool.slots[self._chosen]]
-        there = max(1, sum(1 for _ in pool.workers()))
+        worker_count = max(1, sum(1 for _ in pool.workers()))
         now = real_monotonic()
         # With faults no mini-batch is handed over for whose fault its worker may not live to see.
         for depth in range(1 if self._faults else 2):
@@ -165,7 +165,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
                     continue
                 if self._handles[worker.slot].groups <= depth:
                     self._turn = worker.slot + 1
-                    share = -(-len(waiting) // there)
+                    share = -(-len(waiting) // worker_count)
                     self._send_next(worker, 1 if self._faults else min(worker.group, share))
                     if not waiting:
                         return
@@ -275,7 +275,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             elif isinstance(event, WorkerFailed):
                 self._pool.failed(worker, event.failure)
             elif isinstance(event, WorkerStopped):
-                worker.how = event.failure.error if event.failure is not None else event.reason
+                worker.end = event.failure.error if event.failure is not None else event.reason
                 self._last_end = self._pool.stopped(
                     worker, event.reason, event.failure, replace=event.reason != "Retry.StopProcess"
                 )
@@ -292,7 +292,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
     def _end(self, worker: WorkerRecord, reason: str, *, replace: bool = True) -> None:
         handle = self._handles[worker.slot]
         handle.call("discard_worker", reason, limit=ARRIVAL)
-        worker.how = reason
+        worker.end = reason
         self._last_end = self._pool.stopped(worker, reason, replace=replace)
 
     def _overdue(self, slot: int, handle: ActorHandle) -> None:
@@ -327,14 +327,14 @@ class RayEngine(QueueEngine[WorkerRecord]):
                 return
         cause = getattr(error, "cause", None)
         reason = in_short(error, _MAX_RAY_LINES) if cause is None else describe_exception(cause)
-        how = f"the worker was lost with its actor on node {node}: {reason}"
+        end = f"the worker was lost with its actor on node {node}: {reason}"
         under_way = [dispatched for call in calls for dispatched in call.group]
         if any(call.method == "call_in_worker" for call in calls) and handle is not None:
-            handle.answers.append(RuntimeError(how))
+            handle.answers.append(RuntimeError(end))
         if worker is None:
             self._return(under_way)
             return
-        worker.how = how
+        worker.end = end
         if not worker.up:
             if calls and calls[0].method == "begin" and worker.actors_lost < SPARE_ACTORS:
                 # Nothing of the script was executed: such an actor was gone, or never came.
@@ -344,7 +344,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
                 except NoWorkersLeft as nobody:
                     self._pool.failed(worker, Failure(phase="init", error=str(nobody)))
             else:
-                self._pool.failed(worker, Failure(phase="init", error=how))
+                self._pool.failed(worker, Failure(phase="init", error=end))
             return
         # Of several nobody knows which one it was busy with: they come again, one at a time.
         known = sum(len(call.group) for call in calls[:1]) == 1
@@ -355,13 +355,13 @@ class RayEngine(QueueEngine[WorkerRecord]):
             running = real_monotonic() - since
             attempt = attempt_ended(
                 first,
-                Judgement(outcome, Failure(phase="run", error=how)),
+                Judgement(outcome, Failure(phase="run", error=end)),
                 worker=worker.number,
                 began=self.elapsed() - running,
                 running=running,
             )
             self._ended.append(attempt)
-        self._last_end = self._pool.stopped(worker, how, replace=True)
+        self._last_end = self._pool.stopped(worker, end, replace=True)
 
     def _vacate(self, handle: ActorHandle) -> None:
         for slot in [slot for slot, other in self._handles.items() if other is handle]:

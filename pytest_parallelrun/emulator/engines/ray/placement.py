@@ -96,20 +96,20 @@ class NodePlacement:
         """The actor is gone with what its workers have printed; with their files where only its node has them."""
         if handle.workers:
             numbers = ", ".join(map(str, handle.workers))
-            what = f"what worker(s) {numbers} printed is lost"
+            loss = f"what worker(s) {numbers} printed is lost"
             if not self._sharing.get(handle.node.id, True):
-                what = f"what worker(s) {numbers} printed, and all files that they wrote there, are lost"
-            self._lost_files.append(f"an actor on node {handle.node.address} was lost: {what}")
+                loss = f"what worker(s) {numbers} printed, and all files that they wrote there, are lost"
+            self._lost_files.append(f"an actor on node {handle.node.address} was lost: {loss}")
 
     def notes(self) -> list[str]:
         where = ", ".join(dict.fromkeys(self._addresses.values()))
         notes = [f"workers ran on {len(self._addresses)} node(s) of a Ray cluster: {where}"]
         for node, shares in self._sharing.items():
             if not shares and node in self._addresses:
-                what = "code and models were sent to it"
+                sent = "code and models were sent to it"
                 if self._sent[node]:
-                    what += f", and the files of {self._sent[node]:,} mini-batch(es)"
-                notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {what}")
+                    sent += f", and the files of {self._sent[node]:,} mini-batch(es)"
+                notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {sent}")
                 notes += [
                     f"'{path}', which arguments or the environment of the script name, was not sent to node "
                     f"{self._addresses[node]}, which does not see it: put it below the code root, or where all nodes "
