@@ -10,12 +10,12 @@ import functools
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Literal, NoReturn, cast
+from typing import Literal, NoReturn
 
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.service.missing_api import NotCoveredImportError, not_covered, refuse_attribute
@@ -161,26 +161,3 @@ def _installed_folders(package: str) -> list[str]:
     folders = list(spec.submodule_search_locations)
     # The real azureml is spread over several distributions, which may lie in several folders of sys.path.
     return folders if parent else list(pkgutil.extend_path(folders, package))
-
-
-def stand_ins_from(plain: Mapping[str, object]) -> StandIns:
-    """The stand-ins of a worker; plain: see `plain_worker_info`."""
-
-    def folder(name: str) -> Path:
-        return Path(str(plain[name]))
-
-    models = cast("Mapping[str, str]", plain["models"])
-    return StandIns(
-        WorkerInfo(
-            agent_name=str(plain["agent_name"]),
-            output_dir=None if plain["output_dir"] is None else folder("output_dir"),
-            working_dir=folder("working_dir"),
-            entry_dir=folder("entry_dir"),
-            log_dir=folder("log_dir"),
-            logging_level=str(plain["logging_level"]),
-            models={name: Path(path) for name, path in models.items()},
-            arguments=tuple(cast("list[str]", plain["arguments"])),
-        ),
-        code_root=folder("code_root"),
-        azureml=cast("Literal['standin', 'installed']", plain["azureml"]),
-    )

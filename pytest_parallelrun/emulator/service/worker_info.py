@@ -28,22 +28,6 @@ class WorkerInfo:
     arguments: tuple[str, ...]
 
 
-def plain_worker_info(worker_info: WorkerInfo, code_root: Path, azureml: str) -> dict[str, object]:
-    """What `stand_ins_from` makes the stand-ins of, in texts alone."""
-    return {
-        "agent_name": worker_info.agent_name,
-        "output_dir": None if worker_info.output_dir is None else str(worker_info.output_dir),
-        "working_dir": str(worker_info.working_dir),
-        "entry_dir": str(worker_info.entry_dir),
-        "log_dir": str(worker_info.log_dir),
-        "logging_level": worker_info.logging_level,
-        "models": {name: str(path) for name, path in worker_info.models.items()},
-        "arguments": list(worker_info.arguments),
-        "code_root": str(code_root),
-        "azureml": azureml,
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class MiniBatchContext:
     """What the service tells run() about its mini-batch, read-only; there is no more than this.

@@ -130,9 +130,9 @@ class ChildWorker:
                 self._shut_down()
                 return
 
-    def own(self, module: str) -> ModuleType:
+    def emulator_module(self, module: str) -> ModuleType:
         """Imports a module of the emulator."""
-        return self._imported(f"{_PACKAGE}.emulator.{module}")
+        return self.installed_module(f"{_PACKAGE}.emulator.{module}")
 
     def _come_up(self) -> bool:
         start = self._start
@@ -147,7 +147,7 @@ class ChildWorker:
             # Line by line, since a process that is killed loses what it has not written yet.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         trace_crashes()
-        sys.meta_path.insert(0, _StandInsOnDemand(self, start.worker_info))
+        sys.meta_path.insert(0, _StandInsOnDemand(self, start.stand_ins))
         if start.quiet:
             import warnings
 
@@ -156,7 +156,7 @@ class ChildWorker:
             self._output_file = WorkerOutputFile(start.appended.replace("<pid>", str(self._me)))
         if start.observer is not None:
             module, name = start.observer
-            self._observer = getattr(self._imported(module), name)()
+            self._observer = getattr(self.installed_module(module), name)()
             self._observer.__enter__()
         self._watch_files(start.watch)
         if not (self._guarded("import", self._import) and self._guarded("define", self._find_functions)):
@@ -164,7 +164,7 @@ class ChildWorker:
         self._log_to_stdout()
         functions = self.functions
         if functions.takes_context:
-            self._context = self.own("service.worker_info").mini_batch_context
+            self._context = self.emulator_module("service.worker_info").mini_batch_context
         self._channel.send(PhaseBegun(phase="init"))
         if start.init_failure is not None:
             self._channel.send(StartupFailed(failure=start.init_failure, touched=None, observed=None))
@@ -181,10 +181,10 @@ class ChildWorker:
         if self._observer is None:
             return None
         self._observer.__exit__(None, None, None)
-        data: bytes = self.own("worker.result_serializer").encode([self._observer.result()])[0]
+        data: bytes = self.emulator_module("worker.result_serializer").encode([self._observer.result()])[0]
         return data
 
-    def _imported(self, module: str) -> ModuleType:
+    def installed_module(self, module: str) -> ModuleType:
         """A module that is installed, where no file of the user's can be taken for one that it needs."""
         if module not in sys.modules:
             path, before = sys.path, list(sys.path)
@@ -220,13 +220,13 @@ class ChildWorker:
             failure = self._failure(phase, error)
             ending = error
         if os.getpid() != self._me:
-            self.own("sandbox.process_exit").end_forked_child(ending)
+            self.emulator_module("sandbox.process_exit").end_forked_child(ending)
         return failure
 
     def _failure(self, phase: str, error: BaseException) -> dict[str, Any]:
         """The fields of a `Failure`, also where the script has broken what is needed for them."""
         try:
-            fields: dict[str, Any] = self.own("engines.tracebacks").failure_of(phase, error).to_plain()
+            fields: dict[str, Any] = self.emulator_module("engines.tracebacks").failure_of(phase, error).to_plain()
             return fields
         except BaseException:
             try:
@@ -258,7 +258,7 @@ class ChildWorker:
             running = perf_counter() - began
             ending = error
         if os.getpid() != self._me:
-            self.own("sandbox.process_exit").end_forked_child(ending)
+            self.emulator_module("sandbox.process_exit").end_forked_child(ending)
         if ending is not None:
             self._channel.send(RunFinished())
             failure = self._failure("run", ending)
@@ -273,7 +273,7 @@ class ChildWorker:
                 self._channel.send(RunFinished())
         else:
             self._channel.send(RunFinished())
-            count = self.own("output").count_returned(value)
+            count = self.emulator_module("output").count_returned(value)
         if message.drops and count is not None:
             value = value[: -message.drops]  # type: ignore[index]
             count = len(value)
@@ -296,7 +296,7 @@ class ChildWorker:
         """What run() returned: as it is, or as `result_serializer` makes it; appended where it is to be."""
         message = Returned(running=running, count=count)
         if count is None:
-            output = self.own("output")
+            output = self.emulator_module("output")
             message.failure = {
                 "phase": "return",
                 "error": output.wrong_type_message(value),
@@ -314,7 +314,7 @@ class ChildWorker:
             if type(value) is list and _PLAIN.issuperset(map(type, value)):
                 message.value = value
             else:
-                serializer = self.own("worker.result_serializer")
+                serializer = self.emulator_module("worker.result_serializer")
                 try:
                     message.encoded, message.represented = serializer.encode(value)
                 except serializer.SerializationError as error:
@@ -324,7 +324,7 @@ class ChildWorker:
 
     def _append(self, value: object) -> tuple[str, int, int, str]:
         assert self._output_file is not None
-        output = self.own("output")
+        output = self.emulator_module("output")
         try:
             return (*self._output_file.write(output.lines_of(value)), "")
         except output.OutputError as error:
@@ -335,7 +335,7 @@ class ChildWorker:
         import pickle
 
         try:
-            function = getattr(self._imported(message.module), message.name)
+            function = getattr(self.installed_module(message.module), message.name)
             answer = function(*pickle.loads(message.arguments))
             self._channel.send(Called(value=pickle.dumps(answer, 5)))
         except Exception as error:
@@ -353,7 +353,7 @@ class ChildWorker:
         """What is opened from now on, until `_files_touched` is asked."""
         self._touched = None
         if watch:
-            file_watch = self.own("worker.file_watch")
+            file_watch = self.emulator_module("worker.file_watch")
             self._touched = file_watch.FilesTouched()
             self._watch = file_watch.files_watched(self._touched)
             self._watch.__enter__()
@@ -377,13 +377,15 @@ class ChildWorker:
 class _StandInsOnDemand:
     """Makes the stand-ins of the service's modules when the script first asks for one of them."""
 
-    def __init__(self, worker: ChildWorker, worker_info: dict[str, Any]) -> None:
+    def __init__(self, worker: ChildWorker, arguments: bytes) -> None:
         self._worker = worker
-        self._worker_info = worker_info
+        self._arguments = arguments
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name.partition(".")[0] not in STAND_IN_PACKAGES:
             return None
-        stand_ins = self._worker.own("service.stand_ins").stand_ins_from(self._worker_info)
+        # First, so that all that unpickling needs is loaded, whatever the user's files are called.
+        module = self._worker.emulator_module("service.stand_ins")
+        stand_ins = module.StandIns(**self._worker.installed_module("pickle").loads(self._arguments))
         sys.meta_path[sys.meta_path.index(self)] = stand_ins
         return stand_ins.find_spec(name, path, target)

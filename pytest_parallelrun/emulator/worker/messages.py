@@ -46,9 +46,9 @@ class Message:
 class Start(Message):
     """To the worker, once: how to come up.
 
-    script: dotted name, path and label. worker_info: what its stand-ins tell. appended: the file for its results.
-    init_failure: a fault that is put into init(). watch: whether to report the files that are opened. observer: module
-    and name of a class.
+    script: dotted name, path and label. stand_ins: the pickle of what they are made of. appended: the file for its
+    results. init_failure: a fault that is put into init(). watch: whether to report the files that are opened.
+    observer: module and name of a class.
     """
 
     script: tuple[str, str, str]
@@ -56,7 +56,7 @@ class Start(Message):
     code_path: list[str]
     installed: list[str]
     preloaded: list[str]
-    worker_info: dict[str, object]
+    stand_ins: bytes
     logging_level: str
     appended: str | None
     thread: str

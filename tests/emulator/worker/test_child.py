@@ -18,7 +18,7 @@ import pytest
 
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.sandbox.process_state import process_state_restored
-from pytest_parallelrun.emulator.service.worker_info import WorkerInfo, plain_worker_info
+from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 from pytest_parallelrun.emulator.worker import child, process_resources
 from pytest_parallelrun.emulator.worker.child import Channel, ChildWorker
 from pytest_parallelrun.emulator.worker.messages import (
@@ -126,7 +126,7 @@ def live(folder: Path, script: str, *messages: Message, **changes: object) -> Ex
         "code_path": [str(folder)],
         "installed": list(sys.path),
         "preloaded": [],
-        "worker_info": plain_worker_info(worker_info, folder, "standin"),
+        "stand_ins": pickle.dumps({"worker_info": worker_info, "code_root": folder, "azureml": "standin"}),
         "logging_level": "INFO",
         "appended": None,
         "thread": "main",
@@ -258,7 +258,7 @@ class Unspeakable(Exception):
 def test_an_error_is_told_though_what_words_it_is_broken(
     here: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
 ) -> None:
-    monkeypatch.setattr(ChildWorker, "own", lambda self, module: None)
+    monkeypatch.setattr(ChildWorker, "emulator_module", lambda self, module: None)
     worker = ChildWorker(Exchange(), Start(installed=list(sys.path)))  # type: ignore[call-arg, arg-type]
     assert worker._failure("run", error) == {"phase": "run", "error": text}
 
@@ -367,7 +367,7 @@ def test_modules_are_imported_apart_from_files_of_the_user(here: Path) -> None:
     installed = [path for path in sys.path if path != str(here)]
     worker = ChildWorker(Exchange(), Start(installed=installed))  # type: ignore[call-arg, arg-type]
     sys.path.insert(0, str(here))
-    assert "this" in vars(worker._imported("this"))["__name__"]
+    assert "this" in vars(worker.installed_module("this"))["__name__"]
     assert sys.path[0] == str(here)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
-from pytest_parallelrun.emulator.service.worker_info import plain_worker_info
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 from pytest_parallelrun.emulator.worker.messages import Start
 from pytest_parallelrun.emulator.worker_plan import Host
@@ -143,13 +143,18 @@ def start_message(
     entry = plan.entry
     assert isinstance(entry, EntryFile)
     appended = plan.appended
+    stand_ins = {
+        "worker_info": plan.worker_info(worker.name, worker.instance),
+        "code_root": plan.code_root,
+        "azureml": plan.azureml,
+    }
     return Start(
         script=(entry.module_name, str(entry.path), entry.label),
         argv=[str(entry.path), *plan.arguments],
         code_path=[str(entry.code_root)],
         installed=_with_this_package(host.installed),
         preloaded=["pandas"] if kind == "tabular" else [],
-        worker_info=plain_worker_info(plan.worker_info(worker.name, worker.instance), plan.code_root, plan.azureml),
+        stand_ins=pickle.dumps(stand_ins, 5),
         logging_level=plan.logging_level,
         appended=None if appended is None else str(own_file(appended, worker.instance, "<pid>")),
         thread=settings.thread,

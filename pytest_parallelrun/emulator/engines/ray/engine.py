@@ -349,7 +349,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         # Of several nobody knows which one it was busy with: they come again, one at a time.
         known = sum(len(call.group) for call in calls[:1]) == 1
         unclear = under_way[known:]
-        self._alone.update((task.mini_batch.id, task.number) for task, *_ in unclear)
+        self._alone.update((each.task.mini_batch.id, each.task.number) for each in unclear)
         self._return(unclear)
         for first in under_way[:known]:
             running = real_monotonic() - since
