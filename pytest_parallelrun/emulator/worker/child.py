@@ -11,21 +11,7 @@ import sys
 from time import perf_counter, sleep
 
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
-from pytest_parallelrun.emulator.worker.messages import (
-    Call,
-    Called,
-    MessageDecoder,
-    PhaseBegun,
-    Raised,
-    Returned,
-    Run,
-    RunBegun,
-    RunFinished,
-    Start,
-    StartupFailed,
-    Stopped,
-    Up,
-)
+from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.process_resources import (
     WorkerOutputFile,
     die_with_parent,
@@ -44,7 +30,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
-    from pytest_parallelrun.emulator.worker.messages import Message
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -63,7 +48,7 @@ def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover
     die_with_parent(lifeline)
     channel = Channel(reading, writing)
     start = channel.receive()
-    assert isinstance(start, Start)
+    assert isinstance(start, messages.Start)
     worker = ChildWorker(channel, start)
     if start.thread == "worker":
         import threading
@@ -81,18 +66,18 @@ class Channel:
     def __init__(self, reading: int, writing: int) -> None:
         self._reading = reading
         self._writing = writing
-        self._unframed = MessageDecoder()
-        self._waiting: list[Message] = []
+        self._decoder = messages.MessageDecoder()
+        self._waiting: list[messages.Message] = []
 
-    def receive(self) -> Message:
+    def receive(self) -> messages.Message:
         while not self._waiting:
             data = os.read(self._reading, _CHUNK)
             if not data:  # pragma: no cover - in worker processes
                 os._exit(0)
-            self._waiting = self._unframed.messages(data)
+            self._waiting = self._decoder.messages(data)
         return self._waiting.pop(0)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: messages.Message) -> None:
         data = message.to_bytes()
         written = os.write(self._writing, data)
         while written < len(data):
@@ -105,7 +90,7 @@ class ChildWorker:
 
     functions: EntryFunctions
 
-    def __init__(self, channel: Channel, start: Start) -> None:
+    def __init__(self, channel: Channel, start: messages.Start) -> None:
         self._channel = channel
         self._start = start
         self._installed = start.installed
@@ -122,9 +107,9 @@ class ChildWorker:
         channel = self._channel
         while True:
             message = channel.receive()
-            if type(message) is Run:
+            if type(message) is messages.Run:
                 self._attempt(message)
-            elif type(message) is Call:
+            elif type(message) is messages.Call:
                 self._answer(message)
             else:
                 self._shut_down()
@@ -165,16 +150,16 @@ class ChildWorker:
         functions = self.functions
         if functions.takes_context:
             self._context = self.emulator_module("service.worker_info").mini_batch_context
-        self._channel.send(PhaseBegun(phase="init"))
+        self._channel.send(messages.PhaseBegun(phase="init"))
         if start.init_failure is not None:
-            self._channel.send(StartupFailed(failure=start.init_failure, touched=None, observed=None))
+            self._channel.send(messages.StartupFailed(failure=start.init_failure, touched=None, observed=None))
             return False
         if start.init and functions.init is not None and not self._guarded("init", functions.init):
             return False
         touched = self._files_touched()
         if self._observer is not None:
             self._observer.inspect(functions)
-        self._channel.send(Up(touched=touched, observed=self._observed()))
+        self._channel.send(messages.Up(touched=touched, observed=self._observed()))
         return True
 
     def _observed(self) -> bytes | None:
@@ -206,7 +191,7 @@ class ChildWorker:
         failure = self._call(phase, function)
         if failure is not None:
             flush()
-            message = StartupFailed(failure=failure, touched=self._files_touched(), observed=self._observed())
+            message = messages.StartupFailed(failure=failure, touched=self._files_touched(), observed=self._observed())
             self._channel.send(message)
         return failure is None
 
@@ -234,7 +219,7 @@ class ChildWorker:
             except BaseException:
                 return {"phase": phase, "error": type(error).__name__}
 
-    def _attempt(self, message: Run) -> None:
+    def _attempt(self, message: messages.Run) -> None:
         """One call of run()."""
         run, payload = self.functions.run, message.payload
         self._watch_files(message.watch)
@@ -244,9 +229,9 @@ class ChildWorker:
                 payload = self._unpickled(payload)
             except BaseException as error:
                 failure = self._failure("load", error)
-                self._channel.send(Raised(running=0.0, failure=failure, touched=self._files_touched()))
+                self._channel.send(messages.Raised(running=0.0, failure=failure, touched=self._files_touched()))
                 return
-            self._channel.send(RunBegun())
+            self._channel.send(messages.RunBegun())
         began = perf_counter()
         try:
             if self._context is None:
@@ -260,19 +245,19 @@ class ChildWorker:
         if os.getpid() != self._me:
             self.emulator_module("sandbox.process_exit").end_forked_child(ending)
         if ending is not None:
-            self._channel.send(RunFinished())
+            self._channel.send(messages.RunFinished())
             failure = self._failure("run", ending)
             ending = None
-            self._channel.send(Raised(running=running, failure=failure, touched=self._files_touched()))
+            self._channel.send(messages.Raised(running=running, failure=failure, touched=self._files_touched()))
             self._wait_as_requested(failure)
             return
         count: int | None
         if type(value) is list or type(value) is tuple:
             count = len(value)
             if count > _MANY or any(type(item) is str and len(item) > _MANY for item in value):
-                self._channel.send(RunFinished())
+                self._channel.send(messages.RunFinished())
         else:
-            self._channel.send(RunFinished())
+            self._channel.send(messages.RunFinished())
             count = self.emulator_module("output").count_returned(value)
         if message.drops and count is not None:
             value = value[: -message.drops]  # type: ignore[index]
@@ -294,7 +279,7 @@ class ChildWorker:
 
     def _send_returned(self, running: float, count: int | None, value: Any) -> None:
         """What run() returned: as it is, or as `result_serializer` makes it; appended where it is to be."""
-        message = Returned(running=running, count=count)
+        message = messages.Returned(running=running, count=count)
         if count is None:
             output = self.emulator_module("output")
             message.failure = {
@@ -330,23 +315,23 @@ class ChildWorker:
         except output.OutputError as error:
             return self._output_file.path, 0, 0, str(error)
 
-    def _answer(self, message: Call) -> None:
+    def _answer(self, message: messages.Call) -> None:
         """Calls a function of the emulator or of its users, for a question about this worker."""
         import pickle
 
         try:
             function = getattr(self.installed_module(message.module), message.name)
             answer = function(*pickle.loads(message.arguments))
-            self._channel.send(Called(value=pickle.dumps(answer, 5)))
+            self._channel.send(messages.Called(value=pickle.dumps(answer, 5)))
         except Exception as error:
-            self._channel.send(Called(failure=self._failure("run", error)))
+            self._channel.send(messages.Called(failure=self._failure("run", error)))
 
     def _shut_down(self) -> None:
         shutdown = self.functions.shutdown
         failure = None if shutdown is None else self._call("shutdown", shutdown)
         own_files = {None if self._output_file is None else self._output_file.path}
         files = files_left(self._open_before, own_files)
-        self._channel.send(Stopped(failure=failure, threads=threads_left(), files=files))
+        self._channel.send(messages.Stopped(failure=failure, threads=threads_left(), files=files))
         flush()
 
     def _watch_files(self, watch: bool) -> None:
