@@ -24,11 +24,11 @@ from pytest_parallelrun.emulator.arguments import (
     apply_program_arguments,
     parse_program_arguments,
 )
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.engines import ENGINES, check_possible
 from pytest_parallelrun.emulator.entry import EntryFile, find_models
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.folders import check_folder
+from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.inputs import TypedInput
 from pytest_parallelrun.job_files.tree import JobFileError, Problem

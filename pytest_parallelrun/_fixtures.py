@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun._configuration import EntryPlan
     from pytest_parallelrun._job_factory import JobFactory
-    from pytest_parallelrun.contract.cases.saved_case import Replay
+    from pytest_parallelrun.contract.cases.saved_case import ReplayRequest
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -118,17 +118,17 @@ def parallelrun_check(request: pytest.FixtureRequest) -> Check:
 
 
 @pytest.fixture(scope="module")
-def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
+def parallelrun_replay(request: pytest.FixtureRequest) -> ReplayRequest:
     """The saved case of --parallelrun-replay."""
     from pytest_parallelrun._check_hooks import debugging
     from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._job_factory import refuse
-    from pytest_parallelrun.contract.cases.saved_case import Replay
+    from pytest_parallelrun.contract.cases.saved_case import ReplayRequest
 
     module = entry_module_of(request.node)
     if module is None or module.plan.replay is None:
         refuse("the fixture parallelrun_replay belongs to the test that --parallelrun-replay=DIR generates.")
-    return Replay(module.plan.replay, debugging(request.config))
+    return ReplayRequest(module.plan.replay, debugging(request.config))
 
 
 @pytest.fixture(scope="module")

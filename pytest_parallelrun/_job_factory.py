@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from pytest_parallelrun.emulator.entry import Models, StrPath
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
 
     P = ParamSpec("P")
-    StrPath = str | os.PathLike[str]
     Input = StrPath | Sequence[StrPath] | pd.DataFrame
 
 # Keywords of the marker that are no settings, and the option that goes over each.
@@ -62,7 +62,7 @@ class JobFactory:
         program_arguments: str | Sequence[str] | None = None,
         faults: Sequence[Fault] = (),
         code: StrPath | None = None,
-        models: Sequence[StrPath] | None = None,
+        models: Models | None = None,
         output: StrPath | None = None,
         logs: StrPath | None = None,
         **fields: object,
@@ -70,7 +70,7 @@ class JobFactory:
         from pytest_parallelrun.emulator.job import ParallelJob
 
         gate = self.gate
-        defaults, arguments, named = gate.settings, gate.program_arguments, gate.models
+        defaults, arguments = gate.settings, gate.program_arguments
         sample = gate.input
         if entry is None:
             if len(gate.targets) != 1:
@@ -83,7 +83,7 @@ class JobFactory:
                 # A job definition says more about it than the options alone.
                 [plan] = gate.plans()
                 defaults, arguments, sample = plan.settings, plan.arguments.argv, plan.input
-                named = tuple(f"{name}={path}" for name, path in plan.models.items())
+                models = plan.models if models is None else models
         if code is None and isinstance(entry, (str, os.PathLike)):
             code = gate.code
         if input is None:
@@ -102,7 +102,7 @@ class JobFactory:
             faults=faults,
             engine=gate.engine,
             code=code,
-            models=named if models is None else models,
+            models=gate.models if models is None else models,
             output=output,
             logs=logs,
         )

@@ -306,7 +306,7 @@ def _record(
         details=() if check is None else tuple(check.details),
         finding=found,
         figures={} if check is None else dict(check.figures),
-        init_calls=0 if subject is None else subject.cost.take(),
+        init_calls=0 if subject is None else subject.init_calls.take(),
         duration=report.duration,
         job=None if told is None else job_facts(told.result),
         trace=None if told is None else trace_of(told.result, told.items, told.sample.relative).as_json(),

@@ -14,7 +14,7 @@ import pytest
 from pytest_parallelrun._configuration import EntryPlan, RunConfiguration, folder_name
 from pytest_parallelrun._options import command_line_values
 from pytest_parallelrun._targets import STEP
-from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
+from pytest_parallelrun.contract.cases.case import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding, Replay
 from pytest_parallelrun.report.sanitize import Redaction, first_line, masked, masked_arguments, masked_text
 

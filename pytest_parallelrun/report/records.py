@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.emulator.result import JobResult
-from pytest_parallelrun.emulator.settings import describe_default, setting_table
+from pytest_parallelrun.emulator.setting_table import describe_default, setting_table
 from pytest_parallelrun.report.sanitize import masked
 
 if TYPE_CHECKING:

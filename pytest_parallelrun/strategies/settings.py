@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.rules import PRESETS
+from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.strategies.validation import check_names, check_whole_number, invalid
 

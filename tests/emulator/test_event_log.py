@@ -12,7 +12,7 @@ from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, Min
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
-from tests.emulator.jobs import NameList, Scripted, attempts, make_files, run_job, statuses
+from tests.emulator.jobs import Names, Scripted, attempts, make_files, run_job, statuses
 
 PAIR = "pair"
 
@@ -172,6 +172,6 @@ def test_ids_of_another_job_are_kept_in_the_order_of_the_input(bad: int | None) 
 
 
 def test_all_events_can_be_had_again(tmp_path: Path) -> None:
-    result = run_job(NameList(), make_files(tmp_path, 2))
+    result = run_job(Names(), make_files(tmp_path, 2))
     assert [attempt.mini_batch.id for attempt in result.attempts] == [0, 1]
     assert result.events[-1].status == "Completed"  # type: ignore[union-attr]
