@@ -44,12 +44,12 @@ class Generators:
 
     def remember(self, session: ProbeSession, workers: int = 1) -> None:
         """The workers have just come up: the state of the first is what a fresh one starts from."""
-        states = [session.ask(_remember, worker=worker) for worker in range(workers)]
+        states = [session.call_in_worker(_remember, worker=worker) for worker in range(workers)]
         self._fresh = cast("list[bytes]", states[0])
 
     def reset(self, session: ProbeSession, worker: int = 0) -> None:
         """Puts all generators of a worker back to that state."""
-        session.ask(_write, self._fresh, worker=worker)
+        session.call_in_worker(_write, self._fresh, worker=worker)
 
     def moved(self, session: ProbeSession) -> bool:
         """Whether something was drawn since then by the first worker."""
@@ -57,11 +57,11 @@ class Generators:
 
     def states(self, session: ProbeSession) -> list[bytes]:
         """The states now, to be compared with those of another moment."""
-        return cast("list[bytes]", session.ask(_states))
+        return cast("list[bytes]", session.call_in_worker(_states))
 
     def stir(self, session: ProbeSession) -> None:
         """Draws from all of them, so that the next draws are others."""
-        session.ask(_stir)
+        session.call_in_worker(_stir)
 
 
 class _ProcessGenerators:

@@ -90,7 +90,7 @@ class WrittenFiles:
         self._skipped.update(touched.logged, touched.scratch)
         self._elsewhere.update(touched.written)
         if self._elsewhere and self._session.is_up(worker):
-            self._session.ask(flush_files, list(self._elsewhere), worker=worker)
+            self._session.call_in_worker(flush_files, list(self._elsewhere), worker=worker)
 
     def snapshot(self, worker: int | None = 0) -> Snapshot:
         """Everything that is there now; of the folders of workers only that of `worker`, None for none."""
