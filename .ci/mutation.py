@@ -40,7 +40,7 @@ TARGETS = {
             "tests/emulator/test_folders.py",
             "tests/emulator/test_logs.py",
             "tests/emulator/test_output.py",
-            "tests/emulator/test_progress.py",
+            "tests/emulator/test_events.py",
             "tests/emulator/test_recorded_runs.py",
         ],
     ),

@@ -99,7 +99,7 @@ class EntryPlan:
 
     def step_text(self) -> str | None:
         """The step of the job definition, with its location."""
-        return None if self.step is None else f"{self.step.name} ({self.step.place.origin})"
+        return None if self.step is None else f"{self.step.name} ({self.step.location.origin})"
 
     def all_notes(self) -> Iterator[str]:
         """What plan and reports say of the job definition: sentences, and keys that have no effect here."""
@@ -141,7 +141,7 @@ class RunEntries:
             if not models and step.model is not None:
                 models = find_models([str(step.model)])
         typed = self._typed(step, named, with_arguments.over(of_step))
-        problems += typed.findings
+        problems += typed.problems
         if problems:
             raise JobFileError(problems)
         origins = self._origins_of(step, with_arguments.explicit - settings.explicit)
@@ -190,7 +190,7 @@ class RunEntries:
             try:
                 arguments = step.program_arguments(named)
             except JobFileError as error:
-                return ProgramArguments(), list(error.findings)
+                return ProgramArguments(), list(error.problems)
         return parse_program_arguments(arguments, profile=profile), []
 
     def _typed(self, step: JobStep | None, named: Mapping[str, str], settings: JobSettings) -> TypedInput:

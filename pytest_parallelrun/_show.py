@@ -64,7 +64,7 @@ def header_lines(entries: RunEntries) -> list[str]:
 
 
 def _job_text(plan: EntryPlan) -> str:
-    return "" if plan.step is None else f" (job: {plan.step.name}, {plan.step.place.origin})"
+    return "" if plan.step is None else f" (job: {plan.step.name}, {plan.step.location.origin})"
 
 
 def _input_text(plan: EntryPlan) -> str:

@@ -124,7 +124,7 @@ def _of_jobs(
     for item, job, steps in files:
         if wanted:
             steps = [step for step in steps if step.script is None or os.path.realpath(step.script) in wanted]
-        problems += [*job.findings, *(problem for reading in steps for problem in reading.findings)]
+        problems += [*job.problems, *(problem for reading in steps for problem in reading.problems)]
         for step in (reading.step for reading in steps):
             if step is not None:
                 target = Target(
@@ -134,7 +134,7 @@ def _of_jobs(
                     job=item.value.partition(STEP)[0],
                     notes=job.skipped,
                 )
-                targets.setdefault(step.place, target)
+                targets.setdefault(step.location, target)
         if not job.steps and not problems:
             skipped = "".join(f" {sentence}." for sentence in job.skipped)
             raise pytest.UsageError(f"{item}: the file has no parallel job to gate.{skipped}")
@@ -150,8 +150,8 @@ def _read_job(item: OptionValue, code: Path | None) -> tuple[JobFile, list[StepR
 
     file, separator, wanted = item.value.partition(STEP)
     job = read_job_file(_job_path(replace(item, value=file)), code)
-    if job.findings and not job.steps:
-        raise JobFileError(job.findings)
+    if job.problems and not job.steps:
+        raise JobFileError(job.problems)
     if not separator:
         return job, list(job.steps)
     steps = [reading for reading in job.steps if reading.name == wanted]
@@ -214,9 +214,9 @@ def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
     [discovered] = steps
     step = discovered.reading.step
     if step is None:
-        raise JobFileError(discovered.reading.findings)
+        raise JobFileError(discovered.reading.problems)
     passed_over = (f"a job definition that names this script is broken, and not used: {each}" for each in broken)
     # The folder of --parallelrun-code goes over that of the file.
     entry = entry if code is not None else step.entry
-    notes = (*(str(problem) for problem in discovered.file.findings), *passed_over)
+    notes = (*(str(problem) for problem in discovered.file.problems), *passed_over)
     return Target(entry=entry, script_id=script_id(entry, root), step=step, notes=notes)

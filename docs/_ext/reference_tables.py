@@ -27,8 +27,7 @@ from pytest_parallelrun.contract import CHECKS, CheckSpec
 from pytest_parallelrun.emulator.events import Event, Failure, JobStatus, MiniBatchStatus, Outcome, Phase
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.setting_table import Profile, Setting, setting_table
-from pytest_parallelrun.emulator.splitting.effective_settings import SETTINGS, USED, Form
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, MiniBatch
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -241,7 +240,7 @@ def input_settings(_: str) -> str:
             return "makes JSON lines of it"
         return "no effect" if name in ("mini_batch_size", "encoding", "delimiter") else "refused"
 
-    forms = [form for form in USED if form != "handed"]
+    forms = [form for form in USED if form != "prebuilt"]
     rows = ((USED[form].title, *(cell(form, name) for name in SETTINGS), USED[form].why) for form in forms)
     return table(("input", *(f"`{name}`" for name in SETTINGS), "why no other"), rows)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Outcome, Phase
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
+    from pytest_parallelrun.emulator.splitting.model import ItemName
 
 
 THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
@@ -60,12 +60,13 @@ def items_text(names: tuple[str, ...], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def rows_text(names: tuple[str, ...]) -> str:
+def rows_text(names: tuple[ItemName, ...]) -> str:
     """Names of consecutive rows as a range, such as "rows 1-60 of t.csv"."""
-    ends = [re.fullmatch(r"row (\d+)(.*)", name) for name in (names[0], names[-1])] if len(names) > 1 else []
-    if not ends or ends[0] is None or ends[1] is None:
+    first, last = names[0], names[-1]
+    if len(names) == 1 or first.row is None or last.row is None:
         return items_text(names)
-    return f"rows {ends[0][1]}-{ends[1][1]}{ends[0][2]}"
+    of_file = f" of {first.file}" if first.file else ""
+    return f"rows {first.row}-{last.row}{of_file}"
 
 
 def appended_output(settings: JobSettings) -> str:

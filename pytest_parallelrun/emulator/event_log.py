@@ -163,7 +163,7 @@ class EventLog(Sequence[Event]):
         self._positions: dict[int, object] = {}
         self._partitions: dict[int, Partition] = {}
         self._others: list[Event] = []
-        self._places = array("q")
+        self._other_positions = array("q")
         """Index of each of the others in the whole sequence."""
 
     def append(self, event: Event) -> None:
@@ -201,13 +201,13 @@ class EventLog(Sequence[Event]):
             self._add_other(event)
 
     def _add_other(self, event: Event) -> None:
-        self._places.append(2 * len(self._ids) + len(self._others))
+        self._other_positions.append(2 * len(self._ids) + len(self._others))
         self._others.append(event)
 
     def _add_pair(self, attempt: AttemptEnded) -> None:
-        batch, number, worker, _, returned, value, started, loading, running, _, _, _ = attempt
-        assert returned is not None
-        if returned > batch.size:
+        batch, loading, running = attempt.mini_batch, attempt.loading, attempt.running
+        assert attempt.returned is not None
+        if attempt.returned > batch.size:
             self.capped += 1
         if loading > self.longest_loading:
             self.longest_loading = loading
@@ -220,13 +220,13 @@ class EventLog(Sequence[Event]):
         self._ids.append(batch.id)
         self._sizes.append(batch.size)
         self._first_items.append(batch.first_item)
-        self._numbers.append(number)
-        self._workers.append(worker)
-        self._returned.append(returned)
-        self._started.append(started)
+        self._numbers.append(attempt.number)
+        self._workers.append(attempt.worker)
+        self._returned.append(attempt.returned)
+        self._started.append(attempt.started)
         self._loading.append(loading)
         self._running.append(running)
-        self._values.append(value)
+        self._values.append(attempt.value)
 
     @property
     def others(self) -> Sequence[Event]:
@@ -245,17 +245,17 @@ class EventLog(Sequence[Event]):
 
     def attempt_of(self, pair: int) -> AttemptEnded:
         return AttemptEnded(
-            self._batch(pair),
-            self._numbers[pair],
-            self._workers[pair],
-            "succeeded",
-            self._returned[pair],
-            self._values[pair],
-            self._started[pair],
-            self._loading[pair],
-            self._running[pair],
-            None,
-            None,
+            mini_batch=self._batch(pair),
+            number=self._numbers[pair],
+            worker=self._workers[pair],
+            outcome="succeeded",
+            returned=self._returned[pair],
+            value=self._values[pair],
+            started=self._started[pair],
+            loading=self._loading[pair],
+            running=self._running[pair],
+            failure=None,
+            fault=None,
         )
 
     def end_of(self, pair: int) -> MiniBatchEnded:
@@ -263,11 +263,11 @@ class EventLog(Sequence[Event]):
 
     def _batch(self, pair: int) -> MiniBatch:
         return MiniBatch(
-            self._ids[pair],
-            self._sizes[pair],
-            self._first_items[pair],
-            self._positions.get(pair),
-            self._partitions.get(pair, ()),
+            id=self._ids[pair],
+            size=self._sizes[pair],
+            first_item=self._first_items[pair],
+            position=self._positions.get(pair),
+            partition=self._partitions.get(pair, ()),
         )
 
     def attempts(self) -> Iterator[AttemptEnded]:
@@ -289,8 +289,8 @@ class EventLog(Sequence[Event]):
             index += len(self)
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} events")
-        before = bisect_left(self._places, index)
-        if before < len(self._places) and self._places[before] == index:
+        before = bisect_left(self._other_positions, index)
+        if before < len(self._other_positions) and self._other_positions[before] == index:
             return self._others[before]
         pair, end = divmod(index - before, 2)
         return self.end_of(pair) if end else self.attempt_of(pair)
@@ -299,10 +299,10 @@ class EventLog(Sequence[Event]):
         self._flush()
         pair = 0
         for number, event in enumerate(self._others):
-            for each in range(pair, (self._places[number] - number) // 2):
+            for each in range(pair, (self._other_positions[number] - number) // 2):
                 yield self.attempt_of(each)
                 yield self.end_of(each)
-            pair = max(pair, (self._places[number] - number) // 2)
+            pair = max(pair, (self._other_positions[number] - number) // 2)
             yield event
         for each in range(pair, len(self._ids)):
             yield self.attempt_of(each)

@@ -6,7 +6,8 @@ seconds since the start of the job, on the clock of the workers.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.output import Written
@@ -44,7 +45,7 @@ class ErrorInfo(NamedTuple):
 class Failure(NamedTuple):
     """Why something failed: `error` in one line, `traceback` with the frames of the user's code, or "", for people.
 
-    retry: False where the script asked not to be tried again (ParallelRunException with Retry.NoRetry).
+    retry_request: code and delay of a ParallelRunException, None of any other exception.
     chain: the exception that was raised, then those that it was raised from; () where none was raised.
     frames: the user's own frames of the first of them, the last is where it was raised. returned_type: what run()
     returned, where that is no legal type.
@@ -53,7 +54,7 @@ class Failure(NamedTuple):
     phase: Phase
     error: str
     traceback: str = ""
-    retry: bool = True
+    retry_request: tuple[str, float] | None = None
     chain: tuple[ErrorInfo, ...] = ()
     frames: tuple[Frame, ...] = ()
     returned_type: str = ""
@@ -64,9 +65,28 @@ class Failure(NamedTuple):
         return self.chain[0].type if self.chain else ""
 
     @property
+    def retry(self) -> bool:
+        """False where the script asked not to be tried again."""
+        return self.retry_request is None or self.retry_request[0] != "Retry.NoRetry"
+
+    @property
     def frame(self) -> Frame | None:
         """The line of the user's code where it was raised."""
         return self.frames[-1] if self.frames else None
+
+    def to_plain(self) -> dict[str, Any]:
+        """As it crosses from a worker process; `from_plain` is the way back."""
+        return {
+            **self._asdict(),
+            "chain": [info._asdict() for info in self.chain],
+            "frames": [frame._asdict() for frame in self.frames],
+        }
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> Failure:
+        chain = tuple(ErrorInfo(**info) for info in fields.get("chain", ()))
+        frames = tuple(Frame(**frame) for frame in fields.get("frames", ()))
+        return cls(**{**fields, "chain": chain, "frames": frames})
 
 
 class WorkerStarted(NamedTuple):

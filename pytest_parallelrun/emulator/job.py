@@ -30,12 +30,12 @@ from pytest_parallelrun.emulator.output import AppendedFile
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rule_comparison import read_under_presets
 from pytest_parallelrun.emulator.rules import PRESETS
-from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
 from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.effective_settings import without_effect
+from pytest_parallelrun.emulator.splitting.model import without_effect
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import EngineMaker

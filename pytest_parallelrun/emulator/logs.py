@@ -23,7 +23,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.folders import make_folder
-from pytest_parallelrun.emulator.sandbox.sandbox import instance_name
+from pytest_parallelrun.emulator.worker_plan import instance_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Workers that stay up between attempts, for questions about run() alone.
 
 A job starts its workers, hands out a whole input and ends. To ask what run() makes of one mini-batch, of two in a row,
-or of a hundred that are made up one after the other, a bench keeps its workers, and gives the process back to the host
-after every attempt.
+or of a hundred that are made up one after the other, a session keeps its workers, and gives the process back to the
+host after every attempt.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer, PersistentEngine
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
 class WorkerStartError(Exception):
@@ -88,10 +88,10 @@ class ProbeSession:
         self._engine.survives_faults = True
         self._engine.probe = self._probe
         try:
-            self._engine.open()
+            self._engine.acquire()
             # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
             self._engine.quiet()
-            self._engine.rest()
+            self._engine.release()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -122,13 +122,13 @@ class ProbeSession:
             with files_watched(self.setting_up):
                 event = self._engine.start_worker(worker)
         finally:
-            self._engine.rest()
+            self._engine.release()
         if isinstance(event, WorkerFailed):
             raise WorkerStartError(event.failure)
 
     def renew(self, worker: int = 0) -> None:
         """The next attempt of that worker is the first one of a new worker."""
-        self._engine.drop(worker, "renewed")
+        self._engine.discard_worker(worker, "renewed")
 
     def folder_of(self, path: str) -> str | None:
         """A path below the working folder of a worker, relative to it; None for another path."""
@@ -155,25 +155,26 @@ class ProbeSession:
         engine = self._engine
         engine.assign(self._splitter, self._settings, FaultPlan(()))
         touched = FilesTouched()
-        engine.use(worker)
-        engine.submit(Task(MiniBatch(id, len(payload), first_item, payload, partition), number))
+        engine.select_worker(worker)
+        mini_batch = MiniBatch(id=id, size=len(payload), first_item=first_item, position=payload, partition=partition)
+        engine.submit(Task(mini_batch, number))
         try:
             with files_watched(touched):
                 ended = engine.collect()
                 assert ended is not None
         finally:
-            engine.rest()
+            engine.release()
         return ProbeResult(ended, touched)
 
-    def ask(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
+    def call_in_worker(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
         """What a function of a module that can be imported gives in the process of a worker, which is then up."""
         self.start(worker)
-        return self._engine.ask(worker, function, *arguments)
+        return self._engine.call_in_worker(worker, function, *arguments)
 
     def run(self, job: ParallelJob) -> JobResult:
-        """Runs a job of the same entry on the workers of the bench; faults do not end them.
+        """Runs a job of the same entry on the workers of the session; faults do not end them.
 
-        Its number of workers is that of the bench, and shutdown() is not called.
+        Its number of workers is that of the session, and shutdown() is not called.
         """
         return job.run_on(self._warm)
 
@@ -183,12 +184,12 @@ class ProbeSession:
 
 
 class _WarmEngine:
-    """The engine of a bench for the length of one job."""
+    """The engine of a session for the length of one job."""
 
     capacity = 1
 
-    def __init__(self, bench: ProbeSession, engine: PersistentEngine, workers: int) -> None:
-        self._bench = bench
+    def __init__(self, session: ProbeSession, engine: PersistentEngine, workers: int) -> None:
+        self._session = session
         self._engine = engine
         self._workers = workers
         self._started = engine.elapsed()
@@ -196,14 +197,14 @@ class _WarmEngine:
     def start(self) -> None:
         try:
             for worker in range(self._workers):
-                self._bench.start(worker)
-        except WorkerStartError as down:
-            raise NoWorkersLeft(str(down)) from down
+                self._session.start(worker)
+        except WorkerStartError as error:
+            raise NoWorkersLeft(str(error)) from error
         self._engine.worker_events()
-        self._engine.use(None)
+        self._engine.select_worker(None)
 
-    def submit(self, delivery: Task) -> None:
-        self._engine.submit(delivery)
+    def submit(self, task: Task) -> None:
+        self._engine.submit(task)
 
     def collect(self, patience: float | None = None) -> AttemptEnded | None:
         return self._engine.collect(patience)
@@ -215,7 +216,7 @@ class _WarmEngine:
         return self._engine.elapsed() - self._started
 
     def stop(self, *, normal: bool) -> None:
-        self._engine.rest()
+        self._engine.release()
 
     def notes(self) -> Sequence[str]:
         return ()
@@ -225,7 +226,7 @@ class _WarmEngine:
 class StartupResult:
     """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for.
 
-    observed: what the observer told of each worker.
+    observed: the result of the observer of each worker.
     """
 
     workers: tuple[WorkerStarted | WorkerFailed, ...]
@@ -262,12 +263,12 @@ def probe_startup(
         engine = engine_maker(job.engine)(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:
-            engine.open()
-            came_up = tuple(engine.start_worker(slot, init=init, observer=observer) for slot in range(workers))
+            engine.acquire()
+            workers_started = tuple(engine.start_worker(slot, init=init, observer=observer) for slot in range(workers))
             if first_attempt and engine.is_up(0):
-                engine.use(0)
+                engine.select_worker(0)
                 engine.submit(Task(next(splitter.mini_batches()), 1))
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
-    return StartupResult(came_up, attempt, tuple(engine.observed))
+    return StartupResult(workers_started, attempt, tuple(engine.observed))

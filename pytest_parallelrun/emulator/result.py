@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.event_log import EventLog
     from pytest_parallelrun.emulator.ledger import Ledger
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+    from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Splitter
 
 MAX_SHOWN = 5
 """Failed mini-batches that are explained in full; the rest is counted."""
@@ -119,14 +119,14 @@ class JobResult:
             rows.extend(as_rows(value))
         return rows
 
-    def item_names(self, mini_batch: int) -> tuple[str, ...]:
+    def item_names(self, mini_batch: int) -> tuple[ItemName, ...]:
         """Names of the items of a mini-batch, for messages: relative paths, or rows of a table."""
         for event in self.events.attempts():
             if event.mini_batch.id == mini_batch:
                 return self.names_of(event.mini_batch)
         return ()
 
-    def names_of(self, mini_batch: MiniBatch) -> tuple[str, ...]:
+    def names_of(self, mini_batch: MiniBatch) -> tuple[ItemName, ...]:
         """The same for a mini-batch of one of the events."""
         return () if self._splitter is None else tuple(self._splitter.item_names(mini_batch))
 

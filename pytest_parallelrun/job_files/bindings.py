@@ -33,12 +33,12 @@ class BindingError(ValueError):
 
 def bindings_in(text: str) -> list[Binding]:
     """All bindings of a text, in order. BindingError for one that leads nowhere."""
-    found = [_read(match) for match in BINDING.finditer(text)]
+    bindings = [_read(match) for match in BINDING.finditer(text)]
     if _LEFT_OVER.search(BINDING.sub("", _OPTIONAL.sub(r"\1", text))):
         raise BindingError(
             f"{_brief(text)} has a bracket that is not closed: write ${{{{inputs.NAME}}}} or $[[--name VALUE]]"
         )
-    return found
+    return bindings
 
 
 def whole_binding(text: str) -> Binding | None:

@@ -11,7 +11,7 @@ from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import DEPLOYMENT_SETTINGS, NEW_DEPLOYMENT, OLD_DEPLOYMENT, check_keys
 from pytest_parallelrun.job_files.parallel import find_script
 from pytest_parallelrun.job_files.settings import Read, read_settings
-from pytest_parallelrun.job_files.tree import Node, Problems, Table, entry_text, present, text_of
+from pytest_parallelrun.job_files.tree import Node, Problems, Table, entry_text, present, text_of, type_of
 
 ONLINE = (
     "instance_type",
@@ -21,7 +21,7 @@ ONLINE = (
     "scale_settings",
     "app_insights_enabled",
 )
-OWN = ("code_configuration", "endpoint_name")
+BATCH = ("code_configuration", "endpoint_name")
 INPUT = "input"
 """Name of the input that a caller of the endpoint gives; the definition has none."""
 
@@ -31,84 +31,84 @@ def is_deployment(table: Table) -> bool:
     schema = (entry_text(table, "$schema") or "").lower()
     if "deployment" in schema:
         return "batch" in schema or "online" not in schema
-    kind = (entry_text(table, "type") or "").lower()
+    kind = type_of(table)
     if kind not in ("", "model", "pipeline") or any(name in table.entries for name in ONLINE):
         return False
-    return any(name in table.entries for name in OWN)
+    return any(name in table.entries for name in BATCH)
 
 
 def read_deployment(table: Table, *, other_root: Path | None) -> StepReading:
     """The one entry of a batch deployment."""
-    findings = Problems()
-    name = entry_text(table, "name") or table.place.file.stem
-    kind = (entry_text(table, "type") or "").lower()
+    problems = Problems()
+    name = entry_text(table, "name") or table.location.file.stem
+    kind = type_of(table)
     if kind == "pipeline":
-        findings.add(
-            table.entries["type"].place,
+        problems.add(
+            table.entries["type"].location,
             "this deployment runs a pipeline: give the file of that pipeline with --parallelrun-job=FILE",
         )
-        return StepReading(name, None, None, tuple(findings.found))
+        return StepReading.failed(name, None, problems)
     keys = NEW_DEPLOYMENT if kind == "model" else OLD_DEPLOYMENT
     if kind != "model" and "settings" in table.entries:
-        findings.add(
+        problems.add(
             table.keys["settings"], "'settings' needs type: model beside it; without a type its keys are at the root"
         )
         table = table.without("settings")
     elif kind == "model":
         misplaced = [key for key in table.entries if key in DEPLOYMENT_SETTINGS and key not in keys]
         for key in misplaced:
-            findings.add(table.keys[key], f"with type: model '{key}' belongs below 'settings': settings.{key}")
+            problems.add(table.keys[key], f"with type: model '{key}' belongs below 'settings': settings.{key}")
         table = table.without(*misplaced)
-    check_keys(table, keys, findings, what="a batch deployment")
+    check_keys(table, keys, problems, owner="a batch deployment")
 
     configuration = present(table.entries.get("code_configuration"))
     if configuration is None:
         model = f" Its model ({entry_text(table, 'model')})" if entry_text(table, "model") else " A model of MLflow"
-        findings.add(
-            table.place,
+        problems.add(
+            table.location,
             f"there is no script to gate: the deployment has no code_configuration.{model} is scored by a script that "
             "the service makes itself",
         )
-        return StepReading(name, None, None, tuple(findings.found))
-    parts = configuration if isinstance(configuration, Table) else Table(table.place, {}, {})
+        return StepReading.failed(name, None, problems)
+    parts = configuration if isinstance(configuration, Table) else Table(table.location, {}, {})
     names = ("code_configuration.code", "code_configuration.scoring_script")
     code, script = parts.entries.get("code"), parts.entries.get("scoring_script")
-    entry = find_script(code, script, findings, names=names, other_root=other_root)
+    entry = find_script(code, script, problems, names=names, other_root=other_root)
 
     read = Read()
-    read.put("profile", "batch", table.place)
-    read_settings(table, keys, lambda binding, place: look_up(binding, {}, ALONE, place), findings, read)
+    read.put("profile", "batch", table.location)
+    read_settings(table, keys, lambda binding, location: look_up(binding, {}, ALONE, location), problems, read)
     if read.values.get("output_action") == "summary_only" and "append_row_file_name" in read.values:
-        findings.add(
-            read.places["append_row_file_name"],
+        problems.add(
+            read.locations["append_row_file_name"],
             f"output_file_name={read.values['append_row_file_name']!r} needs output_action: append_row; with "
             "summary_only nothing is appended. Remove one",
         )
-    model_path = _model(table.entries.get("model"), findings)
-    if findings or entry is None:
-        return StepReading(name, None if entry is None else entry.path, None, tuple(findings.found))
+    model_path = _model(table.entries.get("model"), problems)
+    if problems or entry is None:
+        return StepReading.failed(name, entry, problems)
     step = JobStep(
         name=name,
-        place=table.place,
+        location=table.location,
         profile="batch",
         entry=entry,
         values=read.values,
         origins=read.origins,
-        inputs={INPUT: InputValue(INPUT, table.place, why="comes with each call of the endpoint")},
+        inputs={INPUT: InputValue(name=INPUT, location=table.location, why="comes with each call of the endpoint")},
         split=(INPUT,),
         not_emulated=tuple(read.not_emulated),
         model=model_path,
     )
-    return StepReading(name, entry.path, step, ())
+    return StepReading(name, entry.path, step)
 
 
-def _model(node: Node | None, findings: Problems) -> Path | None:
+def _model(node: Node | None, problems: Problems) -> Path | None:
     """A model on this machine; None for a registered one."""
     path = node.entries.get("path") if isinstance(node, Table) else node
     text = text_of(path)
     if path is None or not text or REMOTE.match(text):
         return None
-    model = Path(local_path(text, path.place))
+    model = Path(local_path(text, path.location))
     if not os.path.exists(model):
-        findings.add(path.place, f"model {text!r} does not exist (looked for '{model}')")
+        problems.add(path.location, f"model {text!r} does not exist (looked for '{model}')")
     return model

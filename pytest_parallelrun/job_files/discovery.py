@@ -49,19 +49,19 @@ def discover(script: Path, root: Path) -> tuple[list[DiscoveredStep], list[Probl
     folders = [script.parent]
     if script.is_relative_to(root):
         folders += [folder for folder in script.parent.parents if folder.is_relative_to(root)]
-    found: list[DiscoveredStep] = []
+    steps: list[DiscoveredStep] = []
     broken: list[Problem] = []
     for folder in folders:
         for path, text, size in _candidates(folder, script):
-            job_file, findings = _read(path, text, size)
+            job_file, problems = _read(path, text, size)
             if job_file is None:
-                broken.extend(findings if _names(text, path, script) else [])
+                broken.extend(problems if _names(text, path, script) else [])
                 continue
-            found += [
+            steps += [
                 DiscoveredStep(job_file, step) for step in job_file.steps if step.script and _same(step.script, script)
             ]
-    referred = {path for one in found for path in one.file.files if path != one.file.path}
-    return [one for one in found if one.file.path not in referred], broken
+    referred = {path for one in steps for path in one.file.files if path != one.file.path}
+    return [one for one in steps if one.file.path not in referred], broken
 
 
 def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
@@ -93,10 +93,10 @@ def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Proble
     # PyYAML takes 20 ms to import, which a run without such a file need not pay.
     from pytest_parallelrun.job_files.job_file import read_job_table
 
-    findings = Problems()
-    table = None if is_too_large(size, path, findings) else parse_yaml(text, path, findings)
+    problems = Problems()
+    table = None if is_too_large(size, path, problems) else parse_yaml(text, path, problems)
     if table is None:
-        return None, findings.found
+        return None, problems
     job_file = read_job_table(table, path)
     return (job_file, []) if job_file.is_job else (None, [])
 

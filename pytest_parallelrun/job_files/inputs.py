@@ -1,4 +1,4 @@
-"""Inputs and outputs of a step: where their values come from, and which of them are there without the service."""
+"""Inputs and outputs of a step: where their values come from, which of them are there, and what their types say."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from pytest_parallelrun.job_files.tree import (
 
 VALUE_TYPES = ("string", "number", "integer", "boolean")
 DATA_TYPES = ("uri_folder", "uri_file", "mltable", "custom_model", "mlflow_model", "triton_model", "path")
+FOLDER = "uri_folder"
 INPUT_KEYS = (
     *("type", "path", "mode", "optional", "default", "description", "min", "max", "enum", "datastore"),
     *("path_on_compute", "value", "name", "version", "tags", "properties", "intellectual_property"),
@@ -40,22 +41,24 @@ OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")
 OUTPUT_KEYS = ("type", "path", "mode", "name", "version", "description", "early_available", "is_control")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InputValue:
     """An input of a step or pipeline.
 
     literal: its value where it is none of data. path: a path on this machine, absolute. why: where neither is
-    there, what the file has instead ("is azureml:data@latest"). type: as it is written, at type_place.
+    there, what the file has instead ("is azureml:data@latest"). elsewhere: whether that is a value for the service.
+    type: as it is written, at type_location.
     """
 
     name: str
-    place: SourceLocation
+    location: SourceLocation
     literal: str | int | float | bool | None = None
     path: str | None = None
     why: str = ""
+    elsewhere: bool = False
     optional: bool = False
     type: str | None = None
-    type_place: SourceLocation | None = None
+    type_location: SourceLocation | None = None
 
     @property
     def is_value(self) -> bool:
@@ -74,7 +77,7 @@ class OutputValue:
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step sees of the pipeline around it, by name. `exists` is False where there is no pipeline."""
+    """What a step sees of its pipeline, by name. `exists` is False where there is no pipeline."""
 
     inputs: Mapping[str, InputValue]
     outputs: Mapping[str, OutputValue]
@@ -84,49 +87,50 @@ class StepContext:
 ALONE = StepContext({}, {}, exists=False)
 
 
-def read_inputs(node: Node | None, around: StepContext, findings: Problems) -> dict[str, InputValue]:
+def read_inputs(node: Node | None, context: StepContext, problems: Problems) -> dict[str, InputValue]:
     """The inputs that a mapping declares or gives."""
-    return {name: _input(name, value, around, findings) for name, value in _entries(node, "inputs", findings)}
+    return {name: _input(name, value, context, problems) for name, value in _entries(node, "inputs", problems)}
 
 
-def given_inputs(
-    declared: Mapping[str, InputValue], given: Mapping[str, InputValue], component: str, findings: Problems
+def filled_inputs(
+    declared: Mapping[str, InputValue], values: Mapping[str, InputValue], component: str, problems: Problems
 ) -> dict[str, InputValue]:
     """The inputs of a component with the values that a step gives them."""
     merged = dict(declared)
-    for name, value in given.items():
+    for name, value in values.items():
         if name not in declared:
             hint = did_you_mean(name, declared) if declared else "It has no inputs."
-            findings.add(value.place, f"the component {component} has no input '{name}'. {hint}")
+            problems.add(value.location, f"the component {component} has no input '{name}'. {hint}")
             continue
-        own = declared[name]
-        if own.type in DATA_TYPES and isinstance(value.literal, str):
+        input = declared[name]
+        if input.type in DATA_TYPES and isinstance(value.literal, str):
             # A text is a path where the component wants data.
             value = replace(_at(value, value.literal), literal=None)
-        merged[name] = _typed_by(own, replace(value, optional=own.optional))
+        merged[name] = _typed_by(input, replace(value, optional=input.optional))
     return merged
 
 
 def _typed_by(other: InputValue, value: InputValue) -> InputValue:
     """The input with the type of another one where it has none itself."""
-    return value if value.type else replace(value, type=other.type, type_place=other.type_place)
+    return value if value.type else replace(value, type=other.type, type_location=other.type_location)
 
 
-def read_outputs(node: Node | None, around: StepContext, findings: Problems) -> dict[str, OutputValue]:
+def read_outputs(node: Node | None, context: StepContext, problems: Problems) -> dict[str, OutputValue]:
     """The outputs that a mapping declares."""
-    return {name: _output(name, value, around, findings) for name, value in _entries(node, "outputs", findings)}
+    return {name: _output(name, value, context, problems) for name, value in _entries(node, "outputs", problems)}
 
 
 def look_up(
-    binding: Binding, inputs: Mapping[str, InputValue], around: StepContext, place: SourceLocation
+    binding: Binding, inputs: Mapping[str, InputValue], context: StepContext, location: SourceLocation
 ) -> InputValue:
     """The input that a binding leads to. BindingError where there is none of that name."""
     if binding.source == "parent.jobs":
         why = f"is {binding.text}, which another job of the pipeline makes"
-        return InputValue(binding.name.partition(".")[0], place, why=why)
-    known = inputs if binding.source == "inputs" else around.inputs
-    if binding.source == "parent.inputs" and not around.exists:
-        return InputValue(binding.name, place, why=f"is {binding.text}, and no pipeline is around it")
+        return InputValue(name=binding.name.partition(".")[0], location=location, why=why, elsewhere=True)
+    known = inputs if binding.source == "inputs" else context.inputs
+    if binding.source == "parent.inputs" and not context.exists:
+        why = f"is {binding.text}, and no pipeline is around it"
+        return InputValue(name=binding.name, location=location, why=why, elsewhere=True)
     if binding.name not in known:
         where = "the step" if binding.source == "inputs" else "the pipeline"
         hint = did_you_mean(binding.name, known) if known else "It has no inputs."
@@ -134,97 +138,99 @@ def look_up(
     return known[binding.name]
 
 
-def _entries(node: Node | None, what: str, findings: Problems) -> list[tuple[str, Node]]:
+def _entries(node: Node | None, key: str, problems: Problems) -> list[tuple[str, Node]]:
     node = present(node)
     if node is None:
         return []
     if isinstance(node, Table):
         return list(node.entries.items())
-    findings.add(node.place, f"'{what}' must be a mapping of names, and is {kind_of(node)}")
+    problems.add(node.location, f"'{key}' must be a mapping of names, and is {kind_of(node)}")
     return []
 
 
-def _input(name: str, node: Node, around: StepContext, findings: Problems) -> InputValue:
-    start = InputValue(name, node.place)
+def _input(name: str, node: Node, context: StepContext, problems: Problems) -> InputValue:
+    start = InputValue(name=name, location=node.location)
     if isinstance(node, Scalar):
-        return _from_scalar(start, node.value, around, findings)
+        return _from_scalar(start, node.value, context, problems)
     if isinstance(node, Opaque):
-        return replace(start, why=f"is `{node.text}`: {node.why}")
+        return replace(start, why=f"is `{node.text}`: {node.why}", elsewhere=True)
     if not isinstance(node, Table):
-        findings.add(node.place, f"the input '{name}' is {kind_of(node)}; it must be a value, or a mapping with a type")
+        problems.add(
+            node.location, f"the input '{name}' is {kind_of(node)}; it must be a value, or a mapping with a type"
+        )
         return start
     for key in node.entries:
         if key not in INPUT_KEYS:
-            findings.add(node.keys[key], f"there is no key '{key}' in an input. {did_you_mean(key, INPUT_KEYS)}")
-    written = _type(node, findings)
+            problems.add(node.keys[key], f"there is no key '{key}' in an input. {did_you_mean(key, INPUT_KEYS)}")
+    written = _type(node, problems)
     if written not in VALUE_TYPES:
         # The client takes more of what declares an input than of what gives it.
         of_step = MODES if written not in ("mltable", None) else TABLE_MODES
-        _check_mode(node, of_step if around.exists else COMPONENT_MODES, findings, what=f"input '{name}'")
-    start = replace(start, type=written, type_place=node.entries["type"].place if written else None)
+        _check_mode(node, of_step if context.exists else COMPONENT_MODES, problems, owner=f"input '{name}'")
+    start = replace(start, type=written, type_location=node.entries["type"].location if written else None)
     start = replace(start, optional=_flag(node.entries.get("optional")))
     path = present(node.entries.get("path"))
     if path is not None:
-        start = replace(start, place=path.place)
+        start = replace(start, location=path.location)
         if isinstance(path, Opaque):
             return replace(start, why=f"has the path `{path.text}`: {path.why}")
         text = text_of(path)
         if text is None:
-            findings.add(path.place, f"the path of the input '{name}' must be a text, and is {kind_of(path)}")
+            problems.add(path.location, f"the path of the input '{name}' must be a text, and is {kind_of(path)}")
             return start
-        return _bound(start, text, around, findings) or _at(start, text)
+        return _bound(start, text, context, problems) or _at(start, text)
     default = node.entries.get("default", node.entries.get("value"))
     if isinstance(default, Scalar) and default.value is not None:
-        return _from_scalar(replace(start, place=default.place), default.value, around, findings)
+        return _from_scalar(replace(start, location=default.location), default.value, context, problems)
     return replace(start, why="has no value in the file" if start.is_value else "has no path in the file")
 
 
-def _from_scalar(start: InputValue, value: object, around: StepContext, findings: Problems) -> InputValue:
+def _from_scalar(start: InputValue, value: object, context: StepContext, problems: Problems) -> InputValue:
     if isinstance(value, str):
-        bound = _bound(start, value, around, findings)
+        bound = _bound(start, value, context, problems)
         return bound if bound is not None else replace(start, literal=value)
     if isinstance(value, (bool, int, float)):
         return replace(start, literal=value)
     return replace(start, why="has no value in the file")
 
 
-def _bound(start: InputValue, text: str, around: StepContext, findings: Problems) -> InputValue | None:
+def _bound(start: InputValue, text: str, context: StepContext, problems: Problems) -> InputValue | None:
     """What a text that is one binding leads to; None for any other text."""
     try:
         binding = whole_binding(text)
         if binding is None:
             return None
-        source = look_up(binding, {}, around, start.place)
+        source = look_up(binding, {}, context, start.location)
     except BindingError as error:
-        findings.add(start.place, str(error))
+        problems.add(start.location, str(error))
         return start
     typed = _typed_by(source, start)
-    return replace(source, name=start.name, optional=start.optional, type=typed.type, type_place=typed.type_place)
+    return replace(source, name=start.name, optional=start.optional, type=typed.type, type_location=typed.type_location)
 
 
 def _at(start: InputValue, text: str) -> InputValue:
     """The input at a path, which starts at the folder of the file that has it."""
     if REMOTE.match(text):
-        return replace(start, why=f"is {text}, which is not on this machine")
-    return replace(start, path=local_path(text, start.place))
+        return replace(start, why=f"is {text}, which is not on this machine", elsewhere=True)
+    return replace(start, path=local_path(text, start.location))
 
 
-def local_path(text: str, place: SourceLocation) -> str:
+def local_path(text: str, location: SourceLocation) -> str:
     """An absolute path from one in a job definition."""
     relative = re.sub(r"^file:(//)?", "", text)
-    return os.path.abspath(os.path.join(place.file.parent, os.path.expanduser(relative)))
+    return os.path.abspath(os.path.join(location.file.parent, os.path.expanduser(relative)))
 
 
-def _type(node: Table, findings: Problems) -> str | None:
+def _type(node: Table, problems: Problems) -> str | None:
     type_node = node.entries.get("type")
     type_text = text_of(type_node)
     known = (*VALUE_TYPES, *DATA_TYPES)
     if type_text is not None and type_text.lower() not in known:
-        findings.add(node.entries["type"].place, f"there is no type '{type_text}'. {did_you_mean(type_text, known)}")
+        problems.add(node.entries["type"].location, f"there is no type '{type_text}'. {did_you_mean(type_text, known)}")
     return None if type_text is None else type_text.lower()
 
 
-def _check_mode(node: Table, allowed: Sequence[str], findings: Problems, *, what: str) -> None:
+def _check_mode(node: Table, allowed: Sequence[str], problems: Problems, *, owner: str) -> None:
     """How data comes to a machine, or leaves it, has no effect here; what the client refuses is found all the same."""
     mode = present(node.entries.get("mode"))
     text = text_of(mode)
@@ -232,30 +238,30 @@ def _check_mode(node: Table, allowed: Sequence[str], findings: Problems, *, what
         return
     if text is None or text.lower() not in allowed:
         shown = kind_of(mode) if text is None else repr(text)
-        findings.add(mode.place, f"{what}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
+        problems.add(mode.location, f"{owner}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
 
 
 def _flag(node: Node | None) -> bool:
     return isinstance(node, Scalar) and str(node.value).lower() == "true"
 
 
-def _output(name: str, node: Node, around: StepContext, findings: Problems) -> OutputValue:
+def _output(name: str, node: Node, context: StepContext, problems: Problems) -> OutputValue:
     text = text_of(node)
     if text is not None:
         try:
             binding = whole_binding(text)
         except BindingError as error:
-            findings.add(node.place, str(error))
+            problems.add(node.location, str(error))
             return OutputValue(name)
-        if binding is not None and binding.name in around.outputs:
-            return replace(around.outputs[binding.name], name=name)
+        if binding is not None and binding.name in context.outputs:
+            return replace(context.outputs[binding.name], name=name)
     if not isinstance(node, Table):
         return OutputValue(name)
     for key in node.entries:
         if key not in OUTPUT_KEYS:
-            findings.add(node.keys[key], f"there is no key '{key}' in an output. {did_you_mean(key, OUTPUT_KEYS)}")
-    _check_mode(node, OUTPUT_MODES, findings, what=f"output '{name}'")
-    if (_type(node, findings) or "") != "uri_file":
+            problems.add(node.keys[key], f"there is no key '{key}' in an output. {did_you_mean(key, OUTPUT_KEYS)}")
+    _check_mode(node, OUTPUT_MODES, problems, owner=f"output '{name}'")
+    if (_type(node, problems) or "") != "uri_file":
         return OutputValue(name)
     last = Path((entry_text(node, "path") or "").replace("\\", "/")).name
     try:
@@ -265,53 +271,50 @@ def _output(name: str, node: Node, around: StepContext, findings: Problems) -> O
     return OutputValue(name, is_file=True, file_name=file_name)
 
 
-FOLDER = "uri_folder"
-
-
 @dataclass(frozen=True)
 class TypedInput:
     """What a type says of a sample.
 
     as_files: where it is written that run() gets paths, whatever the files hold; None where nothing says so.
-    findings: what the service would refuse, or not find. notes: what is done here where its reading is not known.
+    problems: what the service would refuse, or not find. notes: what is done here where its reading is not known.
     """
 
     as_files: SourceLocation | None = None
-    findings: tuple[Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def refused_type(value: InputValue) -> Problem | None:
-    """The finding for an input of a type that is split in row mode alone."""
+    """The problem of an input of a type that is split in row mode alone."""
     if value.type != "uri_file":
         return None
     return Problem(
-        value.type_place or value.place,
+        value.type_location or value.location,
         f"the input '{value.name}' is a uri_file, which the service does not split: Input format UriFile is not "
         f"supported. Write type: {FOLDER} with the folder of the file to hand paths, type: mltable with the folder of "
         f"an MLTable file to hand a table, or add the program arguments {ROW_MODE!r} to hand lines of JSON",
     )
 
 
-def typed_input(value: InputValue, given: Sequence[str] | None, *, row_mode: bool) -> TypedInput:
+def typed_input(value: InputValue, sample: Sequence[str] | None, *, row_mode: bool) -> TypedInput:
     """What the type of an input says of its sample.
 
-    given: paths of an option, in whose place the service has other data; None for the path in the file itself, which
+    sample: paths of an option, in whose place the service has other data; None for the path in the file itself, which
     is what it will get. row_mode: lines of JSON are handed.
     """
-    if given is None:
-        wrong = _wrong_path(value)
-        if wrong:
-            return TypedInput(findings=(Problem(value.place, wrong),))
-    paths = [value.path or ""] if given is None else list(given)
+    if sample is None:
+        message = _wrong_path(value)
+        if message:
+            return TypedInput(problems=(Problem(value.location, message),))
+    paths = [value.path or ""] if sample is None else list(sample)
     described = [path for path in paths if os.path.isfile(os.path.join(path, MLTABLE))]
-    place = value.type_place or value.place
-    where = f"the input '{value.name}' is {_article(value.type or FOLDER)} ({place.origin})"
+    location = value.type_location or value.location
+    where = f"the input '{value.name}' is {_article(value.type or FOLDER)} ({location.origin})"
     if row_mode:
         return TypedInput()
-    if value.type == FOLDER or (value.type is None and given is None):
+    if value.type == FOLDER or (value.type is None and sample is None):
         note = f"{where}: run() gets paths of files, that of the {MLTABLE} file too; with type: mltable it is read"
-        return TypedInput(as_files=place, notes=(note,) if described else ())
+        return TypedInput(as_files=location, notes=(note,) if described else ())
     if value.type == "mltable" and not described:
         note = f"{where}, and the sample has no {MLTABLE} file: what run() gets is told by the sample alone"
         return TypedInput(notes=(note,))
@@ -337,9 +340,9 @@ def _wrong_path(value: InputValue) -> str | None:
                 f"write type: {FOLDER} to hand paths of files"
             )
     elif kind in (FOLDER, None) and os.path.isfile(path):
-        what = f"is a {FOLDER}" if kind else f"has no type, and so is a {FOLDER}"
+        type_text = f"is a {FOLDER}" if kind else f"has no type, and so is a {FOLDER}"
         hint = f"give its folder to hand paths of files; to hand a table, {_described(path)}"
-        return f"the input '{value.name}' {what}, and its path is a file: {hint}"
+        return f"the input '{value.name}' {type_text}, and its path is a file: {hint}"
     elif kind == "uri_file" and os.path.isdir(path):
         return f"the input '{value.name}' is a uri_file, and its path is a folder: give the file, or type: {FOLDER}"
     return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, kind_of, present
+from pytest_parallelrun.job_files.tree import Opaque, Problems, Table, present, value_text
 
 
 @dataclass(frozen=True)
@@ -201,29 +201,35 @@ _FROM_PARALLEL_JOB = {
 
 
 def check_keys(
-    table: Table, keys: Mapping[str, Key], findings: Problems, *, what: str, optional: tuple[str, ...] = ()
+    table: Table,
+    keys: Mapping[str, Key],
+    problems: Problems,
+    *,
+    owner: str,
+    optional: Collection[str] = (),
+    unread: Sequence[Opaque] = (),
 ) -> None:
     """Reports keys that do not exist, and required ones that are missing, here and below.
 
-    what: the thing that has these keys, such as "a parallel component". optional: keys that are not required this time.
+    owner: the thing that has these keys, such as "a parallel component". optional: keys that are not required this
+    time. unread: arguments of a call that are no literals, which may hold any of the keys.
     """
+    for argument in unread:
+        problems.add(argument.location, f"`{argument.text}` cannot be read: {argument.why}")
+    if unread:
+        optional = keys
     for name in table.entries:
         if name not in keys:
-            findings.add(table.keys[name], f"there is no key '{name}' in {what}. {_advice(name, keys)}")
+            problems.add(table.keys[name], f"there is no key '{name}' in {owner}. {_advice(name, keys)}")
     for name, key in keys.items():
         node = present(table.entries.get(name))
         if key.required and name not in optional and node is None:
-            findings.add(table.place, f"{what} needs the key '{name}'")
+            problems.add(table.location, f"{owner} needs the key '{name}'")
         elif key.below is not None and node is not None:
             if isinstance(node, Table):
-                check_keys(node, key.below, findings, what=f"'{name}'", optional=optional)
+                check_keys(node, key.below, problems, owner=f"'{name}'", optional=optional)
             else:
-                findings.add(node.place, f"'{name}' must be a mapping, and is {problem(node)}")
-
-
-def problem(node: Node) -> str:
-    """What a value is where it should be something else, with what would help."""
-    return f"{kind_of(node)}: {node.why}" if isinstance(node, Opaque) else kind_of(node)
+                problems.add(node.location, f"'{name}' must be a mapping, and is {value_text(node)}")
 
 
 def _advice(name: str, keys: Mapping[str, Key]) -> str:

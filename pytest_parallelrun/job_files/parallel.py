@@ -1,8 +1,11 @@
-"""A parallel job of v2: a component, a step of a pipeline, or a call of parallel_run_function(), all as one mapping."""
+"""A parallel job of v2: a component, a step of a pipeline, or a call of parallel_run_function(), all as one mapping.
+
+`find_script()` is that of the other kinds of jobs as well.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from pytest_parallelrun.job_files.inputs import (
     InputValue,
     OutputValue,
     StepContext,
-    given_inputs,
+    filled_inputs,
     local_path,
     look_up,
     read_inputs,
@@ -23,7 +26,7 @@ from pytest_parallelrun.job_files.inputs import (
     refused_type,
 )
 from pytest_parallelrun.job_files.job_step import JobStep, StepReading
-from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys, problem
+from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
     Listing,
@@ -37,6 +40,7 @@ from pytest_parallelrun.job_files.tree import (
     entry_text,
     present,
     text_of,
+    value_text,
 )
 
 TASK_TYPES = ("run_function", "function", "model")
@@ -46,78 +50,81 @@ FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
 
 def read_component(table: Table, name: str, *, other_root: Path | None) -> StepReading:
     """A file with `type: parallel`."""
-    findings = Problems()
-    check_keys(table, COMPONENT, findings, what="a parallel component")
-    inputs = read_inputs(table.entries.get("inputs"), ALONE, findings)
-    outputs = read_outputs(table.entries.get("outputs"), ALONE, findings)
-    return _read(_Parts(name, table, inputs, outputs, ALONE, PARALLEL), findings, other_root)
+    problems = Problems()
+    check_keys(table, COMPONENT, problems, owner="a parallel component")
+    inputs = read_inputs(table.entries.get("inputs"), ALONE, problems)
+    outputs = read_outputs(table.entries.get("outputs"), ALONE, problems)
+    return _read(_Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=PARALLEL), problems, other_root)
 
 
-def read_function(table: Table, name: str, *, other_root: Path | None, unread: list[Opaque]) -> StepReading:
+def read_function(table: Table, name: str, *, other_root: Path | None, unread: Sequence[Opaque]) -> StepReading:
     """A call of parallel_run_function(). unread: arguments of it that are no literals."""
-    findings = Problems()
-    for argument in unread:
-        findings.add(argument.place, f"`{argument.text}` cannot be read: {argument.why}")
-    # What cannot be read may hold any of them.
-    optional = tuple(FUNCTION) if unread else ()
-    check_keys(table, FUNCTION, findings, what="parallel_run_function()", optional=optional)
+    problems = Problems()
+    check_keys(table, FUNCTION, problems, owner="parallel_run_function()", unread=unread)
     if isinstance(table.entries.get("task"), Opaque):
         task = table.entries["task"]
-        findings.add(task.place, f"task must be RunFunction(...), and is {problem(task)}")
-    inputs = read_inputs(table.entries.get("inputs"), ALONE, findings)
-    outputs = read_outputs(table.entries.get("outputs"), ALONE, findings)
-    return _read(_Parts(name, table, inputs, outputs, ALONE, FUNCTION), findings, other_root)
+        problems.add(task.location, f"task must be RunFunction(...), and is {value_text(task)}")
+    inputs = read_inputs(table.entries.get("inputs"), ALONE, problems)
+    outputs = read_outputs(table.entries.get("outputs"), ALONE, problems)
+    return _read(_Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=FUNCTION), problems, other_root)
 
 
 def read_step(
-    table: Table, component: Table | None, name: str, around: StepContext, *, other_root: Path | None
+    table: Table, component: Table | None, name: str, context: StepContext, *, other_root: Path | None
 ) -> StepReading:
     """A step of a pipeline. component: what its `component` refers to, None where the step has all itself."""
-    findings = Problems()
-    inputs = read_inputs(table.entries.get("inputs"), around, findings)
-    outputs = read_outputs(table.entries.get("outputs"), around, findings)
+    problems = Problems()
+    inputs = read_inputs(table.entries.get("inputs"), context, problems)
+    outputs = read_outputs(table.entries.get("outputs"), context, problems)
     if component is None:
-        check_keys(table, STEP, findings, what=f"the parallel step '{name}'")
-        return _read(_Parts(name, table, inputs, outputs, around, STEP), findings, other_root)
-    check_keys(table, STEP, findings, what=f"the parallel step '{name}'", optional=("task", "input_data"))
-    check_keys(component, PARALLEL, findings, what="a parallel component")
+        check_keys(table, STEP, problems, owner=f"the parallel step '{name}'")
+        parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context)
+        return _read(parts, problems, other_root)
+    check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", optional=("task", "input_data"))
+    check_keys(component, PARALLEL, problems, owner="a parallel component")
     for key in FALSY_IN_A_STEP:
-        own, lower = table.entries.get(key), component.entries.get(key)
-        if isinstance(own, Scalar) and own.value == 0 and isinstance(lower, Scalar) and lower.value not in (None, 0):
-            findings.add(
-                own.place,
+        value, default = table.entries.get(key), component.entries.get(key)
+        if not isinstance(value, Scalar) or value.value != 0 or not isinstance(default, Scalar):
+            continue
+        if default.value not in (None, 0):
+            problems.add(
+                value.location,
                 f"{key}=0 does not hold: the client takes 0 in a step for 'not set', and sends the component's "
-                f"{lower.value} ({lower.place.origin}). Set it there",
+                f"{default.value} ({default.location.origin}). Set it there",
             )
-    declared = read_inputs(component.entries.get("inputs"), ALONE, findings)
-    inputs = given_inputs(declared, inputs, str(component.place.origin), findings)
+    declared = read_inputs(component.entries.get("inputs"), ALONE, problems)
+    inputs = filled_inputs(declared, inputs, str(component.location.origin), problems)
     outputs = {
-        **read_outputs(component.entries.get("outputs"), ALONE, findings),
-        **_typed(outputs, table.entries.get("outputs"), component, findings),
+        **read_outputs(component.entries.get("outputs"), ALONE, problems),
+        **_typed_outputs(outputs, table.entries.get("outputs"), component, problems),
     }
-    merged = replace(component.with_entries(table.without("inputs", "outputs", "component", "type")), place=table.place)
-    return _read(_Parts(name, merged, inputs, outputs, around, STEP), findings, other_root)
+    merged = replace(
+        component.with_entries(table.without("inputs", "outputs", "component", "type")), location=table.location
+    )
+    parts = _Parts(name=name, table=merged, inputs=inputs, outputs=outputs, keys=STEP, context=context)
+    return _read(parts, problems, other_root)
 
 
-def _typed(
-    given: Mapping[str, OutputValue], node: Node | None, component: Table, findings: Problems
+def _typed_outputs(
+    outputs: Mapping[str, OutputValue], node: Node | None, component: Table, problems: Problems
 ) -> dict[str, OutputValue]:
     """The outputs that a step gives in `node`; they have the types of the component's where they say none."""
     declared = read_outputs(component.entries.get("outputs"), ALONE, Problems())
     typed = {}
-    for name, output in given.items():
+    for name, output in outputs.items():
         if name not in declared:
             assert isinstance(node, Table)
             hint = did_you_mean(name, declared) if declared else "It has no outputs."
-            at = component.place.origin
-            findings.add(node.keys[name], f"the component {at} has no output '{name}'. {hint}")
+            at = component.location.origin
+            problems.add(node.keys[name], f"the component {at} has no output '{name}'. {hint}")
             continue
-        own = declared[name]
-        typed[name] = output if output.is_file else replace(own, file_name=output.file_name or own.file_name)
+        typed_output = declared[name]
+        file_name = output.file_name or typed_output.file_name
+        typed[name] = output if output.is_file else replace(typed_output, file_name=file_name)
     return typed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Parts:
     """A parallel job put together: `table` has its keys without regard to where they come from."""
 
@@ -125,68 +132,68 @@ class _Parts:
     table: Table
     inputs: Mapping[str, InputValue]
     outputs: Mapping[str, OutputValue]
-    around: StepContext
     keys: Mapping[str, Key]
+    context: StepContext = ALONE
 
-    def look_up(self, binding: Binding, place: SourceLocation) -> InputValue:
+    def look_up(self, binding: Binding, location: SourceLocation) -> InputValue:
         if binding.source.endswith("outputs"):
             raise BindingError(f"{binding.text} is an output, and has no value before the job has run")
-        return look_up(binding, self.inputs, self.around, place)
+        return look_up(binding, self.inputs, self.context, location)
 
-    def literal(self, binding: Binding, place: SourceLocation) -> str:
+    def literal(self, binding: Binding, location: SourceLocation) -> str:
         """The value of an input that has one in the file, else the binding as it is."""
         if binding.source.endswith("outputs"):
             return binding.text
-        value = self.look_up(binding, place).literal
+        value = self.look_up(binding, location).literal
         return binding.text if value is None else str(value)
 
 
-def _read(parts: _Parts, findings: Problems, other_root: Path | None) -> StepReading:
+def _read(parts: _Parts, problems: Problems, other_root: Path | None) -> StepReading:
     table = parts.table
     task = table.entries.get("task")
-    task = task if isinstance(task, Table) else Table(table.place, {}, {})
+    task = task if isinstance(task, Table) else Table(table.location, {}, {})
     task_type = entry_text(task, "type")
     if task_type is not None and task_type.lower() not in TASK_TYPES:
-        findings.add(
-            task.entries["type"].place, f"there is no task type '{task_type}'. {did_you_mean(task_type, TASK_TYPES)}"
+        problems.add(
+            task.entries["type"].location, f"there is no task type '{task_type}'. {did_you_mean(task_type, TASK_TYPES)}"
         )
     names = ("task.code", "task.entry_script")
     code, script = task.entries.get("code"), task.entries.get("entry_script")
-    entry = find_script(code, script, findings, names=names, other_root=other_root)
+    entry = find_script(code, script, problems, names=names, other_root=other_root)
 
     read = Read()
-    read.put("profile", "v2", table.place)
-    read_settings(table, parts.keys, parts.look_up, findings, read)
-    check_exclusive(table, findings)
-    _append_row_to(task.entries.get("append_row_to"), parts, findings, read)
-    split = _split_input(table.entries.get("input_data"), parts, findings)
+    read.put("profile", "v2", table.location)
+    read_settings(table, parts.keys, parts.look_up, problems, read)
+    check_exclusive(table, problems)
+    _append_row_to(task.entries.get("append_row_to"), parts, problems, read)
+    split = _split_input(table.entries.get("input_data"), parts, problems)
     for name in split:
         refused = refused_type(parts.inputs[name])
         if refused is not None:
             read.unresolved["mini_batch_rows"] = refused
-    arguments, place = _arguments(task.entries.get("program_arguments"), parts, findings, read)
-    if findings or entry is None:
-        return StepReading(parts.name, None if entry is None else entry.path, None, tuple(findings.found))
+    arguments, location = _arguments(task.entries.get("program_arguments"), parts, problems, read)
+    if problems or entry is None:
+        return StepReading.failed(parts.name, entry, problems)
     step = JobStep(
         name=parts.name,
-        place=table.place,
+        location=table.location,
         profile="v2",
         entry=entry,
         values=read.values,
         origins=read.origins,
         arguments=arguments,
-        arguments_place=place,
+        arguments_location=location,
         inputs=parts.inputs,
         outputs=parts.outputs,
-        around=parts.around,
+        context=parts.context,
         split=split,
         unresolved=read.unresolved,
         not_emulated=tuple(read.not_emulated),
     )
-    return StepReading(parts.name, entry.path, step, ())
+    return StepReading(parts.name, entry.path, step)
 
 
-def _append_row_to(node: Node | None, parts: _Parts, findings: Problems, read: Read) -> None:
+def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: Read) -> None:
     """What is appended goes to an output: then it has the file name of that, where it has one."""
     node = present(node)
     if node is None:
@@ -194,42 +201,42 @@ def _append_row_to(node: Node | None, parts: _Parts, findings: Problems, read: R
     try:
         binding = whole_binding(text_of(node) or "")
     except BindingError as error:
-        findings.add(node.place, f"append_row_to: {error}")
+        problems.add(node.location, f"append_row_to: {error}")
         return
     if binding is None or not binding.source.endswith("outputs"):
-        findings.add(node.place, f"append_row_to must be ${{{{outputs.NAME}}}}, and is {problem(node)}")
+        problems.add(node.location, f"append_row_to must be ${{{{outputs.NAME}}}}, and is {value_text(node)}")
         return
-    known = parts.outputs if binding.source == "outputs" else parts.around.outputs
+    known = parts.outputs if binding.source == "outputs" else parts.context.outputs
     if binding.name not in known:
         hint = did_you_mean(binding.name, known) if known else "It has none."
-        findings.add(node.place, f"append_row_to={binding.text}: there is no output '{binding.name}'. {hint}")
+        problems.add(node.location, f"append_row_to={binding.text}: there is no output '{binding.name}'. {hint}")
         return
-    read.put("output_action", "append_row", node.place)
+    read.put("output_action", "append_row", node.location)
     file_name = known[binding.name].file_name
     if file_name is not None:
-        read.put("append_row_file_name", file_name, node.place)
+        read.put("append_row_file_name", file_name, node.location)
 
 
-def _split_input(node: Node | None, parts: _Parts, findings: Problems) -> tuple[str, ...]:
+def _split_input(node: Node | None, parts: _Parts, problems: Problems) -> tuple[str, ...]:
     node = present(node)
     if node is None:
         return ()
     try:
         binding = whole_binding(text_of(node) or "")
         if binding is None or binding.source != "inputs":
-            findings.add(node.place, f"input_data must be ${{{{inputs.NAME}}}}, and is {problem(node)}")
+            problems.add(node.location, f"input_data must be ${{{{inputs.NAME}}}}, and is {value_text(node)}")
             return ()
-        value = parts.look_up(binding, node.place)
+        value = parts.look_up(binding, node.location)
     except BindingError as error:
-        findings.add(node.place, f"input_data: {error}")
+        problems.add(node.location, f"input_data: {error}")
         return ()
     if value.is_value:
-        findings.add(node.place, f"input_data={binding.text} is a {value.type or 'value'}; it must be data")
+        problems.add(node.location, f"input_data={binding.text} is a {value.type or 'value'}; it must be data")
     return (binding.name,)
 
 
 def _arguments(
-    node: Node | None, parts: _Parts, findings: Problems, read: Read
+    node: Node | None, parts: _Parts, problems: Problems, read: Read
 ) -> tuple[str | tuple[str, ...], SourceLocation | None]:
     """The text of the program arguments, checked as far as that can be done without the values of inputs."""
     node = present(node)
@@ -237,38 +244,38 @@ def _arguments(
         return (), None
     if isinstance(node, Opaque):
         message = f"program_arguments is the expression `{node.text}`: {node.why}, or give --parallelrun-args=ARGUMENTS"
-        read.unresolved["program_arguments"] = Problem(node.place, message)
-        return (), node.place
+        read.unresolved["program_arguments"] = Problem(node.location, message)
+        return (), node.location
     text = text_of(node)
     if text is None:
-        what = "write them as one text" if isinstance(node, Listing) else "put them in quotes"
-        findings.add(node.place, f"program_arguments must be a text, and is {problem(node)}: {what}")
-        return (), node.place
+        hint = "write them as one text" if isinstance(node, Listing) else "put them in quotes"
+        problems.add(node.location, f"program_arguments must be a text, and is {value_text(node)}: {hint}")
+        return (), node.location
     try:
         for binding in bindings_in(text):
             if binding.source == "outputs" and binding.name not in parts.outputs:
                 hint = did_you_mean(binding.name, parts.outputs) if parts.outputs else "It has no outputs."
                 raise BindingError(f"{binding.text}: the step has no output '{binding.name}'. {hint}")
             if not binding.source.endswith("outputs"):
-                parts.look_up(binding, node.place)
+                parts.look_up(binding, node.location)
         bare = text.replace("$[[", " ").replace("]]", " ")
-        check_arguments(list(split_arguments(bare, lambda binding: parts.literal(binding, node.place))), "v2")
+        check_arguments(list(split_arguments(bare, lambda binding: parts.literal(binding, node.location))), "v2")
     except (BindingError, SettingsError) as error:
-        findings.add(node.place, str(error))
+        problems.add(node.location, str(error))
     except ValueError as error:
-        findings.add(node.place, f"program_arguments: {str(error).lower()}; quote them as for a POSIX shell")
-    return text, node.place
+        problems.add(node.location, f"program_arguments: {str(error).lower()}; quote them as for a POSIX shell")
+    return text, node.location
 
 
 def find_script(
-    code: Node | None, script: Node | None, findings: Problems, *, names: tuple[str, str], other_root: Path | None
+    code: Node | None, script: Node | None, problems: Problems, *, names: tuple[str, str], other_root: Path | None
 ) -> EntryFile | None:
-    """The script of a definition; None, with findings, where it is not there, and for what is missing altogether.
+    """The script of a definition; None, with problems, where it is not there, and for what is missing altogether.
 
     names: of the two keys. other_root: a code root that is given otherwise, over that of the file.
     """
-    script_text = _text(script, names[1], findings)
-    code_text = _text(code, names[0], findings) if other_root is None else ""
+    script_text = _text(script, names[1], problems)
+    code_text = _text(code, names[0], problems) if other_root is None else ""
     if script is None or not script_text or code_text is None:
         return None
     if other_root is not None:
@@ -276,35 +283,35 @@ def find_script(
     elif code is None:
         return None
     elif REMOTE.match(code_text) or code_text.startswith(("git+", "git@")):
-        findings.add(
-            code.place, f"{names[0]}={code_text!r} is not on this machine: give a copy with --parallelrun-code=DIR"
+        problems.add(
+            code.location, f"{names[0]}={code_text!r} is not on this machine: give a copy with --parallelrun-code=DIR"
         )
         return None
     else:
-        root = Path(local_path(code_text, code.place))
+        root = Path(local_path(code_text, code.location))
         if not root.is_dir():
-            what = "is a file; give its folder" if root.is_file() else f"is no folder (looked for '{root}')"
+            reason = "is a file; give its folder" if root.is_file() else f"is no folder (looked for '{root}')"
             hint = "; write it with forward slashes" if "\\" in code_text and not root.exists() else ""
-            findings.add(code.place, f"{names[0]}={code_text!r} {what}{hint}")
+            problems.add(code.location, f"{names[0]}={code_text!r} {reason}{hint}")
             return None
     # Both slashes are those of folders to the runtime, which makes a dotted name of the path.
     path = root / script_text.replace("\\", "/")
     try:
-        found = find_entry(path, root)
+        entry = find_entry(path, root)
     except EntryScriptError as error:
-        findings.add(script.place, f"{names[1]}={script_text!r}: {error}")
+        problems.add(script.location, f"{names[1]}={script_text!r}: {error}")
         return None
-    assert isinstance(found, EntryFile)
-    return found
+    assert isinstance(entry, EntryFile)
+    return entry
 
 
-def _text(node: Node | None, name: str, findings: Problems) -> str | None:
-    """The text of a key; "" where it is not there, None with a finding where it is something else."""
+def _text(node: Node | None, name: str, problems: Problems) -> str | None:
+    """The text of a key; "" where it is not there, None with a problem where it is something else."""
     node = present(node)
     if node is None:
         return ""
     text = text_of(node)
     if text is None or not text.strip():
-        findings.add(node.place, f"{name} must be a path, and is {problem(node)}")
+        problems.add(node.location, f"{name} must be a path, and is {value_text(node)}")
         return None
     return text.strip()

@@ -6,11 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_parallelrun.job_files.inputs import ALONE, StepContext, given_inputs, local_path, read_inputs, read_outputs
+from pytest_parallelrun.job_files.inputs import ALONE, StepContext, filled_inputs, local_path, read_inputs, read_outputs
 from pytest_parallelrun.job_files.job_step import StepReading
 from pytest_parallelrun.job_files.keys import PIPELINE, check_keys
 from pytest_parallelrun.job_files.parallel import read_step
-from pytest_parallelrun.job_files.tree import Node, Problems, Table, entry_text, kind_of, present, shown, text_of
+from pytest_parallelrun.job_files.tree import (
+    Node,
+    Problems,
+    Table,
+    entry_text,
+    kind_of,
+    present,
+    shown,
+    text_of,
+    type_of,
+)
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 MAX_DEPTH = 10
@@ -31,11 +41,11 @@ NO_STEP_OF_OURS = (
 
 
 def is_parallel(table: Table) -> bool:
-    return (entry_text(table, "type") or "").lower() == "parallel"
+    return type_of(table) == "parallel"
 
 
 def is_pipeline(table: Table) -> bool:
-    kind = (entry_text(table, "type") or "").lower()
+    kind = type_of(table)
     return kind == "pipeline" or (not kind and isinstance(table.entries.get("jobs"), Table))
 
 
@@ -47,69 +57,69 @@ class PipelineReader:
     """
 
     other_root: Path | None
-    findings: Problems = field(default_factory=Problems)
+    problems: Problems = field(default_factory=Problems)
     files: dict[Path, Table | None] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
     _steps: int = 0
 
     def steps(
-        self, table: Table, around: StepContext | None = None, prefix: str = "", above: tuple[Path, ...] = ()
+        self, table: Table, context: StepContext | None = None, prefix: str = "", above: tuple[Path, ...] = ()
     ) -> Iterator[StepReading]:
-        """The parallel steps of a pipeline. around: its inputs and outputs, where a step of another one gives them."""
-        if around is None:
-            around = StepContext(
-                read_inputs(table.entries.get("inputs"), ALONE, self.findings),
-                read_outputs(table.entries.get("outputs"), ALONE, self.findings),
+        """The parallel steps of a pipeline. context: its inputs and outputs, where a step of another one gives them."""
+        if context is None:
+            context = StepContext(
+                read_inputs(table.entries.get("inputs"), ALONE, self.problems),
+                read_outputs(table.entries.get("outputs"), ALONE, self.problems),
             )
-        check_keys(table, PIPELINE, self.findings, what="a pipeline" if not prefix else "an inner pipeline")
+        check_keys(table, PIPELINE, self.problems, owner="a pipeline" if not prefix else "an inner pipeline")
         jobs = table.entries.get("jobs")
         if not isinstance(jobs, Table):
-            place = table.place if jobs is None else jobs.place
-            self.findings.add(
-                place, f"a pipeline needs 'jobs', a mapping of steps; it is {kind_of(jobs) if jobs else 'missing'}"
+            location = table.location if jobs is None else jobs.location
+            self.problems.add(
+                location, f"a pipeline needs 'jobs', a mapping of steps; it is {kind_of(jobs) if jobs else 'missing'}"
             )
             return
         for name, node in jobs.entries.items():
             self._steps += 1
             if self._steps > MAX_STEPS:
-                self.findings.add(node.place, f"the pipeline has more than {MAX_STEPS} steps")
+                self.problems.add(node.location, f"the pipeline has more than {MAX_STEPS} steps")
                 return
             if isinstance(node, Table):
-                yield from self._step(node, f"{prefix}{name}", around, (*above, table.place.file))
+                yield from self._step(node, f"{prefix}{name}", context, (*above, table.location.file))
             else:
-                self.findings.add(node.place, f"the step '{name}' must be a mapping, and is {kind_of(node)}")
+                self.problems.add(node.location, f"the step '{name}' must be a mapping, and is {kind_of(node)}")
 
-    def _step(self, table: Table, name: str, around: StepContext, above: tuple[Path, ...]) -> Iterator[StepReading]:
-        kind = (entry_text(table, "type") or "").lower()
+    def _step(self, table: Table, name: str, context: StepContext, above: tuple[Path, ...]) -> Iterator[StepReading]:
+        kind = type_of(table)
         if kind in NO_STEP_OF_OURS:
             return
         node = table.entries.get("component")
         component = self._component(node, name, above) if node is not None else None
         if node is not None and component is None:
             return
-        if is_parallel(component if component is not None else table):
-            yield read_step(table, component, name, around, other_root=self.other_root)
-        elif is_pipeline(component if component is not None else table):
-            inner = component if component is not None else table
+        inner = table if component is None else component
+        if is_parallel(inner):
+            yield read_step(table, component, name, context, other_root=self.other_root)
+        elif is_pipeline(inner):
             if len(above) > MAX_DEPTH:
-                self.findings.add(table.place, f"pipelines are more than {MAX_DEPTH} deep inside of each other")
+                self.problems.add(table.location, f"pipelines are more than {MAX_DEPTH} deep inside of each other")
                 return
-            yield from self.steps(inner, self._inside(table, component, around), f"{name}.", above)
+            yield from self.steps(inner, self._inside(table, component, context), f"{name}.", above)
         elif kind == "parallel" and component is not None:
             other = entry_text(component, "type")
-            what = f"type: {other}" if other else "no type"
-            self.findings.add(table.place, f"the step '{name}' is parallel, and its component has {what}")
+            type_text = f"type: {other}" if other else "no type"
+            self.problems.add(table.location, f"the step '{name}' is parallel, and its component has {type_text}")
         elif not kind and component is None:
-            self.findings.add(table.place, f"the step '{name}' has no type: write type: parallel where it is one")
+            self.problems.add(table.location, f"the step '{name}' has no type: write type: parallel where it is one")
 
-    def _inside(self, table: Table, component: Table | None, around: StepContext) -> StepContext:
+    def _inside(self, table: Table, component: Table | None, context: StepContext) -> StepContext:
         """What the steps of an inner pipeline see."""
-        inputs = read_inputs(table.entries.get("inputs"), around, self.findings)
-        outputs = read_outputs(table.entries.get("outputs"), around, self.findings)
+        inputs = read_inputs(table.entries.get("inputs"), context, self.problems)
+        outputs = read_outputs(table.entries.get("outputs"), context, self.problems)
         if component is not None:
-            declared = read_inputs(component.entries.get("inputs"), ALONE, self.findings)
-            inputs = given_inputs(declared, inputs, component.place.origin, self.findings)
-            outputs = {**read_outputs(component.entries.get("outputs"), ALONE, self.findings), **outputs}
+            declared = read_inputs(component.entries.get("inputs"), ALONE, self.problems)
+            inputs = filled_inputs(declared, inputs, component.location.origin, self.problems)
+            outputs = {**read_outputs(component.entries.get("outputs"), ALONE, self.problems), **outputs}
         return StepContext(inputs, outputs)
 
     def _component(self, node: Node, name: str, above: tuple[Path, ...]) -> Table | None:
@@ -119,21 +129,21 @@ class PipelineReader:
         text = text_of(node)
         if not text:
             if present(node) is not None:
-                self.findings.add(node.place, f"component must be the path of a file, and is {kind_of(node)}")
+                self.problems.add(node.location, f"component must be the path of a file, and is {kind_of(node)}")
             return None
         if text.startswith(REMOTE_COMPONENT):
             self.skipped.append(
-                f"step '{name}' ({node.place.origin}) is not read: its component {text} is registered with the "
+                f"step '{name}' ({node.location.origin}) is not read: its component {text} is registered with the "
                 "service. Write component: ./FILE to gate it"
             )
             return None
-        file = Path(local_path(text, node.place))
+        file = Path(local_path(text, node.location))
         if not file.is_file():
-            self.findings.add(node.place, f"component={text!r}: there is no file '{shown(file)}'")
+            self.problems.add(node.location, f"component={text!r}: there is no file '{shown(file)}'")
             return None
         if file in above:
-            self.findings.add(node.place, f"component={text!r} leads back to a pipeline that this step is part of")
+            self.problems.add(node.location, f"component={text!r} leads back to a pipeline that this step is part of")
             return None
         if file not in self.files:
-            self.files[file] = read_yaml(file, self.findings)
+            self.files[file] = read_yaml(file, self.problems)
         return self.files[file]

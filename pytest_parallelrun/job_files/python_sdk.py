@@ -9,7 +9,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from pytest_parallelrun.emulator.settings import V1_REFUSED_IN_FILE_NAMES
 from pytest_parallelrun.job_files.bindings import Binding, BindingError
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
-from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, FUNCTION, Key, check_keys, problem
+from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, FUNCTION, Key, check_keys
 from pytest_parallelrun.job_files.parallel import find_script, read_function
 from pytest_parallelrun.job_files.python_reader import Names, Values
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
@@ -34,15 +34,19 @@ from pytest_parallelrun.job_files.tree import (
     entry_text,
     present,
     text_of,
+    value_text,
 )
 from pytest_parallelrun.job_files.yaml_reader import read_text
 
 FUNCTIONS = ("parallel_run_function", "ParallelRunConfig", "ParallelRunStep")
-_N = TypeVar("_N", bound=ast.AST)
 SDK = ("azure", "azureml", *FUNCTIONS)
+NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+"""Of a step of v1, which the client checks: azureml-pipeline-core 1.62."""
+
+_N = TypeVar("_N", bound=ast.AST)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Call:
     """A call that makes a job. variable: what its value is assigned to."""
 
@@ -54,46 +58,45 @@ class Call:
 
     @property
     def name(self) -> str:
-        return entry_text(self.table, "name") or self.variable or f"line {self.table.place.line}"
+        return entry_text(self.table, "name") or self.variable or f"line {self.table.location.line}"
 
 
 def read_python(file: Path, other_root: Path | None) -> JobFile:
     """The jobs that a Python file builds."""
-    findings = Problems()
-    files = frozenset({file})
-    text = read_text(file, findings)
-    module = None if text is None else _parse(text, file, findings)
+    problems = Problems()
+    text = read_text(file, problems)
+    module = None if text is None else _parse(text, file, problems)
     if module is None:
-        return JobFile(file, findings=tuple(findings.found), files=files, is_job=False)
+        return JobFile.none(file, problems)
     try:
         source = _Source(file, module)
         calls = list(source.calls())
         steps = tuple(_steps(calls, source, other_root))
     except RecursionError:
-        findings.add(SourceLocation(file), "the file is nested too deep to be read")
-        return JobFile(file, findings=tuple(findings.found), files=files, is_job=False)
+        problems.add(SourceLocation(file), "the file is nested too deep to be read")
+        return JobFile.none(file, problems)
     if not calls:
-        findings.add(
+        problems.add(
             SourceLocation(file),
             "this file calls neither parallel_run_function() nor ParallelRunConfig(); --parallelrun-job takes the file "
             "that does",
         )
-    findings.found.extend(source.changes(calls))
-    return JobFile(file, steps, tuple(findings.found), files=files, is_job=bool(calls))
+    problems.extend(source.changes(calls))
+    return JobFile(path=file, steps=steps, problems=tuple(problems), files=frozenset({file}), is_job=bool(calls))
 
 
-def _parse(text: str, file: Path, findings: Problems) -> ast.Module | None:
+def _parse(text: str, file: Path, problems: Problems) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             # Of escapes in the user's texts, say.
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
-        findings.add(
+        problems.add(
             SourceLocation(file, error.lineno or 1, error.offset or 1), f"this is not valid Python: {error.msg}"
         )
     except (RecursionError, MemoryError, ValueError) as error:
-        findings.add(SourceLocation(file), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
+        problems.add(SourceLocation(file), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
     return None
 
 
@@ -106,10 +109,10 @@ def _steps(calls: list[Call], source: _Source, other_root: Path | None) -> Itera
         elif call.function == "ParallelRunStep":
             config = call.table.entries.get("parallel_run_config")
             if isinstance(config, Table):
-                used.add(config.place)
+                used.add(config.location)
             yield read_config(config, call.table, call.name, other_root=other_root, unread=call.unread)
     for call in calls:
-        if call.function == "ParallelRunConfig" and call.table.place not in used:
+        if call.function == "ParallelRunConfig" and call.table.location not in used:
             yield read_config(call.table, None, call.name, other_root=other_root, unread=call.unread)
 
 
@@ -133,24 +136,30 @@ class _Source:
             dotted = self._names.dotted(node.func, scope) or ""
             if dotted.rpartition(".")[2] in FUNCTIONS and dotted.partition(".")[0] in SDK:
                 table, unread = self._values.keywords(node, scope)
-                yield Call(dotted.rpartition(".")[2], table, unread, assigned.get(id(node)), node)
+                yield Call(
+                    function=dotted.rpartition(".")[2],
+                    table=table,
+                    unread=unread,
+                    variable=assigned.get(id(node)),
+                    node=node,
+                )
 
     def inputs_of(self, call: Call) -> Table:
         """`inputs` with the values that the pipeline gives the step, where it is called once and they are literals."""
         uses = [node for node in self._all(ast.Call) if self._comes_from(node.func, node, call)]
         declared = call.table.entries.get("inputs")
         if len(uses) != 1 or not isinstance(declared, Table):
-            return Table(call.table.place, {}, {})
-        given, _ = self._values.keywords(uses[0], self._names.scope_of(uses[0]))
+            return Table(call.table.location, {}, {})
+        arguments, _ = self._values.keywords(uses[0], self._names.scope_of(uses[0]))
         merged = declared
-        for name, node in given.entries.items():
-            own = merged.entries.get(name)
-            if isinstance(own, Table) and isinstance(node, Table):
-                node = Table(node.place, {**own.entries, **node.entries}, {**own.keys, **node.keys})
+        for name, node in arguments.entries.items():
+            declaration = declared.entries.get(name)
+            if isinstance(declaration, Table) and isinstance(node, Table):
+                node = replace(declaration.with_entries(node), location=node.location)
             elif not isinstance(node, (Table, Scalar)):
                 continue
-            merged = merged.with_entries(Table(merged.place, {name: node}, {name: given.keys[name]}))
-        return Table(call.table.place, {"inputs": merged}, {"inputs": declared.place})
+            merged = merged.with_entries(Table(merged.location, {name: node}, {name: arguments.keys[name]}))
+        return Table(call.table.location, {"inputs": merged}, {"inputs": declared.location})
 
     def changes(self, calls: list[Call]) -> Iterator[Problem]:
         """Settings that are changed after the call, which nobody would look for in it."""
@@ -160,7 +169,7 @@ class _Source:
             setting = node.attr == "set_resources" or (node.attr in FUNCTION and _sets(FUNCTION[node.attr]))
             if setting and any(self._belongs_to(node.value, node, call) for call in calls):
                 yield Problem(
-                    self._values.place(node),
+                    self._values.location(node),
                     f"`{ast.unparse(node)}` changes the job after the call that makes it, and is not read: give the "
                     f"value to {calls[0].function}() itself",
                 )
@@ -179,101 +188,100 @@ class _Source:
         return self._names.scope_of(at).find(node.id)[0] if isinstance(node, ast.Name) else None
 
     def _all(self, kind: type[_N]) -> list[_N]:
-        found = [node for node in ast.walk(self._module) if isinstance(node, kind)]
-        return sorted(found, key=lambda node: (node.lineno, node.col_offset))  # type: ignore[attr-defined]
+        nodes = [node for node in ast.walk(self._module) if isinstance(node, kind)]
+        return sorted(nodes, key=lambda node: (node.lineno, node.col_offset))  # type: ignore[attr-defined]
 
 
 def _sets(key: Key) -> bool:
     return key.setting is not None or key.below is not None
 
 
-NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-"""Of a step of v1, which the client checks: azureml-pipeline-core 1.62."""
-
-
 def read_config(
     config: Node | None, step: Table | None, name: str, *, other_root: Path | None, unread: Sequence[Opaque]
 ) -> StepReading:
     """A ParallelRunStep() with its config, or a config alone. unread: arguments that are no literals."""
-    findings = Problems()
-    for argument in unread:
-        findings.add(argument.place, f"`{argument.text}` cannot be read: {argument.why}")
+    problems = Problems()
     if step is not None:
-        check_keys(step, CONFIG_STEP, findings, what="ParallelRunStep()", optional=tuple(CONFIG_STEP) if unread else ())
+        check_keys(step, CONFIG_STEP, problems, owner="ParallelRunStep()", unread=unread)
     if not isinstance(config, Table):
         if config is not None:
-            findings.add(config.place, f"parallel_run_config must be ParallelRunConfig(...), and is {problem(config)}")
-        return StepReading(name, None, None, tuple(findings.found))
-    check_keys(config, CONFIG, findings, what="ParallelRunConfig()", optional=tuple(CONFIG) if unread else ())
+            problems.add(
+                config.location, f"parallel_run_config must be ParallelRunConfig(...), and is {value_text(config)}"
+            )
+        return StepReading.failed(name, None, problems)
+    optional = CONFIG if unread else ()
+    check_keys(
+        config, CONFIG, problems, owner="ParallelRunConfig()", optional=optional, unread=unread if step is None else ()
+    )
 
     names = ("source_directory", "entry_script")
     # Without it the client takes the folder that it runs in.
-    source = config.entries.get("source_directory", Scalar(config.place, "."))
-    entry = find_script(source, config.entries.get("entry_script"), findings, names=names, other_root=other_root)
+    source = config.entries.get("source_directory", Scalar(config.location, "."))
+    entry = find_script(source, config.entries.get("entry_script"), problems, names=names, other_root=other_root)
 
     read = Read()
-    read.put("profile", "v1", config.place)
-    read_settings(config, CONFIG, _no_binding, findings, read)
-    _check_together(config, findings, read)
-    arguments, place = _arguments(None if step is None else step.entries.get("arguments"), findings, read)
+    read.put("profile", "v1", config.location)
+    read_settings(config, CONFIG, _no_binding, problems, read)
+    _check_together(config, problems, read)
+    arguments, location = _arguments(None if step is None else step.entries.get("arguments"), problems, read)
     inputs = {} if step is None else _inputs(step.entries.get("inputs"))
     if step is not None:
         for key in ("side_inputs", "allow_reuse"):
             if key in step.entries:
                 read.not_emulated.append(f"{key} ({step.keys[key].origin})")
-        _check_output(step, read, findings)
-        _check_name(step.entries.get("name"), findings)
-    if findings or entry is None:
-        return StepReading(name, None if entry is None else entry.path, None, tuple(findings.found))
-    made = JobStep(
+        _check_output(step, read, problems)
+        _check_name(step.entries.get("name"), problems)
+    if problems or entry is None:
+        return StepReading.failed(name, entry, problems)
+    job_step = JobStep(
         name=name,
-        place=config.place if step is None else step.place,
+        location=config.location if step is None else step.location,
         profile="v1",
         entry=entry,
         values=read.values,
         origins=read.origins,
         arguments=arguments,
-        arguments_place=place,
+        arguments_location=location,
         inputs=inputs,
         split=tuple(inputs),
         unresolved=read.unresolved,
         not_emulated=tuple(read.not_emulated),
     )
-    return StepReading(name, entry.path, made, ())
+    return StepReading(name, entry.path, job_step)
 
 
-def _no_binding(binding: Binding, place: SourceLocation) -> InputValue:
+def _no_binding(binding: Binding, location: SourceLocation) -> InputValue:
     raise BindingError(f"{binding.text} is of v2, and means nothing to ParallelRunConfig()")
 
 
-def _check_together(config: Table, findings: Problems, read: Read) -> None:
-    check_exclusive(config, findings)
+def _check_together(config: Table, problems: Problems, read: Read) -> None:
+    check_exclusive(config, problems)
     file_name = str(read.values.get("append_row_file_name", ""))
     refused = [sign for sign in file_name if sign in V1_REFUSED_IN_FILE_NAMES]
     if refused:
-        findings.add(
-            read.places["append_row_file_name"],
+        problems.add(
+            read.locations["append_row_file_name"],
             f"append_row_file_name={file_name!r} holds {refused[0]!r}; v1 refuses {' '.join(V1_REFUSED_IN_FILE_NAMES)}",
         )
 
 
-def _check_output(step: Table, read: Read, findings: Problems) -> None:
+def _check_output(step: Table, read: Read, problems: Problems) -> None:
     """The client asks for an output unless nothing is appended."""
     if "output" not in step.entries and str(read.values.get("output_action", "")).lower() == "append_row":
-        findings.add(step.place, "ParallelRunStep() needs the key 'output', since output_action is append_row")
+        problems.add(step.location, "ParallelRunStep() needs the key 'output', since output_action is append_row")
 
 
-def _check_name(node: Node | None, findings: Problems) -> None:
+def _check_name(node: Node | None, problems: Problems) -> None:
     name = text_of(node)
     if node is not None and name is not None and not (3 <= len(name) <= 32 and NAME.fullmatch(name)):
-        findings.add(
-            node.place,
+        problems.add(
+            node.location,
             f"name={name!r}: a ParallelRunStep() is named by 3 to 32 small letters, digits and '-', the first one a "
             "letter and the last one no '-'",
         )
 
 
-def _arguments(node: Node | None, findings: Problems, read: Read) -> tuple[tuple[str, ...], SourceLocation | None]:
+def _arguments(node: Node | None, problems: Problems, read: Read) -> tuple[tuple[str, ...], SourceLocation | None]:
     """The list of program arguments; numbers are texts to a command line."""
     node = present(node)
     if node is None:
@@ -282,8 +290,8 @@ def _arguments(node: Node | None, findings: Problems, read: Read) -> tuple[tuple
         if isinstance(node, Opaque):
             read.unresolved["program_arguments"] = _unreadable("arguments", node)
         else:
-            findings.add(node.place, f"arguments must be a list, and is {problem(node)}")
-        return (), node.place
+            problems.add(node.location, f"arguments must be a list, and is {value_text(node)}")
+        return (), node.location
     texts: list[str] = []
     for item in node.items:
         if isinstance(item, Scalar) and isinstance(item.value, (str, int, float)):
@@ -291,18 +299,19 @@ def _arguments(node: Node | None, findings: Problems, read: Read) -> tuple[tuple
         elif isinstance(item, Opaque):
             read.unresolved.setdefault("program_arguments", _unreadable("an argument", item))
         else:
-            findings.add(item.place, f"an argument must be a text or a number, and is {problem(item)}")
+            problems.add(item.location, f"an argument must be a text or a number, and is {value_text(item)}")
     if "program_arguments" not in read.unresolved:
         try:
             check_arguments(texts, "v1")
         except SettingsError as error:
-            findings.add(node.place, str(error))
-    return tuple(texts), node.place
+            problems.add(node.location, str(error))
+    return tuple(texts), node.location
 
 
-def _unreadable(what: str, node: Opaque) -> Problem:
+def _unreadable(subject: str, node: Opaque) -> Problem:
     return Problem(
-        node.place, f"{what} is the expression `{node.text}`: {node.why}, or give all with --parallelrun-args=ARGUMENTS"
+        node.location,
+        f"{subject} is the expression `{node.text}`: {node.why}, or give all with --parallelrun-args=ARGUMENTS",
     )
 
 
@@ -312,6 +321,7 @@ def _inputs(node: Node | None) -> dict[str, InputValue]:
     inputs: dict[str, InputValue] = {}
     for number, item in enumerate(items):
         name = (item.input_name if isinstance(item, Opaque) else None) or text_of(item) or f"input_{number}"
-        what = item.text if isinstance(item, Opaque) else problem(item)
-        inputs[name] = InputValue(name, item.place, why=f"is `{what}`, a data set of the service")
+        text = item.text if isinstance(item, Opaque) else value_text(item)
+        why = f"is `{text}`, a data set of the service"
+        inputs[name] = InputValue(name=name, location=item.location, why=why, elsewhere=True)
     return inputs

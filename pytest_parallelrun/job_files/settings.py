@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from pytest_parallelrun.emulator.setting_table import Profile, resolve_setting
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
 from pytest_parallelrun.job_files.inputs import InputValue
-from pytest_parallelrun.job_files.keys import WHOLE, Key, problem
+from pytest_parallelrun.job_files.keys import WHOLE, Key
 from pytest_parallelrun.job_files.tree import (
     Listing,
     Node,
@@ -22,6 +23,7 @@ from pytest_parallelrun.job_files.tree import (
     Table,
     kind_of,
     present,
+    value_text,
 )
 
 LookUp = Callable[[Binding, SourceLocation], InputValue]
@@ -34,16 +36,16 @@ class Read:
 
     values: dict[str, object] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    places: dict[str, SourceLocation] = field(default_factory=dict)
+    locations: dict[str, SourceLocation] = field(default_factory=dict)
     unresolved: dict[str, Problem] = field(default_factory=dict)
     not_emulated: list[str] = field(default_factory=list)
 
-    def put(self, name: str, value: object, place: SourceLocation) -> None:
+    def put(self, name: str, value: object, location: SourceLocation) -> None:
         """Takes in a value by the name of its setting, or its v1 name."""
         field_name = field_of(name)
         self.values[name] = value
-        self.origins[field_name] = place.origin
-        self.places[field_name] = place
+        self.origins[field_name] = location.origin
+        self.locations[field_name] = location
 
 
 def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
@@ -58,44 +60,44 @@ def field_of(name: str) -> str:
     return resolve_setting(name)[0]
 
 
-def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, findings: Problems, read: Read) -> None:
+def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, problems: Problems, read: Read) -> None:
     """Reads all keys that set something, here and below, into `read`."""
     for name, node in table.entries.items():
         key = keys.get(name)
         if key is None or present(node) is None:
             continue
         if key.below is not None and isinstance(node, Table):
-            read_settings(node, key.below, look_up, findings, read)
+            read_settings(node, key.below, look_up, problems, read)
         elif key.setting is not None:
-            _read_one(name, key, node, look_up, findings, read)
+            _read_one(name, key, node, look_up, problems, read)
         elif key.named:
             read.not_emulated.append(f"{name} ({table.keys[name].origin})")
 
 
-def check_exclusive(table: Table, findings: Problems) -> None:
+def check_exclusive(table: Table, problems: Problems) -> None:
     """Reports a mini-batch size beside partition keys, whatever else is wrong with either."""
     if all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys")):
-        findings.add(
+        problems.add(
             table.keys["mini_batch_size"],
             f"mini_batch_size and partition_keys (line {table.keys['partition_keys'].line}) exclude each other: with "
             "partition_keys a mini-batch is a partition, whatever its size. Remove one",
         )
 
 
-def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Problems, read: Read) -> None:
+def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Problems, read: Read) -> None:
     assert key.setting is not None
     setting = field_of(key.setting)
-    bound = _bound(name, setting, node, look_up, findings, read)
+    bound = _bound(name, setting, node, look_up, problems, read)
     if bound is None:
         return
     node = bound
     if isinstance(node, Opaque):
         read.unresolved[setting] = Problem(
-            node.place,
+            node.location,
             f"{name} is the expression `{node.text}`: {node.why}, or give --parallelrun-set={setting}=VALUE",
         )
         return
-    raw = _plain(name, node, look_up, findings)
+    raw = _plain(name, node, look_up, problems)
     if raw is None:
         return
     kind = resolve_setting(key.setting)[1]
@@ -103,7 +105,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Proble
         if key.type in ("text", "word") and not isinstance(raw, str):
             written = "true" if raw is True else "false" if raw is False else raw
             hint = f": put it in quotes, '{written}'" if isinstance(node, Scalar) else ""
-            findings.add(node.place, f"{name} must be a text, and is {kind_of(node)}{hint}")
+            problems.add(node.location, f"{name} must be a text, and is {kind_of(node)}{hint}")
             return
         if key.type == WHOLE and not _is_whole(raw):
             # Before the kind, which would take fractions of a second.
@@ -115,11 +117,11 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, findings: Proble
         kind.parse(raw)
     except ValueError as error:
         value = "" if setting == "environment_variables" else f"={raw!r}"
-        findings.add(node.place, f"{name}{value}: must be {error}")
+        problems.add(node.location, f"{name}{value}: must be {error}")
         return
     if _is_whole(raw) and key.type == WHOLE:
         raw = int(str(raw))
-    read.put(key.setting, raw, node.place)
+    read.put(key.setting, raw, node.location)
 
 
 def _is_whole(raw: object) -> bool:
@@ -128,7 +130,7 @@ def _is_whole(raw: object) -> bool:
     return isinstance(raw, int) and not isinstance(raw, bool)
 
 
-def _bound(name: str, setting: str, node: Node, look_up: LookUp, findings: Problems, read: Read) -> Node | None:
+def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> Node | None:
     """The value that a binding leads to, at the place of the binding; any other node as it is; None where it fails."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return node
@@ -136,56 +138,58 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, findings: Probl
         binding = whole_binding(node.value)
         if binding is None:
             return node
-        value = look_up(binding, node.place)
+        value = look_up(binding, node.location)
     except BindingError as error:
-        findings.add(node.place, f"{name}: {error}")
+        problems.add(node.location, f"{name}: {error}")
         return None
     if value.literal is None:
         read.unresolved[setting] = Problem(
-            node.place,
+            node.location,
             f"{name} is {binding.text}, whose value is not in the file: give --parallelrun-set={setting}=VALUE",
         )
         return None
-    return Scalar(node.place, value.literal)
+    return Scalar(node.location, value.literal)
 
 
-def _plain(name: str, node: Node, look_up: LookUp, findings: Problems) -> object:
-    """A native value; None, with a finding, for what has parts that are none."""
+def _plain(name: str, node: Node, look_up: LookUp, problems: Problems) -> object:
+    """A native value; None, with a problem, for what has parts that are none."""
     if isinstance(node, Scalar):
         if isinstance(node.value, (str, int, float)):
             return node.value
-        findings.add(node.place, f"{name} is a value of the type {type(node.value).__name__}: put it in quotes")
+        problems.add(node.location, f"{name} is a value of the type {type(node.value).__name__}: put it in quotes")
         return None
     if isinstance(node, Listing):
-        items = [_part(name, item, look_up, findings) for item in node.items]
+        items = [_part(name, item, look_up, problems) for item in node.items]
         return None if None in items else items
     if isinstance(node, Table):
-        parts = {key: _part(f"{name}.{key}", item, look_up, findings) for key, item in node.entries.items()}
+        parts = {key: _part(f"{name}.{key}", item, look_up, problems) for key, item in node.entries.items()}
         return None if None in parts.values() else parts
     return None
 
 
-def _part(name: str, node: Node, look_up: LookUp, findings: Problems) -> str | None:
+def _part(name: str, node: Node, look_up: LookUp, problems: Problems) -> str | None:
     """A text in a list or mapping, with what it is bound to."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         shown = (
-            "" if name.startswith("environment_variables") and isinstance(node, Scalar) else f", and is {problem(node)}"
+            ""
+            if name.startswith("environment_variables") and isinstance(node, Scalar)
+            else f", and is {value_text(node)}"
         )
-        findings.add(node.place, f"{name} must be a text{shown or ': put it in quotes'}")
+        problems.add(node.location, f"{name} must be a text{shown or ': put it in quotes'}")
         return None
     text = node.value
     try:
         for binding in bindings_in(text):
-            value = look_up(binding, node.place)
+            value = look_up(binding, node.location)
             if value.literal is None and value.path is None:
-                findings.add(node.place, f"{name} needs {binding.text}, whose value is not in the file")
+                problems.add(node.location, f"{name} needs {binding.text}, whose value is not in the file")
                 return None
     except BindingError as error:
-        findings.add(node.place, f"{name}: {error}")
+        problems.add(node.location, f"{name}: {error}")
         return None
 
-    def fill(found: str) -> str:
-        value = look_up(bindings_in(found)[0], node.place)
+    def fill(match: re.Match[str]) -> str:
+        value = look_up(bindings_in(match[0])[0], node.location)
         return str(value.literal if value.path is None else value.path)
 
-    return BINDING.sub(lambda match: fill(match[0]), text)
+    return BINDING.sub(fill, text)

@@ -1,19 +1,20 @@
-"""A job definition as a tree of values, each with its place; YAML and Python files both become one.
+"""A job definition as a tree of values, each with its location, and the problems in it.
 
-A tree may share nodes (aliases of YAML) and has no cycles.
+YAML and Python files both become one. A tree may share nodes (aliases of YAML) and has no cycles.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from pytest_parallelrun.emulator.errors import ParallelRunError
 
 MAX_SHOWN = 50
+"""Problems that an error lists."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,38 +34,6 @@ class SourceLocation:
         return f"{shown(self.file)}:{self.line}"
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
-    place: SourceLocation
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
-
-
-class JobFileError(ParallelRunError):
-    """A job definition that cannot be gated; the text has a line for each finding."""
-
-    def __init__(self, findings: Iterable[Problem]) -> None:
-        self.findings = tuple(sorted(set(findings)))
-        more = len(self.findings) - MAX_SHOWN
-        lines = [*map(str, self.findings[:MAX_SHOWN]), *([f"and {more} more"] if more > 0 else [])]
-        super().__init__("\n".join(lines))
-
-
-@dataclass
-class Problems:
-    """Collects findings while a definition is read, so that the user learns of all at once."""
-
-    found: list[Problem] = field(default_factory=list)
-
-    def add(self, place: SourceLocation, message: str) -> None:
-        self.found.append(Problem(place, message))
-
-    def __bool__(self) -> bool:
-        return bool(self.found)
-
-
 def shown(path: Path) -> str:
     """A path as messages have it: relative to the working folder where it lies below."""
     here = Path.cwd()
@@ -75,31 +44,31 @@ def shown(path: Path) -> str:
 class Scalar:
     """A text, number, truth value or null; `value` may also be a date of YAML, which no setting takes."""
 
-    place: SourceLocation
+    location: SourceLocation
     value: object
 
 
 @dataclass(frozen=True)
 class Listing:
-    place: SourceLocation
+    location: SourceLocation
     items: Sequence[Node]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Values by name; `keys` has the places of the names."""
+    """Values by name; `keys` has the locations of the names."""
 
-    place: SourceLocation
+    location: SourceLocation
     entries: Mapping[str, Node]
     keys: Mapping[str, SourceLocation]
 
     def with_entries(self, other: Table) -> Table:
         """This table, with the entries of another one over its own."""
-        return Table(self.place, {**self.entries, **other.entries}, {**self.keys, **other.keys})
+        return Table(self.location, {**self.entries, **other.entries}, {**self.keys, **other.keys})
 
     def without(self, *names: str) -> Table:
         kept = {name: node for name, node in self.entries.items() if name not in names}
-        return Table(self.place, kept, {name: self.keys[name] for name in kept})
+        return Table(self.location, kept, {name: self.keys[name] for name in kept})
 
 
 @dataclass(frozen=True)
@@ -109,7 +78,7 @@ class Opaque:
     input_name: of `data.as_named_input("name")`, which names an input of v1.
     """
 
-    place: SourceLocation
+    location: SourceLocation
     text: str
     why: str
     input_name: str | None = None
@@ -133,6 +102,11 @@ def entry_text(table: Table, name: str) -> str | None:
     return text_of(table.entries.get(name))
 
 
+def type_of(table: Table) -> str:
+    """What a table has as its `type`, in small letters; "" where it has none."""
+    return (entry_text(table, "type") or "").lower()
+
+
 def kind_of(node: Node) -> str:
     """What a value is, in words of a message."""
     if isinstance(node, Table):
@@ -144,3 +118,36 @@ def kind_of(node: Node) -> str:
     if isinstance(node.value, (str, int, float)):
         return repr(node.value)
     return "empty" if node.value is None else f"a {type(node.value).__name__}"
+
+
+def value_text(node: Node) -> str:
+    """What a value is where it should be something else, with what would help."""
+    return f"{kind_of(node)}: {node.why}" if isinstance(node, Opaque) else kind_of(node)
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """What is wrong with a definition, and where."""
+
+    location: SourceLocation
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message}"
+
+
+class Problems(list[Problem]):
+    """Collects problems while a definition is read, so that the user learns of all at once."""
+
+    def add(self, location: SourceLocation, message: str) -> None:
+        self.append(Problem(location, message))
+
+
+class JobFileError(ParallelRunError):
+    """A job definition that cannot be gated; the text has a line for each problem."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        more = len(self.problems) - MAX_SHOWN
+        lines = [*map(str, self.problems[:MAX_SHOWN]), *([f"and {more} more"] if more > 0 else [])]
+        super().__init__("\n".join(lines))

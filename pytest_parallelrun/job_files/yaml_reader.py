@@ -24,15 +24,15 @@ _MERGE = "tag:yaml.org,2002:merge"
 _VALUE = "tag:yaml.org,2002:value"
 
 
-def read_text(file: Path, findings: Problems) -> str | None:
-    """The text of a file; None, with a finding, where it cannot be read, is too large, or is not UTF-8."""
-    place = SourceLocation(file)
+def read_text(file: Path, problems: Problems) -> str | None:
+    """The text of a file; None, with a problem, where it cannot be read, is too large, or is not UTF-8."""
+    location = SourceLocation(file)
     try:
-        if is_too_large(file.stat().st_size, file, findings):
+        if is_too_large(file.stat().st_size, file, problems):
             return None
         data = file.read_bytes()
     except OSError as error:
-        findings.add(place, f"the file cannot be read: {error.strerror}")
+        problems.add(location, f"the file cannot be read: {error.strerror}")
         return None
     try:
         return data.decode("utf-8-sig")
@@ -40,30 +40,30 @@ def read_text(file: Path, findings: Problems) -> str | None:
         before = data[: error.start]
         line = before.count(b"\n") + 1
         column = error.start - before.rfind(b"\n")
-        findings.add(
+        problems.add(
             SourceLocation(file, line, column),
             f"byte 0x{data[error.start]:02x} is not UTF-8: save the file in that encoding",
         )
         return None
 
 
-def is_too_large(size: int, file: Path, findings: Problems) -> bool:
-    """Whether a file of so many bytes is larger than MAX_FILE_BYTES, which is a finding."""
+def is_too_large(size: int, file: Path, problems: Problems) -> bool:
+    """Whether a file of so many bytes is larger than MAX_FILE_BYTES, which is a problem."""
     if size > MAX_FILE_BYTES:
-        findings.add(
+        problems.add(
             SourceLocation(file),
             f"the file has {size:,} bytes, a job definition at most {MAX_FILE_BYTES:,}: keep the job alone in a file",
         )
     return size > MAX_FILE_BYTES
 
 
-def read_yaml(file: Path, findings: Problems) -> Table | None:
-    """The mapping that a file holds; None, with a finding, where it is no YAML, or something else than one mapping."""
-    text = read_text(file, findings)
-    return None if text is None else parse_yaml(text, file, findings)
+def read_yaml(file: Path, problems: Problems) -> Table | None:
+    """The mapping that a file holds; None, with a problem, where it is no YAML, or something else than one mapping."""
+    text = read_text(file, problems)
+    return None if text is None else parse_yaml(text, file, problems)
 
 
-def parse_yaml(text: str, file: Path, findings: Problems) -> Table | None:
+def parse_yaml(text: str, file: Path, problems: Problems) -> Table | None:
     """The same for a text that was read already."""
     import yaml
 
@@ -71,29 +71,29 @@ def parse_yaml(text: str, file: Path, findings: Problems) -> Table | None:
         roots = _compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = SourceLocation(file) if mark is None else SourceLocation(file, mark.line + 1, mark.column + 1)
-        findings.add(place, f"this is not valid YAML: {_problem(error)}")
+        location = SourceLocation(file) if mark is None else SourceLocation(file, mark.line + 1, mark.column + 1)
+        problems.add(location, f"this is not valid YAML: {_problem(error)}")
         return None
     except yaml.YAMLError as error:
-        findings.add(SourceLocation(file), f"this is not valid YAML: {' '.join(str(error).split())}")
+        problems.add(SourceLocation(file), f"this is not valid YAML: {' '.join(str(error).split())}")
         return None
     if len(roots) > 1:
         mark = roots[1].start_mark
-        findings.add(
+        problems.add(
             SourceLocation(file, mark.line + 1, mark.column + 1),
             f"the file has {len(roots)} documents, separated by '---'; a job definition is one",
         )
         return None
     if not roots:
-        findings.add(SourceLocation(file), "the file is empty; a job definition is a mapping of keys")
+        problems.add(SourceLocation(file), "the file is empty; a job definition is a mapping of keys")
         return None
-    before = len(findings.found)
-    root = _Tree(file, findings).node(roots[0])
-    if len(findings.found) > before:
+    before = len(problems)
+    root = _Tree(file, problems).node(roots[0])
+    if len(problems) > before:
         return None
     if not isinstance(root, Table):
-        what = "a list" if isinstance(root, Listing) else "a single value"
-        findings.add(root.place, f"the file holds {what}; a job definition is a mapping of keys")
+        content = "a list" if isinstance(root, Listing) else "a single value"
+        problems.add(root.location, f"the file holds {content}; a job definition is a mapping of keys")
         return None
     return root
 
@@ -143,13 +143,13 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
 class _Tree:
     """Turns nodes of PyYAML into those of this package, each once."""
 
-    def __init__(self, file: Path, findings: Problems) -> None:
+    def __init__(self, file: Path, problems: Problems) -> None:
         import yaml
 
         self._yaml = yaml
         self._constructor = yaml.SafeLoader("")
         self._file = file
-        self._findings = findings
+        self._problems = problems
         self._made: dict[int, Node] = {}
         self._open: set[int] = set()
         self._merged = 0
@@ -159,10 +159,10 @@ class _Tree:
         if key in self._made:
             return self._made[key]
         if key in self._open:
-            self._findings.add(
-                self._place(node), "this value contains itself, by an alias (*name) inside of its anchor"
+            self._problems.add(
+                self._location(node), "this value contains itself, by an alias (*name) inside of its anchor"
             )
-            return Scalar(self._place(node), None)
+            return Scalar(self._location(node), None)
         self._open.add(key)
         try:
             made = self._make(node)
@@ -177,62 +177,62 @@ class _Tree:
         if isinstance(node, self._yaml.MappingNode):
             return self._table(node)
         if isinstance(node, self._yaml.SequenceNode):
-            return Listing(self._place(node), [self.node(item) for item in node.value])
+            return Listing(self._location(node), [self.node(item) for item in node.value])
         return self._scalar(node)
 
     def _scalar(self, node: yaml.Node) -> Scalar:
-        place = self._place(node)
+        location = self._location(node)
         try:
             value: object = self._constructor.construct_object(node)
         except self._yaml.constructor.ConstructorError:
             return self._refuse_tag(node)
         except ValueError as error:
-            self._findings.add(place, f"this is not valid YAML: {error}")
+            self._problems.add(location, f"this is not valid YAML: {error}")
             value = None
-        return Scalar(place, value)
+        return Scalar(location, value)
 
     def _refuse_tag(self, node: yaml.Node) -> Scalar:
-        place = self._place(node)
-        self._findings.add(place, f"the tag {node.tag} is not allowed: a job definition holds plain values")
-        return Scalar(place, None)
+        location = self._location(node)
+        self._problems.add(location, f"the tag {node.tag} is not allowed: a job definition holds plain values")
+        return Scalar(location, None)
 
     def _table(self, node: yaml.MappingNode) -> Table:
         entries: dict[str, Node] = {}
         keys: dict[str, SourceLocation] = {}
         below: list[Table] = []
         for key_node, value_node in node.value:
-            place = self._place(key_node)
+            location = self._location(key_node)
             if key_node.tag == _MERGE:
                 below.extend(self._merged_tables(value_node))
                 continue
             key = key_node.value if key_node.tag == _VALUE else self._key(key_node)
             if not isinstance(key, str):
-                self._findings.add(place, "a key must be a text: put it in quotes")
+                self._problems.add(location, "a key must be a text: put it in quotes")
                 continue
             if key in entries:
-                self._findings.add(place, f"the key '{key}' is there already, in line {keys[key].line}: remove one")
+                self._problems.add(location, f"the key '{key}' is there already, in line {keys[key].line}: remove one")
                 continue
             entries[key] = self.node(value_node)
-            keys[key] = place
+            keys[key] = location
         for table in below:
             self._merged += len(table.entries)
             if self._merged > MAX_NODES:
-                self._findings.add(self._place(node), f"merged mappings (<<) have more than {MAX_NODES} values")
+                self._problems.add(self._location(node), f"merged mappings (<<) have more than {MAX_NODES} values")
                 break
             for name, value in table.entries.items():
                 entries.setdefault(name, value)
                 keys.setdefault(name, table.keys[name])
-        return Table(self._place(node), entries, keys)
+        return Table(self._location(node), entries, keys)
 
     def _merged_tables(self, node: yaml.Node) -> list[Table]:
         merged = self.node(node)
         tables = list(merged.items) if isinstance(merged, Listing) else [merged]
         if not all(isinstance(table, Table) for table in tables):
-            self._findings.add(self._place(node), "'<<' takes a mapping, or a list of them")
+            self._problems.add(self._location(node), "'<<' takes a mapping, or a list of them")
         return [table for table in tables if isinstance(table, Table)]
 
     def _key(self, node: yaml.Node) -> object:
         return self._scalar(node).value if isinstance(node, self._yaml.ScalarNode) else None
 
-    def _place(self, node: yaml.Node) -> SourceLocation:
+    def _location(self, node: yaml.Node) -> SourceLocation:
         return SourceLocation(self._file, node.start_mark.line + 1, node.start_mark.column + 1)

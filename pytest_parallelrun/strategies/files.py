@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, partitions_of, subsets
+from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, item_numbers
 from pytest_parallelrun.strategies.validation import invalid
 
 if TYPE_CHECKING:
@@ -117,17 +117,21 @@ class Files:
     def targets(self) -> tuple[str, ...]:
         """Relative names of the copies, all of them different, those of unchanged items unchanged."""
         taken: dict[str, int] = {}
-        for place, item in enumerate(self.items):
+        for position, item in enumerate(self.items):
             if item.target == item.name:
-                taken.setdefault(_folded(item.name), place)
+                taken.setdefault(_folded(item.name), position)
         targets = []
-        for place, item in enumerate(self.items):
+        for position, item in enumerate(self.items):
             target, number = item.target, 1
-            while taken.setdefault(_folded(target), place) != place:
+            while taken.setdefault(_folded(target), position) != position:
                 number += 1
                 target = _with_suffix(item.target, f" ({number})")
             targets.append(target)
         return tuple(targets)
+
+    def first_item(self, sample: Sample) -> int:
+        """The number of its first item in the sample."""
+        return sample.names.index(self.items[0].name)
 
     def build(self, sample: Sample, folder: str | os.PathLike[str] | None = None) -> list[str]:
         """Absolute paths of copies below `folder`, which keep their relative names.
@@ -157,21 +161,20 @@ def files(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> 
     from hypothesis import strategies as st
 
     names = sample.names
-    most = sample.size if max_size is None else min(max_size, sample.size)
-    numbers = partitions_of(sample, most) if sample.partitions else subsets(sample.size, min_size, most)
-    oddities = st.lists(st.sampled_from([None, *ITEM_KINDS]), max_size=MAX_EDGE_CASES)
+    numbers = item_numbers(sample.size, sample.partitions.values(), min_size, max_size)
+    edge_cases = st.lists(st.sampled_from([None, *ITEM_KINDS]), max_size=MAX_EDGE_CASES)
 
     @st.composite
     def drawn(draw: DrawFn) -> Files:
         chosen = draw(numbers)
         kinds: dict[int, ItemKind] = {}
-        for kind in draw(oddities) if odd else ():
-            place = draw(st.integers(0, len(chosen) - 1))
+        for kind in draw(edge_cases) if odd else ():
+            position = draw(st.integers(0, len(chosen) - 1))
             if kind is None:
-                add_duplicate(chosen, place, max_size)
+                add_duplicate(chosen, position, max_size)
             else:
-                kinds.setdefault(place, kind)
-        return Files(tuple(Item(names[number], kinds.get(place)) for place, number in enumerate(chosen)))
+                kinds.setdefault(position, kind)
+        return Files(tuple(Item(names[number], kinds.get(position)) for position, number in enumerate(chosen)))
 
     return drawn()
 

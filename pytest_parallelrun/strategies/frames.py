@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.emulator.splitting import MiniBatch, open_input
 from pytest_parallelrun.strategies.cells import CELL_KINDS, IN_JSON, NULLS, CellKind, kinds_of, value_of
-from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, partitions_of, subsets
+from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, item_numbers
 from pytest_parallelrun.strategies.validation import check_whole_number, invalid
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ class Rows:
         """Whether a row is there twice, or a value is not that of the sample."""
         return bool(self.cells) or len(set(self.rows)) < len(self.rows)
 
+    def first_item(self, sample: Sample) -> int:
+        """The number of its first item in the sample."""
+        return self.rows[0]
+
     def build(
         self, sample: Sample, folder: str | os.PathLike[str] | None = None
     ) -> pd.DataFrame | list[dict[str, object]]:
@@ -87,27 +91,27 @@ class Rows:
         frame.index = pd.RangeIndex(len(self.rows))
         if sample.nested:
             # Lists and dicts in cells are copied by the splitter alone.
-            whole = MiniBatch(0, len(frame), 0, None)
-            frame = cast("pd.DataFrame", open_input(frame, sample.settings).load(whole))
+            all_rows = MiniBatch(id=0, size=len(frame), first_item=0, position=None)
+            frame = cast("pd.DataFrame", open_input(frame, sample.settings).load(all_rows))
         for cell in self.cells:
-            place = self._place(cell, source)
-            column = frame.iloc[:, place]
+            position = self._column_position(cell, source)
+            column = frame.iloc[:, position]
             values = column.array.copy()
-            values[slice(None) if cell.row is None else cell.row] = value_of(cell.kind, source.iloc[:, place])
-            frame.isetitem(place, pd.Series(values, index=frame.index, dtype=column.dtype))
+            values[slice(None) if cell.row is None else cell.row] = value_of(cell.kind, source.iloc[:, position])
+            frame.isetitem(position, pd.Series(values, index=frame.index, dtype=column.dtype))
         return frame
 
     def _records(self, sample: Sample) -> list[dict[str, object]]:
         records = [copy.deepcopy(sample.records[row]) for row in self.rows]
         for cell in self.cells:
-            column = sample.frame.iloc[:, self._place(cell, sample.frame)]
+            column = sample.frame.iloc[:, self._column_position(cell, sample.frame)]
             value = None if cell.kind in NULLS else value_of(cell.kind, column)
             for record in records if cell.row is None else [records[cell.row]]:
                 # JSON has no types of NumPy.
                 record[str(cell.column)] = value.item() if hasattr(value, "item") else value
         return records
 
-    def _place(self, cell: Cell, source: pd.DataFrame) -> int:
+    def _column_position(self, cell: Cell, source: pd.DataFrame) -> int:
         if cell.row is not None and cell.row >= len(self.rows):
             raise invalid(f"{cell}: the mini-batch has {len(self.rows)} row(s), counted from 0.")
         labels = list(source.columns)
@@ -127,22 +131,21 @@ def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> S
     """Recipes for a sample of rows; the arguments are those of `recipes()`, and were checked there."""
     from hypothesis import strategies as st
 
-    most = sample.size if max_size is None else min(max_size, sample.size)
-    numbers = partitions_of(sample, most) if sample.partitions else subsets(sample.size, min_size, most)
-    columns = _columns_by_oddity(sample) if odd else {}
+    numbers = item_numbers(sample.size, sample.partitions.values(), min_size, max_size)
+    columns = _columns_by_edge_case(sample) if odd else {}
     kinds: list[tuple[CellKind, bool] | None] = [None, *columns]
-    oddities = st.lists(st.sampled_from(kinds), max_size=MAX_EDGE_CASES)
+    edge_cases = st.lists(st.sampled_from(kinds), max_size=MAX_EDGE_CASES)
 
     @st.composite
     def drawn(draw: DrawFn) -> Rows:
         chosen = draw(numbers)
         cells: list[Cell] = []
-        for oddity in draw(oddities) if odd else ():
-            if oddity is None:
+        for edge_case in draw(edge_cases) if odd else ():
+            if edge_case is None:
                 add_duplicate(chosen, draw(st.integers(0, len(chosen) - 1)), max_size)
                 continue
-            kind, whole = oddity
-            column = draw(st.sampled_from(columns[oddity]))
+            kind, whole = edge_case
+            column = draw(st.sampled_from(columns[edge_case]))
             cell = Cell(None if whole else draw(st.integers(0, len(chosen) - 1)), column, kind)
             if not any(_overlap(cell, other) for other in cells):
                 cells.append(cell)
@@ -151,20 +154,20 @@ def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> S
     return drawn()
 
 
-def odd_kinds(sample: Sample, place: int) -> tuple[CellKind, ...]:
-    """The odd values that the column at that place can hold, in JSON those that JSON has."""
-    kinds = kinds_of(sample.frame.iloc[:, place])
+def malformed_kinds(sample: Sample, position: int) -> tuple[CellKind, ...]:
+    """The odd values that the column at that position can hold, in JSON those that JSON has."""
+    kinds = kinds_of(sample.frame.iloc[:, position])
     return tuple(kind for kind in kinds if sample.kind != "records" or kind in IN_JSON)
 
 
-def _columns_by_oddity(sample: Sample) -> dict[tuple[CellKind, bool], list[Hashable]]:
+def _columns_by_edge_case(sample: Sample) -> dict[tuple[CellKind, bool], list[Hashable]]:
     """Kinds of cells and whether they are a whole column -> labels of the columns that can hold them."""
     columns: dict[tuple[CellKind, bool], list[Hashable]] = {}
     labels = list(sample.frame.columns)
-    for place, label in enumerate(labels):
+    for position, label in enumerate(labels):
         # A key of the partition is the same in all of its rows.
-        if labels.index(label) == place and str(label) not in sample.settings.partition_keys:
-            for kind in odd_kinds(sample, place):
+        if labels.index(label) == position and str(label) not in sample.settings.partition_keys:
+            for kind in malformed_kinds(sample, position):
                 for whole in (False, True) if kind in NULLS else (False,):
                     columns.setdefault((kind, whole), []).append(label)
     return columns

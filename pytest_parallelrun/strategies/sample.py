@@ -10,11 +10,12 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
+from pytest_parallelrun.emulator.splitting.model import ItemName
 from pytest_parallelrun.strategies.subsets import MAX_NUMBERS
 from pytest_parallelrun.strategies.validation import check_whole_number, invalid
 
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.rules import Rules
     from pytest_parallelrun.emulator.splitting.model import Partition
-    from pytest_parallelrun.strategies.files import Files
-    from pytest_parallelrun.strategies.frames import Rows
 
     StrPath: TypeAlias = str | os.PathLike[str]
+    BuiltMiniBatch: TypeAlias = pd.DataFrame | list[str] | list[dict[str, object]]
     SampleSource: TypeAlias = StrPath | Sequence[StrPath] | pd.DataFrame
 
 _T = TypeVar("_T")
@@ -39,6 +39,16 @@ MAX_BYTES = 100 * 1024**2
 CHUNK_BYTES = 8 * 1024**2
 FOLDERS_KEPT = 10
 """Of examples that have ended: a debugger that stops at the last one finds its files."""
+
+
+class Recipe(Protocol):
+    """What a mini-batch is made of: items of a sample, and what is odd in them."""
+
+    def first_item(self, sample: Sample) -> int:
+        """The number of its first item in the sample."""
+        ...
+
+    def build(self, sample: Sample, folder: StrPath | None = None) -> BuiltMiniBatch: ...
 
 
 class Sample:
@@ -64,7 +74,7 @@ class Sample:
 
     kind: InputKind
     size: int
-    names: tuple[str, ...]
+    names: tuple[ItemName, ...]
     nested: bool
     sampled: str | None
     records: tuple[dict[str, object], ...]
@@ -93,12 +103,12 @@ class Sample:
         self.partitions = {}
         self._folder: str | None = None
         self._ended: deque[str] = deque()
-        self._whole = _Whole(self.settings)
+        self._split_settings = _SampleSettings(self.settings)
         try:
             if _is_frame(source) and not self.settings.partition_keys:
                 self._take_frame(cast("pd.DataFrame", source))
             else:
-                splitter = open_input(source, self._whole)
+                splitter = open_input(source, self._split_settings)
                 takers = {"tabular": self._take_table, "files": self._take_files, "records": self._take_records}
                 takers[splitter.kind](splitter)
         except EmptyInputError as error:
@@ -118,20 +128,18 @@ class Sample:
     def path_of(self, name: str) -> str:
         """The user's own file of that name, to be read and nothing else."""
         if name not in self._paths:
-            what = f"'{name}' is not an item of {self}. " if self.kind == "files" else f"{self} is a table: "
-            raise invalid(what + (did_you_mean(name, self._paths) if self._paths else "its items are rows."))
+            problem = f"'{name}' is not an item of {self}. " if self.kind == "files" else f"{self} is a table: "
+            raise invalid(problem + (did_you_mean(name, self._paths) if self._paths else "its items are rows."))
         return self._paths[name]
 
-    def partition_of(self, recipe: Rows | Files) -> Partition:
+    def partition_of(self, recipe: Recipe) -> Partition:
         """Keys and values of the partition that a recipe is made of; () where there are none."""
         if not self.partitions:
             return ()
-        first = self.names.index(recipe.items[0].name) if hasattr(recipe, "items") else recipe.rows[0]
+        first = recipe.first_item(self)
         return next((partition for partition, items in self.partitions.items() if first in items), ())
 
-    def mini_batch(
-        self, recipe: Rows | Files, folder: StrPath | None = None
-    ) -> pd.DataFrame | list[str] | list[dict[str, object]]:
+    def mini_batch(self, recipe: Recipe, folder: StrPath | None = None) -> BuiltMiniBatch:
         """What run() gets: `recipe.build(self, folder)`."""
         return recipe.build(self, folder)
 
@@ -158,9 +166,9 @@ class Sample:
         chosen = self._chosen(len(frame), "row")
         rows = frame if len(chosen) == len(frame) else frame.take(chosen)
         # Loaded by the splitter, which copies lists and dicts in cells as well.
-        splitter = open_input(rows, self._whole)
-        self._frame = cast("pd.DataFrame", splitter.load(MiniBatch(0, len(rows), 0, None)))
-        self.names = tuple(f"row {row + 1}" for row in chosen)
+        splitter = open_input(rows, self._split_settings)
+        self._frame = cast("pd.DataFrame", splitter.load(MiniBatch(id=0, size=len(rows), first_item=0, position=None)))
+        self.names = tuple(ItemName("", row + 1) for row in chosen)
         self.nested = _is_nested(self._frame)
 
     def _take_table(self, splitter: Splitter) -> None:
@@ -168,11 +176,11 @@ class Sample:
 
         self.kind = "tabular"
         parts: list[pd.DataFrame] = []
-        names: list[str] = []
-        for mini_batch, here in self._chosen_of(splitter, "row"):
-            parts.append(cast("pd.DataFrame", splitter.load(mini_batch)).take(here))
+        names: list[ItemName] = []
+        for mini_batch, positions in self._chosen_of(splitter, "row"):
+            parts.append(cast("pd.DataFrame", splitter.load(mini_batch)).take(positions))
             item_names = splitter.item_names(mini_batch)
-            names.extend(item_names[row] for row in here)
+            names.extend(item_names[row] for row in positions)
         self.names = tuple(names)
         self._frame = pd.concat(parts, ignore_index=True)
         self.nested = _is_nested(self._frame)
@@ -181,17 +189,17 @@ class Sample:
         import pandas as pd
 
         self.kind = "records"
-        names: list[str] = []
+        names: list[ItemName] = []
         records: list[dict[str, object]] = []
-        for mini_batch, here in self._chosen_of(splitter, "row"):
+        for mini_batch, positions in self._chosen_of(splitter, "row"):
             try:
                 rows = cast("list[dict[str, object]]", splitter.load(mini_batch))
             except LoadError as error:
                 self._left_out.append(f"a line that cannot be read is left out ({error})")
                 continue
-            records.extend(rows[row] for row in here)
+            records.extend(rows[row] for row in positions)
             item_names = splitter.item_names(mini_batch)
-            names.extend(item_names[row] for row in here)
+            names.extend(item_names[row] for row in positions)
         if not records:
             raise invalid(f"an empty sample has nothing to draw from. {self}: none of its lines can be read.")
         self.names, self.records = tuple(names), tuple(records)
@@ -200,23 +208,23 @@ class Sample:
 
     def _take_files(self, splitter: Splitter) -> None:
         self.kind = "files"
-        found: list[tuple[str, str]] = []
+        files: list[tuple[str, str]] = []
         missing = 0
-        for mini_batch, here in self._chosen_of(splitter, "file"):
+        for mini_batch, positions in self._chosen_of(splitter, "file"):
             try:
                 paths = cast("list[str]", splitter.load(mini_batch))
                 item_names = splitter.item_names(mini_batch)
-                found.extend((_portable(item_names[file]), paths[file]) for file in here)
+                files.extend((_portable(item_names[file]), paths[file]) for file in positions)
             except LoadError:
-                missing += len(here)
-                self._forget_partition(len(found), len(here))
+                missing += len(positions)
+                self._forget_partition(len(files), len(positions))
         if missing:
             # The service fails before it calls run().
             self._left_out.append(f"{missing} file(s) that do not exist are left out")
-        if not found:
+        if not files:
             raise invalid(f"an empty sample has nothing to draw from. {self}: none of its files exists.")
-        self._paths = dict(found if self.partitions else self._affordable(found))
-        self.names = tuple(self._paths)
+        self._paths = dict(files if self.partitions else self._affordable(files))
+        self.names = tuple(map(ItemName, self._paths))
 
     def _chosen_of(self, splitter: Splitter, noun: str) -> Iterator[tuple[MiniBatch, Sequence[int]]]:
         """The mini-batches of the input with the positions of the items in them that may be drawn."""
@@ -237,18 +245,18 @@ class Sample:
     def _chosen_partitions(self, mini_batches: Sequence[MiniBatch]) -> Iterator[tuple[MiniBatch, Sequence[int]]]:
         """Whole partitions all of whose items may be drawn, as many as `most` items have room for."""
         allowed = set(self._items) if self._items is not None else None
-        whole = [
+        allowed_batches = [
             batch
             for batch in mini_batches
             if allowed is None or allowed.issuperset(range(batch.first_item, batch.first_item + batch.size))
         ]
-        if not whole:
+        if not allowed_batches:
             raise invalid("an empty sample has nothing to draw from: no partition has all of its items.")
-        taken = whole
+        taken = allowed_batches
         while (total := sum(batch.size for batch in taken)) > self._most and len(taken) > 1:
             taken = _evenly(taken, max(1, len(taken) * self._most // total))
-        if len(taken) < len(whole):
-            self._left_out.append(f"{len(taken):,} of {len(whole):,} partitions, evenly spaced")
+        if len(taken) < len(allowed_batches):
+            self._left_out.append(f"{len(taken):,} of {len(allowed_batches):,} partitions, evenly spaced")
         first = 0
         for batch in taken:
             self.partitions[batch.partition] = tuple(range(first, first + batch.size))
@@ -277,15 +285,15 @@ class Sample:
             chosen = _evenly(chosen, self._most)
         return chosen
 
-    def _affordable(self, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    def _affordable(self, files: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Files of MAX_BYTES together, or the first one."""
-        sizes = {path: os.path.getsize(path) if os.path.exists(path) else 0 for _, path in found}
-        taken = found
+        sizes = {path: os.path.getsize(path) if os.path.exists(path) else 0 for _, path in files}
+        taken = files
         while (total := sum(sizes[path] for _, path in taken)) > MAX_BYTES and len(taken) > 1:
             taken = _evenly(taken, max(1, len(taken) * MAX_BYTES // total))
-        if len(taken) < len(found):
+        if len(taken) < len(files):
             self._left_out.append(
-                f"{len(taken):,} of {len(found):,} files, evenly spaced: all have "
+                f"{len(taken):,} of {len(files):,} files, evenly spaced: all have "
                 f"{sum(sizes.values()) / 1024**2:,.0f} MB, {MAX_BYTES // 1024**2} MB are taken at most"
             )
         return taken
@@ -309,7 +317,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class _Whole:
+class _SampleSettings:
     """Settings for splitting under which a file is a mini-batch, and rows come by the thousand."""
 
     settings: JobSettings

@@ -7,12 +7,11 @@ which shrinks by leaving any of them out; many are a window on all of them, whic
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
-
-    from pytest_parallelrun.strategies.sample import Sample
 
 MAX_EDGE_CASES = 3
 FEW, ALL = 7, 9
@@ -21,6 +20,14 @@ WIDTH = 2
 MAX_NUMBERS = 256**WIDTH
 """The number of an item is two bytes."""
 ORDERS = 2**16
+
+
+def item_numbers(
+    items: int, partitions: Collection[tuple[int, ...]], min_size: int, max_size: int | None
+) -> SearchStrategy[list[int]]:
+    """The items of a mini-batch: those of one partition where there are any, else any of them."""
+    most = items if max_size is None else min(max_size, items)
+    return one_of_partitions(partitions, most) if partitions else subsets(items, min_size, most)
 
 
 def subsets(items: int, min_size: int, max_size: int) -> SearchStrategy[list[int]]:
@@ -44,12 +51,11 @@ def subsets(items: int, min_size: int, max_size: int) -> SearchStrategy[list[int
     return drawn()
 
 
-def partitions_of(sample: Sample, most: int) -> SearchStrategy[list[int]]:
+def one_of_partitions(partitions: Collection[tuple[int, ...]], most: int) -> SearchStrategy[list[int]]:
     """The numbers of all items of one partition, in their order; those of up to `most` items, or the smallest one."""
     from hypothesis import strategies as st
 
-    parts = list(sample.partitions.values())
-    fitting = [part for part in parts if len(part) <= most] or [min(parts, key=len)]
+    fitting = [items for items in partitions if len(items) <= most] or [min(partitions, key=len)]
     return st.sampled_from(fitting).map(list)
 
 

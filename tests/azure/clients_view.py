@@ -55,8 +55,8 @@ def client_views(file: Path) -> dict[str, View]:
 
 def our_views(job: JobFile) -> dict[str, View]:
     """The same as this project reads it."""
-    assert not job.findings, job.findings
-    assert all(reading.step for reading in job.steps), [reading.findings for reading in job.steps]
+    assert not job.problems, job.problems
+    assert all(reading.step for reading in job.steps), [reading.problems for reading in job.steps]
     return {reading.name: _step(reading.step) for reading in job.steps if reading.step is not None}
 
 

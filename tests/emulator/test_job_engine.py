@@ -17,8 +17,8 @@ from pytest_parallelrun.emulator.settings import JobSettings
 from tests.emulator.jobs import ROW_BYTES, Names, make_files, statuses, table
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
 class OutOfOrder:

@@ -9,16 +9,23 @@ import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import pytest
 
 from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.protocol import Task
-from pytest_parallelrun.emulator.probe import ProbeSession, WorkerStartError
+from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
+from pytest_parallelrun.emulator.probe import ProbeSession, WorkerStartError, probe_startup
 from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
-from tests.emulator._scripts import write_files
+from tests.emulator._scripts import make_job, write_files
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pytest_parallelrun.emulator.worker.script import EntryFunctions
+
 
 COUNTING = """
 import os
@@ -105,7 +112,7 @@ def test_between_attempts_the_process_is_the_hosts(script: Path, monkeypatch: py
             assert "score" not in sys.modules
             # Hidden from the script, which has one of that name.
             assert sys.modules["helper"] is os
-        bench._engine.rest()
+        bench._engine.release()
         import colorsys  # noqa: F401 - the host goes on importing
 
         bench.attempt(["a"])
@@ -233,7 +240,7 @@ def test_a_job_fails_where_no_worker_comes_up(tmp_path: Path) -> None:
 
 def test_what_a_bench_cannot_open_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.inprocess.InProcessEngine.open", lambda self: 1 / 0)
+    monkeypatch.setattr("pytest_parallelrun.emulator.engines.inprocess.InProcessEngine.acquire", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError), bench_of(object.__new__(type("E", (), {"run": lambda b: b}))):
         pass  # pragma: no cover - it does not get here
     assert list(tmp_path.iterdir()) == []
@@ -337,4 +344,105 @@ def test_the_exceptions_of_the_script_itself_are_handed_over_where_somebody_asks
 
 def test_what_is_asked_of_a_worker_is_answered_in_its_process(script: Path) -> None:
     with bench_of(script) as bench:
-        assert bench.ask(os.getpid) == os.getpid()
+        assert bench.call_in_worker(os.getpid) == os.getpid()
+
+
+SCRIPT = """
+    import os
+    import sys
+
+    def init():
+        open("init-was-here", "w").close()
+
+    def run(batch):
+        return [(os.environ.get("AZUREML_BI_OUTPUT_PATH"), sys.argv[1:]) for _ in batch]
+"""
+
+
+class Looking:
+    """An observer: whether run() takes the context, and whether init() was called."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[bool, bool] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def inspect(self, functions: EntryFunctions) -> None:
+        self._seen = functions.takes_context, Path("init-was-here").exists()
+
+    def result(self) -> tuple[bool, bool] | None:
+        return self._seen
+
+
+def test_as_many_workers_come_up_as_were_asked_for(tmp_path: Path) -> None:
+    rehearsal = probe_startup(make_job(tmp_path, SCRIPT, instance_count=7), workers=2)
+    assert [(type(event), event.worker) for event in rehearsal.workers] == [(WorkerStarted, 0), (WorkerStarted, 1)]
+    assert rehearsal.attempt is None
+
+
+def test_an_import_that_fails_is_reported_once_for_each_worker(tmp_path: Path) -> None:
+    rehearsal = probe_startup(
+        make_job(tmp_path, "import nothing_of_that_name"), workers=2, first_attempt=True, observer=Looking
+    )
+    assert all(isinstance(event, WorkerFailed) and event.failure.phase == "import" for event in rehearsal.workers)
+    assert len(rehearsal.workers) == 2
+    assert rehearsal.attempt is None
+    assert rehearsal.observed == (None, None)
+
+
+def test_without_init_only_the_import_counts(tmp_path: Path) -> None:
+    job = make_job(tmp_path, "def init(): 1 / 0\ndef run(batch): return batch")
+    assert isinstance(probe_startup(job, init=False).workers[0], WorkerStarted)
+    assert isinstance(probe_startup(job).workers[0], WorkerFailed)
+
+
+def test_the_first_attempt_is_that_of_the_first_mini_batch(tmp_path: Path) -> None:
+    attempt = probe_startup(make_job(tmp_path, SCRIPT, files=3), first_attempt=True).attempt
+    assert attempt is not None
+    assert (attempt.outcome, attempt.mini_batch.id, attempt.number, attempt.worker) == ("succeeded", 0, 1, 0)
+
+
+@pytest.mark.parametrize("action", ["append_row", "summary_only"])
+def test_the_output_folder_is_there_exactly_with_append_row(tmp_path: Path, action: str) -> None:
+    attempt = probe_startup(make_job(tmp_path, SCRIPT, output_action=action), first_attempt=True).attempt
+    assert attempt is not None
+    assert isinstance(attempt.value, list)
+    folder, arguments = attempt.value[0]
+    assert (folder is not None) == (action == "append_row")
+    assert ("--output" in arguments) == (action == "append_row")
+
+
+def test_the_arguments_of_the_runtime_can_be_left_out(tmp_path: Path) -> None:
+    job = make_job(tmp_path, SCRIPT)
+    job = ParallelJob(tmp_path / "code" / "score.py", job.input, program_arguments="--mine 1")
+    with_all = probe_startup(job, first_attempt=True).attempt
+    without = probe_startup(job, first_attempt=True, runtime_arguments=False).attempt
+    assert with_all is not None
+    assert without is not None
+    assert isinstance(with_all.value, list)
+    assert isinstance(without.value, list)
+    assert without.value[0][1] == ["--mine", "1"]
+    assert len(with_all.value[0][1]) > 2
+    assert with_all.value[0][1][-2:] == ["--mine", "1"]
+
+
+def test_a_worker_can_be_looked_at_while_it_is_up(tmp_path: Path) -> None:
+    assert probe_startup(make_job(tmp_path, SCRIPT), observer=Looking).observed == ((False, True),)
+
+
+def test_a_table_is_handed_over_as_a_table(tmp_path: Path) -> None:
+    make_job(tmp_path, "def run(frame): return frame")
+    job = ParallelJob(tmp_path / "code" / "score.py", pd.DataFrame({"x": [1, 2]}))
+    attempt = probe_startup(job, first_attempt=True).attempt
+    assert attempt is not None
+    assert attempt.returned == 2
+
+
+@pytest.mark.parametrize("size", [None, "10", "10kb"])
+def test_without_an_attempt_the_input_is_not_looked_at(tmp_path: Path, size: str | None) -> None:
+    make_job(tmp_path, SCRIPT)
+    job = ParallelJob(tmp_path / "code" / "score.py", tmp_path / "none", JobSettings(mini_batch_size=size))
+    assert isinstance(probe_startup(job).workers[0], WorkerStarted)

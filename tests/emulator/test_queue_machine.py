@@ -93,7 +93,7 @@ class QueueMachine(RuleBasedStateMachine):
             outcome = fate
             failure = Failure("run", "failed")
         elif fate == "no_retry":
-            outcome, failure = "exception", Failure("run", "no use", retry=False)
+            outcome, failure = "exception", Failure(phase="run", error="no use", retry_request=("Retry.NoRetry", 0.0))
         else:
             returned = size
             fault = Fault.delivers_twice() if fate == "twice" else None

@@ -52,13 +52,13 @@ def write(folder: Path) -> Write:
 
 
 @pytest.fixture
-def findings(write: Write) -> Problems:
+def problems(write: Write) -> Problems:
     """What is wrong with a definition that is written to a file of that name."""
 
-    def findings(name: str, text: str) -> list[str]:
-        return all_findings(read_job_file(write(name, text)))
+    def problems(name: str, text: str) -> list[str]:
+        return all_problems(read_job_file(write(name, text)))
 
-    return findings
+    return problems
 
 
 @pytest.fixture
@@ -71,12 +71,12 @@ def step_of(write: Write) -> ReadStep:
     return step_of
 
 
-def all_findings(job: JobFile) -> list[str]:
-    return [str(finding) for finding in (*job.findings, *(found for step in job.steps for found in step.findings))]
+def all_problems(job: JobFile) -> list[str]:
+    return [str(problem) for problem in (*job.problems, *(found for step in job.steps for found in step.problems))]
 
 
 def only_step(job: JobFile) -> JobStep:
-    assert not all_findings(job)
+    assert not all_problems(job)
     [reading] = job.steps
     assert reading.step is not None
     return reading.step

@@ -1,4 +1,4 @@
-"""Whatever a file holds, it is read or refused by findings: never an error of ours."""
+"""Whatever a file holds, it is read or refused with problems: never an error of ours."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ def test_a_spoiled_file_is_read_or_has_findings(folder: Path, text: str, suffix:
     job = read_job_file(file)
     lines = text.count("\n") + 2
     for reading in job.steps:
-        assert (reading.step is None) == bool(reading.findings)
+        assert (reading.step is None) == bool(reading.problems)
         if reading.step is not None:
             reading.step.missing_sample({})
             with suppress(JobFileError):
                 reading.step.program_arguments({})
-    for finding in (*job.findings, *(found for reading in job.steps for found in reading.findings)):
-        assert finding.place.column >= 1
-        assert finding.place.file != file or 1 <= finding.place.line <= lines
+    for problem in (*job.problems, *(found for reading in job.steps for found in reading.problems)):
+        assert problem.location.column >= 1
+        assert problem.location.file != file or 1 <= problem.location.line <= lines

@@ -161,9 +161,9 @@ def test_backslashes_in_the_path_of_the_script_are_slashes(step_of: ReadStep, fo
 
 
 @pytest.mark.skipif(os.sep == "\\", reason="is a path there")
-def test_a_folder_with_backslashes_is_told_to_have_slashes(findings: Problems) -> None:
-    [finding] = findings("pipeline.yml", HEAD.replace("code: ./src", r"code: .\src"))
-    assert finding.endswith("; write it with forward slashes")
+def test_a_folder_with_backslashes_is_told_to_have_slashes(problems: Problems) -> None:
+    [problem] = problems("pipeline.yml", HEAD.replace("code: ./src", r"code: .\src"))
+    assert problem.endswith("; write it with forward slashes")
 
 
 def test_values_that_are_bound_to_nothing_are_left_to_the_options(step_of: ReadStep) -> None:

@@ -9,7 +9,7 @@ from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.keys import COMPONENT, METADATA, NEW_DEPLOYMENT, OLD_DEPLOYMENT, STEP, Key
 from pytest_parallelrun.job_files.tree import Problems, Table
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
-from tests.job_files.conftest import all_findings
+from tests.job_files.conftest import all_problems
 from tests.job_files.refusals import CORPUS
 
 FILES = sorted(file for file in CORPUS.iterdir() if file.suffix in (".yml", ".py"))
@@ -42,7 +42,7 @@ def used(pattern: str) -> set[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_file_is_valid(file: Path) -> None:
-    assert not all_findings(read_job_file(file))
+    assert not all_problems(read_job_file(file))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ BASE = "name: d\nendpoint_name: e\nenvironment: azureml:e:1\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "finding"),
+    ("text", "problem"),
     [
         (
             "model: azureml:rater@latest\n",
@@ -69,6 +69,6 @@ BASE = "name: d\nendpoint_name: e\nenvironment: azureml:e:1\n"
         ),
     ],
 )
-def test_what_is_wrong_with_a_deployment_is_found(findings: Problems, text: str, finding: str | None) -> None:
-    found = findings("deployment.yml", BASE + text)
-    assert [finding in one for one in found] == [True] if finding else not found
+def test_what_is_wrong_with_a_deployment_is_found(problems: Problems, text: str, problem: str | None) -> None:
+    found = problems("deployment.yml", BASE + text)
+    assert [problem in one for one in found] == [True] if problem else not found

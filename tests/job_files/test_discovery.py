@@ -88,14 +88,14 @@ def test_a_broken_file_that_names_the_script_is_told(write: Write, folder: Path)
     write("job.yml", "type: parallel\ntask:\n  code: ./src\n\tentry_script: 'score.py'\n")
     steps, broken = discover(folder / "src" / "score.py", folder)
     assert not steps
-    assert [str(finding).partition(": ")[0] for finding in broken] == ["job.yml:4:1"]
+    assert [str(problem).partition(": ")[0] for problem in broken] == ["job.yml:4:1"]
 
 
 def test_a_file_that_names_the_script_and_is_wrong_is_found_with_what_is_wrong(write: Write, folder: Path) -> None:
     write("job.yml", f"{component()}error_threshold: -7\n")
     [one], _ = discover(folder / "src" / "score.py", folder)
     assert one.reading.step is None
-    assert "error_threshold=-7" in str(one.reading.findings[0])
+    assert "error_threshold=-7" in str(one.reading.problems[0])
     assert one.address == f"{folder / 'job.yml'}::c"
 
 
@@ -123,9 +123,9 @@ def test_a_file_that_is_too_large_is_told_where_it_names_the_script(write: Write
     write("other.yml", text.replace("CODE", "elsewhere"))
     steps, broken = discover(folder / "src" / "score.py", folder)
     assert steps == []
-    [finding] = broken
-    assert finding.place.file == folder / "job.yml"
+    [problem] = broken
+    assert problem.location.file == folder / "job.yml"
     assert (
-        finding.message
+        problem.message
         == f"the file has {len(text) - 1:,} bytes, a job definition at most 524,288: keep the job alone in a file"
     )

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.tree import JobFileError
-from tests.job_files.conftest import Problems, Write, all_findings, only_step
+from tests.job_files.conftest import Problems, Write, all_problems, only_step
 
 TASK = """
       type: run_function
@@ -84,14 +84,14 @@ def test_a_registered_component_is_said_to_be_left_out(write: Write) -> None:
             "pipeline.yml", f"type: pipeline\njobs:{STEP}  other:\n    type: parallel\n    component: azureml:other:1\n"
         )
     )
-    assert not all_findings(job)
+    assert not all_problems(job)
     assert [step.name for step in job.steps] == ["score"]
     [note] = job.skipped
     assert note.startswith("step 'other' (pipeline.yml:14) is not read: its component azureml:other:1 is registered")
 
 
 @pytest.mark.parametrize(
-    ("text", "finding"),
+    ("text", "problem"),
     [
         ("type: pipeline\n", "pipeline.yml:1:1: a pipeline needs 'jobs', a mapping of steps; it is missing"),
         ("type: pipeline\njobs: [a]\n", "pipeline.yml:2:7: a pipeline needs 'jobs', a mapping of steps; it is a list"),
@@ -117,23 +117,23 @@ def test_a_registered_component_is_said_to_be_left_out(write: Write) -> None:
         ),
     ],
 )
-def test_what_is_no_pipeline_of_parallel_steps_is_one_finding(findings: Problems, text: str, finding: str) -> None:
-    [found] = findings("pipeline.yml", text)
-    assert found.startswith(finding)
+def test_what_is_no_pipeline_of_parallel_steps_is_one_finding(problems: Problems, text: str, problem: str) -> None:
+    [found] = problems("pipeline.yml", text)
+    assert found.startswith(problem)
 
 
-def test_components_that_refer_to_each_other_end(write: Write, findings: Problems) -> None:
+def test_components_that_refer_to_each_other_end(write: Write, problems: Problems) -> None:
     write("b.yml", "type: pipeline\njobs: {back: {component: ./pipeline.yml}}\n")
-    [found] = findings("pipeline.yml", "type: pipeline\njobs: {there: {component: ./b.yml}}\n")
+    [found] = problems("pipeline.yml", "type: pipeline\njobs: {there: {component: ./b.yml}}\n")
     assert found.startswith("b.yml:2:26: component='./pipeline.yml' leads back")
 
 
-def test_pipelines_inside_of_each_other_without_end_do_end(findings: Problems) -> None:
+def test_pipelines_inside_of_each_other_without_end_do_end(problems: Problems) -> None:
     lines = ["x9: &p9 {type: pipeline, jobs: {}}"]
     for number in range(8, -1, -1):
         steps = ", ".join(f"s{step}: *p{number + 1}" for step in range(9))
         lines.append(f"x{number}: &p{number} {{type: pipeline, jobs: {{{steps}}}}}")
-    found = findings("pipeline.yml", "\n".join(["type: pipeline", *lines, "jobs: {a: *p0}"]))
+    found = problems("pipeline.yml", "\n".join(["type: pipeline", *lines, "jobs: {a: *p0}"]))
     assert any("the pipeline has more than 200 steps" in one for one in found)
 
 
@@ -145,7 +145,7 @@ def test_all_findings_of_all_steps_come_at_once_in_the_order_of_the_file(write: 
         + STEP.replace("score:", "again:").replace("parallel", "parallel\n    mini_batch_size: 3")
     )
     job = read_job_file(write("pipeline.yml", text))
-    error = JobFileError([*job.findings, *(finding for step in job.steps for finding in step.findings)])
+    error = JobFileError([*job.problems, *(problem for step in job.steps for problem in step.problems)])
     places = [line.split(": ")[0] for line in str(error).splitlines()]
     assert places == [
         "pipeline.yml:2:1",
@@ -160,8 +160,8 @@ def test_outputs_and_inputs_that_the_component_does_not_have_are_told_where_the_
     file = corpus / "pipeline_component.yml"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("      rows: {type", "      row: {type"), encoding="utf-8")
-    [finding] = all_findings(read_job_file(file))
-    assert finding == (
+    [problem] = all_problems(read_job_file(file))
+    assert problem == (
         "pipeline_component.yml:14:7: the component component_full.yml:1 has no output 'row'. Did you mean 'rows'?"
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
-from tests.job_files.conftest import Problems, ReadStep, Write, all_findings
+from tests.job_files.conftest import Problems, ReadStep, Write, all_problems
 
 REQUIREMENT = """
 from azure.ai.ml import Input, Output
@@ -87,9 +87,9 @@ def test_the_function_is_known_by_whatever_name_it_was_imported(step_of: ReadSte
     assert step.name == "score"
 
 
-def test_a_function_of_the_users_own_with_that_name_is_none(findings: Problems) -> None:
+def test_a_function_of_the_users_own_with_that_name_is_none(problems: Problems) -> None:
     text = "from mine import parallel_run_function\nparallel_run_function(task=1)\n"
-    assert "this file calls neither parallel_run_function()" in findings("job.py", text)[0]
+    assert "this file calls neither parallel_run_function()" in problems("job.py", text)[0]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_setting_that_is_no_literal_is_named_unless_an_option_gives_it(
 
 
 @pytest.mark.parametrize(
-    ("text", "finding"),
+    ("text", "problem"),
     [
         (call(task=", **extra"), "task must be RunFunction(...), and is the expression `**extra`: write a literal"),
         (
@@ -181,15 +181,15 @@ def test_a_setting_that_is_no_literal_is_named_unless_an_option_gives_it(
         (call(mini_batch_size="'5'", partition_keys="['a']"), "mini_batch_size and partition_keys (line 10) exclude"),
     ],
 )
-def test_what_is_wrong_is_found_at_its_line(findings: Problems, text: str, finding: str) -> None:
-    found = [one for one in findings("job.py", text) if finding in one]
+def test_what_is_wrong_is_found_at_its_line(problems: Problems, text: str, problem: str) -> None:
+    found = [one for one in problems("job.py", text) if problem in one]
     assert len(found) == 1
     assert found[0].startswith("job.py:")
 
 
-def test_keywords_that_cannot_be_read_are_named_and_nothing_is_missed_for_them(findings: Problems) -> None:
+def test_keywords_that_cannot_be_read_are_named_and_nothing_is_missed_for_them(problems: Problems) -> None:
     text = call(input_data="").replace("\n)", "\n    **settings(),\n)")
-    assert findings("job.py", text) == [
+    assert problems("job.py", text) == [
         "job.py:8:7: `**settings()` cannot be read: write a literal, or a constant that is assigned once in this file"
     ]
 
@@ -202,9 +202,9 @@ def test_keywords_that_cannot_be_read_are_named_and_nothing_is_missed_for_them(f
         "made.set_resources(instance_count=4)",
     ],
 )
-def test_settings_that_are_changed_after_the_call_are_refused(findings: Problems, change: str) -> None:
-    [finding] = findings("job.py", f"{call()}{change}\n")
-    assert "changes the job after the call that makes it, and is not read" in finding
+def test_settings_that_are_changed_after_the_call_are_refused(problems: Problems, change: str) -> None:
+    [problem] = problems("job.py", f"{call()}{change}\n")
+    assert "changes the job after the call that makes it, and is not read" in problem
 
 
 def test_what_has_no_effect_on_a_run_may_be_changed(step_of: ReadStep) -> None:
@@ -222,7 +222,7 @@ def test_a_step_that_the_pipeline_gives_a_parameter_has_no_path(step_of: ReadSte
 
 
 @pytest.mark.parametrize(
-    ("text", "finding"),
+    ("text", "problem"),
     [
         ("def x(:\n", "job.py:1:7: this is not valid Python: "),
         ("x = '" + "\x00'", "job.py:1:1: this is not valid Python: "),
@@ -232,9 +232,9 @@ def test_a_step_that_the_pipeline_gives_a_parameter_has_no_path(step_of: ReadSte
     ],
     ids=["syntax", "null", "brackets", "deep", "none"],
 )
-def test_a_file_without_a_job_is_one_finding(findings: Problems, text: str, finding: str) -> None:
-    [found] = findings("job.py", text)
-    assert found.startswith(finding)
+def test_a_file_without_a_job_is_one_finding(problems: Problems, text: str, problem: str) -> None:
+    [found] = problems("job.py", text)
+    assert found.startswith(problem)
 
 
 V1 = """
@@ -296,7 +296,7 @@ def test_a_config_without_a_step_is_an_entry(step_of: ReadStep) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "finding"),
+    ("old", "new", "problem"),
     [
         (
             "node_count=NODES",
@@ -319,9 +319,9 @@ def test_a_config_without_a_step_is_an_entry(step_of: ReadStep) -> None:
         ("config=config", "config=config, **more", "`**more` cannot be read"),
     ],
 )
-def test_mistakes_in_v1_are_found(findings: Problems, old: str, new: str, finding: str) -> None:
+def test_mistakes_in_v1_are_found(problems: Problems, old: str, new: str, problem: str) -> None:
     assert old in V1
-    found = [one for one in findings("job.py", V1.replace(old, new)) if finding in one]
+    found = [one for one in problems("job.py", V1.replace(old, new)) if problem in one]
     assert len(found) == 1
 
 
@@ -336,5 +336,5 @@ def test_an_argument_of_v1_that_is_no_literal_is_named_unless_an_option_gives_al
 def test_several_calls_are_several_entries(write: Write) -> None:
     text = call() + call().partition("\n\n")[2].replace("'score'", "'again'").replace("made =", "other =")
     job = read_job_file(write("job.py", text))
-    assert not all_findings(job)
+    assert not all_problems(job)
     assert [step.name for step in job.steps] == ["score", "again"]

@@ -6,15 +6,15 @@ import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.tree import JobFileError
-from tests.job_files.conftest import Problems, Write, all_findings
+from tests.job_files.conftest import Problems, Write, all_problems
 from tests.job_files.refusals import REFUSALS, Refusal
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.label)
 def test_a_mistake_is_found_where_it_is_and_nothing_else(refusal: Refusal, corpus: Path) -> None:
     file = refusal.write(corpus)
-    [finding] = all_findings(read_job_file(file))
-    assert finding.startswith(f"{file.name}:{refusal.message}")
+    [problem] = all_problems(read_job_file(file))
+    assert problem.startswith(f"{file.name}:{refusal.message}")
 
 
 def test_labels_are_unique() -> None:
@@ -46,7 +46,7 @@ APPEND = "  append_row_to:"
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "finding"),
+    ("old", "new", "problem"),
     [
         ("", f"{ARGUMENTS} [a]", "program_arguments must be a text, and is a list: write them as one text"),
         ("", f"{ARGUMENTS} 3", "program_arguments must be a text, and is 3: put them in quotes"),
@@ -74,14 +74,14 @@ APPEND = "  append_row_to:"
         ("rows: {type: uri_folder}", "rows: '${{x}}'", "'${{x}}' leads nowhere"),
     ],
 )
-def test_each_part_of_a_definition_must_be_of_its_kind(findings: Problems, old: str, new: str, finding: str) -> None:
+def test_each_part_of_a_definition_must_be_of_its_kind(problems: Problems, old: str, new: str, problem: str) -> None:
     text = JOB.replace(old, new, 1) if old else f"{JOB}{new}\n"
-    assert len([one for one in findings("job.yml", text) if finding in one]) == 1
+    assert len([one for one in problems("job.yml", text) if problem in one]) == 1
 
 
 def test_many_findings_are_cut(write: Write) -> None:
     keys = "".join(f"key_{number}: 1\n" for number in range(60))
     job = read_job_file(write("job.yml", f"{JOB}{keys}"))
-    lines = str(JobFileError(job.steps[0].findings)).splitlines()
+    lines = str(JobFileError(job.steps[0].problems)).splitlines()
     assert len(lines) == 51
     assert lines[-1] == "and 10 more"

@@ -11,8 +11,8 @@ from pytest_parallelrun.job_files.yaml_reader import MAX_FILE_BYTES, read_yaml
 
 def read(path: Path, text: str | bytes) -> tuple[Table | None, list[str]]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    findings = Problems()
-    return read_yaml(path, findings), [str(finding) for finding in findings.found]
+    problems = Problems()
+    return read_yaml(path, problems), [str(problem) for problem in problems]
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_values_have_the_types_of_yaml_and_their_places(file: Path) -> None:
-    table, findings = read(file, "a: 1\nb:\n  - x\n  - null\nc: {d: yes, e: '2', f: 1.5}\n")
-    assert not findings
+    table, problems = read(file, "a: 1\nb:\n  - x\n  - null\nc: {d: yes, e: '2', f: 1.5}\n")
+    assert not problems
     assert table is not None
     assert str(table.keys["b"]) == "job.yml:2:1"
     listing, inner = table.entries["b"], table.entries["c"]
@@ -31,7 +31,7 @@ def test_values_have_the_types_of_yaml_and_their_places(file: Path) -> None:
     assert isinstance(inner, Table)
     values = [*listing.items, *inner.entries.values()]
     assert [value.value for value in values if isinstance(value, Scalar)] == ["x", None, True, "2", 1.5]
-    assert str(inner.entries["f"].place) == "job.yml:5:24"
+    assert str(inner.entries["f"].location) == "job.yml:5:24"
 
 
 def test_an_alias_is_the_very_node_of_its_anchor(file: Path) -> None:
@@ -50,14 +50,14 @@ def test_merged_keys_give_way_to_a_mappings_own_wherever_they_stand(file: Path) 
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(file: Path) -> None:
-    table, findings = read(file, b"\xef\xbb\xbftype: parallel\n")
-    assert not findings
+    table, problems = read(file, b"\xef\xbb\xbftype: parallel\n")
+    assert not problems
     assert table is not None
     assert list(table.entries) == ["type"]
 
 
 @pytest.mark.parametrize(
-    ("text", "finding"),
+    ("text", "problem"),
     [
         ("", "job.yml:1:1: the file is empty; a job definition is a mapping of keys"),
         ("# only a comment\n", "job.yml:1:1: the file is empty"),
@@ -90,30 +90,30 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(file: Path) -> None:
     ],
     ids=lambda value: repr(value[:20]),
 )
-def test_what_cannot_be_read_is_one_finding(file: Path, text: str | bytes, finding: str) -> None:
-    table, findings = read(file, text)
+def test_what_cannot_be_read_is_one_finding(file: Path, text: str | bytes, problem: str) -> None:
+    table, problems = read(file, text)
     assert table is None
-    assert [found.startswith(finding) for found in findings] == [True], findings
+    assert [found.startswith(problem) for found in problems] == [True], problems
 
 
 def test_a_bomb_of_aliases_is_read_without_expanding_it(file: Path) -> None:
     lines = ["a0: &a0 {x: y}"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 40)]
     began = time.process_time()
-    table, findings = read(file, "\n".join(lines))
+    table, problems = read(file, "\n".join(lines))
     assert table is not None
-    assert not findings
+    assert not problems
     assert time.process_time() - began < 10
 
 
 def test_a_bomb_of_merged_mappings_ends(file: Path) -> None:
     keys = ", ".join(f"k{n}: 1" for n in range(500))
     lines = [f"a: &a {{{keys}}}", *(f"b{n}: {{<<: *a}}" for n in range(400))]
-    table, findings = read(file, "\n".join(lines))
+    table, problems = read(file, "\n".join(lines))
     assert table is None
-    assert any("merged mappings (<<) have more than 20000 values" in finding for finding in findings)
+    assert any("merged mappings (<<) have more than 20000 values" in problem for problem in problems)
 
 
 def test_a_file_that_is_not_there_is_a_finding(file: Path) -> None:
-    findings = Problems()
-    assert read_yaml(file, findings) is None
-    assert str(findings.found[0]) == "job.yml:1:1: the file cannot be read: No such file or directory"
+    problems = Problems()
+    assert read_yaml(file, problems) is None
+    assert str(problems[0]) == "job.yml:1:1: the file cannot be read: No such file or directory"

@@ -11,6 +11,15 @@ from tests.emulator.engines.test_conformance import (
     jobs as jobs,
 )
 from tests.emulator.engines.test_conformance import (
+    test_a_failure_has_the_same_fields_on_all_engines as test_a_failure_has_the_same_fields,
+)
+from tests.emulator.engines.test_conformance import (
+    test_a_worker_that_fails_has_the_same_failure_on_all_engines as test_a_worker_that_fails_has_the_same_failure,
+)
+from tests.emulator.engines.test_conformance import (
+    test_an_injected_failure_of_init_is_the_same_on_all_engines as test_an_injected_failure_of_init_is_the_same,
+)
+from tests.emulator.engines.test_conformance import (
     test_drawn_jobs_have_the_same_result_on_all_engines as test_drawn_jobs_have_the_same_result_on_all_engines,
 )
 from tests.emulator.engines.test_conformance import (
@@ -24,6 +33,9 @@ from tests.emulator.engines.test_conformance import (
 )
 
 __all__ = [
+    "test_a_failure_has_the_same_fields",
+    "test_a_worker_that_fails_has_the_same_failure",
+    "test_an_injected_failure_of_init_is_the_same",
     "test_drawn_jobs_have_the_same_result_on_all_engines",
     "test_each_fault_has_the_same_result",
     "test_example_scripts_have_the_same_result",

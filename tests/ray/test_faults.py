@@ -12,6 +12,16 @@ from pytest_parallelrun import JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import actor_handle, cluster, engine
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
 from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES, SPOILING
+from tests.emulator.engines.process.test_faults import folder as folder
+from tests.emulator.engines.process.test_faults import (
+    test_each_fault_is_the_outcome_of_its_own_attempt as test_each_fault_is_the_outcome_of_its_own_attempt,
+)
+from tests.emulator.engines.process.test_faults import (
+    test_nothing_is_left_running as test_nothing_is_left_running,
+)
+from tests.emulator.engines.process.test_faults import (
+    test_the_counts_are_those_of_the_faults_alone as test_the_counts_are_those_of_the_faults_alone,
+)
 
 LARGE = """
 def run(paths):
@@ -43,30 +53,9 @@ def run_on_ray(folder: Path, script: str, *names: str, **settings: object) -> Jo
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("faults of a müll worker")
-
-
-@pytest.fixture(scope="module")
 def result(folder: Path) -> JobResult:
     """One job in which every mini-batch but two misbehaves in its own way."""
     return run_on_ray(folder, FAULTY, *OUTCOMES, timeout=3, max_concurrency_per_instance=2)
-
-
-@pytest.mark.parametrize("name", OUTCOMES)
-def test_each_fault_is_the_outcome_of_its_own_attempt(result: JobResult, name: str) -> None:
-    [attempt] = attempts_by_name(result)[name]
-    assert attempt.outcome == OUTCOMES[name], attempt.error
-
-
-def test_the_counts_are_those_of_the_faults_alone(result: JobResult) -> None:
-    sound = sum(outcome == "succeeded" for outcome in OUTCOMES.values())
-    assert (result.succeeded_items, result.failed_items) == (sound, len(OUTCOMES) - sound)
-    assert result.status == "Completed"
-
-
-def test_nothing_is_left_running(result: JobResult, folder: Path) -> None:
-    assert none_left(str(folder))
 
 
 def test_an_object_that_cannot_cross_is_shown_by_its_texts(result: JobResult) -> None:

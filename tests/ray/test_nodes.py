@@ -45,7 +45,7 @@ def run(paths):
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No node sees a file of this machine, not even its own."""
 
-    def sees(seat: ActorHandle, signatures: list[object], *, limit: float) -> list[bool]:
+    def sees(handle: ActorHandle, signatures: list[object], *, limit: float) -> list[bool]:
         return [False] * len(signatures)
 
     monkeypatch.setattr(ActorHandle, "sees", sees)
@@ -121,8 +121,8 @@ def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
 
     asked = []
 
-    def sees(seat: ActorHandle, signatures: list[object], *, limit: float) -> list[bool]:
-        asked.append(seat)
+    def sees(handle: ActorHandle, signatures: list[object], *, limit: float) -> list[bool]:
+        asked.append(handle)
         if len(asked) == which:
             raise ray.exceptions.GetTimeoutError("no answer in time")
         return [False] * len(signatures)

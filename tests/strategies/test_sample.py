@@ -95,7 +95,7 @@ def test_of_a_large_table_an_evenly_spaced_part_is_taken() -> None:
 def test_of_a_large_csv_file_an_evenly_spaced_part_is_taken_over_all_its_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sample_module._Whole, "bytes_per_mini_batch", 40)
+    monkeypatch.setattr(sample_module._SampleSettings, "bytes_per_mini_batch", 40)
     (tmp_path / "table.csv").write_text("x\n" + "".join(f"{row}\n" for row in range(100)), encoding="utf-8")
     sample = Sample(tmp_path / "table.csv", most=5)
     assert sample.frame["x"].tolist() == [0, 20, 40, 60, 80]

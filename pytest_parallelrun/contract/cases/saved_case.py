@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import Models, StrPath
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 MAX_TIMEOUT = 259200
 """Seconds: what the service allows, and enough for a look around in a debugger."""

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from pytest_parallelrun.contract.generation.generated_mini_batches import judge_mini_batch, judge_whole
-from pytest_parallelrun.contract.generation.runner import conclude, require_valid_items
+from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.generation.examples import describe, edge_cases, mini_batches_to_draw, recipe_of
+from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
+from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.contract.rows.comparison import difference
+from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.strategies import Cell, Files, Item, Rows
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.generation.runner import ExampleRunner
+    from pytest_parallelrun.contract.generation.runner import ExampleRunner, Recipe
+    from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
+    from pytest_parallelrun.emulator.splitting.model import Payload
+
+_VERBS: dict[Outcome, str] = {
+    "timeout": "hangs",
+    "crashed": "ends its worker process",
+    "wrong_type": "returns nothing that counts",
+    "exception": "raises",
+    "short": "returns fewer results than items",
+    "load_error": "cannot be given its items",
+}
+
+_KEPT = (
+    "something is kept or used up between calls of run(), such as a global, an open file or a cache; "
+    "see also test_independent_of_history"
+)
 
 
 @settings(deadline=None)
@@ -23,12 +46,241 @@ def test_handles_generated_mini_batches(
 ) -> None:
     """Sound mini-batches of any size and order succeed; odd ones do no harm."""
     __tracebackhide__ = True
-    bench = parallelrun_examples
-    require_valid_items(bench, parallelrun_check)
+    runner = parallelrun_examples
+    require_valid_items(runner, parallelrun_check)
     # What became of these is remembered: only the first example tries them.
-    conclude(bench, parallelrun_check, partial(judge_whole, bench))
-    for lone in bench.lone_oddities:
-        conclude(bench, parallelrun_check, partial(judge_mini_batch, bench, lone))
-    recipe = data.draw(bench.recipes, label="mini-batch")
+    conclude(runner, parallelrun_check, partial(_judge_largest, runner))
+    for edge_case in edge_cases(runner):
+        conclude(runner, parallelrun_check, partial(_judge, runner, edge_case))
+    recipe = data.draw(mini_batches_to_draw(runner), label="mini-batch")
     event("odd" if recipe.odd else "sound")
-    conclude(bench, parallelrun_check, lambda: judge_mini_batch(bench, recipe))
+    conclude(runner, parallelrun_check, lambda: _judge(runner, recipe))
+
+
+def _judge(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
+    """What is wrong with run() for this mini-batch; None where nothing is, or it could not be tried any more."""
+    for part in _malformed_parts(recipe):
+        if part in runner.hanging:
+            return runner.hanging[part]
+    return runner.judged(recipe, lambda: _try(runner, recipe))
+
+
+def _judge_largest(runner: ExampleRunner) -> Finding | None:
+    """The largest valid mini-batch, tried whatever is drawn; where it fails, the shortest beginning that does."""
+    largest = runner.max_items
+    finding = _judge(runner, _beginning(runner, largest))
+    # A partition is whole or not at all.
+    fails, succeeds = (largest, 0) if not runner.sample.partitions else (1, 0)
+    while finding is not None and fails - succeeds > 1:
+        middle = (fails + succeeds) // 2
+        shorter = _judge(runner, _beginning(runner, middle))
+        if shorter is None:
+            succeeds = middle
+        else:
+            fails, finding = middle, shorter
+    return finding
+
+
+def _beginning(runner: ExampleRunner, size: int) -> Recipe:
+    numbers: Sequence[int] = range(size)
+    if runner.sample.partitions:
+        numbers = max(runner.sample.partitions.values(), key=len)
+    return recipe_of(runner.sample, numbers)
+
+
+def _malformed_parts(recipe: Recipe) -> Iterator[object]:
+    """What is malformed in a recipe, part by part, whatever item it is in."""
+    if isinstance(recipe, Files):
+        yield from {item.kind for item in recipe.items if item.kind is not None}
+    else:
+        yield from {(cell.column, cell.kind) for cell in recipe.cells}
+
+
+def _try(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
+    sentinel = runner.sentinel
+    payload = runner.build(recipe)
+    before = runner.seen
+    ended = runner.attempt(payload, recipe)
+    allowed = HARMLESS if recipe.odd else runner.valid_outcomes
+    finding = None
+    if ended.outcome not in allowed:
+        finding = _confirmed(runner, recipe, payload, ended, allowed, before)
+    elif recipe.odd and sentinel is not None:
+        finding = _breaks_the_next(runner, recipe, payload)
+    if finding is None:
+        runner.discard(payload)
+    return finding
+
+
+def _confirmed(
+    runner: ExampleRunner,
+    recipe: Recipe,
+    payload: Payload,
+    ended: AttemptEnded,
+    allowed: frozenset[Outcome],
+    before: int,
+) -> Finding | None:
+    """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
+    again = ended if runner.confirmed or not runner.renew() else runner.attempt(payload, recipe)
+    if again.outcome not in allowed:
+        runner.confirmed = True
+        finding = _finding(runner, recipe, payload, again)
+        return _remembered_hang(runner, recipe, finding) if again.outcome == "timeout" else finding
+    if ended.outcome in ("timeout", "crashed"):
+        return None
+    items = describe(runner.sample, recipe)
+    return _only_warm(
+        ended,
+        before,
+        which=f"{_kind(recipe)} mini-batch ({items})",
+        location=Location(phase="run", mini_batch=ended.mini_batch.id, items=items),
+        case=_case(runner, recipe, *(payload,) * (before + 1)),
+    )
+
+
+def _remembered_hang(runner: ExampleRunner, recipe: Recipe, finding: Finding) -> Finding:
+    """Finds which malformed part hangs, alone in a mini-batch, so that no other mini-batch with it is waited for."""
+    for part in _malformed_parts(recipe):
+        if not runner.may_go_on():
+            break
+        alone = _with_only(recipe, part, all_items=bool(runner.sample.partition_of(recipe)))
+        payload = runner.build(alone)
+        ended = runner.attempt(payload, alone)
+        if ended.outcome == "timeout":
+            runner.hanging[part] = _finding(runner, alone, payload, ended)
+            return runner.hanging[part]
+        runner.discard(payload)
+    return finding
+
+
+def _with_only(recipe: Recipe, part: object, *, all_items: bool) -> Recipe:
+    """One item with what is malformed, or, of a partition, all of its items."""
+    if isinstance(recipe, Files):
+        malformed = next(item for item in recipe.items if item.kind == part)
+        others = (Item(name) for name in dict.fromkeys(item.name for item in recipe.items) if name != malformed.name)
+        return Files(items=(malformed, *others) if all_items else (malformed,))
+    cell = next(cell for cell in recipe.cells if (cell.column, cell.kind) == part)
+    rows = tuple(dict.fromkeys(recipe.rows)) if all_items else (recipe.rows[cell.row or 0],)
+    position = None if cell.row is None else rows.index(recipe.rows[cell.row])
+    return Rows(rows=rows, cells=(Cell(position, cell.column, cell.kind),))
+
+
+def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) -> Finding | None:
+    """Whether a valid mini-batch afterwards fails, or comes to something else than on a fresh worker."""
+    before = runner.seen
+    problem, after = _sentinel_problem(runner)
+    if problem is None or not runner.renew():
+        return None
+    # Told by a fresh worker: one of the mini-batches before may be the cause.
+    first = runner.attempt(payload, recipe)
+    problem, _ = _sentinel_problem(runner)
+    fresh = runner.renew()
+    assert runner.sentinel is not None
+    sentinel, expected = runner.sentinel
+    location = Location(phase="run", mini_batch=sentinel.id, items=sentinel.items())
+    if problem is None and after.outcome not in runner.valid_outcomes and after.outcome not in ("timeout", "crashed"):
+        return _only_warm(
+            after,
+            before,
+            which=f"a sound mini-batch ({sentinel.items()})",
+            location=location,
+            case=Case(
+                kind=runner.observations.kind,
+                mini_batches=(sentinel.payload,) * (before + 1),
+                partitions=(sentinel.partition,) * (before + 1),
+            ),
+        )
+    if problem is None or first.outcome not in HARMLESS:
+        return None
+    if fresh and expected is not None and _valid_one_breaks_it_too(runner, recipe):
+        runner.rows_count = False
+        return None
+    return Finding(
+        what=f"After an odd mini-batch ({describe(runner.sample, recipe)}) run() is spoiled for a sound one: "
+        f"{problem}.",
+        location=location,
+        counts=f"the odd mini-batch itself: {first.outcome}; the sound one succeeds on a fresh worker",
+        service="mini-batches that have nothing wrong fail or come out wrong, on one worker only, and at random",
+        fix="undo what run() changes (globals, open files, buffers) also when it fails: with, try/finally",
+        cause=Cause(kind="spoiled"),
+        case=Case(
+            kind=runner.observations.kind,
+            mini_batches=(payload, sentinel.payload),
+            partitions=(runner.sample.partition_of(recipe), sentinel.partition),
+            expects="no_harm",
+            expected_rows=None if expected is None else tuple(expected),
+        ),
+    )
+
+
+def _valid_one_breaks_it_too(runner: ExampleRunner, recipe: Recipe) -> bool:
+    """Whether what is malformed has nothing to do with it: then it is the business of independent_of_history."""
+    if isinstance(recipe, Files):
+        valid: Recipe = Files(items=tuple(Item(name) for name in dict.fromkeys(item.name for item in recipe.items)))
+    else:
+        valid = Rows(rows=tuple(dict.fromkeys(recipe.rows)))
+    payload = runner.build(valid)
+    runner.attempt(payload, valid)
+    runner.discard(payload)
+    problem, _ = _sentinel_problem(runner)
+    runner.renew()
+    return problem is not None
+
+
+def _sentinel_problem(runner: ExampleRunner) -> tuple[str | None, AttemptEnded]:
+    """What is wrong with the sentinel now, and the attempt at it."""
+    assert runner.sentinel is not None
+    sentinel, expected = runner.sentinel
+    ended = runner.attempt_of_sample(sentinel)
+    if ended.outcome not in runner.valid_outcomes:
+        return (ended.failure.error if ended.failure is not None else ended.outcome), ended
+    if expected is None or not runner.rows_count:
+        return None, ended
+    rows = difference(expected, as_rows(ended.value))
+    problem = None if rows is None else f"it returns {rows[1]} where a fresh worker returns {rows[0]}"
+    return problem, ended
+
+
+def _only_warm(ended: AttemptEnded, before: int, *, which: str, location: Location, case: Case) -> Finding:
+    assert ended.failure is not None
+    return Finding(
+        what=f"run() {_VERBS[ended.outcome]} for {which} on a worker that had {before} others before, and not on a "
+        f"fresh one: {ended.failure.error}",
+        location=location,
+        traceback=ended.failure.traceback,
+        service=shown_for(ended.outcome),
+        fix=_KEPT,
+        cause=Cause.of_attempt(ended),
+        case=case,
+    )
+
+
+def _finding(runner: ExampleRunner, recipe: Recipe, payload: Payload, ended: AttemptEnded) -> Finding:
+    assert ended.failure is not None
+    returned = "none that count" if ended.returned is None else str(ended.returned)
+    return Finding(
+        what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch that was made of the sample: "
+        f"{ended.failure.error}",
+        location=Location(phase="run", mini_batch=ended.mini_batch.id, items=describe(runner.sample, recipe)),
+        traceback=ended.failure.traceback,
+        counts=f"{recipe.size} item(s) in, results out: {returned}",
+        service=shown_for(ended.outcome),
+        fix=FIXES.get(ended.outcome, ""),
+        cause=Cause.of_attempt(ended),
+        example=f"mini-batch: {recipe!r}",
+        # With the timeout of the job: what is mended may well wait longer than a probe may.
+        case=_case(runner, recipe, payload),
+    )
+
+
+def _case(runner: ExampleRunner, recipe: Recipe, *payloads: Payload) -> Case:
+    return Case(
+        kind=runner.observations.kind,
+        mini_batches=payloads,
+        expects="no_harm" if recipe.odd else "results",
+        partitions=(runner.sample.partition_of(recipe),) * len(payloads),
+    )
+
+
+def _kind(recipe: Recipe) -> str:
+    return "an odd" if recipe.odd else "a sound"

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
-from pytest_parallelrun.contract.dependence.batch_size import SizeSearch
 from pytest_parallelrun.contract.dependence.randomness import is_drawn
-from pytest_parallelrun.contract.dependence.state import (
-    dependence,
-    on_service,
-    traceback_of,
-    why_undecided,
-)
-from pytest_parallelrun.contract.entry.preconditions import (
-    pass_unless_random,
-    require_rows,
-    skip_without_worker,
-)
+from pytest_parallelrun.contract.dependence.state import case_of, dependence, on_service, traceback_of
+from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch, answer_of, merged
+from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.dependence.batch_size import SizeComparison
     from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.probe import ProbeSession
 
+MAX_SINGLES = 30
+"""Items that are tried alone."""
+MAX_SUSPECTS = 2
+"""Mini-batches that are looked into."""
+MAX_MERGED = 8
+"""Mini-batches of one item that are tried as a single one."""
 
 _FOR_EACH_ITEM = (
     "compute each result from its own item: statistics, ranks, positions and padding over a whole mini-batch, and work "
     "on its first or last item alone, depend on its size. Take such values from the model or a file."
 )
-
-
 _AFTER_HISTORY = (
     "mend first what test_independent_of_history found: what run() keeps from one call to the next, it may keep from "
     "one item to the next. If this stays: "
@@ -41,62 +38,218 @@ _AFTER_HISTORY = (
 def test_independent_of_mini_batch_size(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """The same items get the same results in one mini-batch and in several."""
     __tracebackhide__ = True
-    trials, check = parallelrun_observations, parallelrun_check
+    observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
-        keys = trials.entry.settings.partition_keys
+        keys = observations.entry.settings.partition_keys
         if keys:
             check.cannot_decide(f"partition_keys={','.join(keys)}: a partition is one mini-batch, whatever its size")
-        require_rows(trials, check)
-        if not trials.groups:
+        require_rows(observations, check)
+        if not observations.groups:
             check.cannot_decide("run() returns fewer results than items, so it sums up: there is nothing to compare")
-        found = dependence(trials)
-        if found is not None and found.origin != "memory":
-            check.cannot_decide(why_undecided(found))
-        sizing = SizeSearch(trials, fresh=found is not None)
-        sizes = sizing.first_difference()
+        history = dependence(observations)
+        if history is not None and history.origin != "memory":
+            check.cannot_decide(history.why_undecided())
+        search = _SizeSearch(observations, fresh=history is not None)
+        sizes = search.first_difference()
         if sizes is not None:
-            if is_drawn(trials, sizes.whole):
+            if is_drawn(observations, sizes.split.merged):
                 check.cannot_decide(
                     "random numbers decide on the results, and another size of mini-batch draws others. Seed from the "
                     "item to make results repeatable."
                 )
-            check.fail(_of_size(trials, sizes, kept=found is not None))
-        if not sizing.compared:
+            check.fail(_of_size(observations, sizes, kept=history is not None))
+        if not search.compared:
             check.cannot_decide("the sample has a single item, which makes mini-batches of one size only")
-        if found is not None:
+        if history is not None:
             check.note("results depend on what came before, so two items alone were compared, on fresh workers")
-        pass_unless_random(trials, check)
+        pass_unless_random(observations, check)
 
 
-def _of_size(trials: Observations, sizes: SizeComparison, *, kept: bool) -> Finding:
-    whole, parts = sizes.whole, sizes.parts
-    together, apart = sizes.told
-    failed = sizes.apart if sizes.apart.rows is None else sizes.together
-    rows = sizes.apart.rows
-    sizes_told = " and ".join(sorted({str(part.size) for part in parts}, key=int))
+class _Split(NamedTuple):
+    """The same items as one mini-batch, and as several."""
+
+    merged: SampleMiniBatch
+    parts: tuple[SampleMiniBatch, ...]
+
+
+class _SizeDifference(NamedTuple):
+    """The answers to a split. difference: both in words, from the first row that differs."""
+
+    split: _Split
+    of_merged: RunOutcome
+    of_parts: RunOutcome
+    difference: tuple[str, str]
+
+
+class _SizeSearch:
+    """Asks fresh workers, each for items that it has not seen: an item that comes again is a retry.
+
+    fresh: a new one for each mini-batch, where results depend on what came before.
+    """
+
+    def __init__(self, observations: Observations, *, fresh: bool) -> None:
+        self._observations = observations
+        self._fresh = fresh
+        self._next_id = max((batch.id for batch in observations.baseline.result.mini_batches), default=0) + 1
+        self.compared = 0
+
+    def first_difference(self) -> _SizeDifference | None:
+        """The first mini-batch whose parts are answered differently, of as few items as were found."""
+        mini_batches = self._observations.groups
+        if self._fresh:
+            # Each answer costs an init() now, and nothing is kept that could depend on what a mini-batch is called.
+            for split in islice(_pairs(mini_batches), 1):
+                self.compared += 1
+                return self._renamed(split)
+            return None
+        several = [mini_batch for mini_batch in mini_batches if mini_batch.size > 1]
+        suspects = self._differing_singles(several) if several else self._merged(mini_batches)
+        for split in suspects[:MAX_SUSPECTS]:
+            if self._differ(split):
+                smallest = self._smallest(split)
+                if smallest is not None:
+                    return smallest
+        return None
+
+    def _differing_singles(self, mini_batches: Sequence[SampleMiniBatch]) -> list[_Split]:
+        """Mini-batches whose items one worker answers differently one by one, though they are called as the whole."""
+        observations, splits, singles = self._observations, [], 0
+        observations.restore()
+        with observations.entry.bench(probe=observations.probe) as session:
+            for mini_batch in mini_batches:
+                if singles >= MAX_SINGLES:
+                    break
+                cut = mini_batch.size > MAX_SINGLES
+                split = _singles_of(mini_batch.part(*range(MAX_SINGLES)) if cut else mini_batch)
+                # What is cut is another mini-batch than the one that was observed.
+                expected = self._ask([split.merged]) if cut else observations.forward.answer(mini_batch)
+                singles += len(split.parts)
+                self.compared += 1
+                if observations.unlike(expected, self._ask_session(session, _called_as_merged(split))) is not None:
+                    splits.append(split)
+        return splits
+
+    def _merged(self, mini_batches: tuple[SampleMiniBatch, ...]) -> list[_Split]:
+        """Mini-batches of one item each as a single one."""
+        parts = mini_batches[:MAX_MERGED]
+        if len(parts) < 2:
+            return []
+        self.compared += 1
+        return [_Split(merged(parts), parts)]
+
+    def _smallest(self, split: _Split) -> _SizeDifference | None:
+        """The difference in two items, or else in all."""
+        parts = split.parts
+        for pair in (parts[:2], parts[-2:]) if len(parts) > 2 else ():
+            smaller = self._renamed(_Split(merged(pair), pair))
+            if smaller is not None:
+                return smaller
+        return self._renamed(split)
+
+    def _differ(self, split: _Split) -> bool:
+        """Whether the parts are answered differently as mini-batches of their own, as in a job of another size."""
+        observations = self._observations
+        forward = observations.forward
+        if any(part is mini_batch for part in split.parts for mini_batch in observations.groups):
+            of_merged = self._ask([split.merged])
+            of_parts = _joined([answer for part in split.parts if (answer := forward.answer(part)) is not None])
+        else:
+            observed = any(split.merged is mini_batch for mini_batch in observations.groups)
+            known = forward.answer(split.merged) if observed else None
+            of_merged = known or self._ask([split.merged])
+            numbered = []
+            for part in split.parts:
+                self._next_id += 1
+                numbered.append(part.numbered(self._next_id))
+            of_parts = self._ask(numbered)
+        # More items take more time, which says nothing about what they are answered.
+        return of_merged.ended.outcome != "timeout" and observations.unlike(of_merged, of_parts) is not None
+
+    def _renamed(self, split: _Split) -> _SizeDifference | None:
+        """The difference where the parts are called as the whole: number and first row may be in the rows."""
+        of_merged, of_parts = self._ask([split.merged]), self._ask(_called_as_merged(split))
+        difference = self._observations.unlike(of_merged, of_parts)
+        if difference is None or of_merged.ended.outcome == "timeout":
+            return None
+        return _SizeDifference(split, of_merged, of_parts, difference)
+
+    def _ask(self, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:
+        """All rows of the mini-batches, or the first failure."""
+        self._observations.restore()
+        with self._observations.entry.bench(probe=self._observations.probe) as session:
+            return self._ask_session(session, mini_batches)
+
+    def _ask_session(self, session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:
+        answers = []
+        for mini_batch in mini_batches:
+            if self._fresh:
+                session.renew()
+            answers.append(answer_of(self._observations.attempt(session, mini_batch).ended))
+            if answers[-1].rows is None:
+                break
+        return _joined(answers)
+
+
+def _joined(answers: Sequence[RunOutcome]) -> RunOutcome:
+    """All rows, or the first failure."""
+    rows: list[object] = []
+    for answer in answers:
+        if answer.rows is None:
+            return answer
+        rows.extend(answer.rows)
+    return RunOutcome(rows, answers[-1].ended)
+
+
+def _pairs(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[_Split]:
+    """Two items together and apart."""
+    for mini_batch in mini_batches:
+        if mini_batch.size > 1:
+            yield _singles_of(mini_batch.part(0, 1))
+    if len(mini_batches) > 1:
+        yield _Split(merged(mini_batches[:2]), tuple(mini_batches[:2]))
+
+
+def _singles_of(mini_batch: SampleMiniBatch) -> _Split:
+    """Each item as a mini-batch."""
+    return _Split(mini_batch, tuple(mini_batch.part(position) for position in range(mini_batch.size)))
+
+
+def _called_as_merged(split: _Split) -> list[SampleMiniBatch]:
+    """The parts with the id of the whole, and the first rows that they have in it."""
+    first_item, renamed = split.merged.first_item, []
+    for part in split.parts:
+        renamed.append(part.numbered(split.merged.id, first_item))
+        first_item += part.size
+    return renamed
+
+
+def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> Finding:
+    (combined, parts), rows = sizes.split, sizes.of_parts.rows
+    together, apart = sizes.difference
+    failed = sizes.of_parts if rows is None else sizes.of_merged
+    part_sizes = " and ".join(sorted({str(part.size) for part in parts}, key=int))
+    counts = ""
+    if sizes.of_merged.rows is not None and rows is not None:
+        counts = f"{len(sizes.of_merged.rows)} row(s) in one mini-batch, {len(rows)} in {len(parts)}"
+    if rows is not None:
+        case = case_of(observations, (combined,), sizes.of_parts)
+    else:
+        case = Case(
+            kind=observations.kind,
+            mini_batches=tuple(part.payload for part in parts),
+            ignoring=observations.ignoring,
+            partitions=tuple(part.partition for part in parts),
+        )
     return Finding(
         what=(
-            f"The size of a mini-batch changes results: for the same {whole.size} items run() {together} as one "
-            f"mini-batch of {whole.size}; in {len(parts)} mini-batches of {sizes_told} it {apart}."
+            f"The size of a mini-batch changes results: for the same {combined.size} items run() {together} as one "
+            f"mini-batch of {combined.size}; in {len(parts)} mini-batches of {part_sizes} it {apart}."
         ),
-        location=Location(phase="run", mini_batch=whole.id, items=whole.items()),
+        location=Location(phase="run", mini_batch=combined.id, items=combined.items()),
         traceback=traceback_of(failed),
-        counts=_counts(sizes),
+        counts=counts,
         service=on_service("mini_batch_size is changed to make a job faster, and the last mini-batch is often smaller"),
         fix=_AFTER_HISTORY + _FOR_EACH_ITEM if kept else _FOR_EACH_ITEM,
         cause=None if failed.ended.failure is None else Cause.of_attempt(failed.ended),
-        case=Case(
-            kind=trials.kind,
-            mini_batches=(whole.payload,) if rows is not None else tuple(part.payload for part in parts),
-            expected_rows=None if rows is None else tuple(rows),
-            ignoring=trials.ignoring,
-            identities=((whole.id, whole.first_item),) if rows is not None else (),
-            partitions=(whole.partition,) if rows is not None else tuple(part.partition for part in parts),
-        ),
+        case=case,
     )
-
-
-def _counts(sizes: SizeComparison) -> str:
-    if sizes.together.rows is None or sizes.apart.rows is None:
-        return ""
-    return f"{len(sizes.together.rows)} row(s) in one mini-batch, {len(sizes.apart.rows)} in {len(sizes.parts)}"

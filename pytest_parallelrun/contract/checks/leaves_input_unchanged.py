@@ -96,7 +96,7 @@ def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: Split
         base, names = location.root, location.names
         described = is_mltable(location, settings)
         if described:
-            files = files_of(os.path.normpath(location.root), location.given)
+            files = files_of(os.path.normpath(location.root), location.input_path)
             if files is None:
                 # Run() gets rows.
                 continue

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.engines.protocol import Engine
     from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
 def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayRequest, parallelrun_check: Check) -> None:

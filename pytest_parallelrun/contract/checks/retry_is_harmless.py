@@ -1,20 +1,22 @@
-"""A retry or a second delivery changes rows, or leaves other files than one delivery does."""
+"""A retry or a second delivery changes rows, or leaves other files than one delivery does.
+
+A mini-batch is delivered to a worker, to the same one again, to another one, and after a failure in its middle. A retry
+does that, and so does a queue that delivers at least once.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.cases.case import Case
-from pytest_parallelrun.contract.dependence.redelivery import (
-    deliver_after_a_failure,
-    deliver_again,
-    deliver_once,
-    is_named_after_its_process,
-    to_deliver,
-    why_not_again,
-)
-from pytest_parallelrun.contract.dependence.state import KEPT, dependence
-from pytest_parallelrun.contract.dependence.written_files import changed
+from pytest_parallelrun.contract.dependence.randomness import Generators
+from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of, dependence, traceback_of
+from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
+from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.emulator.faults import Fault
@@ -23,139 +25,239 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.dependence.redelivery import Redeliveries, Redelivery
-    from pytest_parallelrun.contract.dependence.written_files import Content, Snapshot, WrittenFile
-    from pytest_parallelrun.contract.entry.observations import Observations, RunOutcome, SampleMiniBatch
-    from pytest_parallelrun.emulator.probe import ProbeResult
-
+    from pytest_parallelrun.contract.dependence.written_files import Snapshot, WrittenFile
+    from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 
 _TWICE = (
     "a mini-batch is delivered at least once: after a failure, a timeout or a lost worker it is run again, and what "
     "the earlier attempt wrote stays"
 )
-
-
 _TO_THE_SAME = "a second delivery to the same worker"
-
-
 _TO_ANOTHER = "a second delivery to another worker"
-
-
 _AFTER_A_FAILURE = "a retry after an attempt that failed in the middle"
 
 
-class _Difference(NamedTuple):
+class _Delivery(NamedTuple):
+    """What came of a delivery: the answer, and the files that were there afterwards."""
+
+    answer: RunOutcome
+    files: Snapshot
+
+
+class _Deliveries(NamedTuple):
+    """Of one mini-batch. before: the files that init() had made. elsewhere: the delivery to a second worker."""
+
+    before: Snapshot
+    once: _Delivery
+    again: _Delivery
+    elsewhere: _Delivery
+
+
+class _FileDifference(NamedTuple):
     """What `delivery` leaves other than one delivery does."""
 
     delivery: str
     file: WrittenFile
-    what: str
+    description: str
 
 
 def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
     """A mini-batch that is delivered again leaves the rows and files that one delivery does."""
     __tracebackhide__ = True
-    trials, check = parallelrun_observations, parallelrun_check
+    observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
-        require_answers(trials, check)
-        group = to_deliver(trials)
-        found = deliver_again(trials, group)
-        if found.once.answer.rows is None:
-            check.cannot_decide(f"run() {found.once.answer.told()}, so there is nothing to compare")
-        undecided = _compare_rows(trials, check, group, found)
-        differences = _differences(trials, group, found)
-        failed = None if differences else deliver_after_a_failure(trials, group)
-        if failed is not None:
-            undecided = undecided or _compare_retry(trials, check, group, found.once, *failed)
-            differences += _after_a_failure(trials, group, found, failed[1])
-        _report_files(trials, check, group, differences)
+        require_answers(observations, check)
+        mini_batch = _to_deliver(observations)
+        deliveries = _deliver_again(observations, mini_batch)
+        if deliveries.once.answer.rows is None:
+            check.cannot_decide(f"run() {deliveries.once.answer.told()}, so there is nothing to compare")
+        undecided = _compare_rows(observations, check, mini_batch, deliveries)
+        differences = _compare_files(observations, mini_batch, deliveries)
+        retry = None if differences else _deliver_after_a_failure(observations, mini_batch)
+        if retry is not None:
+            failed, retried = retry
+            undecided = undecided or _compare_retry(
+                observations, check, mini_batch, deliveries.once.answer, failed, retried.answer
+            )
+            differences += _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
+        _report_files(check, mini_batch, differences)
         if undecided:
             check.cannot_decide(undecided)
 
 
-def _compare_rows(trials: Observations, check: Check, group: SampleMiniBatch, found: Redeliveries) -> str:
+def _to_deliver(observations: Observations) -> SampleMiniBatch:
+    """A mini-batch of two items, if the sample has one, as it can fail in its middle; or two files in one."""
+    answered = observations.answered
+    several = next((mini_batch for mini_batch in answered if mini_batch.size > 1), None)
+    unmixed = observations.kind != "files" or bool(observations.entry.settings.partition_keys)
+    if several is not None or unmixed or len(answered) < 2 or not observations.groups:
+        return several or answered[0]
+    return merged(answered[:2])
+
+
+def _deliver_again(observations: Observations, mini_batch: SampleMiniBatch) -> _Deliveries:
+    """Delivers it to the first of two fresh workers, to the same one again, and to the second one."""
+    with _workers(observations, 2) as (session, files):
+        before = files.snapshot()
+        once = _deliver(observations, session, files, mini_batch)
+        if _named_after_the_time(once.files, before):
+            # A second delivery in the same second would write the same files.
+            time.sleep(1.01 - time.time() % 1)
+        again = _deliver(observations, session, files, mini_batch)
+        elsewhere = _deliver(observations, session, files, mini_batch, worker=1, number=2)
+        return _Deliveries(before, once, again, elsewhere)
+
+
+def _deliver_after_a_failure(
+    observations: Observations, mini_batch: SampleMiniBatch
+) -> tuple[ProbeResult, _Delivery] | None:
+    """An attempt while its last item is away, and a retry; None where that attempt does not fail, or has no files."""
+    if observations.kind != "files":
+        return None
+    path = str(mini_batch.payload[mini_batch.size - 1])
+    with _workers(observations, 1) as (session, files):
+        session.start(0)
+        away = str(observations.entry.new_folder("away") / os.path.basename(path))
+        os.rename(path, away)
+        try:
+            failed = observations.attempt(session, mini_batch)
+        finally:
+            os.rename(away, path)
+        files.saw(failed.files)
+        if failed.ended.outcome not in ("exception", "short"):
+            return None
+        return failed, _deliver(observations, session, files, mini_batch, number=2)
+
+
+@contextmanager
+def _workers(observations: Observations, workers: int) -> Iterator[tuple[ProbeSession, WrittenFiles]]:
+    """Workers that are up, in folders of their own."""
+    redirected = observations.entry.redirected()
+    observations.restore()
+    with observations.entry.bench(
+        workers=workers,
+        probe=observations.probe,
+        arguments=redirected.arguments,
+        environment_variables=redirected.environment,
+    ) as session:
+        for worker in range(workers):
+            session.start(worker)
+        files = WrittenFiles(session, redirected.folders, observations.root)
+        files.saw(session.setting_up)
+        yield session, files
+    observations.restore()
+
+
+def _deliver(
+    observations: Observations,
+    session: ProbeSession,
+    files: WrittenFiles,
+    mini_batch: SampleMiniBatch,
+    *,
+    worker: int = 0,
+    number: int = 1,
+) -> _Delivery:
+    result = observations.attempt(session, mini_batch, worker=worker, number=number)
+    files.saw(result.files, worker)
+    return _Delivery(answer_of(result.ended), files.snapshot())
+
+
+def _named_after_the_time(after: Snapshot, before: Snapshot) -> bool:
+    """Whether a new file has the present second in its name."""
+    now = time.time()
+    moments = [now - seconds for seconds in range(-1, 10)]
+    seconds = {time.strftime("%H%M%S", clock(moment)) for moment in moments for clock in (time.localtime, time.gmtime)}
+    seconds.update(str(int(moment)) for moment in moments)
+    return any(text in re.sub(r"\D", "", file.name) for file in after.keys() - before.keys() for text in seconds)
+
+
+def _compare_rows(
+    observations: Observations, check: Check, mini_batch: SampleMiniBatch, deliveries: _Deliveries
+) -> str:
     """Fails where a second delivery is answered differently; returns why that cannot be told, or ""."""
     __tracebackhide__ = True
-    once = found.once.answer
-    changing = trials.changing
+    once, changing = deliveries.once.answer, observations.changing
     if changing is not None and changing.all_rows:
         return why_random(changing)
-    for worker, delivery, answer in ((0, _TO_THE_SAME, found.again.answer), (1, _TO_ANOTHER, found.elsewhere.answer)):
-        told = trials.unlike(once, answer)
-        if told is None:
+    second = ((0, _TO_THE_SAME, deliveries.again.answer), (1, _TO_ANOTHER, deliveries.elsewhere.answer))
+    for worker, delivery, answer in second:
+        difference = observations.unlike(once, answer)
+        if difference is None:
             continue
-        why = why_not_again(trials, group, worker=worker)
-        if why:
-            return why
-        check.fail(_of_rows(trials, group, delivery, once, answer, told))
+        undecided = _why_not_again(observations, mini_batch, worker=worker)
+        if undecided:
+            return undecided
+        state = dependence(observations) if delivery == _TO_THE_SAME else None
+        kept = state is not None and state.origin == "memory" and answer.rows is not None
+        finding = _of_rows(mini_batch, delivery, answer, difference)
+        faults = (Fault.delivers_twice(mini_batch=mini_batch.id, attempt=1),) if delivery == _TO_THE_SAME else ()
+        case = replace(case_of(observations, (mini_batch,), once), faults=faults)
+        check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause, case=case))
     return "" if changing is None or changing.harmless else why_random(changing)
 
 
-def _compare_retry(
-    trials: Observations,
-    check: Check,
-    group: SampleMiniBatch,
-    once: Redelivery,
-    failed: ProbeResult,
-    retried: Redelivery,
-) -> str:
-    __tracebackhide__ = True
-    told = trials.unlike(once.answer, retried.answer)
-    if told is None:
+def _why_not_again(observations: Observations, mini_batch: SampleMiniBatch, *, worker: int) -> str:
+    """Why two deliveries, asked once more with the same random numbers, are answered alike; "" where they are not."""
+    with Generators() as generators, _workers(observations, worker + 1) as (session, files):
+        generators.remember(session, worker + 1)
+        first = _deliver(observations, session, files, mini_batch)
+        moved = generators.moved(session)
+        generators.reset(session, worker)
+        second = _deliver(observations, session, files, mini_batch, worker=worker, number=2)
+    if observations.unlike(first.answer, second.answer) is not None:
         return ""
-    known = dependence(trials)
-    if known is not None and known.origin == "random numbers":
+    if moved:
+        return (
+            "run() draws random numbers from a generator that was seeded once, so a second delivery gets others. Seed "
+            "from the item to make results repeatable."
+        )
+    return f"mini-batch {mini_batch.id} was answered differently when it was delivered again, but not every time"
+
+
+def _compare_retry(
+    observations: Observations,
+    check: Check,
+    mini_batch: SampleMiniBatch,
+    once: RunOutcome,
+    failed: ProbeResult,
+    retried: RunOutcome,
+) -> str:
+    """The same for a retry after a failure."""
+    __tracebackhide__ = True
+    difference = observations.unlike(once, retried)
+    if difference is None:
+        return ""
+    state = dependence(observations)
+    if state is not None and state.origin == "random numbers":
         return "run() draws random numbers from a generator that was seeded once, so a retry gets others"
     # Once more, since a difference that comes and goes is no fault of the retry.
-    more = deliver_after_a_failure(trials, group)
-    if more is None or trials.unlike(once.answer, more[1].answer) is None:
-        return f"a retry of mini-batch {group.id} was answered differently, but not every time"
-    check.fail(_of_rows(trials, group, _AFTER_A_FAILURE, once.answer, retried.answer, told, failed))
+    more = _deliver_after_a_failure(observations, mini_batch)
+    if more is None or observations.unlike(once, more[1].answer) is None:
+        return f"a retry of mini-batch {mini_batch.id} was answered differently, but not every time"
+    failure = failed.ended.failure
+    before = "" if failure is None else observations.shown(f" (which failed with {failure.error})")
+    check.fail(_of_rows(mini_batch, _AFTER_A_FAILURE + before, retried, difference))
 
 
-def _of_rows(
-    trials: Observations,
-    group: SampleMiniBatch,
-    delivery: str,
-    once: RunOutcome,
-    answer: RunOutcome,
-    told: tuple[str, str],
-    failed: ProbeResult | None = None,
-) -> Finding:
-    known = dependence(trials)
-    kept = delivery == _TO_THE_SAME and known is not None and known.origin == "memory" and answer.rows is not None
-    failure = answer.ended.failure if answer.rows is None else None
-    before = ""
-    if failed is not None and failed.ended.failure is not None:
-        before = trials.shown(f" (which failed with {failed.ended.failure.error})")
-    case = None
-    if failed is None:
-        case = Case(
-            kind=trials.kind,
-            mini_batches=(group.payload,),
-            faults=(Fault.delivers_twice(mini_batch=group.id, attempt=1),) if delivery == _TO_THE_SAME else (),
-            expected_rows=None if once.rows is None else tuple(once.rows),
-            ignoring=trials.ignoring,
-            identities=((group.id, group.first_item),),
-            partitions=(group.partition,),
-        )
+def _of_rows(mini_batch: SampleMiniBatch, delivery: str, answer: RunOutcome, difference: tuple[str, str]) -> Finding:
     return Finding(
         what=(
-            f"A mini-batch that is delivered again is answered differently: the first time run() {told[0]}; "
-            f"in {delivery}{before} it {told[1]}."
+            f"A mini-batch that is delivered again is answered differently: the first time run() {difference[0]}; "
+            f"in {delivery} it {difference[1]}."
         ),
-        location=Location(phase="run", mini_batch=group.id, items=group.items(), attempt=2, attempts=2),
-        traceback="" if failure is None else failure.traceback,
+        location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
+        traceback=traceback_of(answer),
         service=_TWICE,
         fix=_fix_of_rows(answer, delivery),
-        cause=KEPT if kept else None if failure is None else Cause.of_attempt(answer.ended),
-        case=case,
+        cause=None if answer.rows is not None or answer.ended.failure is None else Cause.of_attempt(answer.ended),
     )
 
 
 def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
-    failure = answer.ended.failure
-    if answer.rows is None and failure is not None and "FileExistsError" in failure.error:
+    failure = answer.ended.failure if answer.rows is None else None
+    if failure is not None and any(error.type == "FileExistsError" for error in failure.chain):
         return "let run() replace what an earlier attempt left: os.makedirs(path, exist_ok=True), open(path, 'w')."
     if answer.rows is None:
         return "let run() start anew whatever an earlier attempt did: what it needs may not be used up or moved away."
@@ -170,65 +272,70 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
     )
 
 
-def _differences(trials: Observations, group: SampleMiniBatch, found: Redeliveries) -> list[_Difference]:
+def _compare_files(
+    observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries
+) -> list[_FileDifference]:
     """Files that a second delivery leaves and one delivery does not, or leaves otherwise."""
-    same = list(_of_files(_TO_THE_SAME, found.once.files, found.again.files))
+    once, again, elsewhere = deliveries.once, deliveries.again, deliveries.elsewhere
+    same = list(_file_differences(_TO_THE_SAME, once.files, again.files))
     if same:
-        return _beyond_chance(trials, group, found.once, found.again.files, same)
-    other = list(_of_files(_TO_ANOTHER, found.again.files, found.elsewhere.files))
+        return _beyond_chance(observations, mini_batch, once, again, same)
+    other = list(_file_differences(_TO_ANOTHER, again.files, elsewhere.files))
     if other:
-        return _beyond_chance(trials, group, found.once, found.elsewhere.files, other)
+        return _beyond_chance(observations, mini_batch, once, elsewhere, other)
     return [
-        _Difference(_TO_ANOTHER, file, "is named after the process, so that another one leaves a second file")
-        for file in found.once.files.keys() - found.before.keys()
-        if is_named_after_its_process(file)
+        _FileDifference(_TO_ANOTHER, file, "is named after the process, so that another one leaves a second file")
+        for file in once.files.keys() - deliveries.before.keys()
+        if file.names_its_process
     ]
 
 
-def _of_files(delivery: str, before: Snapshot, after: Snapshot) -> Iterator[_Difference]:
-    for file in sorted(after.keys() - before.keys()):
-        yield _Difference(delivery, file, "is a file that one delivery does not leave")
-    for file in sorted(before.keys() - after.keys()):
-        yield _Difference(delivery, file, "is gone, which one delivery leaves")
-    for file in sorted(before.keys() & after.keys()):
-        what = changed(before[file], after[file], None)
-        if what is not None:
-            yield _Difference(delivery, file, f"is not what it is after one delivery: {what}")
-
-
-def _beyond_chance(
-    trials: Observations, group: SampleMiniBatch, once: Redelivery, after: Snapshot, found: list[_Difference]
-) -> list[_Difference]:
-    """Those that are more than what two single deliveries differ in, such as the time in a file."""
-    contents = [difference for difference in found if difference.file in once.files and difference.file in after]
-    if not contents:
-        return found
-    alike = deliver_once(trials, group).files
-    kept = [difference for difference in found if difference not in contents]
-    for delivery, file, _ in contents:
-        what = changed(once.files[file], after[file], _pair(once.files[file], alike.get(file)))
-        if what is not None:
-            kept.append(_Difference(delivery, file, f"is not what it is after one delivery: {what}"))
-    return kept
-
-
-def _pair(one: Content, other: Content | None) -> tuple[Content, Content] | None:
-    return None if other is None else (one, other)
-
-
-def _after_a_failure(
-    trials: Observations, group: SampleMiniBatch, found: Redeliveries, retried: Redelivery
-) -> list[_Difference]:
+def _compare_files_of_retry(
+    observations: Observations, mini_batch: SampleMiniBatch, once: _Delivery, retried: _Delivery
+) -> list[_FileDifference]:
     """The same for a retry, whose failed attempt may have left a report of its failure."""
     differences = [
         difference
-        for difference in _of_files(_AFTER_A_FAILURE, found.once.files, retried.files)
+        for difference in _file_differences(_AFTER_A_FAILURE, once.files, retried.files)
         if not difference.file.reports_failures
     ]
-    return _beyond_chance(trials, group, found.once, retried.files, differences)
+    return _beyond_chance(observations, mini_batch, once, retried, differences)
 
 
-def _report_files(trials: Observations, check: Check, group: SampleMiniBatch, differences: list[_Difference]) -> None:
+def _file_differences(delivery: str, before: Snapshot, after: Snapshot) -> Iterator[_FileDifference]:
+    for file in sorted(after.keys() - before.keys()):
+        yield _FileDifference(delivery, file, "is a file that one delivery does not leave")
+    for file in sorted(before.keys() - after.keys()):
+        yield _FileDifference(delivery, file, "is gone, which one delivery leaves")
+    for file in sorted(before.keys() & after.keys()):
+        change = changed(before[file], after[file], None)
+        if change is not None:
+            yield _FileDifference(delivery, file, f"is not what it is after one delivery: {change}")
+
+
+def _beyond_chance(
+    observations: Observations,
+    mini_batch: SampleMiniBatch,
+    once: _Delivery,
+    later: _Delivery,
+    differences: list[_FileDifference],
+) -> list[_FileDifference]:
+    """Those that are more than what two single deliveries differ in, such as the time in a file."""
+    before, after = once.files, later.files
+    contents = [difference for difference in differences if difference.file in before and difference.file in after]
+    if not contents:
+        return differences
+    with _workers(observations, 1) as (session, files):
+        alike = _deliver(observations, session, files, mini_batch).files
+    kept = [difference for difference in differences if difference not in contents]
+    for delivery, file, _ in contents:
+        change = changed(before[file], after[file], (before[file], alike[file]) if file in alike else None)
+        if change is not None:
+            kept.append(_FileDifference(delivery, file, f"is not what it is after one delivery: {change}"))
+    return kept
+
+
+def _report_files(check: Check, mini_batch: SampleMiniBatch, differences: list[_FileDifference]) -> None:
     __tracebackhide__ = True
     for difference in differences:
         if difference.file.is_log:
@@ -236,12 +343,13 @@ def _report_files(trials: Observations, check: Check, group: SampleMiniBatch, di
     counted = [difference for difference in differences if not difference.file.is_log]
     if not counted:
         return
-    delivery, file, what = counted[0]
+    delivery, file, description = counted[0]
     others = f" {len(counted) - 1} more: {', '.join(str(other.file) for other in counted[1:4])}." if counted[1:] else ""
     check.fail(
         Finding(
-            what=f"A mini-batch that is delivered again leaves other files: after {delivery} {file} {what}.{others}",
-            location=Location(phase="run", mini_batch=group.id, items=group.items(), attempt=2, attempts=2),
+            what=f"A mini-batch that is delivered again leaves other files: after {delivery} {file} {description}."
+            f"{others}",
+            location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
             service=_TWICE,
             fix=(
                 "name a file after its item or mini-batch, write it as a whole with mode 'w', under another name and "

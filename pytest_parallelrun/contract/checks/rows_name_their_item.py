@@ -86,7 +86,7 @@ def _unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) -
     sample = entry.copy_sample()
     splitter = open_input(sample.input, entry.settings)
     batches = list(splitter.mini_batches())
-    names = {batch.id: [sample.without_root(name) for name in splitter.item_names(batch)] for batch in batches}
+    names = {batch.id: [sample.item_name(name) for name in splitter.item_names(batch)] for batch in batches}
     paths = {batch.id: cast("list[str]", splitter.load(batch)) for batch in batches}
     partitions = {batch.id: batch.partition for batch in batches}
     known = _FileNames(name for listed in names.values() for name in listed)

@@ -1,1 +1,1 @@
-"""Failures that are put into a mini-batch: what a script does with input that is broken."""
+"""Corrupted input: what a script does with an item, a cell or a model that it cannot read."""

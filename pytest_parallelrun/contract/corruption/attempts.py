@@ -1,60 +1,124 @@
-"""Mini-batches in which one item cannot be read, while the others are sound, and what run() made of them."""
+"""What run() made of mini-batches in which one item cannot be read, while the others are valid."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pytest_parallelrun.contract.entry.observations import SampleMiniBatch
+from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.finding import Location
+from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.contract.cases.case import Expectation
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.probe import ProbeResult
     from pytest_parallelrun.emulator.splitting.model import Payload
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 
+AN_ERROR_ROW = (
+    "catch the exception of one item alone and return a row that names the item and its error, such as "
+    '{"file": name, "error": str(error)}'
+)
+
 Need = Literal["needed", "not needed", "unknown"]
-"""Whether the result of an item depends on what was spoiled."""
+"""Whether the result of an item depends on what was corrupted."""
 
 
 class CorruptedAttempt(NamedTuple):
-    """An attempt at a mini-batch with one bad item. how: what is bad about it. item: its name.
+    """An attempt at a mini-batch with one bad item. description: what is bad about it. item: its name.
 
     payload: the mini-batch, to be saved; the bad item stays bad in it. echo: a text that the bad item brought in.
     """
 
-    how: str
+    description: str
     item: str
     payload: Payload
-    tried: ProbeResult
-    need: Need
+    result: ProbeResult
+    need: Need = "unknown"
     echo: str = ""
+
+    @property
+    def ended(self) -> AttemptEnded:
+        return self.result.ended
+
+    @property
+    def error(self) -> str:
+        """Its error in one line, "" where there is none."""
+        return "" if self.ended.failure is None else self.ended.failure.error
 
     @property
     def lost(self) -> int:
         """Items without a result; all of them where the attempt failed."""
-        ended = self.tried.ended
-        if ended.outcome == "short":
-            return ended.mini_batch.size - (ended.returned or 0)
-        return 0 if ended.outcome == "succeeded" else ended.mini_batch.size
+        size = self.ended.mini_batch.size
+        if self.ended.outcome == "short":
+            return size - (self.ended.returned or 0)
+        return 0 if self.ended.outcome == "succeeded" else size
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class CorruptionTrial:
-    """What was tried with one mini-batch. sound: the attempt with no item bad. reason: why nothing was tried, or "".
+    """What was tried with one mini-batch. valid: the attempt with no item bad. setting_up: what init() opened.
 
     empty: the attempt with an empty file, if it raises or returns fewer and none that cannot be read costs other items.
     """
 
-    group: SampleMiniBatch | None = None
-    sound: ProbeResult | None = None
-    setting_up: FilesTouched | None = None
-    tries: list[CorruptedAttempt] = field(default_factory=list)
+    observations: Observations
+    mini_batch: SampleMiniBatch
+    valid: ProbeResult
+    setting_up: FilesTouched
+    attempts: list[CorruptedAttempt]
     empty: CorruptedAttempt | None = None
-    reason: str = ""
 
     @property
-    def sound_rows(self) -> list[object]:
-        """What run() returned while all items were sound."""
-        return [] if self.sound is None else as_rows(self.sound.ended.value)
+    def valid_rows(self) -> list[object]:
+        """What run() returned while all items were valid."""
+        return as_rows(self.valid.ended.value)
+
+    def names_error(self, attempt: CorruptedAttempt) -> bool:
+        """Whether a row tells of the bad item, as none does while all are valid."""
+        valid = ValidRows(self.valid_rows, self.mini_batch.names)
+        rows = as_rows(attempt.ended.value)
+        if attempt.echo and len(rows) == len(self.valid_rows):
+            # Rows of a table in their order: the others have texts for numbers now, which is no error of theirs.
+            rows = rows[:1]
+        return any(valid.names_error(row, echo=attempt.echo) for row in rows)
+
+    def why_undecided(self) -> str:
+        """Why nothing can be said about the items; "" where something can."""
+        if self.observations.kind != "files":
+            if any(attempt.need == "needed" for attempt in self.attempts):
+                return ""
+            return (
+                "no numeric cell of the sample changes a result, as far as it shows, so a cell that cannot be parsed "
+                "would not matter"
+            )
+        for attempt in self.attempts:
+            hidden = attempt.need == "unknown" and attempt.ended.outcome == "succeeded"
+            if hidden and not self.names_error(attempt):
+                return (
+                    f"run() returned as many results as ever while of {attempt.item} {attempt.description}, and no "
+                    "opening of that file was seen: a native reader hides it, so it cannot be told whether a failure "
+                    "was swallowed"
+                )
+        return ""
+
+    def location(self) -> Location:
+        return Location(
+            phase="run",
+            mini_batch=self.mini_batch.id,
+            items=self.mini_batch.items(),
+            attempts=self.observations.entry.settings.max_retries + 1,
+        )
+
+    def case_of(self, attempt: CorruptedAttempt, expects: Expectation = "no_harm") -> Case:
+        return Case(
+            kind=self.observations.kind,
+            mini_batches=(attempt.payload,),
+            expects=expects,
+            partitions=(self.mini_batch.partition,),
+        )

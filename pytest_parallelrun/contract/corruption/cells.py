@@ -10,15 +10,14 @@ import copy
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt
-from pytest_parallelrun.contract.entry.mini_batches import rows_of
-from pytest_parallelrun.contract.entry.observations import attempt
+from pytest_parallelrun.contract.entry.mini_batches import attempt, rows_of
 from pytest_parallelrun.contract.rows.values import is_null, number_in, values_of
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pytest_parallelrun.contract.entry.observations import SampleMiniBatch
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.splitting.model import Payload
 
@@ -29,21 +28,20 @@ MAX_SECONDS = 1.0
 """Columns that are tried, and seconds in run() after which no other one is."""
 
 
-def cells_tried(bench: ProbeSession, group: SampleMiniBatch, sound: ProbeResult) -> list[CorruptedAttempt]:
+def try_cells(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult) -> list[CorruptedAttempt]:
     """A bad cell in the first row, in one numeric column after the other."""
-    tries: list[CorruptedAttempt] = []
-    spent = 0.0
-    for position in _numeric(rows_of(group.payload))[:MAX_COLUMNS]:
-        if spent > MAX_SECONDS:
+    attempts: list[CorruptedAttempt] = []
+    seconds = 0.0
+    for position in _numeric(rows_of(mini_batch.payload))[:MAX_COLUMNS]:
+        if seconds > MAX_SECONDS:
             break
-        bad = _tried(bench, group, sound, position)
-        spent += bad.tried.ended.running
-        tries.append(bad)
-    return tries
+        attempts.append(_try(session, mini_batch, valid, position))
+        seconds += attempts[-1].ended.running
+    return attempts
 
 
 def _numeric(frame: pd.DataFrame) -> list[int]:
-    """Positions of the columns of numbers whose first row has one."""
+    """Positions of the columns that hold numbers."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     return [
@@ -53,16 +51,22 @@ def _numeric(frame: pd.DataFrame) -> list[int]:
     ]
 
 
-def _tried(bench: ProbeSession, group: SampleMiniBatch, sound: ProbeResult, position: int) -> CorruptedAttempt:
-    frame = rows_of(group.payload)
-    spoiled = with_cell(group.payload, position, NO_NUMBER)
-    tried = attempt(bench, group._replace(payload=spoiled))
-    needed = tried.ended.outcome != "succeeded" or _matters(bench, group, sound, position)
-    how = f"its column {str(frame.columns[position])!r} holds the text {NO_NUMBER!r} where the others have numbers"
-    return CorruptedAttempt(how, group.names[0], spoiled, tried, "needed" if needed else "not needed", NO_NUMBER)
+def _try(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult, position: int) -> CorruptedAttempt:
+    column = str(rows_of(mini_batch.payload).columns[position])
+    payload = _with_cell(mini_batch.payload, position, NO_NUMBER)
+    result = attempt(session, mini_batch._replace(payload=payload))
+    needed = result.ended.outcome != "succeeded" or _matters(session, mini_batch, valid, position)
+    return CorruptedAttempt(
+        description=f"its column {column!r} holds the text {NO_NUMBER!r} where the others have numbers",
+        item=mini_batch.names[0],
+        payload=payload,
+        result=result,
+        need="needed" if needed else "not needed",
+        echo=NO_NUMBER,
+    )
 
 
-def with_cell(payload: Payload, position: int, value: object) -> Payload:
+def _with_cell(payload: Payload, position: int, value: object) -> Payload:
     """The rows with another value in the first cell of a column; a text makes texts of a whole column of a table."""
     if isinstance(payload, (list, tuple)):
         rows = copy.deepcopy(cast("list[dict[str, object]]", list(payload)))
@@ -70,7 +74,7 @@ def with_cell(payload: Payload, position: int, value: object) -> Payload:
         return rows
     frame = cast("pd.DataFrame", payload)
     if isinstance(value, str):
-        return with_text(frame, position)
+        return _with_text(frame, position)
     changed = frame.copy()
     cells = frame.iloc[:, position].copy()
     cells.iloc[0] = value
@@ -78,38 +82,38 @@ def with_cell(payload: Payload, position: int, value: object) -> Payload:
     return cast("pd.DataFrame", changed)
 
 
-def with_text(frame: pd.DataFrame, position: int) -> pd.DataFrame:
-    """The rows with the first cell of a column spoiled, and the column as text."""
+def _with_text(frame: pd.DataFrame, position: int) -> pd.DataFrame:
+    """The rows with the first cell of a column corrupted, and the column as text."""
     import pandas as pd
 
     column = frame.iloc[:, position]
     texts = [NO_NUMBER, *(None if is_null(value) else _text(value) for value in column.tolist()[1:])]
-    spoiled = frame.copy()
-    spoiled.isetitem(position, pd.Series(texts, index=frame.index))
-    return cast("pd.DataFrame", spoiled)
+    corrupted = frame.copy()
+    corrupted.isetitem(position, pd.Series(texts, index=frame.index))
+    return cast("pd.DataFrame", corrupted)
 
 
 def _text(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _matters(bench: ProbeSession, group: SampleMiniBatch, sound: ProbeResult, position: int) -> bool:
+def _matters(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult, position: int) -> bool:
     """Whether another number in the cell changes more in the first row's result than the copy of that cell.
 
     Where results are not in the order of the rows it cannot be told, and the cell is left alone.
     """
-    frame = rows_of(group.payload)
+    frame = rows_of(mini_batch.payload)
     column = frame.iloc[:, position]
     before = column.iloc[0]
-    rows = as_rows(sound.ended.value)
+    rows = as_rows(valid.ended.value)
     if len(rows) != len(frame):
         return False
-    others = [value for value in (column.max(), column.min()) if value != before] or [column.max() + 1]
-    for other in others:
-        tried = attempt(bench, group._replace(payload=with_cell(group.payload, position, other)))
-        if tried.ended.outcome == "succeeded":
-            found = as_rows(tried.ended.value)
-            if len(found) == len(rows) and _computed(rows[0], found[0], number_in(before), number_in(other)):
+    for other in [value for value in (column.max(), column.min()) if value != before] or [column.max() + 1]:
+        payload = _with_cell(mini_batch.payload, position, other)
+        ended = attempt(session, mini_batch._replace(payload=payload)).ended
+        if ended.outcome == "succeeded":
+            changed = as_rows(ended.value)
+            if len(changed) == len(rows) and _computed(rows[0], changed[0], number_in(before), number_in(other)):
                 return True
     return False
 

@@ -1,6 +1,6 @@
 """What a script reads beside its items: models, and files that lie with its code or that its arguments name.
 
-Each can be taken away for the workers of one bench, to see whether the script says that it is missing.
+Each can be taken away for the workers of one session, to see whether the script says that it is missing.
 """
 
 from __future__ import annotations
@@ -8,25 +8,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-from pytest_parallelrun.contract.entry.mini_batches import paths_of
-from pytest_parallelrun.contract.entry.observations import attempt
-from pytest_parallelrun.contract.rows.comparison import difference
-from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
-from pytest_parallelrun.emulator.output import as_rows
-from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
-    from pytest_parallelrun.emulator.probe import ProbeResult
-    from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 
 MAX_BYTES = 20 << 20
@@ -44,14 +35,14 @@ _LIKE_A_MODEL = re.compile(
 State = Literal["missing", "garbage"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DependencyFile:
     """Something that the script reads beside its items.
 
-    what: as findings name it. paths: of the files that were opened. is_model: whether it was given as a model.
+    description: as findings name it. paths: of the files that were opened. is_model: whether it was given as a model.
     """
 
-    what: str
+    description: str
     paths: tuple[str, ...]
     is_model: bool = False
     models: Mapping[str, Path] = field(default_factory=dict)
@@ -60,8 +51,8 @@ class DependencyFile:
     base: str = ""
     """The path that the argument or variable names."""
 
-    def bench_without(self, entry: EntryUnderTest, state: State) -> dict[str, object]:
-        """What to hand to EntryUnderTest.bench() so that workers find it missing, or full of garbage."""
+    def session_without(self, entry: EntryUnderTest, state: State) -> dict[str, object]:
+        """Arguments of EntryUnderTest.bench() with which workers find it missing, or full of garbage."""
         if self.models:
             return {"models": {name: self._instead(entry, str(path), state) for name, path in self.models.items()}}
         if self.argument is not None:
@@ -107,64 +98,72 @@ class DependencyFile:
 
 def side_files(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> list[DependencyFile]:
     """What the script opened beside its items, the most likely model first. items: paths of the sample's copy."""
-    own = set(items)
-    paths = [path for path in opened if path not in own and os.path.isfile(path) and not path.endswith(_CODE)]
-    found = list(_models(entry, paths))
-    if not found:
-        found.extend(_named(entry, paths))
-        found.extend(_beside_the_code(entry, paths))
-    return found
+    items = set(items)
+    paths = [path for path in opened if path not in items and os.path.isfile(path) and not path.endswith(_CODE)]
+    return list(_models(entry, paths)) or [*_named(entry, paths), *_beside_the_code(entry, paths)]
 
 
-def model_sought_in_vain(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> DependencyFile | None:
+def missing_model(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> DependencyFile | None:
     """A model that the script tried to open and that is not there, while it opened nothing else beside its items.
 
     None where there is none; a file with the code is taken for a model by its name.
     """
-    tried = list(opened)
-    if any(side.paths for side in side_files(entry, tried, items)):
+    opened = list(opened)
+    if any(file.paths for file in side_files(entry, opened, items)):
         return None
-    lost = [path for path in tried if not os.path.exists(path) and not path.endswith(_CODE)]
-    sought = [*_models(entry, lost), *_named(entry, lost), *_beside_the_code(entry, lost)]
-    return next((side for side in sought if side.paths and (side.is_model or _LIKE_A_MODEL.search(side.what))), None)
+    lost = [path for path in opened if not os.path.exists(path) and not path.endswith(_CODE)]
+    for file in (*_models(entry, lost), *_named(entry, lost), *_beside_the_code(entry, lost)):
+        if file.paths and (file.is_model or _LIKE_A_MODEL.search(file.description)):
+            return file
+    return None
 
 
 def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     if entry.models:
-        below = [path for path in paths if any(_is_below(path, str(model)) for model in entry.models.values())]
         names = ", ".join(f"'{name}'" for name in entry.models)
-        yield DependencyFile(f"the model {names}", tuple(below), is_model=True, models=entry.models)
+        yield DependencyFile(
+            description=f"the model {names}",
+            paths=tuple(path for path in paths if any(_is_below(path, str(model)) for model in entry.models.values())),
+            is_model=True,
+            models=entry.models,
+        )
     folder = entry.settings.environment_variables.get("AZUREML_MODEL_DIR")
     if folder and os.path.exists(folder):
-        below = [path for path in paths if _is_below(path, folder)]
         yield DependencyFile(
-            "the model in AZUREML_MODEL_DIR", tuple(below), is_model=True, variable="AZUREML_MODEL_DIR", base=folder
+            description="the model in AZUREML_MODEL_DIR",
+            paths=_below(paths, folder),
+            is_model=True,
+            variable="AZUREML_MODEL_DIR",
+            base=folder,
         )
 
 
 def _named(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     """Files that program arguments or environment variables lead to."""
     for position, argument in enumerate(entry.arguments):
-        _, given = split_option(argument)
-        below = [path for path in paths if given and os.path.isabs(given) and _is_below(path, given)]
+        _, value = split_option(argument)
+        below = _below(paths, value) if os.path.isabs(value) else ()
         if below:
             yield DependencyFile(
-                f"'{given}', which the program arguments name,", tuple(below), argument=position, base=given
+                description=f"'{value}', which the program arguments name,", paths=below, argument=position, base=value
             )
     for name, value in entry.settings.environment_variables.items():
-        below = [path for path in paths if os.path.isabs(value) and _is_below(path, value)]
+        below = _below(paths, value) if os.path.isabs(value) else ()
         if below and name != "AZUREML_MODEL_DIR":
-            yield DependencyFile(f"'{value}', which {name} names,", tuple(below), variable=name, base=value)
+            yield DependencyFile(description=f"'{value}', which {name} names,", paths=below, variable=name, base=value)
 
 
 def _beside_the_code(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     root = str(entry.entry.code_root)
-    below = [path for path in paths if _is_below(path, root) and "site-packages" not in Path(path).parts]
+    below = [path for path in _below(paths, root) if "site-packages" not in Path(path).parts]
     if below and _is_small(root):
         for path in below:
-            yield DependencyFile(
-                f"'{Path(os.path.relpath(path, root)).as_posix()}', which lies with the code,", (path,)
-            )
+            relative = Path(os.path.relpath(path, root)).as_posix()
+            yield DependencyFile(description=f"'{relative}', which lies with the code,", paths=(path,))
+
+
+def _below(paths: list[str], folder: str) -> tuple[str, ...]:
+    return tuple(path for path in paths if _is_below(path, folder))
 
 
 def _is_below(path: str, folder: str) -> bool:
@@ -185,79 +184,3 @@ def _is_small(root: str) -> bool:
             if count > MAX_FILES or size > MAX_BYTES:
                 return False
     return True
-
-
-RunOutcome = Literal["reported", "wrong type", "other rows", "same rows"]
-
-
-class MissingFileTrial(NamedTuple):
-    """What the script made of a mini-batch without something. shown: what it returned, in words.
-
-    in_init: whether init() or the import was where it looked for it and went on.
-    """
-
-    side: DependencyFile
-    answer: RunOutcome
-    tried: ProbeResult | None = None
-    shown: str = ""
-    in_init: bool = False
-
-
-def try_without(
-    trials: Observations, group: SampleMiniBatch, sound: ProbeResult, side: DependencyFile, state: State = "missing"
-) -> MissingFileTrial:
-    """A fresh worker that finds it missing or spoiled, and gets a mini-batch that is sound."""
-    options = side.bench_without(trials.entry, state)
-    with trials.entry.bench(probe=trials.probe, **options) as bench:  # type: ignore[arg-type]
-        try:
-            tried = attempt(bench, group)
-        except WorkerStartError:
-            return MissingFileTrial(side, "reported")
-        rows = as_rows(tried.ended.value)
-        looked_in_init = _looked_for(side, bench.setting_up.read)
-    if tried.ended.outcome == "wrong_type":
-        return MissingFileTrial(side, "wrong type", tried, in_init=looked_in_init)
-    if tried.ended.outcome != "succeeded":
-        return MissingFileTrial(side, "reported", tried)
-    sound_rows = as_rows(sound.ended.value)
-    told = ValidRows(sound_rows, group.names)
-    if any(told.names_error(row) for row in rows):
-        return MissingFileTrial(side, "reported", tried)
-    other = _other_rows(trials, sound_rows, rows)
-    if other is None:
-        return MissingFileTrial(side, "same rows", tried, in_init=looked_in_init)
-    return MissingFileTrial(side, "other rows", tried, other, looked_in_init)
-
-
-def gone_on_without(
-    trials: Observations, group: SampleMiniBatch, sound: ProbeResult, setting_up: FilesTouched
-) -> MissingFileTrial | None:
-    """The model that was not there while the sample succeeded, where the script hides garbage in its place as well.
-
-    None where it found its model, looked for none, tells of it in its rows, or may do without it by choice.
-    """
-    opened = dict.fromkeys([*setting_up.read, *sound.files.read])
-    side = model_sought_in_vain(trials.entry, opened, paths_of(group.payload))
-    if side is None or any(ValidRows((), group.names).says_error(row) for row in as_rows(sound.ended.value)):
-        return None
-    spoiled = try_without(trials, group, sound, side, "garbage")
-    return spoiled if spoiled.answer == "same rows" else None
-
-
-def _other_rows(trials: Observations, sound: Sequence[object], rows: Sequence[object]) -> str | None:
-    """A row that is another one without it; None where all are the same, as far as they are not random."""
-    if difference(sound, rows) is None:
-        return None
-    changing = trials.changing
-    if changing is None:
-        found = difference(sound, rows)
-    elif changing.all_rows:
-        return None
-    else:
-        found = difference(sound, rows, ignoring=changing.keys)
-    return None if found is None else f"{found[1]} where it returned {found[0]}"
-
-
-def _looked_for(side: DependencyFile, opened: Sequence[str] | dict[str, None]) -> bool:
-    names = {os.path.basename(path) for path in side.paths}
-    return any(os.path.basename(path) in names for path in opened)

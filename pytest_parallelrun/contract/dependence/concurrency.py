@@ -7,8 +7,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pytest_parallelrun.contract.dependence.written_files import OWN, WrittenFiles, content_of, is_database
-from pytest_parallelrun.contract.entry.observations import Observation
+from pytest_parallelrun.contract.dependence.written_files import (
+    WORKING_FOLDER,
+    WrittenFiles,
+    content_of,
+    is_database,
+)
+from pytest_parallelrun.contract.entry.mini_batches import Observation
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:
@@ -19,19 +24,16 @@ MAX_MINI_BATCHES = 6
 """That are given to the two workers in turn."""
 
 _LOCK = re.compile(r"lock|lck|mutex|semaphore|guard|busy|in.?progress|running", re.IGNORECASE)
-
 _TEMPORARY = re.compile(r"te?mp|part|work|scratch|staging", re.IGNORECASE)
-# All emulated workers are one process, which on the service they are not.
-_OWN_PROCESS = re.compile(rf"(?<!\d){os.getpid()}(?!\d)")
 
-How = Literal["different content", "appended", "a temporary file"]
+CollisionKind = Literal["different content", "appended", "a temporary file"]
 
 
 class Collision(NamedTuple):
     """A file that both workers write. in_init: by their import or init(). attempts: indices of the two attempts."""
 
-    place: WrittenFile
-    how: How
+    file: WrittenFile
+    kind: CollisionKind
     in_init: bool
     attempts: tuple[int, int] | None = None
 
@@ -60,46 +62,48 @@ class ConcurrentRun:
     apart: list[WrittenFile] = field(default_factory=list)
 
 
-def side_by_side(trials: Observations) -> ConcurrentRun:
+def side_by_side(observations: Observations) -> ConcurrentRun:
     """Two fresh workers with the mini-batches of the sample in turn. Asked once."""
-    return trials.remember("side by side", lambda: _watch(trials))
+    return observations.remember("side by side", lambda: _run(observations))
 
 
-def _watch(trials: Observations) -> ConcurrentRun:
-    found = ConcurrentRun()
+def _run(observations: Observations) -> ConcurrentRun:
+    run = ConcurrentRun()
     writes: dict[WrittenFile, list[_Write]] = {}
-    groups = trials.asked[:MAX_MINI_BATCHES]
-    if len(groups) == 1:
-        groups = (groups[0], groups[0].numbered(groups[0].id + 1))
-    redirected = trials.entry.redirected()
-    trials.restore()
-    with trials.entry.bench(
+    mini_batches = observations.asked[:MAX_MINI_BATCHES]
+    if len(mini_batches) == 1:
+        mini_batches = (mini_batches[0], mini_batches[0].numbered(mini_batches[0].id + 1))
+    redirected = observations.entry.redirected()
+    observations.restore()
+    with observations.entry.bench(
         workers=2,
-        probe=trials.probe,
+        probe=observations.probe,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
-    ) as bench:
-        files = WrittenFiles(bench, redirected.folders, trials.root)
+    ) as session:
+        files = WrittenFiles(session, redirected.folders, observations.root)
         for worker in (0, 1):
-            bench.setting_up = FilesTouched()
-            bench.start(worker)
-            trials.entry.outputs.note(bench.setting_up)
-            _record(files, writes, None, worker, bench.setting_up)
-        for number, group in enumerate(groups):
+            session.setting_up = FilesTouched()
+            session.start(worker)
+            observations.entry.outputs.note(session.setting_up)
+            _record(files, writes, None, worker, session.setting_up)
+        for number, mini_batch in enumerate(mini_batches):
             worker = number % 2
             before = files.listed()
-            tried = trials.attempt(bench, group, worker=worker)
-            found.observation.tried.append((group, tried))
+            result = observations.attempt(session, mini_batch, worker=worker)
+            run.observation.tried.append((mini_batch, result))
             # A native writer is seen by what it leaves alone.
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
-            tried.files.written.update(dict.fromkeys(natively))
-            _record(files, writes, number, worker, tried.files)
-        own, others = files.snapshot(0), files.snapshot(1)
-    found.apart = [place for place in own if place.where == OWN and own[place] != others.get(place, own[place])]
-    for place, events in writes.items():
-        _judge(found, place, events)
-    found.written = {place: events[0].attempt for place, events in writes.items() if events[0].worker == 0}
-    return found
+            result.files.written.update(dict.fromkeys(natively))
+            _record(files, writes, number, worker, result.files)
+        first, second = files.snapshot(0), files.snapshot(1)
+    run.apart = [
+        file for file in first if file.folder == WORKING_FOLDER and first[file] != second.get(file, first[file])
+    ]
+    for file, made in writes.items():
+        _judge(run, file, made)
+    run.written = {file: made[0].attempt for file, made in writes.items() if made[0].worker == 0}
+    return run
 
 
 def _record(
@@ -110,34 +114,40 @@ def _record(
     touched: FilesTouched,
 ) -> None:
     files.saw(touched, worker)
-    for place, path in files.shared(touched.written).items():
-        if not _OWN_PROCESS.search(place.name):
-            write = _Write(attempt, worker, content_of(path), path in touched.appended, path in touched.read)
-            writes.setdefault(place, []).append(write)
+    for file, path in files.shared(touched.written).items():
+        if not file.names_its_process:
+            write = _Write(
+                attempt=attempt,
+                worker=worker,
+                content=content_of(path),
+                appended=path in touched.appended,
+                read=path in touched.read,
+            )
+            writes.setdefault(file, []).append(write)
 
 
-def _judge(found: ConcurrentRun, place: WrittenFile, events: list[_Write]) -> None:
+def _judge(run: ConcurrentRun, file: WrittenFile, writes: list[_Write]) -> None:
     """Whether writes of the two workers meet in a file."""
-    pairs = [(one, other) for one in events if one.worker == 0 for other in events if other.worker == 1]
-    for one, other in pairs:
-        how = _collides(place, one, other)
-        if how is not None:
-            in_init = one.attempt is None or other.attempt is None
-            attempts = None if one.attempt is None or other.attempt is None else (one.attempt, other.attempt)
-            found.collisions.append(Collision(place, how, in_init, attempts))
+    pairs = [(first, second) for first in writes if first.worker == 0 for second in writes if second.worker == 1]
+    for first, second in pairs:
+        kind = _collide(file, first, second)
+        if kind is not None:
+            in_init = first.attempt is None or second.attempt is None
+            attempts = None if first.attempt is None or second.attempt is None else (first.attempt, second.attempt)
+            run.collisions.append(Collision(file, kind, in_init, attempts))
             return
     if pairs:
-        found.same.append(place)
+        run.same.append(file)
 
 
-def _collides(place: WrittenFile, one: _Write, other: _Write) -> How | None:
-    if one.content is None and other.content is None:
+def _collide(file: WrittenFile, first: _Write, second: _Write) -> CollisionKind | None:
+    if first.content is None and second.content is None:
         # Gone again: a lock is meant to be met by others, what is read back or renamed is not.
-        is_data = (one.read and other.read) or bool(_TEMPORARY.search(os.path.basename(place.name)))
-        return "a temporary file" if is_data and not _LOCK.search(place.name) else None
-    if any(write.content is not None and is_database(write.content) for write in (one, other)):
+        is_data = (first.read and second.read) or bool(_TEMPORARY.search(os.path.basename(file.name)))
+        return "a temporary file" if is_data and not _LOCK.search(file.name) else None
+    if any(write.content is not None and is_database(write.content) for write in (first, second)):
         # A database has locks of its own.
         return None
-    if one.appended and other.appended:
+    if first.appended and second.appended:
         return "appended"
-    return "different content" if one.content != other.content else None
+    return "different content" if first.content != second.content else None

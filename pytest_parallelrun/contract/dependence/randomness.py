@@ -34,82 +34,82 @@ class Generators:
     """
 
     def __enter__(self) -> Self:
-        _HERE.know()
+        _PROCESS.note_existing()
         self._fresh: list[bytes] = []
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        _HERE.forget()
+        _PROCESS.forget()
         self._fresh.clear()
 
-    def remember(self, bench: ProbeSession, workers: int = 1) -> None:
+    def remember(self, session: ProbeSession, workers: int = 1) -> None:
         """The workers have just come up: the state of the first is what a fresh one starts from."""
-        states = [bench.ask(_remember, worker=worker) for worker in range(workers)]
+        states = [session.call_in_worker(_remember, worker=worker) for worker in range(workers)]
         self._fresh = cast("list[bytes]", states[0])
 
-    def reset(self, bench: ProbeSession, worker: int = 0) -> None:
+    def reset(self, session: ProbeSession, worker: int = 0) -> None:
         """Puts all generators of a worker back to that state."""
-        bench.ask(_write, self._fresh, worker=worker)
+        session.call_in_worker(_write, self._fresh, worker=worker)
 
-    def moved(self, bench: ProbeSession) -> bool:
+    def moved(self, session: ProbeSession) -> bool:
         """Whether something was drawn since then by the first worker."""
-        return self.states(bench) != self._fresh
+        return self.states(session) != self._fresh
 
-    def states(self, bench: ProbeSession) -> list[bytes]:
+    def states(self, session: ProbeSession) -> list[bytes]:
         """The states now, to be compared with those of another moment."""
-        return cast("list[bytes]", bench.ask(_states))
+        return cast("list[bytes]", session.call_in_worker(_states))
 
-    def stir(self, bench: ProbeSession) -> None:
+    def stir(self, session: ProbeSession) -> None:
         """Draws from all of them, so that the next draws are others."""
-        bench.ask(_stir)
+        session.call_in_worker(_stir)
 
 
-class _Here:
-    """The generators of this process: those that are known from before the workers, and those that are watched."""
+class _ProcessGenerators:
+    """Those of this process: the ones that existed before the workers, and the ones that are watched."""
 
     def __init__(self) -> None:
-        self._known: dict[int, object] = {}
-        self.watched: list[_Made] = []
+        self._existing: dict[int, object] = {}
+        self.watched: list[_Generator] = []
 
-    def know(self) -> None:
-        self._known = {id(generator): generator for generator in _made()}
+    def note_existing(self) -> None:
+        self._existing = {id(generator): generator for generator in _generator_objects()}
 
     def forget(self) -> None:
-        self._known.clear()
+        self._existing.clear()
         self.watched.clear()
 
     def watch(self) -> None:
-        own = [_Made(made) for made in _made() if id(made) not in self._known]
+        objects = [_Generator(found) for found in _generator_objects() if id(found) not in self._existing]
         self.watched = []
-        for generator in (*_of_the_process(), *own):
+        for generator in (*_module_generators(), *objects):
             with suppress(Exception):
                 generator.read()
                 self.watched.append(generator)
 
 
-_HERE = _Here()
+_PROCESS = _ProcessGenerators()
 
 
 def _remember() -> list[bytes]:
-    _HERE.watch()
+    _PROCESS.watch()
     return _states()
 
 
 def _states() -> list[bytes]:
-    return [pickle.dumps(generator.read()) for generator in _HERE.watched]
+    return [pickle.dumps(generator.read()) for generator in _PROCESS.watched]
 
 
 def _write(states: list[bytes]) -> None:
-    for generator, state in zip(_HERE.watched, states, strict=False):
+    for generator, state in zip(_PROCESS.watched, states, strict=False):
         generator.write(pickle.loads(state))
 
 
 def _stir() -> None:
-    for generator in _HERE.watched:
+    for generator in _PROCESS.watched:
         generator.draw()
 
 
-class _Made:
+class _Generator:
     """A generator object: random.Random, numpy's or torch's, or the module that hides one."""
 
     def __init__(self, generator: object) -> None:
@@ -138,36 +138,47 @@ class _Made:
             self._generator.seed()
 
 
-def _of_the_process() -> Iterator[_Made]:
-    yield _Made(random)
+def _module_generators() -> Iterator[_Generator]:
+    yield _Generator(random)
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
-        yield _Made(numpy)
+        yield _Generator(numpy)
     torch: ModuleType | None = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "default_generator"):
-        yield _Made(torch.default_generator)
+        yield _Generator(torch.default_generator)
 
 
-def _made() -> list[object]:
+def _generator_objects() -> list[object]:
     """Generator objects that exist, wherever the script keeps them."""
     kinds: tuple[type, ...] = (random.Random,)
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
         kinds = (*kinds, numpy.Generator, numpy.RandomState)
     # Not isinstance(): objects may answer for their __class__ with code of their own.
-    return [
-        thing for thing in gc.get_objects() if issubclass(type(thing), kinds) and type(thing) is not random.SystemRandom
-    ]
+    objects = (item for item in gc.get_objects() if issubclass(type(item), kinds))
+    return [item for item in objects if type(item) is not random.SystemRandom]
 
 
-_DRAWING = ("random", "rng", "secrets", "uuid", "tempfile", "faker", "shuffle", "torch", "tensorflow", "keras", "jax")
+_RANDOM_NAMES = (
+    "random",
+    "rng",
+    "secrets",
+    "uuid",
+    "tempfile",
+    "faker",
+    "shuffle",
+    "torch",
+    "tensorflow",
+    "keras",
+    "jax",
+)
 """Parts of names in the code of a script that may draw from a generator made on the way, which nobody can watch."""
-_CLOCKS = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "times"}
-_TELLING = _CLOCKS | {"datetime", "now", "utcnow", "getpid", "get_ident", "current_thread", "psutil"}
+_CLOCK_NAMES = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "times"}
+_CHANGING_NAMES = _CLOCK_NAMES | {"datetime", "now", "utcnow", "getpid", "get_ident", "current_thread", "psutil"}
 """Names of what is another value in every run, though nothing is wrong with it."""
 
 
-def is_drawn(trials: Observations, group: SampleMiniBatch) -> bool:
+def is_drawn(observations: Observations, mini_batch: SampleMiniBatch) -> bool:
     """Whether random numbers decide on the answer, from a generator of the process or of the script.
 
     A run() that seeds the generator itself draws the same numbers for whatever comes first.
@@ -175,53 +186,58 @@ def is_drawn(trials: Observations, group: SampleMiniBatch) -> bool:
     answers, states = [], []
     fresh: list[bytes] = []
     for stirred in (False, True):
-        trials.restore()
-        with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
-            bench.start()
-            generators.remember(bench)
-            fresh = fresh or generators.states(bench)
+        observations.restore()
+        with Generators() as generators, observations.entry.bench(probe=observations.probe) as session:
+            session.start()
+            generators.remember(session)
+            fresh = fresh or generators.states(session)
             if stirred:
-                generators.stir(bench)
-            answers.append(answer_of(trials.attempt(bench, group).ended))
-            states.append(generators.states(bench))
+                generators.stir(session)
+            answers.append(answer_of(observations.attempt(session, mini_batch).ended))
+            states.append(generators.states(session))
         if states[0] == fresh:
             return False
     # Of those that run() drew from, one that ends in the same state wherever it began was seeded by run().
     drawn = [number for number, state in enumerate(states[0]) if state != fresh[number]]
     seeded = any(states[0][number] == states[1][number] for number in drawn if number < len(states[1]))
-    return seeded or trials.unlike(*answers) is not None
+    return seeded or observations.unlike(*answers) is not None
 
 
-def changes_undrawn(trials: Observations) -> bool:
+def changes_undrawn(observations: Observations) -> bool:
     """Whether two identical runs differ though nothing in the script is seen to draw random numbers. Asked once."""
-    changing = trials.changing
-    if changing is None or changing.harmless or _fails_at_times(trials):
+    changing = observations.changing
+    if changing is None or changing.harmless or _fails_at_times(observations):
         return False
-    return trials.remember("undrawn", lambda: not _names_what_changes(trials, changing) and not _draws(trials))
+    return observations.remember(
+        "undrawn", lambda: not _names_what_changes(observations, changing) and not _draws(observations)
+    )
 
 
-def _fails_at_times(trials: Observations) -> bool:
+def _fails_at_times(observations: Observations) -> bool:
     """Whether one of the two runs failed: what is outside of the script may do that."""
-    both = [(trials.forward.rows(group), trials.again.rows(group)) for group in trials.asked]
+    both = [
+        (observations.forward.rows(mini_batch), observations.again.rows(mini_batch))
+        for mini_batch in observations.asked
+    ]
     return any((first is None) != (second is None) for first, second in both)
 
 
-def _draws(trials: Observations) -> bool:
+def _draws(observations: Observations) -> bool:
     """Whether a generator that can be watched is drawn from for the mini-batches of the sample."""
-    trials.restore()
-    with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
-        bench.start()
+    observations.restore()
+    with Generators() as generators, observations.entry.bench(probe=observations.probe) as session:
+        session.start()
         # The second time those are watched as well that the first calls of run() have made or imported.
         for _ in range(2):
-            generators.remember(bench)
-            for group in trials.asked:
-                trials.attempt(bench, group)
-            if generators.moved(bench):
+            generators.remember(session)
+            for mini_batch in observations.asked:
+                observations.attempt(session, mini_batch)
+            if generators.moved(session):
                 return True
     return False
 
 
-def _names_what_changes(trials: Observations, changing: NondeterministicValues) -> bool:
+def _names_what_changes(observations: Observations, changing: NondeterministicValues) -> bool:
     """Whether code of the script, or of modules beside it, speaks of random numbers; True where it cannot be read.
 
     So does code that asks for the time or its process, unless the same values came to other rows.
@@ -229,24 +245,24 @@ def _names_what_changes(trials: Observations, changing: NondeterministicValues) 
     # Imported here: it is needed for results that change, and for no others.
     from modulefinder import ModuleFinder
 
-    entry = trials.entry.entry
+    entry = observations.entry.entry
     finder = ModuleFinder([str(entry.code_root)])
     try:
         finder.run_script(str(entry.path))
     except Exception:
         return True
     code = [getattr(module, "__code__", None) for module in finder.modules.values()]
-    names = {name.lower() for part in code if isinstance(part, CodeType) for name in _names(part)}
-    if not changing.swapped and not names.isdisjoint(_TELLING):
+    names = {name.lower() for part in code if isinstance(part, CodeType) for name in _names_in(part)}
+    if not changing.swapped and not names.isdisjoint(_CHANGING_NAMES):
         return True
-    return any(word in name for name in names for word in _DRAWING)
+    return any(word in name for name in names for word in _RANDOM_NAMES)
 
 
-def _names(code: CodeType) -> Iterator[str]:
+def _names_in(code: CodeType) -> Iterator[str]:
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _names(constant)
+            yield from _names_in(constant)
         elif isinstance(constant, str) and constant.isidentifier():
             # What importlib and getattr() are given.
             yield constant

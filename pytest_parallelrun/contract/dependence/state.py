@@ -15,180 +15,68 @@ from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
-from pytest_parallelrun.contract.entry.observations import RunOutcome, answer_of
+from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, answer_of
 from pytest_parallelrun.contract.finding import Cause
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.entry.observations import Observation, Observations, SampleMiniBatch
+    from pytest_parallelrun.contract.entry.mini_batches import Observation, SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.probe import ProbeSession
 
 
-KEPT = Cause(kind="run() keeps something between its calls")
+STATE_KEPT = Cause(kind="run() keeps something between its calls")
 """The cause that findings of several checks have in common."""
 
 Origin = Literal["memory", "files", "random numbers", "unclear"]
+
+
+class _History(NamedTuple):
+    """The mini-batches before another one, and how its answer after them differs from that of a fresh worker."""
+
+    before: tuple[SampleMiniBatch, ...]
+    warm: RunOutcome
+    difference: tuple[str, str]
 
 
 class StateDependence(NamedTuple):
     """A mini-batch whose answer depends on those before it.
 
     before: the mini-batches on the same worker that make the difference, as few as were found. fresh: the answer of a
-    fresh worker. warm: the one after `before`. told: both in words, from the first row that differs.
+    fresh worker. warm: the one after `before`. difference: both in words, from the first row that differs.
     """
 
     origin: Origin
-    group: SampleMiniBatch
+    mini_batch: SampleMiniBatch
     before: tuple[SampleMiniBatch, ...]
     fresh: RunOutcome
     warm: RunOutcome
-    told: tuple[str, str]
+    difference: tuple[str, str]
 
+    def before_text(self) -> str:
+        """The mini-batches before, in words."""
+        if len(self.before) == 1:
+            return f"mini-batch {self.before[0].id} ({self.before[0].items()})"
+        return f"mini-batches {', '.join(str(mini_batch.id) for mini_batch in self.before)}"
 
-def dependence(trials: Observations) -> StateDependence | None:
-    """What the answers of the sample depend on beside their items; None where they do not. Asked once."""
-    return trials.remember("dependence", lambda: _find(trials))
-
-
-def _find(trials: Observations) -> StateDependence | None:
-    asked = trials.asked
-    suspects = _suspects(trials, trials.backward)
-    if suspects:
-        ends = [group for group in suspects if group.id in (asked[0].id, asked[-1].id)]
-        return _explain(trials, (ends or suspects)[0], trials.backward)
-    if len(asked) % 2 == 0 or len(asked) == 1:
-        return None
-    # Backward, all of an odd number have as many before them as forward, or an even number more or fewer: what comes
-    # back after every second call goes unseen. Beside a second worker, which takes every other one, it does not; but
-    # there it may be the worker, so that one worker alone has to show it too.
-    if not _suspects(trials, side_by_side(trials).observation):
-        return None
-    rotated = trials.observe([*asked[1:], asked[0]])
-    suspects = _suspects(trials, rotated)
-    return _explain(trials, suspects[0], rotated) if suspects else None
-
-
-def _suspects(trials: Observations, other: Observation) -> list[SampleMiniBatch]:
-    forward = trials.forward
-    return [group for group in trials.asked if trials.unlike(forward.answer(group), other.answer(group))]
-
-
-def _explain(trials: Observations, group: SampleMiniBatch, other: Observation) -> StateDependence:
-    """Why `other` answers a mini-batch differently than all of them in order do."""
-    asked = trials.asked
-    position = [other.id for other in asked].index(group.id)
-    orders = [order for order in (asked[:position], asked[:position:-1]) if order]
-    with Generators() as generators, trials.entry.bench(probe=trials.probe) as bench:
-        worker = _SteadyWorker(trials, bench, generators)
-        fresh = _known_fresh(trials, group)
-        if fresh is None:
-            fresh = worker.answer(group)
-            worker.renew()
-        found = _shortest(trials, worker, group, fresh, orders)
-        if found is None:
-            origin: Origin = "random numbers" if generators.moved(bench) else "unclear"
-            told = trials.unlike(trials.forward.answer(group), other.answer(group))
-            assert told is not None
-            return StateDependence(origin, group, tuple(orders[0]), fresh, fresh, told)
-        before, warm, told = found
-        worker.renew()
-        # A fresh worker that answers like a warm one found something outside of itself.
-        if trials.unlike(fresh, worker.answer(group)) is not None:
-            return StateDependence("files", group, before, fresh, warm, told)
-        if len(before) == 1 and before[0].size > 1:
-            with suppress(TooManyInitCalls):
-                before, warm, told = _one_item(trials, worker, group, fresh, before[0]) or found
-        return StateDependence("memory", group, before, fresh, warm, told)
-
-
-def _known_fresh(trials: Observations, group: SampleMiniBatch) -> RunOutcome | None:
-    """The answer of a fresh worker to the first and the last mini-batch, which were observed."""
-    if group.id == trials.asked[0].id:
-        return trials.forward.answer(group)
-    return trials.backward.answer(group) if group.id == trials.asked[-1].id else None
-
-
-class _SteadyWorker:
-    """Worker 0 of a bench, which finds every generator of random numbers as a fresh worker finds it."""
-
-    def __init__(self, trials: Observations, bench: ProbeSession, generators: Generators) -> None:
-        self._trials = trials
-        self._bench = bench
-        self._generators = generators
-        self._workers = 0
-
-    def renew(self) -> None:
-        """The next mini-batch is the first one of a new worker, in the same folders."""
-        self._trials.restore()
-        self._bench.renew()
-
-    def answer(self, *groups: SampleMiniBatch) -> RunOutcome:
-        """The answer to the last of the mini-batches."""
-        for group in groups:
-            self._bench.start()
-            if self._bench.init_calls != self._workers:
-                self._workers = self._bench.init_calls
-                self._generators.remember(self._bench)
-            else:
-                self._generators.reset(self._bench)
-            tried = self._trials.attempt(self._bench, group)
-        return answer_of(tried.ended)
-
-
-def _shortest(
-    trials: Observations,
-    worker: _SteadyWorker,
-    group: SampleMiniBatch,
-    fresh: RunOutcome,
-    orders: Sequence[Sequence[SampleMiniBatch]],
-) -> tuple[tuple[SampleMiniBatch, ...], RunOutcome, tuple[str, str]] | None:
-    """The fewest mini-batches before `group` that change its answer; None where none do."""
-    for before in _histories(orders):
-        warm = worker.answer(*before, group)
-        told = trials.unlike(fresh, warm)
-        if told is not None:
-            return tuple(before), warm, told
-        worker.renew()
-    return None
-
-
-def _one_item(
-    trials: Observations, worker: _SteadyWorker, group: SampleMiniBatch, fresh: RunOutcome, before: SampleMiniBatch
-) -> tuple[tuple[SampleMiniBatch, ...], RunOutcome, tuple[str, str]] | None:
-    """The same with the first item alone of what came before; None where it takes more."""
-    if before.partition:
-        return None
-    item = before.part(0)
-    worker.renew()
-    warm = worker.answer(item, group)
-    told = trials.unlike(fresh, warm)
-    return None if told is None else ((item,), warm, told)
-
-
-def _histories(orders: Sequence[Sequence[SampleMiniBatch]]) -> Iterator[Sequence[SampleMiniBatch]]:
-    """One mini-batch alone, then whole orders."""
-    yield orders[0][-1:]
-    yield from (order for order in orders if len(order) > 1)
-
-
-def why_undecided(found: StateDependence) -> str:
-    if found.origin == "files":
-        return "results depend on files that earlier mini-batches left; see test_independent_of_order"
-    if found.origin == "random numbers":
+    def why_undecided(self) -> str:
+        """Why checks of something else cannot tell, as their rows may differ because of this."""
+        if self.origin == "files":
+            return "results depend on files that earlier mini-batches left; see test_independent_of_order"
+        if self.origin == "random numbers":
+            return (
+                "run() draws random numbers from a generator that was seeded once, so each mini-batch gets other ones "
+                "after others: its results are random, though every run of the job repeats them. "
+                "Seed from the item to make them independent."
+            )
         return (
-            "run() draws random numbers from a generator that was seeded once, so each mini-batch gets other ones "
-            "after others: its results are random, though every run of the job repeats them. "
-            "Seed from the item to make them independent."
+            f"mini-batch {self.mini_batch.id} was answered differently in another order, but not when it was asked "
+            "again: its results change from run to run"
         )
-    return (
-        f"mini-batch {found.group.id} was answered differently in another order, but not when it was asked again: "
-        "its results change from run to run"
-    )
 
 
-def named(groups: tuple[SampleMiniBatch, ...]) -> str:
-    if len(groups) == 1:
-        return f"mini-batch {groups[0].id} ({groups[0].items()})"
-    return f"mini-batches {', '.join(str(group.id) for group in groups)}"
+def on_service(reason: str) -> str:
+    """What the service shows of results that depend on more than their item."""
+    return f"nothing tells: the rows are wrong, and others in the next job, since {reason}"
 
 
 def traceback_of(answer: RunOutcome) -> str:
@@ -196,16 +84,158 @@ def traceback_of(answer: RunOutcome) -> str:
     return "" if answer.rows is not None or failure is None else failure.traceback
 
 
-def on_service(why: str) -> str:
-    return f"nothing tells: the rows are wrong, and others in the next job, since {why}"
-
-
-def case_of(trials: Observations, groups: tuple[SampleMiniBatch, ...], expected: RunOutcome) -> Case:
+def case_of(observations: Observations, mini_batches: Sequence[SampleMiniBatch], expected: RunOutcome) -> Case:
+    """Mini-batches after which the last one must be answered as expected."""
     return Case(
-        kind=trials.kind,
-        mini_batches=tuple(group.payload for group in groups),
+        kind=observations.kind,
+        mini_batches=tuple(mini_batch.payload for mini_batch in mini_batches),
         expected_rows=None if expected.rows is None else tuple(expected.rows),
-        ignoring=trials.ignoring,
-        identities=tuple((group.id, group.first_item) for group in groups),
-        partitions=tuple(group.partition for group in groups),
+        ignoring=observations.ignoring,
+        identities=tuple((mini_batch.id, mini_batch.first_item) for mini_batch in mini_batches),
+        partitions=tuple(mini_batch.partition for mini_batch in mini_batches),
     )
+
+
+def dependence(observations: Observations) -> StateDependence | None:
+    """What the answers of the sample depend on beside their items; None where they do not. Asked once."""
+    return observations.remember("dependence", lambda: _find(observations))
+
+
+def _find(observations: Observations) -> StateDependence | None:
+    asked = observations.asked
+    suspects = _suspects(observations, observations.backward)
+    if suspects:
+        ends = [mini_batch for mini_batch in suspects if mini_batch.id in (asked[0].id, asked[-1].id)]
+        return _explain(observations, (ends or suspects)[0], observations.backward)
+    if len(asked) % 2 == 0 or len(asked) == 1:
+        return None
+    # Backward, all of an odd number have as many before them as forward, or an even number more or fewer: what comes
+    # back after every second call goes unseen. Beside a second worker, which takes every other one, it does not; but
+    # there it may be the worker, so that one worker alone has to show it too.
+    if not _suspects(observations, side_by_side(observations).observation):
+        return None
+    rotated = observations.observe([*asked[1:], asked[0]])
+    suspects = _suspects(observations, rotated)
+    return _explain(observations, suspects[0], rotated) if suspects else None
+
+
+def _suspects(observations: Observations, other: Observation) -> list[SampleMiniBatch]:
+    """Mini-batches that are answered differently than in order."""
+    return [
+        mini_batch
+        for mini_batch in observations.asked
+        if observations.unlike(observations.forward.answer(mini_batch), other.answer(mini_batch))
+    ]
+
+
+def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Observation) -> StateDependence:
+    """Why `other` answers a mini-batch differently than all of them in order do."""
+    asked = observations.asked
+    position = [other.id for other in asked].index(mini_batch.id)
+    orders = [order for order in (asked[:position], asked[:position:-1]) if order]
+    with Generators() as generators, observations.entry.bench(probe=observations.probe) as session:
+        worker = _SteadyWorker(observations, session, generators)
+        fresh = _known_fresh(observations, mini_batch)
+        if fresh is None:
+            fresh = worker.answer(mini_batch)
+            worker.renew()
+        history = _shortest(observations, worker, mini_batch, fresh, orders)
+        if history is None:
+            difference = observations.unlike(observations.forward.answer(mini_batch), other.answer(mini_batch))
+            assert difference is not None
+            return StateDependence(
+                origin="random numbers" if generators.moved(session) else "unclear",
+                mini_batch=mini_batch,
+                before=tuple(orders[0]),
+                fresh=fresh,
+                warm=fresh,
+                difference=difference,
+            )
+        worker.renew()
+        # A fresh worker that answers like a warm one found something outside of itself.
+        in_files = observations.unlike(fresh, worker.answer(mini_batch)) is not None
+        if not in_files and len(history.before) == 1 and history.before[0].size > 1:
+            with suppress(TooManyInitCalls):
+                history = _one_item(observations, worker, mini_batch, fresh, history.before[0]) or history
+        return StateDependence(
+            origin="files" if in_files else "memory",
+            mini_batch=mini_batch,
+            before=history.before,
+            fresh=fresh,
+            warm=history.warm,
+            difference=history.difference,
+        )
+
+
+def _known_fresh(observations: Observations, mini_batch: SampleMiniBatch) -> RunOutcome | None:
+    """The answer of a fresh worker to the first and the last mini-batch, which were observed."""
+    if mini_batch.id == observations.asked[0].id:
+        return observations.forward.answer(mini_batch)
+    return observations.backward.answer(mini_batch) if mini_batch.id == observations.asked[-1].id else None
+
+
+class _SteadyWorker:
+    """Worker 0 of a session, which finds every generator of random numbers as a fresh worker finds it."""
+
+    def __init__(self, observations: Observations, session: ProbeSession, generators: Generators) -> None:
+        self._observations = observations
+        self._session = session
+        self._generators = generators
+        self._workers = 0
+
+    def renew(self) -> None:
+        """The next mini-batch is the first one of a new worker, in the same folders."""
+        self._observations.restore()
+        self._session.renew()
+
+    def answer(self, *mini_batches: SampleMiniBatch) -> RunOutcome:
+        """The answer to the last of the mini-batches."""
+        for mini_batch in mini_batches:
+            self._session.start()
+            if self._session.init_calls != self._workers:
+                self._workers = self._session.init_calls
+                self._generators.remember(self._session)
+            else:
+                self._generators.reset(self._session)
+            result = self._observations.attempt(self._session, mini_batch)
+        return answer_of(result.ended)
+
+
+def _shortest(
+    observations: Observations,
+    worker: _SteadyWorker,
+    mini_batch: SampleMiniBatch,
+    fresh: RunOutcome,
+    orders: Sequence[Sequence[SampleMiniBatch]],
+) -> _History | None:
+    """The fewest mini-batches before another one that change its answer; None where none do."""
+    for before in _histories(orders):
+        warm = worker.answer(*before, mini_batch)
+        difference = observations.unlike(fresh, warm)
+        if difference is not None:
+            return _History(tuple(before), warm, difference)
+        worker.renew()
+    return None
+
+
+def _one_item(
+    observations: Observations,
+    worker: _SteadyWorker,
+    mini_batch: SampleMiniBatch,
+    fresh: RunOutcome,
+    before: SampleMiniBatch,
+) -> _History | None:
+    """The same with the first item alone of what came before; None where it takes more."""
+    if before.partition:
+        return None
+    worker.renew()
+    item = before.part(0)
+    warm = worker.answer(item, mini_batch)
+    difference = observations.unlike(fresh, warm)
+    return None if difference is None else _History((item,), warm, difference)
+
+
+def _histories(orders: Sequence[Sequence[SampleMiniBatch]]) -> Iterator[Sequence[SampleMiniBatch]]:
+    """One mini-batch alone, then whole orders."""
+    yield orders[0][-1:]
+    yield from (order for order in orders if len(order) > 1)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 MAX_READ_BYTES = 4 * 1024**2
 """Bytes of a file that is compared line by line; of a larger one only whether it is the same."""
 
-OUTPUT = "the output folder"
-OWN = "the working folder"
+_OUTPUT = "the output folder"
+WORKING_FOLDER = "the working folder"
 
 _SQLITE = b"SQLite format 3\0"
 _BESIDE_A_DATABASE = ("-journal", "-wal", "-shm")
@@ -34,13 +34,13 @@ _REPORT_OF_FAILURE = re.compile(r"error|exception|fail|traceback|reject|quaranti
 
 
 class WrittenFile(NamedTuple):
-    """Where a file is: `where` is a folder in words, or "" for an absolute path as `name`."""
+    """Where a file is: `folder` in words, or "" for an absolute path as `name`."""
 
-    where: str
+    folder: str
     name: str
 
     def __str__(self) -> str:
-        return f"'{self.name}' in {self.where}" if self.where else f"'{self.name}'"
+        return f"'{self.name}' in {self.folder}" if self.folder else f"'{self.name}'"
 
     @property
     def is_log(self) -> bool:
@@ -51,6 +51,11 @@ class WrittenFile(NamedTuple):
     def reports_failures(self) -> bool:
         """Whether its name says that it tells of failures."""
         return bool(_REPORT_OF_FAILURE.search(os.path.basename(self.name)))
+
+    @property
+    def names_its_process(self) -> bool:
+        """Whether the id of the process is in its name; emulated workers share one, those of the service do not."""
+        return re.search(rf"(?<!\d){os.getpid()}(?!\d)", self.name) is not None
 
 
 class Content(NamedTuple):
@@ -64,19 +69,19 @@ Snapshot = dict[WrittenFile, Content]
 
 
 class WrittenFiles:
-    """Looks at what the workers of a bench have written.
+    """Looks at what the workers of a session have written.
 
     folders: those that stand in for the user's own, by fresh path (see Redirected). input: the folder of the sample.
     """
 
-    def __init__(self, bench: ProbeSession, folders: Mapping[str, str], input: str) -> None:
-        self._bench = bench
-        self._root = str(bench.output.parent)
-        self._named = {str(bench.output): OUTPUT, os.path.normpath(input): "the folder of the input"}
+    def __init__(self, session: ProbeSession, folders: Mapping[str, str], input: str) -> None:
+        self._session = session
+        self._root = str(session.output.parent)
+        self._labels = {str(session.output): _OUTPUT, os.path.normpath(input): "the folder of the input"}
         for path, label in folders.items():
             # A single file may be named there as well.
-            self._named[path] = f"the folder of {label}"
-        self._walked = [str(bench.output), *folders]
+            self._labels[path] = f"the folder of {label}"
+        self._walked = [str(session.output), *folders]
         self._elsewhere: dict[str, None] = {}
         self._skipped: set[str] = set()
 
@@ -84,43 +89,43 @@ class WrittenFiles:
         """Takes in what was opened, in an attempt or by init(); what is held back for it is written."""
         self._skipped.update(touched.logged, touched.scratch)
         self._elsewhere.update(touched.written)
-        if self._elsewhere and self._bench.is_up(worker):
-            self._bench.ask(flush_files, list(self._elsewhere), worker=worker)
+        if self._elsewhere and self._session.is_up(worker):
+            self._session.call_in_worker(flush_files, list(self._elsewhere), worker=worker)
 
     def snapshot(self, worker: int | None = 0) -> Snapshot:
         """Everything that is there now; of the folders of workers only that of `worker`, None for none."""
-        own = [] if worker is None else [os.path.join(self._root, f"process{worker:03d}")]
-        found: Snapshot = {}
-        for path in (*_walk([*self._walked, *own]), *self._elsewhere):
+        working = [] if worker is None else [os.path.join(self._root, f"process{worker:03d}")]
+        snapshot: Snapshot = {}
+        for path in (*_walk([*self._walked, *working]), *self._elsewhere):
             if self._counts(path, worker):
                 content = content_of(path)
                 if content is not None:
-                    found[self.place(path)] = content
-        return found
+                    snapshot[self._file_at(path)] = content
+        return snapshot
 
     def listed(self) -> dict[str, tuple[int, int]]:
         """Paths below the folders that workers share, with size and time."""
-        found = {}
+        states = {}
         for path in _walk(self._walked):
             with suppress(OSError):
                 stat = os.stat(path)
-                found[path] = stat.st_size, stat.st_mtime_ns
-        return found
+                states[path] = stat.st_size, stat.st_mtime_ns
+        return states
 
     def shared(self, paths: Iterable[str]) -> dict[WrittenFile, str]:
         """Those of the paths that no worker has for itself."""
-        return {self.place(path): path for path in paths if self._counts(path, None)}
+        return {self._file_at(path): path for path in paths if self._counts(path, None)}
 
-    def place(self, path: str) -> WrittenFile:
-        """Where that is, in words that are the same for every bench."""
-        own = self._bench.folder_of(path)
-        if own is not None:
-            return WrittenFile(OWN, own)
-        for folder, words in self._named.items():
+    def _file_at(self, path: str) -> WrittenFile:
+        """Where that is, in words that are the same for every session."""
+        relative = self._session.folder_of(path)
+        if relative is not None:
+            return WrittenFile(WORKING_FOLDER, relative)
+        for folder, label in self._labels.items():
             if path == folder:
-                return WrittenFile(words, os.path.basename(path))
+                return WrittenFile(label, os.path.basename(path))
             if path.startswith(os.path.join(folder, "")):
-                return WrittenFile(words, os.path.relpath(path, folder))
+                return WrittenFile(label, os.path.relpath(path, folder))
         return WrittenFile("", path)
 
     def _counts(self, path: str, worker: int | None) -> bool:
@@ -155,8 +160,8 @@ def content_of(path: str) -> Content | None:
         return None
     lines = _rows_of_database(path) if data.startswith(_SQLITE) else _lines(data)
     # A database counts its changes, so that its bytes differ where its rows do not.
-    told = "\n".join(lines).encode("utf-8", "surrogatepass") if data.startswith(_SQLITE) and lines else data
-    return Content(hashlib.sha256(told).hexdigest(), lines)
+    counted = "\n".join(lines).encode("utf-8", "surrogatepass") if data.startswith(_SQLITE) and lines else data
+    return Content(hashlib.sha256(counted).hexdigest(), lines)
 
 
 def _digest_of(stream: Iterable[bytes]) -> str:
@@ -201,9 +206,9 @@ def changed(before: Content, after: Content, alike: tuple[Content, Content] | No
         ignoring = changing(alike[0].lines, alike[1].lines)
         if ignoring is not None and ignoring.all_rows:
             return None
-    differs = difference(before.lines, after.lines, ignoring=() if ignoring is None else ignoring.keys)
-    if differs is None:
+    lines = difference(before.lines, after.lines, ignoring=() if ignoring is None else ignoring.keys)
+    if lines is None:
         return None
     if len(after.lines) != len(before.lines):
         return f"it has {len(after.lines)} lines instead of {len(before.lines)}"
-    return f"it has {differs[1]} where it had {differs[0]}"
+    return f"it has {lines[1]} where it had {lines[0]}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
     from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.splitting.model import ItemName
 
 
 class ReturnedRows(NamedTuple):
@@ -82,10 +83,10 @@ class Baseline:
         names = self.item_names(attempt)
         return rows_text(names) if self.result.splitter_kind != "files" else items_text(names)
 
-    def item_names(self, attempt: AttemptEnded) -> tuple[str, ...]:
+    def item_names(self, attempt: AttemptEnded) -> tuple[ItemName, ...]:
         """The items of an attempt's mini-batch one by one."""
         names = self.result.names_of(attempt.mini_batch)
-        return tuple(self.sample.without_root(name) for name in names)
+        return tuple(self.sample.item_name(name) for name in names)
 
     def explain(self) -> str:
         """The job in words."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
-    from pytest_parallelrun.emulator.splitting.model import Partition, Payload
+    from pytest_parallelrun.emulator.splitting.model import ItemName, Partition, Payload
 
 
 class SampleMiniBatch(NamedTuple):
@@ -24,7 +24,7 @@ class SampleMiniBatch(NamedTuple):
     id: int
     first_item: int
     payload: Payload
-    names: tuple[str, ...]
+    names: tuple[ItemName, ...]
     partition: Partition = ()
 
     def items(self) -> str:

@@ -116,7 +116,7 @@ class Observations:
         for batch in splitter.mini_batches() if chosen else ():
             if batch.id not in chosen or (loaded and items + batch.size > MAX_ITEMS):
                 continue
-            names = tuple(copy.without_root(name) for name in splitter.item_names(batch))
+            names = tuple(copy.item_name(name) for name in splitter.item_names(batch))
             loaded.append(
                 SampleMiniBatch(
                     id=batch.id,

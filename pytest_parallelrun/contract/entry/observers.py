@@ -29,11 +29,11 @@ class SeenFunctions:
     def __exit__(self, *exc_info: object) -> None:
         """There is nothing to put back."""
 
-    def look(self, functions: EntryFunctions) -> None:
+    def inspect(self, functions: EntryFunctions) -> None:
         self._problems = problems_of(functions)
         self._default = None if self._problems else _default_of_context(functions)
 
-    def told(self) -> tuple[list[str], str | None]:
+    def result(self) -> tuple[list[str], str | None]:
         """The problems, and the second parameter of run() with its default, where no context seems to be expected."""
         return self._problems, self._default
 
@@ -120,10 +120,10 @@ class RecordedParsers:
         argparse.ArgumentParser.error = complaining  # type: ignore[method-assign, assignment]
         return self
 
-    def look(self, functions: object) -> None:
+    def inspect(self, functions: object) -> None:
         """What the script defines says nothing here."""
 
-    def told(self) -> tuple[list[Parsing], list[str]]:
+    def result(self) -> tuple[list[Parsing], list[str]]:
         """The parsings and the complaints."""
         return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings], self.complaints
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, InputLocation, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.mltable import files_of
+from pytest_parallelrun.emulator.splitting.model import ItemName
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
@@ -24,6 +25,10 @@ class SampleCopy:
 
     input: str | list[str]
     root: str
+
+    def item_name(self, name: ItemName) -> ItemName:
+        """The name of an item by the user's file, not by the path of its copy."""
+        return ItemName(name.file.removeprefix(self.root), name.row)
 
     def without_root(self, text: str) -> str:
         """A text about items, with rows named by the user's file and not by the path of its copy."""
@@ -95,7 +100,7 @@ def _as_given(location: InputLocation, target: str) -> str:
     if location.form == "file":
         return target + location.names[0]
     # Of a glob the pattern is kept, since a folder would be another kind of input.
-    pattern = os.path.abspath(os.path.expanduser(location.given))
+    pattern = os.path.abspath(os.path.expanduser(location.input_path))
     return target + os.path.relpath(pattern, location.root)
 
 
@@ -104,7 +109,7 @@ def _copy_of_mltable(location: InputLocation, folder: Path) -> str:
 
     Of a table run() gets rows, and never a path to change.
     """
-    files = files_of(os.path.normpath(location.root), location.given)
+    files = files_of(os.path.normpath(location.root), location.input_path)
     if files is None:
         return os.path.normpath(location.root)
     import yaml

@@ -1,1 +1,1 @@
-"""Mini-batches and jobs that Hypothesis makes up, and what they show."""
+"""Generated mini-batches and jobs: what is drawn by Hypothesis, and how it is run."""

@@ -85,37 +85,37 @@ def changing(first: Sequence[object], second: Sequence[object]) -> Nondeterminis
 
 
 def difference(
-    expected: Sequence[object], found: Sequence[object], *, ignoring: Collection[Key] = ()
+    expected: Sequence[object], actual: Sequence[object], *, ignoring: Collection[Key] = ()
 ) -> tuple[str, str] | None:
     """A row that one side has and the other has not, on each side, as text; None where the multisets are the same.
 
     ignoring: values that do not count, since they differ between any two runs.
     """
-    if _the_very_same(expected, found):
+    if _identical(expected, actual):
         return None
-    missing, extra = _unmatched(expected, found, ignoring)
+    missing, extra = _unmatched(expected, actual, ignoring)
     if not missing and not extra:
         return None
     return _shown(missing), _shown(extra)
 
 
-def _the_very_same(expected: Sequence[object], found: Sequence[object]) -> bool:
+def _identical(expected: Sequence[object], actual: Sequence[object]) -> bool:
     """Whether all rows are equal as they are, which is told much faster; False where nobody can tell."""
     try:
         # True equals 1, and is another result.
-        return bool(list(expected) == list(found)) and repr([*expected]) == repr([*found])
+        return bool(list(expected) == list(actual)) and repr([*expected]) == repr([*actual])
     except Exception:
         # Arrays do not say whether they are equal, and an object of the script's own may do anything.
         return False
 
 
 def _unmatched(
-    expected: Sequence[object], found: Sequence[object], ignoring: Collection[Key]
+    expected: Sequence[object], actual: Sequence[object], ignoring: Collection[Key]
 ) -> tuple[list[object], list[object]]:
     """The rows of each side that the other lacks."""
-    scales = _scales([*expected, *found])
+    scales = _scales([*expected, *actual])
     pools: dict[Hashable, list[tuple[list[float], object]]] = defaultdict(list)
-    for row in found:
+    for row in actual:
         shape, floats, _ = _shape(row, ignoring)
         pools[shape].append((floats, row))
     missing: list[object] = []
@@ -172,10 +172,10 @@ def _walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
         for name in sorted(value, key=repr):
             if isinstance(value[name], (int, float)) and _TIMING.search(str(name)):
                 continue
-            for place, leaf in _walk(value[name], (*key, repr(name))):
+            for location, leaf in _walk(value[name], (*key, repr(name))):
                 # Whether a column without a value is there at all is the business of returns_same_columns.
                 if not _is_null(leaf):
-                    yield place, leaf
+                    yield location, leaf
         yield (*key, "{}"), True
     elif isinstance(value, (list, tuple)):
         for position, element in enumerate(value):
@@ -208,15 +208,15 @@ def _words(text: str, key: Key) -> Iterator[tuple[Key, Hashable]]:
     words = _TOKEN.findall(plain)
     of_timing = False
     for position, word in enumerate(words):
-        place: Key = (*key, ("word", position))
+        location: Key = (*key, ("word", position))
         # "score=0.5" and "score:0.5" hold a number as well.
         name, separator, value = word.rpartition("=") if "=" in word else word.rpartition(":")
         if _FLOAT.fullmatch(value.strip("'\"")) and (not name or _NAME.match(name)):
-            yield (*place, "name"), name + separator
+            yield (*location, "name"), name + separator
             if not _TIMING.search(name) and not of_timing:
-                yield place, float(value.strip("'\""))
+                yield location, float(value.strip("'\""))
         else:
-            yield place, word
+            yield location, word
         # '"elapsed": 0.1' has its name in the word before.
         of_timing = word[-1] in ":=" and bool(_TIMING.search(word))
     yield (*key, "text"), _TOKEN.sub("", plain)

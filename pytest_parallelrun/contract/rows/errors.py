@@ -1,7 +1,7 @@
 """Whether a row names an error: then a reader of the output can tell it from a result.
 
-There are as many ways to write one as there are scripts. So a row is compared with those of sound items: what tells
-is a word for an error, a null, another type, another column or another form, that no sound row has.
+There are as many ways to write one as there are scripts. So a row is compared with those of valid items: what tells
+is a word for an error, a null, another type, another column or another form, that no valid row has.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OPEN_END = (":", ",", "=", "|", ";", "\t")
 
 
 class ValidRows:
-    """Rows of sound items, to tell those of others from. names: of the items, which say nothing about an error."""
+    """Rows of valid items, to tell those of others from. names: of the items, which say nothing about an error."""
 
     def __init__(self, rows: Sequence[object], names: Collection[str]) -> None:
         self._names = sorted(_parts_of(names), key=len, reverse=True)
@@ -45,14 +45,14 @@ class ValidRows:
         self._required = {spot for spot, held in self._values.items() if len(held) == len(rows) and not _is_word(spot)}
 
     def names_error(self, row: object, *, echo: str = "") -> bool:
-        """Whether the row names an error, and so no sound item's row is like it. One that says nothing does not.
+        """Whether the row names an error, and so no valid item's row is like it. One that says nothing does not.
 
         echo: a text that stood in the input, and says nothing where it comes back.
         """
         return not says_nothing(row) and self.is_unlike(row, echo=echo)
 
     def is_unlike(self, row: object, *, echo: str = "") -> bool:
-        """Whether no sound item's row is like it: it names an error, or says nothing."""
+        """Whether no valid item's row is like it: it names an error, or says nothing."""
         if _kind(row) not in self._kinds or self.says_error(row):
             return True
         if isinstance(row, str):
@@ -63,7 +63,7 @@ class ValidRows:
         return self._values_differ(row, echo)
 
     def says_error(self, row: object) -> bool:
-        """Whether it has a word for an error that no sound row has."""
+        """Whether it has a word for an error that no valid row has."""
         return bool(self._error_words(row) - self._words)
 
     def _values_differ(self, row: object, echo: str) -> bool:
@@ -77,15 +77,15 @@ class ValidRows:
         return not self._required <= values.keys() | repeated
 
     def _differs(self, spot: Spot, value: object) -> bool:
-        sound = self._values.get(spot)
-        if sound is None:
+        valid = self._values.get(spot)
+        if valid is None:
             # Another word is not another column: texts have as many words as they like.
             return not _is_word(spot) and not is_null(value)
         if is_null(value):
-            return not any(map(is_null, sound))
-        if not _is_word(spot) and _kind(value) not in {_kind(other) for other in sound}:
+            return not any(map(is_null, valid))
+        if not _is_word(spot) and _kind(value) not in {_kind(other) for other in valid}:
             return True
-        return _is_status(spot) and len(set(map(repr, sound))) == 1 and value not in sound
+        return _is_status(spot) and len(set(map(repr, valid))) == 1 and value not in valid
 
     def _error_words(self, row: object) -> set[str]:
         text = text_of(row)

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import PersistentEngine
     from pytest_parallelrun.emulator.entry import EntryFile, EntryObject
     from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 ENGINES = ("inprocess", "process", "ray")
 
@@ -35,13 +35,13 @@ def engine_maker(
 ) -> Callable[[WorkerPlan, Splitter, JobSettings, FaultPlan], PersistentEngine]:
     """The class of the engine of that name."""
     if name == "process":
-        from pytest_parallelrun.emulator.engines.process.engine import PersistentProcessEngine
+        from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 
-        return PersistentProcessEngine
+        return ProcessEngine
     if name == "ray":
-        from pytest_parallelrun.emulator.engines.ray.engine import PersistentRayEngine
+        from pytest_parallelrun.emulator.engines.ray.engine import RayEngine
 
-        return PersistentRayEngine
+        return RayEngine
     from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 
     return InProcessEngine

@@ -20,21 +20,31 @@ from pytest_parallelrun.emulator.clock import (
     attach,
     detach,
     patched_time,
-    real_perf_counter,
     running_under,
 )
-from pytest_parallelrun.emulator.engines.outcome import judge_return, left_open, left_running
+from pytest_parallelrun.emulator.engines.outcome import (
+    INJECTED,
+    DispatchedTask,
+    Judgement,
+    attempt_ended,
+    dropped_by,
+    ends_worker,
+    judge_fault,
+    judge_loading,
+    judge_value,
+    left_open,
+    left_running,
+)
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 from pytest_parallelrun.emulator.engines.timeout_guard import TimeoutGuard
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits, over_probe
-from pytest_parallelrun.emulator.engines.tracebacks import failure_of, retry_code
+from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import InitFailures
 from pytest_parallelrun.emulator.events import (
     AttemptEnded,
     Event,
     Failure,
-    Outcome,
     Phase,
     WorkerFailed,
     WorkerStarted,
@@ -42,14 +52,15 @@ from pytest_parallelrun.emulator.events import (
 )
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, end_forked_child
-from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker, WorkerPlan
-from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
+from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
+from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+    from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
 
@@ -66,7 +77,7 @@ class InProcessEngine:
     against the timeout alone: who waits and tries again does not hang."""
 
     observed: list[object]
-    """What observers told of the workers that were brought up."""
+    """The results of the observers of workers."""
 
     on_error: Callable[[BaseException], None] | None = None
     """Told each exception of the script itself, which a debugger wants to look into."""
@@ -77,7 +88,7 @@ class InProcessEngine:
         self.assign(splitter, settings, faults)
         self._clock = WorkerClock(skipping=settings.clock == "virtual")
         self._guard = TimeoutGuard(self._clock, allowed=settings.thread == "main")
-        self._stage = Sandbox(plan)
+        self._sandbox = Sandbox(plan)
         self._stack = ExitStack()
         self._slots: list[Worker | None] = []
         self._vacant: set[int] = set()
@@ -101,12 +112,12 @@ class InProcessEngine:
 
     def start(self) -> None:
         """Starts all workers; NoWorkersLeft where init() fails too often."""
-        self.open()
+        self.acquire()
         for slot in range(len(self._slots)):
             self._fill(slot)
         self._require_workers()
 
-    def open(self) -> None:
+    def acquire(self) -> None:
         """Takes over the process, without any worker yet."""
         self._open_before = open_files()
         self._call: Callable[..., object] = _call_here
@@ -116,18 +127,18 @@ class InProcessEngine:
             self._call = self._stack.enter_context(thread).call
         else:
             self._stack.enter_context(running_under(self._clock))
-        self._stack.enter_context(self._stage)
+        self._stack.enter_context(self._sandbox)
         self._stack.enter_context(self._guard)
         self._born = self._clock.now()
         settings = self._settings
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Leaves the process to the host until the next call that needs a worker; the workers stay up."""
-        self._stage.rest()
+        self._sandbox.release()
         detach(self._clock)
 
-    def drop(self, slot: int, reason: str) -> None:
+    def discard_worker(self, slot: int, reason: str) -> None:
         """Ends the worker in the slot, without its shutdown()."""
         worker = self._slots[slot]
         if worker is not None:
@@ -143,8 +154,8 @@ class InProcessEngine:
         """Whether there is a worker in the slot."""
         return self._slots[slot] is not None
 
-    def use(self, slot: int | None) -> None:
-        """The next delivery goes to the worker in the slot; None: to one after the other."""
+    def select_worker(self, slot: int | None) -> None:
+        """The next task goes to the worker in the slot; None: to one after the other."""
         self._turn = slot or 0
 
     def stop(self, *, normal: bool) -> None:
@@ -217,29 +228,31 @@ class InProcessEngine:
         """Tries once to start a worker in the slot: import, run() found, init()."""
         if observer is not None:
             with observer() as watching:
-                came_up = self.start_worker(slot, init=init)
-                up = self._slots[slot]
-                if up is not None:
-                    watching.look(up.functions)
-            self.observed.append(watching.told())
-            return came_up
+                result = self.start_worker(slot, init=init)
+                worker_up = self._slots[slot]
+                if worker_up is not None:
+                    watching.inspect(worker_up.functions)
+            self.observed.append(watching.result())
+            return result
+        event: WorkerStarted | WorkerFailed
         instance = slot // self._settings.max_concurrency_per_instance
         worker = Worker(self._next_number, instance, self._plan)
         self._next_number += 1
         started = self.elapsed()
         failure = self._come_up(worker, init=init)
         duration = self.elapsed() - started
-        event: WorkerStarted | WorkerFailed
         if failure is None:
             self._slots[slot] = worker
             event = WorkerStarted(worker.number, instance, started, duration)
         else:
             self._init_failures.add(instance, failure)
-            event = WorkerFailed(worker.number, instance, started, duration, failure)
+            event = WorkerFailed(
+                worker=worker.number, instance=instance, started=started, duration=duration, failure=failure
+            )
         self._events.append(event)
         return event
 
-    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+    def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function gives in the process of the worker, which is this one."""
         return function(*arguments)
 
@@ -249,7 +262,7 @@ class InProcessEngine:
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
         self._attach()
-        failure = self._guarded("import", self._stage.start, worker)
+        failure = self._guarded("import", self._sandbox.start, worker)
         failure = failure or self._guarded("define", worker.find_functions)
         if failure is not None or not init:
             return failure
@@ -271,7 +284,7 @@ class InProcessEngine:
             self._clock.deadline = None
         except WorkerExit as death:
             self._clock.deadline = None
-            failure = Failure(phase, str(death))
+            failure = Failure(phase=phase, error=str(death))
         except BaseException as error:
             self._clock.deadline = None
             ending = error
@@ -285,7 +298,7 @@ class InProcessEngine:
         if self._guard.outside is not None:
             raise self._guard.outside
         if self._clock.now() >= deadline and not self._guard.suspended:
-            return Failure(phase, self._limits.over_coming_up(phase))
+            return Failure(phase=phase, error=self._limits.over_coming_up(phase))
         return failure
 
     def _require_workers(self) -> None:
@@ -307,21 +320,19 @@ class InProcessEngine:
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
 
-    def submit(self, delivery: Task) -> None:
-        self._waiting.append(delivery)
+    def submit(self, task: Task) -> None:
+        self._waiting.append(task)
 
     def collect(self, patience: float | None = None) -> AttemptEnded:
-        """Executes the next delivery on the worker whose turn it is; there is no waiting, however long it takes."""
-        mini_batch, number = self._waiting.popleft()
+        """Executes the next task on the worker whose turn it is; there is no waiting, however long it takes."""
+        task = self._waiting.popleft()
         slot, worker = self._next_worker()
-        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
-        ended, retry_request = self._attempt(worker, mini_batch, number, fault)
-        injected = fault is not None and fault.kind in ("times_out", "crashes")
-        if ended.outcome in ("timeout", "crashed") and not (injected and self.survives_faults):
-            self._restart(slot, worker, ended.outcome)
-        elif retry_request is not None:
-            self._heed(slot, worker, retry_request)
-        return ended
+        attempt = self._attempt(worker, task)
+        if ends_worker(attempt, survives_faults=self.survives_faults):
+            self._restart(slot, worker, attempt.outcome)
+        elif attempt.failure is not None and attempt.failure.retry_request is not None:
+            self._apply_retry_request(slot, worker, *attempt.failure.retry_request)
+        return attempt
 
     def _next_worker(self) -> tuple[int, Worker]:
         slots = self._slots
@@ -343,9 +354,9 @@ class InProcessEngine:
                 return slot, worker
 
     def _activate(self, worker: Worker) -> None:
-        if worker is not self._stage.active:
+        if worker is not self._sandbox.active:
             self._attach()
-            self._stage.switch(worker)
+            self._sandbox.switch(worker)
 
     def _attach(self) -> None:
         if self._call is _call_here:
@@ -357,9 +368,8 @@ class InProcessEngine:
         # Filled when its turn comes: after the last mini-batch nobody pays for another init().
         self._vacant.add(slot)
 
-    def _heed(self, slot: int, worker: Worker, retry_request: tuple[str, float]) -> None:
+    def _apply_retry_request(self, slot: int, worker: Worker, code: str, delay: float) -> None:
         """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
-        code, delay = retry_request
         if code == "Retry.RestartProcess":
             self._restart(slot, worker, code)
         elif code == "Retry.StopProcess":
@@ -368,89 +378,84 @@ class InProcessEngine:
         elif code == "Retry.Sleep":
             self._clock.pause(delay)
 
-    def _attempt(
-        self, worker: Worker, mini_batch: MiniBatch, number: int, fault: Fault | None
-    ) -> tuple[AttemptEnded, tuple[str, float] | None]:
-        """One attempt, and what the script asked for where it raised a ParallelRunException."""
-        clock, guard = self._clock, self._guard
-        started = real_perf_counter() + clock.skipped
-        returned: int | None = None
-        value: object = None
-        failure: Failure | None = None
-        ending: BaseException | None = None
-        retry_request: tuple[str, float] | None = None
-        outcome: Outcome = "succeeded"
-        payload: object = None
-        try:
-            if fault is not None and fault.kind == "load_fails":
-                raise LoadError(f"injected by {fault}")
-            payload = self._splitter.load(mini_batch)
-        except LoadError as error:
-            outcome, failure = "load_error", Failure("load", str(error))
-        loaded = real_perf_counter() + clock.skipped
-        deadline = loaded + self._limits.of_run(loaded - started)
-        if failure is None and (failure := self._limits.too_long_loading(loaded - started)) is not None:
-            outcome = "timeout"
-        if failure is None:
-            clock.probe = self.probe
+    def _attempt(self, worker: Worker, task: Task) -> AttemptEnded:
+        mini_batch, number = task
+        clock, limits = self._clock, self._limits
+        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
+        began = clock.now()
+        running = 0.0
+        if fault is not None and fault.kind in INJECTED:
+            dispatched = DispatchedTask(task, fault, 0.0)
+            judgement = judge_fault(fault, mini_batch.size, limits.over(late=False))
+            if fault.kind == "times_out":
+                running = limits.of_run(0.0)
+                clock.skipped += running
+        else:
+            payload: object = None
+            failure: Failure | None = None
             try:
-                # Inside, since the limit may be over already.
-                guard.begin(deadline)
-                if fault is None:
-                    value = self._run(worker, mini_batch, payload)
-                else:
-                    value = self._run_with(fault, worker, mini_batch, payload)
-                guard.end()
-            except AttemptTimeout:
-                clock.deadline = None
-                outcome = "timeout"
-            except WorkerExit as death:
-                clock.deadline = None
-                outcome, failure = "crashed", Failure("run", str(death))
-            except BaseException as error:
-                # Not guard.end(): on the way into a function an alarm may come through.
-                clock.deadline = None
-                ending = error
-                outcome = "exception"
-                retry_request = retry_code(error)
-                may_retry = retry_request is None or retry_request[0] != "Retry.NoRetry"
-                failure = failure_of("run", error, retry=may_retry)
-                if self.on_error is not None and (fault is None or fault.kind != "raises"):
-                    self.on_error(error)
+                payload = self._splitter.load(mini_batch)
+            except LoadError as error:
+                failure = Failure(phase="load", error=str(error))
+            loading = clock.now() - began
+            began += loading
+            dispatched = DispatchedTask(task, fault, loading)
+            not_loaded = judge_loading(failure, loading, limits)
+            if not_loaded is not None:
+                judgement = not_loaded
+            else:
+                judgement, running = self._guarded_run(worker, dispatched, payload, began)
+        return attempt_ended(dispatched, judgement, worker=worker.number, began=began - self._born, running=running)
+
+    def _guarded_run(
+        self, worker: Worker, dispatched: DispatchedTask, payload: object, began: float
+    ) -> tuple[Judgement, float]:
+        """What came of run(), and the seconds that it took."""
+        clock, guard = self._clock, self._guard
+        mini_batch = dispatched.task.mini_batch
+        deadline = began + self._limits.of_run(dispatched.loading)
+        drops = dropped_by(dispatched.fault)
+        value: object = None
+        judgement: Judgement | None = None
+        timed_out = False
+        ending: BaseException | None = None
+        clock.probe = self.probe
+        try:
+            # Inside, since the limit may be over already.
+            guard.begin(deadline)
+            value = self._run(worker, mini_batch, payload)
+            if drops and count_returned(value) is not None:
+                value = value[:-drops]  # type: ignore[index]
             guard.end()
-            if os.getpid() != self._process:
-                end_forked_child(ending)
-            # It refers to this very frame, which would keep the payload alive.
-            ending = None
-            clock.probe = None
-        ended = real_perf_counter() + clock.skipped
+        except AttemptTimeout:
+            clock.deadline = None
+            timed_out = True
+        except WorkerExit as death:
+            clock.deadline = None
+            judgement = Judgement("crashed", Failure(phase="run", error=str(death)))
+        except BaseException as error:
+            # Not guard.end(): on the way into a function an alarm may come through.
+            clock.deadline = None
+            ending = error
+            judgement = Judgement("exception", failure_of("run", error))
+            if self.on_error is not None:
+                self.on_error(error)
+        guard.end()
+        if os.getpid() != self._process:
+            end_forked_child(ending)
+        # It refers to this very frame, which would keep the payload alive.
+        ending = None
+        clock.probe = None
+        ended = clock.now()
         if guard.outside is not None:
             raise guard.outside
-        if outcome == "timeout" and failure is None:
-            failure = self._over_time(late=False, due=ended >= deadline)
-        elif ended >= deadline and outcome in ("succeeded", "exception") and not guard.suspended:
+        if timed_out:
+            judgement = Judgement("timeout", self._over_time(late=False, due=ended >= deadline))
+        elif ended >= deadline and not guard.suspended and (judgement is None or judgement.outcome == "exception"):
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
-            outcome, failure, retry_request = "timeout", self._over_time(late=True), None
-            value = None
-        if outcome == "succeeded":
-            outcome, returned, value, failure = judge_return(value, mini_batch.size)
-        return (
-            AttemptEnded(
-                mini_batch,
-                number,
-                worker.number,
-                outcome,
-                returned,
-                value,
-                started - self._born,
-                loaded - started,
-                ended - loaded,
-                failure,
-                fault,
-            ),
-            retry_request,
-        )
+            judgement = Judgement("timeout", self._over_time(late=True))
+        return judgement or judge_value(value, mini_batch.size), ended - began
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe is not None:
@@ -463,27 +468,8 @@ class InProcessEngine:
         functions = worker.functions
         if not functions.takes_context:
             return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
-        context = MiniBatchContext(
-            minibatch_index=mini_batch.id,
-            global_row_index_lower_bound=mini_batch.first_item,
-            partition_key_value=dict(mini_batch.partition) or None,
-        )
+        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition)
         return self._call(functions.run, payload, context)
-
-    def _run_with(self, fault: Fault, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
-        if fault.kind == "raises":
-            raise fault.exception()
-        if fault.kind == "times_out":
-            self._clock.skipped += max(0.0, (self._clock.deadline or 0.0) - self._clock.now())
-            raise AttemptTimeout
-        if fault.kind == "crashes":
-            raise WorkerExit(f"the worker process died: injected by {fault}")
-        if fault.kind == "returns":
-            return fault.payload
-        value = self._run(worker, mini_batch, payload)
-        if fault.kind == "drops" and count_returned(value) is not None:
-            return value[: -fault.payload]  # type: ignore[index, operator]
-        return value
 
 
 def _call_here(function: Callable[..., object], *arguments: object) -> object:

@@ -1,4 +1,4 @@
-"""Who executes an attempt. An engine takes deliveries and gives back what became of them.
+"""Who executes an attempt. An engine takes tasks and gives back what became of them.
 
 It knows nothing of retries or thresholds: that a mini-batch comes again is the decision of the job.
 """
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
 
@@ -38,9 +38,9 @@ class NoWorkersLeft(Exception):
 
 
 class Engine(Protocol):
-    """Executes deliveries on workers that it starts, replaces and stops.
+    """Executes tasks on workers that it starts, replaces and stops.
 
-    capacity: deliveries it holds at once. collect: the next attempt that ends, None where none does within `patience`
+    capacity: tasks it holds at once. collect: the next attempt that ends, None where none does within `patience`
     seconds; an engine that executes it there and then need not look at its watch. notes: what the reader of a result
     must know about how limits were enforced and what was not emulated.
     """
@@ -48,7 +48,7 @@ class Engine(Protocol):
     capacity: int
 
     def start(self) -> None: ...
-    def submit(self, delivery: Task) -> None: ...
+    def submit(self, task: Task) -> None: ...
     def collect(self, patience: float | None = None) -> AttemptEnded | None: ...
     def worker_events(self) -> Sequence[Event]: ...
     def elapsed(self) -> float: ...
@@ -59,23 +59,23 @@ class Engine(Protocol):
 class Observer(Protocol):
     """Watches a worker while it comes up, in its process: entered before the import of the script, left after init().
 
-    look: gets the functions of a script whose import went well. told: what was seen, values that cross processes.
+    inspect: gets the functions of a script whose import went well. result: what was seen, values that cross processes.
     """
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exc_info: object) -> None: ...
-    def look(self, functions: EntryFunctions) -> None: ...
-    def told(self) -> object: ...
+    def inspect(self, functions: EntryFunctions) -> None: ...
+    def result(self) -> object: ...
 
 
 class PersistentEngine(Engine, Protocol):
-    """An engine whose workers stay up for questions: of a bench, which tries mini-batches, and of a rehearsal.
+    """An engine whose workers stay up for questions: of a ProbeSession, and of probe_startup.
 
     survives_faults: whether a worker outlives an injected fault that would have ended it. probe: seconds of real time
-    that run() may take. open, rest: begin, and give this process back to its host between two questions. use: the slot
-    that the next delivery goes to, None for one after the other. observer: a class of a module that can be imported;
-    `observed` has what it told of each worker that was brought up. ask: what a function of such a module gives in the
-    process of a worker.
+    that run() may take. acquire, release: begin, and give this process back to its host between two questions.
+    select_worker: the slot that the next task goes to, None for one after the other. observer: a class of a module that
+    can be imported; `observed` has its result for each worker that was started. call_in_worker: what a function of such
+    a module gives in the process of a worker.
     """
 
     survives_faults: bool
@@ -84,14 +84,14 @@ class PersistentEngine(Engine, Protocol):
 
     @property
     def workers_made(self) -> int: ...
-    def open(self) -> None: ...
-    def rest(self) -> None: ...
+    def acquire(self) -> None: ...
+    def release(self) -> None: ...
     def quiet(self) -> None: ...
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None: ...
     def start_worker(
         self, slot: int, *, init: bool = True, observer: type[Observer] | None = None
     ) -> WorkerStarted | WorkerFailed: ...
     def is_up(self, slot: int) -> bool: ...
-    def use(self, slot: int | None) -> None: ...
-    def drop(self, slot: int, reason: str) -> None: ...
-    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object: ...
+    def select_worker(self, slot: int | None) -> None: ...
+    def discard_worker(self, slot: int, reason: str) -> None: ...
+    def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object: ...

@@ -1,4 +1,4 @@
-"""What engines have in common whose workers are elsewhere: deliveries wait for whoever is free, attempts come back."""
+"""What engines have in common whose workers are elsewhere: tasks wait for whoever is free, attempts come back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Generic, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
-from pytest_parallelrun.emulator.engines.outcome import INJECTED, RetryRequest, ended, of_fault
-from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
+from pytest_parallelrun.emulator.engines.outcome import (
+    INJECTED,
+    DispatchedTask,
+    attempt_ended,
+    dropped_by,
+    ends_worker,
+    judge_fault,
+    judge_loading,
+)
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.engines.worker_pool import M
 from pytest_parallelrun.emulator.events import Failure
@@ -17,18 +24,18 @@ from pytest_parallelrun.emulator.splitting.model import LoadError
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer, Task
     from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
-    from pytest_parallelrun.emulator.events import AttemptEnded, Event, Outcome, WorkerFailed, WorkerStarted
+    from pytest_parallelrun.emulator.events import AttemptEnded, Event, WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
 
 
 class PreparedTask(NamedTuple):
-    """A delivery as it is sent to a worker. payload: a list of paths, or the pickle of a DataFrame. drops: how many
-    of its results are to be lost.
+    """A task as it is sent to a worker. payload: a list of paths, or the pickle of a DataFrame. drops: how many of its
+    results are to be lost.
     """
 
-    handed: DispatchedTask
+    dispatched: DispatchedTask
     payload: object
     drops: int
 
@@ -44,9 +51,9 @@ class QueueEngine(Generic[M]):
     probe: float | None = None
 
     observed: list[object]
-    """What observers told of the workers that were brought up."""
+    """The results of the observers of workers."""
 
-    _crew: WorkerPool[M]
+    _pool: WorkerPool[M]
 
     def __init__(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._settings = settings
@@ -65,38 +72,38 @@ class QueueEngine(Generic[M]):
         self._waiting: deque[Task] = deque()
         self._ended: deque[AttemptEnded] = deque()
 
-    def submit(self, delivery: Task) -> None:
-        self._waiting.append(delivery)
+    def submit(self, task: Task) -> None:
+        self._waiting.append(task)
 
     def start(self) -> None:
         """Starts all workers, and waits for none of them: the first that is up gets the first mini-batch.
 
         With faults, which may be for a certain worker, it waits for all.
         """
-        for slot in self._crew.startable():
+        for slot in self._pool.startable():
             self._start(slot)
         if self._faults:
-            while any(not worker.up for worker in self._crew.workers()) or self._crew.startable():
-                for slot in self._crew.startable():
+            while any(not worker.up for worker in self._pool.workers()) or self._pool.startable():
+                for slot in self._pool.startable():
                     self._start(slot)
                 self._wait(None)
-            self._crew.require()
+            self._pool.require()
 
     def collect(self, patience: float | None = None) -> AttemptEnded | None:
         """The next attempt that ends; None where none does within `patience` seconds. NoWorkersLeft."""
         until = None if patience is None else real_monotonic() + patience
         while not self._ended:
             if self._waiting:
-                self._hand_out()
+                self._dispatch()
                 if self._ended:
                     break
-            self._crew.require()
+            self._pool.require()
             self._wait(until)
             if until is not None and not self._ended and real_monotonic() >= until:
                 return None
         return self._ended.popleft()
 
-    def _hand_out(self) -> None:
+    def _dispatch(self) -> None:
         """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
         raise NotImplementedError
 
@@ -104,10 +111,10 @@ class QueueEngine(Generic[M]):
         """Begins to bring up a worker in the slot. init: whether to call it. observer: what watches it meanwhile."""
         raise NotImplementedError
 
-    def _start_wanted(self) -> None:
+    def _start_needed(self) -> None:
         """Starts as many workers as there are mini-batches left for."""
-        if self._crew.vacant:
-            wanted = [slot for slot in self._crew.startable() if self._chosen in (None, slot)]
+        if self._pool.vacant:
+            wanted = [slot for slot in self._pool.startable() if self._chosen in (None, slot)]
             for slot in wanted[: len(self._waiting)]:
                 self._start(slot)
 
@@ -121,14 +128,14 @@ class QueueEngine(Generic[M]):
 
     def worker_events(self) -> Sequence[Event]:
         """What happened to workers since the last call."""
-        if not self._crew.events:
+        if not self._pool.events:
             return ()
-        events, self._crew.events = self._crew.events, []
+        events, self._pool.events = self._pool.events, []
         return events
 
     def elapsed(self) -> float:
         """Seconds since the start of the job."""
-        return self._crew.elapsed()
+        return self._pool.elapsed()
 
     def notes(self) -> Sequence[str]:
         notes = []
@@ -143,16 +150,16 @@ class QueueEngine(Generic[M]):
     @property
     def workers_made(self) -> int:
         """Workers that were started, or tried to."""
-        return self._crew.made
+        return self._pool.made
 
-    def use(self, slot: int | None) -> None:
-        """Deliveries go to the worker in the slot from now on; None: to one after the other."""
+    def select_worker(self, slot: int | None) -> None:
+        """Tasks go to the worker in the slot from now on; None: to one after the other."""
         self._chosen = slot
         self._turn = 0
 
-    def drop(self, slot: int, reason: str) -> None:
+    def discard_worker(self, slot: int, reason: str) -> None:
         """Ends the worker in the slot, without its shutdown()."""
-        worker = self._crew.slots[slot]
+        worker = self._pool.slots[slot]
         if worker is not None:
             self._end(worker, reason)
 
@@ -161,42 +168,49 @@ class QueueEngine(Generic[M]):
     ) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
         worker = self._start(slot, init=init, observer=observer)
-        while not worker.up and self._crew.slots[slot] is worker:
+        while not worker.up and self._pool.slots[slot] is worker:
             self._wait(None)
-        return cast("WorkerStarted | WorkerFailed", self._crew.events[-1])
+        return cast("WorkerStarted | WorkerFailed", self._pool.events[-1])
 
-    def open(self) -> None:
-        """There is nothing to prepare: workers are processes of their own."""
+    def acquire(self) -> None:
+        """There is nothing to take over: workers are processes of their own."""
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Nor to give back."""
 
-    def _prepare(self, worker: M, delivery: Task) -> PreparedTask | None:
-        """The delivery as it is sent; None where its attempt ends before: by a fault, or as it cannot be loaded."""
-        mini_batch, number = delivery
+    def _prepare(self, worker: M, task: Task) -> PreparedTask | None:
+        """The task as it is sent; None where its attempt ends before: by a fault, or as it cannot be loaded."""
+        mini_batch, number = task
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
         if fault is not None and fault.kind in INJECTED:
-            attempt, retry_request = of_fault(delivery, fault, worker.number, self.elapsed(), self._limits)
+            judgement = judge_fault(fault, mini_batch.size, self._limits.over(late=False, ended="killed"))
+            attempt = attempt_ended(
+                DispatchedTask(task, fault, 0.0),
+                judgement,
+                worker=worker.number,
+                began=self.elapsed(),
+                running=self._limits.of_run(0.0) if fault.kind == "times_out" else 0.0,
+            )
             self._ended.append(attempt)
-            if attempt.outcome in ("timeout", "crashed"):
-                if not (self.survives_faults and fault.kind in ("times_out", "crashes")):
-                    self._end(worker, attempt.outcome)
-            elif retry_request is not None:
-                self._heed(worker, retry_request)
+            if ends_worker(attempt, survives_faults=self.survives_faults):
+                self._end(worker, attempt.outcome)
+            else:
+                self._apply_retry_request(worker, attempt)
             return None
         payload, loading, failure = self._load(mini_batch)
-        handed = DispatchedTask(delivery, fault, loading)
-        slow = self._limits.too_long_loading(loading)
-        if failure is not None or slow is not None:
-            outcome: Outcome = "load_error" if failure is not None else "timeout"
-            self._ended.append(ended(handed, worker.number, self.elapsed(), 0.0, outcome, failure or slow))
+        dispatched = DispatchedTask(task, fault, loading)
+        not_loaded = judge_loading(failure, loading, self._limits)
+        if not_loaded is not None:
+            attempt = attempt_ended(dispatched, not_loaded, worker=worker.number, began=self.elapsed(), running=0.0)
+            self._ended.append(attempt)
             return None
-        drops = cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
-        return PreparedTask(handed, payload, drops)
+        return PreparedTask(dispatched, payload, dropped_by(fault))
 
-    def _heed(self, worker: M, retry_request: RetryRequest) -> None:
+    def _apply_retry_request(self, worker: M, attempt: AttemptEnded) -> None:
         """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
-        code, delay = retry_request
+        if attempt.failure is None or attempt.failure.retry_request is None:
+            return
+        code, delay = attempt.failure.retry_request
         if code in ("Retry.RestartProcess", "Retry.StopProcess"):
             self._end(worker, code, replace=code == "Retry.RestartProcess")
         elif code == "Retry.Sleep":
@@ -204,11 +218,11 @@ class QueueEngine(Generic[M]):
 
     def _soonest(self, *moments: float | None) -> float | None:
         """The first of the moments, and of the ends of pauses while there is something to do; None for never."""
-        found = [moment for moment in moments if moment is not None]
+        known = [moment for moment in moments if moment is not None]
         if self._waiting:
             now = real_monotonic()
-            found += [worker.pausing_until for worker in self._crew.workers() if worker.pausing_until > now]
-        return min(found, default=None)
+            known += [worker.pausing_until for worker in self._pool.workers() if worker.pausing_until > now]
+        return min(known, default=None)
 
     def _load(self, mini_batch: MiniBatch) -> tuple[object, float, Failure | None]:
         """What run() gets, seconds that it took to load it, and why it could not be loaded."""
@@ -222,7 +236,8 @@ class QueueEngine(Generic[M]):
 
                 payload = pickle.dumps(payload, 5)
         except LoadError as error:
-            failure = Failure("load", str(error))
+            failure = Failure(phase="load", error=str(error))
         except Exception as error:
-            failure = Failure("load", f"the rows cannot be handed to a worker process: {type(error).__name__}: {error}")
+            reason = f"the rows cannot be handed to a worker process: {type(error).__name__}: {error}"
+            failure = Failure(phase="load", error=reason)
         return payload, real_perf_counter() - began, failure

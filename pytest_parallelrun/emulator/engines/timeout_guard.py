@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _ENGINE = (__name__, f"{__package__}.inprocess")
-_AROUND_CALLS = ("_attempt", "_guarded", "begin", "end", "_arm", "__exit__")
+_AROUND_CALLS = ("_attempt", "_guarded_run", "_guarded", "begin", "end", "_arm", "__exit__")
 _BETWEEN_CALLS = 0.001
 """Seconds until an alarm that came between two calls of the script is looked at again."""
 

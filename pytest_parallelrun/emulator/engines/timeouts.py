@@ -19,16 +19,16 @@ def over_time(
     interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped. ended: what was done
     to it otherwise.
     """
-    how = "returned after" if late else f"was {ended} at"
+    ending = "returned after" if late else f"was {ended} at"
     times = f", {interruptions} times in vain" if interruptions > 1 else ""
     advice = "if the script waits for something outside, --parallelrun-set clock=real"
     skipped = f", {slept_ahead:.3g} s of it skipped sleep; {advice}" if slept_ahead else ""
-    return Failure("run", f"run() {how} its limit of {limit}{times}{skipped}")
+    return Failure(phase="run", error=f"run() {ending} its limit of {limit}{times}{skipped}")
 
 
 def over_probe(probe: float) -> Failure:
     """run() took longer than mini-batches may of which many are tried."""
-    return Failure("run", f"run() was interrupted after {probe:.3g} s, the limit of generated mini-batches")
+    return Failure(phase="run", error=f"run() was interrupted after {probe:.3g} s, the limit of generated mini-batches")
 
 
 class AttemptLimits:
@@ -58,7 +58,7 @@ class AttemptLimits:
         """Loading has taken too long."""
         if self._whole_attempt:
             return self.over(late=False, ended="killed")
-        return Failure("load", f"loading took longer than task_overhead_timeout = {self.overhead:g} s")
+        return Failure(phase="load", error=f"loading took longer than task_overhead_timeout = {self.overhead:g} s")
 
     def too_long_loading(self, loading: float) -> Failure | None:
         """The failure of a mini-batch whose loading took so many seconds; None where run() may begin."""
@@ -67,15 +67,16 @@ class AttemptLimits:
     def over_returning(self) -> Failure:
         """run() was done in time, and what it returned did not come in time."""
         limit = f"task_overhead_timeout = {self.overhead:g} s"
-        return Failure("return", f"run() has returned, but handing over what it returned took longer than {limit}")
+        error = f"run() has returned, but handing over what it returned took longer than {limit}"
+        return Failure(phase="return", error=error)
 
     def over(
         self, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
     ) -> Failure:
         """run() has taken too long; the arguments are those of `over_time`."""
-        what = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
+        limit_names = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
         return over_time(
-            f"{self._longest:g} s ({what})",
+            f"{self._longest:g} s ({limit_names})",
             late=late,
             interruptions=interruptions,
             slept_ahead=slept_ahead,

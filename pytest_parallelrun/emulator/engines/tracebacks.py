@@ -57,13 +57,13 @@ def user_traceback(error: BaseException) -> str:
     return _LEFT_OUT_LINE.sub(r"(\1)", "".join(report.format())).rstrip()
 
 
-def failure_of(phase: Phase, error: BaseException, *, retry: bool = True) -> Failure:
+def failure_of(phase: Phase, error: BaseException) -> Failure:
     """The failure that an exception of the script is: in words, and as values that outlive it."""
     return Failure(
-        phase,
-        describe_exception(error),
-        user_traceback(error),
-        retry,
+        phase=phase,
+        error=describe_exception(error),
+        traceback=user_traceback(error),
+        retry_request=_retry_request_of(error),
         chain=tuple(map(_info_of, _chain(error))),
         frames=_frames_of(error),
     )
@@ -84,17 +84,22 @@ def _info_of(error: BaseException) -> ErrorInfo:
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
-        message = str(error)
+        message = _exact(str(error))
     except BaseException:
         message = ""
     path, module, errno = (getattr(error, attribute, None) for attribute in ("filename", "name", "errno"))
     return ErrorInfo(
-        name,
-        message,
-        path=str(path) if isinstance(error, OSError) and path is not None else "",
-        module=module if isinstance(error, ImportError) and isinstance(module, str) else "",
-        errno=errno if isinstance(error, OSError) and isinstance(errno, int) else 0,
+        type=name,
+        message=message,
+        path=_exact(str(path)) if isinstance(error, OSError) and path is not None else "",
+        module=_exact(module) if isinstance(error, ImportError) and isinstance(module, str) else "",
+        errno=int(errno) if isinstance(error, OSError) and isinstance(errno, int) else 0,
     )
+
+
+def _exact(text: str) -> str:
+    """No subclass of str, which `marshal` does not write."""
+    return "".join([text])
 
 
 def _frames_of(error: BaseException) -> tuple[Frame, ...]:
@@ -151,7 +156,7 @@ def _is_machinery(filename: str) -> bool:
     return filename.startswith((_OUR_PACKAGE, *_NOBODYS)) or Path(filename).parts[-2:] == ("importlib", "__init__.py")
 
 
-def retry_code(error: BaseException) -> tuple[str, float] | None:
+def _retry_request_of(error: BaseException) -> tuple[str, float] | None:
     """Code and delay of a ParallelRunException, of the stand-in or of an installed azureml-core."""
     if not any(kind.__name__ == "ParallelRunException" for kind in type(error).__mro__):
         return None

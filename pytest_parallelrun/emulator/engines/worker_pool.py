@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PooledWorker(Protocol):
-    """A worker of an engine, wherever it is. bury: ends what is left of it, and tells how it ended.
+    """A worker of an engine, wherever it is. reap: ends what is left of it, and tells how it ended.
 
     pausing_until: it gets no mini-batch before, by the monotonic clock.
     """
@@ -48,12 +48,12 @@ class WorkerPool(Generic[M]):
         self.events: list[Event] = []
         self.made = 0
         self.ended: list[M] = []
-        """Those whose output has not been told yet."""
+        """Those whose output has not been shown yet."""
         self._failures = InitFailures(settings)
         self.born = real_monotonic()
 
     def elapsed(self) -> float:
-        """Seconds since the crew was there."""
+        """Seconds since the pool was made."""
         return real_monotonic() - self.born
 
     def workers(self) -> Iterator[M]:
@@ -75,9 +75,14 @@ class WorkerPool(Generic[M]):
     def failed(self, worker: M, failure: Failure) -> None:
         """It did not come up; another one may follow."""
         self._failures.add(worker.instance, failure)
-        self.events.append(
-            WorkerFailed(worker.number, worker.instance, worker.started, self.elapsed() - worker.started, failure)
+        event = WorkerFailed(
+            worker=worker.number,
+            instance=worker.instance,
+            started=worker.started,
+            duration=self.elapsed() - worker.started,
+            failure=failure,
         )
+        self.events.append(event)
         self._remove(worker)
         if not self._given_up(worker.instance, starting=0):
             self.vacant.add(worker.slot)
@@ -96,21 +101,21 @@ class WorkerPool(Generic[M]):
         return self._remove(worker)
 
     def _remove(self, worker: M) -> str:
-        how = worker.reap()
+        description = worker.reap()
         self.slots[worker.slot] = None
         self.ended.append(worker)
-        return how
+        return description
 
     def startable(self) -> list[int]:
         """Vacant slots in which a worker may be started now."""
-        found = []
+        slots = []
         starting = Counter(other.instance for other in self.workers() if not other.up)
         for slot in sorted(self.vacant):
             instance = self.instance_of(slot)
             if not self._given_up(instance, starting=starting[instance]):
                 starting[instance] += 1
-                found.append(slot)
-        return found
+                slots.append(slot)
+        return slots
 
     def _given_up(self, instance: int, *, starting: int) -> bool:
         return self._failures.given_up(instance, self.elapsed(), starting=starting)
@@ -158,9 +163,9 @@ class InitFailures:
         """Why there is no worker left."""
         if self._last is None or not self._of_job:
             return "the script stopped all workers (ParallelRunException with Retry.StopProcess)"
-        what = "init()" if self._last.phase == "init" else "loading the entry script"
+        cause = "init()" if self._last.phase == "init" else "loading the entry script"
         return (
-            f"{what} failed {self._of_job} time(s) and no worker is left; an instance is given up after "
+            f"{cause} failed {self._of_job} time(s) and no worker is left; an instance is given up after "
             f"3 x max_concurrency_per_instance = {init_failures_allowed(self._workers)} failures. "
             f"Last error: {self._last.error}"
         )

@@ -17,8 +17,9 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder, Sour
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from pytest_parallelrun.emulator.service.stand_ins import INSTALLED_PARTS
+
 _OUR_PACKAGE = str(Path(__file__).parents[2]) + os.sep
-_INSTALLED_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 def _below(path: str, folder: str) -> bool:
@@ -53,7 +54,7 @@ def is_installed_path(entry: str) -> bool:
     if entry.startswith("__editable__") or entry.endswith(".zip"):
         return True
     absolute = os.path.abspath(entry) if entry else os.getcwd()
-    if any(part in absolute + os.sep for part in _INSTALLED_PARTS):
+    if any(part in absolute + os.sep for part in INSTALLED_PARTS):
         return True
     return any(absolute == folder or _below(absolute, folder) for folder in _installed_folders())
 
@@ -79,7 +80,7 @@ class CodeRoot:
         if not _below(file, self.folder) or file.startswith(_OUR_PACKAGE):
             return False
         relative = file[len(self.folder) :]
-        if any(part in relative for part in _INSTALLED_PARTS):
+        if any(part in relative for part in INSTALLED_PARTS):
             return False
         return not any(_below(file, prefix) for prefix in self._prefixes_inside)
 
@@ -94,7 +95,7 @@ class CodeRoot:
             return True
         if self.owns(file):
             return False
-        if file.endswith(tuple(EXTENSION_SUFFIXES)) or any(part in file for part in _INSTALLED_PARTS):
+        if file.endswith(tuple(EXTENSION_SUFFIXES)) or any(part in file for part in INSTALLED_PARTS):
             return True
         return any(_below(file, folder) for folder in _installed_folders())
 

@@ -9,14 +9,12 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from pytest_parallelrun.emulator.entry import EntryFile, EntryObject, import_entry
+from pytest_parallelrun.emulator.entry import EntryFile, import_entry
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
 from pytest_parallelrun.emulator.sandbox.process_exit import apply_start_method, start_method
 from pytest_parallelrun.emulator.sandbox.process_state import (
@@ -25,103 +23,21 @@ from pytest_parallelrun.emulator.sandbox.process_state import (
     seed_from_system,
 )
 from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
+from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
-from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from _typeshed.importlib import MetaPathFinderProtocol
     from typing_extensions import Self
-
-# A real azureml that the host has loaded must not be what the script finds, nor half of a stand-in stay.
-_SERVICE_PACKAGES = ("azureml", "azureml_user", "entry_script")
-
-
-class NumberedWorker(Protocol):
-    """A worker of any engine: its name is "process000" and on."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def instance(self) -> int: ...
-
-
-class Host(NamedTuple):
-    """What workers inherit: environment variables, and the folders of sys.path with what is installed."""
-
-    environment: Mapping[str, str]
-    installed: tuple[str, ...]
-
-    @classmethod
-    def here(cls) -> Host:
-        """That of this process."""
-        installed = (os.path.abspath(path) for path in sys.path if path and is_installed_path(path))
-        return cls(dict(os.environ), tuple(installed))
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerPlan:
-    """What all workers of a job start from.
-
-    arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host.
-    folder: each worker works in a folder of its own below it. started_in: the folder of the host.
-    logs: where the logs of workers go; below `folder` where it is None. appended: the file that results are appended
-    to, None where they are not. host: what workers inherit, None for what this process has.
-    """
-
-    entry: EntryFile | EntryObject
-    arguments: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    folder: Path
-    output_dir: Path | None = None
-    models: Mapping[str, Path] = field(default_factory=dict)
-    logging_level: str = "INFO"
-    azureml: Literal["standin", "installed"] = "standin"
-    started_in: Path = field(default_factory=Path.cwd)
-    logs: Path | None = None
-    appended: Path | None = None
-    host: Host | None = None
-
-    @property
-    def log_folder(self) -> Path:
-        """The folder that is laid out as `logs` is on the service."""
-        return self.folder / "logs" if self.logs is None else self.logs
-
-    def log_of(self, worker: NumberedWorker, stream: Literal["stdout", "stderr"]) -> Path:
-        """Where the output of a worker goes, if it is kept."""
-        folder = self.log_folder / "user" / stream / instance_name(worker.instance)
-        return folder / f"{worker.name}.{stream}.txt"
-
-    def facts_of(self, name: str, instance: int) -> WorkerInfo:
-        """What the stand-ins tell a script about the worker of that name."""
-        entry = self.entry
-        return WorkerInfo(
-            agent_name=name,
-            output_dir=self.output_dir,
-            working_dir=self.code_root,
-            entry_dir=entry.path.parent if isinstance(entry, EntryFile) else self.code_root,
-            log_dir=self.log_folder / "user" / "entry_script_log" / instance_name(instance),
-            logging_level=self.logging_level,
-            models=self.models,
-            arguments=self.arguments,
-        )
-
-    @property
-    def code_root(self) -> Path:
-        """The folder that is on sys.path; for an object, which has none, that of the host."""
-        return self.entry.code_root if isinstance(self.entry, EntryFile) else self.started_in
-
-
-def instance_name(instance: int) -> str:
-    """What a machine is called in the logs, where the service has the id of its node."""
-    return f"instance{instance}"
 
 
 class Worker:
     """One emulated worker process: its number counts all workers of the job, its instance the machines."""
 
     script: object
-    """The module or object, known once Stage.start has imported it."""
+    """The module or object, known once Sandbox.start has imported it."""
     functions: EntryFunctions
     """Known after find_functions()."""
 
@@ -132,7 +48,7 @@ class Worker:
         self.folder = plan.folder / self.name
         self.folder.mkdir()
         entry = plan.entry
-        self.stand_ins = StandIns(plan.facts_of(self.name, instance), code_root=plan.code_root, azureml=plan.azureml)
+        self.stand_ins = StandIns(plan.worker_info(self.name, instance), code_root=plan.code_root, azureml=plan.azureml)
         script = str(entry.path) if isinstance(entry, EntryFile) else entry.label
         self.argv = [script, *plan.arguments]
         self.environment: dict[str, str] = {}
@@ -166,7 +82,7 @@ class Sandbox:
         self._host_modules = dict(sys.modules)
         self._host_argv, self._host_folder = sys.argv, os.getcwd()
         self._host_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
-        self._resting = False
+        self._released = False
         self._stack.callback(self._restore_modules)
         self._stack.enter_context(process_state_restored())
         self._path, self._meta_path = sys.path, sys.meta_path
@@ -215,7 +131,7 @@ class Sandbox:
 
     def switch(self, worker: Worker) -> None:
         """Makes `worker` the active one, which it is not yet."""
-        if self._resting:
+        if self._released:
             self._wake()
         self._suspend()
         sys.argv = worker.argv
@@ -232,15 +148,15 @@ class Sandbox:
         sys.__stdout__, sys.__stderr__ = worker.own_streams  # type: ignore[misc]
         self.active = worker
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """Gives the host its modules, folder, arguments, environment and streams until a worker is active again.
 
         What a script did to the rest of the process, such as the children that it started, stays for its workers.
         """
-        if self._resting:
+        if self._released:
             return
         self._suspend()
-        self._resting = True
+        self._released = True
         sys.modules.update(self._hidden)
         sys.argv = self._host_argv
         sys.path, sys.meta_path = self._path, self._meta_path
@@ -253,7 +169,7 @@ class Sandbox:
         sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
 
     def _wake(self) -> None:
-        self._resting = False
+        self._released = False
         for name in self._hidden:
             sys.modules.pop(name, None)
         # What the host imported meanwhile is no worker's.
@@ -283,7 +199,7 @@ class Sandbox:
 
     def _stays(self, name: str, module: object) -> bool:
         """Whether a module that a worker imported is one that all share, and that outlives the job."""
-        if name.partition(".")[0] in _SERVICE_PACKAGES and self._plan.azureml == "standin":
+        if name.partition(".")[0] in STAND_IN_PACKAGES and self._plan.azureml == "standin":
             # A stand-in, or a part of the real package that is tied to one.
             return False
         root = self._code_root or code_root_at(Path(os.sep))
@@ -293,9 +209,10 @@ class Sandbox:
         own_names: set[str] = set()
         if self._code_root is not None:
             own_names = self._code_root.top_level_names() - sys.stdlib_module_names
+        # A real azureml that the host has loaded must not be what the script finds.
         for name, module in self._host_modules.items():
             top = name.partition(".")[0]
-            if top in _SERVICE_PACKAGES:
+            if top in STAND_IN_PACKAGES:
                 hidden = self._plan.azureml == "standin"
             elif self._code_root is None or top == __name__.partition(".")[0]:
                 hidden = False

@@ -34,12 +34,12 @@ class NotCoveredKeyError(NotCoveredError, KeyError):
 def not_covered(thing: str, advice: str | None = None) -> str:
     """The message: what is missing, by its dotted Azure name, and what to do."""
     root = thing.partition(".")[0]
-    own = f"put a package '{root}' of your own (with an __init__.py) below the code root"
+    alternative = f"put a package '{root}' of your own (with an __init__.py) below the code root"
     if root == "azureml":
-        own = f"Install the real package and give --parallelrun-set azureml=installed, or {own}."
+        alternative = f"Install the real package and give --parallelrun-set azureml=installed, or {alternative}."
     else:
-        own = f"{own[0].upper()}{own[1:]}."
-    return f"{thing} is not covered by the stand-in for '{root}' in emulated workers. {advice or own}"
+        alternative = f"{alternative[0].upper()}{alternative[1:]}."
+    return f"{thing} is not covered by the stand-in for '{root}' in emulated workers. {advice or alternative}"
 
 
 def refuse_attribute(owner: str, attribute: str, advice: str | None = None) -> NoReturn:

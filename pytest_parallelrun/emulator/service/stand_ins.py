@@ -10,23 +10,24 @@ import functools
 import os
 import pkgutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Literal, NoReturn, cast
+from typing import Literal, NoReturn
 
+from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.service.missing_api import NotCoveredImportError, not_covered, refuse_attribute
 from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
 
 class StandInLoader(SourceFileLoader):
-    """Puts the worker's facts into a module as `_worker`, executes it and adds it to `loaded`."""
+    """Puts what is known of the worker into a module as `_worker`, executes it and adds it to `loaded`."""
 
-    def __init__(self, name: str, file: str, facts: WorkerInfo, loaded: list[ModuleType]) -> None:
+    def __init__(self, name: str, file: str, worker_info: WorkerInfo, loaded: list[ModuleType]) -> None:
         super().__init__(name, file)
-        self._facts = facts
+        self._worker_info = worker_info
         self._loaded = loaded
 
     def get_code(self, fullname: str) -> CodeType:
@@ -39,7 +40,7 @@ class StandInLoader(SourceFileLoader):
         def refuse(attribute: str) -> NoReturn:
             refuse_attribute(name, attribute)
 
-        module.__dict__["_worker"] = self._facts
+        module.__dict__["_worker"] = self._worker_info
         module.__dict__["__getattr__"] = refuse
         # Only of a module with a __path__ does `from module import name` ask the finder for what is missing,
         # and only the finder can answer with an ImportError: raised by __getattr__ it would break those who
@@ -70,8 +71,8 @@ _FILES = {
     "azureml_user.parallel_run": "azureml_user/parallel_run.py",
     "entry_script": "entry_script.py",
 }
-_ROOTS = frozenset(name.partition(".")[0] for name in _FILES)
-_INSTALLED_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+INSTALLED_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
+"""What the path of an installed package has in it."""
 
 
 class StandIns(MetaPathFinder):
@@ -82,10 +83,10 @@ class StandIns(MetaPathFinder):
     but its other modules stay importable, unless `azureml` is "installed": then all of it is the real one.
     """
 
-    def __init__(self, facts: WorkerInfo, *, code_root: Path, azureml: Literal["standin", "installed"]) -> None:
-        self._facts = facts
+    def __init__(self, worker_info: WorkerInfo, *, code_root: Path, azureml: Literal["standin", "installed"]) -> None:
+        self._worker_info = worker_info
         self._code_root = os.path.abspath(code_root)
-        self._roots = _ROOTS - {"azureml"} if azureml == "installed" else _ROOTS
+        self._roots = STAND_IN_PACKAGES - {"azureml"} if azureml == "installed" else STAND_IN_PACKAGES
         self._loaded: list[ModuleType] = []
 
     def find_spec(
@@ -130,12 +131,12 @@ class StandIns(MetaPathFinder):
         return [
             entry
             for entry in entries
-            if entry.startswith(start) and not any(part in entry[len(start) - 1 :] for part in _INSTALLED_PARTS)
+            if entry.startswith(start) and not any(part in entry[len(start) - 1 :] for part in INSTALLED_PARTS)
         ]
 
     def _spec(self, name: str) -> ModuleSpec:
         file = str(_STANDINS / _FILES[name])
-        spec = ModuleSpec(name, StandInLoader(name, file, self._facts, self._loaded), origin=file)
+        spec = ModuleSpec(name, StandInLoader(name, file, self._worker_info, self._loaded), origin=file)
         spec.has_location = True
         if file.endswith("__init__.py"):
             spec.submodule_search_locations = _installed_folders(name)
@@ -160,26 +161,3 @@ def _installed_folders(package: str) -> list[str]:
     folders = list(spec.submodule_search_locations)
     # The real azureml is spread over several distributions, which may lie in several folders of sys.path.
     return folders if parent else list(pkgutil.extend_path(folders, package))
-
-
-def stand_ins_from(plain: Mapping[str, object]) -> StandIns:
-    """The stand-ins of the worker that these are the facts of."""
-
-    def folder(name: str) -> Path:
-        return Path(str(plain[name]))
-
-    models = cast("Mapping[str, str]", plain["models"])
-    return StandIns(
-        WorkerInfo(
-            agent_name=str(plain["agent_name"]),
-            output_dir=None if plain["output_dir"] is None else folder("output_dir"),
-            working_dir=folder("working_dir"),
-            entry_dir=folder("entry_dir"),
-            log_dir=folder("log_dir"),
-            logging_level=str(plain["logging_level"]),
-            models={name: Path(path) for name, path in models.items()},
-            arguments=tuple(cast("list[str]", plain["arguments"])),
-        ),
-        code_root=folder("code_root"),
-        azureml=cast("Literal['standin', 'installed']", plain["azureml"]),
-    )

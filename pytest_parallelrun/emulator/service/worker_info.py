@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NoReturn
@@ -28,22 +28,6 @@ class WorkerInfo:
     arguments: tuple[str, ...]
 
 
-def plain_worker_info(facts: WorkerInfo, code_root: Path, azureml: str) -> dict[str, object]:
-    """What `stand_ins_from` makes the stand-ins of, in texts alone."""
-    return {
-        "agent_name": facts.agent_name,
-        "output_dir": None if facts.output_dir is None else str(facts.output_dir),
-        "working_dir": str(facts.working_dir),
-        "entry_dir": str(facts.entry_dir),
-        "log_dir": str(facts.log_dir),
-        "logging_level": facts.logging_level,
-        "models": {name: str(path) for name, path in facts.models.items()},
-        "arguments": list(facts.arguments),
-        "code_root": str(code_root),
-        "azureml": azureml,
-    }
-
-
 @dataclass(frozen=True, kw_only=True)
 class MiniBatchContext:
     """What the service tells run() about its mini-batch, read-only; there is no more than this.
@@ -64,3 +48,12 @@ class MiniBatchContext:
     def __getattr__(self, name: str) -> NoReturn:
         names = ", ".join(sorted(field.name for field in fields(self)))
         raise AttributeError(f"the context of a mini-batch has no attribute {name!r}. It has: {names}.")
+
+
+def mini_batch_context(mini_batch: int, first_item: int, partition: Iterable[tuple[str, str]]) -> MiniBatchContext:
+    """That of a mini-batch, by its id, the index of its first item and its partition keys."""
+    return MiniBatchContext(
+        minibatch_index=mini_batch,
+        global_row_index_lower_bound=first_item,
+        partition_key_value=dict(partition) or None,
+    )

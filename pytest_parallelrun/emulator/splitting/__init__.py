@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
-from pytest_parallelrun.emulator.splitting.effective_settings import refuse_rows
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
 from pytest_parallelrun.emulator.splitting.input_paths import InputLocation, files_among, format_of, is_mltable, locate
@@ -24,6 +23,7 @@ from pytest_parallelrun.emulator.splitting.model import (
     SplitSettings,
     Splitter,
     TableSplitter,
+    refuse_rows,
 )
 from pytest_parallelrun.emulator.splitting.multi_input import MultiInput
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
@@ -56,11 +56,11 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
 
     source: a DataFrame; a PrebuiltInput; the path of a folder, a glob or a file; or a list of such paths, which keeps
         its order. A folder stands for all files below it, whatever they are, unless an MLTable file says what they are.
-        Given .csv, .tsv and .parquet files, also compressed .csv and .tsv, are tables, unless the profile is "batch",
-        where run() gets file paths always (authoring guide of batch scoring scripts), as it does with `input_type`
-        "uri_folder", also of a folder with an MLTable file. With `mini_batch_rows` all files
-        are JSON lines. Under profile "v1" each folder, glob or MLTable of a list is an input of its own (SDK reference
-        of ParallelRunStep: `inputs`). Relative paths are resolved against `base`, by default the working directory.
+        Given .csv, .tsv and .parquet files are tables, unless the profile is "batch", where run() gets file paths
+        always (authoring guide of batch scoring scripts), as it does with `input_type` "uri_folder", also of a folder
+        with an MLTable file. With `mini_batch_rows` all files are JSON lines. Under profile "v1" each folder, glob or
+        MLTable of a list is an input of its own (SDK reference of ParallelRunStep: `inputs`). Relative paths are
+        resolved against `base`, by default the working directory.
     Raises InputError for an input that is missing, unreadable, remote, not supported, or that mixes tables
     with other paths; EmptyInputError for one without items. Files in a list are looked for only when their
     mini-batch is loaded, but for tables, which must be read to be split.
@@ -74,26 +74,28 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
             return PartitionedTable(FrameSplitter(frame, CHUNK_BYTES), settings.partition_keys)
         return FrameSplitter(frame, settings.bytes_per_mini_batch)
     listed = isinstance(source, (list, tuple))
-    given = [_text(path) for path in source] if isinstance(source, (list, tuple)) else [_text(source)]
-    if not given:
+    paths = [_text(path) for path in source] if isinstance(source, (list, tuple)) else [_text(source)]
+    if not paths:
         raise EmptyInputError("input: the list of paths is empty.")
     folder = os.path.abspath(base or os.curdir)
-    known = files_among(given) if listed else frozenset()
-    places = {path: locate(path, folder, must_exist=not listed) for path in dict.fromkeys(given) if path not in known}
-    opening = _Opening(places, known, settings)
+    known = files_among(paths) if listed else frozenset()
+    locations = {
+        path: locate(path, folder, must_exist=not listed) for path in dict.fromkeys(paths) if path not in known
+    }
+    opening = _Opening(locations, known, settings)
     if listed and settings.profile == "v1":
-        inputs = list(_inputs_of_v1(given, places))
+        inputs = list(_inputs_of_v1(paths, locations))
         if len(inputs) > 1:
             return MultiInput([opening.opened(paths, listed=alone is None) for alone, paths in inputs])
-    return opening.opened(given, listed=listed)
+    return opening.opened(paths, listed=listed)
 
 
-def _inputs_of_v1(given: Sequence[str], places: dict[str, InputLocation]) -> list[tuple[str | None, list[str]]]:
+def _inputs_of_v1(paths: Sequence[str], locations: dict[str, InputLocation]) -> list[tuple[str | None, list[str]]]:
     """The inputs of a list: each folder or glob is one, and files that stand side by side are one together."""
     inputs: list[tuple[str | None, list[str]]] = []
-    for path in given:
-        place = places.get(path)
-        alone = None if place is None or place.form == "file" else path
+    for path in paths:
+        location = locations.get(path)
+        alone = None if location is None or location.form == "file" else path
         if inputs and alone is None and inputs[-1][0] is None:
             inputs[-1][1].append(path)
         else:
@@ -102,59 +104,61 @@ def _inputs_of_v1(given: Sequence[str], places: dict[str, InputLocation]) -> lis
 
 
 class _Opening:
-    """Opens one input of located paths; those that are not in `places` are in `known`, and files."""
+    """Opens one input of located paths; those that are not in `locations` are in `known`, and files."""
 
-    def __init__(self, places: dict[str, InputLocation], known: frozenset[str], settings: SplitSettings) -> None:
-        self._places = places
+    def __init__(self, locations: dict[str, InputLocation], known: frozenset[str], settings: SplitSettings) -> None:
+        self._locations = locations
         self._known = known
         self._settings = settings
 
-    def opened(self, given: Sequence[str], *, listed: bool) -> Splitter:
-        tables = [path for path in given if path in self._places and is_mltable(self._places[path], self._settings)]
-        if tables and len(given) > 1:
+    def opened(self, paths: Sequence[str], *, listed: bool) -> Splitter:
+        tables = [
+            path for path in paths if path in self._locations and is_mltable(self._locations[path], self._settings)
+        ]
+        if tables and len(paths) > 1:
             raise InputError(
                 f"input '{tables[0]}': a folder with an MLTable file is an input of its own. Give it alone; several "
                 "inputs are for profile v1."
             )
         if tables:
-            place = self._places[given[0]]
-            return open_mltable(os.path.normpath(place.root), place.given, self._settings)
-        form = format_of(given, self._places, self._settings, listed=listed)
-        label = "of a list" if listed else _label(self._places[given[0]])
+            location = self._locations[paths[0]]
+            return open_mltable(os.path.normpath(location.root), location.input_path, self._settings)
+        form = format_of(paths, self._locations, self._settings, listed=listed)
+        label = "of a list" if listed else _label(self._locations[paths[0]])
         if form == "json_lines":
             rows = self._settings.mini_batch_rows
             assert rows is not None
-            return JsonLinesSplitter(self._named_paths(given), rows, label=label)
+            return JsonLinesSplitter(self._named_paths(paths), rows, label=label)
         if form == "files":
-            return self._files(given, listed=listed, label=label)
+            return self._files(paths, listed=listed, label=label)
         keys = self._settings.partition_keys
         if keys:
-            return PartitionedTable(self._table(form, given, CHUNK_BYTES, label), keys)
-        return self._table(form, given, self._settings.bytes_per_mini_batch, label)
+            return PartitionedTable(self._table(form, paths, CHUNK_BYTES, label), keys)
+        return self._table(form, paths, self._settings.bytes_per_mini_batch, label)
 
-    def _table(self, form: Format, given: Sequence[str], size: int, label: str) -> TableSplitter:
-        paths = self._named_paths(given)
+    def _table(self, form: Format, paths: Sequence[str], size: int, label: str) -> TableSplitter:
+        files = self._named_paths(paths)
         if form == "parquet":
-            return ParquetSplitter(paths, size, label=label)
+            return ParquetSplitter(files, size, label=label)
         settings = self._settings
-        return CsvSplitter(paths, size, encoding=settings.encoding, delimiter=settings.delimiter, label=label)
+        return CsvSplitter(files, size, encoding=settings.encoding, delimiter=settings.delimiter, label=label)
 
-    def _files(self, given: Sequence[str], *, listed: bool, label: str) -> Splitter:
-        settings, places = self._settings, self._places
+    def _files(self, paths: Sequence[str], *, listed: bool, label: str) -> Splitter:
+        settings, locations = self._settings, self._locations
         if listed:
             root = ""
-            names = [name for path in given for name in (places[path].paths() if path in places else (path,))]
+            names = [name for path in paths for name in (locations[path].paths() if path in locations else (path,))]
         else:
-            root, names = places[given[0]].root, places[given[0]].names
+            root, names = locations[paths[0]].root, locations[paths[0]].names
         if not names:
-            raise EmptyInputError(f"input '{given[0]}': there is no file in the folder or below it.")
+            raise EmptyInputError(f"input '{paths[0]}': there is no file in the folder or below it.")
         known = self._known if listed else None
         keys = settings.partition_keys
         if keys:
             values = [
-                found
-                for path in given
-                for found in values_by_path(places[path].names if path in places else [path], keys, path)
+                values_of_file
+                for path in paths
+                for values_of_file in values_by_path(locations[path].names if path in locations else [path], keys, path)
             ]
             return PartitionedFileSplitter(root, names, values, keys, known=known, label=label)
         return FileSplitter(
@@ -166,11 +170,11 @@ class _Opening:
             label=label,
         )
 
-    def _named_paths(self, given: Sequence[str]) -> list[tuple[str, str]]:
+    def _named_paths(self, paths: Sequence[str]) -> list[tuple[str, str]]:
         return [
             file
-            for path in given
-            for file in (self._places[path].named_paths() if path in self._places else [(path, path)])
+            for path in paths
+            for file in (self._locations[path].named_paths() if path in self._locations else [(path, path)])
         ]
 
 
@@ -189,6 +193,6 @@ def _text(path: object) -> str:
     )
 
 
-def _label(place: InputLocation) -> str:
-    relation = {"folder": "in ", "glob": "matching ", "file": ""}[place.form]
-    return f"{relation}'{place.given}'"
+def _label(location: InputLocation) -> str:
+    relation = {"folder": "in ", "glob": "matching ", "file": ""}[location.form]
+    return f"{relation}'{location.input_path}'"

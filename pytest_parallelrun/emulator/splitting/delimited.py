@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.column_types import (
-    ColumnType,
-    SettingType,
-    kind_of,
-    merged_type,
-    type_of_whole_column,
+from pytest_parallelrun.emulator.splitting.csv_file import ColumnType, CsvFile
+from pytest_parallelrun.emulator.splitting.model import (
+    Form,
+    InputKind,
+    ItemName,
+    LoadError,
+    MiniBatch,
+    check_unchanged,
+    count_text,
+    numbered,
+    read_range,
+    row_names,
 )
-from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, uncompressed_name, why_unreadable
-from pytest_parallelrun.emulator.splitting.csv_file import CsvFile
-from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.ranges import RangeReader
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pytest_parallelrun.emulator.splitting.model import Partition
 
 INFERENCE_BYTES = 4 << 20
 """Bytes of a file that are looked at together while column types are inferred."""
@@ -52,12 +56,13 @@ class CsvSplitter:
     Columns are taken by name: they are those of all files, in the order in which they come first, and null where a file
     does not have one (`all_files_different_headers` of mltable's read_delimited, which for equal headers is its
     default). Column types are inferred once, by column name over all files, and hold for every mini-batch; they are
-    those that pandas infers from the whole input. Of an input beyond EXACT_BYTES the first are looked at, and the
-    beginning of each file; a mini-batch that does not fit has the types that its own rows need, in the columns that do
-    not fit: what the service's reader does, which infers from the first rows. Dates stay text. Blank lines are no
-    items. A file with nothing but a header is a mini-batch of 0 rows; one of zero bytes is none.
+    those that pandas infers from the whole input, but integers that no type of 64 bits holds may be text. Of an input
+    beyond EXACT_BYTES the first are looked at, and the beginning of each file; a mini-batch that does not fit has the
+    types that its own rows need, in the columns that do not fit: what the service's reader does, which infers from the
+    first rows. Dates stay text. Blank lines are no items. A file with nothing but a header is a mini-batch of 0 rows;
+    one of zero bytes is none.
 
-    paths: (absolute path, name for messages) of each file, in order; compressed ones are told by their ending.
+    paths: (absolute path, name for messages) of each file, in order.
     delimiter: one ASCII character; of a .tsv file it is a tab unless another than a comma is set.
     Raises InputError for a file that cannot be read or parsed, EmptyInputError where no file has a row.
     """
@@ -80,26 +85,27 @@ class CsvSplitter:
             raise InputError(f"delimiter={delimiter!r}: pandas' CSV parser takes ASCII characters only.")
         self._size = bytes_per_mini_batch
         self._label = label
-        self._ranges = RangeReader()
         opened = (
             CsvFile.open(path, name, encoding=encoding, delimiter=_delimiter_of(path, delimiter))
             for path, name in paths
         )
         self._files = [file for file in opened if file is not None]
-        seen = _look(self._files)
-        if not seen.rows:
+        inference = _inferred(self._files)
+        if not inference.rows:
             raise EmptyInputError(f"input {label}: there is not a single row of data in it.")
-        self._types, self._rows = seen.types, seen.rows if seen.all_of_it else None
+        self._types = inference.types
+        self._rows = inference.rows if inference.complete else None
         self.columns: Sequence[str] = list(self._types)
         self._parsed: tuple[_Span, pd.DataFrame] | None = None
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        rows = 0
-        for number, (span, frame) in enumerate(self._spans()):
+        return numbered(self._parts())
+
+    def _parts(self) -> Iterator[tuple[int, _Span, Partition]]:
+        for span, frame in self._spans():
             # Its rows had to be parsed to be counted: the first load need not do it again.
             self._parsed = span, frame
-            yield MiniBatch(number, len(frame), rows, span)
-            rows += len(frame)
+            yield len(frame), span, ()
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         span = cast("_Span", mini_batch.position)
@@ -108,22 +114,15 @@ class CsvSplitter:
             return parsed[1]
         path = span.file.path
         try:
-            frame = self._parse(span.file, self._ranges.read(path, span.offset, span.length))
-        except UNREADABLE as error:
-            raise LoadError(f"'{path}' cannot be read: {why_unreadable(error)}") from error
+            frame = self._parse(span.file, read_range(path, span.offset, span.length))
         except ValueError as error:
             raise LoadError(f"'{path}' changed since it was split: {error}") from error
-        if len(frame) != mini_batch.size:
-            raise LoadError(
-                f"'{path}' changed since it was split: {len(frame)} rows where there were {mini_batch.size}"
-            )
+        check_unchanged(path, len(frame), mini_batch)
         return frame
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         span = cast("_Span", mini_batch.position)
-        return [
-            f"row {row} of {span.file.name}" for row in range(span.first_row + 1, span.first_row + mini_batch.size + 1)
-        ]
+        return row_names(span.file.name, span.first_row, mini_batch.size)
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return cast("_Span", mini_batch.position).file.name
@@ -148,7 +147,7 @@ class CsvSplitter:
                 for piece, frame in file.parsed(self._size, lambda data, file=file: self._parse(file, data)):  # type: ignore[misc]
                     yield _Span(file, piece.offset, len(piece.data), row), frame
                     row += len(frame)
-            except UNREADABLE as error:
+            except OSError as error:
                 raise InputError(f"input '{file.path}' changed since it was opened: {error}") from error
             except ValueError as error:
                 if self._rows is None:
@@ -170,27 +169,18 @@ class CsvSplitter:
 
 
 def _delimiter_of(path: str, delimiter: str) -> str:
-    return "\t" if delimiter == "," and uncompressed_name(path).lower().endswith(".tsv") else delimiter
+    return "\t" if delimiter == "," and path.lower().endswith(".tsv") else delimiter
 
 
 def _as_far_as_they_fit(file: CsvFile, data: bytes, types: Mapping[str, ColumnType]) -> pd.DataFrame:
     """Rows that do not have these types: a column that does not fit has the type that they need."""
-    own = file.parse(data)
-    kinds = {name: kind_of(own[name]) for name in file.columns}
+    frame = file.parse(data)
     fitting = {
-        name: kind for name, kind in types.items() if merged_type({kinds[name], *_KINDS_OF_TYPE.get(kind, ())}) == kind
+        name: column_type
+        for name, column_type in types.items()
+        if _common_type({_type_of(frame[name]), column_type}) == column_type
     }
     return file.parse(data, fitting)
-
-
-_KINDS_OF_TYPE: Mapping[ColumnType, tuple[SettingType, ...]] = {
-    "int64": ("negative",),
-    "uint64": ("unsigned",),
-    "float64": ("float",),
-    "bool": ("bool",),
-    "bool_or_null": ("bool_null",),
-    "text": ("text",),
-}
 
 
 def _with_all_columns(frame: pd.DataFrame, types: Mapping[str, ColumnType]) -> pd.DataFrame:
@@ -198,55 +188,47 @@ def _with_all_columns(frame: pd.DataFrame, types: Mapping[str, ColumnType]) -> p
     import pandas as pd
 
     columns: dict[str, pd.Series] = {}
-    for name, kind in types.items():
+    for name, column_type in types.items():
         if name in frame.columns:
             columns[name] = frame[name]
-        elif kind == "text":
+        elif column_type == "text":
             columns[name] = pd.read_csv(io.StringIO("x\n"), dtype={"x": str})["x"].reindex(frame.index)
         else:
-            dtype = "float64" if kind == "float64" else object
+            dtype = "float64" if column_type == "float64" else object
             columns[name] = pd.Series([float("nan")] * len(frame), index=frame.index, dtype=dtype)
-    together: pd.DataFrame = pd.DataFrame(columns, index=frame.index)
-    return together
+    completed: pd.DataFrame = pd.DataFrame(columns, index=frame.index)
+    return completed
 
 
-class _Seen(NamedTuple):
+class _Inference(NamedTuple):
     """What a look at an input showed. rows: those that were looked at, all of them or not."""
 
     types: dict[str, ColumnType]
     rows: int
-    all_of_it: bool
+    complete: bool
 
 
-def _look(files: Sequence[CsvFile]) -> _Seen:
+def _inferred(files: Sequence[CsvFile]) -> _Inference:
     """The type of every column of the input, in one pass over all files."""
-    kinds: dict[str, set[SettingType]] = {}
+    types: dict[str, set[ColumnType | None]] = {name: set() for file in files for name in file.columns}
     rows = looked_at = 0
-    all_of_it = True
+    complete = True
     for file in files:
-        for name in file.columns:
-            kinds.setdefault(name, set())
-    for file in files:
-        # A column that it does not have is null in its rows.
-        missing = kinds.keys() - set(file.columns)
         try:
             for size, frame in _beginning(file, EXACT_BYTES - looked_at):
                 if frame is None:
-                    all_of_it = False
+                    complete = False
                     break
                 looked_at += size
                 rows += len(frame)
-                for name in file.columns:
-                    kinds[name].add(kind_of(frame[name]))
-                for name in missing if len(frame) else ():
-                    kinds[name].add("null")
-        except UNREADABLE as error:
-            raise InputError(f"input '{file.path}' cannot be read: {why_unreadable(error)}.") from error
+                for name, seen in types.items():
+                    # A column that the file does not have is null in its rows.
+                    seen.add(_type_of(frame[name]) if name in frame.columns else None)
+        except OSError as error:
+            raise InputError(f"input '{file.path}' cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise file.explain(error) from error
-    # Too wide for one type of integers; the whole column of a large input is not read for that.
-    wide = _whole if all_of_it else _as_text
-    return _Seen({name: merged_type(seen) or wide(files, name) for name, seen in kinds.items()}, rows, all_of_it)
+    return _Inference({name: _common_type(seen) for name, seen in types.items()}, rows, complete)
 
 
 def _beginning(file: CsvFile, most: int) -> Iterator[tuple[int, pd.DataFrame | None]]:
@@ -261,16 +243,27 @@ def _beginning(file: CsvFile, most: int) -> Iterator[tuple[int, pd.DataFrame | N
         yield len(piece.data), frame
 
 
-def _whole(files: Sequence[CsvFile], column: str) -> ColumnType:
-    fields: list[str] = []
-    for file in files:
-        if column in file.columns:
-            for piece in file.pieces(INFERENCE_BYTES):
-                fields += file.fields(piece.data, column)
-        else:
-            fields.append("")
-    return type_of_whole_column(fields)
+def _type_of(column: pd.Series) -> ColumnType | None:
+    """The type of a column that pandas inferred from some of its rows; None where it has no value in them."""
+    from pandas.api.types import infer_dtype
+
+    dtype = str(column.dtype)
+    if dtype == "float64":
+        return None if bool(column.isna().all()) else "float64"
+    if dtype in ("int64", "uint64", "bool"):
+        return cast("ColumnType", dtype)
+    return "bool_or_null" if infer_dtype(column, skipna=True) == "boolean" else "text"
 
 
-def _as_text(files: Sequence[CsvFile], column: str) -> ColumnType:
-    return "text"
+def _common_type(types: AbstractSet[ColumnType | None]) -> ColumnType:
+    """The type of a column whose parts have these: what pandas infers from all of them together.
+
+    But for integers beyond int64 beside other numbers: they are text, as what pandas makes of them depends on their
+    order, and floats would not hold them.
+    """
+    known = types - {None}
+    if len(types) == len(known) == 1:
+        return cast("ColumnType", next(iter(known)))
+    if known and known <= {"bool", "bool_or_null"}:
+        return "bool_or_null"
+    return "float64" if known <= {"int64", "float64"} else "text"

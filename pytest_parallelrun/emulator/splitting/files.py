@@ -6,8 +6,15 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 
 from pytest_parallelrun.emulator.rules import FileGrouping
-from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.model import (
+    Form,
+    InputKind,
+    ItemName,
+    LoadError,
+    MiniBatch,
+    count_text,
+    numbered,
+)
 
 
 class FileSplitter:
@@ -55,20 +62,13 @@ class FileSplitter:
 
     def mini_batches(self) -> Iterator[MiniBatch]:
         size = self._size
-        number = 0
-        for start, end in self._runs:
-            full = start + (end - start) // size * size
-            for first in range(start, full, size):
-                yield MiniBatch(number, size, first, None)
-                number += 1
-            if full < end:
-                yield MiniBatch(number, end - full, full, None)
-                number += 1
+        return numbered(
+            (min(size, end - first), None, ()) for start, end in self._runs for first in range(start, end, size)
+        )
 
     def load(self, mini_batch: MiniBatch) -> list[str]:
-        _, size, first, _, _ = mini_batch
-        root = self._root
-        paths = [root + name for name in self._names[first : first + size]]
+        root, first = self._root, mini_batch.first_item
+        paths = [root + name for name in self._names[first : first + mini_batch.size]]
         known = self._known
         if known is not None:
             for path in paths:
@@ -76,10 +76,10 @@ class FileSplitter:
                     raise LoadError(f"'{path}' does not exist")
         return paths
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         first = mini_batch.first_item
         names = self._names[first : first + mini_batch.size]
-        return [name[self._shared :] for name in names]
+        return [ItemName(name[self._shared :]) for name in names]
 
     def describe(self) -> str:
         return (

@@ -7,8 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.errors import EmptyInputError
-from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.model import (
+    Form,
+    InputKind,
+    ItemName,
+    MiniBatch,
+    count_text,
+    numbered,
+    row_names,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,12 +44,14 @@ class FrameSplitter:
         self._nested = _nested_columns(frame)
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        number = first = total = 0
+        return numbered((size, None, ()) for size in self._sizes())
+
+    def _sizes(self) -> Iterator[int]:
+        first = total = 0
         for row, length in enumerate(self._line_lengths(), start=1):
             total += length
             if total >= self._size or row == len(self._frame):
-                yield MiniBatch(number, row - first, first, None)
-                number += 1
+                yield row - first
                 first, total = row, 0
 
     @property
@@ -72,9 +81,8 @@ class FrameSplitter:
             rows.isetitem(column, cells.array)
         return rows
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
-        first = mini_batch.first_item + 1
-        return [f"row {row}" for row in range(first, first + mini_batch.size)]
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        return row_names("", mini_batch.first_item, mini_batch.size)
 
     def describe(self) -> str:
         return f"{self.content}, {count_text(self._size, 'byte')} a mini-batch"

@@ -1,4 +1,7 @@
-"""The paths that the user gives -> the files that they stand for, sorted and cheap to keep by the million."""
+"""The paths that the user gives -> the files that they stand for, and whether these are tables.
+
+The names of files are sorted, and cheap to keep by the million.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,18 @@ if TYPE_CHECKING:
 
 MLTABLE = "MLTable"
 
-
 _DATABASE = r"(?:jdbc|mssql|sqlserver|mysql|postgres(?:ql)?|oracle|snowflake)(?:\+\w+)?"
 REMOTE = re.compile(rf"(azureml|wasbs?|abfss?|adl|https?|s3|gs|hdfs|{_DATABASE}):", re.IGNORECASE)
+
+Format = Literal["files", "delimited", "parquet", "json_lines"]
+
+_DELIMITED = (".csv", ".tsv")
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
+
+ROW_MODE = (
+    "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows ROWS"
+)
+"""The program arguments that make the runtime hand lines of a file instead of its path."""
 
 # Names sort as their POSIX spelling does, so that a job splits alike everywhere.
 _POSIX_SPELLING = None if os.sep == "/" else methodcaller("replace", os.sep, "/")
@@ -32,16 +44,20 @@ SUGGESTIONS_FROM = 10_000
 """Directory entries that are compared with a misspelt name at most."""
 
 
+LISTED_AT_ONCE = 50
+"""So many paths of one folder are looked up in its listing, fewer are asked for one by one."""
+
+
 @dataclass(frozen=True)
 class InputLocation:
     """One given path and its files.
 
-    given: as the user wrote it.
+    input_path: as the user wrote it.
     root: absolute folder that the names are relative to, with its closing separator.
     names: of the files below it, sorted as text by their POSIX spelling; one name for a file.
     """
 
-    given: str
+    input_path: str
     form: Literal["folder", "glob", "file"]
     root: str
     names: list[str]
@@ -52,44 +68,46 @@ class InputLocation:
 
     def named_paths(self) -> list[tuple[str, str]]:
         """Absolute paths with the names that messages give them."""
-        return [(self.root + name, self.given if self.form == "file" else name) for name in self.names]
+        return [(self.root + name, self.input_path if self.form == "file" else name) for name in self.names]
 
 
-def locate(given: str, base: str, *, must_exist: bool) -> InputLocation:
+def locate(input_path: str, base: str, *, must_exist: bool) -> InputLocation:
     """The files behind one path.
 
     `~` is expanded and a relative path resolved against `base`; symbolic links stay as they are.
     Without `must_exist` a missing file is left for its mini-batch to fail on.
     Raises InputError for what is remote, missing, unreadable, or a glob without a match.
     """
-    if not given:
+    if not input_path:
         raise InputError("input '': an empty path. Give a folder, a glob or a file.")
-    refuse_remote(given, f"input '{given}'")
-    path = os.path.abspath(os.path.join(base, os.path.expanduser(given)))
+    refuse_remote(input_path, f"input '{input_path}'")
+    path = os.path.abspath(os.path.join(base, os.path.expanduser(input_path)))
     if os.path.isdir(path):
         root = os.path.join(path, "")
-        return InputLocation(given, "folder", root, files_below(root))
+        return InputLocation(input_path, "folder", root, files_below(root))
     # A file may have brackets in its name; only what does not exist is read as a pattern.
-    if glob.has_magic(given) and not os.path.lexists(path):
-        return _glob(given, base)
+    if glob.has_magic(input_path) and not os.path.lexists(path):
+        return _glob(input_path, base)
     if must_exist and not os.path.exists(path):
-        raise InputError(f"input '{given}' does not exist{_what_exists(path)}")
+        raise InputError(f"input '{input_path}' does not exist{_missing_hint(path)}")
     folder, name = os.path.split(path)
-    return InputLocation(given, "file", os.path.join(folder, ""), [name])
+    return InputLocation(input_path, "file", os.path.join(folder, ""), [name])
 
 
-def refuse_remote(place: str, what: str) -> None:
-    """InputError for a place that is not on this machine. what: the beginning of the message."""
-    if not REMOTE.match(place):
+def refuse_remote(address: str, subject: str) -> None:
+    """InputError for an address that is not on this machine. subject: the beginning of the message."""
+    if not REMOTE.match(address):
         return
-    if re.match(_DATABASE, place, re.IGNORECASE):
-        raise InputError(f"{what}: databases and SQL queries are not emulated. Save some of its rows as a .csv file.")
-    if place.lower().startswith("azureml:"):
-        how = "its address (az ml data show for a data asset), then azcopy copy ADDRESS sample --recursive"
+    if re.match(_DATABASE, address, re.IGNORECASE):
+        raise InputError(
+            f"{subject}: databases and SQL queries are not emulated. Save some of its rows as a .csv file."
+        )
+    if address.lower().startswith("azureml:"):
+        advice = "its address (az ml data show for a data asset), then azcopy copy ADDRESS sample --recursive"
     else:
-        how = "azcopy copy ADDRESS sample --recursive, or any other client"
+        advice = "azcopy copy ADDRESS sample --recursive, or any other client"
     raise InputError(
-        f"{what}: remote data is not fetched. Download a few of its files ({how}) and give their local folder: "
+        f"{subject}: remote data is not fetched. Download a few of its files ({advice}) and give their local folder: "
         "--parallelrun-input=sample"
     )
 
@@ -126,10 +144,6 @@ def files_below(root: str) -> list[str]:
     return names
 
 
-LISTED_AT_ONCE = 50
-"""So many paths of one folder are looked up in its listing, fewer are asked for one by one."""
-
-
 def files_among(paths: Sequence[str]) -> frozenset[str]:
     """Those of many absolute paths that a listing of their folders shows to be files.
 
@@ -137,34 +151,34 @@ def files_among(paths: Sequence[str]) -> frozenset[str]:
     all the same; they are to be asked for.
     """
     counts = Counter([path[: path.rfind(os.sep)] for path in paths])
-    found: set[str] = set()
+    files: set[str] = set()
     for folder, count in counts.items():
         if count >= LISTED_AT_ONCE and os.path.isabs(folder) and os.path.normpath(folder) == folder:
             try:
                 with os.scandir(folder) as entries:
-                    found.update([folder + os.sep + entry.name for entry in entries if entry.is_file()])
+                    files.update([folder + os.sep + entry.name for entry in entries if entry.is_file()])
             except OSError:
                 continue
-    return frozenset(found)
+    return frozenset(files)
 
 
-def _glob(given: str, base: str) -> InputLocation:
-    # Split as given: the base folder may have brackets of its own.
-    folder, rest = given, ""
+def _glob(input_path: str, base: str) -> InputLocation:
+    # Split as the user wrote it: the base folder may have brackets of its own.
+    folder, pattern = input_path, ""
     while glob.has_magic(folder):
         folder, part = os.path.split(folder)
-        rest = os.path.join(part, rest) if rest else part
+        pattern = os.path.join(part, pattern) if pattern else part
     root = os.path.join(os.path.abspath(os.path.join(base, os.path.expanduser(folder))), "")
-    matches = glob.glob(rest, root_dir=root, recursive=True)
+    matches = glob.glob(pattern, root_dir=root, recursive=True)
     # A set, since `**` matches one path in more than one way.
     names = sorted({name for name in matches if not os.path.isdir(root + name)}, key=_POSIX_SPELLING)
     if not names:
-        found = "matches folders only; add '/*' for the files in them" if matches else "matches no file"
-        raise InputError(f"input '{given}': the pattern {found} (looked in '{root}').")
-    return InputLocation(given, "glob", root, names)
+        reason = "matches folders only; add '/*' for the files in them" if matches else "matches no file"
+        raise InputError(f"input '{input_path}': the pattern {reason} (looked in '{root}').")
+    return InputLocation(input_path, "glob", root, names)
 
 
-def _what_exists(path: str) -> str:
+def _missing_hint(path: str) -> str:
     """The end of a message about a missing path: where it breaks off, and the nearest right name there."""
     parent = os.path.dirname(path)
     while not os.path.isdir(parent) and parent != os.path.dirname(parent):
@@ -182,71 +196,63 @@ def _what_exists(path: str) -> str:
     return f": there is no '{name}' in '{parent}'.{ending}"
 
 
-Format = Literal["files", "delimited", "parquet", "json_lines"]
-
-_TELLING = ("sv", "parquet", "gz", "bz2", "xz", "zip", "zst")
-"""Ends of the names that the patterns are tried on; they would be slow on a million others."""
-_DELIMITED = re.compile(r"\.[ct]sv(\.(gz|bz2|xz|zip|zst))?$", re.IGNORECASE)
-_PARQUET = re.compile(r"\.parquet$", re.IGNORECASE)
-
-ROW_MODE = (
-    "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows ROWS"
-)
-"""The program arguments that make the runtime hand lines of a file instead of its path."""
-
-
-def is_mltable(place: InputLocation, settings: SplitSettings) -> bool:
+def is_mltable(location: InputLocation, settings: SplitSettings) -> bool:
     """Whether a given path is a folder that an MLTable file describes, and not one of files alone."""
-    return place.form == "folder" and MLTABLE in place.names and settings.input_type is None
+    return location.form == "folder" and MLTABLE in location.names and settings.input_type is None
 
 
 def format_of(
-    given: Sequence[str], places: Mapping[str, InputLocation], settings: SplitSettings, *, listed: bool
+    paths: Sequence[str], locations: Mapping[str, InputLocation], settings: SplitSettings, *, listed: bool
 ) -> Format:
-    """What the given paths stand for. Those that are not in `places` are known to be files.
+    """What the given paths stand for. Those that are not in `locations` are known to be files.
 
-    InputError for tables together with other paths, and for a single file that v2 does not take.
+    InputError for tables together with other paths, a compressed table, and a single file that v2 does not take.
     """
     if settings.mini_batch_rows is not None:
         return "json_lines"
     if settings.profile == "batch" or settings.input_type == "uri_folder":
         return "files"
-    found: dict[Format, str] = {}
-    for path in given:
-        place = places.get(path)
-        if place is not None and place.form == "folder":
-            found.setdefault("files", path)
+    names: dict[Format, str] = {}
+    for path in paths:
+        location = locations.get(path)
+        if location is not None and location.form == "folder":
+            names.setdefault("files", path)
             continue
-        for name in [path] if place is None or place.form == "file" else place.paths():
-            found.setdefault(_format_of_name(name), name)
-    if len(found) > 1:
-        tables = {form: name for form, name in found.items() if form != "files"}
-        if "files" in found:
+        for name in [path] if location is None or location.form == "file" else location.paths():
+            names.setdefault(_format_of_name(name), name)
+    if len(names) > 1:
+        tables = {form: name for form, name in names.items() if form != "files"}
+        if "files" in names:
             raise InputError(
-                f"input mixes a table ('{next(iter(tables.values()))}') with other paths ('{found['files']}'): run() "
+                f"input mixes a table ('{next(iter(tables.values()))}') with other paths ('{names['files']}'): run() "
                 "gets either. Give the folder to hand paths, the files of the table to hand DataFrames."
             )
         raise InputError(f"input mixes tables of two formats ({', '.join(map(repr, tables.values()))}): give one.")
-    (form,) = found
-    if form == "files" and not listed and settings.profile == "v2" and places[given[0]].form == "file":
-        raise InputError(_single_file(given[0]))
+    (form,) = names
+    if form == "files" and not listed and settings.profile == "v2" and locations[paths[0]].form == "file":
+        raise InputError(_single_file(paths[0]))
     return form
 
 
 def _format_of_name(name: str) -> Format:
-    if name.lower().endswith(_TELLING):
-        if _DELIMITED.search(name):
-            return "delimited"
-        if _PARQUET.search(name):
-            return "parquet"
+    lower = name.lower()
+    if lower.endswith(_DELIMITED):
+        return "delimited"
+    if lower.endswith(".parquet"):
+        return "parquet"
+    if lower.endswith(COMPRESSED) and os.path.splitext(lower)[0].endswith(_DELIMITED):
+        raise InputError(
+            f"input '{name}': Azure ML's reader does not read compressed CSV. Decompress it, or give its folder to "
+            "hand paths to run()."
+        )
     return "files"
 
 
-def _single_file(given: str) -> str:
+def _single_file(path: str) -> str:
     lines = ""
-    if given.lower().endswith((".json", ".jsonl", ".ndjson")):
+    if path.lower().endswith((".json", ".jsonl", ".ndjson")):
         lines = f" To hand its lines as dicts, add the program arguments {ROW_MODE!r}."
     return (
-        f"input '{given}': Input format UriFile is not supported, as the service says of a single file that is no "
+        f"input '{path}': Input format UriFile is not supported, as the service says of a single file that is no "
         f"table. Give its folder, or a folder with a copy of it, to hand its path.{lines}"
     )

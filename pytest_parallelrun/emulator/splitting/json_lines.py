@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.compressed import UNREADABLE, open_binary, why_unreadable
-from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
-from pytest_parallelrun.emulator.splitting.ranges import RangeReader
+from pytest_parallelrun.emulator.splitting.input_paths import COMPRESSED
+from pytest_parallelrun.emulator.splitting.model import (
+    Form,
+    InputKind,
+    ItemName,
+    LoadError,
+    MiniBatch,
+    check_unchanged,
+    count_text,
+    numbered,
+    read_range,
+    row_names,
+)
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.splitting.model import Partition
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -32,8 +44,8 @@ class JsonLinesSplitter:
     """Hands over a list of dicts, one for each line. A blank line is no row, and a mini-batch never crosses files.
 
     paths: (absolute path, name for messages) of each file, in order.
-    Raises InputError for a file that cannot be read, EmptyInputError where no file has a row. A line that is no JSON
-    object fails its mini-batch when it is loaded.
+    Raises InputError for a file that is compressed or cannot be read, EmptyInputError where no file has a row. A line
+    that is no JSON object fails its mini-batch when it is loaded.
     """
 
     kind: InputKind = "records"
@@ -45,39 +57,36 @@ class JsonLinesSplitter:
         self._paths = list(paths)
         self._size = rows_per_mini_batch
         self._label = label
-        self._ranges = RangeReader()
+        for path, _ in self._paths:
+            if path.lower().endswith(COMPRESSED):
+                raise InputError(
+                    f"input '{path}': nothing says that Azure ML reads compressed JSON lines. Decompress it."
+                )
         if next(self.mini_batches(), None) is None:
             raise EmptyInputError(f"input {label}: there is not a single line with something in it.")
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        number = rows = 0
+        return numbered(self._parts())
+
+    def _parts(self) -> Iterator[tuple[int, _Lines, Partition]]:
         for path, name in self._paths:
             try:
-                for lines, size in self._cut(path, name):
-                    yield MiniBatch(number, size, rows, lines)
-                    number += 1
-                    rows += size
-            except UNREADABLE as error:
-                raise InputError(f"input '{path}' cannot be read: {why_unreadable(error)}.") from error
+                yield from self._cut(path, name)
+            except OSError as error:
+                raise InputError(f"input '{path}' cannot be read: {error.strerror}.") from error
 
     def load(self, mini_batch: MiniBatch) -> list[dict[str, object]]:
-        path, name, offset, length, first_row = cast("_Lines", mini_batch.position)
-        try:
-            data = self._ranges.read(path, offset, length)
-        except UNREADABLE as error:
-            raise LoadError(f"'{path}' cannot be read: {why_unreadable(error)}") from error
+        lines = cast("_Lines", mini_batch.position)
         rows: list[dict[str, object]] = []
-        for line in data.split(b"\n"):
+        for line in read_range(lines.path, lines.offset, lines.length).split(b"\n"):
             if line.strip():
-                rows.append(_row(line, f"row {first_row + len(rows) + 1} of {name}"))
-        if len(rows) != mini_batch.size:
-            raise LoadError(f"'{path}' changed since it was split: {len(rows)} rows where there were {mini_batch.size}")
+                rows.append(_row(line, ItemName(lines.name, lines.first_row + len(rows) + 1)))
+        check_unchanged(lines.path, len(rows), mini_batch)
         return rows
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         lines = cast("_Lines", mini_batch.position)
-        first = lines.first_row + 1
-        return [f"row {row} of {lines.name}" for row in range(first, first + mini_batch.size)]
+        return row_names(lines.name, lines.first_row, mini_batch.size)
 
     def describe(self) -> str:
         return (
@@ -85,8 +94,11 @@ class JsonLinesSplitter:
             f"{count_text(self._size, 'row')} a mini-batch"
         )
 
-    def _cut(self, path: str, name: str) -> Iterator[tuple[_Lines, int]]:
-        with open_binary(path) as stream:
+    def _cut(self, path: str, name: str) -> Iterator[tuple[int, _Lines, Partition]]:
+        def lines() -> _Lines:
+            return _Lines(path=path, name=name, offset=start, length=position - start, first_row=row)
+
+        with open(path, "rb") as stream:
             position = start = size = row = 0
             for line in stream:
                 if position == 0 and line.startswith(UTF8_BOM):
@@ -95,10 +107,10 @@ class JsonLinesSplitter:
                 position += len(line)
                 size += bool(line.strip())
                 if size == self._size:
-                    yield _Lines(path, name, start, position - start, row), size
+                    yield size, lines(), ()
                     start, row, size = position, row + size, 0
             if size:
-                yield _Lines(path, name, start, position - start, row), size
+                yield size, lines(), ()
 
 
 def _row(line: bytes, name: str) -> dict[str, object]:

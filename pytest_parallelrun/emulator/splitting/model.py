@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
-from pytest_parallelrun.emulator.splitting.effective_settings import Form
+from pytest_parallelrun.emulator.errors import InputError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     import pandas as pd
+    from typing_extensions import Self
 
     from pytest_parallelrun.emulator.rules import Rules
+    from pytest_parallelrun.emulator.settings import JobSettings
 
     Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | PrebuiltInput"
     """An input as it is given: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
 
     Partition: TypeAlias = tuple[tuple[str, str], ...]
     """Key and value of each partition key, in the order of the setting `partition_keys`."""
-    import pandas as pd
-
 
 InputKind = Literal["files", "tabular", "records"]
 """What run() gets: a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
+
+Form = Literal["files", "delimited", "parquet", "json_lines", "frame", "mltable", "mltable_row_groups", "prebuilt"]
+"""What an input turned out to be."""
 
 
 class LoadError(Exception):
@@ -50,6 +53,22 @@ class MiniBatch(NamedTuple):
     first_item: int
     position: object
     partition: Partition = ()
+
+
+class ItemName(str):
+    """What messages call an item: a file, or "row 11 of data.csv"; a text that knows its parts.
+
+    file: relative to the input, or as it was given; "" for rows of no file. row: data row from 1, None for a file.
+    """
+
+    file: str
+    row: int | None
+
+    def __new__(cls, file: str, row: int | None = None) -> Self:
+        of_file = f" of {file}" if file else ""
+        name = super().__new__(cls, file if row is None else f"row {row}{of_file}")
+        name.file, name.row = file, row
+        return name
 
 
 class Splitter(Protocol):
@@ -74,9 +93,7 @@ class Splitter(Protocol):
         """What run() gets: a fresh copy each call. LoadError where the mini-batch cannot be had."""
         ...
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
-        """For messages: relative file names, or "row 11 of data.csv" (data rows, from 1)."""
-        ...
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]: ...
 
     def describe(self) -> str:
         """One line for the plan: "12 files in 'data', 5 a mini-batch: 3 mini-batches"."""
@@ -108,6 +125,81 @@ class TableSplitter(Splitter, Protocol):
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame: ...
 
 
+def count_text(count: int, noun: str) -> str:
+    """Such as "1 file" or "1,210 files"."""
+    plural = noun + ("es" if noun.endswith("ch") else "s")
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def row_names(file: str, first: int, count: int) -> list[ItemName]:
+    """The names of so many rows of a file; `first` is from 0."""
+    return [ItemName(file, row) for row in range(first + 1, first + count + 1)]
+
+
+def numbered(parts: Iterable[tuple[int, object, Partition]]) -> Iterator[MiniBatch]:
+    """Mini-batches of size, position and partition, numbered in their order."""
+    first = 0
+    for number, (size, position, partition) in enumerate(parts):
+        yield MiniBatch(id=number, size=size, first_item=first, position=position, partition=partition)
+        first += size
+
+
+def read_range(path: str, offset: int, length: int) -> bytes:
+    """Bytes of a file, fewer at its end. LoadError where it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(offset)
+            return stream.read(length)
+    except OSError as error:
+        raise LoadError(f"'{path}' cannot be read: {error.strerror}") from error
+
+
+def check_unchanged(path: str, rows: int, mini_batch: MiniBatch) -> None:
+    """LoadError where there are not as many rows as when the mini-batch was cut."""
+    if rows != mini_batch.size:
+        raise LoadError(f"'{path}' changed since it was split: {rows} rows where there were {mini_batch.size}")
+
+
+class PrebuiltInput:
+    """Mini-batches with their content, numbered from 0 in their order. Settings on splitting do not change them.
+
+    kind: what all of them are. Each delivery gets a copy. partitions: of each mini-batch, where the context tells one.
+    """
+
+    form: Form = "prebuilt"
+
+    def __init__(
+        self, mini_batches: Sequence[Payload], *, kind: InputKind, partitions: Sequence[Partition] = ()
+    ) -> None:
+        self.kind = kind
+        self._payloads = tuple(mini_batches)
+        self._partitions = tuple(partitions) or ((),) * len(self._payloads)
+        files = kind == "files"
+        # As elsewhere: files are counted before the first attempt, rows as they are processed.
+        self.total_mini_batches = len(self._payloads) if files else None
+        self.total_items = sum(map(len, self._payloads)) if files else None
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        sizes = map(len, self._payloads)
+        return numbered(zip(sizes, self._payloads, self._partitions, strict=True))
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        payload = mini_batch.position
+        if self.kind == "tabular":
+            rows: pd.DataFrame = cast("pd.DataFrame", payload).copy(deep=True)
+            return rows
+        items = list(cast("Sequence[str]", payload))
+        return items if self.kind == "files" else copy.deepcopy(items)
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        if self.kind == "files":
+            return [ItemName(os.path.basename(path)) for path in cast("Sequence[str]", mini_batch.position)]
+        return row_names("", mini_batch.first_item, mini_batch.size)
+
+    def describe(self) -> str:
+        return f"{len(self._payloads)} mini-batches as they were handed over"
+
+
 class SplitSettings(Protocol):
     """The settings that splitting looks at."""
 
@@ -131,50 +223,50 @@ class SplitSettings(Protocol):
     def input_type(self) -> str | None: ...
 
 
-def count_text(count: int, noun: str) -> str:
-    """Such as "1 file" or "1,210 files"."""
-    plural = noun + ("es" if noun.endswith("ch") else "s")
-    return f"{count:,} {noun if count == 1 else plural}"
+class Used(NamedTuple):
+    """The settings of SETTINGS that have an effect on a form, and why the others have none."""
+
+    title: str
+    settings: frozenset[str]
+    why: str
 
 
-class PrebuiltInput:
-    """Mini-batches with their content, numbered from 0 in their order. Settings on splitting do not change them.
+SETTINGS = ("mini_batch_size", "partition_keys", "mini_batch_rows", "encoding", "delimiter")
+_SIZE_AND_KEYS = frozenset({"mini_batch_size", "partition_keys"})
+_MLTABLE = "the steps of an MLTable say how its files are read"
 
-    kind: what all of them are. Each delivery gets a copy. partitions: of each mini-batch, where the context tells one.
-    """
+USED: Mapping[Form, Used] = {
+    "files": Used("files", _SIZE_AND_KEYS, "run() gets paths, and reads the files itself"),
+    "delimited": Used("CSV files", _SIZE_AND_KEYS | {"encoding", "delimiter"}, "both say how they are read"),
+    "parquet": Used("Parquet files", _SIZE_AND_KEYS, "a Parquet file says itself how it is read"),
+    "json_lines": Used("JSON lines", frozenset({"mini_batch_rows"}), "lines of JSON are UTF-8, and are counted"),
+    "frame": Used("a DataFrame", _SIZE_AND_KEYS, "a DataFrame was read already"),
+    "mltable": Used("an MLTable", _SIZE_AND_KEYS, _MLTABLE),
+    "mltable_row_groups": Used(
+        "an MLTable of Parquet",
+        frozenset({"partition_keys"}),
+        "each row group of Parquet is a partition of its reader",
+    ),
+    "prebuilt": Used("mini-batches that are handed over", frozenset(SETTINGS), ""),
+}
 
-    form: Form = "handed"
 
-    def __init__(
-        self, mini_batches: Sequence[Payload], *, kind: InputKind, partitions: Sequence[Partition] = ()
-    ) -> None:
-        self.kind = kind
-        self._payloads = tuple(mini_batches)
-        self._partitions = tuple(partitions) or ((),) * len(self._payloads)
-        files = kind == "files"
-        # As elsewhere: files are counted before the first attempt, rows as they are processed.
-        self.total_mini_batches = len(self._payloads) if files else None
-        self.total_items = sum(map(len, self._payloads)) if files else None
+def refuse_rows(form: Form, mini_batch_rows: int | None, subject: str) -> None:
+    """InputError where lines of JSON are asked of another form, which would change what run() gets."""
+    if mini_batch_rows is not None and "mini_batch_rows" not in USED[form].settings:
+        raise InputError(
+            f"{subject}: mini_batch_rows={mini_batch_rows} hands lines of JSON, and this is {USED[form].title}: "
+            f"{USED[form].why}. Give the files of JSON lines, or take mini_batch_rows (--amlbi_mini_batch_rows) away."
+        )
 
-    def mini_batches(self) -> Iterator[MiniBatch]:
-        first = 0
-        for number, (payload, partition) in enumerate(zip(self._payloads, self._partitions, strict=True)):
-            yield MiniBatch(number, len(payload), first, payload, partition)
-            first += len(payload)
 
-    def load(self, mini_batch: MiniBatch) -> Payload:
-        payload = mini_batch.position
-        if self.kind == "tabular":
-            rows: pd.DataFrame = cast("pd.DataFrame", payload).copy(deep=True)
-            return rows
-        items = list(cast("Sequence[str]", payload))
-        return items if self.kind == "files" else copy.deepcopy(items)
-
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
-        if self.kind == "files":
-            return [os.path.basename(path) for path in cast("Sequence[str]", mini_batch.position)]
-        first = mini_batch.first_item + 1
-        return [f"row {row}" for row in range(first, first + mini_batch.size)]
-
-    def describe(self) -> str:
-        return f"{len(self._payloads)} mini-batches as they were handed over"
+def without_effect(form: Form, settings: JobSettings) -> Iterator[str]:
+    """Sentences on what was set and has no effect: beside another setting, or on an input of that form."""
+    set_on_purpose = set(settings.explicit)
+    if settings.unused:
+        yield settings.unused
+        set_on_purpose.remove("mini_batch_size")
+    names = [name for name in SETTINGS if name in set_on_purpose and name not in USED[form].settings]
+    if names:
+        verb = "has" if len(names) == 1 else "have"
+        yield f"{' and '.join(names)} {verb} no effect on {USED[form].title}: {USED[form].why}"

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.splitting.effective_settings import USED
-from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Splitter
+from pytest_parallelrun.emulator.splitting.model import USED, InputKind, ItemName, MiniBatch, Splitter, numbered
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Payload
@@ -36,18 +35,17 @@ class MultiInput:
         self.total_items = _total([one.total_items for one in inputs])
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        number = first = 0
-        for position, one in enumerate(self._inputs):
-            for batch in one.mini_batches():
-                yield MiniBatch(number, batch.size, first, (position, batch), batch.partition)
-                number += 1
-                first += batch.size
+        return numbered(
+            (batch.size, (position, batch), batch.partition)
+            for position, one in enumerate(self._inputs)
+            for batch in one.mini_batches()
+        )
 
     def load(self, mini_batch: MiniBatch) -> Payload:
         one, batch = self._own(mini_batch)
         return one.load(batch)
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         one, batch = self._own(mini_batch)
         return one.item_names(batch)
 

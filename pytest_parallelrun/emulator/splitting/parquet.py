@@ -11,8 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting.effective_settings import Form
-from pytest_parallelrun.emulator.splitting.model import InputKind, LoadError, MiniBatch, count_text
+from pytest_parallelrun.emulator.splitting.model import (
+    Form,
+    InputKind,
+    ItemName,
+    LoadError,
+    MiniBatch,
+    check_unchanged,
+    count_text,
+    numbered,
+    row_names,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,12 +89,7 @@ class ParquetSplitter:
         self.columns: Sequence[str] = list(self._schema.names)
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        number = rows = 0
-        for file in self._files:
-            for span, size in self._spans(file):
-                yield MiniBatch(number, size, rows, span)
-                number += 1
-                rows += size
+        return numbered((size, span, ()) for file in self._files for span, size in self._spans(file))
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         span = cast("_Groups", mini_batch.position)
@@ -95,16 +99,12 @@ class ParquetSplitter:
             frame = self._frame(table)
         except (InputError, OSError, ValueError) as error:
             raise LoadError(f"'{span.file.path}' changed since it was split: {error}") from error
-        if len(frame) != mini_batch.size:
-            raise LoadError(
-                f"'{span.file.path}' changed since it was split: {len(frame)} rows where there were {mini_batch.size}"
-            )
+        check_unchanged(span.file.path, len(frame), mini_batch)
         return frame
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
         span = cast("_Groups", mini_batch.position)
-        first = span.first_row + 1
-        return [f"row {row} of {span.file.name}" for row in range(first, first + mini_batch.size)]
+        return row_names(span.file.name, span.first_row, mini_batch.size)
 
     def path_of(self, mini_batch: MiniBatch) -> str:
         return cast("_Groups", mini_batch.position).file.name
@@ -187,7 +187,7 @@ def _columns_with_nulls(file: pq.ParquetFile, schema: pa.Schema) -> set[str]:
     """Columns of integers and booleans that have a null: by the statistics, or by a look where there are none."""
     import pyarrow as pa
 
-    found: set[str] = set()
+    columns: set[str] = set()
     unknown: set[str] = set()
     flat = {field.name for field in schema if pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)}
     for number in range(file.metadata.num_row_groups):
@@ -199,11 +199,11 @@ def _columns_with_nulls(file: pq.ParquetFile, schema: pa.Schema) -> set[str]:
                 if statistics is None or not statistics.has_null_count:
                     unknown.add(column.path_in_schema)
                 elif statistics.null_count:
-                    found.add(column.path_in_schema)
-    for name in unknown - found:
+                    columns.add(column.path_in_schema)
+    for name in unknown - columns:
         if any(batch.column(0).null_count for batch in file.iter_batches(columns=[name])):
-            found.add(name)
-    return found
+            columns.add(name)
+    return columns
 
 
 def _unified(schemas: dict[str, pa.Schema]) -> pa.Schema:
@@ -216,8 +216,8 @@ def _unified(schemas: dict[str, pa.Schema]) -> pa.Schema:
         if repeated:
             raise InputError(f"input '{path}': its column '{repeated[0]}' comes more than once. Rename one of them.")
         try:
-            both = [schema] if unified is None else [unified, schema]
-            unified = pa.unify_schemas(both, promote_options="permissive")
+            schemas_so_far = [schema] if unified is None else [unified, schema]
+            unified = pa.unify_schemas(schemas_so_far, promote_options="permissive")
         except pa.ArrowException as error:
             raise InputError(
                 f"input '{path}': its columns do not go with those of the files before: {error}"

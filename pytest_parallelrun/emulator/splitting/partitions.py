@@ -1,4 +1,4 @@
-"""A table that is partitioned: one mini-batch for each combination of the partition keys' values."""
+"""Tables and files that are partitioned: one mini-batch for each combination of the partition keys' values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import InputError, did_you_mean
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, TableSplitter, count_text
+from pytest_parallelrun.emulator.splitting.model import (
+    InputKind,
+    ItemName,
+    MiniBatch,
+    TableSplitter,
+    count_text,
+    numbered,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +32,7 @@ CHUNK_BYTES = 4 << 20
 KEPT_BYTES = 64 << 20
 """Of chunks that stay in memory: rows of one partition may lie in many of them."""
 
+_NAMED_FOLDER = re.compile(r"([^=]+)=(.*)", re.DOTALL)
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 
 
@@ -54,8 +62,8 @@ class PartitionedTable:
         existing += [name for name in self._levels.existing if name not in existing]
         for key in keys:
             if key not in existing:
-                what = "a column" if allowed is None else "a partition key"
-                raise no_such_key(key, existing, f"{what} of {table.title}")
+                noun = "a column" if allowed is None else "a partition key"
+                raise no_such_key(key, existing, f"{noun} of {table.title}")
         self._parts: dict[tuple[str, ...], list[tuple[int, np.ndarray]]] = {}
         for number in range(len(self._chunks)):
             for values, rows in _groups(self._chunk(number), self._keys):
@@ -72,22 +80,21 @@ class PartitionedTable:
         parts.append((number, rows))
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        first = 0
-        for number, values in enumerate(self._values):
-            size = sum(len(rows) for _, rows in self._parts[values])
-            yield MiniBatch(number, size, first, values, tuple(zip(self._keys, values, strict=True)))
-            first += size
+        return numbered(
+            (sum(len(rows) for _, rows in self._parts[values]), values, tuple(zip(self._keys, values, strict=True)))
+            for values in self._values
+        )
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         import pandas as pd
 
         parts = self._parts[cast("tuple[str, ...]", mini_batch.position)]
         frames = [self._chunk(number).take(rows) for number, rows in parts]
-        together: pd.DataFrame = pd.concat(frames, ignore_index=True)
-        return together
+        partition: pd.DataFrame = pd.concat(frames, ignore_index=True)
+        return partition
 
-    def item_names(self, mini_batch: MiniBatch) -> Sequence[str]:
-        names: list[str] = []
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        names: list[ItemName] = []
         for number, rows in self._parts[cast("tuple[str, ...]", mini_batch.position)]:
             below = self._table.item_names(self._chunks[number])
             names += [below[row] for row in rows]
@@ -119,7 +126,7 @@ class _LevelColumns:
         in_all = set.intersection(*map(set, self._levels)) if self._levels else set()
         self.existing = [key for key in (self._levels[0] if self._levels else ()) if key in in_all]
         self.names = [name for name in self.existing if name in wanted]
-        self._whole = {
+        self._of_integers = {
             name
             for name in self.names
             if all(_WHOLE_NUMBER.fullmatch(levels[name]) is not None for levels in self._levels)
@@ -129,7 +136,7 @@ class _LevelColumns:
         """The rows of the chunk of that number with these columns before the others."""
         for position, name in enumerate(self.names):
             value = self._levels[number][name]
-            frame.insert(position, name, int(value) if name in self._whole else value)
+            frame.insert(position, name, int(value) if name in self._of_integers else value)
         return frame
 
 
@@ -184,17 +191,14 @@ class PartitionedFileSplitter(FileSplitter):
         order = sorted(range(len(names)), key=values.__getitem__)
         super().__init__(root, [names[number] for number in order], 1, known=known, label=label)
         self._keys = tuple(keys)
-        self._partitions: list[tuple[Partition, int, int]] = []
-        start = 0
-        for found, numbers in groupby(order, key=values.__getitem__):
-            size = sum(1 for _ in numbers)
-            self._partitions.append((tuple(zip(keys, found, strict=True)), start, size))
-            start += size
+        self._partitions: list[tuple[Partition, int]] = [
+            (tuple(zip(keys, values_of_keys, strict=True)), sum(1 for _ in numbers))
+            for values_of_keys, numbers in groupby(order, key=values.__getitem__)
+        ]
         self.total_mini_batches = len(self._partitions)
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        for number, (partition, start, size) in enumerate(self._partitions):
-            yield MiniBatch(number, size, start, None, partition)
+        return numbered((size, None, partition) for partition, size in self._partitions)
 
     def describe(self) -> str:
         return (
@@ -203,55 +207,52 @@ class PartitionedFileSplitter(FileSplitter):
         )
 
 
-_NAMED = re.compile(r"([^=]+)=(.*)", re.DOTALL)
-
-
 def named_levels(name: str) -> dict[str, str]:
     """Value by key of the folders "key=value" in a relative path."""
-    matches = [_NAMED.fullmatch(level) for level in name.split(os.sep)[:-1]]
+    matches = [_NAMED_FOLDER.fullmatch(level) for level in name.split(os.sep)[:-1]]
     return {match[1]: match[2] for match in matches if match is not None}
 
 
-def values_by_path(names: Sequence[str], keys: Sequence[str], given: str) -> list[tuple[str, ...]]:
+def values_by_path(names: Sequence[str], keys: Sequence[str], input_path: str) -> list[tuple[str, ...]]:
     """The values of the keys for each relative path.
 
     Where any folder is "key=value", each key is one of these. Where none is, N keys name the first N levels.
-    InputError for a key that does not exist, and for a file that does not lie deep enough. given: the input, as the
+    InputError for a key that does not exist, and for a file that does not lie deep enough. input_path: as the
     user wrote it.
     """
     levels = [named_levels(name) for name in names]
-    existing = list(dict.fromkeys(key for found in levels for key in found))
+    existing = list(dict.fromkeys(key for folders in levels for key in folders))
     if not existing:
-        return [_first_levels(name, keys, given) for name in names]
+        return [_first_levels(name, keys, input_path) for name in names]
     for key in keys:
         if key not in existing:
-            raise no_such_key(key, existing, f"a folder '{key}=...' in the input '{given}'")
+            raise no_such_key(key, existing, f"a folder '{key}=...' in the input '{input_path}'")
     values = []
-    for name, found in zip(names, levels, strict=True):
+    for name, folders in zip(names, levels, strict=True):
         for key in keys:
-            if key not in found:
+            if key not in folders:
                 raise InputError(
-                    f"partition_keys={','.join(keys)}: '{name}' in the input '{given}' lies in no folder '{key}=...', "
-                    "as others do. Move it away, or give a narrower glob."
+                    f"partition_keys={','.join(keys)}: '{name}' in the input '{input_path}' lies in no folder "
+                    f"'{key}=...', as others do. Move it away, or give a narrower glob."
                 )
-        values.append(tuple(found[key] for key in keys))
+        values.append(tuple(folders[key] for key in keys))
     return values
 
 
-def no_such_key(key: str, existing: Sequence[str], sought: str) -> InputError:
-    """The error of a key that does not exist; `sought`: what it would have been."""
+def no_such_key(key: str, existing: Sequence[str], description: str) -> InputError:
+    """The error of a key that does not exist; `description`: what it would have been."""
     have = f" The keys there are: {', '.join(existing)}." if existing else " There are no keys at all."
     near = did_you_mean(key, existing)
     suggestion = f" {near}" if near.startswith("Did") else ""
-    return InputError(f"partition_keys: there is no '{key}', {sought}.{suggestion}{have}")
+    return InputError(f"partition_keys: there is no '{key}', {description}.{suggestion}{have}")
 
 
-def _first_levels(name: str, keys: Sequence[str], given: str) -> tuple[str, ...]:
+def _first_levels(name: str, keys: Sequence[str], input_path: str) -> tuple[str, ...]:
     folders = name.split(os.sep)[:-1]
     if len(folders) < len(keys):
         raise InputError(
-            f"partition_keys={','.join(keys)}: they name the first {len(keys)} folder level(s) of the input '{given}', "
-            f"and '{name}' lies {len(folders)} deep. For columns of a table give a glob of its files, such as "
-            "'data/*.csv'."
+            f"partition_keys={','.join(keys)}: they name the first {len(keys)} folder level(s) of the input "
+            f"'{input_path}', and '{name}' lies {len(folders)} deep. For columns of a table give a glob of its files, "
+            "such as 'data/*.csv'."
         )
     return tuple(folders[: len(keys)])

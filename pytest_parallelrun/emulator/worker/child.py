@@ -10,22 +10,8 @@ import os
 import sys
 from time import perf_counter, sleep
 
-from pytest_parallelrun.emulator.worker.messages import (
-    BEGUN,
-    CALL,
-    CALLED,
-    DOWN,
-    INIT,
-    OVER,
-    PHASE,
-    RAISED,
-    RETURNED,
-    RUN,
-    STOPPED,
-    UP,
-    MessageDecoder,
-    frame,
-)
+from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
+from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.process_resources import (
     WorkerOutputFile,
     die_with_parent,
@@ -43,14 +29,11 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from pytest_parallelrun.emulator.splitting.model import Partition
     from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
-    from pytest_parallelrun.emulator.worker.messages import Message
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _PACKAGE = __name__.partition(".")[0]
-_STAND_IN_ROOTS = ("azureml", "azureml_user", "entry_script")
 _ENDING = ("Retry.RestartProcess", "Retry.StopProcess")
 _FOR_GOOD = 86_400.0
 _CHUNK = 1 << 20
@@ -64,9 +47,10 @@ def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover
         os.set_inheritable(number, False)
     die_with_parent(lifeline)
     channel = Channel(reading, writing)
-    start: dict[str, Any] = channel.receive()[1]  # type: ignore[assignment]
+    start = channel.receive()
+    assert isinstance(start, messages.Start)
     worker = ChildWorker(channel, start)
-    if start["thread"] == "worker":
+    if start.thread == "worker":
         import threading
 
         thread = threading.Thread(target=worker.live, name="parallelrun-script")
@@ -82,19 +66,19 @@ class Channel:
     def __init__(self, reading: int, writing: int) -> None:
         self._reading = reading
         self._writing = writing
-        self._unframed = MessageDecoder()
-        self._waiting: list[Message] = []
+        self._decoder = messages.MessageDecoder()
+        self._waiting: list[messages.Message] = []
 
-    def receive(self) -> Message:
+    def receive(self) -> messages.Message:
         while not self._waiting:
             data = os.read(self._reading, _CHUNK)
             if not data:  # pragma: no cover - in worker processes
                 os._exit(0)
-            self._waiting = self._unframed.messages(data)
+            self._waiting = self._decoder.messages(data)
         return self._waiting.pop(0)
 
-    def send(self, *message: object) -> None:
-        data = frame(message)
+    def send(self, message: messages.Message) -> None:
+        data = message.to_bytes()
         written = os.write(self._writing, data)
         while written < len(data):
             with memoryview(data) as view:
@@ -102,19 +86,20 @@ class Channel:
 
 
 class ChildWorker:
-    """The life of a worker, made of the values of the start message (see engines.process.start_message)."""
+    """The life of a worker."""
 
     functions: EntryFunctions
 
-    def __init__(self, channel: Channel, start: dict[str, Any]) -> None:
+    def __init__(self, channel: Channel, start: messages.Start) -> None:
         self._channel = channel
         self._start = start
-        self._installed: list[str] = start["installed"]
+        self._installed = start.installed
         self._me = os.getpid()
         self._open_before = open_files()
-        self._appended: WorkerOutputFile | None = None
+        self._output_file: WorkerOutputFile | None = None
         self._context: Callable[..., object] | None = None
         self._touched: FilesTouched | None = None
+        self._observer: Any = None
 
     def live(self) -> None:
         if not self._come_up():
@@ -122,75 +107,69 @@ class ChildWorker:
         channel = self._channel
         while True:
             message = channel.receive()
-            kind = message[0]
-            if kind == RUN:
-                self._attempt(*message[1:])  # type: ignore[arg-type]
-            elif kind == CALL:
-                self._answer(*message[1:])  # type: ignore[arg-type]
+            if type(message) is messages.Run:
+                self._attempt(message)
+            elif type(message) is messages.Call:
+                self._answer(message)
             else:
                 self._shut_down()
                 return
 
-    def own(self, module: str) -> ModuleType:
+    def emulator_module(self, module: str) -> ModuleType:
         """Imports a module of the emulator."""
-        return self._imported(f"{_PACKAGE}.emulator.{module}")
+        return self.installed_module(f"{_PACKAGE}.emulator.{module}")
 
     def _come_up(self) -> bool:
         start = self._start
         sys.path[:] = self._installed
-        for name in start["preloaded"]:
+        for name in start.preloaded:
             __import__(name)
-        sys.argv = start["argv"]
-        sys.path[:] = [*start["code_path"], *self._installed]
+        sys.argv = start.argv
+        sys.path[:] = [*start.code_path, *self._installed]
         # A run leaves no __pycache__ beside the user's code.
         sys.dont_write_bytecode = True
         for stream in (sys.stdout, sys.stderr):
             # Line by line, since a process that is killed loses what it has not written yet.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         trace_crashes()
-        sys.meta_path.insert(0, _StandInsOnDemand(self, start["facts"]))
-        if start["quiet"]:
+        sys.meta_path.insert(0, _StandInsOnDemand(self, start.stand_ins))
+        if start.quiet:
             import warnings
 
             warnings.simplefilter("ignore")
-        if start["appended"]:
-            self._appended = WorkerOutputFile(start["appended"].replace("<pid>", str(self._me)))
-        observer = self._observer(start["observer"])
-        touched = self._watching(start["watch"])
+        if start.appended:
+            self._output_file = WorkerOutputFile(start.appended.replace("<pid>", str(self._me)))
+        if start.observer is not None:
+            module, name = start.observer
+            self._observer = getattr(self.installed_module(module), name)()
+            self._observer.__enter__()
+        self._watch_files(start.watch)
         if not (self._guarded("import", self._import) and self._guarded("define", self._find_functions)):
             return False
         self._log_to_stdout()
         functions = self.functions
         if functions.takes_context:
-            self._context = self.own("service.worker_info").MiniBatchContext
-        self._channel.send(PHASE, INIT)
-        if start["init_fails"]:
-            self._channel.send(DOWN, "init", *start["init_fails"], None, None)
+            self._context = self.emulator_module("service.worker_info").mini_batch_context
+        self._channel.send(messages.PhaseBegun(phase="init"))
+        if start.init_failure is not None:
+            self._channel.send(messages.StartupFailed(failure=start.init_failure, touched=None, observed=None))
             return False
-        if start["init"] and functions.init is not None and not self._guarded("init", functions.init):
+        if start.init and functions.init is not None and not self._guarded("init", functions.init):
             return False
-        seen = self._seen(touched)
-        if observer is not None:
-            observer.look(functions)
-        self._channel.send(UP, seen, self._observed())
+        touched = self._files_touched()
+        if self._observer is not None:
+            self._observer.inspect(functions)
+        self._channel.send(messages.Up(touched=touched, observed=self._observed()))
         return True
 
-    def _observer(self, place: tuple[str, str] | None) -> Any:
-        """Begins to watch with an observer of the caller's, from before the script is imported."""
-        self._watching_too = None
-        if place is not None:
-            self._watching_too = getattr(self._imported(place[0]), place[1])()
-            self._watching_too.__enter__()
-        return self._watching_too
-
     def _observed(self) -> bytes | None:
-        if self._watching_too is None:
+        if self._observer is None:
             return None
-        self._watching_too.__exit__(None, None, None)
-        data: bytes = self.own("worker.result_serializer").encode([self._watching_too.told()])[0]
+        self._observer.__exit__(None, None, None)
+        data: bytes = self.emulator_module("worker.result_serializer").encode([self._observer.result()])[0]
         return data
 
-    def _imported(self, module: str) -> ModuleType:
+    def installed_module(self, module: str) -> ModuleType:
         """A module that is installed, where no file of the user's can be taken for one that it needs."""
         if module not in sys.modules:
             path, before = sys.path, list(sys.path)
@@ -202,184 +181,173 @@ class ChildWorker:
         return sys.modules[module]
 
     def _import(self) -> None:
-        script: tuple[str, str, str] = self._start["script"]
-        self._script = import_script(*script)
+        self._script = import_script(*self._start.script)
 
     def _find_functions(self) -> None:
         self.functions = functions_of(self._script)
 
     def _guarded(self, phase: str, function: Callable[[], object]) -> bool:
-        """Calls a function of the script; what it raises is told, and ends the process."""
-        failure = self._call(function)
+        """Calls a function of the script; what it raises is sent, and ends the process."""
+        failure = self._call(phase, function)
         if failure is not None:
             flush()
-            self._channel.send(DOWN, phase, *failure, self._seen(self._touched), self._observed())
+            message = messages.StartupFailed(failure=failure, touched=self._files_touched(), observed=self._observed())
+            self._channel.send(message)
         return failure is None
 
-    def _call(self, function: Callable[[], object]) -> tuple[str, str] | None:
-        """The error and the traceback of a call, None where it went well."""
+    def _call(self, phase: str, function: Callable[[], object]) -> dict[str, Any] | None:
+        """The failure of a call, None where it went well."""
         failure = None
         ending: BaseException | None = None
         try:
             function()
         except BaseException as error:
-            failure = self._told(error)
+            failure = self._failure(phase, error)
             ending = error
         if os.getpid() != self._me:
-            self.own("sandbox.process_exit").end_forked_child(ending)
+            self.emulator_module("sandbox.process_exit").end_forked_child(ending)
         return failure
 
-    def _told(self, error: BaseException) -> tuple[str, str]:
-        """Error and traceback in words, also where the script has broken what is needed for it."""
+    def _failure(self, phase: str, error: BaseException) -> dict[str, Any]:
+        """The fields of a `Failure`, also where the script has broken what is needed for them."""
         try:
-            failures = self.own("engines.tracebacks")
-            return failures.describe_exception(error), failures.user_traceback(error)
+            fields: dict[str, Any] = self.emulator_module("engines.tracebacks").failure_of(phase, error).to_plain()
+            return fields
         except BaseException:
             try:
-                return f"{type(error).__name__}: {error}", ""
+                return {"phase": phase, "error": f"{type(error).__name__}: {error}"}
             except BaseException:
-                return type(error).__name__, ""
+                return {"phase": phase, "error": type(error).__name__}
 
-    def _attempt(
-        self, number: int, first_item: int, partition: Partition, payload: Any, drops: int, watch: bool
-    ) -> None:
-        """One call of run(); payload: a list of paths or of dicts, or the pickle of a DataFrame."""
-        run = self.functions.run
-        touched = self._watching(watch) if watch else None
+    def _attempt(self, message: messages.Run) -> None:
+        """One call of run()."""
+        run, payload = self.functions.run, message.payload
+        self._watch_files(message.watch)
         ending: BaseException | None = None
         if type(payload) is bytes:
             try:
                 payload = self._unpickled(payload)
             except BaseException as error:
-                self._channel.send(RAISED, 0.0, "load", *self._told(error), None, self._seen(touched))
+                failure = self._failure("load", error)
+                self._channel.send(messages.Raised(running=0.0, failure=failure, touched=self._files_touched()))
                 return
-            self._channel.send(BEGUN)
+            self._channel.send(messages.RunBegun())
         began = perf_counter()
         try:
             if self._context is None:
                 value = run(payload)
             else:
-                context = self._context(
-                    minibatch_index=number,
-                    global_row_index_lower_bound=first_item,
-                    partition_key_value=dict(partition) or None,
-                )
-                value = run(payload, context)
+                value = run(payload, self._context(message.mini_batch, message.first_item, message.partition))
             running = perf_counter() - began
         except BaseException as error:
             running = perf_counter() - began
             ending = error
         if os.getpid() != self._me:
-            self.own("sandbox.process_exit").end_forked_child(ending)
+            self.emulator_module("sandbox.process_exit").end_forked_child(ending)
         if ending is not None:
-            self._channel.send(OVER)
-            retry_request = self.own("engines.tracebacks").retry_code(ending)
-            told = self._told(ending)
+            self._channel.send(messages.RunFinished())
+            failure = self._failure("run", ending)
             ending = None
-            self._channel.send(RAISED, running, "run", *told, retry_request, self._seen(touched))
-            if retry_request is not None:
-                # Of a worker that is to be ended nothing more may happen.
-                sleep(
-                    retry_request[1]
-                    if retry_request[0] == "Retry.Sleep"
-                    else _FOR_GOOD
-                    if retry_request[0] in _ENDING
-                    else 0.0
-                )
+            self._channel.send(messages.Raised(running=running, failure=failure, touched=self._files_touched()))
+            self._wait_as_requested(failure)
             return
         count: int | None
-        wrong = None
         if type(value) is list or type(value) is tuple:
             count = len(value)
             if count > _MANY or any(type(item) is str and len(item) > _MANY for item in value):
-                self._channel.send(OVER)
+                self._channel.send(messages.RunFinished())
         else:
-            self._channel.send(OVER)
-            output = self.own("output")
-            count = output.count_returned(value)
-            if count is None:
-                wrong = output.wrong_type_message(value)
-        if drops and count is not None:
-            value = value[:-drops]  # type: ignore[index]
+            self._channel.send(messages.RunFinished())
+            count = self.emulator_module("output").count_returned(value)
+        if message.drops and count is not None:
+            value = value[: -message.drops]  # type: ignore[index]
             count = len(value)
-        self._hand_over(running, count, wrong, value, touched)
+        self._send_returned(running, count, value)
+
+    def _wait_as_requested(self, failure: dict[str, Any]) -> None:
+        """Of a worker that is to be ended nothing more may happen."""
+        code, delay = failure.get("retry_request") or ("", 0.0)
+        if code == "Retry.Sleep":
+            sleep(delay)
+        elif code in _ENDING:
+            sleep(_FOR_GOOD)
 
     def _unpickled(self, data: bytes) -> object:
         import pickle
 
         return pickle.loads(data)
 
-    def _hand_over(
-        self, running: float, count: int | None, wrong: str | None, value: Any, touched: FilesTouched | None
-    ) -> None:
-        """Sends what run() returned: as it is, or as `handing_over` makes it; and appends it where it is to be."""
-        blob: bytes | None = None
-        represented = 0
-        cannot: str | None = None
-        written = None
+    def _send_returned(self, running: float, count: int | None, value: Any) -> None:
+        """What run() returned: as it is, or as `result_serializer` makes it; appended where it is to be."""
+        message = messages.Returned(running=running, count=count)
         if count is None:
-            value = None
+            output = self.emulator_module("output")
+            message.failure = {
+                "phase": "return",
+                "error": output.wrong_type_message(value),
+                "returned_type": output.returned_type(value),
+            }
         else:
-            if self._appended is not None:
+            if self._output_file is not None:
                 try:
-                    written = self._append(value)
+                    message.written = self._append(value)
                 except OSError as error:
-                    cannot = f"the results cannot be appended to '{self._appended.path}': {error}"
+                    reason = f"the results cannot be appended to '{self._output_file.path}': {error}"
+                    message.failure = {"phase": "return", "error": reason}
             if isinstance(value, (list, tuple)):
                 value = list(value)
-            if type(value) is not list or not _PLAIN.issuperset(map(type, value)):
-                handing_over = self.own("worker.result_serializer")
+            if type(value) is list and _PLAIN.issuperset(map(type, value)):
+                message.value = value
+            else:
+                serializer = self.emulator_module("worker.result_serializer")
                 try:
-                    blob, represented = handing_over.encode(value)
-                except handing_over.SerializationError as error:
-                    cannot = cannot or str(error)
-                value = None
-        if cannot is not None:
-            value = None
-        seen = self._seen(touched)
-        self._channel.send(RETURNED, running, count, wrong, value, blob, represented, cannot, written, seen)
+                    message.encoded, message.represented = serializer.encode(value)
+                except serializer.SerializationError as error:
+                    message.failure = message.failure or {"phase": "return", "error": str(error)}
+        message.touched = self._files_touched()
+        self._channel.send(message)
 
     def _append(self, value: object) -> tuple[str, int, int, str]:
-        assert self._appended is not None
-        output = self.own("output")
+        assert self._output_file is not None
+        output = self.emulator_module("output")
         try:
-            return (*self._appended.write(output.lines_of(value)), "")
+            return (*self._output_file.write(output.lines_of(value)), "")
         except output.OutputError as error:
-            return self._appended.path, 0, 0, str(error)
+            return self._output_file.path, 0, 0, str(error)
 
-    def _answer(self, module: str, name: str, arguments: bytes) -> None:
+    def _answer(self, message: messages.Call) -> None:
         """Calls a function of the emulator or of its users, for a question about this worker."""
         import pickle
 
         try:
-            function = getattr(self._imported(module), name)
-            answer = function(*pickle.loads(arguments))
-            self._channel.send(CALLED, pickle.dumps(answer, 5), "")
+            function = getattr(self.installed_module(message.module), message.name)
+            answer = function(*pickle.loads(message.arguments))
+            self._channel.send(messages.Called(value=pickle.dumps(answer, 5)))
         except Exception as error:
-            self._channel.send(CALLED, b"", "\n".join(self._told(error)))
+            self._channel.send(messages.Called(failure=self._failure("run", error)))
 
     def _shut_down(self) -> None:
         shutdown = self.functions.shutdown
-        failure = None if shutdown is None else self._call(shutdown)
-        own = {None if self._appended is None else self._appended.path}
-        self._channel.send(STOPPED, failure, threads_left(), files_left(self._open_before, own))
+        failure = None if shutdown is None else self._call("shutdown", shutdown)
+        own_files = {None if self._output_file is None else self._output_file.path}
+        files = files_left(self._open_before, own_files)
+        self._channel.send(messages.Stopped(failure=failure, threads=threads_left(), files=files))
         flush()
 
-    def _watching(self, watch: bool) -> FilesTouched | None:
-        """What is opened from now on, until `_seen` is asked."""
+    def _watch_files(self, watch: bool) -> None:
+        """What is opened from now on, until `_files_touched` is asked."""
         self._touched = None
         if watch:
-            file_watch = self.own("worker.file_watch")
+            file_watch = self.emulator_module("worker.file_watch")
             self._touched = file_watch.FilesTouched()
             self._watch = file_watch.files_watched(self._touched)
             self._watch.__enter__()
-        return self._touched
 
-    def _seen(self, touched: FilesTouched | None) -> list[list[str]] | None:
+    def _files_touched(self) -> list[list[str]] | None:
+        touched, self._touched = self._touched, None
         if touched is None:
             return None
         self._watch.__exit__(None, None, None)
-        self._touched = None
         return touched.as_lists()
 
     def _log_to_stdout(self) -> None:
@@ -388,20 +356,21 @@ class ChildWorker:
         if logging is None or logging.root.handlers:
             return
         logging.root.addHandler(logging.StreamHandler(sys.stdout))
-        logging.root.setLevel(self._start["logging_level"])
+        logging.root.setLevel(self._start.logging_level)
 
 
 class _StandInsOnDemand:
     """Makes the stand-ins of the service's modules when the script first asks for one of them."""
 
-    def __init__(self, worker: ChildWorker, facts: dict[str, Any]) -> None:
+    def __init__(self, worker: ChildWorker, arguments: bytes) -> None:
         self._worker = worker
-        self._facts = facts
+        self._arguments = arguments
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name.partition(".")[0] not in _STAND_IN_ROOTS:
+        if name.partition(".")[0] not in STAND_IN_PACKAGES:
             return None
-        from_facts = self._worker.own("service.stand_ins").stand_ins_from
-        stand_ins = from_facts(self._facts)
+        # First, so that all that unpickling needs is loaded, whatever the user's files are called.
+        module = self._worker.emulator_module("service.stand_ins")
+        stand_ins = module.StandIns(**self._worker.installed_module("pickle").loads(self._arguments))
         sys.meta_path[sys.meta_path.index(self)] = stand_ins
         return stand_ins.find_spec(name, path, target)

@@ -143,11 +143,11 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
             touched.add(event, arguments)
 
 
-def _path(given: object) -> str | None:
+def _path(path: object) -> str | None:
     """The absolute path; None for a file descriptor, and for what has no path."""
-    if not isinstance(given, (str, bytes, os.PathLike)):
+    if not isinstance(path, (str, bytes, os.PathLike)):
         return None
-    text = os.fsdecode(given)
+    text = os.fsdecode(path)
     return None if text in ("", ":memory:") else os.path.abspath(text)
 
 

@@ -1,30 +1,166 @@
 """What the parent and a worker process say to each other, as bytes on two pipes.
 
-Messages are tuples of plain values, written by `marshal`: both sides are the same interpreter, and it is there without
-an import. What the tuples hold is said where they are made.
+A message crosses as its name and its fields, plain values that `marshal` writes: both sides are the same interpreter,
+and unlike dataclasses and pickle it is there without an import.
 """
 
 from __future__ import annotations
 
 import marshal
 
-# To the worker.
-START, RUN, CALL, INIT, SHUTDOWN = range(5)
-
-# From the worker.
-PHASE, UP, DOWN, BEGUN, OVER, RETURNED, RAISED, CALLED, STOPPED = range(9)
-
 LENGTH_BYTES = 8
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Message = tuple[object, ...]
+    from typing import Any
+
+    from typing_extensions import dataclass_transform
+else:
+
+    def dataclass_transform(**options):
+        return lambda kind: kind
 
 
-def frame(message: Message) -> bytes:
-    """The bytes of a message, its length first."""
-    data = marshal.dumps(message)  # type: ignore[arg-type]
-    return len(data).to_bytes(LENGTH_BYTES, "little") + data
+_KINDS: dict[str, type[Message]] = {}
+
+
+@dataclass_transform(kw_only_default=True)
+class Message:
+    """Made with its fields by name; one that is left out has its default."""
+
+    def __init_subclass__(cls) -> None:
+        _KINDS[cls.__name__] = cls
+
+    def __init__(self, **fields: object) -> None:
+        self.__dict__ = fields
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def to_bytes(self) -> bytes:
+        """Name and fields, their length first."""
+        data = marshal.dumps((type(self).__name__, self.__dict__))
+        return len(data).to_bytes(LENGTH_BYTES, "little") + data
+
+
+class Start(Message):
+    """To the worker, once: how to come up.
+
+    script: dotted name, path and label. stand_ins: the pickle of what they are made of. appended: the file for its
+    results. init_failure: a fault that is put into init(). watch: whether to report the files that are opened.
+    observer: module and name of a class.
+    """
+
+    script: tuple[str, str, str]
+    argv: list[str]
+    code_path: list[str]
+    installed: list[str]
+    preloaded: list[str]
+    stand_ins: bytes
+    logging_level: str
+    appended: str | None
+    thread: str
+    init: bool
+    init_failure: dict[str, Any] | None
+    watch: bool
+    quiet: bool
+    observer: tuple[str, str] | None
+
+
+class Run(Message):
+    """To the worker: a mini-batch. payload: a list of paths or of dicts, or the pickle of a DataFrame.
+
+    drops: how many of its results are to be lost.
+    """
+
+    mini_batch: int
+    first_item: int
+    partition: tuple[tuple[str, str], ...]
+    payload: object
+    drops: int
+    watch: bool
+
+
+class Call(Message):
+    """To the worker: call a function of a module; arguments: their pickle."""
+
+    module: str
+    name: str
+    arguments: bytes
+
+
+class Shutdown(Message):
+    """To the worker: the last one."""
+
+
+class PhaseBegun(Message):
+    """From the worker, on its way up."""
+
+    phase: str
+
+
+class Up(Message):
+    """From the worker: init() has returned. touched: files that were opened. observed: the observer's result."""
+
+    touched: list[list[str]] | None
+    observed: bytes | None
+
+
+class StartupFailed(Message):
+    """From the worker, its last one. failure: see `Failure.from_plain`."""
+
+    failure: dict[str, Any]
+    touched: list[list[str]] | None
+    observed: bytes | None
+
+
+class RunBegun(Message):
+    """From the worker: the pickle of a DataFrame is unpacked."""
+
+
+class RunFinished(Message):
+    """From the worker: run() is done, and its results take a moment to be handed over."""
+
+
+class Returned(Message):
+    """From the worker: run() has returned. running: seconds in it.
+
+    count: of results, None for a wrong type. value: the results as a list, or as `encoded` by result_serializer.
+    represented: objects of which only the texts cross. failure: why they do not count. written: path, offset, length
+    and error of what was appended to the worker's file.
+    """
+
+    running: float
+    count: int | None
+    value: Any = None
+    encoded: bytes | None = None
+    represented: int = 0
+    failure: dict[str, Any] | None = None
+    written: tuple[str, int, int, str] | None = None
+    touched: list[list[str]] | None = None
+
+
+class Raised(Message):
+    """From the worker: run() has raised, or, by its phase, loading the mini-batch."""
+
+    running: float
+    failure: dict[str, Any]
+    touched: list[list[str]] | None
+
+
+class Called(Message):
+    """From the worker: the pickle of what the function gave, or why it failed."""
+
+    value: bytes = b""
+    failure: dict[str, Any] | None = None
+
+
+class Stopped(Message):
+    """From the worker, its last one: shutdown() is over. threads, files: what the script left."""
+
+    failure: dict[str, Any] | None
+    threads: list[str]
+    files: list[str]
 
 
 class MessageDecoder:
@@ -37,7 +173,7 @@ class MessageDecoder:
         """The messages that are complete with these bytes."""
         buffer = self._data
         buffer += more
-        found: list[Message] = []
+        complete: list[Message] = []
         start = 0
         while len(buffer) - start >= LENGTH_BYTES:
             first = start + LENGTH_BYTES
@@ -45,8 +181,12 @@ class MessageDecoder:
             if len(buffer) < end:
                 break
             with memoryview(buffer) as view, view[first:end] as data:
-                found.append(marshal.loads(data))
+                name, fields = marshal.loads(data)
+            kind = _KINDS[name]
+            message = kind.__new__(kind)
+            message.__dict__ = fields
+            complete.append(message)
             start = end
         if start:
             del buffer[:start]
-        return found
+        return complete

@@ -69,25 +69,25 @@ def trace_crashes() -> None:
 
 def open_files() -> set[str]:
     """Paths of the regular files that this process has open; empty where the system does not tell."""
-    found: set[str] = set()
+    paths: set[str] = set()
     try:
         numbers = os.listdir("/proc/self/fd")
     except OSError:
-        return found
+        return paths
     for number in numbers:
         try:
             path = os.readlink(f"/proc/self/fd/{number}")
         except OSError:
             continue
         if path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/sys/")) and os.path.isfile(path):
-            found.add(path)
-    return found
+            paths.add(path)
+    return paths
 
 
 def flush_files(paths: list[str]) -> None:
     """Has file objects of Python write what they hold back, where one of these files is open."""
-    told = open_files()
-    if told and not told.intersection(paths):
+    known = open_files()
+    if known and not known.intersection(paths):
         return
     import gc
     import io
@@ -102,11 +102,11 @@ def flush_files(paths: list[str]) -> None:
                 continue
 
 
-def files_left(before: set[str], own: set[str | None]) -> list[str]:
+def files_left(before: set[str], excluded: set[str | None]) -> list[str]:
     """Files that are open beside those that were open before, but for those of logging and the emulator's own."""
     handlers = (reference() for reference in getattr(sys.modules.get("logging"), "_handlerList", ()))
     logged = {getattr(handler, "baseFilename", None) for handler in handlers}
-    return sorted(open_files() - before - logged - own)
+    return sorted(open_files() - before - logged - excluded)
 
 
 def close_files_left() -> None:
@@ -123,8 +123,8 @@ def threads_left() -> list[str]:
     threading = sys.modules.get("threading")
     if threading is None:
         return []
-    own = (threading.current_thread(), threading.main_thread())
-    return [str(thread.name) for thread in threading.enumerate() if thread not in own]
+    excluded = (threading.current_thread(), threading.main_thread())
+    return [str(thread.name) for thread in threading.enumerate() if thread not in excluded]
 
 
 def flush() -> None:

@@ -41,10 +41,10 @@ def import_script(name: str, path: str, label: str) -> ModuleType:
         )
     __import__(name)
     module = sys.modules[name]
-    found = getattr(module, "__file__", None)
-    if found is None or not os.path.samefile(found, path):
+    file = getattr(module, "__file__", None)
+    if file is None or not os.path.samefile(file, path):
         raise ImportError(
-            f"a worker that imports '{name}' gets {found or 'a package without a file'}, not {path}: rename the script."
+            f"a worker that imports '{name}' gets {file or 'a package without a file'}, not {path}: rename the script."
         )
     return module
 
@@ -54,8 +54,8 @@ def functions_of(target: object) -> EntryFunctions:
     run = getattr(target, "run", None)
     if not callable(run):
         kind = "script" if isinstance(target, type(sys)) else "object"
-        what = "defines no run(mini_batch)" if run is None else f"has a run that is {type(run).__name__}"
-        raise AttributeError(f"the entry {kind} {what}; the service calls run(mini_batch).")
+        problem = "defines no run(mini_batch)" if run is None else f"has a run that is {type(run).__name__}"
+        raise AttributeError(f"the entry {kind} {problem}; the service calls run(mini_batch).")
     init = getattr(target, "init", None)
     shutdown = getattr(target, "shutdown", None)
     return EntryFunctions(

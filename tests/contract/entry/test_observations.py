@@ -184,7 +184,7 @@ def test_the_origin_and_the_shortest_history_are_found(
 ) -> None:
     found = dependence(sample.trials(script, output_action="append_row"))
     assert found is not None
-    assert (found.origin, found.group.id, ids(found.before)) == (origin, 0, before)
+    assert (found.origin, found.mini_batch.id, ids(found.before)) == (origin, 0, before)
 
 
 def test_one_item_of_the_history_is_found_to_be_enough(sample: Sample) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import FaultError
+from pytest_parallelrun.emulator.events import Failure, WorkerFailed, WorkerStopped
 
 SCRIPT = """
 import json, os, sys
@@ -218,6 +219,88 @@ def test_a_pause_that_is_injected_is_one_on_all_engines(tmp_path: Path, engines:
         first, second = result.attempts
         assert (first.outcome, second.outcome) == ("exception", "succeeded")
         assert second.started - first.started >= 0.4
+
+
+RAISES = "class Own(Exception): ...\ndef work(path):\n    {}\ndef run(paths):\n    return work(paths[0])\n"
+FROM_ANOTHER = """
+    try:
+        open(path + ".missing")
+    except OSError as error:
+        raise RuntimeError("cannot work") from error
+"""
+REQUESTS = """
+    from azureml.exceptions import ParallelRunException
+    raise ParallelRunException("not again", code="Retry.NoRetry", delay_seconds=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("work", "exceptions"),
+    [
+        ("raise ValueError('bad')", ["ValueError"]),
+        ("raise Own('bad')", ["score.Own"]),
+        (FROM_ANOTHER, ["RuntimeError", "FileNotFoundError"]),
+        ("import no_such_module", ["ModuleNotFoundError"]),
+        ("open(path + '.missing')", ["FileNotFoundError"]),
+        ("import json; json.loads('{')", ["json.decoder.JSONDecodeError"]),
+        ("raise SystemExit(3)", ["SystemExit"]),
+        (REQUESTS, ["azureml.exceptions.ParallelRunException"]),
+        ("return {1: 2}", []),
+        ("return None", []),
+    ],
+)
+def test_a_failure_has_the_same_fields_on_all_engines(
+    tmp_path: Path, engines: tuple[str, ...], work: str, exceptions: list[str]
+) -> None:
+    (tmp_path / "score.py").write_text(RAISES.format(work), encoding="utf-8")
+    (tmp_path / "item").touch()
+    failures = []
+    for engine in engines:
+        settings = JobSettings(max_retries=0)
+        job = ParallelJob(tmp_path / "score.py", [str(tmp_path / "item")], settings, engine=engine)
+        [attempt] = job.run().attempts
+        failures.append(attempt.failure)
+    first, *others = failures
+    assert first is not None
+    assert others == [first] * len(others)
+    assert [info.type for info in first.chain] == exceptions
+    assert bool(first.frame) == bool(first.traceback) == bool(exceptions)
+    assert bool(first.returned_type) == (not exceptions)
+
+
+@pytest.mark.parametrize(
+    ("script", "phase"),
+    [
+        ("import no_such_module", "import"),
+        ("def run(:", "import"),
+        ("run = 1", "define"),
+        ("def init(): open('missing')\ndef run(paths): return paths", "init"),
+        ("def run(paths): return paths\ndef shutdown(): 1 / 0", "shutdown"),
+    ],
+)
+def test_a_worker_that_fails_has_the_same_failure_on_all_engines(
+    tmp_path: Path, engines: tuple[str, ...], script: str, phase: str
+) -> None:
+    (tmp_path / "score.py").write_text(script, encoding="utf-8")
+    (tmp_path / "item").touch()
+    failures = [worker_failure(tmp_path, engine) for engine in engines]
+    assert failures == failures[:1] * len(failures)
+    assert (failures[0].phase, bool(failures[0].chain)) == (phase, True)
+
+
+def test_an_injected_failure_of_init_is_the_same_on_all_engines(tmp_path: Path, engines: tuple[str, ...]) -> None:
+    (tmp_path / "score.py").write_text("def run(paths): return paths", encoding="utf-8")
+    (tmp_path / "item").touch()
+    failures = [worker_failure(tmp_path, engine, Fault.init_raises(KeyError, worker=0)) for engine in engines]
+    assert failures == failures[:1] * len(failures)
+    assert failures[0].exception == "KeyError"
+
+
+def worker_failure(folder: Path, engine: str, *faults: Fault) -> Failure:
+    """Of the first worker that could not be started, or whose shutdown() failed."""
+    result = ParallelJob(folder / "score.py", [str(folder / "item")], faults=faults, engine=engine).run()
+    failures = [event.failure for event in result.events if isinstance(event, (WorkerFailed, WorkerStopped))]
+    return next(failure for failure in failures if failure is not None)
 
 
 @pytest.mark.parametrize("thread", ["main", "worker"])

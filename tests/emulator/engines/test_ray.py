@@ -14,13 +14,15 @@ import pytest
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.engines import engine_maker
+from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.ray import actor as actor_module
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import OutOfOrder, RemoteTask, Report, WorkerActor, WorkerConfig
-from pytest_parallelrun.emulator.engines.ray.file_transfer import NodeWorkspace, bring_home, bundle_of, side_inputs
+from pytest_parallelrun.emulator.engines.ray.file_transfer import NodeWorkspace, bundle_of, copy_back, side_inputs
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
-from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
+from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 from tests.emulator.jobs import Names, make_files
 
 
@@ -45,7 +47,7 @@ def test_an_address_of_the_ray_client_is_refused_with_what_to_do(monkeypatch: py
 
 
 def test_ray_is_not_imported_before_there_is_a_job_for_it() -> None:
-    assert engine_maker("ray").__name__ == "PersistentRayEngine"
+    assert engine_maker("ray").__name__ == "RayEngine"
     ask = "import sys; from pytest_parallelrun.emulator.engines import engine_maker; engine_maker('ray')"
     done = subprocess.run([sys.executable, "-c", f"{ask}; sys.exit('ray' in sys.modules)"], check=False)
     assert done.returncode == 0
@@ -71,8 +73,9 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerAct
     actor.end()
 
 
-def errands(*numbers: int) -> list[RemoteTask]:
-    return [RemoteTask(number, 1, number, 1, (), [f"item {number}"], 0, 0.0) for number in numbers]
+def remote_tasks(*numbers: int) -> list[RemoteTask]:
+    batches = [MiniBatch(id=number, size=1, first_item=number, position=None) for number in numbers]
+    return [RemoteTask(task=Task(batch, 1), payload=[f"item {batch.id}"], drops=0, loading=0.0) for batch in batches]
 
 
 def returned(report: Report) -> list[object]:
@@ -82,11 +85,11 @@ def returned(report: Report) -> list[object]:
 def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
     actor: WorkerActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert returned(actor.work(errands(0), False)) == [["item 0"]]
+    assert returned(actor.work(remote_tasks(0), False)) == [["item 0"]]
     monkeypatch.setattr(actor_module, "GROUP_SECONDS", 0.0)
     # As many as wait in the pipe of a worker that is quick have ended together.
-    assert returned(actor.work(errands(1, 2, 3, 4, 5), False)) == [["item 1"], ["item 2"], ["item 3"]]
-    assert returned(actor.work(errands(4, 5), False)) == [["item 4"], ["item 5"]]
+    assert returned(actor.work(remote_tasks(1, 2, 3, 4, 5), False)) == [["item 1"], ["item 2"], ["item 3"]]
+    assert returned(actor.work(remote_tasks(4, 5), False)) == [["item 4"], ["item 5"]]
 
 
 class Recording(WorkerActor):
@@ -168,8 +171,8 @@ def plan(tmp_path: Path) -> WorkerPlan:
 
 
 def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tmp_path: Path) -> None:
-    premises = NodeWorkspace(bundle_of(plan))
-    there = premises.at_home(plan)
+    workspace = NodeWorkspace(bundle_of(plan))
+    there = workspace.on_this_node(plan)
     assert isinstance(there.entry, EntryFile)
     base = there.entry.code_root.parent
     assert there.arguments == (
@@ -181,7 +184,7 @@ def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tm
     assert there.environment == {**plan.environment, "AZUREML_MODEL_DIR": f"{base}/models/0"}
     assert there.models == {"m": base / "models" / "0" / "m"}
     assert (base / "output" / "extra").is_dir()
-    premises.clear()
+    workspace.clear()
 
 
 def test_paths_of_what_is_here_and_does_not_travel_are_side_inputs(plan: WorkerPlan, tmp_path: Path) -> None:
@@ -191,12 +194,12 @@ def test_paths_of_what_is_here_and_does_not_travel_are_side_inputs(plan: WorkerP
 def test_files_that_come_back_under_a_name_that_is_there_are_told(plan: WorkerPlan, tmp_path: Path) -> None:
     told = []
     for text in ("one", "two", "two"):
-        premises = NodeWorkspace(bundle_of(plan))
-        there = premises.at_home(plan)
+        workspace = NodeWorkspace(bundle_of(plan))
+        there = workspace.on_this_node(plan)
         assert there.output_dir is not None
         (there.output_dir / "same.txt").write_text(text, encoding="utf-8")
         (there.output_dir / f"of {text}.txt").touch()
-        told.append(bring_home(premises.clear()[0], plan))
+        told.append(copy_back(workspace.clear()[0], plan))
     # The same content replaces nothing.
     assert told == [[], [f"{tmp_path}/output/same.txt"], []]
     assert (tmp_path / "output" / "same.txt").read_text("utf-8") == "two"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, retry_code, user_traceback
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of, user_traceback
 from pytest_parallelrun.emulator.policy import init_limit
 
 
@@ -180,17 +180,17 @@ class _OfTheUser(ParallelRunException):
 
 @pytest.mark.parametrize("kind", [ParallelRunException, _OfTheUser])
 def test_code_and_delay_of_a_parallel_run_exception_are_found(kind: type[ParallelRunException]) -> None:
-    assert retry_code(kind("Retry.NoRetry", 2)) == ("Retry.NoRetry", 2.0)
+    assert failure_of("run", kind("Retry.NoRetry", 2)).retry_request == ("Retry.NoRetry", 2.0)
 
 
 def test_without_a_code_it_asks_for_a_delay() -> None:
-    assert retry_code(ParallelRunException()) == ("Retry.Sleep", 0.0)
+    assert failure_of("run", ParallelRunException()).retry_request == ("Retry.Sleep", 0.0)
 
 
 @pytest.mark.parametrize("delay", [None, "soon", -3])
 def test_a_delay_that_is_none_is_no_delay(delay: object) -> None:
-    assert retry_code(ParallelRunException(delay_seconds=delay)) == ("Retry.Sleep", 0.0)
+    assert failure_of("run", ParallelRunException(delay_seconds=delay)).retry_request == ("Retry.Sleep", 0.0)
 
 
 def test_any_other_exception_asks_for_nothing() -> None:
-    assert retry_code(ValueError()) is None
+    assert failure_of("run", ValueError()).retry_request is None

@@ -29,13 +29,13 @@ USES_IT_THREE_TIMES = """
     import gc
     import multiprocessing
     from pytest_parallelrun import ParallelJob
-    from pytest_parallelrun.emulator.probe import rehearse
+    from pytest_parallelrun.emulator.probe import probe_startup
 
     if __name__ == "__main__":
         for _ in range(3):
             result = ParallelJob("code/score.py", "data").run()
             assert result.rows == [1, 1], result.explain()
-            attempt = rehearse(ParallelJob("code/score.py", "data"), first_attempt=True).attempt
+            attempt = probe_startup(ParallelJob("code/score.py", "data"), first_attempt=True).attempt
             assert attempt.outcome == "succeeded", attempt
             gc.collect()
         assert multiprocessing.active_children() == []

@@ -9,6 +9,7 @@ import logging
 import logging.config
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pytest_parallelrun.emulator.sandbox import process_exit
@@ -28,7 +30,12 @@ from pytest_parallelrun.emulator.sandbox.process_exit import (
     end_forked_child,
     start_method,
 )
-from pytest_parallelrun.emulator.sandbox.process_state import apply_environment, process_state_restored
+from pytest_parallelrun.emulator.sandbox.process_state import (
+    apply_environment,
+    process_state_restored,
+    randomness_restored,
+    seed_from_system,
+)
 
 
 def test_the_working_folder_is_put_back(tmp_path: Path) -> None:
@@ -460,3 +467,45 @@ def test_a_child_that_came_back_ends_with_the_status_that_it_asked_for(
     monkeypatch.setattr(os, "_exit", ended.append)
     end(error)
     assert ended == [status]
+
+
+def test_the_host_goes_on_where_it_was() -> None:
+    random.seed(3)
+    np.random.seed(3)
+    with randomness_restored():
+        seed_from_system()
+        random.random()
+        np.random.random()
+    assert random.random() == random.Random(3).random()
+    assert np.random.random() == np.random.RandomState(3).random()
+
+
+def test_seeds_come_from_the_system() -> None:
+    drawn = set()
+    with randomness_restored():
+        for _ in range(2):
+            random.seed(3)
+            np.random.seed(3)
+            seed_from_system()
+            drawn.add((random.random(), np.random.random()))
+    first, second = drawn
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+
+
+def test_without_numpy_it_is_about_random_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "numpy.random")
+    random.seed(3)
+    with randomness_restored():
+        seed_from_system()
+    assert random.random() == random.Random(3).random()
+    assert "numpy.random" not in sys.modules
+
+
+def test_numpy_is_not_loaded_for_it() -> None:
+    code = (
+        "import sys; from pytest_parallelrun.emulator.sandbox import process_state as r\n"
+        "with r.randomness_restored(): r.seed_from_system()\n"
+        "assert 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

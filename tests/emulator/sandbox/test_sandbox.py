@@ -15,7 +15,8 @@ from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.entry import EntryObject
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.sandbox.process_exit import apply_start_method, start_method
-from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, WorkerPlan
+from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 from tests.emulator._scripts import errors, make_input, outcomes, run_script, write_files
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gzip
 import json
 from pathlib import Path
 
@@ -95,12 +94,22 @@ def test_an_input_without_a_line_is_empty(tmp_path: Path, data: bytes) -> None:
 
 def test_with_rows_of_a_mini_batch_all_given_files_are_json_lines(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_bytes(b'{"x": 2}\n')
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"x": 0}\n{"x": 1}\n'))
-    for source in (tmp_path, str(tmp_path / "*"), [tmp_path / "a.jsonl.gz", tmp_path / "b.json"]):
+    (tmp_path / "a.jsonl").write_bytes(b'{"x": 0}\n{"x": 1}\n')
+    for source in (tmp_path, str(tmp_path / "*"), [tmp_path / "a.jsonl", tmp_path / "b.json"]):
         split = open_input(source, Split(mini_batch_rows=2))
         assert [split.load(one) for one in split.mini_batches()] == [[{"x": 0}, {"x": 1}], [{"x": 2}]]
     single = open_input(tmp_path / "b.json", Split(mini_batch_rows=5))
     assert single.describe() == f"JSON lines in 1 file '{tmp_path / 'b.json'}', 5 rows a mini-batch"
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.json.BZ2", "a.zip"])
+def test_a_compressed_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        open_input(tmp_path, Split(mini_batch_rows=1))
+    assert str(caught.value) == (
+        f"input '{tmp_path / name}': nothing says that Azure ML reads compressed JSON lines. Decompress it."
+    )
 
 
 rows = st.lists(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,7 +162,24 @@ def test_a_single_file_that_is_no_table_is_refused_as_the_service_refuses_it(dat
     assert open_input(f"data/{name}", Split(profile="batch")).kind == "files"
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.csv.gz", "a.CSV.ZIP", "a.tsv.zst"])
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.CSV.ZIP", "a.tsv.zst", "a.csv.bz2", "a.csv.xz"])
+def test_a_compressed_table_is_refused_but_where_paths_are_handed(data: Path, name: str) -> None:
+    (data / name).write_bytes(b"")
+    for source in (f"data/{name}", f"data/*{name}", ["data/1.csv", f"data/{name}"]):
+        for profile in ("v1", "v2"):
+            with pytest.raises(InputError) as caught:
+                open_input(source, Split(profile=profile))
+            assert re.fullmatch(
+                rf"input '\S*data/{name}': Azure ML's reader does not read compressed CSV\. "
+                r"Decompress it, or give its folder to hand paths to run\(\)\.",
+                str(caught.value),
+            )
+        assert open_input(source, Split(profile="batch")).kind == "files"
+        assert open_input(source, Split(input_type="uri_folder")).kind == "files"
+    assert open_input("data", Split()).kind == "files"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_tables_of_other_formats_are_files_in_a_folder_and_in_batch(data: Path, name: str) -> None:
     (data / name).write_bytes(b"")
     assert open_input("data", Split()).kind == "files"

@@ -16,26 +16,27 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.sandbox.process_state import process_state_restored
-from pytest_parallelrun.emulator.service.worker_info import WorkerInfo, plain_worker_info
+from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 from pytest_parallelrun.emulator.worker import child, process_resources
 from pytest_parallelrun.emulator.worker.child import Channel, ChildWorker
 from pytest_parallelrun.emulator.worker.messages import (
-    BEGUN,
-    CALL,
-    CALLED,
-    DOWN,
-    OVER,
-    PHASE,
-    RAISED,
-    RETURNED,
-    RUN,
-    SHUTDOWN,
-    START,
-    STOPPED,
-    UP,
+    Call,
+    Called,
+    Message,
     MessageDecoder,
-    frame,
+    PhaseBegun,
+    Raised,
+    Returned,
+    Run,
+    RunBegun,
+    RunFinished,
+    Shutdown,
+    Start,
+    StartupFailed,
+    Stopped,
+    Up,
 )
 from pytest_parallelrun.emulator.worker.result_serializer import decode
 
@@ -43,20 +44,20 @@ NAMES = "import os\ndef run(paths):\n    return [os.path.basename(path) for path
 
 
 class Exchange:
-    """A channel: gives what it was made with, keeps what it is told."""
+    """A channel: gives what it was made with, keeps what it is sent."""
 
-    def __init__(self, *messages: tuple[object, ...]) -> None:
+    def __init__(self, *messages: Message) -> None:
         self._messages = list(messages)
-        self.said: list[Any] = []
+        self.sent: list[Any] = []
 
-    def receive(self) -> tuple[object, ...]:
+    def receive(self) -> Message:
         return self._messages.pop(0)
 
-    def send(self, *message: object) -> None:
-        self.said.append(message)
+    def send(self, message: Message) -> None:
+        self.sent.append(message)
 
-    def of(self, kind: int) -> list[Any]:
-        return [message[1:] for message in self.said if message[0] == kind]
+    def of(self, kind: type[Message]) -> list[Any]:
+        return [message for message in self.sent if type(message) is kind]
 
 
 def answer(*arguments: object) -> object:
@@ -79,10 +80,10 @@ class Watching:
     def __exit__(self, *exc_info: object) -> None:
         self._seen.append("left")
 
-    def look(self, functions: object) -> None:
+    def inspect(self, functions: object) -> None:
         self._seen.append("looked")
 
-    def told(self) -> list[str]:
+    def result(self) -> list[str]:
         return self._seen
 
 
@@ -104,12 +105,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 _COUNT = iter(range(1000))
 
 
-def live(folder: Path, script: str, *messages: tuple[object, ...], **changes: object) -> Exchange:
+def live(folder: Path, script: str, *messages: Message, **changes: object) -> Exchange:
     """The life of a worker that gets the messages."""
     # Modules stay, so each has a name of its own.
     path = folder / f"entry_of_test_{next(_COUNT)}.py"
     path.write_text(script, encoding="utf-8")
-    facts = WorkerInfo(
+    worker_info = WorkerInfo(
         agent_name="process000",
         output_dir=folder / "out",
         working_dir=folder,
@@ -119,43 +120,43 @@ def live(folder: Path, script: str, *messages: tuple[object, ...], **changes: ob
         models={"m": folder},
         arguments=("--one", "1"),
     )
-    start: dict[str, Any] = {
+    start = {
         "script": (path.stem, str(path), path.name),
         "argv": [str(path), "--one", "1"],
         "code_path": [str(folder)],
         "installed": list(sys.path),
         "preloaded": [],
-        "facts": plain_worker_info(facts, folder, "standin"),
+        "stand_ins": pickle.dumps({"worker_info": worker_info, "code_root": folder, "azureml": "standin"}),
         "logging_level": "INFO",
         "appended": None,
+        "thread": "main",
         "init": True,
-        "init_fails": None,
+        "init_failure": None,
         "watch": False,
         "quiet": False,
         "observer": None,
         **changes,
     }
-    exchange = Exchange(*messages, (SHUTDOWN,))
-    ChildWorker(exchange, start).live()  # type: ignore[arg-type]
+    exchange = Exchange(*messages, Shutdown())
+    ChildWorker(exchange, Start(**start)).live()  # type: ignore[arg-type]
     return exchange
 
 
 def run_message(
     payload: object, *, partition: tuple[tuple[str, str], ...] = (), drops: int = 0, watch: bool = False
-) -> tuple[object, ...]:
-    return RUN, 3, 30, partition, payload, drops, watch
+) -> Run:
+    return Run(mini_batch=3, first_item=30, partition=partition, payload=payload, drops=drops, watch=watch)
 
 
 def test_it_comes_up_runs_and_shuts_down(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = f"import sys\nprint(sys.argv)\ndef init():\n    print('init')\n{NAMES}def shutdown():\n    print('bye')"
     # This process is that of all tests, and some of them leave threads that only its end can end.
     there_already = process_resources.threads_left()
-    said = live(here, script, run_message(["/a/b", "/a/c"])).said
-    assert [message[0] for message in said] == [PHASE, UP, RETURNED, STOPPED]
-    _, running, count, wrong, value, *rest = said[2]
-    assert (count, wrong, value, rest) == (2, None, ["b", "c"], [None, 0, None, None, None])
-    assert running >= 0
-    assert said[3] == (STOPPED, None, there_already, [])
+    sent = live(here, script, run_message(["/a/b", "/a/c"])).sent
+    assert [type(message) for message in sent] == [PhaseBegun, Up, Returned, Stopped]
+    assert sent[2] == Returned(running=sent[2].running, count=2, value=["b", "c"], touched=None)
+    assert sent[2].running >= 0
+    assert sent[3] == Stopped(failure=None, threads=there_already, files=[])
     arguments, *printed = capsys.readouterr().out.splitlines()
     assert arguments.endswith("'--one', '1']")
     assert printed == ["init", "bye"]
@@ -171,47 +172,55 @@ def test_it_comes_up_runs_and_shuts_down(here: Path, capsys: pytest.CaptureFixtu
     ],
 )
 def test_what_fails_before_it_is_up_is_told_with_its_phase(here: Path, script: str, phase: str, error: str) -> None:
-    [(told_phase, told_error, traceback, _, _)] = live(here, script).of(DOWN)
-    assert told_phase == phase
-    assert told_error.startswith(error)
-    assert ("Traceback" in traceback) == (phase != "define")
+    [message] = live(here, script).of(StartupFailed)
+    failure = Failure.from_plain(message.failure)
+    assert failure.phase == phase
+    assert failure.error.startswith(error)
+    assert bool(failure.frames) == (phase != "define")
+    assert ("Traceback" in failure.traceback) == (phase != "define")
 
 
 def test_init_is_left_out_on_wish(here: Path) -> None:
-    assert live(here, "def init(): 1 / 0\ndef run(paths): return paths", init=False).of(UP) == [(None, None)]
+    assert live(here, "def init(): 1 / 0\ndef run(paths): return paths", init=False).of(Up) == [
+        Up(touched=None, observed=None)
+    ]
 
 
 def test_a_fault_in_init_needs_no_call_of_it(here: Path) -> None:
-    exchange = live(here, NAMES, init_fails=("injected", ""))
-    assert exchange.of(DOWN) == [("init", "injected", "", None, None)]
+    failure = {"phase": "init", "error": "injected"}
+    exchange = live(here, NAMES, init_failure=failure)
+    assert exchange.of(StartupFailed) == [StartupFailed(failure=failure, touched=None, observed=None)]
 
 
 def test_the_context_goes_to_a_run_that_takes_it(here: Path) -> None:
     script = "def run(paths, context):\n    return [context.minibatch_index, context.global_row_index_lower_bound]"
-    assert live(here, script, run_message(["a"])).of(RETURNED)[0][3] == [3, 30]
+    assert live(here, script, run_message(["a"])).of(Returned)[0].value == [3, 30]
 
 
 def test_the_context_has_the_partition_in_a_worker_process_too(here: Path) -> None:
     script = "def run(paths, context):\n    return [str(context.partition_key_value)] * len(paths)"
     first, second = (run_message(["a"], partition=partition) for partition in ((), (("Store", "1000"),)))
-    assert [answer[3] for answer in live(here, script, first, second).of(RETURNED)] == [["None"], ["{'Store': '1000'}"]]
+    assert [answer.value for answer in live(here, script, first, second).of(Returned)] == [
+        ["None"],
+        ["{'Store': '1000'}"],
+    ]
 
 
 def test_a_table_is_unpacked_before_run_begins(here: Path) -> None:
     frame_bytes = pickle.dumps(pd.DataFrame({"x": [1, 2]}))
     exchange = live(here, "def run(table):\n    return table", run_message(frame_bytes), preloaded=["pandas"])
-    assert exchange.of(BEGUN) == [()]
-    [(_, count, _, value, blob, *_)] = exchange.of(RETURNED)
-    assert (count, value) == (2, None)
-    returned = decode(blob)
+    assert exchange.of(RunBegun) == [RunBegun()]
+    [message] = exchange.of(Returned)
+    assert (message.count, message.value) == (2, None)
+    returned = decode(message.encoded)
     assert isinstance(returned, pd.DataFrame)
     assert returned["x"].tolist() == [1, 2]
 
 
 def test_a_table_that_cannot_be_unpacked_fails_to_load(here: Path) -> None:
-    [(_, phase, error, *_)] = live(here, NAMES, run_message(b"no pickle")).of(RAISED)
-    assert phase == "load"
-    assert error.startswith("_pickle.UnpicklingError")
+    [message] = live(here, NAMES, run_message(b"no pickle")).of(Raised)
+    assert message.failure["phase"] == "load"
+    assert message.failure["error"].startswith("_pickle.UnpicklingError")
 
 
 def test_what_run_raises_is_told_with_what_it_wishes(here: Path) -> None:
@@ -222,10 +231,10 @@ def run(paths):
         raise ValueError("bad")
     raise ParallelRunException("not again", code="Retry.NoRetry")
 """
-    plain, wishing = live(here, script, run_message(["plain"]), run_message(["other"])).of(RAISED)
-    assert plain[1:3] == ("run", "ValueError: bad")
-    assert plain[4] is None
-    assert wishing[4] == ("Retry.NoRetry", 0.0)
+    messages = live(here, script, run_message(["plain"]), run_message(["other"])).of(Raised)
+    plain, requesting = (Failure.from_plain(message.failure) for message in messages)
+    assert (plain.phase, plain.error, plain.retry_request) == ("run", "ValueError: bad", None)
+    assert requesting.retry_request == ("Retry.NoRetry", 0.0)
 
 
 def test_pauses_and_ends_are_waited_for(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +245,7 @@ from azureml.exceptions import ParallelRunException
 def run(paths):
     raise ParallelRunException("later", code=paths[0], delay_seconds=5)
 """
-    live(here, script, run_message(["Retry.Sleep"]), run_message(["Retry.StopProcess"]))
+    live(here, script, *(run_message([code]) for code in ("Retry.Sleep", "Retry.StopProcess", "Retry.NoRetry")))
     assert slept == [5.0, 86_400.0]
 
 
@@ -245,15 +254,13 @@ class Unspeakable(Exception):
         raise RuntimeError("no text")
 
 
-@pytest.mark.parametrize(
-    ("error", "told"), [(ValueError("bad"), ("ValueError: bad", "")), (Unspeakable(), ("Unspeakable", ""))]
-)
+@pytest.mark.parametrize(("error", "text"), [(ValueError("bad"), "ValueError: bad"), (Unspeakable(), "Unspeakable")])
 def test_an_error_is_told_though_what_words_it_is_broken(
-    here: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: tuple[str, str]
+    here: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
 ) -> None:
-    monkeypatch.setattr(ChildWorker, "own", lambda self, module: None)
-    start = {"installed": list(sys.path)}
-    assert ChildWorker(Exchange(), start)._told(error) == told  # type: ignore[arg-type]
+    monkeypatch.setattr(ChildWorker, "emulator_module", lambda self, module: None)
+    worker = ChildWorker(Exchange(), Start(installed=list(sys.path)))  # type: ignore[call-arg, arg-type]
+    assert worker._failure("run", error) == {"phase": "run", "error": text}
 
 
 @pytest.mark.parametrize(
@@ -266,96 +273,101 @@ def test_an_error_is_told_though_what_words_it_is_broken(
     ],
 )
 def test_what_is_returned_is_counted(here: Path, returns: str, count: int | None, wrong: str | None) -> None:
-    [found] = live(here, f"def run(paths):\n    return {returns}", run_message(["a"])).of(RETURNED)
-    assert found[1] == count
-    assert (found[2] or "").startswith(wrong or "")
+    [message] = live(here, f"def run(paths):\n    return {returns}", run_message(["a"])).of(Returned)
+    assert message.count == count
+    if wrong is None:
+        assert message.failure is None
+    else:
+        assert message.failure["error"].startswith(wrong)
+        assert message.failure["returned_type"] in wrong
 
 
 @pytest.mark.parametrize("returns", ["['x'] * 1001", "['x' * 1001]", "{1: 2}"])
 def test_that_run_is_over_is_told_before_what_takes_a_moment(here: Path, returns: str) -> None:
-    said = live(here, f"def run(paths):\n    return {returns}", run_message(["a"])).said
-    assert [message[0] for message in said][2:4] == [OVER, RETURNED]
+    sent = live(here, f"def run(paths):\n    return {returns}", run_message(["a"])).sent
+    assert [type(message) for message in sent][2:4] == [RunFinished, Returned]
 
 
 def test_results_are_dropped_where_a_fault_wants_it(here: Path) -> None:
-    [found] = live(here, "def run(paths):\n    return (1, 2, 3)", run_message(["a"], drops=2)).of(RETURNED)
-    assert found[1:4] == (1, None, [1])
+    [message] = live(here, "def run(paths):\n    return (1, 2, 3)", run_message(["a"], drops=2)).of(Returned)
+    assert (message.count, message.failure, message.value) == (1, None, [1])
 
 
 def test_objects_cross_as_their_texts(here: Path) -> None:
     script = "class Own:\n    def __str__(self): return 'mine'\ndef run(paths):\n    return [Own(), 1]"
-    [found] = live(here, script, run_message(["a"])).of(RETURNED)
-    assert [str(thing) for thing in decode(found[4])] == ["mine", "1"]  # type: ignore[attr-defined]
-    assert found[5] == 1
+    [message] = live(here, script, run_message(["a"])).of(Returned)
+    assert [str(thing) for thing in decode(message.encoded)] == ["mine", "1"]  # type: ignore[attr-defined]
+    assert message.represented == 1
 
 
 def test_what_has_no_text_is_told_as_what_cannot_cross(here: Path) -> None:
     script = "class Own:\n    def __str__(self): raise KeyError('no')\ndef run(paths):\n    return [Own()]"
-    [found] = live(here, script, run_message(["a"])).of(RETURNED)
-    assert found[6] == "an element of type Own cannot be handed over: its text raises KeyError: 'no'"
+    [message] = live(here, script, run_message(["a"])).of(Returned)
+    error = "an element of type Own cannot be handed over: its text raises KeyError: 'no'"
+    assert message.failure == {"phase": "return", "error": error}
 
 
 def test_results_are_appended_and_where_is_told(here: Path) -> None:
     appended = str(here / "temp_0_<pid>_out.txt")
     exchange = live(here, NAMES, run_message(["a"]), run_message(["bc"]), appended=appended)
     path = here / f"temp_0_{os.getpid()}_out.txt"
-    assert [found[7] for found in exchange.of(RETURNED)] == [(str(path), 0, 2, ""), (str(path), 2, 3, "")]
+    assert [message.written for message in exchange.of(Returned)] == [(str(path), 0, 2, ""), (str(path), 2, 3, "")]
     assert path.read_text("utf-8") == "a\nbc\n"
 
 
 def test_a_file_of_an_earlier_worker_of_the_same_number_is_gone_on_with(here: Path) -> None:
     (here / "temp").write_text("earlier\n", encoding="utf-8")
-    [found] = live(here, NAMES, run_message(["a"]), appended=str(here / "temp")).of(RETURNED)
-    assert found[7] == (str(here / "temp"), 8, 2, "")
+    [message] = live(here, NAMES, run_message(["a"]), appended=str(here / "temp")).of(Returned)
+    assert message.written == (str(here / "temp"), 8, 2, "")
 
 
 def test_what_cannot_be_appended_is_told(here: Path) -> None:
     (here / "gone").touch()
     appended = str(here / "gone" / "temp")
-    [found] = live(here, NAMES, run_message(["a"]), appended=appended).of(RETURNED)
-    assert found[6].startswith(f"the results cannot be appended to '{appended}': [Errno 17]")
+    [message] = live(here, NAMES, run_message(["a"]), appended=appended).of(Returned)
+    assert message.failure["error"].startswith(f"the results cannot be appended to '{appended}': [Errno 17]")
     surrogate = "def run(paths):\n    return ['\\udc80']"
-    [found] = live(here, surrogate, run_message(["a"]), appended=str(here / "temp")).of(RETURNED)
-    assert found[7][3].startswith("run() returned text that UTF-8 cannot hold")
+    [message] = live(here, surrogate, run_message(["a"]), appended=str(here / "temp")).of(Returned)
+    assert message.written[3].startswith("run() returned text that UTF-8 cannot hold")
 
 
 def test_a_file_that_is_gone_is_not_written_to_where_nobody_finds_it(here: Path) -> None:
     script = "import os\ndef run(paths):\n    if paths == ['b']: os.remove('temp')\n    return paths"
-    found = live(here, script, run_message(["a"]), run_message(["b"]), appended=str(here / "temp")).of(RETURNED)
-    assert "the file is gone" in found[1][6]
+    exchange = live(here, script, run_message(["a"]), run_message(["b"]), appended=str(here / "temp"))
+    assert "the file is gone" in exchange.of(Returned)[1].failure["error"]
 
 
 def test_what_is_opened_is_told_where_somebody_watches(here: Path) -> None:
     script = "open('in_import', 'w').close()\ndef run(paths):\n    open('in_run', 'w').close()\n    return paths"
     exchange = live(here, script, run_message(["a"], watch=True), run_message(["b"]), watch=True)
-    assert str(here / "in_import") in exchange.of(UP)[0][0][1]
-    watched, unwatched = exchange.of(RETURNED)
-    assert watched[8][1] == [str(here / "in_run")]
-    assert unwatched[8] is None
+    assert str(here / "in_import") in exchange.of(Up)[0].touched[1]
+    watched, unwatched = exchange.of(Returned)
+    assert watched.touched[1] == [str(here / "in_run")]
+    assert unwatched.touched is None
 
 
 def test_an_observer_watches_from_before_the_import(here: Path) -> None:
     place = (__name__, "Watching")
-    told = live(here, NAMES, observer=place).of(UP)[0][1]
-    assert decode(told) == [["made", "entered", "looked", "left"]]
-    told = live(here, "1 / 0", observer=place).of(DOWN)[0][4]
-    assert decode(told) == [["made", "entered", "left"]]
+    [up] = live(here, NAMES, observer=place).of(Up)
+    assert decode(up.observed) == [["made", "entered", "looked", "left"]]
+    [down] = live(here, "1 / 0", observer=place).of(StartupFailed)
+    assert decode(down.observed) == [["made", "entered", "left"]]
 
 
 def test_questions_are_answered(here: Path) -> None:
-    right = (CALL, __name__, "answer", pickle.dumps((1, "two")))
-    wrong = (CALL, __name__, "answer", pickle.dumps(()))
-    told, failed = live(here, NAMES, right, wrong).of(CALLED)
-    assert (pickle.loads(told[0]), told[1]) == ((1, "two"), "")
-    assert failed[1].startswith("ValueError: no arguments")
+    calls = (Call(module=__name__, name="answer", arguments=pickle.dumps(each)) for each in ((1, "two"), ()))
+    answered, failed = live(here, NAMES, *calls).of(Called)
+    assert (pickle.loads(answered.value), answered.failure) == ((1, "two"), None)
+    assert failed.failure["error"] == "ValueError: no arguments"
 
 
 def test_modules_are_imported_apart_from_files_of_the_user(here: Path) -> None:
     (here / "this.py").write_text("1 / 0", encoding="utf-8")
     sys.modules.pop("this", None)
-    worker = ChildWorker(Exchange(), {"installed": [path for path in sys.path if path != str(here)]})  # type: ignore[arg-type]
+    installed = [path for path in sys.path if path != str(here)]
+    worker = ChildWorker(Exchange(), Start(installed=installed))  # type: ignore[call-arg, arg-type]
     sys.path.insert(0, str(here))
-    assert "this" in vars(worker._imported("this"))["__name__"]
+    assert "this" in vars(worker.installed_module("this"))["__name__"]
     assert sys.path[0] == str(here)
 
 
@@ -381,11 +393,11 @@ def shutdown():
     raise ValueError("no end")
 """
     exchange = live(here, script)
-    [(failure, threads, files)] = exchange.of(STOPPED)
-    assert failure[0] == "ValueError: no end"
-    assert "waiting" in threads
-    assert str(here / "kept") in files
-    assert str(here / "logged") not in files
+    [stopped] = exchange.of(Stopped)
+    assert stopped.failure["error"] == "ValueError: no end"
+    assert "waiting" in stopped.threads
+    assert str(here / "kept") in stopped.files
+    assert str(here / "logged") not in stopped.files
     script_module = next(
         module for name, module in sys.modules.items() if name.startswith("entry_of") and "kept" in vars(module)
     )
@@ -422,17 +434,18 @@ def test_messages_come_whole_through_a_pipe() -> None:
     reading, theirs = os.pipe()
     ours, writing = os.pipe()
     channel = Channel(reading, writing)
-    os.write(theirs, frame((START, {"a": 1})) + frame((RUN, 1)))
-    assert [channel.receive(), channel.receive()] == [(START, {"a": 1}), (RUN, 1)]
-    large = "x" * 5_000_000
-    sender = threading.Thread(target=channel.send, args=(RETURNED, large))
+    first, second = run_message(["a"]), Shutdown()
+    os.write(theirs, first.to_bytes() + second.to_bytes())
+    assert [channel.receive(), channel.receive()] == [first, second]
+    large = Returned(running=0.1, count=1, value=["x" * 5_000_000])
+    sender = threading.Thread(target=channel.send, args=(large,))
     sender.start()
-    unframed = MessageDecoder()
-    messages: list[tuple[object, ...]] = []
+    decoder = MessageDecoder()
+    messages: list[Message] = []
     while not messages:
-        messages = unframed.messages(os.read(ours, 1 << 16))
+        messages = decoder.messages(os.read(ours, 1 << 16))
     sender.join()
-    assert messages == [(RETURNED, large)]
+    assert messages == [large]
     for number in (reading, theirs, ours, writing):
         os.close(number)
 
@@ -445,8 +458,9 @@ def test_a_message_that_goes_out_in_pieces_is_whole(monkeypatch: pytest.MonkeyPa
         return min(3, len(data))
 
     monkeypatch.setattr(os, "write", write)
-    Channel(-1, -1).send(RETURNED, "text")
-    assert MessageDecoder().messages(bytes(out)) == [(RETURNED, "text")]
+    message = PhaseBegun(phase="init")
+    Channel(-1, -1).send(message)
+    assert MessageDecoder().messages(bytes(out)) == [message]
 
 
 def test_streams_that_are_closed_do_not_stop_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

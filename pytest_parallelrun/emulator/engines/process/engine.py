@@ -8,49 +8,34 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.outcome import (
-    RetryRequest,
-    ended,
+    DispatchedTask,
+    Judgement,
+    attempt_ended,
+    judge_raised,
+    judge_returned,
     left_open,
     left_running,
-    of_raised,
-    of_returned,
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken
-from pytest_parallelrun.emulator.engines.process.worker_process import (
-    DispatchedTask,
-    MessagePoller,
-    WorkerProcess,
-    crash_traceback,
-)
+from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess, crash_failure
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
-from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome, Phase
+from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
+from pytest_parallelrun.emulator.output import Written
+from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
-from pytest_parallelrun.emulator.worker.messages import (
-    BEGUN,
-    CALL,
-    CALLED,
-    DOWN,
-    OVER,
-    PHASE,
-    RAISED,
-    RETURNED,
-    RUN,
-    SHUTDOWN,
-    UP,
-)
 from pytest_parallelrun.emulator.worker.result_serializer import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any, ClassVar
 
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
-    from pytest_parallelrun.emulator.worker.messages import Message
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
 AHEAD = 2
@@ -66,12 +51,12 @@ FINAL_WAIT = 10.0
 class ProcessEngine(QueueEngine[WorkerProcess]):
     """`instance_count` times `max_concurrency_per_instance` processes on this machine."""
 
-    _crew_type = ProcessPool
+    _pool_type = ProcessPool
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        self._crew: ProcessPool = self._crew_type(plan, settings)
-        self.capacity = len(self._crew.slots) * (1 + AHEAD)
-        self._board = MessagePoller()
+        self._pool: ProcessPool = self._pool_type(plan, settings)
+        self.capacity = len(self._pool.slots) * (1 + AHEAD)
+        self._poller = MessagePoller()
         self._memory_limit = settings.memory_limit
         self._look_at_memory = 0.0
         self._last_end = ""
@@ -79,7 +64,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def quiet(self) -> None:
         """Workers that start from now on show no warnings."""
-        self._crew.quiet = True
+        self._pool.quiet = True
 
     def stop(self, *, normal: bool) -> None:
         """Ends the workers; shutdown() is called at a normal end only, as on the service.
@@ -87,32 +72,32 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         At a normal end it waits for workers that are still on their way, so that every one has its init() and its
         shutdown(), however quick the others were.
         """
-        crew = self._crew
+        pool = self._pool
         try:
             if normal:
-                while any(not worker.up for worker in crew.workers()):
+                while any(not worker.up for worker in pool.workers()):
                     self._wait(None)
                 self._shut_down()
         finally:
-            for worker in list(crew.workers()):
+            for worker in list(pool.workers()):
                 self._forget(worker)
-                crew.stopped(worker, "the job was stopped")
-            crew.tell_and_clear()
+                pool.stopped(worker, "the job was stopped")
+            pool.tell_and_clear()
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
         watch = self._is_watching()
-        worker = self._crew.start(slot, self._splitter.kind, self._faults, init=init, watch=watch, observer=observer)
+        worker = self._pool.start(slot, self._splitter.kind, self._faults, init=init, watch=watch, observer=observer)
         worker.deadline = worker.head_since + self._limits.coming_up
-        self._board.add(worker)
+        self._poller.add(worker)
         return worker
 
     def _forget(self, worker: WorkerProcess) -> None:
-        self._board.remove(worker)
+        self._poller.remove(worker)
 
-    def _hand_out(self) -> None:
+    def _dispatch(self) -> None:
         """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
-        crew, waiting = self._crew, self._waiting
-        slots = crew.slots if self._chosen is None else [crew.slots[self._chosen]]
+        pool, waiting = self._pool, self._waiting
+        slots = pool.slots if self._chosen is None else [pool.slots[self._chosen]]
         now = real_monotonic()
         # With faults no mini-batch is handed over for whose fault its worker may not live to see.
         for depth in range(1 if self._faults else 1 + AHEAD):
@@ -120,247 +105,272 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
                 worker = slots[position % len(slots)]
                 if worker is None or not worker.up or worker.pausing_until > now:
                     continue
-                if len(worker.in_hand) <= depth and (worker.quick or not depth):
+                if len(worker.assigned) <= depth and (worker.quick or not depth):
                     self._turn = worker.slot + 1
-                    self._hand(worker, waiting.popleft())
+                    self._send_next(worker, waiting.popleft())
                     if not waiting:
                         return
-        self._start_wanted()
+        self._start_needed()
 
-    def _hand(self, worker: WorkerProcess, delivery: Task) -> None:
-        ready = self._prepare(worker, delivery)
-        if ready is not None:
-            self._give(worker, *ready)
+    def _send_next(self, worker: WorkerProcess, task: Task) -> None:
+        prepared = self._prepare(worker, task)
+        if prepared is not None:
+            self._send(worker, prepared.dispatched, prepared.payload, prepared.drops)
 
-    def _give(self, worker: WorkerProcess, handed: DispatchedTask, payload: object, drops: int) -> None:
-        mini_batch = handed.delivery.mini_batch
-        worker.in_hand.append(handed._replace(packed=True) if type(payload) is bytes else handed)
-        if len(worker.in_hand) == 1:
+    def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object, drops: int) -> None:
+        mini_batch = dispatched.task.mini_batch
+        worker.assigned.append(dispatched._replace(packed=True) if type(payload) is bytes else dispatched)
+        if len(worker.assigned) == 1:
             self._begin(worker)
-        place = (mini_batch.id, mini_batch.first_item, mini_batch.partition)
-        self._board.say(worker, RUN, *place, payload, drops, self._is_watching())
+        message = messages.Run(
+            mini_batch=mini_batch.id,
+            first_item=mini_batch.first_item,
+            partition=mini_batch.partition,
+            payload=payload,
+            drops=drops,
+            watch=self._is_watching(),
+        )
+        self._poller.send(worker, message)
 
     def _wait(self, until: float | None) -> None:
         """Waits until a worker says something, ends, or has taken too long; or until `until`."""
         now = real_monotonic()
         memory = None if self._memory_limit is None else now + MEMORY_INTERVAL
-        due = self._soonest(until, memory, *(worker.deadline for worker in self._crew.workers()))
-        for worker, messages in self._board.wait(due):
-            if messages is None:
+        due = self._soonest(until, memory, *(worker.deadline for worker in self._pool.workers()))
+        for worker, received in self._poller.wait(due):
+            if received is None:
                 self._died(worker)
             else:
-                self._take_all(worker, messages)
+                self._receive(worker, received)
         now = real_monotonic()
-        for worker in list(self._crew.workers()):
+        for worker in list(self._pool.workers()):
             if worker.deadline is not None and now >= worker.deadline:
                 self._overdue(worker)
         if self._memory_limit is not None and now >= self._look_at_memory:
             self._look_at_memory = now + MEMORY_INTERVAL
             self._watch_memory(self._memory_limit)
 
-    def _take_all(self, worker: WorkerProcess, messages: Sequence[Message]) -> None:
-        for message in messages:
+    def _receive(self, worker: WorkerProcess, received: Sequence[messages.Message]) -> None:
+        for message in received:
             # What one that was ended for the message before says then counts no more.
-            if self._crew.slots[worker.slot] is worker:
-                self._take(worker, message)
+            if self._pool.slots[worker.slot] is worker:
+                self._HANDLERS[type(message)](self, worker, message)
 
-    def _take(self, worker: WorkerProcess, message: Message) -> None:
-        kind = message[0]
-        if kind == RETURNED:
-            handed = worker.in_hand.popleft()
-            running = cast("float", message[1])
-            began = worker.head_since - self._crew.born
-            attempt = of_returned(handed, worker.number, began, message, self._limits)
-            worker.quick = running < QUICK
-            self._represented += cast("int", message[6])
-            self._attempt_ended(worker, attempt, message[9])
-        elif kind == RAISED:
-            handed = worker.in_hand.popleft()
-            began = worker.head_since - self._crew.born
-            attempt, retry_request = of_raised(handed, worker.number, began, message, self._limits)
-            self._attempt_ended(worker, attempt, message[6])
-            if retry_request is not None:
-                self._heed(worker, retry_request)
-        elif kind == BEGUN:
-            # What it took to hand the mini-batch over and to unpack it is no time of run().
-            handed = worker.in_hand[0]
-            loading = handed.loading + real_monotonic() - worker.head_since
-            worker.in_hand[0] = handed._replace(packed=False, loading=loading)
-            self._begin(worker)
-        elif kind == OVER:
-            # So is what it takes to hand its results over.
-            worker.over = True
-            worker.deadline = real_monotonic() + self._limits.overhead
-        elif kind == PHASE:
-            worker.phase = "init"
-            worker.deadline = real_monotonic() + self._limits.coming_up
-        elif kind == UP:
-            self._observe(message[1], message[2])
-            self._crew.came_up(worker)
-        elif kind == DOWN:
-            phase, error, traceback = cast("tuple[Phase, str, str]", message[1:4])
-            self._observe(message[4], message[5])
-            self._forget(worker)
-            self._crew.failed(worker, Failure(phase, error, traceback))
-        elif kind == CALLED:
-            worker.answer = message
-        else:
-            self._has_stopped(worker, message)
+    def _on_phase_begun(self, worker: WorkerProcess, message: messages.PhaseBegun) -> None:
+        worker.phase = cast("Phase", message.phase)
+        worker.deadline = real_monotonic() + self._limits.coming_up
 
-    def _observe(self, touched: object, told: object) -> None:
-        self._tell_watchers(touched)
-        if told is not None:
-            [seen] = cast("list[object]", decode(cast("bytes", told)))
-            self.observed.append(seen)
+    def _on_up(self, worker: WorkerProcess, message: messages.Up) -> None:
+        self._observe(message)
+        self._pool.came_up(worker)
+
+    def _on_startup_failed(self, worker: WorkerProcess, message: messages.StartupFailed) -> None:
+        self._observe(message)
+        self._forget(worker)
+        self._pool.failed(worker, Failure.from_plain(message.failure))
+
+    def _on_run_begun(self, worker: WorkerProcess, message: messages.RunBegun) -> None:
+        # What it took to hand the mini-batch over and to unpack it is no time of run().
+        dispatched = worker.assigned[0]
+        loading = dispatched.loading + real_monotonic() - worker.head_since
+        worker.assigned[0] = dispatched._replace(packed=False, loading=loading)
+        self._begin(worker)
+
+    def _on_run_finished(self, worker: WorkerProcess, message: messages.RunFinished) -> None:
+        # Nor is what it takes to hand its results over.
+        worker.run_finished = True
+        worker.deadline = real_monotonic() + self._limits.overhead
+
+    def _on_returned(self, worker: WorkerProcess, message: messages.Returned) -> None:
+        judgement = judge_returned(message, worker.assigned[0], self._limits)
+        worker.quick = message.running < QUICK
+        self._represented += message.represented
+        self._answered(worker, message, judgement, message.written)
+
+    def _on_raised(self, worker: WorkerProcess, message: messages.Raised) -> None:
+        self._answered(worker, message, judge_raised(message, worker.assigned[0], self._limits))
+
+    def _on_called(self, worker: WorkerProcess, message: messages.Called) -> None:
+        worker.answer = message
+
+    def _on_stopped(self, worker: WorkerProcess, message: messages.Stopped) -> None:
+        if message.threads:
+            self._left.append(left_running(message.threads))
+        if message.files:
+            self._left.append(left_open(message.files))
+        failure = None if message.failure is None else Failure.from_plain(message.failure)
+        self._forget(worker)
+        worker.reap(FINAL_WAIT)
+        self._pool.stopped(worker, "end of the job", failure)
+
+    _HANDLERS: ClassVar[Mapping[type[messages.Message], Callable[[ProcessEngine, WorkerProcess, Any], None]]] = {
+        messages.PhaseBegun: _on_phase_begun,
+        messages.Up: _on_up,
+        messages.StartupFailed: _on_startup_failed,
+        messages.RunBegun: _on_run_begun,
+        messages.RunFinished: _on_run_finished,
+        messages.Returned: _on_returned,
+        messages.Raised: _on_raised,
+        messages.Called: _on_called,
+        messages.Stopped: _on_stopped,
+    }
+
+    def _observe(self, message: messages.Up | messages.StartupFailed) -> None:
+        self._report_files(message.touched)
+        if message.observed is not None:
+            [result] = cast("list[object]", decode(message.observed))
+            self.observed.append(result)
 
     def _is_watching(self) -> bool:
         """Whether somebody wants to know which files workers open."""
         return is_watching()
 
-    def _tell_watchers(self, touched: object) -> None:
+    def _report_files(self, touched: list[list[str]] | None) -> None:
         if touched is not None:
-            record_files_of_worker(cast("list[list[str]]", touched))
+            record_files_of_worker(touched)
 
-    def _attempt_ended(self, worker: WorkerProcess, attempt: AttemptEnded, touched: object) -> None:
-        self._tell_watchers(touched)
+    def _answered(
+        self,
+        worker: WorkerProcess,
+        message: messages.Returned | messages.Raised,
+        judgement: Judgement,
+        written: tuple[str, int, int, str] | None = None,
+    ) -> None:
+        self._report_files(message.touched)
+        attempt = attempt_ended(
+            worker.assigned.popleft(),
+            judgement,
+            worker=worker.number,
+            began=worker.head_since - self._pool.born,
+            running=message.running,
+            written=None if written is None or judgement.returned is None else Written(*written),
+        )
         self._ended.append(attempt)
         if attempt.outcome == "timeout":
             # It came back by itself, but the service would have killed it.
             self._end(worker, "timeout")
             return
         worker.deadline = None
-        if worker.in_hand:
+        self._apply_retry_request(worker, attempt)
+        if worker.assigned:
             self._begin(worker)
 
     def _begin(self, worker: WorkerProcess) -> None:
         """The first mini-batch that it has in hand is what it works on from now on, or when its pause is over."""
-        handed, limits = worker.in_hand[0], self._limits
-        worker.over = False
+        dispatched, limits = worker.assigned[0], self._limits
+        worker.run_finished = False
         worker.head_since = max(real_monotonic(), worker.pausing_until)
-        limit = limits.of_loading(handed.loading) if handed.packed else limits.of_run(handed.loading)
+        loading = dispatched.loading
+        limit = limits.of_loading(loading) if dispatched.packed else limits.of_run(loading)
         worker.deadline = worker.head_since + limit
 
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
         """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
         self._forget(worker)
-        self._waiting.extendleft(handed.delivery for handed in reversed(worker.in_hand))
-        worker.in_hand.clear()
-        self._last_end = self._crew.stopped(worker, reason, replace=replace)
+        self._waiting.extendleft(dispatched.task for dispatched in reversed(worker.assigned))
+        worker.assigned.clear()
+        self._last_end = self._pool.stopped(worker, reason, replace=replace)
         return self._last_end
-
-    def _heed(self, worker: WorkerProcess, retry_request: RetryRequest) -> None:
-        super()._heed(worker, retry_request)
-        if worker.in_hand:
-            # It begins with that after its pause.
-            self._begin(worker)
 
     def _died(self, worker: WorkerProcess) -> None:
         """The process has ended, by itself or by somebody else's signal."""
-        self._take_all(worker, worker.receive_all())
-        if self._crew.slots[worker.slot] is worker:
+        self._receive(worker, worker.receive_all())
+        if self._pool.slots[worker.slot] is worker:
             self._lost(worker, "crashed")
 
     def _overdue(self, worker: WorkerProcess) -> None:
         """Its time is up: what it is busy with has failed, and it is killed."""
-        messages, _ = worker.receive()
-        if messages:
+        received, _ = worker.receive()
+        if received:
             # It was done in time; only this process was late to hear of it.
-            self._take_all(worker, messages)
+            self._receive(worker, received)
             return
         if not worker.up or worker.stopping:
             worker.kill(self._limits.over_coming_up("shutdown" if worker.stopping else worker.phase))
         self._lost(worker, "timeout")
 
     def _watch_memory(self, limit: int) -> None:
-        for worker in list(self._crew.workers()):
+        for worker in list(self._pool.workers()):
             used = memory_taken(worker.process.pid, limit)
             if used > limit:
-                messages, _ = worker.receive()
-                if messages:
+                received, _ = worker.receive()
+                if received:
                     # What it has done before counts; if it stays so large, that shows at the next look.
-                    self._take_all(worker, messages)
+                    self._receive(worker, received)
                     continue
                 worker.kill(f"the worker process took {used:,} bytes of memory, more than memory_limit = {limit:,}")
                 self._lost(worker, "crashed")
 
     def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
         """A process that is gone, or must go, with what it was busy with."""
-        crew = self._crew
+        pool = self._pool
         now = real_monotonic()
         if not worker.up or worker.stopping:
             self._forget(worker)
-            how = worker.reap()
-            failure = Failure("shutdown" if worker.stopping else worker.phase, how, crash_traceback(worker))
+            failure = crash_failure("shutdown" if worker.stopping else worker.phase, worker.reap(), worker)
             if worker.stopping:
-                crew.stopped(worker, "end of the job", failure)
+                pool.stopped(worker, "end of the job", failure)
             else:
-                crew.failed(worker, failure)
-        elif worker.in_hand and worker.pausing_until <= now:
-            handed = worker.in_hand.popleft()
+                pool.failed(worker, failure)
+        elif worker.assigned and worker.pausing_until <= now:
+            dispatched = worker.assigned.popleft()
             running = now - worker.head_since
-            how = self._end(worker, outcome)
+            reason = self._end(worker, outcome)
             if outcome == "timeout":
-                failure = self._too_late(worker, handed, running)
+                failure = self._too_late(worker, dispatched, running)
             else:
-                failure = Failure("run", how, crash_traceback(worker))
-            if handed.packed:
-                handed, running = handed._replace(loading=handed.loading + running), 0.0
-            began = now - running - crew.born
-            self._ended.append(ended(handed, worker.number, began, running, outcome, failure))
+                failure = crash_failure("run", reason, worker)
+            if dispatched.packed:
+                dispatched, running = dispatched._replace(loading=dispatched.loading + running), 0.0
+            attempt = attempt_ended(
+                dispatched,
+                Judgement(outcome, failure),
+                worker=worker.number,
+                began=now - running - pool.born,
+                running=running,
+            )
+            self._ended.append(attempt)
         else:
             self._end(worker, worker.killed_for or "it died while it had nothing to do")
 
-    def _too_late(self, worker: WorkerProcess, handed: DispatchedTask, running: float) -> Failure:
-        if handed.packed:
+    def _too_late(self, worker: WorkerProcess, dispatched: DispatchedTask, running: float) -> Failure:
+        if dispatched.packed:
             return self._limits.over_loading()
-        return self._limits.over_returning() if worker.over else self._limits.killed_after(running)
+        return self._limits.over_returning() if worker.run_finished else self._limits.killed_after(running)
 
     def _shut_down(self) -> None:
-        crew = self._crew
-        for worker in crew.workers():
+        pool = self._pool
+        for worker in pool.workers():
             worker.stopping = True
             worker.deadline = max(real_monotonic(), worker.pausing_until) + self._limits.coming_up
-            self._board.say(worker, SHUTDOWN)
-        while any(crew.workers()):
+            self._poller.send(worker, messages.Shutdown())
+        while any(pool.workers()):
             self._wait(None)
-
-    def _has_stopped(self, worker: WorkerProcess, message: Message) -> None:
-        told, threads, files = cast("tuple[tuple[str, str] | None, list[str], list[str]]", message[1:])
-        if threads:
-            self._left.append(left_running(threads))
-        if files:
-            self._left.append(left_open(files))
-        failure = None if told is None else Failure("shutdown", *told)
-        self._forget(worker)
-        worker.reap(FINAL_WAIT)
-        self._crew.stopped(worker, "end of the job", failure)
-
-
-class PersistentProcessEngine(ProcessEngine):
-    """The process engine with what questions about single workers need."""
 
     def is_up(self, slot: int) -> bool:
         """Whether there is a worker in the slot."""
-        worker = self._crew.slots[slot]
+        worker = self._pool.slots[slot]
         if worker is not None and worker.is_dead:
             self._died(worker)
             return False
         return worker is not None
 
-    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+    def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
-        worker = self._crew.slots[slot]
+        worker = self._pool.slots[slot]
         assert worker is not None
         worker.answer = None
-        self._board.say(worker, CALL, function.__module__, function.__qualname__, pickle.dumps(arguments, 5))
-        answered: Message | None = None
-        while answered is None and self._crew.slots[slot] is worker:
+        name = function.__qualname__
+        self._poller.send(
+            worker, messages.Call(module=function.__module__, name=name, arguments=pickle.dumps(arguments, 5))
+        )
+        answer: messages.Called | None = None
+        while answer is None and self._pool.slots[slot] is worker:
             self._wait(None)
-            answered = worker.answer
-        if answered is None:
-            raise RuntimeError(f"{function.__name__}() has ended the worker process: {self._last_end}")
-        _, data, error = answered
-        if error:
-            raise RuntimeError(f"{function.__name__}() failed in the worker process: {error}")
-        answer: object = pickle.loads(cast("bytes", data))
-        return answer
+            answer = worker.answer
+        if answer is None:
+            raise RuntimeError(f"{name}() has ended the worker process: {self._last_end}")
+        if answer.failure is not None:
+            failure = Failure.from_plain(answer.failure)
+            raise RuntimeError(f"{name}() failed in the worker process: {failure.error}\n{failure.traceback}")
+        return pickle.loads(answer.value)

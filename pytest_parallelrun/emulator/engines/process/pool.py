@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,23 +11,24 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.engines.process.process_tree import can_tell_memory
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, tell_output
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
+from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
-from pytest_parallelrun.emulator.sandbox.sandbox import Host
-from pytest_parallelrun.emulator.service.worker_info import plain_worker_info
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
+from pytest_parallelrun.emulator.worker.messages import Start
+from pytest_parallelrun.emulator.worker_plan import Host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryObject
+    from pytest_parallelrun.emulator.events import Failure
     from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
 class ProcessPool(WorkerPool[WorkerProcess]):
@@ -54,7 +56,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
             self._settings,
             kind,
             init=init,
-            init_fails=self._init_fails(worker, faults) if init else None,
+            init_failure=self._init_failure(worker, faults) if init else None,
             watch=watch,
             quiet=self.quiet,
             observer=observer,
@@ -74,10 +76,10 @@ class ProcessPool(WorkerPool[WorkerProcess]):
         self.slots[slot] = worker
         return worker
 
-    def _init_fails(self, worker: WorkerProcess, faults: FaultPlan) -> tuple[str, str] | None:
-        """Error and traceback of a fault that is put into the init() of the worker."""
+    def _init_failure(self, worker: WorkerProcess, faults: FaultPlan) -> Failure | None:
+        """Of a fault that is put into the init() of the worker."""
         fault = faults.for_init(worker.number) if faults else None
-        return None if fault is None else (describe_exception(fault.exception()), "")
+        return None if fault is None else failure_of("init", fault.exception())
 
     def came_up(self, worker: WorkerProcess) -> None:
         worker.deadline = None
@@ -132,31 +134,36 @@ def start_message(
     kind: InputKind,
     *,
     init: bool,
-    init_fails: tuple[str, str] | None,
+    init_failure: Failure | None,
     watch: bool,
     quiet: bool,
     observer: type[Observer] | None,
-) -> dict[str, object]:
-    """Plain values. init_fails: error and traceback of a fault that is put into init(). watch: tell what is opened."""
+) -> Start:
+    """How a worker process comes up."""
     entry = plan.entry
     assert isinstance(entry, EntryFile)
     appended = plan.appended
-    return {
-        "script": (entry.module_name, str(entry.path), entry.label),
-        "argv": [str(entry.path), *plan.arguments],
-        "code_path": [str(entry.code_root)],
-        "installed": _with_this_package(host.installed),
-        "preloaded": ["pandas"] if kind == "tabular" else [],
-        "facts": plain_worker_info(plan.facts_of(worker.name, worker.instance), plan.code_root, plan.azureml),
-        "logging_level": plan.logging_level,
-        "appended": None if appended is None else str(own_file(appended, worker.instance, "<pid>")),
-        "thread": settings.thread,
-        "init": init,
-        "init_fails": init_fails,
-        "watch": watch,
-        "quiet": quiet,
-        "observer": None if observer is None else (observer.__module__, observer.__qualname__),
+    stand_ins = {
+        "worker_info": plan.worker_info(worker.name, worker.instance),
+        "code_root": plan.code_root,
+        "azureml": plan.azureml,
     }
+    return Start(
+        script=(entry.module_name, str(entry.path), entry.label),
+        argv=[str(entry.path), *plan.arguments],
+        code_path=[str(entry.code_root)],
+        installed=_with_this_package(host.installed),
+        preloaded=["pandas"] if kind == "tabular" else [],
+        stand_ins=pickle.dumps(stand_ins, 5),
+        logging_level=plan.logging_level,
+        appended=None if appended is None else str(own_file(appended, worker.instance, "<pid>")),
+        thread=settings.thread,
+        init=init,
+        init_failure=None if init_failure is None else init_failure.to_plain(),
+        watch=watch,
+        quiet=quiet,
+        observer=None if observer is None else (observer.__module__, observer.__qualname__),
+    )
 
 
 def _with_this_package(installed: Sequence[str]) -> list[str]:

@@ -119,11 +119,11 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
+    children: list[int] = []
     for task in _listed(f"/proc/{pid}/task"):
         with suppress(OSError):
-            found += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
-    return found
+            children += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
+    return children
 
 
 def _read(path: str) -> bytes:

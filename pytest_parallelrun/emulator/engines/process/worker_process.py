@@ -11,18 +11,17 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.engines.process.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
-from pytest_parallelrun.emulator.engines.protocol import Task
-from pytest_parallelrun.emulator.events import Phase
-from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.events import Failure, Frame, Phase
 from pytest_parallelrun.emulator.sandbox.streams import show
-from pytest_parallelrun.emulator.worker.messages import START, MessageDecoder, frame
+from pytest_parallelrun.emulator.worker.messages import MessageDecoder
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.worker.messages import Message
+    from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
+    from pytest_parallelrun.emulator.worker.messages import Called, Message, Start
 
 
 _ROOT = str(Path(__file__).parents[4])
@@ -34,18 +33,6 @@ _CHUNK = 1 << 20
 _PIPE_BYTES = 1 << 20
 _LAST_WAIT = 10.0
 """Seconds until a process that was killed must be gone: one that waits for a dead disk cannot be killed."""
-
-
-class DispatchedTask(NamedTuple):
-    """A delivery that the process has got. loading: seconds that it took to load it.
-
-    packed: a table that the process has still to unpack, which is a part of loading it.
-    """
-
-    delivery: Task
-    fault: Fault | None
-    loading: float
-    packed: bool = False
 
 
 class WorkerProcess:
@@ -60,7 +47,7 @@ class WorkerProcess:
         self.up = False
         self.stopping = False
         self.phase: Phase = "import"
-        self.in_hand: deque[DispatchedTask] = deque()
+        self.assigned: deque[DispatchedTask] = deque()
         """The first of them is being worked on."""
         self.deadline: float | None = None
         """When it is killed, by the monotonic clock."""
@@ -68,7 +55,7 @@ class WorkerProcess:
         """When the first of those in hand, or the present phase, began."""
         self.pausing_until = 0.0
         """Until when the script wished to pause; by the monotonic clock."""
-        self.over = False
+        self.run_finished = False
         """Whether run() is done, and what it returned is being handed over."""
         self.quick = False
         """Whether its mini-batches are so short that one more should wait in its pipe."""
@@ -76,11 +63,11 @@ class WorkerProcess:
         """Seconds since the start of the job."""
         self.killed_for = ""
         """Why it was killed, in words; "" while it was not."""
-        self.answer: Message | None = None
+        self.answer: Called | None = None
         self._outgoing = bytearray()
-        self._unframed = MessageDecoder()
+        self._decoder = MessageDecoder()
 
-    def spawn(self, environment: Mapping[str, str], start: dict[str, object], stdout: Path, stderr: Path) -> None:
+    def spawn(self, environment: Mapping[str, str], start: Start, stdout: Path, stderr: Path) -> None:
         """Starts a clean interpreter in a session of its own. OSError where the system refuses."""
         self.stdout, self.stderr = stdout, stderr
         for path in (stdout, stderr):
@@ -112,7 +99,7 @@ class WorkerProcess:
         finally:
             for number in theirs:
                 os.close(number)
-        self._traces = Traces(mark, Path(os.path.realpath(self.folder)), started_at(self.process.pid))
+        self._traces = Traces(mark=mark, folder=Path(os.path.realpath(self.folder)), since=started_at(self.process.pid))
         self.reading, self.writing = ours_in, ours_out
         for number in (ours_in, ours_out):
             os.set_blocking(number, False)
@@ -122,11 +109,11 @@ class WorkerProcess:
             with suppress(OSError):
                 self.pidfd = os.pidfd_open(self.process.pid)
         self.head_since = real_monotonic()
-        self.send(START, start)
+        self.send(start)
 
-    def send(self, *message: object) -> bool:
+    def send(self, message: Message) -> bool:
         """Hands a message over, as much as the pipe takes at once; False where a part waits for `push`."""
-        data = frame(message)
+        data = message.to_bytes()
         if self._outgoing:
             self._outgoing += data
             return False
@@ -164,7 +151,7 @@ class WorkerProcess:
             data = os.read(self.reading, _CHUNK)
         except BlockingIOError:
             return [], False
-        return self._unframed.messages(data), not data
+        return self._decoder.messages(data), not data
 
     def receive_all(self) -> list[Message]:
         """What a process that is gone has left in its pipe."""
@@ -176,7 +163,7 @@ class WorkerProcess:
                 return messages
             if not data:
                 return messages
-            messages += self._unframed.messages(data)
+            messages += self._decoder.messages(data)
 
     @property
     def is_dead(self) -> bool:
@@ -261,24 +248,32 @@ def _tell(path: Path, stream: TextIO | None) -> None:
     show(data.decode("utf-8", "replace"), stream)
 
 
-def crash_traceback(worker: WorkerProcess) -> str:
-    """The frames of the script that the interpreter wrote when native code crashed, innermost last; or ""."""
+def crash_failure(phase: Phase, reason: str, worker: WorkerProcess) -> Failure:
+    """The end of a process, with the frames of the script that the interpreter wrote when native code crashed."""
+    frames = _crash_frames(worker.stderr)
+    lines = [f'  File "{frame.file}", line {frame.line}, in {frame.function}' for frame in frames]
+    traceback = "\n".join(["Traceback (most recent call last):", *lines]) if frames else ""
+    return Failure(phase=phase, error=reason, traceback=traceback, frames=frames)
+
+
+def _crash_frames(stderr: Path) -> tuple[Frame, ...]:
     try:
-        with open(worker.stderr, "rb") as file:
+        with open(stderr, "rb") as file:
             file.seek(max(0, file.seek(0, 2) - _LAST_LINES))
             text = file.read().decode("utf-8", "replace")
     except OSError:
-        return ""
+        return ()
     crash = _CRASH.search(text)
     if crash is None:
-        return ""
+        return ()
     package = str(Path(__file__).parents[3])
     frames = [
-        f'  File "{path}", line {line}, in {name}'
-        for path, line, name in _FRAME.findall(crash.group())
+        Frame(path, int(line), function)
+        for path, line, function in _FRAME.findall(crash.group())
         if not path.startswith((package, "<"))
     ]
-    return "\n".join(["Traceback (most recent call last):", *reversed(frames)]) if frames else ""
+    # The interpreter writes the innermost one first.
+    return tuple(reversed(frames))
 
 
 LOOK_INTERVAL = 0.05
@@ -291,7 +286,7 @@ class MessagePoller:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._by_number: dict[int, WorkerProcess] = {}
-        self._to_be_looked_at: set[WorkerProcess] = set()
+        self._without_pidfd: set[WorkerProcess] = set()
 
     def add(self, worker: WorkerProcess) -> None:
         """Listens to a worker from now on."""
@@ -299,7 +294,7 @@ class MessagePoller:
         if worker.pidfd >= 0:
             self._register(worker.pidfd, worker, select.POLLIN)
         else:
-            self._to_be_looked_at.add(worker)
+            self._without_pidfd.add(worker)
         if worker.has_more_to_say:
             self._register(worker.writing, worker, select.POLLOUT)
 
@@ -307,16 +302,16 @@ class MessagePoller:
         """And no longer; it must still have its pipes."""
         for number in (worker.reading, worker.pidfd, worker.writing):
             self._unregister(number)
-        self._to_be_looked_at.discard(worker)
+        self._without_pidfd.discard(worker)
 
-    def say(self, worker: WorkerProcess, *message: object) -> None:
+    def send(self, worker: WorkerProcess, message: Message) -> None:
         """Hands a message over; what does not go into the pipe at once follows while others are waited for."""
-        if not worker.send(*message):
+        if not worker.send(message):
             self._register(worker.writing, worker, select.POLLOUT)
 
     def wait(self, until: float | None) -> Iterator[tuple[WorkerProcess, list[Message] | None]]:
         """What has come, at the latest at `until` on the monotonic clock: messages, None for the end of a worker."""
-        if self._to_be_looked_at:
+        if self._without_pidfd:
             soon = real_monotonic() + LOOK_INTERVAL
             until = soon if until is None else min(until, soon)
         # Rounded up: a wait that ends a moment early would be followed by another one of no length.
@@ -336,7 +331,7 @@ class MessagePoller:
                 yield worker, None
             elif worker.push():
                 self._unregister(number)
-        for worker in [worker for worker in self._to_be_looked_at if worker.is_dead]:
+        for worker in [worker for worker in self._without_pidfd if worker.is_dead]:
             yield worker, None
 
     def _register(self, number: int, worker: WorkerProcess, events: int) -> None:

@@ -19,24 +19,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.process.engine import PersistentProcessEngine
+from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
+from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
-from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.ray.file_transfer import FilePayload, NodeWorkspace
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed
 from pytest_parallelrun.emulator.faults import FaultPlan
-from pytest_parallelrun.emulator.sandbox.sandbox import Host
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.worker_plan import Host
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.engines.ray.file_transfer import Signature
     from pytest_parallelrun.emulator.events import Event
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind, Partition
+    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 GROUP_SECONDS = 0.1
 """After so long the actor reports, and gives back what it has not begun."""
@@ -53,13 +52,9 @@ class WorkerConfig(NamedTuple):
 
 
 class RemoteTask(NamedTuple):
-    """A mini-batch on its way to an actor. payload: paths or dicts, the pickle of a DataFrame, or files by value."""
+    """A task on its way to an actor. payload: paths or dicts, the pickle of a DataFrame, or files by value."""
 
-    id: int
-    size: int
-    first_item: int
-    number: int
-    partition: Partition
+    task: Task
     payload: object
     drops: int
     loading: float
@@ -89,12 +84,12 @@ class ShutdownReport(NamedTuple):
     of files that were too large for that.
     """
 
-    events: list[Event]
-    left: list[str]
-    stdout: str
-    stderr: str
-    files: bytes
-    lost: str
+    events: Sequence[Event] = ()
+    left: Sequence[str] = ()
+    stdout: str = ""
+    stderr: str = ""
+    files: bytes = b""
+    lost: str = ""
 
 
 class OutOfOrder(NamedTuple):
@@ -106,7 +101,7 @@ class WorkerActor:
 
     def __init__(self) -> None:
         self._engine: _NodeEngine | None = None
-        self._premises: NodeWorkspace | None = None
+        self._workspace: NodeWorkspace | None = None
         self._line = -1
         self._next = 0
         self._answers: dict[int, object] = {}
@@ -115,7 +110,7 @@ class WorkerActor:
         """Calls a method once, and in the order of the numbers, however often it is asked for.
 
         When a connection fails, Ray does not know whether a call has arrived, and goes on with the next one. line:
-        tells the seat, whose calls are counted from 0. first: the first one that it has no answer to.
+        tells the handle, whose calls are counted from 0. first: the first one that it has no answer to.
         """
         if line != self._line:
             if number:
@@ -137,58 +132,60 @@ class WorkerActor:
         return [signature.is_here() for signature in signatures]
 
     def begin(
-        self, plan: WorkerPlan, terms: WorkerConfig, slot: int, host: Host | None, bundle: bytes | None, quiet: bool
+        self, plan: WorkerPlan, config: WorkerConfig, slot: int, host: Host | None, bundle: bytes | None, quiet: bool
     ) -> None:
         """Gets ready for a worker of a job. host: what it inherits, None for what this node has.
 
         bundle: code root and models by value, None where the node sees the folders of the job.
         """
         self.end()
-        self._premises = None if bundle is None else NodeWorkspace(bundle)
-        if self._premises is not None:
-            plan = self._premises.at_home(plan)
+        self._workspace = None if bundle is None else NodeWorkspace(bundle)
+        if self._workspace is not None:
+            plan = self._workspace.on_this_node(plan)
         plan = replace(plan, host=host or host_of_node(), appended=None)
-        self._engine = _NodeEngine(plan, terms, slot, self._premises)
+        self._engine = _NodeEngine(plan, config, slot, self._workspace)
         if quiet:
             self._engine.quiet()
 
-    def assign(self, terms: WorkerConfig) -> None:
+    def assign(self, config: WorkerConfig) -> None:
         """Other settings, for the worker that is up."""
         assert self._engine is not None
-        self._engine.under(terms)
+        self._engine.under(config)
 
     def start_worker(
-        self, number: int, init: bool, init_fails: tuple[str, str] | None, watch: bool, observer: type[Observer] | None
+        self, number: int, init: bool, init_failure: Failure | None, watch: bool, observer: type[Observer] | None
     ) -> Report:
         """Starts a worker process, once; number: of the worker among all of the job."""
         engine = self._engine
         assert engine is not None
         engine.watched = watch
-        engine.crew.made = number
-        engine.crew.init_fails = init_fails
+        engine.pool.made = number
+        engine.pool.init_failure = init_failure
         began = real_monotonic()
         try:
             engine.start_worker(engine.slot, init=init, observer=observer)
         except NoWorkersLeft as error:
-            instance = engine.crew.instance_of(engine.slot)
+            instance = engine.pool.instance_of(engine.slot)
             started = engine.elapsed()
-            engine.crew.events.append(WorkerFailed(number, instance, started, 0.0, Failure("import", str(error))))
+            failure = Failure(phase="import", error=str(error))
+            event = WorkerFailed(worker=number, instance=instance, started=started, duration=0.0, failure=failure)
+            engine.pool.events.append(event)
         return engine.report([], began)
 
-    def work(self, errands: Sequence[RemoteTask], watch: bool) -> Report:
+    def work(self, remote_tasks: Sequence[RemoteTask], watch: bool) -> Report:
         """Attempts at the mini-batches, until one ends the worker, or the group has taken long enough."""
         engine = self._engine
         assert engine is not None
         engine.watched = watch
         began = real_monotonic()
-        attempts = engine.work_off(errands, began + GROUP_SECONDS)
+        attempts = engine.work_off(remote_tasks, began + GROUP_SECONDS)
         return engine.report(attempts, began)
 
-    def drop(self, reason: str) -> Report:
+    def discard_worker(self, reason: str) -> Report:
         """Ends the worker, without its shutdown()."""
         engine = self._engine
         assert engine is not None
-        engine.drop(engine.slot, reason)
+        engine.discard_worker(engine.slot, reason)
         return engine.report([], real_monotonic())
 
     def is_up(self) -> Report:
@@ -198,34 +195,41 @@ class WorkerActor:
         engine.is_up(engine.slot)
         return engine.report([], real_monotonic())
 
-    def ask(self, module: str, name: str, arguments: Sequence[object]) -> object:
+    def call_in_worker(self, module: str, name: str, arguments: Sequence[object]) -> object:
         """What a function gives in the process of the worker; the RuntimeError where it fails there."""
         engine = self._engine
         assert engine is not None
         function: Callable[..., object] = getattr(import_module(module), name)
         try:
-            return engine.ask(engine.slot, function, *arguments)
+            return engine.call_in_worker(engine.slot, function, *arguments)
         except RuntimeError as error:
             return error
 
     def abandon(self) -> None:
         """Kills the worker process, so that a call that waits for it comes back. May be called at any time."""
         engine = self._engine
-        worker = None if engine is None else engine.crew.slots[engine.slot]
+        worker = None if engine is None else engine.pool.slots[engine.slot]
         if worker is not None:
             worker.kill("the job was stopped")
 
     def end(self, normal: bool = False) -> ShutdownReport:
         """Ends the worker, with its shutdown() at a normal end, and clears up."""
         engine, self._engine = self._engine, None
-        premises, self._premises = self._premises, None
+        workspace, self._workspace = self._workspace, None
         if engine is None:
-            return ShutdownReport([], [], "", "", b"", "")
+            return ShutdownReport()
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             engine.stop(normal=normal)
-        files, lost = (b"", "") if premises is None else premises.clear()
-        return ShutdownReport(list(engine.worker_events()), engine.left, out.getvalue(), err.getvalue(), files, lost)
+        files, lost = (b"", "") if workspace is None else workspace.clear()
+        return ShutdownReport(
+            events=list(engine.worker_events()),
+            left=engine.left,
+            stdout=out.getvalue(),
+            stderr=err.getvalue(),
+            files=files,
+            lost=lost,
+        )
 
 
 def host_of_node() -> Host:
@@ -233,20 +237,20 @@ def host_of_node() -> Host:
     environment = {
         name: value for name, value in os.environ.items() if name not in _OF_RAY and not name.startswith("RAY_")
     }
-    own = tuple(path for path in Host.here().installed if Path(path).name != "thirdparty_files")
-    return Host(environment, own)
+    installed = tuple(path for path in Host.here().installed if Path(path).name != "thirdparty_files")
+    return Host(environment, installed)
 
 
 class _NodePool(ProcessPool):
     """One worker in its slot of the job; that another one comes up is decided elsewhere."""
 
-    init_fails: tuple[str, str] | None = None
+    init_failure: Failure | None = None
 
     def startable(self) -> list[int]:
         return []
 
-    def _init_fails(self, worker: WorkerProcess, faults: FaultPlan) -> tuple[str, str] | None:
-        return self.init_fails
+    def _init_failure(self, worker: WorkerProcess, faults: FaultPlan) -> Failure | None:
+        return self.init_failure
 
 
 class _Sent:
@@ -259,43 +263,43 @@ class _Sent:
         raise NotImplementedError
 
 
-class _NodeEngine(PersistentProcessEngine):
+class _NodeEngine(ProcessEngine):
     """The process engine for one worker, with what is asked of it from another machine."""
 
-    _crew_type = _NodePool
+    _pool_type = _NodePool
 
-    def __init__(self, plan: WorkerPlan, terms: WorkerConfig, slot: int, premises: NodeWorkspace | None) -> None:
+    def __init__(self, plan: WorkerPlan, config: WorkerConfig, slot: int, workspace: NodeWorkspace | None) -> None:
         self.watched = False
         self.slot = slot
-        self._premises = premises
+        self._workspace = workspace
         self._touched: list[list[list[str]]] = []
-        self.probe = terms.probe
-        super().__init__(plan, _Sent(terms.kind), terms.settings, FaultPlan(()))  # type: ignore[arg-type]
-        self.use(slot)
+        self.probe = config.probe
+        super().__init__(plan, _Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
+        self.select_worker(slot)
 
     @property
-    def crew(self) -> _NodePool:
-        return cast("_NodePool", self._crew)
+    def pool(self) -> _NodePool:
+        return cast("_NodePool", self._pool)
 
     @property
     def left(self) -> list[str]:
         return self._left
 
-    def under(self, terms: WorkerConfig) -> None:
-        self.probe = terms.probe
-        self.assign(_Sent(terms.kind), terms.settings, FaultPlan(()))  # type: ignore[arg-type]
+    def under(self, config: WorkerConfig) -> None:
+        self.probe = config.probe
+        self.assign(_Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
 
-    def work_off(self, errands: Sequence[RemoteTask], until: float) -> list[AttemptEnded]:
+    def work_off(self, remote_tasks: Sequence[RemoteTask], until: float) -> list[AttemptEnded]:
         """The attempts at the first of them, as many as went on until then, or until the worker ended."""
-        for errand in errands:
-            batch = MiniBatch(errand.id, errand.size, errand.first_item, errand, errand.partition)
-            self._waiting.append(Task(batch, errand.number))
+        for remote_task in remote_tasks:
+            task = remote_task.task
+            self._waiting.append(task._replace(mini_batch=task.mini_batch._replace(position=remote_task)))
         attempts: list[AttemptEnded] = []
         late = False
-        while len(attempts) < len(errands):
-            worker = self._crew.slots[self.slot]
+        while len(attempts) < len(remote_tasks):
+            worker = self._pool.slots[self.slot]
             # Several may have ended at once: those belong to this group, whatever became of the worker.
-            if not self._ended and (worker is None or (late and not worker.in_hand)):
+            if not self._ended and (worker is None or (late and not worker.assigned)):
                 break
             try:
                 attempt = self.collect()
@@ -304,8 +308,8 @@ class _NodeEngine(PersistentProcessEngine):
             if attempt is None:
                 break
             attempts.append(attempt._replace(mini_batch=None))  # type: ignore[arg-type]
-            if self._premises is not None:
-                self._premises.sweep(cast("RemoteTask", attempt.mini_batch.position).id)
+            if self._workspace is not None:
+                self._workspace.sweep(attempt.mini_batch.id)
             if not late and real_monotonic() >= until:
                 late = True
                 self._waiting.clear()
@@ -317,21 +321,27 @@ class _NodeEngine(PersistentProcessEngine):
         observed, self.observed = self.observed, []
         represented, self._represented = self._represented, 0
         seconds = real_monotonic() - began
-        return Report(attempts, list(self.worker_events()), self.elapsed(), seconds, touched, observed, represented)
+        return Report(
+            attempts=attempts,
+            events=list(self.worker_events()),
+            elapsed=self.elapsed(),
+            seconds=seconds,
+            touched=touched,
+            observed=observed,
+            represented=represented,
+        )
 
     def _is_watching(self) -> bool:
         return self.watched
 
-    def _tell_watchers(self, touched: object) -> None:
+    def _report_files(self, touched: list[list[str]] | None) -> None:
         if touched is not None:
-            self._touched.append(cast("list[list[str]]", touched))
+            self._touched.append(touched)
 
-    def _hand(self, worker: WorkerProcess, delivery: Task) -> None:
-        errand = cast("RemoteTask", delivery.mini_batch.position)
-        payload: object
-        if isinstance(errand.payload, FilePayload):
-            assert self._premises is not None
-            payload = self._premises.unpack(errand.id, errand.payload)
-        else:
-            payload = errand.payload
-        self._give(worker, DispatchedTask(delivery, None, errand.loading), payload, errand.drops)
+    def _send_next(self, worker: WorkerProcess, task: Task) -> None:
+        remote_task = cast("RemoteTask", task.mini_batch.position)
+        payload = remote_task.payload
+        if isinstance(payload, FilePayload):
+            assert self._workspace is not None
+            payload = self._workspace.unpack(task.mini_batch.id, payload)
+        self._send(worker, DispatchedTask(task, None, remote_task.loading), payload, remote_task.drops)

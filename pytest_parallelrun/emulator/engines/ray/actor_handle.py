@@ -1,4 +1,4 @@
-"""A slot of a job, the actor that sits in it, and what that has been asked for and not answered yet."""
+"""An actor in a slot of a job, and what it has been asked for and not answered yet."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
+    from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.engines.ray.actor import WorkerConfig
     from pytest_parallelrun.emulator.engines.ray.cluster import Cluster, Node
     from pytest_parallelrun.emulator.engines.ray.file_transfer import Signature
+    from pytest_parallelrun.emulator.events import Failure
 
 COMES_BACK = 8.0
 """Seconds for which an actor that cannot be reached is asked again. On a machine that is busy a connection may fail,
@@ -22,7 +23,7 @@ and it may take that long until the end of an actor is known."""
 BETWEEN = 0.1
 """Seconds between two tries to reach it."""
 _LINES = count()
-"""Tells the seats apart in which an actor sits one after the other."""
+"""Tells the handles apart that an actor has one after the other."""
 
 
 class WorkerRecord:
@@ -36,24 +37,24 @@ class WorkerRecord:
         self.started = started
         self.pausing_until = 0.0
         """Until when it gets nothing, by the monotonic clock: a pause that was put in. Others are held where it is."""
-        self.how = ""
+        self.end = ""
         """How it ended, in words."""
         self.group = 1
         """Mini-batches that it gets at a time."""
         self.actors_lost = 0
         """Actors that were lost before they had begun with it."""
-        self.orders: tuple[bool, tuple[str, str] | None, type[Observer] | None] = (True, None, None)
-        """How it is brought up: whether with init(), with which error, and by whom it is observed."""
+        self.startup: tuple[bool, Failure | None, type[Observer] | None] = (True, None, None)
+        """How it is brought up: whether with init(), with which failure of it, and by whom it is observed."""
         self.quick = False
         """Whether its mini-batches are so short that a second group should wait at the actor."""
 
     def reap(self) -> str:
         """Its process is ended where it is."""
-        return self.how
+        return self.end
 
 
 class RemoteCall(NamedTuple):
-    """A method of the actor that was called. number: among the calls of the seat, from 0.
+    """A method of the actor that was called. number: among the calls of the handle, from 0.
 
     limit: seconds until it is taken for lost, from when it is the first.
     """
@@ -67,7 +68,7 @@ class RemoteCall(NamedTuple):
 
 
 class ActorHandle:
-    """An actor in a slot. terms: what its worker works under. offset: its clock is so many seconds behind the job's.
+    """An actor in a slot. config: what its worker works under. offset: its clock is so many seconds behind the job's.
 
     leaving: whether it was told to end its worker, and nothing but that counts any more. workers: the numbers of those
     that it has carried.
@@ -83,7 +84,7 @@ class ActorHandle:
         self.calls: deque[RemoteCall] = deque()
         self.since = real_monotonic()
         """When the first of the calls became the first."""
-        self.terms: WorkerConfig | None = None
+        self.config: WorkerConfig | None = None
         self.offset = 0.0
         self.answers: list[object] = []
         """What came of questions to the worker process."""
@@ -98,7 +99,10 @@ class ActorHandle:
         self._asked += 1
         first = self.calls[0].number if self.calls else number
         reference = self._actor.do.remote(self._line, number, first, method, *arguments)
-        self.calls.append(RemoteCall(reference, number, method, arguments, limit, group))
+        call = RemoteCall(
+            reference=reference, number=number, method=method, arguments=arguments, limit=limit, group=group
+        )
+        self.calls.append(call)
 
     def call_again(self) -> None:
         """Asks once more for all that was not answered; the actor does nothing twice."""

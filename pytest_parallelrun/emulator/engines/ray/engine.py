@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
-from pytest_parallelrun.emulator.engines.outcome import ended
+from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgement, attempt_ended
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
@@ -15,24 +15,23 @@ from pytest_parallelrun.emulator.engines.ray.actor import OutOfOrder, RemoteTask
 from pytest_parallelrun.emulator.engines.ray.actor_handle import BETWEEN, ActorHandle, RemoteCall, WorkerRecord
 from pytest_parallelrun.emulator.engines.ray.cluster import in_short
 from pytest_parallelrun.emulator.engines.ray.placement import NodePlacement
-from pytest_parallelrun.emulator.engines.tracebacks import describe_exception
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import init_limit
-from pytest_parallelrun.emulator.sandbox.sandbox import Host
 from pytest_parallelrun.emulator.sandbox.streams import show
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
+from pytest_parallelrun.emulator.worker_plan import Host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_parallelrun.emulator.engines.process.worker_process import DispatchedTask
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import FaultPlan
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
 MAX_GROUP_SIZE = 128
@@ -61,14 +60,14 @@ class RayEngine(QueueEngine[WorkerRecord]):
         # First, since to start a cluster is no time of the job.
         self._cluster = cluster.join()
         self._plan = plan
-        self._crew: WorkerPool[WorkerRecord] = WorkerPool(settings)
-        self.capacity = len(self._crew.slots) * MAX_GROUP_SIZE * 2
-        self._seats: dict[int, ActorHandle] = {}
+        self._pool: WorkerPool[WorkerRecord] = WorkerPool(settings)
+        self.capacity = len(self._pool.slots) * MAX_GROUP_SIZE * 2
+        self._handles: dict[int, ActorHandle] = {}
         self._quiet = False
         self._last_end = ""
         self._alone: set[tuple[int, int]] = set()
         """Mini-batch and attempt of those that were lost with others, of which one may be to blame."""
-        self._places = NodePlacement(self._cluster, plan)
+        self._placement = NodePlacement(self._cluster, plan)
         super().__init__(splitter, settings, faults)
 
     def quiet(self) -> None:
@@ -77,8 +76,8 @@ class RayEngine(QueueEngine[WorkerRecord]):
 
     def start(self) -> None:
         # All actors first, since theirs is the time that it takes.
-        for slot in self._crew.startable():
-            self._seat(slot)
+        for slot in self._pool.startable():
+            self._handle_in(slot)
         super().start()
 
     def stop(self, *, normal: bool) -> None:
@@ -86,126 +85,130 @@ class RayEngine(QueueEngine[WorkerRecord]):
 
         At a normal end it waits for workers that are still on their way, as worker processes are waited for.
         """
-        crew = self._crew
+        pool = self._pool
         try:
             if normal:
-                while any(not post.up for post in crew.workers()):
+                while any(not worker.up for worker in pool.workers()):
                     self._wait(None)
-            self._say_farewell(normal=normal)
+            self._shut_down(normal=normal)
         finally:
-            for post in list(crew.workers()):
-                crew.stopped(post, "the job was stopped")
-            for seat in self._seats.values():
-                seat.kill()
-            self._seats.clear()
+            for worker in list(pool.workers()):
+                pool.stopped(worker, "the job was stopped")
+            for handle in self._handles.values():
+                handle.kill()
+            self._handles.clear()
             cluster.leave()
 
     def notes(self) -> Sequence[str]:
-        return [*super().notes(), *self._places.notes()]
+        return [*super().notes(), *self._placement.notes()]
 
-    def _seat(self, slot: int) -> ActorHandle:
+    def _handle_in(self, slot: int) -> ActorHandle:
         """The actor in the slot, on the node of its instance."""
-        if slot not in self._seats:
-            self._seats[slot] = ActorHandle(self._cluster, self._places.node_of(self._crew.instance_of(slot)))
-        return self._seats[slot]
+        if slot not in self._handles:
+            self._handles[slot] = ActorHandle(self._cluster, self._placement.node_of(self._pool.instance_of(slot)))
+        return self._handles[slot]
 
-    def _terms(self) -> WorkerConfig:
+    def _config(self) -> WorkerConfig:
         return WorkerConfig(self._settings, self._splitter.kind, self.probe)
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerRecord:
-        crew = self._crew
-        crew.vacant.discard(slot)
-        post = WorkerRecord(crew.made, slot, crew.instance_of(slot), self.elapsed())
-        crew.made += 1
-        crew.slots[slot] = post
-        fault = self._faults.for_init(post.number) if init and self._faults else None
-        post.orders = (init, None if fault is None else (describe_exception(fault.exception()), ""), observer)
-        self._bring_up(post)
-        return post
+        pool = self._pool
+        pool.vacant.discard(slot)
+        worker = WorkerRecord(pool.made, slot, pool.instance_of(slot), self.elapsed())
+        pool.made += 1
+        pool.slots[slot] = worker
+        fault = self._faults.for_init(worker.number) if init and self._faults else None
+        worker.startup = (init, None if fault is None else failure_of("init", fault.exception()), observer)
+        self._bring_up(worker)
+        return worker
 
-    def _bring_up(self, post: WorkerRecord) -> None:
+    def _bring_up(self, worker: WorkerRecord) -> None:
         """Has the actor in the slot of the worker start it."""
         try:
-            seat = self._ready_seat(post.slot)
+            handle = self._ready_handle(worker.slot)
         except self._cluster.lost as error:
-            self._lost(post, self._seats.get(post.slot), error)
+            self._lost(worker, self._handles.get(worker.slot), error)
             return
-        init, fails, observer = post.orders
-        seat.workers.append(post.number)
+        init, init_failure, observer = worker.startup
+        handle.workers.append(worker.number)
         limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
-        seat.call("start_worker", post.number, init, fails, is_watching(), observer, limit=limit)
+        handle.call("start_worker", worker.number, init, init_failure, is_watching(), observer, limit=limit)
 
-    def _ready_seat(self, slot: int) -> ActorHandle:
+    def _ready_handle(self, slot: int) -> ActorHandle:
         """With an actor that has been told of the job."""
-        seat = self._seat(slot)
-        if seat.terms is None:
-            seat.terms = self._terms()
+        handle = self._handle_in(slot)
+        if handle.config is None:
+            handle.config = self._config()
             # A cluster of this machine alone is one more way to start processes here: they inherit the same.
             host = Host.here() if self._cluster.started else None
-            bundle = self._places.bundle_for(seat)
-            seat.call("begin", self._plan, seat.terms, slot, host, bundle, self._quiet, limit=ARRIVAL)
-        self._update(seat)
-        return seat
+            bundle = self._placement.bundle_for(handle)
+            handle.call("begin", self._plan, handle.config, slot, host, bundle, self._quiet, limit=ARRIVAL)
+        self._update(handle)
+        return handle
 
-    def _update(self, seat: ActorHandle) -> None:
-        terms = self._terms()
-        if seat.terms != terms:
-            seat.terms = terms
-            seat.call("assign", terms, limit=ARRIVAL)
+    def _update(self, handle: ActorHandle) -> None:
+        config = self._config()
+        if handle.config != config:
+            handle.config = config
+            handle.call("assign", config, limit=ARRIVAL)
 
-    def _hand_out(self) -> None:
-        crew, waiting = self._crew, self._waiting
-        slots = crew.slots if self._chosen is None else [crew.slots[self._chosen]]
-        there = max(1, sum(1 for _ in crew.workers()))
+    def _dispatch(self) -> None:
+        pool, waiting = self._pool, self._waiting
+        slots = pool.slots if self._chosen is None else [pool.slots[self._chosen]]
+        worker_count = max(1, sum(1 for _ in pool.workers()))
         now = real_monotonic()
         # With faults no mini-batch is handed over for whose fault its worker may not live to see.
         for depth in range(1 if self._faults else 2):
             for position in range(self._turn, self._turn + len(slots)):
-                post = slots[position % len(slots)]
-                if post is None or not post.up or post.pausing_until > now or (depth and not post.quick):
+                worker = slots[position % len(slots)]
+                if worker is None or not worker.up or worker.pausing_until > now or (depth and not worker.quick):
                     continue
-                if self._seats[post.slot].groups <= depth:
-                    self._turn = post.slot + 1
-                    share = -(-len(waiting) // there)
-                    self._hand(post, 1 if self._faults else min(post.group, share))
+                if self._handles[worker.slot].groups <= depth:
+                    self._turn = worker.slot + 1
+                    share = -(-len(waiting) // worker_count)
+                    self._send_next(worker, 1 if self._faults else min(worker.group, share))
                     if not waiting:
                         return
-        self._start_wanted()
+        self._start_needed()
 
-    def _hand(self, post: WorkerRecord, count: int) -> None:
+    def _send_next(self, worker: WorkerRecord, count: int) -> None:
         """Sends the first that wait."""
-        seat = self._seats[post.slot]
+        handle = self._handles[worker.slot]
         group: list[DispatchedTask] = []
-        errands = []
+        remote_tasks = []
         while self._waiting and len(group) < count:
-            mini_batch, number = self._waiting[0]
-            if (mini_batch.id, number) in self._alone:
+            task = self._waiting[0]
+            if (task.mini_batch.id, task.number) in self._alone:
                 if group:
                     break
                 count = 1
-            ready = self._prepare(post, self._waiting.popleft())
-            if ready is None:
+            prepared = self._prepare(worker, self._waiting.popleft())
+            if prepared is None:
                 break
-            loading = ready.handed.loading
-            there = ready.payload
-            group.append(ready.handed)
+            payload = prepared.payload
+            group.append(prepared.dispatched)
             if self._splitter.kind == "files":
                 try:
-                    there = self._places.payload_for(seat, mini_batch.id, cast("list[str]", there))
+                    payload = self._placement.payload_for(handle, task.mini_batch.id, cast("list[str]", payload))
                 except self._cluster.lost as error:
                     self._return(group)
-                    self._lost(post, seat, error)
+                    self._lost(worker, handle, error)
                     return
-            errands.append(RemoteTask(*mini_batch[:3], number, mini_batch.partition, there, ready.drops, loading))
-        if errands:
-            self._update(seat)
+            # Where its splitter finds it is of no use there.
+            task = task._replace(mini_batch=task.mini_batch._replace(position=None))
+            remote_task = RemoteTask(
+                task=task, payload=payload, drops=prepared.drops, loading=prepared.dispatched.loading
+            )
+            remote_tasks.append(remote_task)
+        if remote_tasks:
+            self._update(handle)
             limit = AT_ONCE * (self._limits.of_run(0.0) + self._limits.overhead) + GRACE
-            seat.call("work", errands, is_watching(), limit=limit, group=tuple(group))
+            handle.call("work", remote_tasks, is_watching(), limit=limit, group=tuple(group))
 
     def _wait(self, until: float | None) -> None:
         """Waits until an actor answers, is lost, or has taken too long; or until `until`."""
-        first = {seat.calls[0].reference: slot for slot, seat in self._seats.items() if seat.calls}
-        due = self._soonest(until, *(seat.deadline for seat in self._seats.values()))
+        first = {handle.calls[0].reference: slot for slot, handle in self._handles.items() if handle.calls}
+        due = self._soonest(until, *(handle.deadline for handle in self._handles.values()))
         timeout = None if due is None else max(0.0, due - real_monotonic())
         if not first:
             real_sleep(timeout or 0.0)
@@ -214,195 +217,208 @@ class RayEngine(QueueEngine[WorkerRecord]):
         for reference in done:
             self._take(first[reference])
         now = real_monotonic()
-        for slot, seat in list(self._seats.items()):
-            deadline = seat.deadline
-            if deadline is not None and now >= deadline and self._seats.get(slot) is seat:
-                self._overdue(slot, seat)
+        for slot, handle in list(self._handles.items()):
+            deadline = handle.deadline
+            if deadline is not None and now >= deadline and self._handles.get(slot) is handle:
+                self._overdue(slot, handle)
 
     def _take(self, slot: int) -> None:
         """The answer to the first call of the actor in the slot."""
-        seat = self._seats[slot]
-        post = self._crew.slots[slot]
+        handle = self._handles[slot]
+        worker = self._pool.slots[slot]
         try:
-            answer = self._cluster.ray.get(seat.calls[0].reference)
+            answer = self._cluster.ray.get(handle.calls[0].reference)
         except self._cluster.unavailable as error:
-            if seat.may_come_back():
+            if handle.may_come_back():
                 real_sleep(BETWEEN)
-                seat.call_again()
+                handle.call_again()
             else:
-                self._lost(post, seat, error)
+                self._lost(worker, handle, error)
             return
         except self._cluster.lost as error:
-            self._lost(post, seat, error)
+            self._lost(worker, handle, error)
             return
         if isinstance(answer, OutOfOrder):
-            seat.call_again()
+            handle.call_again()
             return
-        call = seat.answered()
+        call = handle.answered()
         if isinstance(answer, ShutdownReport):
-            self._take_leave(slot, seat, answer)
-        elif seat.leaving:
+            self._shutdown_reported(slot, handle, answer)
+        elif handle.leaving:
             # What a job does not wait for any more.
             pass
-        elif call.method == "ask":
-            seat.answers.append(answer)
-        elif isinstance(answer, Report) and call.method != "drop":
-            self._reported(post, seat, call, answer)
+        elif call.method == "call_in_worker":
+            handle.answers.append(answer)
+        elif isinstance(answer, Report) and call.method != "discard_worker":
+            self._reported(worker, handle, call, answer)
 
-    def _reported(self, post: WorkerRecord | None, seat: ActorHandle, call: RemoteCall, report: Report) -> None:
-        seat.offset = self.elapsed() - report.elapsed
+    def _reported(self, worker: WorkerRecord | None, handle: ActorHandle, call: RemoteCall, report: Report) -> None:
+        handle.offset = self.elapsed() - report.elapsed
         for touched in report.touched:
             record_files_of_worker(touched)
         self.observed += report.observed
         self._represented += report.represented
-        if post is None:
+        if worker is None:
             # Ended from here meanwhile; a group that it had not begun has come back as it was.
             self._return(call.group)
             return
-        for handed, attempt in zip(call.group, report.attempts, strict=False):
-            self._ended.append(self._completed(attempt, handed, seat))
+        for dispatched, attempt in zip(call.group, report.attempts, strict=False):
+            self._ended.append(self._completed(attempt, dispatched, handle))
         self._return(call.group[len(report.attempts) :])
         if report.attempts:
             mean = report.seconds / len(report.attempts)
-            post.quick = mean < QUICK
-            post.group = max(1, min(MAX_GROUP_SIZE, 4 * post.group, int(GROUP_TARGET / max(mean, 1e-6))))
+            worker.quick = mean < QUICK
+            worker.group = max(1, min(MAX_GROUP_SIZE, 4 * worker.group, int(GROUP_TARGET / max(mean, 1e-6))))
         for event in report.events:
             if isinstance(event, WorkerStarted):
-                self._crew.came_up(post)
+                self._pool.came_up(worker)
             elif isinstance(event, WorkerFailed):
-                self._crew.failed(post, event.failure)
+                self._pool.failed(worker, event.failure)
             elif isinstance(event, WorkerStopped):
-                post.how = event.failure.error if event.failure is not None else event.reason
-                self._last_end = self._crew.stopped(
-                    post, event.reason, event.failure, replace=event.reason != "Retry.StopProcess"
+                worker.end = event.failure.error if event.failure is not None else event.reason
+                self._last_end = self._pool.stopped(
+                    worker, event.reason, event.failure, replace=event.reason != "Retry.StopProcess"
                 )
 
-    def _completed(self, attempt: AttemptEnded, handed: DispatchedTask, seat: ActorHandle) -> AttemptEnded:
+    def _completed(self, attempt: AttemptEnded, dispatched: DispatchedTask, handle: ActorHandle) -> AttemptEnded:
         """With what stayed here, and on the clock of the job."""
         return attempt._replace(
-            mini_batch=handed.delivery.mini_batch, fault=handed.fault, started=attempt.started + seat.offset
+            mini_batch=dispatched.task.mini_batch, fault=dispatched.fault, started=attempt.started + handle.offset
         )
 
     def _return(self, group: Sequence[DispatchedTask]) -> None:
-        self._waiting.extendleft(handed.delivery for handed in reversed(group))
+        self._waiting.extendleft(dispatched.task for dispatched in reversed(group))
 
     def _end(self, worker: WorkerRecord, reason: str, *, replace: bool = True) -> None:
-        seat = self._seats[worker.slot]
-        seat.call("drop", reason, limit=ARRIVAL)
-        worker.how = reason
-        self._last_end = self._crew.stopped(worker, reason, replace=replace)
+        handle = self._handles[worker.slot]
+        handle.call("discard_worker", reason, limit=ARRIVAL)
+        worker.end = reason
+        self._last_end = self._pool.stopped(worker, reason, replace=replace)
 
-    def _overdue(self, slot: int, seat: ActorHandle) -> None:
+    def _overdue(self, slot: int, handle: ActorHandle) -> None:
         """The actor does not answer: it hangs, or its node does."""
-        seat.kill()
-        limit = seat.calls[0].limit
-        self._lost(self._crew.slots[slot], seat, TimeoutError(f"no answer in {limit:g} s"), outcome="timeout")
+        handle.kill()
+        limit = handle.calls[0].limit
+        self._lost(self._pool.slots[slot], handle, TimeoutError(f"no answer in {limit:g} s"), outcome="timeout")
 
     def _lost(
-        self, post: WorkerRecord | None, seat: ActorHandle | None, error: BaseException, *, outcome: Outcome = "crashed"
+        self,
+        worker: WorkerRecord | None,
+        handle: ActorHandle | None,
+        error: BaseException,
+        *,
+        outcome: Outcome = "crashed",
     ) -> None:
         """The actor is gone, with its process or its node, and with what it was doing."""
         calls: list[RemoteCall] = []
         node = "of the cluster"
         since = real_monotonic()
-        if seat is not None:
-            calls = list(seat.calls)
-            seat.calls.clear()
-            since = seat.since
-            node = seat.node.address
-            seat.kill()
-            self._vacate(seat)
-            self._places.lost_with(seat)
+        if handle is not None:
+            calls = list(handle.calls)
+            handle.calls.clear()
+            since = handle.since
+            node = handle.node.address
+            handle.kill()
+            self._vacate(handle)
+            self._placement.lost_with(handle)
             if not isinstance(error, self._cluster.died):
-                self._cluster.quarantine(seat.node.id)
-            if seat.leaving:
+                self._cluster.quarantine(handle.node.id)
+            if handle.leaving:
                 return
         cause = getattr(error, "cause", None)
         reason = in_short(error, _MAX_RAY_LINES) if cause is None else describe_exception(cause)
-        how = f"the worker was lost with its actor on node {node}: {reason}"
-        under_way = [handed for call in calls for handed in call.group]
-        if any(call.method == "ask" for call in calls) and seat is not None:
-            seat.answers.append(RuntimeError(how))
-        if post is None:
+        end = f"the worker was lost with its actor on node {node}: {reason}"
+        under_way = [dispatched for call in calls for dispatched in call.group]
+        if any(call.method == "call_in_worker" for call in calls) and handle is not None:
+            handle.answers.append(RuntimeError(end))
+        if worker is None:
             self._return(under_way)
             return
-        post.how = how
-        if not post.up:
-            if calls and calls[0].method == "begin" and post.actors_lost < SPARE_ACTORS:
+        worker.end = end
+        if not worker.up:
+            if calls and calls[0].method == "begin" and worker.actors_lost < SPARE_ACTORS:
                 # Nothing of the script was executed: such an actor was gone, or never came.
-                post.actors_lost += 1
+                worker.actors_lost += 1
                 try:
-                    self._bring_up(post)
+                    self._bring_up(worker)
                 except NoWorkersLeft as nobody:
-                    self._crew.failed(post, Failure("init", str(nobody)))
+                    self._pool.failed(worker, Failure(phase="init", error=str(nobody)))
             else:
-                self._crew.failed(post, Failure("init", how))
+                self._pool.failed(worker, Failure(phase="init", error=end))
             return
         # Of several nobody knows which one it was busy with: they come again, one at a time.
         known = sum(len(call.group) for call in calls[:1]) == 1
-        others = under_way[known:]
-        self._alone.update((handed.delivery.mini_batch.id, handed.delivery.number) for handed in others)
-        self._return(others)
+        unclear = under_way[known:]
+        self._alone.update((each.task.mini_batch.id, each.task.number) for each in unclear)
+        self._return(unclear)
         for first in under_way[:known]:
             running = real_monotonic() - since
-            started = self.elapsed() - running
-            self._ended.append(ended(first, post.number, started, running, outcome, Failure("run", how)))
-        self._last_end = self._crew.stopped(post, how, replace=True)
+            attempt = attempt_ended(
+                first,
+                Judgement(outcome, Failure(phase="run", error=end)),
+                worker=worker.number,
+                began=self.elapsed() - running,
+                running=running,
+            )
+            self._ended.append(attempt)
+        self._last_end = self._pool.stopped(worker, end, replace=True)
 
-    def _vacate(self, seat: ActorHandle) -> None:
-        for slot in [slot for slot, other in self._seats.items() if other is seat]:
-            del self._seats[slot]
+    def _vacate(self, handle: ActorHandle) -> None:
+        for slot in [slot for slot, other in self._handles.items() if other is handle]:
+            del self._handles[slot]
 
-    def _say_farewell(self, *, normal: bool) -> None:
+    def _shut_down(self, *, normal: bool) -> None:
         """Ends the workers where they are, and takes what they leave; their actors are there for the next job."""
         limit = init_limit(self._limits.timeout) + ARRIVAL if normal else LAST_WAIT
-        for seat in self._seats.values():
-            if seat.calls:
-                seat.abandon()
-            seat.leaving = True
-            seat.call("end", normal, limit=limit)
+        for handle in self._handles.values():
+            if handle.calls:
+                handle.abandon()
+            handle.leaving = True
+            handle.call("end", normal, limit=limit)
         until = real_monotonic() + limit
-        while self._seats and real_monotonic() < until:
+        while self._handles and real_monotonic() < until:
             self._wait(until)
-        for seat in self._seats.values():
-            self._places.lost_with(seat)
+        for handle in self._handles.values():
+            self._placement.lost_with(handle)
 
-    def _take_leave(self, slot: int, seat: ActorHandle, farewell: ShutdownReport) -> None:
-        posts = {post.number: post for post in self._crew.workers()}
-        for event in farewell.events:
-            if isinstance(event, WorkerStopped) and event.worker in posts:
-                self._crew.stopped(posts.pop(event.worker), event.reason, event.failure)
-        self._left += farewell.left
-        for text, stream in ((farewell.stdout, sys.stdout), (farewell.stderr, sys.stderr)):
+    def _shutdown_reported(self, slot: int, handle: ActorHandle, report: ShutdownReport) -> None:
+        workers = {worker.number: worker for worker in self._pool.workers()}
+        for event in report.events:
+            if isinstance(event, WorkerStopped) and event.worker in workers:
+                self._pool.stopped(workers.pop(event.worker), event.reason, event.failure)
+        self._left += report.left
+        for text, stream in ((report.stdout, sys.stdout), (report.stderr, sys.stderr)):
             show(text, stream)
-        self._places.take_home(seat, farewell)
-        seat.give_back()
-        del self._seats[slot]
+        self._placement.copy_back(handle, report)
+        handle.give_back()
+        del self._handles[slot]
 
-
-class PersistentRayEngine(RayEngine):
-    """The Ray engine with what questions about single workers need."""
-
-    def open(self) -> None:
-        self._places.at_home = True
+    def acquire(self) -> None:
+        self._placement.on_this_node = True
 
     def is_up(self, slot: int) -> bool:
         """Whether there is a worker in the slot."""
-        seat = self._seats.get(slot)
-        if seat is None or self._crew.slots[slot] is None:
+        handle = self._handles.get(slot)
+        if handle is None or self._pool.slots[slot] is None:
             return False
-        seat.call("is_up", limit=ARRIVAL)
-        while seat.calls:
+        handle.call("is_up", limit=ARRIVAL)
+        while handle.calls:
             self._wait(None)
-        return self._crew.slots[slot] is not None
+        return self._pool.slots[slot] is not None
 
-    def ask(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+    def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
-        seat = self._seats[slot]
-        seat.call("ask", function.__module__, function.__qualname__, arguments, limit=self._limits.timeout + ARRIVAL)
-        while not seat.answers:
+        handle = self._handles[slot]
+        handle.call(
+            "call_in_worker",
+            function.__module__,
+            function.__qualname__,
+            arguments,
+            limit=self._limits.timeout + ARRIVAL,
+        )
+        while not handle.answers:
             self._wait(None)
-        answer = seat.answers.pop()
+        answer = handle.answers.pop()
         if isinstance(answer, BaseException):
             raise answer
         return answer

@@ -18,7 +18,7 @@ from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 BUNDLE_LIMIT = 250_000_000
 """Bytes of code root and models that are sent to a node."""
@@ -44,14 +44,15 @@ class Signature(NamedTuple):
     def of(cls, path: str) -> Signature | None:
         """None where there is no such file here."""
         try:
-            found = os.stat(path)
+            status = os.stat(path)
         except OSError:
             return None
-        return cls(path, found.st_size, found.st_mtime_ns, found.st_ino if stat.S_ISDIR(found.st_mode) else -1)
+        inode = status.st_ino if stat.S_ISDIR(status.st_mode) else -1
+        return cls(path, status.st_size, status.st_mtime_ns, inode)
 
     def is_here(self) -> bool:
-        found = Signature.of(self.path)
-        return found is not None and (found == self or found.inode == self.inode >= 0)
+        here = Signature.of(self.path)
+        return here is not None and (here == self or here.inode == self.inode >= 0)
 
 
 class FilePayload(NamedTuple):
@@ -89,14 +90,14 @@ def bundle_of(plan: WorkerPlan) -> bytes:
     except InputError as error:
         raise EntryScriptError(str(error)) from None
     for number, path in enumerate(dict.fromkeys(plan.models.values())):
-        found = list(_below(path, f"{_MODELS}/{number}/{path.name}"))
-        room -= _size_of(found, room, f"model '{path}'", "put it where all nodes see it, at the same path")
-        files += found
+        model_files = list(_below(path, f"{_MODELS}/{number}/{path.name}"))
+        room -= _size_of(model_files, room, f"model '{path}'", "put it where all nodes see it, at the same path")
+        files += model_files
     return _zip(files)
 
 
 def _moved(plan: WorkerPlan, base: Path) -> dict[str, str]:
-    """Folders and files of this machine that a node gets, and where they are below the base of its premises."""
+    """Folders and files of this machine that a node gets, and where they are below the base of its workspace."""
     moved = {str(plan.folder): str(base / _WORK), str(plan.code_root): str(base / _CODE)}
     for number, path in enumerate(dict.fromkeys(plan.models.values())):
         moved[str(path)] = str(base / _MODELS / str(number) / path.name)
@@ -137,7 +138,7 @@ class NodeWorkspace:
             (self._base / name).mkdir()
         unpack_into(self._base, bundle)
 
-    def at_home(self, plan: WorkerPlan) -> WorkerPlan:
+    def on_this_node(self, plan: WorkerPlan) -> WorkerPlan:
         """The plan with folders of this node, also where the environment and arguments name them."""
         base, entry = self._base, plan.entry
         assert isinstance(entry, EntryFile)
@@ -190,7 +191,7 @@ class NodeWorkspace:
         return data, lost
 
 
-def bring_home(data: bytes, plan: WorkerPlan) -> list[str]:
+def copy_back(data: bytes, plan: WorkerPlan) -> list[str]:
     """Puts what `NodeWorkspace.clear` packed to where a worker of this machine would have written it.
 
     The paths of files that were there with another content, and are replaced: on storage that all nodes share the one
@@ -238,7 +239,7 @@ def _below(folder: Path, name: str) -> Iterator[tuple[Path, str]]:
             yield Path(root, each), f"{name}/{relative}/{each}" if relative != "." else f"{name}/{each}"
 
 
-def _size_of(files: Iterable[tuple[Path, str]], room: int, what: str, advice: str) -> int:
+def _size_of(files: Iterable[tuple[Path, str]], room: int, subject: str, advice: str) -> int:
     total = 0
     for path, _ in files:
         try:
@@ -247,7 +248,7 @@ def _size_of(files: Iterable[tuple[Path, str]], room: int, what: str, advice: st
             continue
         if total > room:
             raise InputError(
-                f"{what} has more than {room:,} bytes: code and models are sent to nodes of the cluster that do not "
+                f"{subject} has more than {room:,} bytes: code and models are sent to nodes of the cluster that do not "
                 f"see them, {BUNDLE_LIMIT:,} bytes at most. {advice[:1].upper()}{advice[1:]}."
             )
     return total

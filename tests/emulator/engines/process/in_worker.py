@@ -16,10 +16,10 @@ class Seen:
 
     def __exit__(self, *exc_info: object) -> None: ...
 
-    def look(self, functions: object) -> None:
+    def inspect(self, functions: object) -> None:
         self._looked = True
 
-    def told(self) -> bool:
+    def result(self) -> bool:
         return self._looked
 
 

@@ -171,9 +171,10 @@ def test_the_error_says_how_it_ended(result: JobResult, name: str, error: str) -
 
 
 def test_a_crash_of_native_code_shows_the_line_of_the_script(result: JobResult) -> None:
-    [attempt] = attempts_by_name(result)["segfault"]
-    assert "score.py" in attempt.traceback
-    assert attempt.traceback.splitlines()[-1].endswith("in run") or "string_at" in attempt.traceback
+    [failure] = [each.failure for each in result.attempts if each.failure and "SIGSEGV" in each.failure.error]
+    assert ("score.py", "run") in [(Path(frame.file).name, frame.function) for frame in failure.frames]
+    assert failure.traceback.count(", line ") == len(failure.frames)
+    assert "score.py" in failure.traceback
 
 
 def test_an_object_that_cannot_cross_is_shown_by_its_texts(result: JobResult) -> None:

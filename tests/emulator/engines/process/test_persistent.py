@@ -41,7 +41,7 @@ def test_a_bench_keeps_its_workers(tmp_path: Path) -> None:
         first, second, other = (bench.attempt(["x"], worker=worker).ended.value for worker in (0, 0, 1))
         assert (first[0][1], second[0][1], other[0][1]) == (1, 2, 1)  # type: ignore[index]
         assert first[0][0] == second[0][0] != other[0][0]  # type: ignore[index]
-        assert bench.ask(pid_of_worker, worker=1) == other[0][0]  # type: ignore[index]
+        assert bench.call_in_worker(pid_of_worker, worker=1) == other[0][0]  # type: ignore[index]
         assert bench.init_calls == 2
         bench.renew(1)
         # There is nobody any more.
@@ -54,7 +54,7 @@ def test_a_worker_that_died_or_was_renewed_has_a_successor(tmp_path: Path) -> No
         assert cast("Any", bench.attempt(["x"]).ended.value)[0][1] == 1
         bench.renew()
         assert cast("Any", bench.attempt(["x"]).ended.value)[0][1] == 1
-        os.kill(int(str(bench.ask(pid_of_worker))), 9)
+        os.kill(int(str(bench.call_in_worker(pid_of_worker))), 9)
         while bench._engine.is_up(0):
             pass
         assert bench.attempt(["x"]).ended.outcome == "succeeded"
@@ -64,9 +64,9 @@ def test_a_worker_that_died_or_was_renewed_has_a_successor(tmp_path: Path) -> No
 def test_what_is_asked_and_fails_is_said(tmp_path: Path) -> None:
     with ProbeSession(job_of(tmp_path, COUNTING), "files") as bench:
         with pytest.raises(RuntimeError, match=r"fail\(\) failed in the worker process: ValueError: cannot say"):
-            bench.ask(fail)
+            bench.call_in_worker(fail)
         with pytest.raises(RuntimeError, match=r"end_worker\(\) has ended the worker process: .* exit code 5"):
-            bench.ask(end_worker)
+            bench.call_in_worker(end_worker)
 
 
 def test_a_worker_that_does_not_come_up_is_down(tmp_path: Path) -> None:

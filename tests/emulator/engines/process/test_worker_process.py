@@ -14,6 +14,8 @@ import pytest
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.process import process_tree, worker_process
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
+from pytest_parallelrun.emulator.events import Failure
+from pytest_parallelrun.emulator.worker.messages import PhaseBegun, Start
 from tests.emulator.engines.process.scripts import NAMES, none_left, run_on_processes
 
 # It says what it hears, as many bytes at a time as there are.
@@ -28,40 +30,40 @@ while data := os.read({reading}, 1 << 16):
 def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerProcess]:
     monkeypatch.setattr(worker_process, "_BOOT", ECHO)
     worker = WorkerProcess(0, 0, 0, tmp_path)
-    worker.spawn(dict(os.environ), {}, tmp_path / "logs" / "out", tmp_path / "logs" / "err")
+    worker.spawn(dict(os.environ), Start(), tmp_path / "logs" / "out", tmp_path / "logs" / "err")  # type: ignore[call-arg]
     yield worker
     if worker.process.returncode is None:
         worker.reap()
 
 
-def heard(board: MessagePoller, count: int) -> list[object]:
+def received_from(poller: MessagePoller, count: int) -> list[object]:
     """That many messages."""
-    found: list[object] = []
+    received: list[object] = []
     until = real_monotonic() + 20
-    while len(found) < count:
+    while len(received) < count:
         assert real_monotonic() < until
-        for _, messages in board.wait(until):
-            found += messages or []
-    return found
+        for _, messages in poller.wait(until):
+            received += messages or []
+    return received
 
 
 def test_a_message_that_is_larger_than_the_pipe_goes_out_while_others_are_waited_for(echo: WorkerProcess) -> None:
-    board = MessagePoller()
-    board.add(echo)
-    large = "x" * 5_000_000
-    board.say(echo, 1, large)
+    poller = MessagePoller()
+    poller.add(echo)
+    large, after_it = PhaseBegun(phase="x" * 5_000_000), PhaseBegun(phase="after it")
+    poller.send(echo, large)
     waiting = echo.has_more_to_say
-    board.say(echo, 2, "after it")
-    assert heard(board, 3)[1:] == [(1, large), (2, "after it")]
+    poller.send(echo, after_it)
+    assert received_from(poller, 3)[1:] == [large, after_it]
     assert (waiting, echo.has_more_to_say) == (True, False)
-    board.remove(echo)
+    poller.remove(echo)
 
 
 def test_a_worker_with_more_to_say_is_added_with_it(echo: WorkerProcess) -> None:
-    echo.send(1, "x" * 3_000_000)
-    board = MessagePoller()
-    board.add(echo)
-    assert len(heard(board, 2)) == 2
+    echo.send(PhaseBegun(phase="x" * 3_000_000))
+    poller = MessagePoller()
+    poller.add(echo)
+    assert len(received_from(poller, 2)) == 2
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -86,7 +88,7 @@ def test_a_pipe_that_the_script_has_closed_ends_its_attempt_by_the_limit(tmp_pat
 def test_what_is_sent_to_a_process_that_is_gone_is_lost(echo: WorkerProcess) -> None:
     os.kill(echo.process.pid, signal.SIGKILL)
     echo._wait_for_end(5)
-    assert echo.send(1, "nobody hears it")
+    assert echo.send(PhaseBegun(phase="nobody hears it"))
     echo._outgoing += b"nor this"
     assert echo.push()
     assert echo.is_dead
@@ -95,17 +97,17 @@ def test_what_is_sent_to_a_process_that_is_gone_is_lost(echo: WorkerProcess) -> 
 
 
 def test_of_a_worker_that_was_removed_nothing_more_is_told(echo: WorkerProcess) -> None:
-    board = MessagePoller()
-    board.add(echo)
-    heard(board, 1)
+    poller = MessagePoller()
+    poller.add(echo)
+    received_from(poller, 1)
     os.kill(echo.process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, echo.process.pid, os.WEXITED | os.WNOWAIT)
     # The end of its pipe and that of the process come together.
-    worker_process = []
-    for _, messages in board.wait(None):
-        worker_process.append(messages)
-        board.remove(echo)
-    assert worker_process == [[]]
+    messages_received = []
+    for _, messages in poller.wait(None):
+        messages_received.append(messages)
+        poller.remove(echo)
+    assert messages_received == [[]]
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -134,14 +136,14 @@ def test_a_full_pipe_takes_more_later(echo: WorkerProcess, monkeypatch: pytest.M
         raise BlockingIOError
 
     monkeypatch.setattr(os, "write", full)
-    assert not echo.send(1, "later")
+    assert not echo.send(PhaseBegun(phase="later"))
     assert not echo.push()
 
 
 def test_a_pipe_without_anything_in_it_says_nothing(echo: WorkerProcess) -> None:
-    board = MessagePoller()
-    board.add(echo)
-    heard(board, 1)
+    poller = MessagePoller()
+    poller.add(echo)
+    received_from(poller, 1)
     assert echo.receive() == ([], False)
     assert echo.receive_all() == []
 
@@ -190,7 +192,8 @@ def test_children_that_have_left_are_killed_whether_their_worker_lives_or_not(
         process.stdout.readline()
         if dies:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        traces = process_tree.Traces(str(tmp_path), tmp_path, process_tree.started_at(process.pid))
+        since = process_tree.started_at(process.pid)
+        traces = process_tree.Traces(mark=str(tmp_path), folder=tmp_path, since=since)
         process_tree.kill_all(process.pid, traces)
     assert none_left(str(tmp_path))
 
@@ -260,9 +263,9 @@ def test_output_that_is_gone_is_not_told(echo: WorkerProcess, capsys: pytest.Cap
     echo.stderr.unlink()
     worker_process.tell_output(echo)
     assert capsys.readouterr() == ("", "")
-    assert worker_process.crash_traceback(echo) == ""
+    assert worker_process.crash_failure("run", "it died", echo) == Failure(phase="run", error="it died")
 
 
 def test_a_crash_without_a_frame_of_the_script_shows_none(echo: WorkerProcess) -> None:
     echo.stderr.write_text('Fatal Python error: Aborted\n\n  File "<frozen x>", line 1 in y\n', encoding="utf-8")
-    assert worker_process.crash_traceback(echo) == ""
+    assert worker_process.crash_failure("run", "it died", echo) == Failure(phase="run", error="it died")

@@ -1,14 +1,34 @@
-"""Mini-batches that are handed over as they are."""
+"""What all splitters share: names of items, mini-batches that are there already, and settings without an effect."""
 
 from __future__ import annotations
 
+import copy
+import pickle
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
+from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting import PrebuiltInput, open_input
+from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, without_effect
+from tests.emulator.splitting._settings import Split
+
+FRAME = pd.DataFrame({"a": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("file", "row", "text"),
+    [("data.csv", 11, "row 11 of data.csv"), ("", 2, "row 2"), ("sub/a.txt", None, "sub/a.txt")],
+)
+def test_the_name_of_an_item_is_a_text_that_knows_its_parts(file: str, row: int | None, text: str) -> None:
+    name = ItemName(file, row)
+    assert (name, str(name), f"{name}") == (text,) * 3
+    for same in (name, copy.deepcopy(name), pickle.loads(pickle.dumps(name))):
+        assert (same, same.file, same.row) == (text, file, row)
 
 
 def test_files_are_counted_before_and_rows_as_they_come() -> None:
@@ -81,3 +101,52 @@ def test_a_delivered_table_shares_no_memory_with_the_one_that_was_handed_over() 
     delivered = rows.load(batch)
     assert isinstance(delivered, pd.DataFrame)
     assert not np.shares_memory(delivered["x"].to_numpy(), frame["x"].to_numpy())
+
+
+def test_lines_of_json_are_refused_of_a_dataframe_and_an_mltable(tmp_path: Path) -> None:
+    (tmp_path / "MLTable").write_text("type: mltable\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"^input: mini_batch_rows=2 hands lines of JSON, and this is a DataFrame"):
+        open_input(FRAME, Split(mini_batch_rows=2))
+    with pytest.raises(InputError, match=r"mini_batch_rows=2 hands lines of JSON, and this is an MLTable: .*Give the"):
+        open_input(str(tmp_path), Split(mini_batch_rows=2))
+
+
+@pytest.mark.parametrize(
+    ("form", "settings", "sentence"),
+    [
+        ("files", JobSettings(encoding="latin-1"), "encoding has no effect on files: run() gets paths, and reads the"),
+        ("parquet", JobSettings(encoding="latin-1", delimiter=";"), "encoding and delimiter have no effect on Parquet"),
+        ("mltable", JobSettings(delimiter=";"), "delimiter has no effect on an MLTable: the steps of an MLTable say"),
+        ("mltable_row_groups", JobSettings(mini_batch_size="1KB"), "mini_batch_size has no effect on an MLTable of"),
+        ("json_lines", JobSettings(mini_batch_rows=1, mini_batch_size=2), "mini_batch_size=2 is not looked at: "),
+    ],
+)
+def test_a_setting_without_effect_is_named(form: Form, settings: JobSettings, sentence: str) -> None:
+    [found] = without_effect(form, settings)
+    assert found.startswith(sentence)
+
+
+@pytest.mark.parametrize("form", USED)
+def test_what_was_not_set_is_not_named(form: Form) -> None:
+    assert list(without_effect(form, JobSettings())) == []
+
+
+def test_every_setting_has_an_effect_on_some_input() -> None:
+    assert set().union(*(used.settings for used in USED.values())) == set(SETTINGS)
+
+
+def test_the_result_of_a_job_names_it() -> None:
+    result = ParallelJob(_Script(), FRAME, settings=JobSettings(delimiter=";", error_threshold=0)).run()
+    assert "delimiter has no effect on a DataFrame: a DataFrame was read already" in result.notes
+
+
+def test_several_inputs_use_what_one_of_them_uses(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.csv").write_text("a\n1\n", encoding="utf-8")
+    given = [str(tmp_path / "a" / "*.csv")] * 2
+    assert open_input(given, Split(profile="v1")).form == "delimited"
+
+
+class _Script:
+    def run(self, mini_batch: pd.DataFrame) -> list[str]:
+        return ["x"] * len(mini_batch)

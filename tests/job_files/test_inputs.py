@@ -60,21 +60,21 @@ def test_a_path_that_is_not_of_its_type_is_found_with_its_place(
 ) -> None:
     # So that the columns are those of the file.
     assert COMPONENT.format(input=declared).splitlines()[3].startswith("  files: {")
-    [finding] = typed(step_of, declared).findings
-    assert found in str(finding)
+    [problem] = typed(step_of, declared).problems
+    assert found in str(problem)
 
 
 def test_a_uri_file_is_found_at_its_type_unless_rows_are_handed(step_of: ReadStep, data: Path) -> None:
     found = step(step_of, "{type: uri_file, path: data/rows.csv}")
-    finding = found.unresolved["mini_batch_rows"]
-    assert str(finding).startswith("job.yml:4:17: the input 'files' is a uri_file, which the service does not split")
+    problem = found.unresolved["mini_batch_rows"]
+    assert str(problem).startswith("job.yml:4:17: the input 'files' is a uri_file, which the service does not split")
     assert found.typed_sample({}, (), row_mode=True) == TypedInput()
 
 
 @pytest.mark.parametrize("declared", ["{type: uri_folder, path: ./data}", "{path: ./data}"])
 def test_a_folder_is_handed_as_files(step_of: ReadStep, data: Path, declared: str) -> None:
     found = typed(step_of, declared)
-    assert (found.as_files is not None, found.notes, found.findings) == (True, (), ())
+    assert (found.as_files is not None, found.notes, found.problems) == (True, (), ())
 
 
 def test_a_sample_of_a_folder_is_handed_as_files_whatever_it_is(step_of: ReadStep, data: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_mltable_is_read_and_a_sample_without_one_is_told_by_itself(step_of: 
     assert typed(step_of, "{type: mltable, path: ./table}") == TypedInput()
     assert typed(step_of, "{type: mltable}", "table") == TypedInput()
     found = typed(step_of, "{type: mltable}", "data")
-    assert (found.as_files, found.findings) == (None, ())
+    assert (found.as_files, found.problems) == (None, ())
     assert found.notes == (
         "the input 'files' is an mltable (job.yml:4), and the sample has no MLTable file: what run() gets is told "
         "by the sample alone",
@@ -111,4 +111,4 @@ def test_the_type_of_the_pipelines_input_is_that_of_the_step(step_of: ReadStep, 
         "job.yml",
         f"type: pipeline\ninputs:\n  all: {{type: uri_file, path: data/rows.csv}}\njobs:\n  score:\n    {inner}\n",
     )
-    assert found.unresolved["mini_batch_rows"].place.line == 3
+    assert found.unresolved["mini_batch_rows"].location.line == 3
