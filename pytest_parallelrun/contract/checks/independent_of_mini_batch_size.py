@@ -115,7 +115,7 @@ class _SizeSearch:
         """Mini-batches whose items one worker answers differently one by one, though they are called as the whole."""
         observations, splits, singles = self._observations, [], 0
         observations.restore()
-        with observations.entry.bench(probe=observations.probe) as session:
+        with observations.entry.session(probe=observations.probe) as session:
             for mini_batch in mini_batches:
                 if singles >= MAX_SINGLES:
                     break
@@ -125,7 +125,8 @@ class _SizeSearch:
                 expected = self._ask([split.merged]) if cut else observations.forward.answer(mini_batch)
                 singles += len(split.parts)
                 self.compared += 1
-                if observations.unlike(expected, self._ask_session(session, _called_as_merged(split))) is not None:
+                actual = self._ask_session(session, _called_as_merged(split))
+                if observations.first_difference(expected, actual) is not None:
                     splits.append(split)
         return splits
 
@@ -163,12 +164,12 @@ class _SizeSearch:
                 numbered.append(part.numbered(self._next_id))
             of_parts = self._ask(numbered)
         # More items take more time, which says nothing about what they are answered.
-        return of_merged.ended.outcome != "timeout" and observations.unlike(of_merged, of_parts) is not None
+        return of_merged.ended.outcome != "timeout" and observations.first_difference(of_merged, of_parts) is not None
 
     def _renamed(self, split: _Split) -> _SizeDifference | None:
         """The difference where the parts are called as the whole: number and first row may be in the rows."""
         of_merged, of_parts = self._ask([split.merged]), self._ask(_called_as_merged(split))
-        difference = self._observations.unlike(of_merged, of_parts)
+        difference = self._observations.first_difference(of_merged, of_parts)
         if difference is None or of_merged.ended.outcome == "timeout":
             return None
         return _SizeDifference(split, of_merged, of_parts, difference)
@@ -176,7 +177,7 @@ class _SizeSearch:
     def _ask(self, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:
         """All rows of the mini-batches, or the first failure."""
         self._observations.restore()
-        with self._observations.entry.bench(probe=self._observations.probe) as session:
+        with self._observations.entry.session(probe=self._observations.probe) as session:
             return self._ask_session(session, mini_batches)
 
     def _ask_session(self, session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:

@@ -28,9 +28,9 @@ def test_independent_of_order(parallelrun_observations: Observations, parallelru
     __tracebackhide__ = True
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
-        changing = observations.changing
+        nondeterministic = observations.nondeterministic
         finding, undecided = None, None
-        if changing is None or not changing.all_rows:
+        if nondeterministic is None or not nondeterministic.all_rows:
             require_rows(observations, check)
             require_several(observations, check)
             finding, undecided = _compare_orders(observations)
@@ -54,11 +54,12 @@ def _compare_orders(observations: Observations) -> tuple[Finding | None, str | N
             return None, state.why_undecided()
         return _of_order(observations, state), None
     concurrent = side_by_side(observations).observation
-    for mini_batch, _ in concurrent.tried:
-        if observations.unlike(observations.forward.answer(mini_batch), concurrent.answer(mini_batch)) is None:
+    for mini_batch, _ in concurrent.attempts:
+        alone, beside_another = observations.forward.answer(mini_batch), concurrent.answer(mini_batch)
+        if observations.first_difference(alone, beside_another) is None:
             continue
         on_first, on_second = _on_either_worker(observations, mini_batch)
-        difference = observations.unlike(on_first, on_second)
+        difference = observations.first_difference(on_first, on_second)
         if difference is None:
             return (
                 None,
@@ -92,8 +93,8 @@ def _of_order(observations: Observations, state: StateDependence) -> Finding:
 
 def _of_chance(observations: Observations) -> Finding:
     mini_batch, (first, second) = observations.first_change
-    changing = observations.changing
-    swapped = changing is not None and changing.swapped
+    nondeterministic = observations.nondeterministic
+    swapped = nondeterministic is not None and nondeterministic.swapped
     return Finding(
         what=(
             f"The same mini-batches get other results when they are run again, and no drawing of random numbers was "
@@ -114,7 +115,7 @@ def _of_chance(observations: Observations) -> Finding:
 def _on_either_worker(observations: Observations, mini_batch: SampleMiniBatch) -> tuple[RunOutcome, RunOutcome]:
     """The answers of the first and the second of two fresh workers."""
     observations.restore()
-    with observations.entry.bench(workers=2, probe=observations.probe) as session:
+    with observations.entry.session(workers=2, probe=observations.probe) as session:
         session.start(0)
         session.start(1)
         on_second = answer_of(observations.attempt(session, mini_batch, worker=1).ended)

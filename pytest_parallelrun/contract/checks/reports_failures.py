@@ -114,7 +114,7 @@ def _never_found_model(trial: CorruptionTrial) -> _MissingFileTrial | None:
 def _try_without(trial: CorruptionTrial, file: DependencyFile, state: State = "missing") -> _MissingFileTrial:
     """A fresh worker that finds the file missing or corrupted, and gets the valid mini-batch."""
     entry, probe = trial.observations.entry, trial.observations.probe
-    with entry.bench(probe=probe, **file.session_without(entry, state)) as session:  # type: ignore[arg-type]
+    with entry.session(probe=probe, **file.session_without(entry, state)) as session:  # type: ignore[arg-type]
         try:
             ended = attempt(session, trial.mini_batch).ended
         except WorkerStartError:
@@ -138,9 +138,9 @@ def _try_without(trial: CorruptionTrial, file: DependencyFile, state: State = "m
 def _other_row(trial: CorruptionTrial, rows: Sequence[object]) -> str | None:
     """A row that is not as with the file; None where all are the same, as far as they are not random."""
     differing = difference(trial.valid_rows, rows)
-    changing = trial.observations.changing if differing is not None else None
-    if changing is not None:
-        differing = None if changing.all_rows else difference(trial.valid_rows, rows, ignoring=changing.keys)
+    random = trial.observations.nondeterministic if differing is not None else None
+    if random is not None:
+        differing = None if random.all_rows else difference(trial.valid_rows, rows, ignoring=random.keys)
     return None if differing is None else f"{differing[1]} where it returned {differing[0]}"
 
 

@@ -136,7 +136,7 @@ def _workers(observations: Observations, workers: int) -> Iterator[tuple[ProbeSe
     """Workers that are up, in folders of their own."""
     redirected = observations.entry.redirected()
     observations.restore()
-    with observations.entry.bench(
+    with observations.entry.session(
         workers=workers,
         probe=observations.probe,
         arguments=redirected.arguments,
@@ -178,12 +178,12 @@ def _compare_rows(
 ) -> str:
     """Fails where a second delivery is answered differently; returns why that cannot be told, or ""."""
     __tracebackhide__ = True
-    once, changing = deliveries.once.answer, observations.changing
-    if changing is not None and changing.all_rows:
-        return why_random(changing)
+    once, nondeterministic = deliveries.once.answer, observations.nondeterministic
+    if nondeterministic is not None and nondeterministic.all_rows:
+        return why_random(nondeterministic)
     second = ((0, _TO_THE_SAME, deliveries.again.answer), (1, _TO_ANOTHER, deliveries.elsewhere.answer))
     for worker, delivery, answer in second:
-        difference = observations.unlike(once, answer)
+        difference = observations.first_difference(once, answer)
         if difference is None:
             continue
         undecided = _why_not_again(observations, mini_batch, worker=worker)
@@ -195,7 +195,7 @@ def _compare_rows(
         faults = (Fault.delivers_twice(mini_batch=mini_batch.id, attempt=1),) if delivery == _TO_THE_SAME else ()
         case = replace(case_of(observations, (mini_batch,), once), faults=faults)
         check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause, case=case))
-    return "" if changing is None or changing.harmless else why_random(changing)
+    return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 
 
 def _why_not_again(observations: Observations, mini_batch: SampleMiniBatch, *, worker: int) -> str:
@@ -206,7 +206,7 @@ def _why_not_again(observations: Observations, mini_batch: SampleMiniBatch, *, w
         moved = generators.moved(session)
         generators.reset(session, worker)
         second = _deliver(observations, session, files, mini_batch, worker=worker, number=2)
-    if observations.unlike(first.answer, second.answer) is not None:
+    if observations.first_difference(first.answer, second.answer) is not None:
         return ""
     if moved:
         return (
@@ -226,7 +226,7 @@ def _compare_retry(
 ) -> str:
     """The same for a retry after a failure."""
     __tracebackhide__ = True
-    difference = observations.unlike(once, retried)
+    difference = observations.first_difference(once, retried)
     if difference is None:
         return ""
     state = dependence(observations)
@@ -234,7 +234,7 @@ def _compare_retry(
         return "run() draws random numbers from a generator that was seeded once, so a retry gets others"
     # Once more, since a difference that comes and goes is no fault of the retry.
     more = _deliver_after_a_failure(observations, mini_batch)
-    if more is None or observations.unlike(once, more[1].answer) is None:
+    if more is None or observations.first_difference(once, more[1].answer) is None:
         return f"a retry of mini-batch {mini_batch.id} was answered differently, but not every time"
     failure = failed.ended.failure
     before = "" if failure is None else observations.shown(f" (which failed with {failure.error})")

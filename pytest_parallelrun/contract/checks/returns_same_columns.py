@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.baseline import ReturnedRows
-from pytest_parallelrun.contract.entry.observations import attempt
+from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.rows.errors import ValidRows
@@ -64,7 +64,7 @@ def _of_parts(observations: Observations) -> list[ReturnedRows]:
     parts = [mini_batch.part(0), mini_batch.part(size - 1), mini_batch.part(*range((size + 1) // 2))]
     observations.restore()
     returned = []
-    with observations.entry.bench(probe=observations.probe) as session:
+    with observations.entry.session(probe=observations.probe) as session:
         for part in parts:
             ended = attempt(session, part).ended
             if ended.returned is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.entry.observations import attempt
+from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.rows.errors import ValidRows
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
 
@@ -67,7 +68,7 @@ def _attempt_on(
 ) -> tuple[AttemptEnded | None, Failure | None]:
     """What a fresh worker makes of a mini-batch on that thread, and what failed."""
     observations.restore()
-    with observations.entry.bench(probe=observations.probe, thread=thread) as session:
+    with observations.entry.session(probe=observations.probe, thread=thread) as session:
         try:
             ended = attempt(session, mini_batch).ended
         except WorkerStartError as down:

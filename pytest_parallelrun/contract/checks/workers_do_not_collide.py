@@ -41,9 +41,9 @@ def test_workers_do_not_collide(parallelrun_observations: Observations, parallel
         if collisions:
             check.fail(_of_collision(run, collisions))
         _fail_on_a_file_of_the_first(observations, check, run)
-        if all(result.ended.returned is None for _, result in run.observation.tried):
+        if all(result.ended.returned is None for _, result in run.observation.attempts):
             check.cannot_decide("run() fails for every mini-batch, so what it writes was not seen")
-        items = {name for mini_batch, _ in run.observation.tried for name in mini_batch.names}
+        items = {name for mini_batch, _ in run.observation.attempts for name in mini_batch.names}
         if len(items) == 1 and run.same:
             check.cannot_decide(
                 f"the sample has a single item, for which both workers write {run.same[0]} alike; another item may "
@@ -56,7 +56,7 @@ def _of_collision(run: ConcurrentRun, collisions: list[Collision]) -> Finding:
     location = Location(phase="init" if first.in_init else "run")
     writers = "each in its init()"
     if first.attempts is not None:
-        mini_batches = [run.observation.tried[number][0] for number in first.attempts]
+        mini_batches = [run.observation.attempts[number][0] for number in first.attempts]
         writers = " and ".join(f"for mini-batch {mini_batch.id} ({mini_batch.items()})" for mini_batch in mini_batches)
         location = Location(phase="run", mini_batch=mini_batches[1].id, items=mini_batches[1].items())
     description = {
@@ -82,7 +82,7 @@ def _of_collision(run: ConcurrentRun, collisions: list[Collision]) -> Finding:
 def _fail_on_a_file_of_the_first(observations: Observations, check: Check, run: ConcurrentRun) -> None:
     """Fails where the second worker does, and names a file of the first in its error."""
     __tracebackhide__ = True
-    for number, (mini_batch, result) in enumerate(run.observation.tried):
+    for number, (mini_batch, result) in enumerate(run.observation.attempts):
         failure, forward = result.ended.failure, observations.forward.answer(mini_batch)
         if not number % 2 or answer_of(result.ended).rows is not None or failure is None:
             continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, Need
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
-from pytest_parallelrun.contract.rows.comparison import changing, difference
+from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _depends_on_content(
         return False
     # The worker of the valid attempt had seen others before; and what two fresh workers disagree on is random.
     fresh = [_rows_of_fresh_worker(session, mini_batch) for _ in range(2)]
-    random = changing(fresh[0], fresh[1])
+    random = nondeterministic_values(fresh[0], fresh[1])
     if random is not None and random.all_rows:
         return None
     return difference(fresh[0], rows, ignoring=() if random is None else random.keys) is not None

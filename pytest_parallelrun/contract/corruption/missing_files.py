@@ -52,7 +52,7 @@ class DependencyFile:
     """The path that the argument or variable names."""
 
     def session_without(self, entry: EntryUnderTest, state: State) -> dict[str, object]:
-        """Arguments of EntryUnderTest.bench() with which workers find it missing, or full of garbage."""
+        """Arguments of EntryUnderTest.session() with which workers find it missing, or full of garbage."""
         if self.models:
             return {"models": {name: self._instead(entry, str(path), state) for name, path in self.models.items()}}
         if self.argument is not None:

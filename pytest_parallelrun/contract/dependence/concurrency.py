@@ -75,7 +75,7 @@ def _run(observations: Observations) -> ConcurrentRun:
         mini_batches = (mini_batches[0], mini_batches[0].numbered(mini_batches[0].id + 1))
     redirected = observations.entry.redirected()
     observations.restore()
-    with observations.entry.bench(
+    with observations.entry.session(
         workers=2,
         probe=observations.probe,
         arguments=redirected.arguments,
@@ -91,7 +91,7 @@ def _run(observations: Observations) -> ConcurrentRun:
             worker = number % 2
             before = files.listed()
             result = observations.attempt(session, mini_batch, worker=worker)
-            run.observation.tried.append((mini_batch, result))
+            run.observation.attempts.append((mini_batch, result))
             # A native writer is seen by what it leaves alone.
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
             result.files.written.update(dict.fromkeys(natively))

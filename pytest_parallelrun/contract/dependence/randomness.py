@@ -15,14 +15,15 @@ from contextlib import suppress
 from types import CodeType
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.contract.entry.observations import answer_of
+from pytest_parallelrun.contract.entry.mini_batches import answer_of
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from typing_extensions import Self
 
-    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
     from pytest_parallelrun.emulator.probe import ProbeSession
 
@@ -187,7 +188,7 @@ def is_drawn(observations: Observations, mini_batch: SampleMiniBatch) -> bool:
     fresh: list[bytes] = []
     for stirred in (False, True):
         observations.restore()
-        with Generators() as generators, observations.entry.bench(probe=observations.probe) as session:
+        with Generators() as generators, observations.entry.session(probe=observations.probe) as session:
             session.start()
             generators.remember(session)
             fresh = fresh or generators.states(session)
@@ -200,16 +201,16 @@ def is_drawn(observations: Observations, mini_batch: SampleMiniBatch) -> bool:
     # Of those that run() drew from, one that ends in the same state wherever it began was seeded by run().
     drawn = [number for number, state in enumerate(states[0]) if state != fresh[number]]
     seeded = any(states[0][number] == states[1][number] for number in drawn if number < len(states[1]))
-    return seeded or observations.unlike(*answers) is not None
+    return seeded or observations.first_difference(*answers) is not None
 
 
 def changes_undrawn(observations: Observations) -> bool:
     """Whether two identical runs differ though nothing in the script is seen to draw random numbers. Asked once."""
-    changing = observations.changing
-    if changing is None or changing.harmless or _fails_at_times(observations):
+    nondeterministic = observations.nondeterministic
+    if nondeterministic is None or nondeterministic.harmless or _fails_at_times(observations):
         return False
     return observations.remember(
-        "undrawn", lambda: not _names_what_changes(observations, changing) and not _draws(observations)
+        "undrawn", lambda: not _names_what_changes(observations, nondeterministic) and not _draws(observations)
     )
 
 
@@ -225,7 +226,7 @@ def _fails_at_times(observations: Observations) -> bool:
 def _draws(observations: Observations) -> bool:
     """Whether a generator that can be watched is drawn from for the mini-batches of the sample."""
     observations.restore()
-    with Generators() as generators, observations.entry.bench(probe=observations.probe) as session:
+    with Generators() as generators, observations.entry.session(probe=observations.probe) as session:
         session.start()
         # The second time those are watched as well that the first calls of run() have made or imported.
         for _ in range(2):
@@ -237,7 +238,7 @@ def _draws(observations: Observations) -> bool:
     return False
 
 
-def _names_what_changes(observations: Observations, changing: NondeterministicValues) -> bool:
+def _names_what_changes(observations: Observations, nondeterministic: NondeterministicValues) -> bool:
     """Whether code of the script, or of modules beside it, speaks of random numbers; True where it cannot be read.
 
     So does code that asks for the time or its process, unless the same values came to other rows.
@@ -253,7 +254,7 @@ def _names_what_changes(observations: Observations, changing: NondeterministicVa
         return True
     code = [getattr(module, "__code__", None) for module in finder.modules.values()]
     names = {name.lower() for part in code if isinstance(part, CodeType) for name in _names_in(part)}
-    if not changing.swapped and not names.isdisjoint(_CHANGING_NAMES):
+    if not nondeterministic.swapped and not names.isdisjoint(_CHANGING_NAMES):
         return True
     return any(word in name for name in names for word in _RANDOM_NAMES)
 

@@ -124,7 +124,7 @@ def _suspects(observations: Observations, other: Observation) -> list[SampleMini
     return [
         mini_batch
         for mini_batch in observations.asked
-        if observations.unlike(observations.forward.answer(mini_batch), other.answer(mini_batch))
+        if observations.first_difference(observations.forward.answer(mini_batch), other.answer(mini_batch))
     ]
 
 
@@ -133,7 +133,7 @@ def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Obs
     asked = observations.asked
     position = [other.id for other in asked].index(mini_batch.id)
     orders = [order for order in (asked[:position], asked[:position:-1]) if order]
-    with Generators() as generators, observations.entry.bench(probe=observations.probe) as session:
+    with Generators() as generators, observations.entry.session(probe=observations.probe) as session:
         worker = _SteadyWorker(observations, session, generators)
         fresh = _known_fresh(observations, mini_batch)
         if fresh is None:
@@ -141,7 +141,9 @@ def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Obs
             worker.renew()
         history = _shortest(observations, worker, mini_batch, fresh, orders)
         if history is None:
-            difference = observations.unlike(observations.forward.answer(mini_batch), other.answer(mini_batch))
+            difference = observations.first_difference(
+                observations.forward.answer(mini_batch), other.answer(mini_batch)
+            )
             assert difference is not None
             return StateDependence(
                 origin="random numbers" if generators.moved(session) else "unclear",
@@ -153,7 +155,7 @@ def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Obs
             )
         worker.renew()
         # A fresh worker that answers like a warm one found something outside of itself.
-        in_files = observations.unlike(fresh, worker.answer(mini_batch)) is not None
+        in_files = observations.first_difference(fresh, worker.answer(mini_batch)) is not None
         if not in_files and len(history.before) == 1 and history.before[0].size > 1:
             with suppress(TooManyInitCalls):
                 history = _one_item(observations, worker, mini_batch, fresh, history.before[0]) or history
@@ -211,7 +213,7 @@ def _shortest(
     """The fewest mini-batches before another one that change its answer; None where none do."""
     for before in _histories(orders):
         warm = worker.answer(*before, mini_batch)
-        difference = observations.unlike(fresh, warm)
+        difference = observations.first_difference(fresh, warm)
         if difference is not None:
             return _History(tuple(before), warm, difference)
         worker.renew()
@@ -231,7 +233,7 @@ def _one_item(
     worker.renew()
     item = before.part(0)
     warm = worker.answer(item, mini_batch)
-    difference = observations.unlike(fresh, warm)
+    difference = observations.first_difference(fresh, warm)
     return None if difference is None else _History((item,), warm, difference)
 
 

@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.rows.comparison import changing, difference
+from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 from pytest_parallelrun.emulator.worker.process_resources import flush_files
 
@@ -203,7 +203,7 @@ def changed(before: Content, after: Content, alike: tuple[Content, Content] | No
         return None if alike is not None and alike[0].digest != alike[1].digest else "its content is another one"
     ignoring = None
     if alike is not None and alike[0].lines is not None and alike[1].lines is not None:
-        ignoring = changing(alike[0].lines, alike[1].lines)
+        ignoring = nondeterministic_values(alike[0].lines, alike[1].lines)
         if ignoring is not None and ignoring.all_rows:
             return None
     lines = difference(before.lines, after.lines, ignoring=() if ignoring is None else ignoring.keys)

@@ -131,7 +131,7 @@ class EntryUnderTest:
         )
 
     @contextmanager
-    def bench(
+    def session(
         self,
         *,
         workers: int = 1,

@@ -79,7 +79,9 @@ def answer_of(ended: AttemptEnded) -> RunOutcome:
     return RunOutcome(None if ended.returned is None else as_rows(ended.value), ended)
 
 
-def unlike(expected: RunOutcome, actual: RunOutcome, ignoring: Collection[Key] = ()) -> tuple[str, str] | None:
+def first_difference(
+    expected: RunOutcome, actual: RunOutcome, ignoring: Collection[Key] = ()
+) -> tuple[str, str] | None:
     """How two answers differ, as a text for each side; None where they are the same. Two failures are."""
     if expected.rows is None and actual.rows is None:
         return None
@@ -109,11 +111,11 @@ def _returns(rows: Sequence[object], differing: str, *, than: int) -> str:
 class Observation:
     """What fresh workers made of mini-batches that they got one after the other."""
 
-    tried: list[tuple[SampleMiniBatch, ProbeResult]] = field(default_factory=list)
+    attempts: list[tuple[SampleMiniBatch, ProbeResult]] = field(default_factory=list)
 
     def ended(self, mini_batch: SampleMiniBatch) -> AttemptEnded | None:
         """The last attempt at a mini-batch."""
-        return next((result.ended for other, result in reversed(self.tried) if other.id == mini_batch.id), None)
+        return next((result.ended for other, result in reversed(self.attempts) if other.id == mini_batch.id), None)
 
     def answer(self, mini_batch: SampleMiniBatch) -> RunOutcome | None:
         """The last answer to a mini-batch; None where there was none."""

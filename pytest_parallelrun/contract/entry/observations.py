@@ -15,13 +15,12 @@ from pytest_parallelrun.contract.entry.mini_batches import (
     Observation,
     RunOutcome,
     SampleMiniBatch,
-    answer_of,
     attempt,
+    first_difference,
     paths_of,
-    unlike,
 )
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
-from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues, changing
+from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues, nondeterministic_values
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.result import MiniBatchResult
     from pytest_parallelrun.emulator.splitting.model import InputKind
-
-__all__ = ["Observation", "Observations", "RunOutcome", "SampleMiniBatch", "answer_of", "attempt", "unlike"]
 
 T = TypeVar("T")
 
@@ -134,7 +131,7 @@ class Observations:
         """All mini-batches in order, on one fresh worker; one that was halved is there as a whole too, on another."""
         observation = self.observe(self.asked)
         if not {mini_batch.id for mini_batch in self.answered} <= {mini_batch.id for mini_batch in self.asked}:
-            observation.tried += self.observe(self.answered).tried
+            observation.attempts += self.observe(self.answered).attempts
         return observation
 
     @cached_property
@@ -148,7 +145,7 @@ class Observations:
         return self.observe(self.asked[::-1])
 
     @cached_property
-    def changing(self) -> NondeterministicValues | None:
+    def nondeterministic(self) -> NondeterministicValues | None:
         """What differs between `forward` and `again`, two identical runs on fresh workers.
 
         Nothing does where `backward` agrees too; then there is no need for another worker.
@@ -163,7 +160,7 @@ class Observations:
                 continue
             if first is None or second is None:
                 return NondeterministicValues(frozenset(), all_rows=True)
-            values = changing(first, second)
+            values = nondeterministic_values(first, second)
             if values is not None:
                 if values.all_rows:
                     return values
@@ -174,28 +171,28 @@ class Observations:
 
     @property
     def first_change(self) -> tuple[SampleMiniBatch, tuple[str, str]]:
-        """A mini-batch that two identical runs answer differently, where `changing` says so, and how."""
+        """A mini-batch that two identical runs answer differently, where `nondeterministic` says so, and how."""
         for mini_batch in self.asked:
             first, second = self.forward.answer(mini_batch), self.again.answer(mini_batch)
-            difference = None if first is None or second is None else unlike(first, second)
+            difference = None if first is None or second is None else first_difference(first, second)
             if difference is not None:
                 return mini_batch, (self.shown(difference[0]), self.shown(difference[1]))
         raise LookupError("two identical runs agree")
 
     def _agrees_backward(self, mini_batch: SampleMiniBatch) -> bool:
         forward, backward = self.forward.answer(mini_batch), self.backward.answer(mini_batch)
-        return forward is not None and backward is not None and unlike(forward, backward) is None
+        return forward is not None and backward is not None and first_difference(forward, backward) is None
 
     @property
     def ignoring(self) -> frozenset[Key]:
         """Values that differ between any two runs."""
-        return frozenset() if self.changing is None else self.changing.keys
+        return frozenset() if self.nondeterministic is None else self.nondeterministic.keys
 
-    def unlike(self, expected: RunOutcome | None, actual: RunOutcome | None) -> tuple[str, str] | None:
+    def first_difference(self, expected: RunOutcome | None, actual: RunOutcome | None) -> tuple[str, str] | None:
         """How two answers differ in what does not differ between any two runs; None where one was not given."""
         if expected is None or actual is None:
             return None
-        difference = unlike(expected, actual, self.ignoring)
+        difference = first_difference(expected, actual, self.ignoring)
         return None if difference is None else (self.shown(difference[0]), self.shown(difference[1]))
 
     def shown(self, text: str) -> str:
@@ -212,9 +209,9 @@ class Observations:
         """Attempts at the mini-batches in this order by a fresh worker. WorkerStartError where none comes up."""
         observation = Observation()
         self.restore()
-        with self.entry.bench(probe=self.probe) as session:
+        with self.entry.session(probe=self.probe) as session:
             for mini_batch in mini_batches:
-                observation.tried.append((mini_batch, self.attempt(session, mini_batch)))
+                observation.attempts.append((mini_batch, self.attempt(session, mini_batch)))
         return observation
 
     def attempt(

@@ -45,7 +45,7 @@ def writes_files_instead(observations: Observations, check: Check) -> bool:
     if observations.entry.settings.output_action != "summary_only":
         return False
     try:
-        attempts = observations.forward.tried
+        attempts = observations.forward.attempts
     except WorkerStartError:
         return False
     if not any(result.files.written for _, result in attempts):
@@ -65,9 +65,9 @@ def require_rows(observations: Observations, check: Check) -> None:
     """Ends the check where there are no rows that could be compared."""
     __tracebackhide__ = True
     require_answers(observations, check)
-    changing = observations.changing
-    if changing is not None and changing.all_rows:
-        check.cannot_decide(why_random(changing))
+    nondeterministic = observations.nondeterministic
+    if nondeterministic is not None and nondeterministic.all_rows:
+        check.cannot_decide(why_random(nondeterministic))
     rows = [observations.forward.rows(mini_batch) for mini_batch in observations.asked]
     if all(answer is None for answer in rows):
         check.cannot_decide("run() fails for every mini-batch at its first attempt, so there is nothing to compare")
@@ -85,18 +85,18 @@ def require_several(observations: Observations, check: Check) -> None:
 def pass_unless_random(observations: Observations, check: Check) -> None:
     """Ends a check that found nothing: what is left beside random values may be nothing."""
     __tracebackhide__ = True
-    changing = observations.changing
-    if changing is None:
+    nondeterministic = observations.nondeterministic
+    if nondeterministic is None:
         return
-    if not changing.harmless:
-        check.cannot_decide(why_random(changing))
-    check.note(f"times and generated ids were not compared: {changing}")
+    if not nondeterministic.harmless:
+        check.cannot_decide(why_random(nondeterministic))
+    check.note(f"times and generated ids were not compared: {nondeterministic}")
 
 
-def why_random(changing: NondeterministicValues) -> str:
+def why_random(values: NondeterministicValues) -> str:
     """The reason for not deciding on results that no two runs have in common."""
     return (
-        f"the results are random: two identical runs on fresh workers differ in {changing}. Seed what is drawn from "
+        f"the results are random: two identical runs on fresh workers differ in {values}. Seed what is drawn from "
         "the item to make them repeatable. If nothing is drawn, look for threads that are taken in the order in which "
         "they end, for the order of a set, and for hash() of a text: rows may have come to the wrong items."
     )

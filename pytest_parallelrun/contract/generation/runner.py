@@ -24,7 +24,8 @@ from pytest_parallelrun.strategies import Files, Rows, Sample
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.entry.observations import Observations, SampleMiniBatch
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.finding import Finding
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.faults import Fault
@@ -97,7 +98,7 @@ class ExampleRunner:
     def _worker(self) -> ProbeSession:
         """The session, with one worker that stays up."""
         if self._session is None:
-            session = self.observations.entry.bench(probe=self.observations.probe, reserved=True)
+            session = self.observations.entry.session(probe=self.observations.probe, reserved=True)
             self._session = self._stack.enter_context(session)
             self._session.start()
         return self._session
@@ -155,7 +156,7 @@ class ExampleRunner:
         if not mini_batches:
             return None
         smallest = min(mini_batches, key=lambda mini_batch: len(mini_batch.names))
-        repeatable = self.observations.changing is None
+        repeatable = self.observations.nondeterministic is None
         expected = self.observations.forward.rows(smallest) if repeatable else None
         largest = max(mini_batches, key=lambda mini_batch: len(mini_batch.names))
         for mini_batch in (smallest, largest, smallest):

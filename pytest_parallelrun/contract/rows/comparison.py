@@ -64,7 +64,7 @@ class NondeterministicValues:
         return ", ".join(names[:5])
 
 
-def changing(first: Sequence[object], second: Sequence[object]) -> NondeterministicValues | None:
+def nondeterministic_values(first: Sequence[object], second: Sequence[object]) -> NondeterministicValues | None:
     """What differs between the rows of two runs that should be the same; None where nothing does."""
     if len(first) != len(second):
         return NondeterministicValues(frozenset(), all_rows=True)

@@ -140,28 +140,28 @@ def test_a_script_whose_answers_agree_needs_few_workers(sample: Sample, files: i
     # For an odd number of mini-batches those two as well that are seen side by side, for other checks too.
     trials = sample.trials(ECHO, files=files)
     before = trials.entry.init_calls.total
-    assert trials.changing is None
+    assert trials.nondeterministic is None
     assert dependence(trials) is None
     assert trials.entry.init_calls.total - before == workers
 
 
 def test_random_values_are_told_from_others(sample: Sample) -> None:
     trials = sample.trials("import random\ndef run(b):\n    return [{'p': p, 'r': random.random()} for p in b]\n")
-    assert str(trials.changing) == "column 'r'"
+    assert str(trials.nondeterministic) == "column 'r'"
     assert dependence(trials) is None
 
 
 def test_a_number_of_rows_that_is_random_is_told(sample: Sample) -> None:
     trials = sample.trials("import random\ndef run(b):\n    return ['x'] * random.randint(1, 10**4)\n")
-    assert trials.changing is not None
-    assert trials.changing.all_rows
+    assert trials.nondeterministic is not None
+    assert trials.nondeterministic.all_rows
 
 
 def test_failures_that_come_and_go_leave_nothing_to_compare(sample: Sample) -> None:
     script = "import random\ndef run(b):\n    if random.random() < 0.5: raise ValueError\n    return b\n"
     trials = sample.trials(script, files=12, max_retries=10)
-    assert trials.changing is not None
-    assert trials.changing.all_rows
+    assert trials.nondeterministic is not None
+    assert trials.nondeterministic.all_rows
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.contract.rows.comparison import changing, difference, row_text
+from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values, row_text
 
 
 @pytest.mark.parametrize(
@@ -99,37 +99,43 @@ def test_a_difference_shows_a_row_of_each_side() -> None:
 
 
 def test_values_to_ignore_do_not_count() -> None:
-    found = changing([{"a": 1, "b": "x1"}], [{"a": 1, "b": "x2"}])
+    found = nondeterministic_values([{"a": 1, "b": "x1"}], [{"a": 1, "b": "x2"}])
     assert found is not None
     assert difference([{"a": 1, "b": "x3"}], [{"a": 1, "b": "x4"}], ignoring=found.keys) is None
     assert difference([{"a": 1, "b": "x3"}], [{"a": 2, "b": "x4"}], ignoring=found.keys) is not None
 
 
 def test_rows_in_another_order_do_not_change() -> None:
-    assert changing(["a 1", "b 2"], ["b 2", "a 1"]) is None
+    assert nondeterministic_values(["a 1", "b 2"], ["b 2", "a 1"]) is None
 
 
 def test_rows_in_another_order_are_aligned_by_what_they_have_in_common() -> None:
-    found = changing([{"n": "a", "r": "1"}, {"n": "b", "r": "2"}], [{"n": "b", "r": "3"}, {"n": "a", "r": "4"}])
+    found = nondeterministic_values(
+        [{"n": "a", "r": "1"}, {"n": "b", "r": "2"}], [{"n": "b", "r": "3"}, {"n": "a", "r": "4"}]
+    )
     assert str(found) == "column 'r'"
 
 
 def test_values_that_came_to_other_rows_are_told_from_new_ones() -> None:
-    swapped = changing([{"n": "a", "r": 1}, {"n": "b", "r": 2}], [{"n": "a", "r": 2}, {"n": "b", "r": 1}])
+    swapped = nondeterministic_values(
+        [{"n": "a", "r": 1}, {"n": "b", "r": 2}], [{"n": "a", "r": 2}, {"n": "b", "r": 1}]
+    )
     assert swapped is not None
     assert swapped.swapped
-    made_anew = changing([{"n": "a", "r": 1}, {"n": "b", "r": 2}], [{"n": "a", "r": 2}, {"n": "b", "r": 3}])
+    made_anew = nondeterministic_values(
+        [{"n": "a", "r": 1}, {"n": "b", "r": 2}], [{"n": "a", "r": 2}, {"n": "b", "r": 3}]
+    )
     assert made_anew is not None
     assert not made_anew.swapped
 
 
 def test_many_rows_are_compared_as_they_come() -> None:
-    found = changing([f"{i} a{i}" for i in range(150)], [f"{i} b{i}" for i in range(150)])
+    found = nondeterministic_values([f"{i} a{i}" for i in range(150)], [f"{i} b{i}" for i in range(150)])
     assert str(found) == "word 2 of the text"
 
 
 def test_another_number_of_rows_is_said_so() -> None:
-    found = changing(["a"], [])
+    found = nondeterministic_values(["a"], [])
     assert found is not None
     assert found.all_rows
     assert str(found) == "the number of rows"
@@ -147,18 +153,18 @@ def test_another_number_of_rows_is_said_so() -> None:
     ids=["uuid", "hex", "datetime", "text", "epoch"],
 )
 def test_times_and_generated_ids_are_harmless(make: object) -> None:
-    found = changing([make()], [make()])  # type: ignore[operator]
+    found = nondeterministic_values([make()], [make()])  # type: ignore[operator]
     assert found is None or found.harmless
 
 
 def test_numbers_are_not_harmless() -> None:
-    found = changing([{"score": 0.25}], [{"score": 0.75}])
+    found = nondeterministic_values([{"score": 0.25}], [{"score": 0.75}])
     assert found is not None
     assert not found.harmless
 
 
 def test_a_column_that_comes_and_goes_is_not_harmless() -> None:
-    found = changing([{"a": 1}], [{"a": 1, "at": "2024-01-01"}])
+    found = nondeterministic_values([{"a": 1}], [{"a": 1, "at": "2024-01-01"}])
     assert found is not None
     assert not found.harmless
 
@@ -174,7 +180,7 @@ def test_a_column_that_comes_and_goes_is_not_harmless() -> None:
     ],
 )
 def test_what_changes_is_named(first: list[object], second: list[object], name: str) -> None:
-    assert str(changing(first, second)) == name
+    assert str(nondeterministic_values(first, second)) == name
 
 
 def test_a_long_row_is_cut() -> None:
