@@ -25,13 +25,12 @@ WANTED = 90
 """Percent of the mutants of a target."""
 
 TARGETS = {
-    "policy": ("pytest_parallelrun/emulator/policy.py", ["tests/emulator/test_policy.py"]),
-    "splitting": ("pytest_parallelrun/emulator/splitting/*", ["tests/emulator/splitting"]),
+    "policy": (["pytest_parallelrun/emulator/policy.py"], ["tests/emulator/test_policy.py"]),
+    "splitting": (["pytest_parallelrun/emulator/splitting/*"], ["tests/emulator/splitting"]),
     # Without the model and the state machine, which find by chance and take ten times as long as these.
     "job": (
-        "pytest_parallelrun/emulator/job.py",
+        ["pytest_parallelrun/emulator/job.py", "pytest_parallelrun/emulator/scheduler.py"],
         [
-            "tests/emulator/logs",
             "tests/emulator/test_arguments.py",
             "tests/emulator/test_job.py",
             "tests/emulator/test_job_engine.py",
@@ -39,6 +38,7 @@ TARGETS = {
             "tests/emulator/test_job_set_up.py",
             "tests/emulator/test_job_thresholds.py",
             "tests/emulator/test_folders.py",
+            "tests/emulator/test_logs.py",
             "tests/emulator/test_output.py",
             "tests/emulator/test_progress.py",
             "tests/emulator/test_recorded_runs.py",
@@ -84,12 +84,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation tests.")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; default: all")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="mutants that are tested at once")
-    given = parser.parse_args()
-    targets: list[str] = given.targets or list(TARGETS)
+    options = parser.parse_args()
+    targets: list[str] = options.targets or list(TARGETS)
     if unknown := set(targets) - set(TARGETS):
         parser.error(f"{', '.join(sorted(unknown))}: give some of {', '.join(TARGETS)}")
     with tempfile.TemporaryDirectory() as scratch:
-        enough = [run(target, Path(scratch, target), given.jobs) for target in targets]
+        enough = [run(target, Path(scratch, target), options.jobs) for target in targets]
     return 0 if all(enough) else 1
 
 
@@ -98,7 +98,7 @@ def run(target: str, folder: Path, jobs: int) -> bool:
     mutated, tests = TARGETS[target]
     settings = {
         "source_paths": ["pytest_parallelrun"],
-        "only_mutate": [mutated],
+        "only_mutate": mutated,
         "pytest_add_cli_args": OPTIONS,
         "pytest_add_cli_args_test_selection": tests,
         "also_copy": ["mutation_plugin.py"],

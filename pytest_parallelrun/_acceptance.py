@@ -10,8 +10,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from pytest_parallelrun._options import ACCEPT
-from pytest_parallelrun._targets import STEP
+from pytest_parallelrun._options import ACCEPT, STEP
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.report.records import AcceptanceRecord, AcceptanceState, EntryReport

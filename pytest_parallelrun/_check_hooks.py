@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Generator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -29,17 +27,16 @@ if TYPE_CHECKING:
 MAX_EXAMPLE_LINES = 12
 """Lines of an example of Hypothesis that are shown."""
 
-_ARGUMENT = re.compile(r"    \w")
-_GIVEN = ("    parallelrun_", "    data=data(...)")
-_OUR_PACKAGE = str(Path(__file__).parent)
+DRAWN = "Draw "
+"""What Hypothesis begins a note with on a value of `data.draw()`."""
 
 
 class CheckHooks:
     """The hook around each generated test; registered when there are entries."""
 
-    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
-        self._acceptances = gate.accept
-        self._keeper = CaseSaver(config, gate)
+    def __init__(self, config: pytest.Config, configuration: RunConfiguration) -> None:
+        self._acceptances = configuration.acceptances
+        self._case_saver = CaseSaver(config, configuration.save)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -49,8 +46,8 @@ class CheckHooks:
         arguments = pyfuncitem.funcargs
         check = cast("Check", arguments["parallelrun_check"])
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
-        if check.spec.needs_input and module.plan.input is None:
-            check.cannot_decide(module.plan.no_input)
+        if check.spec.needs_input and module.plan.sample.paths is None:
+            check.cannot_decide(module.plan.sample.no_input)
         try:
             try:
                 result = yield
@@ -62,29 +59,29 @@ class CheckHooks:
                     raise
                 raise failed from None
         except CheckFailed as failed:
-            found = replace(
+            finding = replace(
                 failed.finding,
                 example=example_of(failed) or failed.finding.example,
                 explained=explain_command(check.spec.name),
             )
-            if self._is_accepted(module, check, found):
+            if self._is_accepted(module, check, finding):
                 return True
-            failed.finding = self._keeper.keep(module.plan, check.spec.name, found)
+            failed.finding = self._case_saver.keep(module.plan, check.spec.name, finding)
             raise
         finally:
-            workbench = cast("ExampleRunner | None", arguments.get("parallelrun_examples"))
-            if workbench is not None:
-                workbench.close()
+            runner = cast("ExampleRunner | None", arguments.get("parallelrun_examples"))
+            if runner is not None:
+                runner.close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
-            told = replace(check.advice, explained=explain_command(check.spec.name))
-            check.advice = self._keeper.keep(module.plan, check.spec.name, told, test=False)
+            finding = replace(check.advice, explained=explain_command(check.spec.name))
+            check.advice = self._case_saver.keep(module.plan, check.spec.name, finding, test=False)
         return result
 
-    def _is_accepted(self, module: EntryModule, check: Check, found: Finding) -> bool:
+    def _is_accepted(self, module: EntryModule, check: Check, finding: Finding) -> bool:
         acceptance = accepting(self._acceptances, module.plan.nodeid, check.spec.name)
         if acceptance is None:
             return False
-        check.accepted = found, acceptance.reason
+        check.accepted = finding, acceptance.reason
         return True
 
 
@@ -109,44 +106,29 @@ def finding_in(error: BaseException) -> CheckFailed | None:
 
 
 def example_of(failed: CheckFailed) -> str:
-    """What Hypothesis noted of its smallest example, without what the fixtures gave; "" where there is none."""
-    notes = [_of_the_user(note) for note in getattr(failed, "__notes__", ())]
-    lines = "\n".join(filter(None, notes)).splitlines()
+    """What was drawn for the smallest example of Hypothesis; "" where there is none.
+
+    Its other notes are on the arguments of the check, which fixtures gave.
+    """
+    drawn = [note for note in getattr(failed, "__notes__", ()) if note.startswith(DRAWN)]
+    lines = "\n".join(drawn).splitlines()
     if len(lines) > MAX_EXAMPLE_LINES:
         lines[MAX_EXAMPLE_LINES - 1 :] = ["..."]
     return "\n".join(lines)
 
 
-def _of_the_user(note: str) -> str:
-    """A note without what fixtures gave, lines of this package, and a decorator for a test that is none of theirs."""
-    if "@reproduce_failure" in note:
-        return ""
-    kept: list[str] = []
-    left_out = False
-    for line in note.splitlines():
-        if line == ")" or _ARGUMENT.match(line):
-            left_out = line.startswith(_GIVEN)
-        if not left_out and not line.strip().startswith(_OUR_PACKAGE):
-            kept.append(line)
-    while kept and kept[-1].endswith(":"):
-        # A headline of lines that were left out.
-        kept.pop()
-    is_bare_call = len(kept) == 2 and kept[-1] == ")"
-    return "" if is_bare_call else "\n".join(kept)
-
-
-WITHOUT_WAITING = 600
+TEST_SECONDS = 600
 """Seconds for all that a test does beside waiting for mini-batches: import, init(), copies of the sample."""
-SLOWEST_MINI_BATCHES = 10
-"""Mini-batches in one test that may take all their time and all their tries."""
-GENERATION = 300
+MAX_SLOW_MINI_BATCHES = 10
+"""Mini-batches in one test that may take all their time and all their attempts."""
+GENERATION_SECONDS = 300
 """Seconds for the mini-batches that Hypothesis makes, where no budget says more."""
 
 
-def outer_net(settings: JobSettings, budget: float | None) -> float:
-    """Seconds that one generated test may take: a job within its limits is never cut short by it in practice."""
-    waiting = SLOWEST_MINI_BATCHES * settings.timeout * (settings.max_retries + 1)
-    return WITHOUT_WAITING + waiting + max(GENERATION, budget or 0)
+def outer_timeout(settings: JobSettings, budget: float | None) -> float:
+    """Seconds that one generated test may take: in practice a job within its limits is never cut short by it."""
+    waiting = MAX_SLOW_MINI_BATCHES * settings.timeout * (settings.max_retries + 1)
+    return TEST_SECONDS + waiting + max(GENERATION_SECONDS, budget or 0)
 
 
 class OuterTimeout:
@@ -162,7 +144,7 @@ class OuterTimeout:
         for item in items:
             module = entry_module_of(item)
             if module is not None and item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(outer_net(module.plan.settings, self._budget)))
+                item.add_marker(pytest.mark.timeout(outer_timeout(module.plan.settings, self._budget)))
 
 
 def debugging(config: pytest.Config) -> bool:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._configuration import EntryPlan
-from pytest_parallelrun._targets import STEP
+from pytest_parallelrun._entries import EntryPlan
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 
 if TYPE_CHECKING:
@@ -72,13 +71,12 @@ class EntrySteps(pytest.File):
 
     @classmethod
     def of(cls, parent: pytest.Collector, plans: Sequence[EntryPlan]) -> Self:
-        nodeid = plans[0].nodeid.partition(STEP)[0]
-        steps: Self = cls.from_parent(parent, path=plans[0].entry.path, nodeid=nodeid)
+        steps: Self = cls.from_parent(parent, path=plans[0].entry.path, nodeid=plans[0].target.script_id)
         steps.plans = plans
         return steps
 
     def collect(self) -> list[EntryModule]:
-        return [EntryModule.of(self, plan, name=plan.nodeid.partition(STEP)[2]) for plan in self.plans]
+        return [EntryModule.of(self, plan, name=plan.step.name) for plan in self.plans if plan.step is not None]
 
 
 class EntryPackage(pytest.Package):

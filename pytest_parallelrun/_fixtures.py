@@ -14,9 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_parallelrun._configuration import EntryPlan
+    from pytest_parallelrun._entries import EntryPlan
     from pytest_parallelrun._job_factory import JobFactory
-    from pytest_parallelrun.contract.cases.saved_case import Replay
+    from pytest_parallelrun.contract.cases.saved_case import ReplayRequest
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -33,19 +33,19 @@ MARKER = (
 @pytest.fixture
 def parallelrun(request: pytest.FixtureRequest) -> Callable[..., JobResult]:
     """Runs a parallel job: call it with an entry, an input and settings, get a JobResult."""
-    from pytest_parallelrun._configuration import configuration_of
+    from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._job_factory import JobFactory, running, with_markers
 
-    return running(JobFactory(with_markers(request.node, configuration_of(request.config))))
+    return running(JobFactory(with_markers(request.node, entries_of(request.config))))
 
 
 @pytest.fixture(scope="session")
 def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
     """Makes a ParallelJob, to be run with `.run()`; immutable, and safe inside @given."""
-    from pytest_parallelrun._configuration import configuration_of
+    from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._job_factory import JobFactory
 
-    return JobFactory(configuration_of(request.config))
+    return JobFactory(entries_of(request.config))
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +58,16 @@ def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     plan: EntryPlan | None = getattr(request, "param", None)
     if plan is None:
         refuse("the fixture parallelrun_entry needs --parallelrun-entry=PATH or @pytest.mark.parallelrun(entry=...).")
-    gate = configuration_of(request.config)
+    configuration = configuration_of(request.config)
     return EntryUnderTest(
         entry=plan.entry,
         settings=plan.settings,
         arguments=plan.arguments.argv,
         models=plan.models,
-        sample=plan.input,
+        sample=plan.sample.paths,
         folder=tmp_path_factory.mktemp("parallelrun"),
-        engine=gate.engine,
-        budget=gate.budget,
+        engine=configuration.engine,
+        budget=configuration.budget,
     )
 
 
@@ -85,9 +85,9 @@ def parallelrun_baseline(
     module = entry_module_of(request.node)
     kept = {} if module is None else {"output": module.plan.output, "logs": module.plan.logs}
     shared = tmp_path_factory.getbasetemp().parent
-    for what, folder in kept.items():
-        if folder is not None and not _is_first(request.config, what, folder, shared):
-            kept[what] = None
+    for kind, folder in kept.items():
+        if folder is not None and not _is_first(request.config, kind, folder, shared):
+            kept[kind] = None
     sample = parallelrun_entry.copy_sample()
     began = time.perf_counter()
     with progress_line(request.config) as on_progress:
@@ -97,12 +97,12 @@ def parallelrun_baseline(
     return Baseline(result, sample, time.perf_counter() - began)
 
 
-def _is_first(config: pytest.Config, what: str, folder: Path, shared: Path) -> bool:
+def _is_first(config: pytest.Config, kind: str, folder: Path, shared: Path) -> bool:
     """Whether this worker of pytest-xdist is the one whose run is kept; `shared` is a folder of them all."""
     if not hasattr(config, "workerinput"):
         return True
     try:
-        (shared / f"parallelrun-{what}-{folder.name}").touch(exist_ok=False)
+        (shared / f"parallelrun-{kind}-{folder.name}").touch(exist_ok=False)
     except FileExistsError:
         return False
     return True
@@ -118,17 +118,17 @@ def parallelrun_check(request: pytest.FixtureRequest) -> Check:
 
 
 @pytest.fixture(scope="module")
-def parallelrun_replay(request: pytest.FixtureRequest) -> Replay:
+def parallelrun_replay(request: pytest.FixtureRequest) -> ReplayRequest:
     """The saved case of --parallelrun-replay."""
     from pytest_parallelrun._check_hooks import debugging
     from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._job_factory import refuse
-    from pytest_parallelrun.contract.cases.saved_case import Replay
+    from pytest_parallelrun.contract.cases.saved_case import ReplayRequest
 
     module = entry_module_of(request.node)
     if module is None or module.plan.replay is None:
         refuse("the fixture parallelrun_replay belongs to the test that --parallelrun-replay=DIR generates.")
-    return Replay(module.plan.replay, debugging(request.config))
+    return ReplayRequest(module.plan.replay, debugging(request.config))
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +149,9 @@ def parallelrun_examples(parallelrun_observations: Observations | None) -> Itera
     if parallelrun_observations is None:
         yield None
         return
-    workbench = ExampleRunner(parallelrun_observations)
-    yield workbench
-    workbench.close()
+    runner = ExampleRunner(parallelrun_observations)
+    yield runner
+    runner.close()
 
 
 def parametrize_entries(metafunc: pytest.Metafunc) -> None:
@@ -159,20 +159,20 @@ def parametrize_entries(metafunc: pytest.Metafunc) -> None:
     if "parallelrun_entry" not in metafunc.fixturenames:
         return
     from pytest_parallelrun._collection import entry_module_of
-    from pytest_parallelrun._configuration import configuration_of
+    from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._job_factory import refuse, with_markers
     from pytest_parallelrun.emulator.errors import ParallelRunError
 
-    gate = configuration_of(metafunc.config)
+    entries = entries_of(metafunc.config)
     module = entry_module_of(metafunc.definition)
     marked = metafunc.definition.get_closest_marker("parallelrun")
     if module is not None:
         plans: Sequence[EntryPlan] = [module.plan]
     elif marked is None:
-        plans = gate.plans()
+        plans = entries.plans
     else:
         try:
-            plans = with_markers(metafunc.definition, gate).plans()
+            plans = with_markers(metafunc.definition, entries).plans
         except ParallelRunError as error:
             refuse(f"@pytest.mark.parallelrun of {metafunc.definition.nodeid}: {error}")
     if not plans:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import pytest
 
-from pytest_parallelrun._configuration import RunConfiguration, absolute_model
-from pytest_parallelrun._targets import Target
-from pytest_parallelrun.emulator.entry import find_entry
+from pytest_parallelrun._configuration import absolute_model
+from pytest_parallelrun._entries import RunEntries, Sample
+from pytest_parallelrun._options import command_line_values
+from pytest_parallelrun._targets import Target, script_id
+from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError
 from pytest_parallelrun.emulator.settings import JobSettings
 
@@ -21,15 +23,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from pytest_parallelrun.emulator.entry import Models, StrPath
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
 
     P = ParamSpec("P")
-    StrPath = str | os.PathLike[str]
     Input = StrPath | Sequence[StrPath] | pd.DataFrame
 
-# Keywords of the marker that are no settings, and the option that goes over each.
 _OPTIONS = {
     "entry": "entry",
     "input": "input",
@@ -37,6 +38,7 @@ _OPTIONS = {
     "code": "code",
     "models": "model",
 }
+"""Keywords of the marker that are no settings, and the option that goes over each."""
 
 
 def refuse(message: str) -> NoReturn:
@@ -51,7 +53,7 @@ class JobFactory:
     settings: a JobSettings, and single fields of it as keywords; both go over marker and options.
     """
 
-    gate: RunConfiguration
+    entries: RunEntries
 
     def __call__(
         self,
@@ -62,32 +64,33 @@ class JobFactory:
         program_arguments: str | Sequence[str] | None = None,
         faults: Sequence[Fault] = (),
         code: StrPath | None = None,
-        models: Sequence[StrPath] | None = None,
+        models: Models | None = None,
         output: StrPath | None = None,
         logs: StrPath | None = None,
         **fields: object,
     ) -> ParallelJob:
         from pytest_parallelrun.emulator.job import ParallelJob
 
-        gate = self.gate
-        defaults, arguments, named = gate.settings, gate.program_arguments, gate.models
-        sample = gate.input
+        options, targets = self.entries.configuration, self.entries.targets
+        defaults, arguments = options.settings, options.program_arguments
+        sample = self.entries.sample
         if entry is None:
-            if len(gate.targets) != 1:
+            if len(targets) != 1:
                 refuse(
                     "which entry script? Give it in the call, in @pytest.mark.parallelrun(entry=...), or with "
-                    f"--parallelrun-entry=PATH (given {len(gate.targets)} times)."
+                    f"--parallelrun-entry=PATH (given {len(targets)} times)."
                 )
-            entry, code = gate.targets[0].entry.path, code or gate.targets[0].entry.code_root
-            if gate.targets[0].step is not None:
+            [target] = targets
+            entry, code = target.entry.path, code or target.entry.code_root
+            if target.step is not None:
                 # A job definition says more about it than the options alone.
-                [plan] = gate.plans()
-                defaults, arguments, sample = plan.settings, plan.arguments.argv, plan.input
-                named = tuple(f"{name}={path}" for name, path in plan.models.items())
+                [plan] = self.entries.plans
+                defaults, arguments, sample = plan.settings, plan.arguments.argv, plan.sample
+                models = plan.models if models is None else models
         if code is None and isinstance(entry, (str, os.PathLike)):
-            code = gate.code
+            code = options.code
         if input is None:
-            input = list(sample) if isinstance(sample, tuple) else sample
+            input = sample.source
         if input is None:
             refuse(
                 "which input? Give it in the call, in @pytest.mark.parallelrun(input=...), or with "
@@ -100,9 +103,9 @@ class JobFactory:
             settings=chosen.replace(**fields),  # type: ignore[arg-type]
             program_arguments=arguments if program_arguments is None else program_arguments,
             faults=faults,
-            engine=gate.engine,
+            engine=options.engine,
             code=code,
-            models=named if models is None else models,
+            models=options.models if models is None else models,
             output=output,
             logs=logs,
         )
@@ -115,45 +118,59 @@ def running(factory: Callable[P, ParallelJob]) -> Callable[P, JobResult]:
     return run
 
 
-def with_markers(node: pytest.Item | pytest.Collector, gate: RunConfiguration) -> RunConfiguration:
-    """The gate with the values of the markers between command line and ini; the nearest marker is on top."""
-    values: dict[str, object] = {}
+def with_markers(node: pytest.Item | pytest.Collector, entries: RunEntries) -> RunEntries:
+    """The entries with the values of the markers between command line and ini; the nearest marker is on top."""
+    keywords: dict[str, object] = {}
     for marker in reversed(list(node.iter_markers("parallelrun"))):
         if marker.args:
             refuse(f"{node.nodeid}: @pytest.mark.parallelrun takes keywords only.")
-        values.update(marker.kwargs)
-    if not values:
-        return gate
+        keywords.update(marker.kwargs)
+    if not keywords:
+        return entries
     origin = f"@pytest.mark.parallelrun of {node.nodeid}"
     try:
-        settings = JobSettings.from_mapping(
-            {name: value for name, value in values.items() if name not in _OPTIONS}, origin
-        )
-        changes: dict[str, object] = {"in_ini": settings.over(gate.in_ini)}
-        for name, option in _OPTIONS.items():
-            if values.get(name) is not None and option not in gate.given:
-                changes[name] = _read_marker_value(name, values[name], node.path.parent)
-        if "entry" in changes:
-            code = changes.get("code", gate.code)
-            changes["targets"] = (Target(find_entry(changes.pop("entry"), code)),)  # type: ignore[arg-type]
-        return replace(gate, **changes)  # type: ignore[arg-type]
+        return _over_ini(entries, node, keywords, origin)
     except ParallelRunError as error:
         text = str(error)
     # Outside the except clause, or pytest would show the error twice.
     refuse(text if origin in text else f"{origin}: {text}")
 
 
-def _read_marker_value(name: str, value: object, base: Path) -> object:
-    """A value of the marker as the Gate holds it; relative paths start at the folder of the test."""
-    if name == "program_arguments":
-        return value
-    many = isinstance(value, (list, tuple))
-    paths = [value] if isinstance(value, (str, os.PathLike)) else list(value) if many else None  # type: ignore[call-overload]
-    if paths is None or not all(isinstance(path, (str, os.PathLike)) for path in paths):
+def _over_ini(
+    entries: RunEntries, node: pytest.Item | pytest.Collector, keywords: Mapping[str, object], origin: str
+) -> RunEntries:
+    """The entries with these keywords over the ini file; relative paths start at the folder of the test."""
+    options, base = entries.configuration, node.path.parent
+    settings = JobSettings.from_mapping(
+        {name: value for name, value in keywords.items() if name not in _OPTIONS}, origin
+    )
+    values = {
+        name: keywords[name]
+        for name, option in _OPTIONS.items()
+        if keywords.get(name) is not None and not command_line_values(node.config, option)
+    }
+    arguments = cast("str | Sequence[str]", values.pop("program_arguments", options.program_arguments))
+    paths = {name: _paths(name, value) for name, value in values.items()}
+    absolute = {name: tuple(os.path.join(base, os.path.expanduser(path)) for path in paths[name]) for name in paths}
+    code = Path(absolute["code"][0]) if "code" in paths else options.code
+    models = tuple(absolute_model(path, base) for path in paths["models"]) if "models" in paths else options.models
+    targets, sample = entries.targets, entries.sample
+    if "entry" in paths:
+        entry = find_entry(Path(absolute["entry"][0]), code)
+        assert isinstance(entry, EntryFile)
+        targets = (Target(entry=entry, script_id=script_id(entry, node.config.rootpath)),)
+    if "input" in paths:
+        is_list = isinstance(values["input"], (list, tuple))
+        sample = Sample(paths=absolute["input"] if is_list else absolute["input"][0])
+    ini = settings.over(options.ini)
+    configuration = replace(options, ini=ini, program_arguments=arguments, code=code, models=models)
+    return replace(entries, configuration=configuration, targets=targets, sample=sample)
+
+
+def _paths(name: str, value: object) -> tuple[str, ...]:
+    """A path, or the paths of a list."""
+    paths: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
+    texts = [os.fspath(path) for path in paths if isinstance(path, (str, os.PathLike))]
+    if len(texts) < len(paths):
         raise SettingsError(f"{name}={value!r}: give a path, or a list of paths; a DataFrame goes into the call.")
-    if name == "models":
-        return tuple(absolute_model(os.fspath(path), base) for path in paths)
-    absolute = tuple(os.path.join(base, os.path.expanduser(path)) for path in paths)
-    if name == "input":
-        return absolute if many else absolute[0]
-    return Path(absolute[0])
+    return tuple(texts)

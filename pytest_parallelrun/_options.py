@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pytest
 
+T = TypeVar("T")
 GROUP = "Azure ML parallel jobs (pytest-parallelrun)"
 
 
@@ -64,6 +66,9 @@ ACCEPT = "parallelrun_accept"
 """In the ini file alone: a finding that somebody accepts should stand where it is reviewed."""
 ACCEPT_HELP = "accepted findings, one a line: CHECK [ENTRY_PATTERN]: REASON [until YYYY-MM-DD]"
 
+STEP = "::"
+"""Between the file and the step in the value of --parallelrun-job, and between script and step in a node id."""
+
 _BY_NAME = {option.name: option for option in OPTIONS}
 
 
@@ -97,15 +102,19 @@ class OptionValue:
     origin: str
     base: Path
 
+    def __str__(self) -> str:
+        """As messages have it: "--parallelrun-input=data"."""
+        return f"{self.origin}={self.value}"
 
-def absolute(item: OptionValue) -> Path:
+
+def absolute_path(item: OptionValue) -> Path:
     """The path of a value. UsageError for an empty one."""
     if not item.value.strip():
         raise pytest.UsageError(f"{item.origin}: the path is empty.")
     return Path(os.path.abspath(os.path.join(item.base, os.path.expanduser(item.value))))
 
 
-def given(config: pytest.Config, name: str) -> list[OptionValue]:
+def option_values(config: pytest.Config, name: str) -> list[OptionValue]:
     """The values of an option from the command line, else from its ini twin."""
     option = _BY_NAME[name]
     value = config.getoption(option.dest)
@@ -113,6 +122,12 @@ def given(config: pytest.Config, name: str) -> list[OptionValue]:
         values = value if isinstance(value, list) else [value]
         return [OptionValue(str(text), option.flag, config.invocation_params.dir) for text in values]
     return ini_values(config, name)
+
+
+def read_last(config: pytest.Config, name: str, read: Callable[[OptionValue], T]) -> T | None:
+    """What the value of an option that is not repeatable means, as `read` says; None where it is not given."""
+    values = option_values(config, name)
+    return read(values[-1]) if values else None
 
 
 def ini_values(config: pytest.Config, name: str) -> list[OptionValue]:
@@ -134,10 +149,10 @@ def flag(config: pytest.Config, name: str) -> bool:
 
 def command_line_values(config: pytest.Config, name: str) -> list[OptionValue]:
     """The values of an option from the command line alone."""
-    return given(config, name) if config.getoption(_BY_NAME[name].dest) is not None else []
+    return option_values(config, name) if config.getoption(_BY_NAME[name].dest) is not None else []
 
 
-def any_given(config: pytest.Config) -> bool:
+def any_option_set(config: pytest.Config) -> bool:
     """Whether this run has to do with the plugin at all."""
     return any(config.getoption(option.dest) is not None or _in_ini(config, option) for option in OPTIONS)
 

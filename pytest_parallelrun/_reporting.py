@@ -10,9 +10,9 @@ import pytest
 
 from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
-from pytest_parallelrun._configuration import EntryPlan, RunConfiguration
+from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.ci import ci_lines, defused, on_azure, on_github
+from pytest_parallelrun.report.ci import ci_lines, defused, on_ci
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.records import (
     AcceptanceRecord,
@@ -22,7 +22,7 @@ from pytest_parallelrun.report.records import (
     job_facts,
     setting_records,
 )
-from pytest_parallelrun.report.sanitize import Redaction, first_line, masked_arguments, masked_text, visible
+from pytest_parallelrun.report.sanitize import Redaction, masked_arguments, masked_text, visible
 from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
 from pytest_parallelrun.report.trace import trace_of
 
@@ -60,15 +60,15 @@ _FACTS = (
 
 
 class FindingRepr:
-    """A finding as pytest shows it: whole among the failures, its first line where failures are listed.
+    """A finding as pytest shows it: in full among the failures, its headline where failures are listed.
 
     Given a plain text, pytest repeats all of it in the short summary when it runs on CI.
     """
 
-    def __init__(self, text: str, *, by_line: bool) -> None:
+    def __init__(self, text: str, headline: str, *, by_line: bool) -> None:
         self._text = text
         self._by_line = by_line
-        self.reprcrash = _FirstLine(first_line(text))
+        self.reprcrash = _Crash(headline)
 
     def __str__(self) -> str:
         return self._text
@@ -80,7 +80,7 @@ class FindingRepr:
 
 
 @dataclass(frozen=True)
-class _FirstLine:
+class _Crash:
     """What pytest reads of a crash: for its short summary, `--tb=line` and JUnit's message."""
 
     message: str
@@ -92,20 +92,23 @@ class _FirstLine:
 class Reporting:
     """Collects a record for each check as it ends, and writes summary and report files in the end."""
 
-    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
+    def __init__(self, config: pytest.Config, entries: RunEntries) -> None:
         self._config = config
-        self._files = gate.reports
-        plans = gate.plans()
+        configuration, plans = entries.configuration, entries.plans
+        self._files = configuration.reports
+        self._acceptances = configuration.acceptances
         self._redactions = {
             plan.nodeid: Redaction(plan.settings.environment_variables, plan.arguments.argv) for plan in plans
         }
-        self._reports = {plan.nodeid: _report_of(plan, gate.engine, self._redactions[plan.nodeid]) for plan in plans}
+        self._reports = {
+            plan.nodeid: _report_of(plan, configuration.engine, self._redactions[plan.nodeid]) for plan in plans
+        }
         self._is_controller = not hasattr(config, "workerinput")
-        self._unwritten: dict[Path, str] = {}
-        self._acceptances = gate.accept
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
-        self._told: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
-        self._sent: set[str] = set()
+        self._unwritten: dict[Path, str] = {}
+        # By entry and cause: the check that reported it first, and what the script printed in it.
+        self._reported: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
+        self._with_job: set[str] = set()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -125,9 +128,9 @@ class Reporting:
                 report.longrepr = path, line, redaction.text(reason)
         setattr(report, _ENTRY, entry)
         if report.when == "call" or report.outcome != "passed":
-            record = _record(item, call, report, entry, with_job=entry not in self._sent)
+            record = _record(item, call, report, entry, with_job=entry not in self._with_job)
             if record.job is not None:
-                self._sent.add(entry)
+                self._with_job.add(entry)
             setattr(report, _RECORD, redaction.values(record.as_json()))
         return report
 
@@ -137,29 +140,26 @@ class Reporting:
             return
         entry = getattr(report, _ENTRY, None)
         if entry is None:
-            self._take_in_crash(report)
+            self._add_crash(report)
             return
         # The path of the script is in it, which JUnit's XML cannot have as it is.
         report.nodeid = visible(report.nodeid)
         # The set-up is part of what a check costs: the run of the whole sample is in one.
         self._reports[entry].duration += report.duration
-        on_ci = on_github() or on_azure()
-        if on_ci:
-            report.sections = [(title, defused(text)) for title, text in report.sections]
+        report.sections = [(title, _harmless(text)) for title, text in report.sections]
         values = getattr(report, _RECORD, None)
         if values is not None:
             record = CheckRecord.from_json(values)
             self._reports[entry].add(record)
             self._refer_to_the_same_cause(record, report)
             if isinstance(report.longrepr, str) and report.failed:
-                text = visible(report.longrepr)
-                text = defused(text) if on_ci else text
-                report.longrepr = FindingRepr(text, by_line=self._by_line)  # type: ignore[assignment]
-            elif isinstance(report.longrepr, tuple) and on_ci:
+                text, headline = (_harmless(visible(text)) for text in (report.longrepr, record.headline))
+                report.longrepr = FindingRepr(text, headline, by_line=self._by_line)  # type: ignore[assignment]
+            elif isinstance(report.longrepr, tuple):
                 path, line, reason = report.longrepr
-                report.longrepr = path, line, defused(reason)
+                report.longrepr = path, line, _harmless(reason)
 
-    def _take_in_crash(self, report: pytest.TestReport) -> None:
+    def _add_crash(self, report: pytest.TestReport) -> None:
         """A check whose worker of pytest-xdist died: the report of that is none of ours, and a failure all the same."""
         entry, _, test = report.nodeid.rpartition("::")
         if report.failed and entry in self._reports:
@@ -168,14 +168,14 @@ class Reporting:
             self._reports[entry].add(record)
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
-        """What several checks found is told once, as is what was printed; the message of the record stays whole."""
+        """What several checks found is shown once, as is what was printed; the message of the record stays whole."""
         cause = None if record.finding is None else record.finding.cause
         if record.outcome != "failed" or cause is None:
             return
         printed = {line for _, text in report.sections for line in text.splitlines()}
-        teller, shown = self._told.setdefault((record.entry, cause), (record.name, printed))
-        if teller != record.name:
-            report.longrepr = f"{first_line(record.message)}\nthe same cause as {teller}, told there"
+        first, shown = self._reported.setdefault((record.entry, cause), (record.name, printed))
+        if first != record.name:
+            report.longrepr = f"{record.headline}\nthe same cause as {first}, told there"
             if printed <= shown:
                 report.sections = []
 
@@ -183,12 +183,11 @@ class Reporting:
         reports = [report for report in self._reports.values() if report.checks]
         if not self._is_controller or not reports:
             return
-        on_ci = on_github() or on_azure()
         terminalreporter.write_sep("=", "parallelrun")
         width = terminalreporter.config.get_terminal_writer().fullwidth
         for report in reports:
             for text, style in summary_lines(report, width=width, verbosity=self._config.get_verbosity()):
-                terminalreporter.write_line(defused(text) if on_ci else text, **MARKUP[style])
+                terminalreporter.write_line(_harmless(text), **MARKUP[style])
         judged = self._judged()
         for line in acceptance_lines(judged):
             terminalreporter.write_line(line)
@@ -207,9 +206,8 @@ class Reporting:
         if session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
             for report in self._reports.values():
                 report.interrupted = True
-        self._tell_junit()
-        if on_github() or on_azure():
-            self._defuse_warnings()
+        self._add_junit_properties()
+        self._make_warnings_harmless()
         reports = list(self._reports.values())
         for path in self._files:
             try:
@@ -223,13 +221,13 @@ class Reporting:
     def _judged(self) -> tuple[AcceptanceRecord, ...]:
         return judge_acceptances(self._acceptances, list(self._reports.values()))
 
-    def _defuse_warnings(self) -> None:
-        """Warnings of the script, which pytest prints after this."""
+    def _make_warnings_harmless(self) -> None:
+        """Those of the script, which pytest prints after this."""
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         for warning in terminal.stats.get("warnings", ()) if terminal is not None else ():
-            warning.message = defused(warning.message)
+            warning.message = _harmless(warning.message)
 
-    def _tell_junit(self) -> None:
+    def _add_junit_properties(self) -> None:
         """Properties of the suite: those of a test case are against the schema of xunit2."""
         for plugin in self._config.pluginmanager.get_plugins():
             add = getattr(plugin, "add_global_property", None)
@@ -240,12 +238,17 @@ class Reporting:
                         add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
 
 
+def _harmless(text: str) -> str:
+    """What a script wrote, without commands to the CI system that reads the log."""
+    return defused(text) if on_ci() else text
+
+
 def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryReport:
-    given = plan.input
-    origin = f"  ({plan.input_origin})" if plan.input_origin else ""
+    sample = plan.sample
+    origin = f"  ({sample.origin})" if sample.origin else ""
     set_up = {
         "job": plan.step_text() or "",
-        "input": "" if given is None else (given if isinstance(given, str) else ", ".join(given)) + origin,
+        "input": "" if sample.paths is None else f"{sample}{origin}",
         "program arguments": masked_arguments(plan.arguments.argv),
         "models": ", ".join(f"{name}={path}" for name, path in plan.models.items()),
         "code root": str(plan.entry.code_root),
@@ -281,33 +284,36 @@ def _record(
     baseline: Baseline | None = arguments.get("parallelrun_baseline")
     subject: EntryUnderTest | None = arguments.get("parallelrun_entry")
     outcome: CheckOutcome = "skipped" if report.skipped else "failed" if report.failed else "passed"
-    message = reason = ""
-    found = None
+    message = reason = skipped = ""
+    finding = None
     error = None if call.excinfo is None else call.excinfo.value
-    if report.skipped and isinstance(report.longrepr, tuple):
-        message = report.longrepr[2].removeprefix("Skipped: ")
+    if isinstance(error, pytest.skip.Exception):
+        message = error.msg or ""
+        if check is not None and check.skipped is not None and report.when == "call":
+            skipped = check.skipped.summary
     elif report.failed:
         message = report.longreprtext
-        found = error.finding if isinstance(error, CheckFailed) else None
+        finding = error.finding if isinstance(error, CheckFailed) else None
     elif check is not None and check.accepted is not None:
-        found, reason = check.accepted
-        outcome, message = "accepted", found.text()
+        finding, reason = check.accepted
+        outcome, message = "accepted", finding.text()
     elif check is not None and check.advice is not None:
-        found = check.advice
-        outcome, message = "advice", found.text()
-    told = baseline if with_job else None
+        finding = check.advice
+        outcome, message = "advice", finding.text()
+    job = baseline if with_job else None
     return CheckRecord(
         entry=entry,
         name=item.name.removeprefix("test_"),
         outcome=outcome,
         message=message,
         reason=reason,
+        skipped=skipped,
         notes=() if check is None else tuple(check.notes),
         details=() if check is None else tuple(check.details),
-        finding=found,
+        finding=finding,
         figures={} if check is None else dict(check.figures),
-        init_calls=0 if subject is None else subject.cost.take(),
+        init_calls=0 if subject is None else subject.init_calls.take(),
         duration=report.duration,
-        job=None if told is None else job_facts(told.result),
-        trace=None if told is None else trace_of(told.result, told.items, told.sample.relative).as_json(),
+        job=None if job is None else job_facts(job.result),
+        trace=None if job is None else trace_of(job.result, job.items, job.sample.relative).as_json(),
     )

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun._configuration import EntryPlan, RunConfiguration, folder_name
-from pytest_parallelrun._options import command_line_values
-from pytest_parallelrun._targets import STEP
-from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
+from pytest_parallelrun._entries import EntryPlan
+from pytest_parallelrun._options import STEP, command_line_values
+from pytest_parallelrun.contract.cases.case import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding, Replay
 from pytest_parallelrun.report.sanitize import Redaction, first_line, masked, masked_arguments, masked_text
 
@@ -22,16 +21,16 @@ from pytest_parallelrun.report.sanitize import Redaction, first_line, masked, ma
 class CaseSaver:
     """Saves the case of each finding below --parallelrun-save, or in pytest's cache."""
 
-    def __init__(self, config: pytest.Config, gate: RunConfiguration) -> None:
+    def __init__(self, config: pytest.Config, save: Path | None) -> None:
         self._config = config
-        self._save = gate.save
+        self._save = save
 
     def keep(self, plan: EntryPlan, check: str, finding: Finding, *, test: bool = True) -> Finding:
         """The finding with what replays it, `test` with a test to be pasted; as it is where it has no case."""
         if finding.case is None:
             return finding
         try:
-            folder = self._folder() / folder_name(plan.nodeid) / check
+            folder = self._folder() / plan.target.folder_name / check
             redaction = Redaction(plan.settings.environment_variables, plan.arguments.argv)
             remarks = save_case(
                 folder,
@@ -70,13 +69,13 @@ class CaseSaver:
             for item in command_line_values(self._config, name):
                 if name == "job" and plan.step is not None:
                     # Of several definitions the one that has the step.
-                    word = f"{item.origin}={plan.job}{STEP}{plan.step.name}"
+                    word = f"{item.origin}={plan.target.job}{STEP}{plan.step.name}"
                     words += [word] if word not in words else []
                 else:
                     words.append(f"{item.origin}={_shown(name, item.value)}")
         if plan.step is not None:
             # Its program arguments may name inputs.
-            words += [f"{item.origin}={item.value}" for item in command_line_values(self._config, "input")]
+            words += [str(item) for item in command_line_values(self._config, "input")]
         words.append(f"--parallelrun-replay={self._relative(folder)}")
         return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 

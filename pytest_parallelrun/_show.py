@@ -1,4 +1,4 @@
-"""--parallelrun-explain: the page of a check, printed; nothing is run. Findings name it.
+"""--parallelrun-explain and --parallelrun-plan, which print and run nothing; and the header of a run.
 
 The pages are part of the wheel, so that they say what the installed version does, and open without a network.
 """
@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun._configuration import EntryPlan, RunConfiguration
+from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun._options import OptionValue
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.emulator.splitting import InputKind, open_input
+from pytest_parallelrun.emulator.splitting import InputKind
 from pytest_parallelrun.report.plan import plan_lines
 
 _PACKAGE = Path(__file__).parent
@@ -33,40 +33,55 @@ def explain_command(check: str) -> str:
     return f"pytest --parallelrun-explain={check}" if any(spec.name == check for spec in CHECKS) else ""
 
 
-def print_pages(given: list[OptionValue]) -> None:
+def print_pages(checks: list[OptionValue]) -> None:
     """Prints the page of each check. UsageError for a name that is none."""
-    text = "\n".join(_page(item) for item in given)
+    text = "\n".join(_page(check) for check in checks)
     # A console may lack characters of the page.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
-def _page(given: OptionValue) -> str:
-    name = given.value.strip().rpartition("::")[2].removeprefix("test_")
-    names = [check.name for check in CHECKS]
+def _page(check: OptionValue) -> str:
+    name = check.value.strip().rpartition("::")[2].removeprefix("test_")
+    names = [spec.name for spec in CHECKS]
     if name not in names:
-        raise pytest.UsageError(f"{given.origin}={given.value}: there is no such check. {did_you_mean(name, names)}")
+        raise pytest.UsageError(f"{check}: there is no such check. {did_you_mean(name, names)}")
     files = [folder / f"{name}.md" for folder in FOLDERS]
     for file in files:
         if file.is_file():
             return _COMMENT.sub("", file.read_text(encoding="utf-8"))
     raise pytest.UsageError(
-        f"{given.origin}={given.value}: the page is missing from this installation, looked for as "
+        f"{check}: the page is missing from this installation, looked for as "
         f"{' and '.join(str(file) for file in files)}. Install the package again."
     )
 
 
-def print_plan(gate: RunConfiguration) -> None:
+def header_lines(entries: RunEntries) -> list[str]:
+    """What pytest's header says of the entries, and once what is to be known of their job definitions."""
+    lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in entries.plans]
+    notes = dict.fromkeys(note for plan in entries.plans for note in plan.notes)
+    return lines + [f"parallelrun: note: {note}" for note in notes]
+
+
+def _job_text(plan: EntryPlan) -> str:
+    return "" if plan.step is None else f" (job: {plan.step.name}, {plan.step.location.origin})"
+
+
+def _input_text(plan: EntryPlan) -> str:
+    return f"input: {plan.sample}" if plan.replay is None else f"replay: {plan.replay.folder}"
+
+
+def print_plan(entries: RunEntries) -> None:
     """Prints the plans of all entries."""
-    text = "\n\n".join("\n".join(_lines(plan, gate.engine)) for plan in gate.plans())
+    engine = entries.configuration.engine
+    text = "\n\n".join("\n".join(_lines(plan, engine)) for plan in entries.plans)
     # pytest has no terminal writer yet, and a console may lack the characters of a file name.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
-    source = list(plan.input) if isinstance(plan.input, tuple) else plan.input
-    splitter = None if source is None else open_input(source, plan.settings)
+    splitter = plan.sample.open(plan.settings)
     appending = plan.settings.output_action == "append_row"
     yield from plan_lines(
         entry=plan.entry,
@@ -82,9 +97,11 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
         arguments=plan.arguments.argv,
         notes=(*plan.all_notes(), *plan.arguments.notes),
         job=plan.step_text(),
-        no_input=plan.no_input.replace("there is no sample input: ", "none, "),
-        input_origin=plan.input_origin,
-        checks={check.name: plan.no_input if check.needs_input and splitter is None else None for check in CHECKS},
+        no_input=f"none, {plan.sample.missing}",
+        input_origin=plan.sample.origin,
+        checks={
+            check.name: plan.sample.no_input if check.needs_input and splitter is None else None for check in CHECKS
+        },
         engine=engine,
     )
 

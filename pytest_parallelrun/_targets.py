@@ -1,9 +1,11 @@
-"""Which entries are gated, and by which step of which job definition: --parallelrun-entry and --parallelrun-job."""
+"""Which scripts are gated, and by which step of which job definition: --parallelrun-entry and --parallelrun-job."""
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,142 +13,177 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_parallelrun._options import OptionValue, absolute
+from pytest_parallelrun._configuration import RunConfiguration
+from pytest_parallelrun._options import STEP, OptionValue, absolute_path
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
-from pytest_parallelrun.report.sanitize import masked_text
+from pytest_parallelrun.job_files.tree import JobFileError, Problem, shown
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
-    from pytest_parallelrun.job_files.tree import Problem, SourceLocation
-
-STEP = "::"
-"""Between the file and the step in the value of --parallelrun-job."""
+    from pytest_parallelrun.job_files.tree import SourceLocation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Target:
-    """An entry to gate. step: what a job definition says about it. notes: sentences about that definition.
+    """A script to gate. script_id: its path in node ids. step: what a job definition says about it.
 
-    job: that definition as --parallelrun-job names it.
+    job: that definition as --parallelrun-job names it. notes: sentences about it. shares_script: whether another step
+    of the run has the same script.
     """
 
     entry: EntryFile
+    script_id: str
     step: JobStep | None = None
-    notes: tuple[str, ...] = ()
     job: str | None = None
+    notes: tuple[str, ...] = ()
+    shares_script: bool = False
+
+    @property
+    def nodeid(self) -> str:
+        return self.step_id if self.shares_script else self.script_id
+
+    @property
+    def step_id(self) -> str:
+        """The node id with the step, if there is one."""
+        return self.script_id if self.step is None else f"{self.script_id}{STEP}{self.step.name}"
+
+    @property
+    def folder_name(self) -> str:
+        """One for each entry, also where scripts and their folders have the same name."""
+        parts = [part for part in Path(self.script_id).with_suffix("").parts if part != os.pardir]
+        if self.step is not None and self.shares_script:
+            parts.append(re.sub(r"[^\w.-]", "_", self.step.name))
+        return "-".join(parts)
 
 
-def node_ids(target: Target, root: Path) -> tuple[str, str]:
-    """The node id of an entry, and that which it has where another step has the same script.
+def find_targets(configuration: RunConfiguration, root: Path) -> tuple[Target, ...]:
+    """The entries that were given, else those of the job definition; without repetition. Of a replay the one it is for.
 
-    Posix path relative to rootdir; a script elsewhere is given from there, for its node id to be unique.
-    """
-    alone = Path(os.path.relpath(target.entry.path, root)).as_posix()
-    return alone, alone if target.step is None else f"{alone}{STEP}{target.step.name}"
-
-
-def find_targets(
-    entries: Sequence[OptionValue], jobs: Sequence[OptionValue], code: Path | None, root: Path
-) -> tuple[Target, ...]:
-    """The entries that were given, else those of the job definition; without repetition.
-
-    code: a code root over those of job definitions. root: where the search for job definitions ends.
+    root: where node ids start, and where the search for job definitions ends.
     UsageError: an entry or file that is not there, a definition that is not valid, an entry that is no step of any,
-    several definitions of one entry, two steps that no node id would tell apart.
+    several definitions of one entry, two steps that no node id would tell apart, no entry for a replay.
     """
-    if jobs:
-        return _of_jobs(jobs, entries, code)
-    scripts = list(dict.fromkeys(_script(item, code) for item in entries))
-    return tuple(_discovered(script, code, root) for script in scripts)
+    code = configuration.code
+    if configuration.jobs:
+        targets = _of_jobs(configuration.jobs, configuration.entries, code, root)
+    else:
+        scripts = dict.fromkeys(_script(item, code) for item in configuration.entries)
+        targets = tuple(_discovered(script, code, root) for script in scripts)
+    if configuration.replay is not None:
+        targets = (_target_of(configuration.replay, targets),)
+    uses = Counter(target.entry.path for target in targets)
+    return tuple(replace(target, shares_script=uses[target.entry.path] > 1) for target in targets)
+
+
+def script_id(entry: EntryFile, root: Path) -> str:
+    """Posix path relative to rootdir; a script elsewhere is given from there, for its node id to be unique."""
+    return Path(os.path.relpath(entry.path, root)).as_posix()
+
+
+def _target_of(case: SavedCase, targets: Sequence[Target]) -> Target:
+    """The entry to run a case with, of those given; the one that it was saved for where there are several."""
+    if len(targets) == 1:
+        return targets[0]
+    for target in targets:
+        if case.entry in (target.script_id, target.step_id):
+            return target
+    reason = f"{len(targets)} entries are given, none of them the one" if targets else "no entry is given"
+    raise pytest.UsageError(
+        f"--parallelrun-replay={case.folder}: {reason}. It was saved for {case.entry}: add --parallelrun-entry=PATH."
+    )
 
 
 def _script(item: OptionValue, code: Path | None) -> EntryFile:
     """Errors show the path as it was written."""
     try:
-        entry = find_entry(absolute(item), code)
+        entry = find_entry(absolute_path(item), code)
     except ParallelRunError as error:
-        raise pytest.UsageError(f"{item.origin}={item.value}: {error}") from None
+        raise pytest.UsageError(f"{item}: {error}") from None
     assert isinstance(entry, EntryFile)
     return entry
 
 
-def _of_jobs(jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: Path | None) -> tuple[Target, ...]:
-    from pytest_parallelrun.job_files.tree import JobFileError
-
-    read = [(item, *_read(item, code)) for item in jobs]
-    readings = [reading for _, _, steps in read for reading in steps]
-    asked = {os.path.realpath(absolute(entry)): entry for entry in entries}
-    known = {os.path.realpath(reading.script) for reading in readings if reading.script is not None}
-    for path, entry in asked.items():
-        if path not in known and not _anything_unknown(readings):
-            files = ", ".join(f"{item.origin}={item.value}" for item in jobs)
+def _of_jobs(
+    jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: Path | None, root: Path
+) -> tuple[Target, ...]:
+    files = [(item, *_read_job(item, code)) for item in jobs]
+    readings = [reading for _, _, steps in files for reading in steps]
+    wanted = {os.path.realpath(absolute_path(entry)): entry for entry in entries}
+    scripts = {os.path.realpath(reading.script) for reading in readings if reading.script is not None}
+    for path, entry in wanted.items():
+        # Of a step that is so wrong that its script is not known the findings say more.
+        if path not in scripts and all(reading.script is not None for reading in readings):
+            steps_text = ", ".join(_named(reading.name, reading.script) for reading in readings) or "none"
             raise pytest.UsageError(
-                f"{entry.origin}={entry.value} is no entry of {files}, "
-                f"which has: {', '.join(_named(reading.name, reading.script) for reading in readings) or 'none'}."
+                f"{entry} is no entry of {', '.join(str(item) for item in jobs)}, which has: {steps_text}."
             )
-    found: list[Problem] = []
+    problems: list[Problem] = []
     targets: dict[SourceLocation, Target] = {}
-    for item, job, steps in read:
-        if asked:
-            steps = [one for one in steps if one.script is None or os.path.realpath(one.script) in asked]
-        found += [*job.problems, *(finding for reading in steps for finding in reading.problems)]
-        file = item.value.partition(STEP)[0]
-        for one in steps:
-            if one.step is not None:
-                targets.setdefault(one.step.location, Target(one.step.entry, one.step, job.skipped, file))
-        if not job.steps and not found:
+    for item, job, steps in files:
+        if wanted:
+            steps = [step for step in steps if step.script is None or os.path.realpath(step.script) in wanted]
+        problems += [*job.problems, *(problem for reading in steps for problem in reading.problems)]
+        for step in (reading.step for reading in steps):
+            if step is not None:
+                target = Target(
+                    entry=step.entry,
+                    script_id=script_id(step.entry, root),
+                    step=step,
+                    job=item.value.partition(STEP)[0],
+                    notes=job.skipped,
+                )
+                targets.setdefault(step.location, target)
+        if not job.steps and not problems:
             skipped = "".join(f" {sentence}." for sentence in job.skipped)
-            raise pytest.UsageError(f"{item.origin}={item.value}: the file has no parallel job to gate.{skipped}")
-    if found:
-        raise _usage_error(JobFileError(found))
+            raise pytest.UsageError(f"{item}: the file has no parallel job to gate.{skipped}")
+    if problems:
+        raise JobFileError(problems)
     _check_names(targets)
     return tuple(targets.values())
 
 
-def _read(item: OptionValue, code: Path | None) -> tuple[JobFile, list[StepReading]]:
+def _read_job(item: OptionValue, code: Path | None) -> tuple[JobFile, list[StepReading]]:
     """A job definition, and the steps of it that are meant."""
     from pytest_parallelrun.job_files.job_file import read_job_file
-    from pytest_parallelrun.job_files.tree import JobFileError
 
-    text, _, wanted = item.value.partition(STEP)
-    job = read_job_file(_job_path(replace(item, value=text)), code)
+    file, separator, wanted = item.value.partition(STEP)
+    job = read_job_file(_job_path(replace(item, value=file)), code)
     if job.problems and not job.steps:
-        raise _usage_error(JobFileError(job.problems))
-    steps = list(job.steps)
-    if STEP in item.value:
-        names = [reading.name for reading in steps]
-        steps = [reading for reading in steps if reading.name == wanted]
-        if not steps:
-            raise pytest.UsageError(f"{item.origin}={item.value}: there is no such step. {_hint(wanted, names, job)}")
+        raise JobFileError(job.problems)
+    if not separator:
+        return job, list(job.steps)
+    steps = [reading for reading in job.steps if reading.name == wanted]
+    if not steps:
+        hint = _hint(wanted, [reading.name for reading in job.steps], job)
+        raise pytest.UsageError(f"{item}: there is no such step. {hint}")
     return job, steps
 
 
 def _check_names(targets: Mapping[SourceLocation, Target]) -> None:
     """UsageError for two steps of one name and one script, which would have the same node ids."""
-    places: dict[tuple[Path, str], SourceLocation] = {}
-    for place, target in targets.items():
+    locations: dict[tuple[Path, str], SourceLocation] = {}
+    for location, target in targets.items():
         assert target.step is not None
-        other = places.setdefault((target.entry.path, target.step.name), place)
-        if other != place:
+        other = locations.setdefault((target.entry.path, target.step.name), location)
+        if other != location:
             raise pytest.UsageError(
-                f"--parallelrun-job: {other.origin} and {place.origin} both have a step '{target.step.name}' of "
+                f"--parallelrun-job: {other.origin} and {location.origin} both have a step '{target.step.name}' of "
                 f"{target.entry.path.name}, and their tests would have the same ids: gate them in two runs."
             )
 
 
 def _job_path(item: OptionValue) -> Path:
-    path = absolute(item)
+    path = absolute_path(item)
     if path.is_file():
         return path
     folder = path if path.is_dir() else path.parent
-    names = (
-        sorted(file.name for file in folder.iterdir() if file.suffix in (".yml", ".yaml")) if folder.is_dir() else []
-    )
-    what = "is a folder; give a file" if path.is_dir() else "does not exist"
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    hint = f" Did you mean '{near[0]}'?" if near else f" There is: {', '.join(names)}." if names else ""
-    raise pytest.UsageError(f"{item.origin}={item.value}: {what}.{hint}")
+    files = sorted(file.name for file in folder.glob("*") if file.suffix in (".yml", ".yaml"))
+    problem = "is a folder; give a file" if path.is_dir() else "does not exist"
+    near = difflib.get_close_matches(path.name, files, n=1, cutoff=0.6)
+    hint = f" Did you mean '{near[0]}'?" if near else f" There is: {', '.join(files)}." if files else ""
+    raise pytest.UsageError(f"{item}: {problem}.{hint}")
 
 
 def _hint(wanted: str, names: Sequence[str], job: JobFile) -> str:
@@ -156,11 +193,6 @@ def _hint(wanted: str, names: Sequence[str], job: JobFile) -> str:
     return (did_you_mean(wanted, names) if names else "The file has no parallel step.") + skipped
 
 
-def _anything_unknown(readings: Sequence[object]) -> bool:
-    """Whether a step is so wrong that its script is not known; its findings then say more."""
-    return any(getattr(reading, "script", None) is None for reading in readings)
-
-
 def _named(name: str, script: Path | None) -> str:
     return f"'{name}'" + ("" if script is None else f" ({script.name})")
 
@@ -168,26 +200,23 @@ def _named(name: str, script: Path | None) -> str:
 def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
     """The entry with the one definition that is found for it."""
     from pytest_parallelrun.job_files.discovery import discover
-    from pytest_parallelrun.job_files.tree import JobFileError, shown
 
-    found, broken = discover(entry.path, root)
-    if len(found) > 1:
-        options = "\n".join(f"  --parallelrun-job={shown(one.file.path)}{STEP}{one.reading.name}" for one in found)
+    steps, broken = discover(entry.path, root)
+    if len(steps) > 1:
+        options = "\n".join(f"  --parallelrun-job={shown(one.file.path)}{STEP}{one.reading.name}" for one in steps)
         raise pytest.UsageError(
-            f"{len(found)} job definitions run {shown(entry.path)}; say which one is meant:\n{options}"
+            f"{len(steps)} job definitions run {shown(entry.path)}; say which one is meant:\n{options}"
         )
-    if broken and not found:
-        raise _usage_error(JobFileError(broken))
-    if not found:
-        return Target(entry)
-    [one] = found
-    if one.reading.step is None:
-        raise _usage_error(JobFileError(one.reading.problems))
-    passed_over = tuple(f"a job definition that names this script is broken, and not used: {each}" for each in broken)
-    notes = (*(f"{finding}" for finding in one.file.problems), *passed_over)
-    # The folder given for --parallelrun-code goes over that of the file.
-    return Target(entry if code is not None else one.reading.step.entry, one.reading.step, notes)
-
-
-def _usage_error(error: ParallelRunError) -> pytest.UsageError:
-    return pytest.UsageError(masked_text(str(error)))
+    if broken and not steps:
+        raise JobFileError(broken)
+    if not steps:
+        return Target(entry=entry, script_id=script_id(entry, root))
+    [discovered] = steps
+    step = discovered.reading.step
+    if step is None:
+        raise JobFileError(discovered.reading.problems)
+    passed_over = (f"a job definition that names this script is broken, and not used: {each}" for each in broken)
+    # The folder of --parallelrun-code goes over that of the file.
+    entry = entry if code is not None else step.entry
+    notes = (*(str(problem) for problem in discovered.file.problems), *passed_over)
+    return Target(entry=entry, script_id=script_id(entry, root), step=step, notes=notes)

@@ -5,8 +5,6 @@ It is part of every pytest run of its users: what a gate needs is imported when 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from pytest_parallelrun._fixtures import MARKER, parametrize_entries
@@ -18,10 +16,7 @@ from pytest_parallelrun._fixtures import parallelrun_examples as parallelrun_exa
 from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
 from pytest_parallelrun._fixtures import parallelrun_observations as parallelrun_observations
 from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
-from pytest_parallelrun._options import add_options, any_given, flag, given
-
-if TYPE_CHECKING:
-    from pytest_parallelrun._configuration import EntryPlan
+from pytest_parallelrun._options import add_options, any_option_set, flag, option_values
 
 # An editable install, and `-p`, leave it to the plugin to have its asserts explained.
 pytest.register_assert_rewrite("pytest_parallelrun.contract")
@@ -36,68 +31,53 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """--parallelrun-explain and --parallelrun-plan print, and end pytest before it collects anything."""
     if config.option.help:
         return None
-    if checks := given(config, "explain"):
+    if checks := option_values(config, "explain"):
         from pytest_parallelrun._show import print_pages
 
         print_pages(checks)
         return pytest.ExitCode.OK
     if not flag(config, "plan"):
         return None
-    from pytest_parallelrun._configuration import configuration_of
+    from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._show import print_plan
 
-    print_plan(configuration_of(config))
+    print_plan(entries_of(config))
     return pytest.ExitCode.OK
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     # --help is for those whose options are wrong, too.
-    if not any_given(config) or config.option.help:
+    if not any_option_set(config) or config.option.help:
         return
     from pytest_parallelrun._check_hooks import CheckHooks, OuterTimeout
     from pytest_parallelrun._collection import Collection, add_to_arguments
-    from pytest_parallelrun._configuration import configuration_of
+    from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._reporting import Reporting
 
-    gate = configuration_of(config)
-    if gate.engine == "ray":
+    entries = entries_of(config)
+    configuration = entries.configuration
+    if configuration.engine == "ray":
         from pytest_parallelrun.emulator.engines.ray import cluster
 
         # All jobs of the run are on one cluster, which is joined or started by the first of them.
         cluster.keep_open()
         config.add_cleanup(cluster.close)
-    plans = gate.plans()
-    if plans:
-        add_to_arguments(config, plans)
-        config.pluginmanager.register(Collection(plans), "parallelrun-collection")
-        config.pluginmanager.register(OuterTimeout(gate.budget), "parallelrun-outer-net")
-        config.pluginmanager.register(CheckHooks(config, gate), "parallelrun-running")
-        config.pluginmanager.register(Reporting(config, gate), "parallelrun-reporting")
+    if entries.plans:
+        add_to_arguments(config, entries.plans)
+        config.pluginmanager.register(Collection(entries.plans), "parallelrun-collection")
+        config.pluginmanager.register(OuterTimeout(configuration.budget), "parallelrun-outer-timeout")
+        config.pluginmanager.register(CheckHooks(config, configuration), "parallelrun-check-hooks")
+        config.pluginmanager.register(Reporting(config, entries), "parallelrun-reporting")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    if not any_given(config):
+    if not any_option_set(config):
         return []
-    from pytest_parallelrun._configuration import configuration_of
+    from pytest_parallelrun._entries import entries_of
+    from pytest_parallelrun._show import header_lines
 
-    gate = configuration_of(config)
-    plans = gate.plans()
-    lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in plans]
-    return lines + [
-        f"parallelrun: note: {note}" for note in dict.fromkeys(note for plan in plans for note in plan.notes)
-    ]
-
-
-def _job_text(plan: EntryPlan) -> str:
-    return "" if plan.step is None else f" (job: {plan.step.name}, {plan.step.location.origin})"
-
-
-def _input_text(plan: EntryPlan) -> str:
-    if plan.replay is not None:
-        return f"replay: {plan.replay.folder}"
-    given = plan.input
-    return "input: " + ("none" if given is None else given if isinstance(given, str) else ", ".join(given))
+    return header_lines(entries_of(config))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,9 +1,13 @@
-"""The rings of the package: imports go inwards only. What is imported inside functions counts as well."""
+"""The structure of the package: which module may import which, how large it may grow, how records are built.
+
+Every import counts, wherever it stands: in a function, under TYPE_CHECKING, relative, or of a package.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,48 +20,76 @@ MODULES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
     for path in sorted(ROOT.rglob("*.py"))
 }
+LENGTHS = {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in MODULES}
 STAND_INS = "emulator/service/standins/"
+CHECKS = "contract/checks/"
 MAX_LINES = 500
+MIN_LINES = 60
+"""A shorter module has at least two importers, or its content belongs to the only one."""
+MAX_POSITIONAL = 4
+"""Fields of a record that may be told apart by their position."""
 
 ALLOWED = {
     "emulator": {"emulator"},
-    "report": {"report", "contract", "emulator"},
-    "job_files": {"job_files", "emulator"},
     "strategies": {"strategies", "emulator"},
+    "job_files": {"job_files", "emulator"},
     "contract": {"contract", "strategies", "emulator"},
+    "report": {"report", "contract", "emulator"},
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
+BUDGET = {
+    "emulator": 13_300,
+    "contract": 8_300,
+    "job_files": 2_650,
+    "report": 2_150,
+    "strategies": 1_350,
+    "ring 3": 2_250,
+}
+"""Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
 HEAVY = {"pandas", "numpy", "hypothesis", "yaml", "pyarrow", "mltable", "plotly", "jinja2"}
 SERVICE = {"azureml", "azureml_user", "entry_script"}
 
 
-def part_of(module: str) -> str:
+def ring_of(module: str) -> str:
     return module.partition("/")[0] if "/" in module else "ring 3"
+
+
+def dotted(module: str) -> str:
+    """The name by which a module is imported."""
+    parts = (PACKAGE, *module.removesuffix(".py").split("/"))
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+BY_NAME = {dotted(module): module for module in MODULES}
 
 
 def imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
     return (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
 
 
-def names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
-    """Dotted names of the modules that a statement imports; none where it stays inside its own package."""
+def names(node: ast.Import | ast.ImportFrom, module: str) -> Iterator[str]:
+    """Dotted names of what a statement in `module` imports: modules, or the module that a name comes from."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
-    elif node.module == PACKAGE:
-        # What is imported from the package itself is a module of it.
-        yield from (f"{PACKAGE}.{alias.name}" for alias in node.names)
-    elif node.module is not None and not node.level:
-        yield node.module
+        return
+    origin = node.module or ""
+    if node.level:
+        package = dotted(module) if module.endswith("__init__.py") else dotted(module).rpartition(".")[0]
+        above = package.split(".")[: len(package.split(".")) - node.level + 1]
+        origin = ".".join([*above, *([origin] if origin else [])])
+    for alias in node.names:
+        # What is imported from a package may be a module of it.
+        yield f"{origin}.{alias.name}" if f"{origin}.{alias.name}" in BY_NAME else origin
 
 
 def imported(module: str) -> set[str]:
-    return {name for node in imports(MODULES[module]) for name in names(node)}
+    return {name for node in imports(MODULES[module]) for name in names(node, module)}
 
 
 def imported_at_once(module: str) -> set[str]:
     """What is imported when the module is: neither in a function nor for a type checker."""
-    found: set[str] = set()
+    at_once: set[str] = set()
     waiting: list[ast.stmt] = list(MODULES[module].body)
     while waiting:
         node = waiting.pop()
@@ -66,9 +98,51 @@ def imported_at_once(module: str) -> set[str]:
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             waiting.extend(node.orelse)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            found.update(names(node))
+            at_once.update(names(node, module))
         else:
             waiting.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt))
+    return at_once
+
+
+def graph() -> dict[str, set[str]]:
+    """Each module with those of the package that it imports; a module brings the packages that it lies in."""
+    edges: dict[str, set[str]] = {}
+    for module in MODULES:
+        needed: set[str] = set()
+        for name in imported(module):
+            parts = name.split(".")
+            needed.update(".".join(parts[:end]) for end in range(2, len(parts) + 1))
+        inside = {name for name in needed if dotted(module).startswith(f"{name}.")}
+        edges[module] = {BY_NAME[name] for name in needed - inside if name in BY_NAME} - {module}
+    return edges
+
+
+def cycles(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The groups of modules each of which imports, over others, all others: Tarjan's algorithm."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for target in edges[node]:
+            if target not in index:
+                visit(target)
+                low[node] = min(low[node], low[target])
+            elif target in stack:
+                low[node] = min(low[node], index[target])
+        if low[node] == index[node]:
+            start = stack.index(node)
+            group = stack[start:]
+            del stack[start:]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for node in edges:
+        if node not in index:
+            visit(node)
     return found
 
 
@@ -80,20 +154,49 @@ def parts(found: set[str]) -> set[str]:
     return {name.split(".")[1] for name in found if name.startswith(f"{PACKAGE}.")}
 
 
+def records() -> dict[str, int]:
+    """Names of NamedTuples and dataclasses of the package, with how many fields each has of its own."""
+    counted: dict[str, int] = {}
+    for tree in MODULES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and _is_record(node):
+                fields = sum(isinstance(part, ast.AnnAssign) for part in node.body)
+                counted[node.name] = max(fields, counted.get(node.name, 0))
+    return counted
+
+
+def _is_record(node: ast.ClassDef) -> bool:
+    decorators = {ast.unparse(decorator).partition("(")[0] for decorator in node.decorator_list}
+    return "dataclass" in decorators or "NamedTuple" in {ast.unparse(base) for base in node.bases}
+
+
 @pytest.mark.parametrize("ring", ALLOWED)
 def test_imports_go_inwards_only(ring: str) -> None:
-    wrong = {name: parts(imported(name)) - ALLOWED[ring] for name in MODULES if part_of(name) == ring}
+    wrong = {name: parts(imported(name)) - ALLOWED[ring] for name in MODULES if ring_of(name) == ring}
     assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    assert cycles(graph()) == []
+
+
+def test_cycles_are_seen_in_functions_and_for_type_checkers_and_over_packages() -> None:
+    assert cycles({"a": ["b"], "b": ["c"], "c": ["b"], "d": ["d"]}) == [["b", "c"]]
+    assert "emulator/engines/inprocess.py" in graph()["emulator/engines/__init__.py"]
+    assert "emulator/splitting/__init__.py" in graph()["emulator/job.py"]
 
 
 @pytest.mark.parametrize("ring", ["emulator", "report", "job_files"])
 def test_neither_the_emulator_nor_reports_nor_job_definitions_know_pytest_and_hypothesis(ring: str) -> None:
-    assert [name for name in MODULES if part_of(name) == ring and packages(imported(name)) & TEST_TOOLS] == []
+    assert [name for name in MODULES if ring_of(name) == ring and packages(imported(name)) & TEST_TOOLS] == []
 
 
 def test_heavy_libraries_are_imported_late() -> None:
-    # A family of checks is executed for an entry alone, and this one is made of tests of Hypothesis.
-    driven = {"contract/families/generated.py": {"hypothesis"}}
+    # A check is executed for an entry alone, and these two are tests of Hypothesis.
+    driven = {
+        f"{CHECKS}handles_generated_mini_batches.py": {"hypothesis"},
+        f"{CHECKS}behaves_under_error_thresholds.py": {"hypothesis"},
+    }
     heavy = {name: packages(imported_at_once(name)) & HEAVY for name in MODULES}
     assert {name: found for name, found in heavy.items() if found} == driven
 
@@ -118,13 +221,64 @@ def test_imports_are_absolute_but_in_stand_ins_which_know_no_other_name_of_their
 
 
 def test_modules_of_ring_3_are_private_but_for_the_plugin() -> None:
-    assert [name for name in MODULES if part_of(name) == "ring 3" and not name.startswith("_")] == ["plugin.py"]
+    assert [name for name in MODULES if ring_of(name) == "ring 3" and not name.startswith("_")] == ["plugin.py"]
 
 
 def test_no_module_is_long() -> None:
-    lengths = {name: len((ROOT / name).read_text(encoding="utf-8").splitlines()) for name in MODULES}
-    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+    assert {name: length for name, length in LENGTHS.items() if length > MAX_LINES} == {}
+
+
+def test_each_ring_keeps_to_its_budget_of_lines() -> None:
+    lines: Counter[str] = Counter()
+    for name, length in LENGTHS.items():
+        lines[ring_of(name)] += length
+    assert {ring: number for ring, number in lines.items() if number > BUDGET[ring]} == {}
+
+
+def test_a_short_module_has_several_importers() -> None:
+    importers = Counter(target for targets in graph().values() for target in targets)
+    short = {name for name, length in LENGTHS.items() if length < MIN_LINES}
+    free = {name for name in short if name.endswith("__init__.py") or name.startswith((STAND_INS, CHECKS))}
+    assert [name for name in sorted(short - free) if importers[name] < 2] == []
+
+
+def test_large_records_are_built_by_name() -> None:
+    large = {name for name, fields in records().items() if fields > MAX_POSITIONAL}
+    by_position = [
+        f"{module}:{node.lineno} {ast.unparse(node.func)}"
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in large
+        and (len(node.args) > MAX_POSITIONAL or any(isinstance(argument, ast.Starred) for argument in node.args))
+    ]
+    assert by_position == []
+
+
+def test_large_records_are_not_taken_apart_by_position() -> None:
+    taken_apart = [
+        f"{module}:{node.lineno}"
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Tuple)
+        and len(target.elts) > MAX_POSITIONAL
+        and not isinstance(node.value, (ast.Tuple, ast.GeneratorExp))
+    ]
+    assert taken_apart == []
 
 
 def test_every_module_says_what_it_is() -> None:
     assert [name for name, tree in MODULES.items() if not ast.get_docstring(tree)] == []
+
+
+def test_every_check_has_its_module_its_page_and_its_tests() -> None:
+    from pytest_parallelrun.contract import CHECKS as SPECS
+
+    names_of_checks = {spec.name for spec in SPECS}
+    repository = Path(__file__).parents[1]
+    modules = {Path(name).stem for name in MODULES if name.startswith(CHECKS)} - {"__init__", "replay"}
+    pages = {path.stem for path in (repository / "docs/checks").glob("*.md")} - {"index"}
+    tests = {path.stem.removeprefix("test_") for path in (repository / "tests/contract/checks").glob("test_*.py")}
+    assert (modules, pages, tests) == (names_of_checks, names_of_checks, names_of_checks)

@@ -24,7 +24,7 @@ import pytest
 from pytest_parallelrun import ParallelJob, Rules
 from pytest_parallelrun._options import OPTIONS
 from pytest_parallelrun.emulator.rules import CHOICES
-from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.emulator.setting_table import setting_table
 from tests.pages import CHECK_PAGES, DOCS, PAGES, ROOT, Block, blocks, commands, compare, file_name, is_run, page_id
 
 TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)

@@ -24,10 +24,9 @@ from pytest_parallelrun import JobSettings, Rules
 from pytest_parallelrun._fixtures import MARKER
 from pytest_parallelrun._options import ACCEPT, ACCEPT_HELP, OPTIONS
 from pytest_parallelrun.contract import CHECKS, CheckSpec
-from pytest_parallelrun.emulator.declaration import Profile, Setting
 from pytest_parallelrun.emulator.events import Event, Failure, JobStatus, MiniBatchStatus, Outcome, Phase
 from pytest_parallelrun.emulator.rules import CHOICES
-from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.emulator.setting_table import Profile, Setting, setting_table
 from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, MiniBatch
 
 if TYPE_CHECKING:
@@ -103,11 +102,11 @@ def setting_names(_: str) -> str:
     )
 
 
-def _names(setting: Setting[object]) -> Iterable[str]:
-    yield setting.kind.allowed
+def _names(setting: Setting[object, object]) -> Iterable[str]:
+    yield setting.type.allowed
     yield f"`{setting.v1_name}`" if setting.v1_name else ""
     yield f"`{setting.argument}`" if setting.argument else ""
-    yield "; ".join(dict.fromkeys(setting.sources.values()))
+    yield "; ".join(dict.fromkeys(map(setting.source_of, PROFILES)))
 
 
 def migration(_: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import pytest
 
@@ -23,21 +23,35 @@ class CheckFailed(AssertionError):
         return self.finding.text()
 
 
+class SkipReason(NamedTuple):
+    """Why a check cannot decide. detail: what a report on the job says in any case."""
+
+    summary: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.summary}: {self.detail}" if self.detail else self.summary
+
+
 class Check:
     """The check that is running. One object serves all checks of an entry, one after the other.
 
     That is for Hypothesis: what a test function gets for all its examples must not be made anew for each test.
     advice: a finding that does not fail the gate, unless the run is strict. accepted: a finding that somebody accepted,
-    and the line that says so. notes: what everybody should know; details: what only a full report tells; figures: what
-    was measured, for reports that draw it.
+    and the line that says so. skipped: why it cannot decide. notes: what everybody should know; details: what only a
+    full report tells; figures: what was measured, for reports that draw it.
     """
 
     spec: CheckSpec
 
     def __init__(self, *, strict: bool) -> None:
         self._strict = strict
+        self._reset()
+
+    def _reset(self) -> None:
         self.advice: Finding | None = None
         self.accepted: tuple[Finding, str] | None = None
+        self.skipped: SkipReason | None = None
         self.notes: list[str] = []
         self.details: list[str] = []
         self.figures: dict[str, float | str] = {}
@@ -45,11 +59,7 @@ class Check:
     def begin(self, spec: CheckSpec) -> None:
         """The next check starts, and has found nothing yet."""
         self.spec = spec
-        self.advice = None
-        self.accepted = None
-        self.notes = []
-        self.details = []
-        self.figures = {}
+        self._reset()
 
     def fail(self, finding: Finding | str) -> NoReturn:
         """Ends the check as failed."""
@@ -59,10 +69,10 @@ class Check:
     def advise(self, finding: Finding | str) -> None:
         """Records advice; a failure under --parallelrun-strict."""
         __tracebackhide__ = True
-        found = Finding(what=finding) if isinstance(finding, str) else finding
+        advice = Finding(what=finding) if isinstance(finding, str) else finding
         if self._strict:
-            raise CheckFailed(found.saying("advice, which fails under --parallelrun-strict"))
-        self.advice = found
+            raise CheckFailed(advice.saying("advice, which fails under --parallelrun-strict"))
+        self.advice = advice
 
     def note(self, text: str) -> None:
         """Records something worth knowing that is no finding."""
@@ -74,11 +84,12 @@ class Check:
         self.details.append(text)
         self.figures = figures
 
-    def cannot_decide(self, reason: str) -> NoReturn:
+    def cannot_decide(self, reason: SkipReason | str) -> NoReturn:
         """Ends the check as skipped: never a pass without evidence."""
         __tracebackhide__ = True
         if self._strict:
             raise CheckFailed(
                 Finding(what=f"could not be checked: {reason}").saying("a failure under --parallelrun-strict")
             )
-        pytest.skip(reason)
+        self.skipped = SkipReason(reason) if isinstance(reason, str) else reason
+        pytest.skip(str(reason))

@@ -144,25 +144,31 @@ class Finding:
             replay=None if replay is None else Replay(**replay),  # type: ignore[arg-type]
         )
 
-    def labelled(self) -> Iterator[tuple[str, str]]:
-        """Label and text of what is shown in a line or list of its own, in the order in which it is read."""
+    def labelled(self, *fields: str) -> Iterator[tuple[str, str]]:
+        """Label and text of what is shown in a line or list of its own, in the order in which it is read.
+
+        fields: these alone.
+        """
         parts = {
-            "where": "" if self.location is None else str(self.location),
-            "counts": self.counts,
-            "on the service": self.service,
-            "to do": self.fix,
-            "more": self.explained,
+            "location": ("where", "" if self.location is None else str(self.location)),
+            "counts": ("counts", self.counts),
+            "service": ("on the service", self.service),
+            "fix": ("to do", self.fix),
+            "explained": ("more", self.explained),
         }
-        return ((label, text) for label, text in parts.items() if text)
+        return ((label, text) for name, (label, text) in parts.items() if text and name in (fields or parts))
+
+    def labelled_lines(self, *fields: str) -> Iterator[str]:
+        """The same as "label: text"."""
+        return (f"{label}: {text}" for label, text in self.labelled(*fields))
 
     def text(self) -> str:
         """All parts, a line or more each."""
-        labelled = {label: f"{label}: {text}" for label, text in self.labelled()}
         parts = [
             self.what,
-            labelled.pop("where", ""),
+            *self.labelled_lines("location"),
             indented(self.traceback),
-            *labelled.values(),
+            *self.labelled_lines("counts", "service", "fix", "explained"),
             self.remark and f"({self.remark})",
             self.example,
             "" if self.replay is None else self.replay.text(),

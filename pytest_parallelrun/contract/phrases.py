@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import re
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile
-    from pytest_parallelrun.emulator.events import Outcome, Phase
+    from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Outcome, Phase
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import ItemName
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
 
 
-def finding(*paragraphs: str) -> str:
-    """One text of several paragraphs; empty ones are left out."""
-    return "\n".join(paragraph.rstrip() for paragraph in paragraphs if paragraph)
+def sentences(*texts: str) -> str:
+    """One text of several, each on lines of its own; empty ones are left out."""
+    return "\n".join(text.rstrip() for text in texts if text)
 
 
 def indented(text: str) -> str:
@@ -68,6 +67,13 @@ def rows_text(names: tuple[ItemName, ...]) -> str:
         return items_text(names)
     of_file = f" of {first.file}" if first.file else ""
     return f"rows {first.row}-{last.row}{of_file}"
+
+
+def appended_output(settings: JobSettings) -> str:
+    """Where it would be seen that rows are appended: the beginning of a sentence."""
+    if settings.output_action == "append_row":
+        return "In the appended output"
+    return "With output_action=append_row, which is not set here,"
 
 
 def reading_text(result: JobResult) -> str:
@@ -117,28 +123,28 @@ _VARIABLES = {
     ),
     "AZUREML_MODEL_DIR": "AZUREML_MODEL_DIR is set where a model is given: --parallelrun-model=PATH.",
 }
-_MISSING_FILE = re.compile(r"FileNotFoundError: \[\w+ \d+\] [^:\n]*: (['\"])(.+?)\1")
-_EXISTING_FILE = re.compile(r"FileExistsError: \[\w+ \d+\] [^:\n]*: (['\"])(.+?)\1")
 _RELATIVE_IMPORT = ("attempted relative import with no known parent package", "attempted relative import beyond")
 
 
-def hints(text: str, entry: EntryFile) -> str:
-    """What helps against the errors in a text, a sentence or two a line; "" where nothing is known."""
-    return "\n".join(dict.fromkeys(_hints(text, entry)))
+def hints(failures: Iterable[Failure], entry: EntryFile) -> str:
+    """What helps against the errors, a sentence or two a line; "" where nothing is known."""
+    errors = [error for failure in failures for error in failure.chain]
+    return "\n".join(dict.fromkeys(_hints(errors, entry)))
 
 
-def _hints(text: str, entry: EntryFile) -> Iterator[str]:
+def _hints(errors: Sequence[ErrorInfo], entry: EntryFile) -> Iterator[str]:
     for variable, hint in _VARIABLES.items():
-        if f"KeyError: '{variable}'" in text:
+        if any(error.type == "KeyError" and error.message == repr(variable) for error in errors):
             yield hint
-    if "Address already in use" in text:
+    if any(error.errno == errno.EADDRINUSE for error in errors):
         yield (
             "Another worker of the same machine holds that port, also one of an earlier check here. Let the system "
             "choose a free one (port 0)."
         )
-    for match in _MISSING_FILE.finditer(text):
-        yield from _beside_the_script(_path(match), entry)
-    if any(error in text for error in _RELATIVE_IMPORT):
+    for error in errors:
+        if error.type == "FileNotFoundError" and error.path:
+            yield from _beside_the_script(error.path, entry)
+    if any(error.type == "ImportError" and error.message.startswith(_RELATIVE_IMPORT) for error in errors):
         parent = entry.code_root.parent
         yield (
             f"The script is imported as '{entry.module_name}', below no package that has what it imports. Make the "
@@ -147,45 +153,15 @@ def _hints(text: str, entry: EntryFile) -> Iterator[str]:
         )
 
 
-def exists_already(text: str) -> str:
-    """What a FileExistsError in a worker tells of the path; "" for other errors.
-
-    Every worker process has a folder of its own, so only an absolute path can meet that of another run.
-    """
-    match = _EXISTING_FILE.search(text)
-    if match is None or not os.path.isabs(path := _path(match)) or _is_of_a_job(path):
-        return ""
-    return f"'{path}' lies outside the folders of the job: every later run on the same machine fails as well."
-
-
-def _path(match: re.Match[str]) -> str:
-    # In a message a path is written as repr() does.
-    return match.group(2).replace("\\\\", "\\")
-
-
 def _beside_the_script(name: str, entry: EntryFile) -> Iterator[str]:
     folder = entry.path.parent
     if os.path.isabs(name):
         return
-    for place in (folder / name, entry.code_root / name):
-        if place.exists():
-            relative = Path(os.path.relpath(place, folder)).as_posix()
+    for path in (folder / name, entry.code_root / name):
+        if path.exists():
+            relative = Path(os.path.relpath(path, folder)).as_posix()
             yield (
-                f"'{name}' exists in '{place.parent}', but workers run in another folder. Use "
+                f"'{name}' exists in '{path.parent}', but workers run in another folder. Use "
                 f'os.path.join(os.path.dirname(__file__), "{relative}").'
             )
             return
-
-
-def _is_of_a_job(path: str) -> bool:
-    temporary = os.path.realpath(tempfile.gettempdir())
-    relative = os.path.relpath(os.path.realpath(path), temporary) if _same_drive(path, temporary) else ""
-    return relative.startswith("parallelrun-")
-
-
-def _same_drive(path: str, other: str) -> bool:
-    return os.path.splitdrive(os.path.realpath(path))[0].lower() == os.path.splitdrive(other)[0].lower()
-
-
-def sentences(*texts: str) -> str:
-    return "\n".join(filter(None, texts))

@@ -18,10 +18,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.errors import SettingsError
-from pytest_parallelrun.emulator.setting_types import Choice, Flag, SettingType, Text, WholeNumber, parsed
-from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.emulator.setting_table import Profile, setting_table
+from pytest_parallelrun.emulator.setting_types import FLAG, TEXT, SettingType, choice, whole_number
+from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import InputKind
@@ -30,14 +30,14 @@ ORIGIN = "program arguments"
 CLIENT_SDK_VERSION = "1.62.0"
 
 NOT_EMULATED: Mapping[str, SettingType[object]] = {
-    "--resource_monitor_interval": WholeNumber(0),
-    "--copy_logs_to_parent": Flag(),
-    "--metrics_name_prefix": Text(),
-    "--push_metrics_to_parent": Flag(),
-    "--profiling_module": Choice(("", "cProfile", "profile")),
-    "--nice": Text(),
-    "--run_id": Text(),
-    "--cleanup_leaked_queues": Text(),
+    "--resource_monitor_interval": whole_number(0),
+    "--copy_logs_to_parent": FLAG,
+    "--metrics_name_prefix": TEXT,
+    "--push_metrics_to_parent": FLAG,
+    "--profiling_module": choice(("", "cProfile", "profile")),
+    "--nice": TEXT,
+    "--run_id": TEXT,
+    "--cleanup_leaked_queues": TEXT,
 }
 """Arguments of the runtime that are accepted, checked and named in reports, and have no effect here."""
 
@@ -138,22 +138,22 @@ def parse_program_arguments(
     names = {setting.argument: name for name, setting in setting_table().items() if setting.argument}
     undocumented = sorted({option for option in options if re.fullmatch(r"--amlbi_\w+", option)} - names.keys())
     parser = _parser((*names, *NOT_EMULATED, RANK_MINI_BATCHES), tuple(undocumented))
-    found: dict[str, str] = vars(parser.parse_known_args(argv)[0])
+    values: dict[str, str] = vars(parser.parse_known_args(argv)[0])
 
     for option, kind in NOT_EMULATED.items():
-        if option in found:
-            parsed(kind, option, found[option], ORIGIN)
-    ranks = parsed(WholeNumber(0), RANK_MINI_BATCHES, found.get(RANK_MINI_BATCHES, 0), ORIGIN)
+        if option in values:
+            kind.parse_setting(option, values[option], ORIGIN)
+    ranks = whole_number(0).parse_setting(RANK_MINI_BATCHES, values.get(RANK_MINI_BATCHES, 0), ORIGIN)
     if ranks > 0:
         raise SettingsError(
             f"{RANK_MINI_BATCHES}={ranks} (from {ORIGIN}): mini-batches without data are not supported: leave it out"
         )
-    _check_row_mode(found)
+    _check_row_mode(values)
     return ProgramArguments(
         argv=argv,
-        settings={name: found[option] for option, name in names.items() if option in found},
+        settings={name: values[option] for option, name in names.items() if option in values},
         not_emulated=tuple(
-            option for option in (*NOT_EMULATED, *undocumented) if option in found and option not in ROW_MODE
+            option for option in (*NOT_EMULATED, *undocumented) if option in values and option not in ROW_MODE
         ),
         notes=tuple(
             f"the runtime passes {option} as well: the entry script sees both, its own last"
@@ -163,21 +163,21 @@ def parse_program_arguments(
     )
 
 
-def _check_row_mode(found: Mapping[str, str | None]) -> None:
+def _check_row_mode(values: Mapping[str, str | None]) -> None:
     """SettingsError where some of the arguments of row mode are there, and not all, or one has another value."""
-    given = [option for option in (*ROW_MODE, ROWS) if option in found]
-    if not given:
+    present = [option for option in (*ROW_MODE, ROWS) if option in values]
+    if not present:
         return
-    whole = " ".join([*(f"{option} {value}" for option, value in ROW_MODE.items()), f"{ROWS} ROWS"])
+    full = " ".join([*(f"{option} {value}" for option, value in ROW_MODE.items()), f"{ROWS} ROWS"])
     for option, value in ROW_MODE.items():
-        if option not in found:
-            raise SettingsError(f"{ORIGIN}: {given[0]} needs {option} {value} beside it. All of them: {whole}")
-        if str(found[option]).lower() != value.lower():
+        if option not in values:
+            raise SettingsError(f"{ORIGIN}: {present[0]} needs {option} {value} beside it. All of them: {full}")
+        if str(values[option]).lower() != value.lower():
             raise SettingsError(
-                f"{option}={found[option]} (from {ORIGIN}): only {value} is known. All of them: {whole}"
+                f"{option}={values[option]} (from {ORIGIN}): only {value} is known. All of them: {full}"
             )
-    if ROWS not in found:
-        raise SettingsError(f"{ORIGIN}: {given[0]} needs {ROWS} beside it. All of them: {whole}")
+    if ROWS not in values:
+        raise SettingsError(f"{ORIGIN}: {present[0]} needs {ROWS} beside it. All of them: {full}")
 
 
 def apply_program_arguments(settings: JobSettings, arguments: ProgramArguments) -> JobSettings:
@@ -240,6 +240,12 @@ def with_outputs(argv: Sequence[str], folder: Path) -> tuple[tuple[str, ...], tu
     names = {match[1]: None for part in argv for match in NAMED_OUTPUT.finditer(part)}
     filled = tuple(NAMED_OUTPUT.sub(lambda match: str(folder / match[1]), part) for part in argv)
     return filled, tuple(folder / name for name in names)
+
+
+def split_option(argument: str) -> tuple[str, str]:
+    """("--name=", "VALUE") of an argument that has both, and ("", argument) of any other, such as a path with a "="."""
+    name, equals, value = argument.partition("=")
+    return (name + equals, value) if equals and not os.path.isabs(argument) else ("", argument)
 
 
 def _split(arguments: str | Sequence[str | int | float | os.PathLike[str]]) -> tuple[str, ...]:

@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import get_ident
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
 
 real_sleep = time.sleep
 real_time = time.time
@@ -151,36 +154,29 @@ def _sleep(seconds: float, /) -> None:
         clock.sleep(seconds)
 
 
-def _shifted(real: Callable[[], float]) -> Callable[[], float]:
-    def reading() -> float:
+def _shifted(real: Callable[[], Number], in_its_unit: Callable[[float], Number]) -> Callable[[], Number]:
+    def reading() -> Number:
         clock = _CLOCKS.get(get_ident())
         if clock is None:
             return real()
         clock.blind_sleeps = 0
-        return real() + clock.skipped
+        return real() + in_its_unit(clock.skipped)
 
     return reading
 
 
-def _shifted_ns(real: Callable[[], int]) -> Callable[[], int]:
-    def reading() -> int:
-        clock = _CLOCKS.get(get_ident())
-        if clock is None:
-            return real()
-        clock.blind_sleeps = 0
-        return real() + round(clock.skipped * 1_000_000_000)
-
-    return reading
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)
 
 
 _PATCHES: dict[str, Callable[..., object]] = {
     "sleep": _sleep,
-    "time": _shifted(real_time),
-    "monotonic": _shifted(real_monotonic),
-    "perf_counter": _shifted(real_perf_counter),
-    "time_ns": _shifted_ns(real_time_ns),
-    "monotonic_ns": _shifted_ns(real_monotonic_ns),
-    "perf_counter_ns": _shifted_ns(real_perf_counter_ns),
+    "time": _shifted(real_time, float),
+    "monotonic": _shifted(real_monotonic, float),
+    "perf_counter": _shifted(real_perf_counter, float),
+    "time_ns": _shifted(real_time_ns, _nanoseconds),
+    "monotonic_ns": _shifted(real_monotonic_ns, _nanoseconds),
+    "perf_counter_ns": _shifted(real_perf_counter_ns, _nanoseconds),
 }
 
 

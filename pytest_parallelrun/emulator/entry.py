@@ -11,6 +11,10 @@ from types import ModuleType
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError, did_you_mean
 from pytest_parallelrun.emulator.worker.script import import_script
 
+StrPath = str | os.PathLike[str]
+Models = Iterable[StrPath] | Mapping[str, StrPath]
+"""Paths on disk, as "PATH" or "NAME=PATH", or by name."""
+
 
 @dataclass(frozen=True)
 class EntryFile:
@@ -44,7 +48,7 @@ class EntryObject:
         return getattr(self.target, "__name__", None) or f"<{type(self.target).__name__} object>"
 
 
-def find_entry(entry: object, code: str | os.PathLike[str] | None = None) -> EntryFile | EntryObject:
+def find_entry(entry: object, code: StrPath | None = None) -> EntryFile | EntryObject:
     """The entry that was meant: a path of a script, or an object. EntryScriptError where there is none."""
     if not isinstance(entry, (str, os.PathLike)):
         if code is not None:
@@ -68,7 +72,7 @@ def find_entry(entry: object, code: str | os.PathLike[str] | None = None) -> Ent
     return EntryFile(path, _code_root(path, code))
 
 
-def _code_root(path: Path, code: str | os.PathLike[str] | None) -> Path:
+def _code_root(path: Path, code: StrPath | None) -> Path:
     if code is None:
         return path.parent
     root = Path(os.path.abspath(os.path.expanduser(os.fspath(code))))
@@ -87,25 +91,30 @@ def import_entry(entry: EntryFile) -> ModuleType:
     return import_script(entry.module_name, str(entry.path), entry.label)
 
 
-def find_models(models: Iterable[str | os.PathLike[str]], *, base: Path | None = None) -> dict[str, Path]:
+def find_models(models: Models, *, base: Path | None = None) -> dict[str, Path]:
     """Name -> absolute path, in the order given. Without a name it is the last part of the path.
 
     Relative paths start at `base`, by default the current folder. InputError where a path does not exist.
     """
-    found: dict[str, Path] = {}
-    for model in models:
-        text = os.fspath(model)
-        name, separator, path_text = text.partition("=")
-        if not separator or os.path.exists(os.path.join(base or "", text)):
-            name, path_text = "", text
-        path = Path(os.path.abspath(os.path.join(base or "", os.path.expanduser(path_text))))
+    named = models.items() if isinstance(models, Mapping) else (_name_and_path(model, base) for model in models)
+    paths: dict[str, Path] = {}
+    for name, written in named:
+        text = f"{name}={os.fspath(written)}" if name else os.fspath(written)
+        path = Path(os.path.abspath(os.path.join(base or "", os.path.expanduser(written))))
         if not path.exists():
             raise InputError(f"model '{text}': '{path}' does not exist; give NAME=PATH or PATH of a file or folder.")
         name = name or path.name
-        if name in found and found[name] != path:
-            raise InputError(f"model '{text}': the name '{name}' is already that of '{found[name]}'.")
-        found[name] = path
-    return found
+        if name in paths and paths[name] != path:
+            raise InputError(f"model '{text}': the name '{name}' is already that of '{paths[name]}'.")
+        paths[name] = path
+    return paths
+
+
+def _name_and_path(model: StrPath, base: Path | None) -> tuple[str, str]:
+    """A path that exists as it is written is one, whatever "=" is in it."""
+    text = os.fspath(model)
+    name, separator, path = text.partition("=")
+    return ("", text) if not separator or os.path.exists(os.path.join(base or "", text)) else (name, path)
 
 
 def model_directory(models: Mapping[str, Path]) -> Path | None:

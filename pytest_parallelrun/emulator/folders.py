@@ -16,23 +16,23 @@ def check_folder(folder: Path, named: str) -> None:
 
     named: what the message begins with, such as "--parallelrun-logs=logs:".
     """
-    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         make_folder(folder, named)
     finally:
-        for place in missing:
+        for path in missing:
             with suppress(OSError):
-                place.rmdir()
+                path.rmdir()
 
 
 def make_folder(folder: Path, named: str) -> Path:
     """The folder, which is made where it is not there. InputError where no file can be made in it."""
-    place = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    if not place.is_dir():
-        where = "is a file" if place == folder else f"is below '{place}', which is a file"
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        where = "is a file" if existing == folder else f"is below '{existing}', which is a file"
         raise InputError(f"{named} {where}: give a folder.")
-    if not os.access(place, os.W_OK | os.X_OK):
-        where = "" if place == folder else f" is below '{place}', which"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        where = "" if existing == folder else f" is below '{existing}', which"
         raise InputError(f"{named}{where} cannot be written to: give a folder that you may write to.")
     try:
         folder.mkdir(parents=True, exist_ok=True)

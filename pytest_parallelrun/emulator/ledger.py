@@ -8,17 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.policy import (
-    Exceeded,
-    Limits,
-    Ruling,
-    Tally,
-    exceeded_threshold,
-    rule_on_attempt,
-)
+from pytest_parallelrun.emulator.policy import Exceeded, Limits, Ruling, Tally, exceeded_threshold, rule_on_attempt
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Outcome
+    from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind
 
@@ -34,15 +27,28 @@ class Ledger:
         self.failed_mini_batches = 0
         self.succeeded_items = 0
         self.failed_items = 0
-        self._tries = settings.max_retries + 1
+        self._max_attempts = settings.max_retries + 1
         self._short_return = rules.short_return
         self._pending_counts = rules.threshold_check == "pending"
         self._given_up_is_one = rules.failed_unit == "partition" and kind == "tabular"
         self._awaiting_retry: set[int] = set()
         self._limits = Limits(
-            settings.error_threshold, settings.mini_batch_error_threshold, settings.allowed_failed_percent
+            error_threshold=settings.error_threshold,
+            mini_batch_error_threshold=settings.mini_batch_error_threshold,
+            allowed_failed_percent=settings.allowed_failed_percent,
         )
         self._unlimited = self._limits == Limits()
+
+    def record_attempt(self, attempt: AttemptEnded, outcome: Outcome) -> Ruling:
+        """Counts an attempt that has this outcome by the rules of `settings`."""
+        return self.record(
+            attempt.mini_batch.id,
+            attempt.mini_batch.size,
+            outcome,
+            number=attempt.number,
+            returned=attempt.returned,
+            retry_allowed=attempt.failure is None or attempt.failure.retry,
+        )
 
     def record(
         self,
@@ -58,7 +64,7 @@ class Ledger:
         ruling = rule_on_attempt(
             outcome,
             number=number,
-            tries=self._tries,
+            max_attempts=self._max_attempts,
             size=size,
             returned=returned,
             short_return=self._short_return,

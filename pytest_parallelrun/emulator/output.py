@@ -7,7 +7,6 @@ import sys
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from pytest_parallelrun.emulator.errors import InputError
@@ -43,8 +42,8 @@ def wrong_type_message(value: object) -> str:
 
 def returned_type(value: object) -> str:
     """What run() returned, for a value that count_returned() does not count: its type, or "None"."""
-    what, _ = _describe_wrong(value)
-    return what or f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    description, _ = _describe_wrong(value)
+    return description or f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 
 def as_rows(value: object) -> list[object]:
@@ -94,11 +93,16 @@ class AppendedFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = open(self.path, "xb")  # noqa: SIM115  # closed by close()
 
-    def require(self) -> None:
-        """OutputError where the script has removed the file, or put another in its place.
+    def require(self, written: Written | None = None) -> None:
+        """OutputError where the script has removed the file, or what a worker has written, or replaced the file.
 
         As long as nothing was written it is made anew: a script may clear its folder before it begins.
         """
+        self._require_file()
+        if written is not None and not written.error and not os.path.exists(written.path):
+            raise OutputError(f"'{written.path}', to which the worker wrote them, is gone")
+
+    def _require_file(self) -> None:
         if self._broken is not None:
             raise self._broken
         try:
@@ -167,12 +171,7 @@ class AppendedFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
         if exc is None:
             self.close()
         else:
@@ -266,7 +265,7 @@ def _unique(names: list[object]) -> list[object]:
 
 
 def _describe_wrong(value: object) -> tuple[str, str]:
-    """(what it is, "" for the name of its type; what to do)"""
+    """(description, "" for the name of its type; how to fix it)"""
     if value is None:
         return "None", "look for a `return` that is missing, or that one path does not reach"
     if isinstance(value, (str, bytes, bytearray)):

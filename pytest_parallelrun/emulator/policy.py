@@ -32,7 +32,7 @@ def rule_on_attempt(
     outcome: Outcome,
     *,
     number: int,
-    tries: int,
+    max_attempts: int,
     size: int,
     returned: int | None,
     short_return: ShortReturn,
@@ -40,19 +40,19 @@ def rule_on_attempt(
 ) -> Ruling:
     """Whether the mini-batch is tried again, and what it counts for as it stands after this attempt.
 
-    number: of this attempt, from 1. tries: how many attempts a mini-batch has, 1 + max_retries.
+    number: of this attempt, from 1. max_attempts: of a mini-batch, 1 + max_retries.
     A mini-batch's counts come from its last attempt: an exception, a timeout, a crash, a load error or a wrong
     type fails all its items, a short return the missing ones.
     """
     if outcome == "succeeded":
-        return Ruling(False, False, size, 0)
-    retry = retry_allowed and number < tries
+        return Ruling(retry=False, failed=False, succeeded=size, failed_items=0)
+    retry = retry_allowed and number < max_attempts
     if outcome == "short":
         kept = returned or 0
         if short_return == "items_only":
-            return Ruling(False, False, kept, size - kept)
-        return Ruling(retry, True, kept, size - kept)
-    return Ruling(retry, True, 0, size)
+            return Ruling(retry=False, failed=False, succeeded=kept, failed_items=size - kept)
+        return Ruling(retry=retry, failed=True, succeeded=kept, failed_items=size - kept)
+    return Ruling(retry=retry, failed=True, succeeded=0, failed_items=size)
 
 
 class Tally(NamedTuple):

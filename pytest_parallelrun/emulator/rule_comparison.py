@@ -33,7 +33,7 @@ def read_under_presets(
 
     total_mini_batches: None where the job ended before its table was split to the end.
     """
-    if status == "Completed" and _all_sound(events, settings):
+    if status == "Completed" and _all_in_time(events, settings):
         # No rule is about mini-batches that succeed at once and in time.
         return dict.fromkeys(PRESETS, status)
     readings: dict[str, JobStatus | None] = {}
@@ -49,13 +49,13 @@ def read_under_presets(
     return readings
 
 
-def _all_sound(events: EventLog, settings: JobSettings) -> bool:
+def _all_in_time(events: EventLog, settings: JobSettings) -> bool:
     """Whether all attempts succeeded, and in time under any of the limits."""
-    others = [event for event in events.others if isinstance(event, AttemptEnded)]
-    longest = max([events.longest, *(event.loading + event.running for event in others)])
-    loading = max([events.longest_loading, *(event.loading for event in others)])
+    attempts = [event for event in events.others if isinstance(event, AttemptEnded)]
+    longest = max([events.longest, *(event.loading + event.running for event in attempts)])
+    loading = max([events.longest_loading, *(event.loading for event in attempts)])
     return (
-        all(event.outcome == "succeeded" for event in others)
+        all(event.outcome == "succeeded" for event in attempts)
         and longest < settings.timeout
         and loading < settings.task_overhead_timeout
     )
@@ -69,13 +69,13 @@ def _same_split(source: Source, other: JobSettings, splitter: Splitter) -> bool:
     if regrouped.total_mini_batches != splitter.total_mini_batches:
         return False
     return all(
-        regrouped.item_names(theirs) == splitter.item_names(ours)
-        for theirs, ours in zip(regrouped.mini_batches(), splitter.mini_batches(), strict=True)
+        regrouped.item_names(other_batch) == splitter.item_names(batch)
+        for other_batch, batch in zip(regrouped.mini_batches(), splitter.mini_batches(), strict=True)
     )
 
 
 def _read(ledger: Ledger, other: JobSettings, events: EventLog) -> JobStatus | None:
-    untold: set[int] = set()
+    undecided: set[int] = set()
     ended: set[int] = set()
     delivered: set[tuple[int, int]] = set()
     for event in events:
@@ -85,7 +85,7 @@ def _read(ledger: Ledger, other: JobSettings, events: EventLog) -> JobStatus | N
         if not isinstance(event, AttemptEnded):
             continue
         batch = event.mini_batch
-        if batch.id in ended or batch.id in untold:
+        if batch.id in ended or batch.id in undecided:
             continue
         if event.fault is not None and event.fault.kind == "delivers_twice":
             delivery = (batch.id, event.number)
@@ -95,17 +95,9 @@ def _read(ledger: Ledger, other: JobSettings, events: EventLog) -> JobStatus | N
                 continue
         outcome = _outcome_under(event, other)
         if outcome is None:
-            untold.add(batch.id)
+            undecided.add(batch.id)
             continue
-        ruling = ledger.record(
-            batch.id,
-            batch.size,
-            outcome,
-            number=event.number,
-            returned=event.returned,
-            retry_allowed=event.failure is None or event.failure.retry,
-        )
-        if not ruling.retry:
+        if not ledger.record_attempt(event, outcome).retry:
             ended.add(batch.id)
         if ledger.exceeded() is not None:
             # Counts only grow (but for pending ones, which stop the job as soon as they are too many), so

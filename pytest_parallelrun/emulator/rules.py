@@ -6,8 +6,8 @@ what the service has been seen to do. Every field can be set alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args, get_type_hints
 
 from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
 
@@ -17,16 +17,6 @@ AttemptLimit = Literal["run_only", "with_overhead"]
 FileGrouping = Literal["flat", "directory"]
 FailedUnit = Literal["rows", "partition"]
 ThresholdCheck = Literal["final", "pending"]
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "short_return": get_args(ShortReturn),
-    "appended_rows": get_args(AppendedRows),
-    "attempt_limit": get_args(AttemptLimit),
-    "file_grouping": get_args(FileGrouping),
-    "failed_unit": get_args(FailedUnit),
-    "threshold_check": get_args(ThresholdCheck),
-}
-"""Allowed values of every rule; the documented one stands first, the observed one second."""
 
 PRESETS = ("documented", "observed")
 
@@ -56,12 +46,11 @@ class Rules:
     threshold_check: ThresholdCheck = "final"
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value not in CHOICES[field.name]:
+        for name, allowed in CHOICES.items():
+            value = getattr(self, name)
+            if value not in allowed:
                 raise SettingsError(
-                    f"rule {field.name}={value!r} is not one of its values. "
-                    f"{did_you_mean(str(value), CHOICES[field.name])}"
+                    f"rule {name}={value!r} is not one of its values. {did_you_mean(str(value), allowed)}"
                 )
 
     @classmethod
@@ -90,17 +79,22 @@ class Rules:
             return cls.observed()
         raise SettingsError(f"rules={name!r} is not a preset. {did_you_mean(name, PRESETS)}")
 
+    def keywords(self) -> dict[str, str]:
+        """The keywords of JobSettings for these: a preset, and what differs from it."""
+        if self == Rules.observed():
+            return {"rules": "observed"}
+        documented = Rules.documented()
+        single = {name: getattr(self, name) for name in CHOICES}
+        return {"rules": "documented", **{k: v for k, v in single.items() if v != getattr(documented, k)}}
+
     @property
     def name(self) -> str:
         """Which preset this is, or what differs from the documented preset."""
-        if self == Rules.documented():
-            return "documented"
-        if self == Rules.observed():
-            return "observed"
-        default = Rules.documented()
-        changed = [
-            f"{field.name}={getattr(self, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(default, field.name)
-        ]
-        return "documented, but " + ", ".join(changed)
+        keywords = self.keywords()
+        preset = keywords.pop("rules")
+        changes = ", ".join(f"{name}={value}" for name, value in keywords.items())
+        return f"{preset}, but {changes}" if changes else preset
+
+
+CHOICES: dict[str, tuple[str, ...]] = {name: get_args(values) for name, values in get_type_hints(Rules).items()}
+"""Allowed values of every rule; the documented one stands first, the observed one second."""

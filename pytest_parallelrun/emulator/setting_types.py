@@ -1,8 +1,7 @@
-"""The kinds of value a setting may have.
+"""The types of value a setting may have.
 
-Every kind takes native Python values and the strings of a command line or a YAML file. `parse` raises a
-ValueError that says just what is allowed ("a whole number of 1 or more"): whoever calls it knows the name,
-the value and its origin. A bool is never a number; neither are NaN and infinity.
+Each takes native Python values and the strings of a command line or a YAML file. A bool is never a number; neither
+are NaN and infinity.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, TypeVar
 
 from pytest_parallelrun.emulator.errors import SettingsError
 
@@ -29,26 +28,33 @@ _SIZE = re.compile(r"([0-9]{1,18})(?:([kmg])b)?", re.IGNORECASE)
 _NEARLY_A_SIZE = re.compile(r"([0-9]{1,18})\s*(?:([kmg])i?)?b?", re.IGNORECASE)
 
 
-class SettingType(Protocol[T_co]):
-    """What a setting may hold. `allowed` ends the sentence "name=value: must be ..."."""
+@dataclass(frozen=True)
+class SettingType(Generic[T_co]):
+    """What a setting may hold.
 
-    @property
-    def allowed(self) -> str: ...
+    allowed: ends the sentence "name=value: must be ...". convert: the value that a raw one is or spells, None where it
+    is none; it may raise a ValueError that says more than `allowed`. secret: values are never shown.
+    """
+
+    allowed: str
+    convert: Callable[[object], T_co | None]
+    secret: bool = False
 
     def parse(self, raw: object) -> T_co:
         """The value that `raw` is or spells; ValueError(what is allowed) where it is none."""
-        ...
+        value = self.convert(raw)
+        if value is None:
+            raise ValueError(self.allowed)
+        return value
 
-
-def parsed(kind: SettingType[T_co], name: str, raw: object, origin: str | None) -> T_co:
-    """`kind.parse(raw)`, whose ValueError becomes a SettingsError with name, value and origin."""
-    try:
-        return kind.parse(raw)
-    except ValueError as error:
-        # Environment variables hold secrets: their values are never shown.
-        value = "" if isinstance(cast(object, kind), Variables) else f"={raw!r}"
-        source = f" (from {origin})" if origin else ""
-        raise SettingsError(f"{name}{value}{source}: must be {error}") from None
+    def parse_setting(self, name: str, raw: object, origin: str | None) -> T_co:
+        """The same; what is not allowed is a SettingsError with name, value and origin."""
+        try:
+            return self.parse(raw)
+        except ValueError as error:
+            value = "" if self.secret else f"={raw!r}"
+            source = f" (from {origin})" if origin else ""
+            raise SettingsError(f"{name}{value}{source}: must be {error}") from None
 
 
 def _integer(raw: object) -> int | None:
@@ -61,9 +67,10 @@ def _integer(raw: object) -> int | None:
 
 
 def _number(raw: object) -> int | float | None:
-    whole = _integer(raw)
-    if whole is not None:
-        return whole
+    """A whole one is an int, as the service prints it."""
+    integer = _integer(raw)
+    if integer is not None:
+        return integer
     if not isinstance(raw, (str, float)) or "_" in str(raw):
         return None
     try:
@@ -75,222 +82,164 @@ def _number(raw: object) -> int | float | None:
     return int(value) if value.is_integer() else value
 
 
-@dataclass(frozen=True)
-class WholeNumber:
-    minimum: int
-    maximum: int = MAX_WHOLE_NUMBER
+def whole_number(minimum: int) -> SettingType[int]:
+    allowed = f"a whole number of {minimum} or more"
 
-    @property
-    def allowed(self) -> str:
-        return f"a whole number of {self.minimum} or more"
-
-    def parse(self, raw: object) -> int:
+    def convert(raw: object) -> int | None:
         value = _integer(raw)
-        if value is None or value < self.minimum:
-            raise ValueError(self.allowed)
-        if value > self.maximum:
-            raise ValueError(f"a whole number from {self.minimum} to {self.maximum}")
-        return value
+        if value is not None and value > MAX_WHOLE_NUMBER:
+            raise ValueError(f"a whole number from {minimum} to {MAX_WHOLE_NUMBER}")
+        return None if value is None or value < minimum else value
+
+    return SettingType(allowed, convert)
 
 
-@dataclass(frozen=True)
-class TotalTries:
-    """Tries where the setting counts retries: 3 tries are 2 retries."""
-
-    allowed = "a whole number of 1 or more (it counts all tries, the first one too)"
-
-    def parse(self, raw: object) -> int:
-        value = _integer(raw)
-        if value is None or not 1 <= value <= MAX_WHOLE_NUMBER:
-            raise ValueError(self.allowed)
-        return value - 1
+def _retries(raw: object) -> int | None:
+    value = _integer(raw)
+    return None if value is None or not 1 <= value <= MAX_WHOLE_NUMBER else value - 1
 
 
-@dataclass(frozen=True)
-class Percent:
-    """0 to 100; a whole one is an int."""
-
-    allowed = "a percentage from 0 to 100"
-
-    def parse(self, raw: object) -> float:
-        value = _number(raw)
-        if value is None or not 0 <= value <= 100:
-            raise ValueError(self.allowed)
-        return value
+TOTAL_ATTEMPTS = SettingType("a whole number of 1 or more (it counts all tries, the first one too)", _retries)
+"""Attempts where the setting counts retries: 3 attempts are 2 retries."""
 
 
-@dataclass(frozen=True)
-class Seconds:
-    """More than 0, at most three days; a whole one is an int, as the service prints it."""
-
-    allowed = f"a number of seconds above 0 and at most {MAX_SECONDS}"
-
-    def parse(self, raw: object) -> float:
-        value = _number(raw)
-        if value is None or not 0 < value <= MAX_SECONDS:
-            raise ValueError(self.allowed)
-        return value
+def _percent(raw: object) -> float | None:
+    value = _number(raw)
+    return None if value is None or not 0 <= value <= 100 else value
 
 
-@dataclass(frozen=True)
-class Size:
+PERCENT = SettingType("a percentage from 0 to 100", _percent)
+
+
+def _seconds(raw: object) -> float | None:
+    value = _number(raw)
+    return None if value is None or not 0 < value <= MAX_SECONDS else value
+
+
+SECONDS = SettingType(f"a number of seconds above 0 and at most {MAX_SECONDS}", _seconds)
+
+
+def size(of: str) -> SettingType[int]:
     """A count, or bytes with KB, MB or GB of 1024 right behind the number. Grammar: SDK reference of
     ParallelRunConfig; spellings its client trips over ("100 kb", "1KBMB") and 0 are refused.
     """
+    allowed = f"a whole number of 1 or more ({of}), or with KB, MB or GB right behind it: '100kb'"
 
-    of: str
-
-    @property
-    def allowed(self) -> str:
-        return f"a whole number of 1 or more ({self.of}), or with KB, MB or GB right behind it: '100kb'"
-
-    def parse(self, raw: object) -> int:
-        match = _SIZE.fullmatch(raw.strip()) if isinstance(raw, str) else None
-        value = int(match[1]) * _UNITS[(match[2] or "").lower()] if match else None
+    def convert(raw: object) -> int | None:
         if not isinstance(raw, str):
             value = _integer(raw)
-        if value is None or value < 1:
-            raise ValueError(self.allowed + self._hint(raw))
-        return value
+            return None if value is None or value < 1 else value
+        text = raw.strip()
+        match = _SIZE.fullmatch(text)
+        if match is not None and int(match[1]) > 0:
+            return int(match[1]) * _UNITS[(match[2] or "").lower()]
+        nearly = _NEARLY_A_SIZE.fullmatch(text)
+        if nearly is not None and int(nearly[1]) > 0:
+            unit = f"{nearly[2].lower()}b" if nearly[2] else ""
+            raise ValueError(f"{allowed}. Did you mean '{nearly[1]}{unit}'?")
+        return None
 
-    def _hint(self, raw: object) -> str:
-        nearly = _NEARLY_A_SIZE.fullmatch(raw.strip()) if isinstance(raw, str) else None
-        if nearly is None or int(nearly[1]) < 1:
-            return ""
-        unit = f"{nearly[2].lower()}b" if nearly[2] else ""
-        return f". Did you mean '{nearly[1]}{unit}'?"
+    return SettingType(allowed, convert)
 
 
-@dataclass(frozen=True)
-class Choice(Generic[T_co]):
+def choice(names: tuple[T_co, ...], *, case_insensitive: bool = False) -> SettingType[T_co]:
     """One of some names, given back as it is spelled here."""
 
-    names: tuple[T_co, ...]
-    case_insensitive: bool = False
+    def convert(raw: object) -> T_co | None:
+        for name in names if isinstance(raw, str) else ():
+            if name == raw or (case_insensitive and str(name).lower() == str(raw).lower()):
+                return name
+        return None
 
-    @property
-    def allowed(self) -> str:
-        return " or ".join(repr(name) for name in self.names)
-
-    def parse(self, raw: object) -> T_co:
-        if isinstance(raw, str):
-            for name in self.names:
-                same = str(name).lower() == raw.lower() if self.case_insensitive else name == raw
-                if same:
-                    return name
-        raise ValueError(self.allowed)
+    return SettingType(" or ".join(repr(name) for name in names), convert)
 
 
-@dataclass(frozen=True)
-class Flag:
-    allowed = "true or false"
-
-    def parse(self, raw: object) -> bool:
-        if isinstance(raw, (bool, int, str)):
-            word = str(raw).strip().lower()
-            if word in ("true", "yes", "1"):
-                return True
-            if word in ("false", "no", "0"):
-                return False
-        raise ValueError(self.allowed)
+def _flag(raw: object) -> bool | None:
+    word = str(raw).strip().lower() if isinstance(raw, (bool, int, str)) else ""
+    if word in ("true", "yes", "1"):
+        return True
+    return False if word in ("false", "no", "0") else None
 
 
-@dataclass(frozen=True)
-class NameList:
-    """Distinct names; a string is split at its commas."""
-
-    allowed = "a list of distinct names ('a,b' on a command line)"
-
-    def parse(self, raw: object) -> tuple[str, ...]:
-        parts: Sequence[object]
-        if isinstance(raw, str):
-            parts = [part.strip() for part in raw.split(",")] if raw.strip() else []
-        elif isinstance(raw, (list, tuple)):
-            parts = raw
-        else:
-            raise ValueError(self.allowed)
-        names = tuple(part for part in parts if isinstance(part, str) and part)
-        if len(names) != len(parts) or len(set(names)) != len(names):
-            raise ValueError(self.allowed)
-        return names
+FLAG = SettingType("true or false", _flag)
 
 
-@dataclass(frozen=True)
-class Variables:
-    """Environment variables. "A=1,B=2" is split at its commas; the mapping given back is read-only."""
-
-    allowed = "a mapping of variable names to texts ('A=1,B=2' on a command line)"
-
-    def parse(self, raw: object) -> Mapping[str, str]:
-        if isinstance(raw, str):
-            pairs = [part.partition("=") for part in raw.split(",")] if raw.strip() else []
-            if not all(equals for _, equals, _ in pairs):
-                raise ValueError(self.allowed)
-            raw = {name.strip(): value for name, _, value in pairs}
-        if not isinstance(raw, Mapping):
-            raise ValueError(self.allowed)
-        for name, value in raw.items():
-            if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-                raise ValueError(f"{self.allowed}; {name!r} is no variable name")
-            if not isinstance(value, str):
-                kind = type(value).__name__
-                raise ValueError(f"{self.allowed}; the value of {name!r} is of type {kind}: put it in quotes")
-            if "\0" in value:
-                raise ValueError(f"{self.allowed}; the value of {name!r} holds a null character")
-        return MappingProxyType(dict(raw))
+def _names(raw: object) -> tuple[str, ...] | None:
+    parts: Sequence[object]
+    if isinstance(raw, str):
+        parts = [part.strip() for part in raw.split(",")] if raw.strip() else []
+    elif isinstance(raw, (list, tuple)):
+        parts = raw
+    else:
+        return None
+    names = tuple(part for part in parts if isinstance(part, str) and part)
+    return names if len(set(names)) == len(parts) else None
 
 
-@dataclass(frozen=True)
-class Text:
-    allowed = "a text"
-
-    def parse(self, raw: object) -> str:
-        if not isinstance(raw, str):
-            raise ValueError(self.allowed)
-        return raw
+NAMES = SettingType("a list of distinct names ('a,b' on a command line)", _names)
 
 
-@dataclass(frozen=True)
-class FileName:
-    allowed = "a file name without a folder"
-
-    def parse(self, raw: object) -> str:
-        if not isinstance(raw, str) or raw.strip() in ("", ".", "..") or re.search(r"[/\\\0]", raw):
-            raise ValueError(self.allowed)
-        return raw
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """A text codec that Python knows. Tables are cut at the bytes of line ends, quotes and delimiters, so
-    these must be the same bytes as in ASCII.
-    """
-
-    allowed = "a text encoding that Python knows, such as 'utf-8', 'utf-8-sig' or 'latin-1'"
-
-    def parse(self, raw: object) -> str:
-        structure = '\r\n",'
-        try:
-            name = codecs.lookup(Text().parse(raw)).name
-            encoded = structure.encode(name)
-        except (LookupError, ValueError):
-            raise ValueError(self.allowed) from None
-        # endswith: utf-8-sig puts its byte order mark in front.
-        if not encoded.endswith(structure.encode("ascii")):
-            raise ValueError(
-                f"an encoding that writes a line end as ASCII does, which {name} does not: convert the table to utf-8"
-            )
-        return name
+def _variables(raw: object) -> Mapping[str, str] | None:
+    allowed = VARIABLES.allowed
+    if isinstance(raw, str):
+        pairs = [part.partition("=") for part in raw.split(",")] if raw.strip() else []
+        if not all(equals for _, equals, _ in pairs):
+            return None
+        raw = {name.strip(): value for name, _, value in pairs}
+    if not isinstance(raw, Mapping):
+        return None
+    for name, value in raw.items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise ValueError(f"{allowed}; {name!r} is no variable name")
+        if not isinstance(value, str):
+            raise ValueError(f"{allowed}; the value of {name!r} is of type {type(value).__name__}: put it in quotes")
+        if "\0" in value:
+            raise ValueError(f"{allowed}; the value of {name!r} holds a null character")
+    return MappingProxyType(dict(raw))
 
 
-@dataclass(frozen=True)
-class Delimiter:
-    allowed = "a single ASCII character other than a quote or a line end; a tab is '\\t' or 'tab'"
+# Environment variables hold secrets.
+VARIABLES = SettingType("a mapping of variable names to texts ('A=1,B=2' on a command line)", _variables, secret=True)
+"""Environment variables. "A=1,B=2" is split at its commas; the mapping given back is read-only."""
 
-    def parse(self, raw: object) -> str:
-        if not isinstance(raw, str):
-            raise ValueError(self.allowed)
-        value = "\t" if raw in ("\\t", "tab") else raw
-        if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
-            raise ValueError(self.allowed)
-        return value
+TEXT = SettingType("a text", lambda raw: raw if isinstance(raw, str) else None)
+
+
+def _file_name(raw: object) -> str | None:
+    if not isinstance(raw, str) or raw.strip() in ("", ".", "..") or re.search(r"[/\\\0]", raw):
+        return None
+    return raw
+
+
+FILE_NAME = SettingType("a file name without a folder", _file_name)
+
+
+def _encoding(raw: object) -> str | None:
+    structure = '\r\n",'
+    try:
+        name = codecs.lookup(TEXT.parse(raw)).name
+        encoded = structure.encode(name)
+    except (LookupError, ValueError):
+        return None
+    # endswith: utf-8-sig puts its byte order mark in front.
+    if not encoded.endswith(structure.encode("ascii")):
+        raise ValueError(
+            f"an encoding that writes a line end as ASCII does, which {name} does not: convert the table to utf-8"
+        )
+    return name
+
+
+ENCODING = SettingType("a text encoding that Python knows, such as 'utf-8', 'utf-8-sig' or 'latin-1'", _encoding)
+"""Tables are cut at the bytes of line ends, quotes and delimiters, so these must be the same bytes as in ASCII."""
+
+
+def _delimiter(raw: object) -> str | None:
+    value = "\t" if isinstance(raw, str) and raw in ("\\t", "tab") else raw
+    if not isinstance(value, str) or len(value) != 1 or not value.isascii() or value in '"\r\n\0':
+        return None
+    return value
+
+
+DELIMITER = SettingType(
+    "a single ASCII character other than a quote or a line end; a tab is '\\t' or 'tab'", _delimiter
+)

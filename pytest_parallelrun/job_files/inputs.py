@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.emulator.setting_types import FileName
+from pytest_parallelrun.emulator.setting_types import FILE_NAME
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, ROW_MODE
 from pytest_parallelrun.job_files.bindings import Binding, BindingError, whole_binding
 from pytest_parallelrun.job_files.tree import (
@@ -265,7 +265,7 @@ def _output(name: str, node: Node, context: StepContext, problems: Problems) -> 
         return OutputValue(name)
     last = Path((entry_text(node, "path") or "").replace("\\", "/")).name
     try:
-        file_name = FileName().parse(last) if "${{" not in last else None
+        file_name = FILE_NAME.parse(last) if "${{" not in last else None
     except ValueError:
         file_name = None
     return OutputValue(name, is_file=True, file_name=file_name)

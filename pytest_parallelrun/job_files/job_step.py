@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.entry import EntryFile
+from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import Binding, outside_options, split_arguments, without_missing_options
 from pytest_parallelrun.job_files.inputs import (

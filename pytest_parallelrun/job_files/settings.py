@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pytest_parallelrun.emulator.arguments import ORIGIN, parse_program_arguments
-from pytest_parallelrun.emulator.declaration import Profile, resolve
-from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.emulator.setting_table import Profile, resolve_setting
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.keys import WHOLE, Key
@@ -57,7 +57,7 @@ def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
 
 def field_of(name: str) -> str:
     """The field of JobSettings behind a name."""
-    return resolve(name, None, setting_table(), None)[0]
+    return resolve_setting(name)[0]
 
 
 def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, problems: Problems, read: Read) -> None:
@@ -100,7 +100,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
     raw = _plain(name, node, look_up, problems)
     if raw is None:
         return
-    kind = resolve(key.setting, raw, setting_table(), None)[1]
+    kind = resolve_setting(key.setting)[1]
     try:
         if key.type in ("text", "word") and not isinstance(raw, str):
             written = "true" if raw is True else "false" if raw is False else raw

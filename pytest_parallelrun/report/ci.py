@@ -1,22 +1,79 @@
-"""What is to be shown at a line of a script, and how a log is kept from giving commands of its own."""
+"""Findings and summaries for GitHub Actions and Azure Pipelines; logs are kept from giving commands of their own."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Literal
 
-from pytest_parallelrun.report.findings import findings, place_in_script
+from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.report.markdown import markdown_report
-from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, grouped_findings
 from pytest_parallelrun.report.sanitize import visible
 
 # The runner of GitHub ends lines at a single \r as well, and does not see characters without a width.
 _COMMAND = re.compile(r"(?:^|(?<=[\r\n]))[^a-z0-9\r\n]*?:(?=:)|##(?=\[|vso\[)", re.IGNORECASE)
+MAX_ANNOTATIONS_PER_LEVEL = 10
+"""Annotations of a step that are shown for errors, and as many for warnings."""
+MAX_SUMMARY_BYTES = 1024 * 1024
+"""Bytes of the summary of a step, all that was written to it together; more of it is not shown at all."""
+
+
+def on_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS", "").lower() == "true"
+
+
+def on_azure() -> bool:
+    return os.environ.get("TF_BUILD", "").lower() == "true"
+
+
+def on_ci() -> bool:
+    """Whether something reads commands from the log."""
+    return on_github() or on_azure()
+
+
+def ci_lines(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
+    """Writes the summaries. Yields what belongs into the log: commands, and why a summary could not be written.
+
+    None of it fails the run: what the gate found does not depend on who is told.
+    """
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        yield from _step_summary(summary, reports, acceptances)
+    if on_github():
+        yield from github_commands(annotated(reports, os.environ.get("GITHUB_WORKSPACE") or os.getcwd()))
+    if on_azure():
+        yield from azure_commands(annotated(reports, os.environ.get("BUILD_SOURCESDIRECTORY") or os.getcwd()))
+        yield from _azure_summary(reports, acceptances)
+
+
+def _step_summary(path: str, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
+    try:
+        written = os.path.getsize(path) if os.path.exists(path) else 0
+        room = max(0, MAX_SUMMARY_BYTES - written - 1024)
+        with open(path, "a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write("\n" + markdown_report(reports, acceptances, most_bytes=room))
+    except OSError as error:
+        yield f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror or error}"
+
+
+def _azure_summary(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
+    folder = os.environ.get("AGENT_TEMPDIRECTORY")
+    try:
+        # The agent reads it after the run, and removes its folder with the job.
+        handle, path = tempfile.mkstemp(prefix="parallelrun-", suffix=".md", dir=folder or None)
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            file.write(markdown_report(reports, acceptances))
+    except OSError as error:
+        yield f"AGENT_TEMPDIRECTORY: no summary can be written in {folder}: {error.strerror or error}"
+        return
+    yield azure_upload_summary(os.path.abspath(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +89,15 @@ class Annotation:
 
 def annotated(reports: Sequence[EntryReport], checkout: str) -> Iterator[Annotation]:
     """One for each finding, errors before advice, those of all entries together."""
-    told = [(report, each) for report in reports for each in findings(report)]
-    for report, each in sorted(told, key=lambda pair: pair[1].record.outcome != "failed"):
-        file, line = place_in_script(each, report.path)
-        finding = each.finding
-        parts = [finding.what]
-        parts += [f"{label}: {text}" for label, text in finding.labelled() if label in ("where", "to do")]
-        parts.append(each.command)
+    findings = [(report, grouped) for report in reports for grouped in grouped_findings(report)]
+    for report, grouped in sorted(findings, key=lambda pair: pair[1].record.outcome != "failed"):
+        file, line = script_location(grouped.finding, report.path)
+        parts = [grouped.finding.what, *grouped.finding.labelled_lines("location", "fix"), grouped.command]
         yield Annotation(
-            level="error" if each.record.outcome == "failed" else "warning",
+            level="error" if grouped.record.outcome == "failed" else "warning",
             file=visible(_below(checkout, file)),
             line=line,
-            title=visible(f"{report.entry}: {each.record.name}"),
+            title=visible(f"{report.entry}: {grouped.record.name}"),
             message=visible("\n".join(part for part in parts if part)),
         )
 
@@ -57,15 +111,20 @@ def _below(checkout: str, file: str) -> str:
     return file if relative.startswith(os.pardir) else relative.replace(os.sep, "/")
 
 
-def defused(text: str) -> str:
-    """The text without commands: an error of a script that begins with `::` or has `##vso[` would be obeyed."""
-    return _COMMAND.sub(lambda match: f"{match.group()} ", text)
+def script_location(finding: Finding, script: str) -> tuple[str, int]:
+    """(file, line) that a finding is about: the last frame of the user, the function that failed, or the first line."""
+    cause, location = finding.cause, finding.location
+    if cause is not None and cause.frame is not None:
+        return cause.frame.file, cause.frame.line
+    return script, _lines_of_functions(script).get(location.phase if location else "run", 1)
 
 
-MAX_ANNOTATIONS_PER_LEVEL = 10
-"""Annotations of a step that are shown for errors, and as many for warnings."""
-MAX_SUMMARY_BYTES = 1024 * 1024
-"""Bytes of the summary of a step, all that was written to it together; more of it is not shown at all."""
+def _lines_of_functions(script: str) -> Mapping[str, int]:
+    try:
+        tree = ast.parse(Path(script).read_bytes())
+    except (OSError, ValueError, SyntaxError):
+        return {}
+    return {node.name: node.lineno for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
 
 
 def github_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
@@ -109,47 +168,6 @@ def _azure_property(text: str) -> str:
     return _azure_data(text).replace(";", "%3B").replace("]", "%5D")
 
 
-def on_github() -> bool:
-    return os.environ.get("GITHUB_ACTIONS", "").lower() == "true"
-
-
-def on_azure() -> bool:
-    return os.environ.get("TF_BUILD", "").lower() == "true"
-
-
-def ci_lines(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
-    """Writes the summaries. Yields what belongs into the log: commands, and why a summary could not be written.
-
-    None of it fails the run: what the gate found does not depend on who is told.
-    """
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        yield from _step_summary(summary, reports, acceptances)
-    if on_github():
-        yield from github_commands(annotated(reports, os.environ.get("GITHUB_WORKSPACE") or os.getcwd()))
-    if on_azure():
-        yield from azure_commands(annotated(reports, os.environ.get("BUILD_SOURCESDIRECTORY") or os.getcwd()))
-        yield from _azure_summary(reports, acceptances)
-
-
-def _step_summary(path: str, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
-    try:
-        written = os.path.getsize(path) if os.path.exists(path) else 0
-        room = max(0, MAX_SUMMARY_BYTES - written - 1024)
-        with open(path, "a", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write("\n" + markdown_report(reports, acceptances, most_bytes=room))
-    except OSError as error:
-        yield f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror or error}"
-
-
-def _azure_summary(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
-    folder = os.environ.get("AGENT_TEMPDIRECTORY")
-    try:
-        # The agent reads it after the run, and removes its folder with the job.
-        handle, path = tempfile.mkstemp(prefix="parallelrun-", suffix=".md", dir=folder or None)
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(markdown_report(reports, acceptances))
-    except OSError as error:
-        yield f"AGENT_TEMPDIRECTORY: no summary can be written in {folder}: {error.strerror or error}"
-        return
-    yield azure_upload_summary(os.path.abspath(path))
+def defused(text: str) -> str:
+    """The text without commands: an error of a script that begins with `::` or has `##vso[` would be obeyed."""
+    return _COMMAND.sub(lambda match: f"{match.group()} ", text)

@@ -12,8 +12,8 @@ from pytest_parallelrun.report.records import AcceptanceRecord, CheckRecord, Ent
 
 Maker = Callable[[Sequence[EntryReport], Sequence[AcceptanceRecord]], str]
 
-
 VERSION = 2
+"""Of the JSON report; docs/reference/report.schema.json describes it."""
 
 
 def json_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
@@ -43,17 +43,9 @@ def _entry(report: EntryReport) -> dict[str, object]:
 
 
 def _check(check: CheckRecord) -> dict[str, object]:
-    return {
-        "name": check.name,
-        "outcome": check.outcome,
-        "message": check.message,
-        "reason": check.reason,
-        "notes": list(check.notes),
-        "details": list(check.details),
-        "finding": None if check.finding is None else check.finding.to_json(),
-        "figures": dict(check.figures),
-        "duration": check.duration,
-    }
+    values = check.as_json()
+    # These are of the entry, or for the reports that are read by people.
+    return {name: values[name] for name in values if name not in ("entry", "skipped", "init_calls", "job", "trace")}
 
 
 def _html(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> str:

@@ -8,10 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
-from pytest_parallelrun.report.findings import GroupedFinding, findings
-from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
-from pytest_parallelrun.report.sanitize import count_of, first_line, in_one_line, visible
+from pytest_parallelrun.report.records import (
+    NOT_CHECKABLE,
+    SIMULATED,
+    AcceptanceRecord,
+    EntryReport,
+    GroupedFinding,
+    grouped_findings,
+)
+from pytest_parallelrun.report.sanitize import count_of, in_one_line, visible
 from pytest_parallelrun.report.terminal import not_checked
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
@@ -109,8 +114,8 @@ def _entry(report: EntryReport) -> Iterator[str]:
     if job is not None:
         reason = f": {sentence(str(job['reason']))}" if job["reason"] else ""
         yield f"The job with the whole sample is **{job['status']}**{reason}."
-    for told in findings(report):
-        yield from _finding(told)
+    for grouped in grouped_findings(report):
+        yield from _finding(grouped)
     notes = [str(note) for note in job["notes"]] if job and isinstance(job["notes"], (list, tuple)) else []
     notes += report.set_up_notes
     notes += [f"{check.name}: {note}" for check in report.records for note in (*check.notes, *check.details)]
@@ -120,9 +125,7 @@ def _entry(report: EntryReport) -> Iterator[str]:
     accepted = [check for check in report.records if check.outcome == "accepted"]
     if accepted:
         yield "### Accepted"
-        yield "\n".join(
-            f"- {check.name}: {sentence(first_line(check.message))} ({sentence(check.reason)})" for check in accepted
-        )
+        yield "\n".join(f"- {check.name}: {sentence(check.headline)} ({sentence(check.reason)})" for check in accepted)
     skipped = not_checked(report)
     if skipped:
         yield "### Not checked"
@@ -160,9 +163,9 @@ def _entry(report: EntryReport) -> Iterator[str]:
     )
 
 
-def _finding(told: GroupedFinding) -> Iterator[str]:
-    record = told.record
-    also = f" (also met by {', '.join(told.also)})" if told.also else ""
+def _finding(grouped: GroupedFinding) -> Iterator[str]:
+    record = grouped.record
+    also = f" (also met by {', '.join(grouped.also)})" if grouped.also else ""
     yield f"### {SIGNS[record.outcome]} {record.name}{also}"
     if record.finding is None:
         yield fence(record.message)
@@ -175,8 +178,8 @@ def _finding(told: GroupedFinding) -> Iterator[str]:
         yield "\n".join(lines)
     yield from (f"{title}:\n\n{fence(text)}" for title, text in parts if "\n" in text)
     yield from (fence(text) for text in (finding.traceback, finding.example) if text)
-    if told.command:
-        yield fence(told.command, "console")
+    if grouped.command:
+        yield fence(grouped.command, "console")
     elif finding.replay is not None:
         yield sentence(finding.replay.text())
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.settings import setting_table
+from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.splitting.model import USED, without_effect
 from pytest_parallelrun.report.records import setting_records
 from pytest_parallelrun.report.sanitize import masked_arguments

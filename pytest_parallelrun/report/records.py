@@ -1,4 +1,7 @@
-"""What a report is made of: plain values, so that they cross the processes of pytest-xdist as JSON."""
+"""What a report is made of: plain values, so that they cross the processes of pytest-xdist as JSON.
+
+And what every report says: its findings in the order in which they should be read, what a gate can say at all.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.emulator.result import JobResult
-from pytest_parallelrun.emulator.settings import describe_default, setting_table
-from pytest_parallelrun.report.sanitize import masked
+from pytest_parallelrun.emulator.setting_table import describe_default, setting_table
+from pytest_parallelrun.report.sanitize import first_line, masked
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -24,10 +27,10 @@ AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unkno
 class CheckRecord:
     """One check of one entry.
 
-    reason: why a finding is accepted. notes: what everybody should know,
-    details: what only -v and the report files tell. finding: None where there is nothing but the message. figures:
-    what was measured.
-    job, trace: the run of the whole sample, with the first check of a process that ran or shared it.
+    reason: why a finding is accepted. skipped: why it was not made, without what the job says of itself. notes: what
+    everybody should know, details: what only -v and the report files tell. finding: None where there is nothing but the
+    message. figures: what was measured. job, trace: the run of the whole sample, with the first check of a process that
+    ran or shared it.
     """
 
     entry: str
@@ -35,6 +38,7 @@ class CheckRecord:
     outcome: CheckOutcome
     message: str = ""
     reason: str = ""
+    skipped: str = ""
     notes: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     finding: Finding | None = None
@@ -44,6 +48,11 @@ class CheckRecord:
     job: Mapping[str, object] | None = None
     trace: Mapping[str, object] | None = None
 
+    @property
+    def headline(self) -> str:
+        """What it says first: its finding, or where it broke otherwise its message."""
+        return first_line(self.message if self.finding is None else self.finding.what)
+
     def as_json(self) -> dict[str, object]:
         finding = None if self.finding is None else self.finding.to_json()
         return {**asdict(replace(self, finding=None)), "finding": finding}
@@ -51,8 +60,12 @@ class CheckRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> CheckRecord:
         """The record that `as_json` wrote."""
-        finding = cast("Mapping[str, object] | None", values["finding"])
-        return cls(**{**values, "finding": None if finding is None else Finding.from_json(finding)})  # type: ignore[arg-type]
+        fields = dict(values)
+        for name in ("notes", "details"):
+            fields[name] = tuple(cast("list[str]", fields[name]))
+        if fields["finding"] is not None:
+            fields["finding"] = Finding.from_json(cast("Mapping[str, object]", fields["finding"]))
+        return cls(**fields)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +121,8 @@ class EntryReport:
     @property
     def records(self) -> list[CheckRecord]:
         """Its checks in the order of the table, in whatever order they ended."""
-        place = {name: number for number, name in enumerate(self.catalogue)}
-        return sorted(self.checks.values(), key=lambda record: place.get(record.name, len(place)))
+        positions = {name: number for number, name in enumerate(self.catalogue)}
+        return sorted(self.checks.values(), key=lambda record: positions.get(record.name, len(positions)))
 
     def count(self, outcome: CheckOutcome) -> int:
         return sum(check.outcome == outcome for check in self.checks.values())
@@ -117,6 +130,34 @@ class EntryReport:
     def figures(self) -> Mapping[str, float | str]:
         """What a check measured: the pace of run(), {} where none did."""
         return next((check.figures for check in self.records if check.figures), {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupedFinding:
+    """A finding with all the checks that met its cause; `record` is that of the first of them."""
+
+    record: CheckRecord
+    also: tuple[str, ...] = ()
+
+    @property
+    def finding(self) -> Finding:
+        return self.record.finding or Finding(what=self.record.headline)
+
+    @property
+    def command(self) -> str:
+        """What runs it again, or ""."""
+        return self.finding.replay.command if self.finding.replay else ""
+
+
+def grouped_findings(report: EntryReport, *outcomes: CheckOutcome) -> list[GroupedFinding]:
+    """One for each cause, most important first: what fails before advice, what more checks met, the order of checks."""
+    groups: dict[tuple[str, Cause | str], list[CheckRecord]] = {}
+    for record in report.records:
+        if record.outcome in (outcomes or ("failed", "advice")):
+            cause = None if record.finding is None else record.finding.cause
+            groups.setdefault((record.outcome, cause or record.name), []).append(record)
+    ordered = sorted(groups.values(), key=lambda group: (group[0].outcome != "failed", -len(group)))
+    return [GroupedFinding(record=first, also=tuple(record.name for record in others)) for first, *others in ordered]
 
 
 def job_facts(result: JobResult) -> dict[str, object]:
@@ -176,3 +217,39 @@ def _value(settings: JobSettings, name: str) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={masked(key, text)}" for key, text in value.items()) or "none"
     return "none" if value in (None, ()) else str(value)
+
+
+SIMULATED = (
+    ("import", "by the dotted name below the code root, with that folder alone of yours on sys.path"),
+    ("arguments", "those that the runtime adds to sys.argv, in its order, then yours"),
+    ("splitting", "of files and of tables into mini-batches, by the settings"),
+    ("workers", "each with its own copy of the script's modules, and its own init()"),
+    ("retries", "at the end of the queue, up to max_retries, on any worker"),
+    ("timeouts", "of run() and of loading; sleeping is skipped on a clock of the job"),
+    ("thresholds", "checked after every mini-batch that ends, and the job is stopped"),
+    ("output", "the appended file, as the service writes it"),
+    ("modules of the service", "stand-ins for azureml_user, azureml.core and azureml.exceptions"),
+)
+"""(what, how); docs/reference/fidelity.md has the rules one by one, with their sources and tests."""
+
+NOT_CHECKABLE = (
+    ("identity, network, mounts, data stores", "the script runs as you, on local files; remote paths are refused"),
+    (
+        "images and environments",
+        "the script runs in this Python, with its packages. `environment` is not looked at",
+    ),
+    (
+        "machines: spot preemption, loss of a node, GPU assignment, memory of a machine",
+        "none of them by itself; a node of a Ray cluster that is lost costs attempts. `CUDA_VISIBLE_DEVICES` is left "
+        "as it is",
+    ),
+    (
+        "the order in which mini-batches are processed on several machines",
+        "one possible order, always the same",
+    ),
+    (
+        "mini-batches of a table without rows, where a CSV record is longer than the size",
+        "none; the service has them, counts no item, and does not call `run()`",
+    ),
+)
+"""(what, what happens here); rows of the page on fidelity that hold for every engine."""

@@ -1,4 +1,4 @@
-"""Masks what looks like a secret in whatever is printed or written: people paste CI logs."""
+"""Texts fit to be printed: secrets masked, as people paste CI logs, and what cannot be seen written out."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ class Redaction:
 
     def __init__(self, environment: Mapping[str, str], arguments: Sequence[str]) -> None:
         """`environment`: variables that were given; those of this process are looked at as well."""
-        given = [value for name, value in environment.items() if names_a_secret(name)]
-        given += [secret for _, secret in _arguments(arguments)]
+        secrets_given = [value for name, value in environment.items() if names_a_secret(name)]
+        secrets_given += [secret for _, secret in _arguments(arguments)]
         inherited = [
             value
             for name, value in os.environ.items()
             if len(value) >= MIN_INHERITED_LENGTH and names_a_secret(name) and not os.path.exists(value)
         ]
-        secrets = {value for value in given if len(value) >= MIN_GIVEN_LENGTH} | set(inherited)
+        secrets = {value for value in secrets_given if len(value) >= MIN_GIVEN_LENGTH} | set(inherited)
         self._secrets = sorted((text for text in secrets if not _HARMLESS.fullmatch(text)), key=len, reverse=True)
 
     def text(self, text: str) -> str:

@@ -6,9 +6,14 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from pytest_parallelrun.report.findings import GroupedFinding, findings
-from pytest_parallelrun.report.records import AcceptanceRecord, CheckOutcome, EntryReport
-from pytest_parallelrun.report.sanitize import count_of, first_line, visible
+from pytest_parallelrun.report.records import (
+    AcceptanceRecord,
+    CheckOutcome,
+    EntryReport,
+    GroupedFinding,
+    grouped_findings,
+)
+from pytest_parallelrun.report.sanitize import count_of, visible
 from pytest_parallelrun.report.trace import Bar, Trace
 
 Style = Literal["plain", "good", "bad", "warning"]
@@ -41,10 +46,10 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
     job = report.job
     if job is not None and job["reason"]:
         yield from page.wrapped(f"job {job['status']}: {job['reason']}")
-    for number, told in enumerate(findings(report, "failed"), 1):
-        yield from page.finding(told, f"{number}. ", "bad")
-    for told in findings(report, "advice"):
-        yield from page.finding(told, "advice: ", "warning")
+    for number, grouped in enumerate(grouped_findings(report, "failed"), 1):
+        yield from page.finding(grouped, f"{number}. ", "bad")
+    for grouped in grouped_findings(report, "advice"):
+        yield from page.finding(grouped, "advice: ", "warning")
     for note in (*_texts(job["notes"] if job else ()), *(report.set_up_notes if verbosity > 0 else ())):
         yield from page.wrapped(f"note: {note}")
     for check in report.records:
@@ -52,7 +57,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
             yield from page.wrapped(f"note ({check.name}): {note}")
     for check in report.records:
         if check.outcome == "accepted":
-            yield from page.wrapped(f"accepted ({check.name}): {first_line(check.message).rstrip('.')}; {check.reason}")
+            yield from page.wrapped(f"accepted ({check.name}): {check.headline.rstrip('.')}; {check.reason}")
     for reason, names in not_checked(report).items():
         yield from page.wrapped(f"not checked, {reason}: {', '.join(names)}")
     if verbosity > 0 and report.trace is not None:
@@ -76,14 +81,12 @@ def headline(report: EntryReport) -> str:
 
 
 def not_checked(report: EntryReport) -> dict[str, list[str]]:
-    """Checks that were skipped, by the reason; why the job failed is told above, and not once more in each."""
-    skipped: dict[str, list[str]] = {}
-    failed = report.job and report.job["reason"]
+    """Checks that were skipped, by the reason."""
+    names: dict[str, list[str]] = {}
     for check in report.records:
         if check.outcome == "skipped":
-            reason = check.message.removesuffix(f": {failed}") if failed else check.message
-            skipped.setdefault(reason, []).append(check.name)
-    return skipped
+            names.setdefault(check.skipped or check.message, []).append(check.name)
+    return names
 
 
 def acceptance_lines(acceptances: Iterable[AcceptanceRecord]) -> Iterator[str]:
@@ -99,32 +102,31 @@ class _Page:
     def __init__(self, width: int) -> None:
         self._width = width
 
-    def wrapped(self, text: str, style: Style = "plain", first: str = "  ", others: str = "    ") -> Iterator[Line]:
+    def wrapped(self, text: str, style: Style = "plain", first: str = "  ", following: str = "    ") -> Iterator[Line]:
         """A paragraph for each line of the text. Words, such as paths, are never cut."""
         for line in visible(text).splitlines():
             parts = textwrap.wrap(
                 line,
                 self._width,
                 initial_indent=first,
-                subsequent_indent=others,
+                subsequent_indent=following,
                 break_long_words=False,
                 break_on_hyphens=False,
             )
             yield from (Line(part, style) for part in parts)
-            first = others
+            first = following
 
-    def finding(self, told: GroupedFinding, mark: str, style: Style) -> Iterator[Line]:
+    def finding(self, grouped: GroupedFinding, mark: str, style: Style) -> Iterator[Line]:
         """Its name, what it is, where, and what to do; the rest is told among the failures, or in the reports."""
-        also = f" (also met by {', '.join(told.also)})" if told.also else ""
-        yield from self.wrapped(f"{mark}{told.record.name}{also}", style)
-        rest = "    "
-        yield from self.wrapped(told.finding.what, first=rest, others=rest)
-        for label, text in told.finding.labelled():
-            if label in ("where", "to do"):
-                yield from self.wrapped(f"{label}: {text}", first=rest, others=rest + "  ")
-        if told.command:
+        also = f" (also met by {', '.join(grouped.also)})" if grouped.also else ""
+        yield from self.wrapped(f"{mark}{grouped.record.name}{also}", style)
+        indent = "    "
+        yield from self.wrapped(grouped.finding.what, first=indent, following=indent)
+        for line in grouped.finding.labelled_lines("location", "fix"):
+            yield from self.wrapped(line, first=indent, following=indent + "  ")
+        if grouped.command:
             # In one piece, to be copied.
-            yield Line(visible(f"{rest}replay: {told.command}"))
+            yield Line(visible(f"{indent}replay: {grouped.command}"))
 
     def timeline(self, trace: Trace) -> Iterator[Line]:
         """The attempts in their order, with what each worker did."""
@@ -132,7 +134,7 @@ class _Page:
         starts = [(lane.started, _came_up(lane.error, lane.worker, lane.seconds)) for lane in trace.lanes]
         events = sorted([*starts, *((bar.started, _bar_text(bar)) for bar in trace.bars)])
         for started, text in events[:MAX_ATTEMPTS]:
-            yield from self.wrapped(f"{started:9.3f} s  {text}", others=" " * 15)
+            yield from self.wrapped(f"{started:9.3f} s  {text}", following=" " * 15)
         if len(events) > MAX_ATTEMPTS:
             yield Line(f"    and {len(events) - MAX_ATTEMPTS:,} more lines; --parallelrun-report=x.html draws them")
 

@@ -118,10 +118,6 @@ class Trace:
     lanes: tuple[Lane, ...]
     steps: tuple[Step, ...]
 
-    @property
-    def is_aggregated(self) -> bool:
-        return self.per_cell > 1 or any(bar.mini_batch is None for bar in self.bars)
-
     def as_json(self) -> dict[str, object]:
         return asdict(self)
 
@@ -184,7 +180,7 @@ def _cells(
             else:
                 cell.items = (cell.items or 0) + event.mini_batch.size
             cell.failed_items += event.failed
-            state = _state(event, tried_again=event.mini_batch.id in failed_before)
+            state = _state(event, retried=event.mini_batch.id in failed_before)
             cell.states[state] = cell.states.get(state, 0) + 1
     for cell in cells:
         unfinished = cell.count - sum(cell.states.values())
@@ -194,12 +190,12 @@ def _cells(
     return cells
 
 
-def _state(event: MiniBatchEnded, *, tried_again: bool) -> CellState:
+def _state(event: MiniBatchEnded, *, retried: bool) -> CellState:
     if event.status == "failed":
         return "failed"
     if event.failed:
         return "short"
-    return "retried" if tried_again else "succeeded"
+    return "retried" if retried else "succeeded"
 
 
 def _lanes(result: JobResult, readable: Callable[[str], str]) -> list[Lane]:
@@ -223,19 +219,19 @@ def _bars(attempts: Sequence[AttemptEnded], shown: set[int], readable: Callable[
         return
     stretches = max(MIN_STRETCHES, min(MAX_STRETCHES, MAX_BARS // max(1, len(shown))))
     stretch = max(_end(attempt) for attempt in attempts) / stretches or 1.0
-    together: dict[tuple[int, int], list[AttemptEnded]] = {}
+    grouped: dict[tuple[int, int], list[AttemptEnded]] = {}
     for attempt in attempts:
         if attempt.worker in shown:
-            place = min(stretches - 1, int(attempt.started / stretch))
-            together.setdefault((attempt.worker, place), []).append(attempt)
-    for (worker, place), some in sorted(together.items()):
+            number = min(stretches - 1, int(attempt.started / stretch))
+            grouped.setdefault((attempt.worker, number), []).append(attempt)
+    for (worker, number), some in sorted(grouped.items()):
         outcomes: dict[str, int] = Counter(attempt.outcome for attempt in some)
         worst = next(outcome for outcome in WORST_OUTCOME if outcome in outcomes)
         errors = (attempt.failure.error for attempt in some if attempt.outcome == worst and attempt.failure)
         yield Bar(
             worker=worker,
-            started=place * stretch,
-            seconds=max(stretch, max(map(_end, some)) - place * stretch),
+            started=number * stretch,
+            seconds=max(stretch, max(map(_end, some)) - number * stretch),
             outcome=worst,
             attempts=len(some),
             error=_cut(readable(next(errors, ""))),

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast, get_args
 
-from pytest_parallelrun.emulator.declaration import Profile
 from pytest_parallelrun.emulator.faults import Fault, FaultKind
 from pytest_parallelrun.emulator.rules import PRESETS
+from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.files import FileSplitter

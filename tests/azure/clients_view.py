@@ -13,7 +13,7 @@ from azure.ai.ml import load_batch_deployment, load_component, load_job
 from azure.ai.ml.entities import ParallelComponent
 from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 
-from pytest_parallelrun.emulator.setting_types import Size
+from pytest_parallelrun.emulator.setting_types import size
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep
 from pytest_parallelrun.job_files.settings import field_of
 
@@ -64,7 +64,7 @@ def _step(step: JobStep) -> View:
     values = {field_of(name): value for name, value in step.values.items()}
     view: View = {name: values[name] for name in SETTINGS if name in values}
     if "mini_batch_size" in view:
-        view["mini_batch_size"] = Size("").parse(view["mini_batch_size"])
+        view["mini_batch_size"] = size("").parse(view["mini_batch_size"])
     if "logging_level" in view:
         view["logging_level"] = str(view["logging_level"]).upper()
     if "append_row_file_name" in values and step.profile == "batch":

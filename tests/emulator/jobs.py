@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,16 +15,13 @@ from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from pytest_parallelrun.emulator.result import JobResult
-    from pytest_parallelrun.emulator.settings import SettingsValues
 
 ROW_BYTES = 8
 """Length of a row of table() as a line of CSV."""
 
 
-class NameList:
+class Names:
     """Returns the name of each file."""
 
     def run(self, paths: list[str]) -> list[str]:
@@ -78,7 +75,7 @@ def run_job(
     source: str | Path | list[str] | pd.DataFrame,
     *faults: Fault,
     output: Path | None = None,
-    **settings: Unpack[SettingsValues],
+    **settings: Any,
 ) -> JobResult:
     return ParallelJob(entry, source, JobSettings(**settings), faults=faults, output=output).run()
 

@@ -17,10 +17,12 @@ from pytest_parallelrun.emulator.arguments import (
     apply_program_arguments,
     parse_program_arguments,
     runtime_arguments,
+    split_option,
     with_outputs,
 )
 from pytest_parallelrun.emulator.errors import SettingsError
-from pytest_parallelrun.emulator.settings import JobSettings, Profile
+from pytest_parallelrun.emulator.setting_table import Profile
+from pytest_parallelrun.emulator.settings import JobSettings
 
 SETTINGS = {
     "--error_threshold": "error_threshold",
@@ -219,8 +221,8 @@ def test_nothing_after_two_dashes_is_an_option() -> None:
 def test_v1_refuses_a_reserved_name_with_what_to_use_instead(name: str, form: str) -> None:
     error = refusal(form.format(name), profile="v1")
     assert f"-{name} is reserved under profile v1: " in error
-    own = f"set {name} of ParallelRunConfig"
-    assert own in error or name in ("output", "model_name")
+    instead = f"set {name} of ParallelRunConfig"
+    assert instead in error or name in ("output", "model_name")
 
 
 def test_v1_refuses_a_first_argument_without_a_dash() -> None:
@@ -372,3 +374,17 @@ def test_an_output_becomes_a_folder_of_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["${{outputs.}}", "${{outputs...}}", "${{outputs.a/b}}", "$outputs.a"])
 def test_what_is_no_name_of_an_output_is_left_as_it_is(text: str, tmp_path: Path) -> None:
     assert with_outputs((text,), tmp_path) == ((text,), ())
+
+
+@pytest.mark.parametrize(
+    ("argument", "parts"),
+    [
+        ("--out=a=b", ("--out=", "a=b")),
+        ("--out=", ("--out=", "")),
+        ("--out", ("", "--out")),
+        ("folder", ("", "folder")),
+        (str(Path.cwd() / "a=b"), ("", str(Path.cwd() / "a=b"))),
+    ],
+)
+def test_an_option_is_split_from_its_value_and_a_path_is_kept(argument: str, parts: tuple[str, str]) -> None:
+    assert split_option(argument) == parts

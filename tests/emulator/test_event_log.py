@@ -69,7 +69,7 @@ def test_what_succeeded_at_once_is_kept_in_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         lambda pair: (pair[0]._replace(outcome="short"), pair[1]),
         lambda pair: (pair[0]._replace(fault=Fault.drops(1)), pair[1]),

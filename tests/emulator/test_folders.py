@@ -54,8 +54,8 @@ def test_what_may_not_be_written_to_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_the_system_refuses_to_make_is_refused(tmp_path: Path) -> None:
-    told = refusal(tmp_path / ("x" * 300))
-    assert told == "output 'x' cannot be made: File name too long: give a folder that you may write to."
+    message = refusal(tmp_path / ("x" * 300))
+    assert message == "output 'x' cannot be made: File name too long: give a folder that you may write to."
 
 
 def test_what_cannot_be_moved_is_told_and_the_rest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +71,6 @@ def test_what_cannot_be_moved_is_told_and_the_rest_is_kept(tmp_path: Path, monke
         move(source, target)
 
     monkeypatch.setattr(shutil, "move", full)
-    [told] = keep_files(tmp_path, output)
-    assert told.startswith(f"what process000 wrote into its own folder could not be kept in '{output}': ")
+    [note] = keep_files(tmp_path, output)
+    assert note.startswith(f"what process000 wrote into its own folder could not be kept in '{output}': ")
     assert [path.name for path in output.iterdir()] == ["process001"]

@@ -18,7 +18,7 @@ from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.settings import JobSettings
-from tests.emulator.jobs import ROW_BYTES, NameList, Rows, Scripted, attempts, make_files, run_job, statuses, table
+from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, attempts, make_files, run_job, statuses, table
 
 
 @pytest.fixture
@@ -94,12 +94,12 @@ def test_a_script_can_be_the_entry(tmp_path: Path) -> None:
 
 
 def test_every_run_of_a_job_starts_anew(files: list[str]) -> None:
-    job = ParallelJob(NameList(), files, faults=[Fault.crashes(mini_batch=0, attempt=1)])
+    job = ParallelJob(Names(), files, faults=[Fault.crashes(mini_batch=0, attempt=1)])
     assert [job.run().rows, job.run().rows] == [["f01", "f02", "f00"]] * 2
 
 
 def test_settings_may_be_left_out(files: list[str]) -> None:
-    job = ParallelJob(NameList(), files)
+    job = ParallelJob(Names(), files)
     assert (job.settings, job.engine) == (JobSettings(), "inprocess")
 
 
@@ -119,7 +119,7 @@ def test_there_are_as_many_workers_as_instances_times_their_concurrency(files: l
 
 
 def test_workers_take_turns(files: list[str]) -> None:
-    result = run_job(NameList(), files, instance_count=2)
+    result = run_job(Names(), files, instance_count=2)
     assert [event.worker for event in result.attempts] == [0, 1, 0]
 
 
@@ -185,13 +185,13 @@ def test_a_retry_has_no_delay(files: list[str]) -> None:
 
 @pytest.mark.parametrize("retries", [0, 1, 3])
 def test_a_mini_batch_has_one_try_more_than_max_retries(retries: int, files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.raises(ValueError, mini_batch=1), max_retries=retries)
+    result = run_job(Names(), files, Fault.raises(ValueError, mini_batch=1), max_retries=retries)
     assert attempts(result, 1) == ["exception"] * (retries + 1)
     assert [attempt.number for attempt in result.mini_batches[1].attempts] == list(range(1, retries + 2))
 
 
 def test_run_max_try_of_v1_counts_all_tries(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.load_fails(), profile="v1", run_max_try=2)
+    result = run_job(Names(), files, Fault.load_fails(), profile="v1", run_max_try=2)
     assert attempts(result, 0) == ["load_error"] * 2
 
 
@@ -225,7 +225,7 @@ def test_what_run_does_decides_the_outcome(answer: object, outcome: str, files: 
     ],
 )
 def test_a_failed_attempt_fails_all_items_of_its_mini_batch_alone(fault: Fault, outcome: str, files: list[str]) -> None:
-    result = run_job(NameList(), files, fault, max_retries=1)
+    result = run_job(Names(), files, fault, max_retries=1)
     assert attempts(result, 1) == [outcome, outcome]
     assert statuses(result) == ["succeeded", "failed", "succeeded"]
     assert (result.succeeded_items, result.failed_items) == (2, 1)
@@ -234,7 +234,7 @@ def test_a_failed_attempt_fails_all_items_of_its_mini_batch_alone(fault: Fault, 
 
 def test_a_mini_batch_tells_its_succeeded_and_its_failed_items(tmp_path: Path) -> None:
     drops = Fault.drops(1, mini_batch=0)
-    result = run_job(NameList(), make_files(tmp_path, 5), drops, mini_batch_size=3, max_retries=0)
+    result = run_job(Names(), make_files(tmp_path, 5), drops, mini_batch_size=3, max_retries=0)
     assert [(batch.succeeded, batch.failed) for batch in result.mini_batches] == [(2, 1), (2, 0)]
 
 
@@ -246,7 +246,7 @@ def test_a_sleep_past_the_timeout_is_a_timeout_at_once(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_of_a_list_is_a_load_error(files: list[str], tmp_path: Path) -> None:
-    result = run_job(NameList(), [files[0], str(tmp_path / "gone")], max_retries=0)
+    result = run_job(Names(), [files[0], str(tmp_path / "gone")], max_retries=0)
     assert attempts(result, 1) == ["load_error"]
     assert "gone" in (result.mini_batches[1].attempts[0].error or "")
 
@@ -332,13 +332,13 @@ def test_a_second_delivery_that_fails_is_retried_as_the_same_attempt(files: list
 )
 def test_a_fault_that_never_fired_is_an_error(faults: list[Fault], named: str, files: list[str]) -> None:
     with pytest.raises(FaultError) as caught:
-        run_job(NameList(), files, *faults)
+        run_job(Names(), files, *faults)
     assert named in str(caught.value)
 
 
 def test_faults_that_never_fired_are_told_with_how_things_are_counted(files: list[str]) -> None:
     with pytest.raises(FaultError) as caught:
-        run_job(NameList(), files, Fault.crashes(mini_batch=3), Fault.drops(1, mini_batch=4))
+        run_job(Names(), files, Fault.crashes(mini_batch=3), Fault.drops(1, mini_batch=4))
     assert str(caught.value) == (
         "Fault.crashes(mini_batch=3), Fault.drops(1, mini_batch=4) never fired: "
         "no attempt of the job had that address, or an earlier fault had it. "
@@ -348,7 +348,7 @@ def test_faults_that_never_fired_are_told_with_how_things_are_counted(files: lis
 
 def test_what_the_sources_disagree_on_is_noted_where_it_matters(files: list[str]) -> None:
     drops = Fault.drops(1, mini_batch=0)
-    result = run_job(NameList(), files, drops, mini_batch_size=2, mini_batch_error_threshold=0)
+    result = run_job(Names(), files, drops, mini_batch_size=2, mini_batch_error_threshold=0)
     assert result.notes == (
         "the sources on the service disagree, and it matters here: "
         "Failed under rules=documented, Completed under rules=observed",
@@ -356,20 +356,20 @@ def test_what_the_sources_disagree_on_is_noted_where_it_matters(files: list[str]
 
 
 def test_a_reading_that_cannot_be_told_is_noted(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.drops(1, mini_batch=0), rules="observed", mini_batch_size=2)
+    result = run_job(Names(), files, Fault.drops(1, mini_batch=0), rules="observed", mini_batch_size=2)
     assert result.readings == {"documented": None, "observed": "Completed"}
     assert result.notes == ("what rules=documented would make of this job cannot be told from these attempts",)
 
 
 def test_a_fault_that_never_fired_is_none_where_the_job_ended_first(files: list[str]) -> None:
     faults = [Fault.crashes(mini_batch=0), Fault.crashes(mini_batch=2)]
-    assert run_job(NameList(), files, *faults, mini_batch_error_threshold=0, max_retries=0).status == "Failed"
+    assert run_job(Names(), files, *faults, mini_batch_error_threshold=0, max_retries=0).status == "Failed"
 
 
 @pytest.mark.parametrize("source", ["folder", "frame", "list"])
 def test_an_input_without_items_fails_with_the_reason_of_the_service(source: str, tmp_path: Path) -> None:
-    given: Path | pd.DataFrame | list[str] = {"folder": tmp_path, "frame": table(0), "list": []}[source]  # type: ignore[assignment]
-    result = run_job(NameList(), given, first_task_creation_timeout=5, error_threshold=0)
+    empty: Path | pd.DataFrame | list[str] = {"folder": tmp_path, "frame": table(0), "list": []}[source]  # type: ignore[assignment]
+    result = run_job(Names(), empty, first_task_creation_timeout=5, error_threshold=0)
     assert (result.status, result.exceeded) == ("Failed", None)
     missing = {
         "folder": f"input '{tmp_path}': there is no file in the folder or below it.",
@@ -432,7 +432,7 @@ def test_an_instance_that_is_given_up_leaves_the_work_to_the_others(files: list[
 
 
 def test_faults_can_fail_the_init_of_one_worker(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.init_raises(OSError("full"), worker=1), instance_count=2)
+    result = run_job(Names(), files, Fault.init_raises(OSError("full"), worker=1), instance_count=2)
     assert [event.worker for event in result.worker_failures] == [1]
     assert started(result) == [0, 2]
 
@@ -540,8 +540,8 @@ def test_a_model_is_what_azureml_model_dir_names_unless_the_variable_is_set(tmp_
             return [os.environ["AZUREML_MODEL_DIR"]] * len(paths)
 
     assert ParallelJob(Model(), files, models=[model]).run().rows[0] == str(tmp_path)
-    own = JobSettings(environment_variables={"AZUREML_MODEL_DIR": "mine"})
-    assert ParallelJob(Model(), files, own, models=[model]).run().rows[0] == "mine"
+    settings = JobSettings(environment_variables={"AZUREML_MODEL_DIR": "mine"})
+    assert ParallelJob(Model(), files, settings, models=[model]).run().rows[0] == "mine"
 
 
 def test_a_dataframe_is_handed_over_as_one(tmp_path: Path) -> None:

@@ -243,10 +243,10 @@ def agree(scenario: Scenario, files: list[str]) -> None:
     assert numbers(result) == predicted.rows
     if result.output_path is not None:
         assert result.output_path.read_text(encoding="utf-8").split() == [str(row) for row in predicted.rows]
-    told = result.readings["documented" if scenario.rules == "observed" else "observed"]
+    reading = result.readings["documented" if scenario.rules == "observed" else "observed"]
     assert result.readings[scenario.rules] == predicted.status
-    if told is not None:
-        assert told == predict(under_the_other_rules(scenario)).status
+    if reading is not None:
+        assert reading == predict(under_the_other_rules(scenario)).status
 
 
 def under_the_other_rules(scenario: Scenario) -> Scenario:

@@ -4,19 +4,24 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pytest
 
+from pytest_parallelrun.emulator.engines.protocol import Engine
 from pytest_parallelrun.emulator.errors import FaultError, InputError
+from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded
 from pytest_parallelrun.emulator.faults import Fault
-from pytest_parallelrun.emulator.job import ParallelJob, _if_it_can_be_appended
+from pytest_parallelrun.emulator.job import ParallelJob
+from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError, Written
 from pytest_parallelrun.emulator.result import JobResult
+from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from tests.emulator.jobs import ROW_BYTES, NameList, Rows, Scripted, make_files, run_job, statuses, table
+from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, statuses, table
 
 
 @pytest.fixture
@@ -54,7 +59,7 @@ class Writes:
 
 
 def test_append_row_writes_a_line_for_each_result(files: list[str]) -> None:
-    assert lines(run_job(NameList(), files, output_action="append_row")) == ["f00", "f01", "f02"]
+    assert lines(run_job(Names(), files, output_action="append_row")) == ["f00", "f01", "f02"]
 
 
 def test_append_row_writes_a_table_with_spaces_and_without_header() -> None:
@@ -68,7 +73,7 @@ def test_a_header_is_written_where_it_is_asked_for() -> None:
 
 
 def test_summary_only_appends_nothing(files: list[str], tmp_path: Path) -> None:
-    result = run_job(NameList(), files, output=tmp_path / "out")
+    result = run_job(Names(), files, output=tmp_path / "out")
     assert result.output_path is None
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -79,7 +84,7 @@ def test_summary_only_appends_nothing(files: list[str], tmp_path: Path) -> None:
 )
 def test_the_appended_file_has_the_name_of_its_profile(profile: str, name: str, files: list[str]) -> None:
     settings = JobSettings.from_mapping({"profile": profile, "output_action": "append_row"})
-    result = ParallelJob(NameList(), files, settings).run()
+    result = ParallelJob(Names(), files, settings).run()
     assert result.output_path is not None
     assert result.output_path.name == name
 
@@ -126,7 +131,7 @@ def test_a_second_delivery_adds_rows_only_where_every_attempt_appends(
     rule: str, extra: list[str], files: list[str]
 ) -> None:
     settings = JobSettings.from_mapping({"appended_rows": rule, "output_action": "append_row"})
-    result = ParallelJob(NameList(), files, settings, faults=[Fault.delivers_twice(mini_batch=0)]).run()
+    result = ParallelJob(Names(), files, settings, faults=[Fault.delivers_twice(mini_batch=0)]).run()
     assert sorted(lines(result)) == sorted(["f00", "f01", "f02", *extra])
     assert result.rows == lines(result)
 
@@ -139,7 +144,7 @@ def test_rows_of_a_first_delivery_stay_when_the_second_fails(files: list[str]) -
 
 
 def test_a_job_that_was_stopped_keeps_the_rows_of_what_had_ended(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.crashes(mini_batch=1), output_action="append_row", error_threshold=0)
+    result = run_job(Names(), files, Fault.crashes(mini_batch=1), output_action="append_row", error_threshold=0)
     assert result.status == "Failed"
     assert lines(result) == ["f00", "f02"]
 
@@ -149,7 +154,7 @@ def test_append_row_without_a_succeeded_item_fails_the_job_whatever_the_threshol
     action: str, files: list[str]
 ) -> None:
     settings = JobSettings.from_mapping({"output_action": action})
-    result = ParallelJob(NameList(), files, settings, faults=[Fault.raises(ValueError)]).run()
+    result = ParallelJob(Names(), files, settings, faults=[Fault.raises(ValueError)]).run()
     assert result.status == ("Failed" if action == "append_row" else "Completed")
     assert ("NoResultToAppendError" in str(result.reason)) == (action == "append_row")
     assert result.exceeded is None
@@ -158,11 +163,11 @@ def test_append_row_without_a_succeeded_item_fails_the_job_whatever_the_threshol
 
 def test_one_succeeded_item_is_enough_for_append_row(files: list[str]) -> None:
     faults = [Fault.raises(ValueError, mini_batch=0), Fault.raises(ValueError, mini_batch=1)]
-    assert run_job(NameList(), files, *faults, output_action="append_row").status == "Completed"
+    assert run_job(Names(), files, *faults, output_action="append_row").status == "Completed"
 
 
 def test_an_exceeded_threshold_is_the_reason_before_missing_results(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.raises(ValueError), output_action="append_row", error_threshold=2)
+    result = run_job(Names(), files, Fault.raises(ValueError), output_action="append_row", error_threshold=2)
     assert result.exceeded == "error_threshold"
 
 
@@ -195,15 +200,13 @@ def test_a_folder_for_the_output_is_made_with_those_above_it_and_an_empty_one_is
     files: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "a" / "b"
-    run_job(NameList(), files, output=out)
+    run_job(Names(), files, output=out)
     assert out.is_dir()
-    assert (
-        run_job(NameList(), files, output=out, output_action="append_row").output_path == out / "parallel_run_step.txt"
-    )
+    assert run_job(Names(), files, output=out, output_action="append_row").output_path == out / "parallel_run_step.txt"
 
 
 def test_without_an_output_folder_the_file_is_in_a_temporary_one_that_shows_whose_it_is(files: list[str]) -> None:
-    path = run_job(NameList(), files, output_action="append_row").output_path
+    path = run_job(Names(), files, output_action="append_row").output_path
     assert path is not None
     assert (path.parent.name, path.parent.parent.name.startswith("parallelrun-")) == ("output", True)
 
@@ -220,13 +223,13 @@ def test_every_folder_of_a_worker_is_looked_at_whatever_others_left(files: list[
 
 
 def test_folders_of_workers_that_wrote_nothing_are_not_kept(files: list[str], tmp_path: Path) -> None:
-    run_job(NameList(), files, output=tmp_path / "out", output_action="append_row", instance_count=2)
+    run_job(Names(), files, output=tmp_path / "out", output_action="append_row", instance_count=2)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["parallel_run_step.txt"]
 
 
 def test_an_existing_output_file_is_refused_before_anything_runs(files: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    run_job(NameList(), files, output=out, output_action="append_row")
+    run_job(Names(), files, output=out, output_action="append_row")
     entry = Scripted()
     with pytest.raises(InputError, match="exists already and is never overwritten"):
         run_job(entry, files, output=out, output_action="append_row")
@@ -242,22 +245,22 @@ def test_files_that_another_job_left_are_not_mixed_with_new_ones(files: list[str
 
 def test_an_output_that_is_a_file_is_refused(files: list[str]) -> None:
     with pytest.raises(InputError) as caught:
-        run_job(NameList(), files, output=Path(files[0]))
+        run_job(Names(), files, output=Path(files[0]))
     assert str(caught.value) == f"output '{files[0]}' is a file: give a folder."
 
 
 def test_a_full_disk_in_the_end_fails_the_job_with_its_reason(
     files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close, told = AppendedFile.close, iter(["no space left"])
+    close, errors = AppendedFile.close, iter(["no space left"])
 
     def full(file: AppendedFile) -> None:
         close(file)
-        for text in told:
+        for text in errors:
             raise OutputError(text)
 
     monkeypatch.setattr(AppendedFile, "close", full)
-    result = run_job(NameList(), files, output=tmp_path / "out", output_action="append_row")
+    result = run_job(Names(), files, output=tmp_path / "out", output_action="append_row")
     assert (result.status, result.reason) == ("Failed", "no space left")
 
 
@@ -334,10 +337,34 @@ def test_an_attempt_fails_whose_worker_has_lost_its_own_file(tmp_path: Path) -> 
     [mini_batch] = open_input(make_files(tmp_path, 1), JobSettings()).mini_batches()
     here, gone = Written(str(tmp_path / "here"), 0, 0), Written(str(tmp_path / "gone"), 0, 0)
     (tmp_path / "here").touch()
-    attempt = AttemptEnded(mini_batch, 1, 0, "succeeded", 1, ["a"], 0.0, 0.0, 0.0, None, None, here)
+    attempt = AttemptEnded(
+        mini_batch=mini_batch,
+        number=1,
+        worker=0,
+        outcome="succeeded",
+        returned=1,
+        value=["a"],
+        started=0.0,
+        loading=0.0,
+        running=0.0,
+        failure=None,
+        fault=None,
+        written=here,
+    )
+    settings, events = JobSettings(), EventLog()
     with AppendedFile(tmp_path / "all.txt") as file:
-        assert _if_it_can_be_appended(attempt, file) is attempt
-        lost = _if_it_can_be_appended(attempt._replace(written=gone), file)
+        scheduler = Scheduler(
+            settings,
+            open_input(make_files(tmp_path, 1), settings),
+            cast(Engine, None),
+            ledger=Ledger(settings, "files", 1),
+            events=events,
+            appended=file,
+        )
+        scheduler.record(attempt)
+        scheduler.record(attempt._replace(written=gone))
+    kept, lost = events.attempts()
+    assert kept == attempt._replace(written=None)
     assert (lost.outcome, lost.returned, lost.value, lost.written) == ("exception", None, None, None)
     assert lost.failure is not None
     assert (
@@ -354,7 +381,7 @@ def test_a_script_may_clear_its_output_folder_before_the_first_row(tmp_path: Pat
 
 
 def test_without_an_output_folder_what_was_written_goes_with_the_result(files: list[str]) -> None:
-    result = run_job(NameList(), files, output_action="append_row")
+    result = run_job(Names(), files, output_action="append_row")
     path = result.output_path
     assert path is not None
     assert path.exists()
@@ -369,7 +396,7 @@ def test_a_wrong_set_up_leaves_no_folder_behind(
     temp.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temp))
     with pytest.raises(Exception, match="never fired"):
-        run_job(NameList(), files, Fault.crashes(mini_batch=9))
+        run_job(Names(), files, Fault.crashes(mini_batch=9))
     assert list(temp.iterdir()) == []
 
 
@@ -406,9 +433,9 @@ def test_a_frame_of_another_shape_is_appended_below() -> None:
 
 def test_an_output_path_that_the_user_sets_is_told_to_be_in_vain(files: list[str]) -> None:
     variables = {"AZUREML_BI_OUTPUT_PATH": "elsewhere"}
-    appending = run_job(NameList(), files, output_action="append_row", environment_variables=variables)
+    appending = run_job(Names(), files, output_action="append_row", environment_variables=variables)
     assert [note for note in appending.notes if note.startswith("AZUREML_BI_OUTPUT_PATH was set in vain")]
-    assert run_job(NameList(), files, environment_variables=variables).notes == ()
+    assert run_job(Names(), files, environment_variables=variables).notes == ()
 
 
 class WritesToItsOutput:

@@ -11,7 +11,7 @@ from pytest_parallelrun.emulator.errors import FaultError, InputError, SettingsE
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
-from tests.emulator.jobs import NameList, make_files, run_job, table
+from tests.emulator.jobs import Names, make_files, run_job, table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,26 +26,26 @@ def files(tmp_path: Path) -> list[str]:
 
 def test_program_arguments_change_settings_and_settings_win() -> None:
     arguments = "--error_threshold 3 --mine 1"
-    assert ParallelJob(NameList(), ".", program_arguments=arguments).settings.error_threshold == 3
+    assert ParallelJob(Names(), ".", program_arguments=arguments).settings.error_threshold == 3
     settings = JobSettings(error_threshold=0)
-    assert ParallelJob(NameList(), ".", settings, program_arguments=arguments).settings.error_threshold == 0
+    assert ParallelJob(Names(), ".", settings, program_arguments=arguments).settings.error_threshold == 0
 
 
 def test_arguments_and_settings_that_are_not_emulated_are_named(files: list[str]) -> None:
     settings = JobSettings(progress_update_timeout=100)
-    result = ParallelJob(NameList(), files, settings, "--resource_monitor_interval 5").run()
+    result = ParallelJob(Names(), files, settings, "--resource_monitor_interval 5").run()
     assert "not emulated, only handed to the script: --resource_monitor_interval" in result.notes
     [note] = [note for note in result.notes if "progress_update_timeout" in note]
     assert note.startswith("not emulated in-process: progress_update_timeout")
-    two = ParallelJob(NameList(), files, program_arguments="--nice 5 --run_id mine").run()
+    two = ParallelJob(Names(), files, program_arguments="--nice 5 --run_id mine").run()
     assert two.notes == ("not emulated, only handed to the script: --nice, --run_id",)
 
 
 def test_the_runtimes_own_arguments_come_first_and_can_be_left_out(tmp_path: Path) -> None:
-    job = ParallelJob(NameList(), ".", program_arguments="--mine 1")
-    own = job.worker_plan("files", tmp_path, None).arguments
-    assert own[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
-    assert "--mini_batch_size" in own[:-2]
+    job = ParallelJob(Names(), ".", program_arguments="--mine 1")
+    arguments = job.worker_plan("files", tmp_path, None).arguments
+    assert arguments[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
+    assert "--mini_batch_size" in arguments[:-2]
 
 
 def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
     settings = JobSettings(
         environment_variables={"MINE": "1"}, output_action="append_row", logging_level="DEBUG", azureml="installed"
     )
-    job = ParallelJob(NameList(), ".", settings, "--mine 1", models=[f"best={model}"])
+    job = ParallelJob(Names(), ".", settings, "--mine 1", models=[f"best={model}"])
     plan = job.worker_plan("files", tmp_path / "work", tmp_path / "out")
     assert (plan.entry, plan.folder, plan.output_dir) == (job.entry, tmp_path / "work", tmp_path / "out")
     assert plan.environment == {
@@ -64,24 +64,24 @@ def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
     }
     assert dict(plan.models) == {"best": model}
     assert (plan.logging_level, plan.azureml) == ("DEBUG", "installed")
-    told = dict(zip(plan.arguments[::2], plan.arguments[1::2], strict=True))
-    assert told["--scoring_module_name"] == job.entry.label
-    assert (told["--output"], told["--logging_level"]) == (str(tmp_path / "out"), "DEBUG")
+    arguments = dict(zip(plan.arguments[::2], plan.arguments[1::2], strict=True))
+    assert arguments["--scoring_module_name"] == job.entry.label
+    assert (arguments["--output"], arguments["--logging_level"]) == (str(tmp_path / "out"), "DEBUG")
 
 
 def test_no_output_folder_is_told_where_there_is_none(tmp_path: Path) -> None:
-    plan = ParallelJob(NameList(), ".", JobSettings(output_action="append_row")).worker_plan("files", tmp_path, None)
+    plan = ParallelJob(Names(), ".", JobSettings(output_action="append_row")).worker_plan("files", tmp_path, None)
     assert "--output" not in plan.arguments
     assert "AZUREML_BI_OUTPUT_PATH" not in plan.environment
 
 
 def test_the_size_of_a_mini_batch_is_told_in_files_or_in_bytes(tmp_path: Path) -> None:
-    def told(kind: InputKind, settings: JobSettings) -> str:
-        arguments = ParallelJob(NameList(), ".", settings).worker_plan(kind, tmp_path, None).arguments
+    def size_passed(kind: InputKind, settings: JobSettings) -> str:
+        arguments = ParallelJob(Names(), ".", settings).worker_plan(kind, tmp_path, None).arguments
         return arguments[arguments.index("--mini_batch_size") + 1]
 
-    assert told("files", JobSettings(mini_batch_size=7)) == "7"
-    assert told("tabular", JobSettings(mini_batch_size="7KB")) == str(7 * 1024)
+    assert size_passed("files", JobSettings(mini_batch_size=7)) == "7"
+    assert size_passed("tabular", JobSettings(mini_batch_size="7KB")) == str(7 * 1024)
 
 
 def test_a_job_tells_its_workers_the_size_by_what_its_input_is(tmp_path: Path) -> None:
@@ -103,28 +103,28 @@ def test_the_code_root_decides_how_the_script_is_named(tmp_path: Path) -> None:
 
 
 def test_a_reserved_argument_is_refused_by_the_profile_of_the_settings() -> None:
-    ParallelJob(NameList(), ".", program_arguments="mine")
+    ParallelJob(Names(), ".", program_arguments="mine")
     with pytest.raises(SettingsError, match="must start with '-' under profile v1"):
-        ParallelJob(NameList(), ".", JobSettings(profile="v1"), program_arguments="mine")
+        ParallelJob(Names(), ".", JobSettings(profile="v1"), program_arguments="mine")
 
 
 def test_an_output_folder_is_meant_relative_to_where_the_job_was_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    job = ParallelJob(NameList(), ".", output="out")
+    job = ParallelJob(Names(), ".", output="out")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert job.output == tmp_path / "out"
-    assert ParallelJob(NameList(), ".").output is None
+    assert ParallelJob(Names(), ".").output is None
 
 
 @pytest.mark.parametrize(
     ("make", "part"),
     [
-        (lambda: ParallelJob(NameList(), ".", engine="inproces"), "engine='inproces' is not an engine. Did you mean"),
-        (lambda: ParallelJob(NameList(), ".", cast("JobSettings", {"timeout": 1})), "give a JobSettings object"),
-        (lambda: ParallelJob(NameList(), ".", faults=[cast("Fault", 1)]), "give Fault objects"),
+        (lambda: ParallelJob(Names(), ".", engine="inproces"), "engine='inproces' is not an engine. Did you mean"),
+        (lambda: ParallelJob(Names(), ".", cast("JobSettings", {"timeout": 1})), "give a JobSettings object"),
+        (lambda: ParallelJob(Names(), ".", faults=[cast("Fault", 1)]), "give Fault objects"),
     ],
 )
 def test_a_wrong_set_up_raises_at_once(make: Callable[[], ParallelJob], part: str) -> None:
@@ -135,4 +135,4 @@ def test_a_wrong_set_up_raises_at_once(make: Callable[[], ParallelJob], part: st
 
 def test_a_missing_input_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
-        run_job(NameList(), tmp_path / "nowhere")
+        run_job(Names(), tmp_path / "nowhere")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun.emulator.faults import Fault
-from tests.emulator.jobs import ROW_BYTES, NameList, Rows, Scripted, attempts, make_files, run_job, statuses, table
+from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, attempts, make_files, run_job, statuses, table
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def failing(*mini_batches: int) -> list[Fault]:
 
 def test_as_many_failures_as_the_thresholds_tolerate_complete_the_job(files: list[str]) -> None:
     result = run_job(
-        NameList(),
+        Names(),
         files,
         *failing(0, 1),
         mini_batch_size=2,
@@ -33,13 +33,13 @@ def test_as_many_failures_as_the_thresholds_tolerate_complete_the_job(files: lis
 
 
 def test_one_failed_item_more_than_error_threshold_fails_the_job(files: list[str]) -> None:
-    result = run_job(NameList(), files, *failing(0, 1), mini_batch_size=2, error_threshold=3)
+    result = run_job(Names(), files, *failing(0, 1), mini_batch_size=2, error_threshold=3)
     assert (result.status, result.exceeded) == ("Failed", "error_threshold")
     assert result.reason == "4 failed items > error_threshold 3"
 
 
 def test_one_failed_mini_batch_more_than_its_threshold_fails_the_job(files: list[str]) -> None:
-    result = run_job(NameList(), files, *failing(0, 1), mini_batch_error_threshold=1)
+    result = run_job(Names(), files, *failing(0, 1), mini_batch_error_threshold=1)
     assert (result.exceeded, result.reason) == (
         "mini_batch_error_threshold",
         "2 failed mini-batches > mini_batch_error_threshold 1",
@@ -47,26 +47,26 @@ def test_one_failed_mini_batch_more_than_its_threshold_fails_the_job(files: list
 
 
 def test_a_percentage_of_all_mini_batches_of_the_job_fails_it(files: list[str]) -> None:
-    result = run_job(NameList(), files, *failing(0, 1), allowed_failed_percent=20)
+    result = run_job(Names(), files, *failing(0, 1), allowed_failed_percent=20)
     assert result.exceeded == "allowed_failed_percent"
     assert result.reason == "2 of 6 mini-batches failed = 33.33 % > allowed_failed_percent 20"
 
 
 @pytest.mark.parametrize("settings", [{"error_threshold": 0}, {"mini_batch_error_threshold": 0}])
 def test_a_threshold_of_zero_tolerates_no_failure(settings: dict[str, int], files: list[str]) -> None:
-    assert run_job(NameList(), files, *failing(5), **settings).status == "Failed"  # type: ignore[arg-type]
+    assert run_job(Names(), files, *failing(5), **settings).status == "Failed"  # type: ignore[arg-type]
 
 
 def test_thresholds_that_are_off_tolerate_that_everything_fails(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.raises(ValueError))
+    result = run_job(Names(), files, Fault.raises(ValueError))
     assert (result.status, result.failed_items, result.failed_mini_batches) == ("Completed", 6, 6)
 
 
 def test_the_first_threshold_in_their_order_is_named(files: list[str]) -> None:
     limits = {"mini_batch_error_threshold": 0, "allowed_failed_percent": 0}
     faults = [Fault.raises(ValueError, mini_batch=0)]
-    assert run_job(NameList(), files, *faults, error_threshold=0, **limits).exceeded == "error_threshold"  # type: ignore[arg-type]
-    assert run_job(NameList(), files, *faults, **limits).exceeded == "mini_batch_error_threshold"  # type: ignore[arg-type]
+    assert run_job(Names(), files, *faults, error_threshold=0, **limits).exceeded == "error_threshold"  # type: ignore[arg-type]
+    assert run_job(Names(), files, *faults, **limits).exceeded == "mini_batch_error_threshold"  # type: ignore[arg-type]
 
 
 def test_an_exceeded_threshold_stops_the_job_and_leaves_the_rest_unfinished(files: list[str]) -> None:
@@ -88,7 +88,7 @@ def test_what_awaited_a_retry_when_the_job_was_stopped_keeps_its_attempts(files:
 
 
 def test_processed_counts_the_mini_batch_that_exceeded(files: list[str]) -> None:
-    result = run_job(NameList(), files, *failing(0), max_retries=0, error_threshold=0)
+    result = run_job(Names(), files, *failing(0), max_retries=0, error_threshold=0)
     assert (result.processed_mini_batches, result.failed_mini_batches) == (1, 1)
 
 
@@ -118,15 +118,13 @@ def test_under_pending_items_count_only_at_the_end_of_their_mini_batch(files: li
 
 def test_a_short_return_counts_against_the_mini_batch_thresholds_as_documented(files: list[str]) -> None:
     drops = Fault.drops(1, mini_batch=0)
-    result = run_job(NameList(), files, drops, mini_batch_size=3, mini_batch_error_threshold=0)
+    result = run_job(Names(), files, drops, mini_batch_size=3, mini_batch_error_threshold=0)
     assert (result.exceeded, attempts(result, 0)) == ("mini_batch_error_threshold", ["short"] * 3)
 
 
 def test_a_short_return_counts_only_its_missing_items_as_observed(files: list[str]) -> None:
     drops = Fault.drops(1, mini_batch=0)
-    result = run_job(
-        NameList(), files, drops, mini_batch_size=3, short_return="items_only", mini_batch_error_threshold=0
-    )
+    result = run_job(Names(), files, drops, mini_batch_size=3, short_return="items_only", mini_batch_error_threshold=0)
     assert (result.status, result.failed_items, attempts(result, 0)) == ("Completed", 1, ["short"])
 
 
@@ -175,7 +173,7 @@ def test_a_given_up_table_mini_batch_fails_its_rows_or_one_item(unit: str, faile
         table(4),
         Fault.raises(ValueError, mini_batch=0),
         mini_batch_size=3 * ROW_BYTES,
-        failed_unit=unit,  # type: ignore[arg-type]
+        failed_unit=unit,
         max_retries=0,
     )
     assert (result.failed_items, result.mini_batches[0].failed) == (failed, failed)

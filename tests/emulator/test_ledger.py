@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -8,13 +8,10 @@ from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from pytest_parallelrun.emulator.settings import SettingsValues
     from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
-def ledger(kind: InputKind = "files", total: int | None = 10, **settings: Unpack[SettingsValues]) -> Ledger:
+def ledger(kind: InputKind = "files", total: int | None = 10, **settings: Any) -> Ledger:
     return Ledger(JobSettings(**settings), kind, total)
 
 
@@ -29,8 +26,8 @@ def counts(book: Ledger) -> tuple[int, int, int, int, int]:
 
 
 def setting(book: Ledger) -> str | None:
-    found = book.exceeded()
-    return None if found is None else found.setting
+    exceeded = book.exceeded()
+    return None if exceeded is None else exceeded.setting
 
 
 def test_a_mini_batch_counts_once_it_ended() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
-from tests.emulator.jobs import NameList, Scripted, attempts, make_files, run_job, statuses
+from tests.emulator.jobs import Names, Scripted, attempts, make_files, run_job, statuses
 
 
 def test_it_is_a_sequence_of_values_made_when_they_are_looked_at(tmp_path: Path) -> None:
@@ -66,6 +66,6 @@ def test_ids_of_another_job_are_kept_in_the_order_of_the_input(bad: int | None) 
 
 
 def test_all_events_can_be_had_again(tmp_path: Path) -> None:
-    result = run_job(NameList(), make_files(tmp_path, 2))
+    result = run_job(Names(), make_files(tmp_path, 2))
     assert [attempt.mini_batch.id for attempt in result.attempts] == [0, 1]
     assert result.events[-1].status == "Completed"  # type: ignore[union-attr]

@@ -29,7 +29,7 @@ def ruling(
     outcome: Outcome,
     *,
     number: int = 1,
-    tries: int = 3,
+    max_attempts: int = 3,
     returned: int | None = None,
     short_return: ShortReturn = "mini_batch_failed",
     retry_allowed: bool = True,
@@ -37,7 +37,7 @@ def ruling(
     return rule_on_attempt(
         outcome,
         number=number,
-        tries=tries,
+        max_attempts=max_attempts,
         size=4,
         returned=returned,
         short_return=short_return,
@@ -86,33 +86,35 @@ def test_an_attempt_that_must_not_be_retried_is_final() -> None:
 
 
 def test_a_retry_is_allowed_where_nothing_is_said_of_it() -> None:
-    told = rule_on_attempt("timeout", number=1, tries=2, size=4, returned=None, short_return="mini_batch_failed")
-    assert told == Ruling(True, True, 0, 4)
+    ruling = rule_on_attempt(
+        "timeout", number=1, max_attempts=2, size=4, returned=None, short_return="mini_batch_failed"
+    )
+    assert ruling == Ruling(True, True, 0, 4)
 
 
 @given(
     outcome=st.sampled_from(get_args(Outcome)),
     number=st.integers(1, 5),
-    tries=st.integers(1, 5),
+    max_attempts=st.integers(1, 5),
     size=st.integers(1, 9),
     short_return=st.sampled_from(SHORT_RETURNS),
     data=st.data(),
 )
 def test_items_of_a_ruling_add_up_and_attempts_stay_within_the_tries(
-    outcome: Outcome, number: int, tries: int, size: int, short_return: ShortReturn, data: st.DataObject
+    outcome: Outcome, number: int, max_attempts: int, size: int, short_return: ShortReturn, data: st.DataObject
 ) -> None:
     returned = data.draw(st.integers(0, size - 1)) if outcome == "short" else None
     result = rule_on_attempt(
-        outcome, number=number, tries=tries, size=size, returned=returned, short_return=short_return
+        outcome, number=number, max_attempts=max_attempts, size=size, returned=returned, short_return=short_return
     )
     assert result.succeeded + result.failed_items == size
-    assert not (result.retry and number >= tries)
+    assert not (result.retry and number >= max_attempts)
     assert not (result.retry and not result.failed)
 
 
 def exceeded(limits: Limits, failed_items: int = 0, failed: int = 0, total: int | None = 10) -> str | None:
-    found = exceeded_threshold(Tally(failed_items, failed, total), limits)
-    return None if found is None else found.setting
+    exceeded = exceeded_threshold(Tally(failed_items, failed, total), limits)
+    return None if exceeded is None else exceeded.setting
 
 
 def test_a_threshold_is_exceeded_only_by_a_greater_count() -> None:
@@ -175,9 +177,9 @@ def test_a_percentage_agrees_with_exact_arithmetic(hundredths: int, total: int, 
     ],
 )
 def test_the_arithmetic_is_told(limits: Limits, tally: Tally, text: str) -> None:
-    found = exceeded_threshold(tally, limits)
-    assert found is not None
-    assert found.arithmetic == text
+    exceeded = exceeded_threshold(tally, limits)
+    assert exceeded is not None
+    assert exceeded.arithmetic == text
 
 
 def test_an_instance_is_given_up_after_three_failed_inits_per_worker() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.emulator import job
+from pytest_parallelrun.emulator import scheduler
 from pytest_parallelrun.emulator.events import Progress
 from pytest_parallelrun.emulator.job import ParallelJob
-from tests.emulator.jobs import NameList, make_files
+from tests.emulator.jobs import Names, make_files
 
 
 def test_the_recorded_estimate() -> None:
@@ -26,19 +26,19 @@ def test_of_a_table_that_is_being_split_the_total_is_not_known(seconds: float) -
 
 
 def test_a_job_tells_after_each_attempt_how_far_it_is(tmp_path: Path) -> None:
-    told: list[Progress] = []
-    ParallelJob(NameList(), make_files(tmp_path, 3), on_progress=told.append).run()
-    assert [(progress.processed, progress.total) for progress in told] == [(1, 3), (2, 3), (3, 3)]
-    assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
+    reports: list[Progress] = []
+    ParallelJob(Names(), make_files(tmp_path, 3), on_progress=reports.append).run()
+    assert [(progress.processed, progress.total) for progress in reports] == [(1, 3), (2, 3), (3, 3)]
+    assert [progress.elapsed for progress in reports] == sorted(progress.elapsed for progress in reports)
 
 
 def test_a_job_tells_while_an_attempt_goes_on_elsewhere_that_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "TICK", 0.01)
-    told: list[Progress] = []
+    monkeypatch.setattr(scheduler, "TICK", 0.01)
+    reports: list[Progress] = []
     (tmp_path / "score.py").write_text("import time\ndef run(paths):\n    time.sleep(0.1)\n    return paths")
     files = make_files(tmp_path, 1)
-    ParallelJob(tmp_path / "score.py", files, engine="process", on_progress=told.append).run()
-    assert len(told) > 2
-    assert [progress.processed for progress in told] == [0] * (len(told) - 1) + [1]
+    ParallelJob(tmp_path / "score.py", files, engine="process", on_progress=reports.append).run()
+    assert len(reports) > 2
+    assert [progress.processed for progress in reports] == [0] * (len(reports) - 1) + [1]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pytest_parallelrun.emulator.engines import engine_maker
-from pytest_parallelrun.emulator.engines.protocol import Task
+from pytest_parallelrun.emulator.engines.protocol import Engine, Task
+from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, MiniBatchEnded, Outcome
 from pytest_parallelrun.emulator.faults import Fault
-from pytest_parallelrun.emulator.job import ParallelJob, _Run
 from pytest_parallelrun.emulator.ledger import Ledger
+from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from tests.emulator.jobs import NameList
 
 FAILED: tuple[Outcome, ...] = ("exception", "timeout", "wrong_type", "crashed", "load_error")
 
@@ -42,12 +41,14 @@ class QueueMachine(RuleBasedStateMachine):
                 "mini_batch_error_threshold": batches_allowed,
             }
         )
-        self.job = _Run(ParallelJob(NameList(), Path(), self.settings), engine_maker("inprocess"))
-        self.job._splitter = FileSplitter("", [f"f{n}" for n in range(items)], size, label="")
+        splitter = FileSplitter("", [f"f{n}" for n in range(items)], size, label="")
         self.total = -(-items // size)
-        self.job._ledger = Ledger(self.settings, "files", self.total)
+        self.ledger = Ledger(self.settings, "files", self.total)
+        self.events = EventLog()
+        no_engine = cast(Engine, None)
+        self.scheduler = Scheduler(self.settings, splitter, no_engine, ledger=self.ledger, events=self.events)
         self.sizes = [min(size, items - first) for first in range(0, items, size)]
-        self.source = self.job._deliveries()
+        self.source = self.scheduler.tasks()
         self.out: list[Task] = []
         self.dry = False
         self.fresh = 0
@@ -59,7 +60,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @property
     def stopped(self) -> bool:
-        return self.job._exceeded is not None
+        return self.scheduler.exceeded is not None
 
     @precondition(lambda self: not self.stopped and len(self.out) < 3)
     @rule()
@@ -97,7 +98,21 @@ class QueueMachine(RuleBasedStateMachine):
             returned = size
             fault = Fault.delivers_twice() if fate == "twice" else None
         value = None if returned is None else [mini_batch.id] * returned
-        self.job._record(AttemptEnded(mini_batch, number, 0, outcome, returned, value, 0.0, 0.0, 0.0, failure, fault))
+        self.scheduler.record(
+            AttemptEnded(
+                mini_batch=mini_batch,
+                number=number,
+                worker=0,
+                outcome=outcome,
+                returned=returned,
+                value=value,
+                started=0.0,
+                loading=0.0,
+                running=0.0,
+                failure=failure,
+                fault=fault,
+            )
+        )
         if fault is not None and address not in self.twice:
             self.twice.add(address)
             self.retries.append(address)
@@ -112,13 +127,13 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.stopped)
     @rule()
     def nothing_starts_a_stopped_job_again(self) -> None:
-        assert self.job._ledger.exceeded() is not None
+        assert self.ledger.exceeded() is not None
 
     @invariant()
     def counts_are_those_of_the_last_attempts(self) -> None:
-        if not hasattr(self, "job"):
+        if not hasattr(self, "scheduler"):
             return
-        book = self.job._ledger
+        book = self.ledger
         items_only = self.settings.rules.short_return == "items_only"
         ended = [(number, *self.last[number]) for number in self.ended]
         succeeded = sum(returned for _, _, returned in ended)
@@ -127,14 +142,14 @@ class QueueMachine(RuleBasedStateMachine):
         assert book.failed_mini_batches == failed
         assert book.succeeded_items == succeeded
         assert book.failed_items == sum(self.sizes[number] for number in self.ended) - succeeded
-        ends = [event for event in self.job._events if isinstance(event, MiniBatchEnded)]
+        ends = [event for event in self.events if isinstance(event, MiniBatchEnded)]
         assert sorted(event.mini_batch.id for event in ends) == sorted(self.ended)
 
     @invariant()
     def the_job_stops_exactly_when_a_threshold_is_exceeded(self) -> None:
-        if not hasattr(self, "job"):
+        if not hasattr(self, "scheduler"):
             return
-        book, limits = self.job._ledger, self.settings
+        book, limits = self.ledger, self.settings
         waiting = len({number for number in self.last if number not in self.ended})
         counted = book.failed_mini_batches + (waiting if limits.rules.threshold_check == "pending" else 0)
         too_many = 0 <= limits.error_threshold < book.failed_items
@@ -143,7 +158,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_mini_batch_is_lost(self) -> None:
-        if not hasattr(self, "job") or self.stopped:
+        if not hasattr(self, "scheduler") or self.stopped:
             return
         queued = [number for number, _ in self.retries]
         out = [delivery.mini_batch.id for delivery in self.out]

@@ -15,7 +15,7 @@ from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
 from pytest_parallelrun.emulator.settings import JobSettings
-from tests.emulator.jobs import NameList, Rows, Scripted, attempts, make_files, run_job, statuses, table
+from tests.emulator.jobs import Names, Rows, Scripted, attempts, make_files, run_job, statuses, table
 
 
 def iris(path: Path) -> Path:
@@ -59,7 +59,7 @@ def test_1000_images_of_one_folder_at_5_on_2_nodes_with_2_processes_are_cut_alik
     for name in names:
         (tmp_path / name).touch()
     result = run_job(
-        NameList(),
+        Names(),
         tmp_path,
         profile="v1",
         mini_batch_size=5,
@@ -76,7 +76,7 @@ def test_1000_images_of_one_folder_at_5_on_2_nodes_with_2_processes_are_cut_alik
 def test_the_output_of_100_files_is_a_permutation_of_whole_mini_batches(tmp_path: Path) -> None:
     make_files(tmp_path, 100)
     result = run_job(
-        NameList(),
+        Names(),
         tmp_path,
         Fault.crashes(mini_batch=0, attempt=1),
         Fault.raises(ValueError, mini_batch=7, attempt=1),
@@ -112,11 +112,11 @@ def orange_juice(folder: Path) -> Path:
 def test_1210_rows_in_10_partitions_of_store_and_brand_with_one_row_each_returned_leave_exactly_10_rows(
     tmp_path: Path,
 ) -> None:
-    told: list[dict[str, str] | None] = []
+    keys: list[dict[str, str] | None] = []
 
     class One:
         def run(self, rows: pd.DataFrame, context: MiniBatchContext) -> pd.DataFrame:
-            told.append(context.partition_key_value)
+            keys.append(context.partition_key_value)
             assert len(rows) == 121
             assert set(rows["Brand"]) == {(context.partition_key_value or {})["Brand"]}
             first: pd.DataFrame = rows.head(1)
@@ -130,8 +130,8 @@ def test_1210_rows_in_10_partitions_of_store_and_brand_with_one_row_each_returne
         error_threshold=-1,
         output_action="append_row",
     )
-    assert told[0] == {"Store": "1000", "Brand": "dominicks"}
-    assert len(told) == 10
+    assert keys[0] == {"Store": "1000", "Brand": "dominicks"}
+    assert len(keys) == 10
     assert result.output_path is not None
     assert (result.status, result.total_mini_batches) == ("Completed", 10)
     assert len(result.output_path.read_text(encoding="utf-8").splitlines()) == 10
@@ -141,7 +141,7 @@ def test_3_folders_with_1_file_each_and_1_result_each_complete_with_error_thresh
     for store in ("1000", "1001", "1002"):
         (tmp_path / f"Store={store}").mkdir()
         (tmp_path / f"Store={store}" / "sales.csv").touch()
-    result = run_job(NameList(), tmp_path, partition_keys=["Store"], error_threshold=0)
+    result = run_job(Names(), tmp_path, partition_keys=["Store"], error_threshold=0)
     assert (result.status, result.total_mini_batches, result.total_items) == ("Completed", 3, 3)
     assert [batch.size for batch in result.mini_batches] == [1, 1, 1]
 
@@ -264,7 +264,7 @@ def test_none_returned_is_tried_three_times_and_fails_the_job(tmp_path: Path) ->
 
 
 def test_append_row_with_nothing_succeeded_fails_at_the_end_of_the_job(tmp_path: Path) -> None:
-    result = run_job(NameList(), make_files(tmp_path, 3), Fault.returns([]), output_action="append_row")
+    result = run_job(Names(), make_files(tmp_path, 3), Fault.returns([]), output_action="append_row")
     assert statuses(result) == ["failed"] * 3
     assert result.status == "Failed"
     assert "NoResultToAppendError" in (result.reason or "")

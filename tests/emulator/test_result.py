@@ -9,8 +9,8 @@ import pytest
 
 from pytest_parallelrun.emulator.events import JobEnded, MiniBatchEnded
 from pytest_parallelrun.emulator.faults import Fault
-from pytest_parallelrun.emulator.result import Attempt, JobResult, MiniBatchResult
-from tests.emulator.jobs import ROW_BYTES, NameList, Rows, Scripted, make_files, run_job, table
+from pytest_parallelrun.emulator.result import MAX_SHOWN, Attempt, JobResult, MiniBatchResult
+from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, table
 
 DOCUMENTED = (
     "status",
@@ -39,7 +39,7 @@ def files(tmp_path: Path) -> list[str]:
 def result(files: list[str]) -> JobResult:
     """Mini-batches of two: the first fails once, the second for good."""
     faults = [Fault.raises(ValueError("bad"), mini_batch=0, attempt=1), Fault.drops(1, mini_batch=1)]
-    return run_job(NameList(), files, *faults, mini_batch_size=2, max_retries=1)
+    return run_job(Names(), files, *faults, mini_batch_size=2, max_retries=1)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
@@ -123,10 +123,10 @@ def test_items_have_the_names_of_their_files_or_rows(result: JobResult, files: l
 
 
 def test_a_mini_batch_that_was_never_tried_has_no_names_to_show(files: list[str], tmp_path: Path) -> None:
-    stopped = run_job(NameList(), files, Fault.crashes(mini_batch=0), max_retries=0, error_threshold=0)
+    stopped = run_job(Names(), files, Fault.crashes(mini_batch=0), max_retries=0, error_threshold=0)
     assert stopped.item_names(4) == ()
     (tmp_path / "empty").mkdir()
-    assert run_job(NameList(), tmp_path / "empty").item_names(0) == ()
+    assert run_job(Names(), tmp_path / "empty").item_names(0) == ()
 
 
 def test_events_end_with_the_job_and_tell_each_end_of_a_mini_batch_once(result: JobResult) -> None:
@@ -144,7 +144,7 @@ def test_a_result_outlives_changes_of_its_input() -> None:
 
 
 def test_the_folder_of_a_job_goes_with_its_result(files: list[str]) -> None:
-    result = run_job(NameList(), files, output_action="append_row")
+    result = run_job(Names(), files, output_action="append_row")
     path = result.output_path
     assert path is not None
     folder = path.parent.parent
@@ -161,4 +161,92 @@ def test_a_result_shows_its_counts(result: JobResult) -> None:
 def test_a_result_tells_what_kind_of_input_there_was(result: JobResult, tmp_path: Path) -> None:
     assert result.splitter_kind == "files"
     assert run_job(Rows(), table(1)).splitter_kind == "tabular"
-    assert run_job(NameList(), []).splitter_kind is None
+    assert run_job(Names(), []).splitter_kind is None
+
+
+@pytest.fixture
+def nine_files(tmp_path: Path) -> list[str]:
+    return make_files(tmp_path, 9)
+
+
+def test_a_sound_job_is_told_in_three_lines(nine_files: list[str]) -> None:
+    assert run_job(Names(), nine_files).explain().splitlines() == [
+        "<Names object>: Completed",
+        "  9 of 9 mini-batches processed: 9 succeeded, 0 failed; 9 items: 9 succeeded, 0 failed",
+        "  thresholds: error_threshold -1, mini_batch_error_threshold -1, allowed_failed_percent 100; "
+        "max_retries 2, timeout 60 s; rules: documented",
+    ]
+
+
+def test_one_mini_batch_of_one_item_is_told_in_the_singular(nine_files: list[str]) -> None:
+    text = run_job(Names(), nine_files[:1]).explain()
+    assert "  1 of 1 mini-batch processed: 1 succeeded, 0 failed; 1 item: 1 succeeded, 0 failed" in text
+
+
+def test_the_reason_has_the_arithmetic(nine_files: list[str]) -> None:
+    text = run_job(Names(), nine_files, Fault.crashes(mini_batch=0), error_threshold=0).explain()
+    assert text.startswith("<Names object>: Failed, since 1 failed item > error_threshold 0\n")
+
+
+def test_a_failed_mini_batch_is_told_with_its_items_and_attempts(nine_files: list[str]) -> None:
+    fault = Fault.raises(ValueError("bad"), mini_batch=1)
+    text = run_job(Names(), nine_files, fault, mini_batch_size=4, max_retries=1).explain()
+    assert (
+        "\n".join(
+            [
+                "  mini-batch 1 (f04, f05, f06 and 1 more): 4 of 4 items failed",
+                "    2 attempts, each: exception: ValueError: bad",
+            ]
+        )
+        in text
+    )
+
+
+def test_attempts_that_ended_otherwise_are_told_one_by_one(nine_files: list[str]) -> None:
+    entry = Scripted(at0=[ValueError("bad"), ValueError("worse")])
+    text = run_job(entry, nine_files, max_retries=1).explain()
+    assert "    attempt 1 of 2 on worker 0: exception: ValueError: bad\n" in text
+    assert "    attempt 2 of 2 on worker 0: exception: ValueError: worse" in text
+
+
+def test_a_mini_batch_that_lost_items_is_told_though_it_did_not_fail(nine_files: list[str]) -> None:
+    text = run_job(Names(), nine_files, Fault.drops(1, mini_batch=2), rules="observed", mini_batch_size=3).explain()
+    assert "  mini-batch 2 (f06, f07, f08): 1 of 3 items failed" in text
+
+
+def test_a_mini_batch_that_recovered_is_not_told(nine_files: list[str]) -> None:
+    assert "mini-batch 1 (" not in run_job(Names(), nine_files, Fault.crashes(mini_batch=1, attempt=1)).explain()
+
+
+def test_more_failed_mini_batches_than_are_shown_are_counted(nine_files: list[str]) -> None:
+    text = run_job(Names(), nine_files, Fault.raises(ValueError), max_retries=0).explain()
+    assert text.count("of 1 item failed") == MAX_SHOWN
+    assert "  and 4 mini-batches more with failed items" in text
+
+
+def test_an_attempt_without_an_error_is_told_without_one(nine_files: list[str]) -> None:
+    entry = Scripted(at0=[["fine"], ValueError("bad")])
+    text = run_job(entry, nine_files, Fault.delivers_twice(mini_batch=0), max_retries=0).explain()
+    assert "    attempt 1 of 2 on worker 0: succeeded\n" in text
+
+
+def test_failed_starts_of_workers_are_told_where_there_was_no_attempt(nine_files: list[str]) -> None:
+    text = run_job(Names(), nine_files, Fault.init_raises(OSError("no model"))).explain()
+    assert [line for line in text.splitlines() if line.startswith("  worker")] == [
+        f"  worker {worker}: init failed: OSError: no model" for worker in range(3)
+    ]
+
+
+def test_failed_starts_of_workers_are_not_told_beside_attempts(nine_files: list[str]) -> None:
+    assert "init failed" not in run_job(Names(), nine_files, Fault.init_raises(worker=0)).explain()
+
+
+def test_notes_come_last(nine_files: list[str]) -> None:
+    result = run_job(Names(), nine_files, Fault.returns(["a", "b"], mini_batch=0))
+    assert result.explain().splitlines()[-1] == f"  note: {result.notes[0]}"
+
+
+def test_an_empty_input_is_told(tmp_path: Path) -> None:
+    text = run_job(Names(), tmp_path).explain()
+    assert text.startswith("<Names object>: Failed, since input")
+    assert "  0 of 0 mini-batches processed: 0 succeeded, 0 failed; 0 items: 0 succeeded, 0 failed" in text

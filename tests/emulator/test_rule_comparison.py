@@ -12,7 +12,7 @@ from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.rule_comparison import read_under_presets
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from tests.emulator.jobs import ROW_BYTES, NameList, Rows, Scripted, make_files, run_job, table
+from tests.emulator.jobs import ROW_BYTES, Names, Rows, Scripted, make_files, run_job, table
 
 
 @pytest.fixture
@@ -32,7 +32,19 @@ def attempt(
     batch = list(FileSplitter("", ["f"] * (mini_batch + 1), 1, label="").mini_batches())[mini_batch]
     returned = 1 if outcome == "succeeded" else None
     failure = None if outcome == "succeeded" else Failure("run", "failed")
-    return AttemptEnded(batch, number, 0, outcome, returned, None, 0.0, loading, running, failure, None)
+    return AttemptEnded(
+        mini_batch=batch,
+        number=number,
+        worker=0,
+        outcome=outcome,
+        returned=returned,
+        value=None,
+        started=0.0,
+        loading=loading,
+        running=running,
+        failure=failure,
+        fault=None,
+    )
 
 
 class ParallelRunException(Exception):
@@ -63,18 +75,18 @@ def documented_of(*events: Event, **settings: object) -> str | None:
 
 
 def test_a_sound_job_completes_under_both(files: list[str]) -> None:
-    result = run_job(NameList(), files, error_threshold=0)
+    result = run_job(Names(), files, error_threshold=0)
     assert result.readings == {"documented": "Completed", "observed": "Completed"}
 
 
 def test_the_own_preset_has_the_own_status(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.crashes(mini_batch=0), rules="observed", error_threshold=0)
+    result = run_job(Names(), files, Fault.crashes(mini_batch=0), rules="observed", error_threshold=0)
     assert result.readings["observed"] == result.status == "Failed"
 
 
 def test_a_short_return_may_fail_the_job_only_as_documented(files: list[str]) -> None:
     drops = Fault.drops(1, mini_batch=0)
-    result = run_job(NameList(), files, drops, mini_batch_size=2, mini_batch_error_threshold=0)
+    result = run_job(Names(), files, drops, mini_batch_size=2, mini_batch_error_threshold=0)
     assert result.readings == {"documented": "Failed", "observed": "Completed"}
     assert any("the sources on the service disagree, and it matters here" in note for note in result.notes)
     assert any("Failed under rules=documented, Completed under rules=observed" in note for note in result.notes)
@@ -82,25 +94,25 @@ def test_a_short_return_may_fail_the_job_only_as_documented(files: list[str]) ->
 
 def test_a_short_return_that_a_retry_mends_may_fail_the_job_only_as_observed(files: list[str]) -> None:
     drops = Fault.drops(1, mini_batch=0, attempt=1)
-    result = run_job(NameList(), files, drops, error_threshold=0)
+    result = run_job(Names(), files, drops, error_threshold=0)
     assert result.readings == {"documented": "Completed", "observed": "Failed"}
 
 
 def test_a_retry_that_was_not_made_cannot_be_told(files: list[str]) -> None:
     drops = Fault.drops(1, mini_batch=0)
-    result = run_job(NameList(), files, drops, rules="observed", mini_batch_size=2)
+    result = run_job(Names(), files, drops, rules="observed", mini_batch_size=2)
     assert result.readings == {"documented": None, "observed": "Completed"}
     assert "what rules=documented would make of this job cannot be told from these attempts" in result.notes
 
 
 def test_what_a_stopped_job_did_not_try_cannot_be_told(files: list[str]) -> None:
     drops = Fault.drops(1, mini_batch=0)
-    result = run_job(NameList(), files, drops, max_retries=0, mini_batch_error_threshold=0)
+    result = run_job(Names(), files, drops, max_retries=0, mini_batch_error_threshold=0)
     assert result.readings == {"documented": "Failed", "observed": None}
 
 
 def test_a_job_without_workers_fails_under_both(files: list[str]) -> None:
-    assert run_job(NameList(), files, Fault.init_raises()).readings == {"documented": "Failed", "observed": "Failed"}
+    assert run_job(Names(), files, Fault.init_raises()).readings == {"documented": "Failed", "observed": "Failed"}
 
 
 def test_a_failure_that_awaits_its_retry_may_fail_the_job_only_as_observed(files: list[str]) -> None:
@@ -109,7 +121,7 @@ def test_a_failure_that_awaits_its_retry_may_fail_the_job_only_as_observed(files
 
 
 def test_append_row_without_a_succeeded_item_fails_under_both(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.raises(ValueError), output_action="append_row")
+    result = run_job(Names(), files, Fault.raises(ValueError), output_action="append_row")
     assert result.readings == {"documented": "Failed", "observed": "Failed"}
 
 
@@ -158,15 +170,15 @@ def two_folders(tmp_path: Path) -> Path:
 
 
 def test_another_grouping_of_files_into_mini_batches_cannot_be_told(tmp_path: Path) -> None:
-    result = run_job(NameList(), two_folders(tmp_path), Fault.load_fails(), mini_batch_size=2)
+    result = run_job(Names(), two_folders(tmp_path), Fault.load_fails(), mini_batch_size=2)
     assert result.readings == {"documented": "Completed", "observed": None}
 
 
 def test_other_files_in_as_many_mini_batches_cannot_be_told(tmp_path: Path) -> None:
     make_files(two_folders(tmp_path) / "a", 4)
     make_files(tmp_path / "b", 3)
-    result = run_job(NameList(), tmp_path, Fault.load_fails(), mini_batch_size=3)
-    other = run_job(NameList(), tmp_path, mini_batch_size=3, rules="observed")
+    result = run_job(Names(), tmp_path, Fault.load_fails(), mini_batch_size=3)
+    other = run_job(Names(), tmp_path, mini_batch_size=3, rules="observed")
     assert result.total_mini_batches == other.total_mini_batches == 3
     assert result.readings["observed"] is None
 
@@ -174,7 +186,7 @@ def test_other_files_in_as_many_mini_batches_cannot_be_told(tmp_path: Path) -> N
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_grouping_that_makes_no_difference_can_be_told(size: int, tmp_path: Path) -> None:
     make_files(two_folders(tmp_path) / "a", 2)
-    result = run_job(NameList(), tmp_path, Fault.load_fails(mini_batch=0), mini_batch_size=size)
+    result = run_job(Names(), tmp_path, Fault.load_fails(mini_batch=0), mini_batch_size=size)
     assert result.readings == {"documented": "Completed", "observed": "Completed"}
 
 
@@ -215,7 +227,7 @@ def test_loading_past_its_documented_limit_is_a_timeout_there_too() -> None:
 
 
 def test_an_injected_timeout_is_one_under_any_limit(files: list[str]) -> None:
-    result = run_job(NameList(), files, Fault.times_out(mini_batch=0), error_threshold=0)
+    result = run_job(Names(), files, Fault.times_out(mini_batch=0), error_threshold=0)
     assert result.readings == {"documented": "Failed", "observed": "Failed"}
 
 

@@ -1,4 +1,4 @@
-"""JobSettings: the table row by row, names, explicit values, conflicts, messages, value semantics."""
+"""JobSettings: explicit values, conflicts, replacing and merging, value semantics."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import dataclasses
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
-from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -16,233 +14,9 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.rules import CHOICES, Rules
-from pytest_parallelrun.emulator.settings import (
-    JobSettings,
-    Profile,
-    Setting,
-    SettingsValues,
-    describe_default,
-    setting_table,
-)
-
-DEFAULTS: dict[str, tuple[object, object, object]] = {
-    "profile": ("v2", "v1", "batch"),
-    "rules": (Rules.documented(), Rules.documented(), Rules.documented()),
-    "mini_batch_size": (None, None, None),
-    "partition_keys": ((), (), ()),
-    "mini_batch_rows": (None, None, None),
-    "input_type": (None, None, None),
-    "error_threshold": (-1, -1, -1),
-    "mini_batch_error_threshold": (-1, -1, -1),
-    "allowed_failed_percent": (100, 100, 100),
-    "max_retries": (2, 2, 3),
-    "timeout": (60, 60, 30),
-    "task_overhead_timeout": (600, 600, 600),
-    "progress_update_timeout": (3 * 660, 3 * 660, 3 * 630),
-    "first_task_creation_timeout": (600, 600, 600),
-    "instance_count": (1, 1, 1),
-    "max_concurrency_per_instance": (1, 1, 1),
-    "output_action": ("summary_only", "append_row", "append_row"),
-    "append_row_file_name": ("parallel_run_step.txt", "parallel_run_step.txt", "predictions.csv"),
-    "append_row_dataframe_header": (False, False, False),
-    "logging_level": ("INFO", "INFO", "INFO"),
-    "environment_variables": ({}, {}, {}),
-    "thread": ("main", "main", "main"),
-    "clock": ("virtual", "virtual", "virtual"),
-    "memory_limit": (None, None, None),
-    "encoding": ("utf-8", "utf-8", "utf-8"),
-    "delimiter": (",", ",", ","),
-    "azureml": ("standin", "standin", "standin"),
-}
-
-PROFILES: tuple[Profile, ...] = ("v2", "v1", "batch")
-
-V1_NAMES = {
-    "allowed_failed_count": "mini_batch_error_threshold",
-    "run_max_try": "max_retries",
-    "run_invocation_timeout": "timeout",
-    "node_count": "instance_count",
-    "process_count_per_node": "max_concurrency_per_instance",
-}
-
-ARGUMENTS = {
-    "mini_batch_rows": "--amlbi_mini_batch_rows",
-    "error_threshold": "--error_threshold",
-    "mini_batch_error_threshold": "--allowed_failed_count",
-    "allowed_failed_percent": "--allowed_failed_percent",
-    "task_overhead_timeout": "--task_overhead_timeout",
-    "progress_update_timeout": "--progress_update_timeout",
-    "first_task_creation_timeout": "--first_task_creation_timeout",
-    "append_row_dataframe_header": "--append_row_dataframe_header",
-}
-
-SPELLED: dict[str, tuple[str, object]] = {
-    "profile": ("v1", "v1"),
-    "rules": ("observed", Rules.observed()),
-    "mini_batch_size": ("10", 10),
-    "error_threshold": ("0", 0),
-    "mini_batch_error_threshold": ("7", 7),
-    "partition_keys": ("Store, Brand", ("Store", "Brand")),
-    "mini_batch_rows": ("20", 20),
-    "input_type": ("uri_folder", "uri_folder"),
-    "allowed_failed_percent": ("2.5", 2.5),
-    "max_retries": ("0", 0),
-    "timeout": ("0.5", 0.5),
-    "task_overhead_timeout": ("30", 30),
-    "progress_update_timeout": ("100", 100),
-    "first_task_creation_timeout": ("5", 5),
-    "instance_count": ("300", 300),
-    "max_concurrency_per_instance": ("4", 4),
-    "output_action": ("Append_Row", "append_row"),
-    "append_row_file_name": ("scores ü.csv", "scores ü.csv"),
-    "append_row_dataframe_header": ("True", True),
-    "logging_level": ("debug", "DEBUG"),
-    "environment_variables": ("A=1,B=2", {"A": "1", "B": "2"}),
-    "thread": ("worker", "worker"),
-    "clock": ("real", "real"),
-    "memory_limit": ("2GB", 2 * 1024**3),
-    "encoding": ("latin-1", "iso8859-1"),
-    "delimiter": ("tab", "\t"),
-    "azureml": ("installed", "installed"),
-}
-"""A value of every field as a command line spells it, and what it means."""
-
-OUT_OF_RANGE: dict[str, tuple[str, str]] = {
-    "profile": ("v3", "'v2' or 'v1' or 'batch'"),
-    "rules": ("observd", "'documented' or 'observed', or a Rules object"),
-    "mini_batch_size": ("100 kb", "Did you mean '100kb'?"),
-    "partition_keys": ("a,a", "a list of distinct names"),
-    "mini_batch_rows": ("0", "a whole number of 1 or more"),
-    "input_type": ("uri_file", "'uri_folder'"),
-    "error_threshold": ("-2", "a whole number of -1 or more"),
-    "mini_batch_error_threshold": ("-2", "a whole number of -1 or more"),
-    "allowed_failed_percent": ("101", "a percentage from 0 to 100"),
-    "max_retries": ("-1", "a whole number of 0 or more"),
-    "timeout": ("0", "a number of seconds above 0 and at most 259200"),
-    "task_overhead_timeout": ("259201", "a number of seconds above 0 and at most 259200"),
-    "progress_update_timeout": ("0", "a number of seconds above 0 and at most 259200"),
-    "first_task_creation_timeout": ("0", "a number of seconds above 0 and at most 259200"),
-    "instance_count": ("0", "a whole number of 1 or more"),
-    "max_concurrency_per_instance": ("0", "a whole number of 1 or more"),
-    "output_action": ("append", "'summary_only' or 'append_row'"),
-    "append_row_file_name": ("a/b.csv", "a file name without a folder"),
-    "append_row_dataframe_header": ("2", "true or false"),
-    "logging_level": ("ERROR", "'INFO' or 'WARNING' or 'DEBUG'"),
-    "environment_variables": ("A", "a mapping of variable names to texts"),
-    "thread": ("both", "'main' or 'worker'"),
-    "clock": ("fake", "'virtual' or 'real'"),
-    "memory_limit": ("0", "a whole number of 1 or more (bytes)"),
-    "encoding": ("utf-16", "as ASCII does"),
-    "delimiter": ('"', "a single ASCII character"),
-    "azureml": ("none", "'standin' or 'installed'"),
-}
-
-
-def spelled(**values: object) -> JobSettings:
-    return JobSettings.from_mapping(values)
-
-
-def message(values: Mapping[str, object], origin: str | None = None) -> str:
-    with pytest.raises(SettingsError) as raised:
-        JobSettings.from_mapping(values, origin)
-    return str(raised.value)
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("name", DEFAULTS)
-def test_a_field_that_is_not_set_has_the_default_of_its_profile(name: str, profile: Profile) -> None:
-    settings = JobSettings(profile=profile)
-    assert getattr(settings, name) == DEFAULTS[name][PROFILES.index(profile)]
-
-
-def test_the_table_lists_every_field_once_and_in_order() -> None:
-    assert list(setting_table()) == list(DEFAULTS)
-    assert [setting.name for setting in setting_table().values()] == list(DEFAULTS)
-
-
-def test_the_table_cannot_be_changed() -> None:
-    assert isinstance(setting_table(), MappingProxyType)
-
-
-def test_a_field_of_the_class_is_its_row_of_the_table() -> None:
-    assert isinstance(JobSettings.timeout, Setting)
-    assert JobSettings.timeout is setting_table()["timeout"]
-
-
-def test_typed_keywords_are_the_fields_the_v1_names_and_the_rules() -> None:
-    assert set(SettingsValues.__annotations__) == {*setting_table(), *V1_NAMES, *CHOICES}
-
-
-def test_v1_names_stand_in_the_table() -> None:
-    assert {row.v1_name: row.name for row in setting_table().values() if row.v1_name} == V1_NAMES
-
-
-def test_program_arguments_stand_in_the_table() -> None:
-    assert {row.name: row.argument for row in setting_table().values() if row.argument} == ARGUMENTS
-
-
-def test_what_is_not_emulated_is_marked_in_the_table() -> None:
-    not_emulated = {row.name for row in setting_table().values() if not row.emulated}
-    assert not_emulated == {"progress_update_timeout", "memory_limit"}
-
-
-@pytest.mark.parametrize("name", DEFAULTS)
-def test_every_row_has_a_line_of_help_and_a_source_for_every_profile(name: str) -> None:
-    row = setting_table()[name]
-    assert row.help
-    assert "\n" not in row.help
-    assert all(row.sources[profile] for profile in PROFILES)
-
-
-@pytest.mark.parametrize(
-    ("name", "profile", "text"),
-    [
-        ("timeout", "v2", "default of profile v2 (YAML reference of the parallel job)"),
-        ("timeout", "v1", "default of profile v1 (SDK reference of ParallelRunConfig)"),
-        ("timeout", "batch", "default of profile batch (YAML reference of the batch deployment)"),
-        ("error_threshold", "v2", "default of profile v2 (guide to parallel jobs in pipelines)"),
-        ("clock", "v1", "default of profile v1 (addition of this emulator)"),
-        (
-            "mini_batch_size",
-            "v2",
-            "default of profile v2 (YAML reference of the parallel job; "
-            "but SDK reference of parallel_run_function: 10 files or 1 MB)",
-        ),
-        ("mini_batch_size", "batch", "default of profile batch (YAML reference of the batch deployment)"),
-        (
-            "task_overhead_timeout",
-            "v1",
-            "default of profile v1 (guide to parallel jobs in pipelines; "
-            "but YAML reference of the parallel job: 30, taken under attempt_limit=with_overhead)",
-        ),
-    ],
-)
-def test_a_default_is_described_with_profile_and_document_and_with_those_that_say_otherwise(
-    name: str, profile: Profile, text: str
-) -> None:
-    assert describe_default(name, profile) == text
-
-
-@pytest.mark.parametrize("name", SPELLED)
-def test_every_field_can_be_set_by_the_text_of_a_command_line(name: str) -> None:
-    text, value = SPELLED[name]
-    settings = JobSettings.from_mapping({name: text}, "--parallelrun-set")
-    assert getattr(settings, name) == value
-    assert settings.explicit == {name}
-
-
-def test_every_field_has_a_spelling_and_a_wrong_value_in_these_tests() -> None:
-    assert set(SPELLED) == set(OUT_OF_RANGE) == set(setting_table())
-
-
-@pytest.mark.parametrize("name", OUT_OF_RANGE)
-def test_a_wrong_value_of_every_field_is_refused_with_origin_and_range(name: str) -> None:
-    text, allowed = OUT_OF_RANGE[name]
-    error = message({name: text}, "--parallelrun-set")
-    assert error.startswith(name)
-    assert "(from --parallelrun-set): must be " in error
-    assert allowed in error
-    assert repr(text) in error or name == "environment_variables"
+from pytest_parallelrun.emulator.setting_table import Profile, setting_table
+from pytest_parallelrun.emulator.settings import JobSettings
+from tests.emulator.test_setting_table import SPELLED, V1_NAMES, message, spelled
 
 
 def test_a_value_given_in_code_is_refused_without_an_origin() -> None:
@@ -396,6 +170,14 @@ def test_replace_checks_names_values_and_conflicts() -> None:
 
 def test_replace_takes_a_v1_name_for_a_field_that_was_set_by_its_v2_name() -> None:
     assert JobSettings(max_retries=5).replace(run_max_try=2) == JobSettings(max_retries=1)
+
+
+def test_without_thresholds_no_failure_is_too_many() -> None:
+    settings = JobSettings(error_threshold=2, timeout=5).without_thresholds()
+    off = JobSettings(error_threshold=-1, mini_batch_error_threshold=-1, allowed_failed_percent=100, timeout=5)
+    assert settings == off
+    batch = JobSettings(profile="batch", error_threshold=2)
+    assert batch.without_thresholds() == JobSettings(profile="batch", error_threshold=-1)
 
 
 def test_over_prefers_what_is_explicit_above_and_keeps_what_is_explicit_below() -> None:

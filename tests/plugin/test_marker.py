@@ -145,8 +145,8 @@ def test_a_wrong_one_says_which_and_why_without_a_traceback(
     assert result.ret not in (pytest.ExitCode.OK, pytest.ExitCode.INTERNAL_ERROR)
     result.stdout.fnmatch_lines([message])
     if fixture == "parallelrun_entry":
-        result.stdout.no_fnmatch_line("*_jobs.py:*")
-        result.stdout.no_fnmatch_line("*_gate.py:*")
+        result.stdout.no_fnmatch_line("*_job_factory.py:*")
+        result.stdout.no_fnmatch_line("*_entries.py:*")
 
 
 def test_it_adds_settings_to_the_entry_of_the_options(project: Path, gate: Run, write: Write) -> None:

@@ -71,20 +71,6 @@ def test_a_setting_wins_over_an_argument(project: Path, gate: Run) -> None:
     result.stdout.fnmatch_lines(["*error_threshold = 2  (--parallelrun-set)"])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("--word 'open", "ERROR: program arguments *no closing quotation*"),
-        ("--error_threshold many", "ERROR: error_threshold='many' (from program arguments)*whole number*"),
-        ("--error_threshold", "ERROR: program arguments: *error_threshold*expected one argument*"),
-    ],
-)
-def test_wrong_ones_are_a_usage_error(project: Path, gate: Run, arguments: str, message: str) -> None:
-    result = gate(f"--parallelrun-args={arguments}")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message])
-
-
 def test_an_error_about_them_does_not_show_a_secret(project: Path, gate: Run) -> None:
     result = gate("--parallelrun-args=--api_key hunter2 'open")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

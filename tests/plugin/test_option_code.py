@@ -61,15 +61,3 @@ def test_it_holds_for_a_script_that_a_test_names_in_a_call(nested: Path, run_pyt
         """,
     )
     run_pytest("--parallelrun-code=src", "test_mine.py").assert_outcomes(passed=1)
-
-
-def test_a_folder_that_does_not_exist_is_a_usage_error(nested: Path, run_pytest: Run) -> None:
-    result = run_nested(run_pytest, "--parallelrun-code=scr")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *code root '*scr' is not a folder*"])
-
-
-def test_a_script_outside_of_it_is_a_usage_error(nested: Path, run_pytest: Run) -> None:
-    result = run_nested(run_pytest, "--parallelrun-code=data")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *score.py' does not lie below the code root '*data'*"])

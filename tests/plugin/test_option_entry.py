@@ -86,36 +86,3 @@ def test_two_entries_that_share_a_check_do_not_share_its_function(project: Path,
     items, _ = pytester.inline_genitems("--parallelrun-entry=score.py", "--parallelrun-entry=other.py")
     functions = {id(item.function) for item in items if isinstance(item, pytest.Function)}
     assert len(functions) == 2 * len(CHECKS)
-
-
-def test_a_missing_script_is_a_usage_error_that_names_the_nearest(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-entry=scor.py")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry=scor.py: *does not exist. Did you mean 'score.py'?"])
-
-
-def test_a_missing_script_of_the_ini_file_is_said_to_be_from_there(
-    project: Path, pytester: pytest.Pytester, run_pytest: Run
-) -> None:
-    pytester.makeini("[pytest]\nparallelrun_entry = scor.py")
-    result = run_pytest()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: parallelrun_entry in tox.ini=scor.py: *Did you mean 'score.py'?"])
-
-
-def test_a_folder_is_a_usage_error_that_names_its_scripts(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-entry=.")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry=.: *is a folder; give the script itself*score.py*"])
-
-
-def test_a_file_of_another_kind_is_a_usage_error(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-entry=data/item_1.txt")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry=data/item_1.txt: *must end in .py*"])
-
-
-def test_an_empty_path_is_a_usage_error(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-entry=")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-entry: the path is empty."])

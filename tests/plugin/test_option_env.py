@@ -57,10 +57,3 @@ def test_it_is_gone_after_the_run(speaking: Path, gate: Run, monkeypatch: pytest
     monkeypatch.delenv("GREETING", raising=False)
     gate("--parallelrun-env=GREETING=hello")
     assert "GREETING" not in os.environ
-
-
-@pytest.mark.parametrize("given", ["GREETING", "=hello"])
-def test_without_a_name_or_a_value_it_is_a_usage_error(project: Path, gate: Run, given: str) -> None:
-    result = gate("--parallelrun-env", given)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-env '{given}': give NAME=VALUE."])

@@ -33,14 +33,6 @@ def test_what_tools_read_of_a_page_is_not_shown(run_pytest: Run) -> None:
     run_pytest("--parallelrun-explain=job_completes").stdout.no_fnmatch_line("*<!--*")
 
 
-def test_an_unknown_check_is_refused_with_the_nearest_name(run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-explain=job_complete")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["ERROR: --parallelrun-explain=job_complete: there is no such check. Did you mean 'job_completes'?"]
-    )
-
-
 def test_an_installation_without_pages_says_so(
     run_pytest: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -88,74 +88,6 @@ def test_files_in_a_folder_named_like_a_pattern_can_be_given_by_name(project: Pa
     assert_gated(result, TOTAL)
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("dta", "ERROR: --parallelrun-input: input '*dta' does not exist: *Did you mean 'data'?"),
-        (
-            "nothing/*.txt",
-            "ERROR: --parallelrun-input: input '*': the pattern matches no file*",
-        ),
-        ("https://example.org/data", "ERROR: --parallelrun-input: *remote data is not fetched*"),
-        ("", "ERROR: --parallelrun-input: the path is empty."),
-        ("empty", "ERROR: --parallelrun-input: input '*empty': there is no file in the folder or below it."),
-        ("header.csv", "ERROR: --parallelrun-input: *not a single row of data*"),
-        ("table.parquet", "ERROR: --parallelrun-input: *table.parquet' is no Parquet file that can be read*"),
-        (
-            "notes.txt",
-            "ERROR: --parallelrun-input: *notes.txt': Input format UriFile is not supported*Give its folder*",
-        ),
-    ],
-)
-def test_an_input_that_cannot_be_used_is_a_usage_error(
-    project: Path, run_pytest: Run, write: Write, given: str, message: str
-) -> None:
-    (project / "empty").mkdir()
-    write("header.csv", "a,b\n")
-    write("table.parquet", "")
-    write("notes.txt", "")
-    result = run_pytest("--parallelrun-entry=score.py", f"--parallelrun-input={given}")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message])
-
-
-def test_inputs_of_two_kinds_are_a_usage_error(project: Path, gate: Run, write: Write) -> None:
-    write("table.csv", "a\n1\n")
-    result = gate("--parallelrun-input=table.csv")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-input: input mixes a table ('*table.csv') with other paths*"])
-
-
-def test_one_missing_input_of_several_is_a_usage_error(project: Path, gate: Run) -> None:
-    result = gate("--parallelrun-input=dta")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-input: input '*dta' does not exist*"])
-
-
-def test_a_csv_that_cannot_be_parsed_is_a_usage_error_that_names_file_and_line(
-    project: Path, run_pytest: Run, write: Write
-) -> None:
-    write("table.csv", "a,b\n1,2\n1,2,3,4\n")
-    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-input=table.csv")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-input: *table.csv*"])
-    assert "3" in result.stderr.str()
-
-
-def test_a_wrong_input_is_a_usage_error_without_an_entry_too(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-input=dta")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-
-
-def test_a_wrong_input_of_the_ini_file_is_said_to_be_from_there(
-    project: Path, pytester: pytest.Pytester, run_pytest: Run
-) -> None:
-    pytester.makeini("[pytest]\nparallelrun_input = dta")
-    result = run_pytest("--parallelrun-entry=score.py")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: parallelrun_input in tox.ini: input '*dta' does not exist*"])
-
-
 def test_inputs_of_v1_are_split_one_by_one(project: Path, run_pytest: Run, write: Write) -> None:
     write("more/item_9.txt", "nine")
     result = run_pytest(
@@ -183,15 +115,4 @@ def test_what_partition_keys_override_is_said_in_the_plan(project: Path, run_pyt
             "input: 1 file in '*stores', one mini-batch for each Store: 1 mini-batch*",
             "  note: mini_batch_size=2 is not looked at: partition_keys decides on the mini-batches",
         ]
-    )
-
-
-def test_a_partition_key_that_does_not_exist_is_a_usage_error(project: Path, run_pytest: Run, write: Write) -> None:
-    write("sales.csv", "Store,n\n1,2\n")
-    result = run_pytest(
-        "--parallelrun-entry=score.py", "--parallelrun-input=sales.csv", "--parallelrun-set=partition_keys=Stores"
-    )
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["ERROR: --parallelrun-input: partition_keys: there is no 'Stores'*Did you mean 'Store'?*"]
     )

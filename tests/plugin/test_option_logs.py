@@ -21,21 +21,6 @@ def test_the_ini_twin_starts_at_the_folder_of_the_ini_file(project: Path, pytest
     assert Path("kept/logs/readme.txt").is_file()
 
 
-def test_a_folder_with_something_in_it_is_a_usage_error(project: Path, gate: Run) -> None:
-    result = gate("--parallelrun-logs=.")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-logs=*: give a new or empty folder."])
-
-
-def test_a_folder_below_a_file_is_a_usage_error(project: Path, gate: Run) -> None:
-    Path("taken").touch()
-    result = gate("--parallelrun-logs=taken/logs")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(
-        ["ERROR: --parallelrun-logs=*/logs: is below '*taken', which is a file: give a folder."]
-    )
-
-
 def test_each_of_several_entries_has_a_folder_of_its_own(
     project: Path, pytester: pytest.Pytester, run_pytest: Run
 ) -> None:

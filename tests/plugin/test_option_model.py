@@ -67,28 +67,3 @@ def test_an_environment_variable_that_was_given_wins(with_model: Path, gate: Run
 def test_the_ini_twin_is_used(with_model: Path, pytester: pytest.Pytester, gate: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_model = mine=models/first")
     assert seen(with_model, gate) == "models/first models/first none"
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("models/missing", "ERROR: model '*missing': '*missing' does not exist; give NAME=PATH or PATH*"),
-        ("mine=models/missing", "ERROR: model 'mine=*missing': '*missing' does not exist*"),
-        ("mine=", "ERROR: model 'mine=': the path is empty*"),
-        ("", "ERROR: model '': the path is empty*"),
-    ],
-)
-def test_a_missing_one_is_a_usage_error(with_model: Path, gate: Run, given: str, message: str) -> None:
-    result = gate(f"--parallelrun-model={given}")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([message])
-
-
-def test_two_of_one_name_are_a_usage_error(with_model: Path, gate: Run) -> None:
-    result = gate("--parallelrun-model=mine=models/first", "--parallelrun-model=mine=models/second.txt")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: model *the name 'mine' is already that of*"])
-
-
-def test_a_wrong_one_is_a_usage_error_without_an_entry_too(with_model: Path, run_pytest: Run) -> None:
-    assert run_pytest("--parallelrun-model=models/missing").ret == pytest.ExitCode.USAGE_ERROR

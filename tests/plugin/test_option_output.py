@@ -69,15 +69,3 @@ def test_the_ini_twin_is_used(project: Path, pytester: pytest.Pytester, gate: Ru
 def test_an_empty_folder_is_used(project: Path, gate: Run) -> None:
     (project / "out").mkdir()
     assert_gated(gate(APPEND, "--parallelrun-output=out"), TOTAL)
-
-
-@pytest.mark.parametrize(
-    ("given", "told"), [("data", ": give a new or empty folder*"), ("score.py", ": is a file: give a folder.")]
-)
-def test_a_folder_with_something_in_it_and_a_file_are_usage_errors(
-    project: Path, gate: Run, given: str, told: str
-) -> None:
-    result = gate(f"--parallelrun-output={given}")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --parallelrun-output=*{given}{told}"])
-    assert len(list((project / "data").iterdir())) == 3

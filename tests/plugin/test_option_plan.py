@@ -84,16 +84,6 @@ def test_it_masks_secrets(project: Path, gate: Run) -> None:
     result.stdout.fnmatch_lines(["*API_KEY=[*][*][*]*", "*then yours: --password *--name shown"])
 
 
-def test_without_an_entry_it_is_a_usage_error(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-plan")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *add --parallelrun-entry=PATH."])
-
-
-def test_a_wrong_option_is_a_usage_error_there_too(project: Path, gate: Run) -> None:
-    assert gate("--parallelrun-plan", "--parallelrun-set=max_retries=few").ret == pytest.ExitCode.USAGE_ERROR
-
-
 def test_a_console_that_lacks_letters_gets_their_codes(
     project: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

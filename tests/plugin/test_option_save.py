@@ -144,12 +144,6 @@ def test_advice_that_has_a_case_is_told_with_the_command_alone(project: Path, ga
     result.stdout.no_fnmatch_line("*load_case*")
 
 
-def test_a_file_is_refused(flawed: Path, gate: Run) -> None:
-    result = gate("--parallelrun-save=score.py")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --parallelrun-save=score.py: is a file; give a folder."])
-
-
 def test_the_ini_twin_is_used(flawed: Path, gate: Run, pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nparallelrun_save = cases")
     gate(*ONE)

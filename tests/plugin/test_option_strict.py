@@ -47,10 +47,3 @@ def test_the_ini_twin_is_used(advised: Path, pytester: pytest.Pytester, gate: Ru
 
 def test_advice_is_no_warning_that_could_become_an_error(advised: Path, gate: Run) -> None:
     gate(*ALLOWED, "-W", "error").assert_outcomes(passed=2, deselected=TOTAL - 2)
-
-
-def test_a_value_of_the_ini_twin_that_is_none_is_refused(project: Path, pytester: pytest.Pytester, gate: Run) -> None:
-    pytester.makeini("[pytest]\nparallelrun_strict = maybe")
-    result = gate(*ALLOWED)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: parallelrun_strict in tox.ini: *maybe*Allowed: true or false."])

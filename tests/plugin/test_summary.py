@@ -152,7 +152,8 @@ def test_what_two_checks_found_of_one_cause_is_told_once_and_referred_to(
     assert len(second) == 2
     assert re.fullmatch("the same cause as (returns_valid_type|no_silent_losses), told there", second[1])
     checks = json.loads((project / "gate.json").read_text())["entries"][0]["checks"]
-    assert {check["cause"] for check in checks} == {"wrong_type run() returned None"}
+    cause = {"kind": "wrong_type", "exception": "", "frame": None, "returned_type": "None"}
+    assert [check["finding"]["cause"] for check in checks] == [cause, cause]
     # For programs each message is whole.
     assert all("on the service: " in check["message"] for check in checks)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.finding import Cause, Finding, Location, Replay
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
 
 CATALOGUE = {"first_check": "the first thing", "second_check": "the second", "third_check": "the third"}
+
+COMMAND = "pytest --parallelrun-replay=x"
+REPLAY = Replay(command=COMMAND)
+WRONG_TYPE = Cause(kind="wrong_type", returned_type="None")
+
+PARTS = ("what", "traceback", "counts", "service", "fix", "explained", "remark", "example")
+FULL = Finding(
+    **{name: f"{name} of it" for name in PARTS},  # type: ignore[arg-type]
+    location=Location(phase="location of it"),
+    replay=Replay(command="replay of it"),
+)
+"""Every part of it is a text "NAME of it"."""
+FULL_TEXTS = [f"{name} of it" for name in (*PARTS, "location", "replay")]
 
 
 Course = Mapping[str, Sequence[Exception | int]]
@@ -55,9 +69,10 @@ def record(name: str = "first_check", outcome: CheckOutcome = "passed", **values
     return CheckRecord(entry="score.py", name=name, outcome=outcome, **values)  # type: ignore[arg-type]
 
 
-def found(name: str = "first_check", outcome: CheckOutcome = "failed", cause: str = "", **parts: str) -> CheckRecord:
-    """A check with a finding of these parts."""
-    return record(name, outcome, cause=cause, finding=parts, message="\n".join(parts.values()))
+def found(name: str = "first_check", outcome: CheckOutcome = "failed", **fields: object) -> CheckRecord:
+    """A check with a finding of these fields."""
+    finding = Finding(**fields)  # type: ignore[arg-type]
+    return record(name, outcome, finding=finding, message=finding.text())
 
 
 def report(*records: CheckRecord, result: JobResult | None = None, path: str = "/work/score.py") -> EntryReport:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.finding import PARTS
+from pytest_parallelrun.contract.finding import Location
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -19,7 +19,7 @@ from pytest_parallelrun.report.html.figures import seconds_text
 from pytest_parallelrun.report.html.page import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, SettingRecord
 from pytest_parallelrun.report.trace import Bar, Cell, Lane, Step, Trace
-from tests.report.reports import Course, found, job, record, report
+from tests.report.reports import COMMAND, FULL, FULL_TEXTS, REPLAY, Course, found, job, record, report
 
 FIGURES = {
     "noun": "file",
@@ -66,14 +66,14 @@ def test_data_cannot_leave_its_block(text: str) -> None:
 
 def test_the_page_names_verdict_findings_and_commands(tmp_path: Path) -> None:
     made = report(
-        found(what="It is wrong.", fix="mend <it>", replay="replay: pytest --parallelrun-replay=x"),
+        found(what="It is wrong.", fix="mend <it>", replay=REPLAY),
         result=job(tmp_path, 2),
     )
     page = without_scripts(html_report([made]))
     assert "<h1>1 entry script failed</h1>" in page
     assert "It is wrong." in page
     assert "mend &lt;it&gt;" in page
-    assert '<pre tabindex="0">pytest --parallelrun-replay=x</pre>' in page
+    assert f'<pre tabindex="0">{COMMAND}</pre>' in page
 
 
 def test_a_gate_that_passes_says_so() -> None:
@@ -189,8 +189,8 @@ def test_mini_batches_that_did_not_end_are_counted_apart(tmp_path: Path) -> None
 
 
 def test_every_part_of_a_finding_is_told() -> None:
-    page = html_report([report(found("first_check", "failed", "", **{name: f"{name} of it" for name in PARTS}))])
-    assert [name for name in PARTS if f"{name} of it" not in page] == []
+    page = html_report([report(record(outcome="failed", finding=FULL))])
+    assert [part for part in FULL_TEXTS if part not in page] == []
 
 
 def test_many_mini_batches_are_said_to_be_drawn_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +273,7 @@ def test_settings_acceptances_notes_and_interruption_are_told() -> None:
 
 @pytest.mark.parametrize("name", ["x.html", "x.HTML", "x.md", "x.json"])
 def test_every_kind_takes_texts_that_are_no_unicode(tmp_path: Path, name: str) -> None:
-    write_report(tmp_path / "new" / name, [report(found(what="file \udcff \u202e", where="\u2028"))])
+    write_report(tmp_path / "new" / name, [report(found(what="file \udcff \u202e", location=Location(phase="\u2028")))])
     text = (tmp_path / "new" / name).read_text(encoding="utf-8")
     # Markdown takes a backslash before one for a single one.
     assert "file \\udcff" in text.replace("\\\\", "\\")

@@ -4,30 +4,30 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.finding import PARTS
+from pytest_parallelrun.contract.finding import Location
 from pytest_parallelrun.report.markdown import NO_MORE, code, fence, markdown_report, sentence
 from pytest_parallelrun.report.records import AcceptanceRecord
-from tests.report.reports import found, job, record, report
+from tests.report.reports import COMMAND, FULL, FULL_TEXTS, REPLAY, WRONG_TYPE, found, job, record, report
 
 
 def test_counts_findings_and_their_commands_are_in_it(tmp_path: Path) -> None:
     result = job(tmp_path, 3, {"001.txt": [ValueError("bad")] * 3}, error_threshold=0)
     finding = found(
         "first_check",
-        cause="one",
+        cause=WRONG_TYPE,
         what="It is wrong.",
-        where="run()",
+        location=Location(phase="run"),
         traceback='File "score.py", line 1',
         fix="mend",
-        replay="replay: pytest --parallelrun-replay=x",
+        replay=REPLAY,
     )
-    text = markdown_report([report(finding, found("second_check", cause="one", what="too"), result=result)])
+    text = markdown_report([report(finding, found("second_check", cause=WRONG_TYPE, what="too"), result=result)])
     assert text.startswith("# ❌ Gate of 1 entry script\n")
     assert "| `score.py` | ❌ failed | 2 | 2 of 3 | 2 of 3 | 5 | 0 | 0.00 s |" in text
     assert "is **Failed**: 1 failed item &gt; error\\_threshold 0." in text
     assert "### ❌ first_check (also met by second_check)\n\nIt is wrong.\n\n- where: run()\n- to do: mend" in text
     assert '```text\nFile "score.py", line 1\n```' in text
-    assert "```console\npytest --parallelrun-replay=x\n```" in text
+    assert f"```console\n{COMMAND}\n```" in text
     assert text.count("It is wrong.") == 1
 
 
@@ -44,8 +44,8 @@ def test_what_was_not_checked_accepted_or_noted_is_in_it() -> None:
 
 
 def test_every_part_of_a_finding_is_told() -> None:
-    text = markdown_report([report(found("first_check", "failed", "", **{name: f"{name} of it" for name in PARTS}))])
-    assert [name for name in PARTS if f"{name} of it" not in text] == []
+    text = markdown_report([report(record(outcome="failed", finding=FULL))])
+    assert [part for part in FULL_TEXTS if part not in text] == []
 
 
 def test_a_part_of_several_lines_keeps_them() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.entry import EntryFile
-from pytest_parallelrun.emulator.settings import JobSettings, setting_table
+from pytest_parallelrun.emulator.setting_table import setting_table
+from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.report.plan import SHOWN, plan_lines
 

@@ -3,9 +3,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from pytest_parallelrun.contract.finding import Replay
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.records import CheckOutcome, CheckRecord, EntryReport, job_facts
+from pytest_parallelrun.report.records import NOT_CHECKABLE, CheckRecord, grouped_findings, job_facts
+from tests.report.reports import COMMAND, FULL, REPLAY, WRONG_TYPE, found, record, report
+
+FIDELITY = Path(__file__).parents[2] / "docs" / "reference" / "fidelity.md"
 
 
 class Sound:
@@ -13,22 +19,9 @@ class Sound:
         return list(mini_batch)
 
 
-def record(name: str, outcome: CheckOutcome = "passed", init_calls: int = 0, message: str = "") -> CheckRecord:
-    return CheckRecord(entry="score.py", name=name, outcome=outcome, init_calls=init_calls, message=message)
-
-
-def report(*records: CheckRecord) -> EntryReport:
-    made = EntryReport(entry="score.py")
-    for item in records:
-        made.add(item)
-    return made
-
-
 def test_a_record_survives_the_way_between_processes() -> None:
-    original = record("a", "advice", 2, "text")
-    sent = json.loads(json.dumps(original.as_json()))
-    lists = {name: tuple(sent[name]) for name in ("notes", "details")}
-    assert CheckRecord(**{**sent, **lists}) == original
+    original = record("a", "advice", init_calls=2, message="text", notes=("b",), finding=FULL)
+    assert CheckRecord.from_json(json.loads(json.dumps(original.as_json()))) == original
 
 
 def test_an_entry_passes_unless_a_check_failed() -> None:
@@ -44,7 +37,7 @@ def test_an_entry_without_checks_and_an_interrupted_one_have_not_passed() -> Non
 
 
 def test_costs_add_up_and_a_failure_is_not_replaced() -> None:
-    made = report(record("a", "failed", 2), record("a", "passed", 3), record("b", "passed", 1))
+    made = report(record("a", "failed", init_calls=2), record("a", init_calls=3), record("b", init_calls=1))
     assert made.init_calls == 6
     assert made.count("failed") == 1
     assert made.count("passed") == 1
@@ -66,3 +59,44 @@ def test_text_that_is_no_unicode_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.json"
     write_report(path, [report(record("a", "failed", message="file \udcff"))])
     assert "file \\udcff" in path.read_text(encoding="utf-8")
+
+
+def test_what_fails_comes_before_advice_and_then_the_order_of_the_table_holds() -> None:
+    made = report(
+        found("third_check", what="c"), found("first_check", "advice", what="a"), found("second_check", what="b")
+    )
+    assert [grouped.finding.what for grouped in grouped_findings(made)] == ["b", "c", "a"]
+
+
+def test_what_more_checks_met_comes_first_and_is_told_once() -> None:
+    made = report(
+        found("first_check", what="alone"),
+        found("second_check", cause=WRONG_TYPE, what="together"),
+        found("third_check", cause=WRONG_TYPE, what="again"),
+    )
+    first, second = grouped_findings(made)
+    assert (first.finding.what, first.also) == ("together", ("third_check",))
+    assert (second.finding.what, second.also) == ("alone", ())
+
+
+def test_a_failure_without_a_finding_is_told_by_its_first_line() -> None:
+    (grouped,) = grouped_findings(report(record(outcome="failed", message="OSError: disk full\nmore")))
+    assert (grouped.finding.what, grouped.command) == ("OSError: disk full", "")
+
+
+@pytest.mark.parametrize(
+    ("replay", "command"),
+    [
+        (REPLAY, COMMAND),
+        (Replay(unavailable="too many"), ""),
+        (None, ""),
+    ],
+)
+def test_the_command_is_what_can_be_run(replay: Replay | None, command: str) -> None:
+    (grouped,) = grouped_findings(report(found(what="a", replay=replay)))
+    assert grouped.command == command
+
+
+def test_what_reports_call_not_checkable_stands_in_the_page_on_fidelity() -> None:
+    section = FIDELITY.read_text(encoding="utf-8").split("\n## What is not emulated\n")[1]
+    assert [row for row in NOT_CHECKABLE if f"\n| {row[0]} | {row[1]} |\n" not in section] == []

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_parallelrun.report.sanitize import MASK, Redaction, masked, masked_arguments, masked_text
+from pytest_parallelrun.report.sanitize import (
+    MASK,
+    Redaction,
+    in_one_line,
+    masked,
+    masked_arguments,
+    masked_text,
+    visible,
+)
 
 SECRET_NAMES = [
     "API_KEY",
@@ -110,3 +118,23 @@ def test_plain_values_are_looked_through_however_deep() -> None:
     redaction = Redaction({"API_KEY": "hunter2"}, [])
     values = {"a": "hunter2", "b": ["x hunter2", 3], "c": {"d": ("hunter2", None)}, "e": 1.5}
     assert redaction.values(values) == {"a": MASK, "b": [f"x {MASK}", 3], "c": {"d": (MASK, None)}, "e": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größer 😀\tend\nnext", "größer 😀\tend\nnext"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\r\nb\rc", "a\nb\\rc"),
+        ("x\u202egnp.exe", "x\\u202egnp.exe"),
+        ("line\u2028sep", "line\\u2028sep"),
+        ("file \udcff", "file \\udcff"),
+        ("\0\x7f\x9b", "\\x00\\x7f\\x9b"),
+    ],
+)
+def test_what_cannot_be_seen_is_written_out(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_one_line_stays_one() -> None:
+    assert in_one_line(" a\n\tb\x0bc ") == "a b\\x0bc"

@@ -26,7 +26,9 @@ def test_a_pass_is_one_line_and_good(tmp_path: Path) -> None:
 
 def test_why_the_job_failed_is_told_once_and_not_for_each_check_that_it_left_nothing_to(tmp_path: Path) -> None:
     result = job(tmp_path, 1, {"000.txt": [BAD]}, error_threshold=0, max_retries=0)
-    skipped = record(outcome="skipped", message=f"run() returned nothing: {result.reason}")
+    skipped = record(
+        outcome="skipped", message=f"run() returned nothing: {result.reason}", skipped="run() returned nothing"
+    )
     shown = lines(report(skipped, result=result), width=200)
     assert "  not checked, run() returned nothing: first_check" in shown
     assert "\n".join(shown).count(str(result.reason)) == 1
@@ -62,8 +64,8 @@ def test_an_interrupted_run_says_so() -> None:
 
 @pytest.mark.parametrize("width", [0, 10, NARROWEST])
 def test_a_terminal_that_is_too_narrow_is_taken_for_a_wider_one(width: int) -> None:
-    told = lines(report(found(what="several words that are not long at all")), width=width)[1:]
-    assert max(map(len, told)) <= NARROWEST
+    shown = lines(report(found(what="several words that are not long at all")), width=width)[1:]
+    assert max(map(len, shown)) <= NARROWEST
 
 
 def test_words_such_as_paths_are_never_cut() -> None:
@@ -73,10 +75,10 @@ def test_words_such_as_paths_are_never_cut() -> None:
 
 def test_a_timeline_is_cut_and_names_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ATTEMPTS", 3)
-    told = lines(report(record(), result=job(tmp_path, 6)), verbosity=1)
-    assert told[1].startswith("  timeline: 6 attempts, ")
-    assert len(told) == 6
-    assert told[-1] == "    and 4 more lines; --parallelrun-report=x.html draws them"
+    shown = lines(report(record(), result=job(tmp_path, 6)), verbosity=1)
+    assert shown[1].startswith("  timeline: 6 attempts, ")
+    assert len(shown) == 6
+    assert shown[-1] == "    and 4 more lines; --parallelrun-report=x.html draws them"
 
 
 def test_attempts_that_are_told_together_are_counted_by_outcome(
@@ -85,8 +87,8 @@ def test_attempts_that_are_told_together_are_counted_by_outcome(
     monkeypatch.setattr(trace_module, "MAX_BARS", 4)
     monkeypatch.setattr(trace_module, "MAX_STRETCHES", 1)
     monkeypatch.setattr(trace_module, "MIN_STRETCHES", 1)
-    told = lines(report(record(), result=job(tmp_path, 6, {"001.txt": [BAD]})), verbosity=1)
-    assert [line for line in told if "7 attempts in " in line and line.endswith(": 6 succeeded, 1 exception")]
+    shown = lines(report(record(), result=job(tmp_path, 6, {"001.txt": [BAD]})), verbosity=1)
+    assert [line for line in shown if "7 attempts in " in line and line.endswith(": 6 succeeded, 1 exception")]
 
 
 def test_a_worker_that_did_not_come_up_is_in_the_timeline(tmp_path: Path) -> None:
@@ -95,5 +97,5 @@ def test_a_worker_that_did_not_come_up_is_in_the_timeline(tmp_path: Path) -> Non
     (tmp_path / "score.py").write_text("def init(): raise OSError('no disk')\ndef run(mini_batch): return []\n")
     (tmp_path / "item.txt").touch()
     result = ParallelJob(tmp_path / "score.py", [tmp_path / "item.txt"]).run()
-    told = lines(report(record(outcome="failed"), result=result), verbosity=1)
-    assert [line for line in told if line.endswith("worker 0: did not come up: OSError: no disk")]
+    shown = lines(report(record(outcome="failed"), result=result), verbosity=1)
+    assert [line for line in shown if line.endswith("worker 0: did not come up: OSError: no disk")]

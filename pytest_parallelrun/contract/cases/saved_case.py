@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import json
 import os
 import shutil
 import tempfile
@@ -10,17 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.cases.case_folder import (
-    FOLDER_OF_ITEMS,
-    ITEMS,
-    fault_from_plain,
-    read_case,
-    replaced,
-)
+from pytest_parallelrun.contract.cases.case import FILE, FOLDER_OF_ITEMS, ITEMS, RAISING, VERSION, replaced
 from pytest_parallelrun.contract.cases.plain_json import from_plain, table_from_plain
 from pytest_parallelrun.contract.rows.comparison import Key, difference
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
-from pytest_parallelrun.emulator.errors import FaultError
+from pytest_parallelrun.emulator.errors import FaultError, InputError
+from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -29,12 +26,11 @@ from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import PlainTable
     from pytest_parallelrun.emulator.engines.protocol import Engine, EngineMaker
-    from pytest_parallelrun.emulator.faults import Fault, FaultPlan
+    from pytest_parallelrun.emulator.entry import Models, StrPath
+    from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
-
-    StrPath = str | os.PathLike[str]
 
 MAX_TIMEOUT = 259200
 """Seconds: what the service allows, and enough for a look around in a debugger."""
@@ -50,7 +46,7 @@ class SavedCase:
 
     def __init__(self, folder: StrPath) -> None:
         self.folder = Path(os.path.abspath(folder))
-        self._content = read_case(self.folder)
+        self._content = _read(self.folder)
         self.entry = str(self._content.get("entry"))
         self.check = str(self._content.get("check"))
         self.finding = str(self._content.get("finding"))
@@ -64,7 +60,7 @@ class SavedCase:
         settings: JobSettings | None = None,
         program_arguments: str | Sequence[str] = (),
         code: StrPath | None = None,
-        models: Sequence[StrPath] = (),
+        models: Models = (),
         make_engine: EngineMaker = InProcessEngine,
         suspended: bool = False,
     ) -> JobResult:
@@ -78,16 +74,16 @@ class SavedCase:
         try:
             if (self.folder / ITEMS).is_dir():
                 shutil.copytree(self.folder / ITEMS, os.path.join(folder, ITEMS), symlinks=True)
-            result = self._run(
+            job = ParallelJob(
                 entry,
                 self._input(folder),
-                [fault_from_plain(fault) for fault in self._list("faults")],
                 self._settings(settings or JobSettings(), suspended=suspended),
                 program_arguments=program_arguments,
+                faults=[_fault(fault) for fault in self._list("faults")],
                 code=code,
                 models=models,
-                make_engine=make_engine,
             )
+            result = _run(job, make_engine)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -95,35 +91,6 @@ class SavedCase:
         weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
         self._items[result] = os.path.join(folder, ITEMS)
         return result
-
-    def _run(
-        self,
-        entry: object,
-        input: PrebuiltInput,
-        faults: list[Fault],
-        settings: JobSettings,
-        *,
-        program_arguments: str | Sequence[str],
-        code: StrPath | None,
-        models: Sequence[StrPath],
-        make_engine: EngineMaker,
-    ) -> JobResult:
-        plans: list[FaultPlan] = []
-
-        def remember(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> Engine:
-            plans.append(faults)
-            return make_engine(plan, splitter, settings, faults)
-
-        job = ParallelJob(
-            entry, input, settings, program_arguments=program_arguments, faults=faults, code=code, models=models
-        )
-        try:
-            return job.run_on(remember)
-        except FaultError:
-            # A script that was mended may never come to the attempt that a fault waits for.
-            unreached = plans[-1].never_fired()
-            job.faults = tuple(fault for fault in faults if fault not in unreached)
-            return job.run_on(remember)
 
     def problem(self, result: JobResult) -> str:
         """What is still wrong in a result of `run()`, in one sentence; "" where the case holds."""
@@ -159,16 +126,12 @@ class SavedCase:
         of_the_run = JobSettings.from_mapping(self._mapping("settings_of_the_run"), origin)
         needed = JobSettings.from_mapping(self._mapping("settings"), origin)
         chosen = needed.over(given.over(of_the_run))
-        off: dict[str, object] = {"error_threshold": -1}
-        if chosen.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
-        if not self._list("faults"):
-            off["max_retries"] = 0
-        changes = {name: value for name, value in off.items() if name not in needed.explicit}
-        changes.update(instance_count=1, max_concurrency_per_instance=1)
+        chosen = needed.over(chosen.without_thresholds())
+        if not self._list("faults") and "max_retries" not in needed.explicit:
+            chosen = chosen.replace(max_retries=0)
         if suspended:
-            changes["timeout"] = MAX_TIMEOUT
-        return chosen.replace(**changes)  # type: ignore[arg-type]
+            chosen = chosen.replace(timeout=MAX_TIMEOUT)
+        return chosen.replace(instance_count=1, max_concurrency_per_instance=1)
 
     def _input(self, folder: str) -> PrebuiltInput:
         payloads: list[Payload] = []
@@ -181,8 +144,8 @@ class SavedCase:
                 names = cast("list[str]", plain["items"])
                 payloads.append([os.path.join(folder, ITEMS, *name.split("/")) for name in names])
         identities = cast("list[tuple[int, int]]", self._list("identities"))
-        told = cast("list[list[tuple[str, str]]]", self._list("partitions"))
-        partitions = [tuple((key, value) for key, value in partition) for partition in told]
+        saved = cast("list[list[tuple[str, str]]]", self._list("partitions"))
+        partitions = [tuple((key, value) for key, value in partition) for partition in saved]
         if len({index for index, _ in identities}) < len(payloads):
             return PrebuiltInput(payloads, kind=self.kind, partitions=partitions)
         return _Identified(payloads, self.kind, identities, partitions)
@@ -194,11 +157,70 @@ class SavedCase:
         return cast("Mapping[str, object]", self._content.get(name) or {})
 
 
-class Replay(NamedTuple):
+class ReplayRequest(NamedTuple):
     """A case to be replayed. `debugging`: no timeout runs, and what the script raises leaves the test."""
 
     case: SavedCase
     debugging: bool
+
+
+def _read(folder: Path) -> Mapping[str, object]:
+    """The content of case.json. InputError for a folder that is none of a case, or one of another version."""
+    file = folder / FILE
+    if not file.is_file():
+        what = "is no folder" if not folder.is_dir() else f"has no {FILE}"
+        raise InputError(f"'{folder}' {what}: give a folder that --parallelrun-save or pytest's cache holds.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"'{file}' cannot be read: {error}") from error
+    version = content.get("version") if isinstance(content, dict) else None
+    if version != VERSION:
+        raise InputError(f"'{file}' has version {version!r}, and this pytest-parallelrun reads version {VERSION}.")
+    if content.get("kind") not in ("files", "tabular", "records") or content.get("expects") not in (
+        "results",
+        "no_harm",
+    ):
+        raise InputError(
+            f"'{file}' has kind {content.get('kind')!r} and expects {content.get('expects')!r}. Allowed: files, "
+            "tabular or records, and results or no_harm."
+        )
+    if not isinstance(content.get("mini_batches"), list) or not content["mini_batches"]:
+        raise InputError(f"'{file}' has no mini-batches.")
+    return cast("Mapping[str, object]", content)
+
+
+def _fault(plain: Mapping[str, object]) -> Fault:
+    """A fault again; of an exception that is not built in the text is kept."""
+    kind = str(plain["kind"])
+    payload = from_plain(plain.get("payload"))
+    if kind in RAISING:
+        name, text = cast("tuple[str, str]", payload)
+        known = getattr(builtins, name, None)
+        make = known if isinstance(known, type) and issubclass(known, Exception) else None
+        try:
+            payload = RuntimeError(f"{name}: {text}") if make is None else make(text)
+        except TypeError:
+            # A UnicodeDecodeError is not made from a text.
+            payload = RuntimeError(f"{name}: {text}")
+    address = {name: cast("int | None", plain.get(name)) for name in ("mini_batch", "attempt", "worker")}
+    return Fault(kind=kind, payload=payload, **address)  # type: ignore[arg-type]
+
+
+def _run(job: ParallelJob, make_engine: EngineMaker) -> JobResult:
+    plans: list[FaultPlan] = []
+
+    def remember(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> Engine:
+        plans.append(faults)
+        return make_engine(plan, splitter, settings, faults)
+
+    try:
+        return job.run_on(remember)
+    except FaultError:
+        # A script that was fixed may never come to the attempt that a fault waits for.
+        unreached = plans[-1].never_fired()
+        job.faults = tuple(fault for fault in job.faults if fault not in unreached)
+        return job.run_on(remember)
 
 
 class _Identified(PrebuiltInput):

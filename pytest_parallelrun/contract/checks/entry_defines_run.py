@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """run(mini_batch) or run(mini_batch, context) is there, init() takes nothing, run() returns its results."""
     __tracebackhide__ = True
-    rehearsal = parallelrun_entry.probe_startup(init=False, runtime_arguments=False, observer=SeenFunctions)
-    failure = startup_failure(rehearsal)
+    startup = parallelrun_entry.probe_startup(init=False, runtime_arguments=False, observer=SeenFunctions)
+    failure = startup_failure(startup)
     if failure is not None and failure.phase == "define":
         parallelrun_check.fail(
             Finding(what=failure.error, service=shown_for_phase("define"), cause=Cause.of_failure(failure)),
         )
     if failure is not None:
         parallelrun_check.cannot_decide("the script does not import; see test_entry_imports")
-    problems, default = cast("tuple[list[str], str | None]", rehearsal.observed[0])
+    problems, default = cast("tuple[list[str], str | None]", startup.observed[0])
     if problems:
         parallelrun_check.fail(Finding(what="\n".join(problems)))
     if default is not None:

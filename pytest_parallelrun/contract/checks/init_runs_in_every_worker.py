@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.phrases import exists_already, hints, sentences, shown_for, shown_for_phase
+from pytest_parallelrun.contract.phrases import hints, sentences, shown_for, shown_for_phase
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.emulator.events import Failure
 
 
 def test_init_runs_in_every_worker(
@@ -20,8 +23,8 @@ def test_init_runs_in_every_worker(
     """A second worker on the same machine comes up, and the first one still works."""
     __tracebackhide__ = True
     first_works = parallelrun_baseline is not None and parallelrun_baseline.first_mini_batch_works
-    rehearsal = parallelrun_entry.probe_startup(workers=2, first_attempt=first_works)
-    first, second = startup_failure(rehearsal, 0), startup_failure(rehearsal, 1)
+    startup = parallelrun_entry.probe_startup(workers=2, first_attempt=first_works)
+    first, second = startup_failure(startup, 0), startup_failure(startup, 1)
     if first is not None and first.phase != "init":
         parallelrun_check.cannot_decide(f"no worker comes up: {first.error}")
     if first is not None or second is not None:
@@ -36,13 +39,13 @@ def test_init_runs_in_every_worker(
                 counts="" if first else "every worker process calls init(), several at a time on each machine",
                 service=shown_for_phase("init"),
                 fix=sentences(
-                    _on_existing(failure.error, in_first=first is not None),
-                    hints(failure.error, parallelrun_entry.entry),
+                    _on_existing(failure, in_first=first is not None),
+                    hints([failure], parallelrun_entry.entry),
                 ),
                 cause=Cause.of_failure(failure),
             )
         )
-    attempt = rehearsal.attempt
+    attempt = startup.attempt
     if attempt is not None and attempt.failure is not None and attempt.outcome != "short":
         alone = parallelrun_entry.probe_startup(first_attempt=True).attempt
         if alone is None or (alone.failure is not None and alone.outcome != "short"):
@@ -63,10 +66,22 @@ def test_init_runs_in_every_worker(
         )
 
 
-def _on_existing(error: str, *, in_first: bool) -> str:
+def _on_existing(failure: Failure, *, in_first: bool) -> str:
     """What a FileExistsError in an init() means; an earlier worker can only have been there for a later one."""
-    if not error.startswith("FileExistsError"):
+    if failure.exception != "FileExistsError":
         return ""
-    outside = exists_already(error)
-    which = "It exists already." if in_first else "An earlier worker made it."
-    return " ".join(filter(None, [which, outside, "Create folders with os.makedirs(path, exist_ok=True)."]))
+    path = failure.chain[0].path
+    sentences = ["It exists already." if in_first else "An earlier worker made it."]
+    # Every worker process has a folder of its own, so only an absolute path can meet that of another run.
+    if os.path.isabs(path) and not _is_of_a_job(path):
+        sentences.append(
+            f"'{path}' lies outside the folders of the job: every later run on the same machine fails as well."
+        )
+    return " ".join([*sentences, "Create folders with os.makedirs(path, exist_ok=True)."])
+
+
+def _is_of_a_job(path: str) -> bool:
+    path, temporary = os.path.realpath(path), os.path.realpath(tempfile.gettempdir())
+    if os.path.splitdrive(path)[0].lower() != os.path.splitdrive(temporary)[0].lower():
+        return False
+    return os.path.relpath(path, temporary).startswith("parallelrun-")

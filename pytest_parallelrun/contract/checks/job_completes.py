@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.entry.losses import cause_of_losses, location_of_losses, losing_attempts
 from pytest_parallelrun.contract.finding import Finding
-from pytest_parallelrun.contract.phrases import (
-    ERROR_LOG,
-    finding,
-    hints,
-    reading_text,
-)
+from pytest_parallelrun.contract.phrases import ERROR_LOG, hints, reading_text, sentences
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -28,17 +22,17 @@ def test_job_completes(
     result = parallelrun_baseline.result
     if result.status == "Completed":
         return
-    losing = losing_attempts(result)
+    losing = parallelrun_baseline.losing_attempts
     parallelrun_check.fail(
         Finding(
-            what=finding(f"The job fails: {result.reason}", parallelrun_baseline.first_error()),
-            location=location_of_losses(parallelrun_baseline, losing),
+            what=sentences(f"The job fails: {result.reason}", parallelrun_baseline.first_error()),
+            location=parallelrun_baseline.location_of(losing[0]) if losing else None,
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"exit code 42, the error is in {ERROR_LOG}",
-            fix=hints(result.explain(), parallelrun_entry.entry),
+            fix=hints(parallelrun_baseline.shown_failures(), parallelrun_entry.entry),
             remark=reading_text(result),
-            cause=cause_of_losses(result, losing),
+            cause=parallelrun_baseline.cause_of_losses(),
             case=case_of(parallelrun_entry, losing[0]) if losing else None,
         )
     )

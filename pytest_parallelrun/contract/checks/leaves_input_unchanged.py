@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import filecmp
+import os
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.entry.input_changes import Changes, changes_of
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.phrases import items_text
+from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, files_below, is_mltable, locate
+from pytest_parallelrun.emulator.splitting.mltable import files_of
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
+    from pytest_parallelrun.emulator.splitting.model import SplitSettings
 
 
 READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Read-only file system"
@@ -23,9 +29,9 @@ def test_leaves_input_unchanged(
     """After the whole sample was run, its files are what they were."""
     __tracebackhide__ = True
     assert parallelrun_entry.sample is not None
-    changes = changes_of(parallelrun_entry.sample, parallelrun_baseline.sample, parallelrun_entry.settings)
+    changes = _changes_of(parallelrun_entry.sample, parallelrun_baseline.sample, parallelrun_entry.settings)
     if changes.gone or changes.modified:
-        parallelrun_check.fail(_changed(parallelrun_baseline, changes))
+        parallelrun_check.fail(_finding(parallelrun_baseline, changes))
     if changes.new:
         parallelrun_check.advise(
             Finding(
@@ -36,10 +42,10 @@ def test_leaves_input_unchanged(
         )
         return
     if all(attempt.returned is None for attempt in parallelrun_baseline.result.attempts):
-        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+        skip_without_results(parallelrun_baseline, parallelrun_check)
 
 
-def _changed(baseline: Baseline, changes: Changes) -> Finding:
+def _finding(baseline: Baseline, changes: Changes) -> Finding:
     parts = [
         changes.modified and f"modified: {items_text(changes.modified)}",
         changes.gone and f"deleted or moved away: {items_text(changes.gone)}",
@@ -48,14 +54,14 @@ def _changed(baseline: Baseline, changes: Changes) -> Finding:
     touched = {*changes.modified, *changes.gone}
     return Finding(
         what=f"The script changes its input. {'; '.join(part for part in parts if part)}.",
-        location=_mini_batch_of(baseline, touched),
+        location=_location_of(baseline, touched),
         counts=f"{len(touched)} file(s) of the sample are no more what they were; a retry would meet them so",
         service=READ_ONLY + ", so the attempt fails; in a folder that can be written, a retry finds other items",
         fix="copy the file to a folder of tempfile first, or write the result under another name to the output folder",
     )
 
 
-def _mini_batch_of(baseline: Baseline, names: set[str]) -> Location | None:
+def _location_of(baseline: Baseline, names: set[str]) -> Location | None:
     result = baseline.result
     if result.splitter_kind == "files":
         for batch in result.mini_batches:
@@ -65,3 +71,68 @@ def _mini_batch_of(baseline: Baseline, names: set[str]) -> Location | None:
                     phase="run", mini_batch=batch.id, items=items_text(items), attempts=result.settings.max_retries + 1
                 )
     return None
+
+
+class Changes(NamedTuple):
+    """Names of files, relative to what was given."""
+
+    modified: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+
+
+def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: SplitSettings) -> Changes:
+    """Compares the copy with the original: names, and contents where size or time differ.
+
+    settings: under which it was split.
+    """
+    originals = [sample] if isinstance(sample, str) else list(sample)
+    copies = [copy.input] if isinstance(copy.input, str) else copy.input
+    modified: dict[str, None] = {}
+    gone: dict[str, None] = {}
+    known: dict[str, set[str]] = {}
+    for original, copied in zip(originals, copies, strict=True):
+        location = locate(original, os.getcwd(), must_exist=True)
+        base, names = location.root, location.names
+        described = is_mltable(location, settings)
+        if described:
+            files = files_of(os.path.normpath(location.root), location.input_path)
+            if files is None:
+                # Run() gets rows.
+                continue
+            base, names = files
+        if location.form == "folder":
+            root = os.path.join(copied, "")
+        elif location.form == "file":
+            root = copied.removesuffix(location.names[0])
+        else:
+            root = copied.removesuffix(os.path.relpath(os.path.abspath(os.path.expanduser(original)), location.root))
+        known.setdefault(root, set()).update([*names, MLTABLE] if described else names)
+        for name in names:
+            if not os.path.lexists(root + name):
+                gone[name] = None
+            elif not _same(base + name, root + name):
+                modified[name] = None
+    return Changes(tuple(modified), tuple(gone), tuple(_new(known)))
+
+
+def _same(original: str, copied: str) -> bool:
+    try:
+        before, after = os.stat(original), os.stat(copied)
+    except OSError:
+        # A dangling link, which the copy is as well.
+        return not os.path.exists(original) and not os.path.exists(copied)
+    if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+        return True
+    return os.path.isfile(copied) and filecmp.cmp(original, copied, shallow=False)
+
+
+def _new(known: dict[str, set[str]]) -> list[str]:
+    """Files below the copied folders that were not copied."""
+    paths = {os.path.normpath(root + name) for root, names in known.items() for name in names}
+    new: dict[str, None] = {}
+    for root in known:
+        for name in files_below(root) if os.path.isdir(root) else ():
+            if os.path.normpath(root + name) not in paths:
+                new[name] = None
+    return list(new)

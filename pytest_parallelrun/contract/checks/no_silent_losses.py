@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.entry.losses import cause_of_losses, location_of_losses, losing_attempts
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import (
     THRESHOLDS,
     consenting,
-    finding,
     hints,
     reading_text,
+    sentences,
     shown_for,
     thresholds_set,
     values_text,
@@ -40,24 +39,24 @@ def test_no_silent_losses(
         allowed = values_text(result.settings, consent)
         parallelrun_check.note(f"{_losses(result)}, which {allowed}, set on purpose, allows")
         return
-    losing = losing_attempts(result)
+    losing = parallelrun_baseline.losing_attempts
     parallelrun_check.fail(
         Finding(
-            what=finding(
+            what=sentences(
                 f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
                 parallelrun_baseline.first_error(),
             ),
-            location=location_of_losses(parallelrun_baseline, losing),
+            location=parallelrun_baseline.location_of(losing[0]),
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"the job is green; {shown_for(losing[0].outcome)}",
-            fix=finding(
-                hints(result.explain(), parallelrun_entry.entry),
+            fix=sentences(
+                hints(parallelrun_baseline.shown_failures(), parallelrun_entry.entry),
                 f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
                 "error_threshold=-1 on purpose if the loss is meant.",
             ),
             remark=reading_text(result),
-            cause=cause_of_losses(result, losing),
+            cause=parallelrun_baseline.cause_of_losses(),
             case=case_of(parallelrun_entry, losing[0]),
         )
     )

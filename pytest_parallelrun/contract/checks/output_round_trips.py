@@ -1,22 +1,36 @@
-"""Values that the appended file cannot carry: newlines, objects as their repr."""
+"""Values that the appended file cannot carry: newlines, objects as their repr.
+
+The file has a line for each element of a list, and CSV with a space for separator for DataFrames, without header and
+index (authoring guide of batch scoring scripts, issues on the parallel run step).
+"""
 
 from __future__ import annotations
 
+import csv
+import math
+import sys
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.entry.returned_rows import (
-    appending,
-    returned_rows,
-    writes_files_instead,
-)
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results, writes_files_instead
 from pytest_parallelrun.contract.finding import Finding, Location
-from pytest_parallelrun.contract.rows.round_trip import what_is_lost
+from pytest_parallelrun.contract.phrases import appended_output
+from pytest_parallelrun.contract.rows.comparison import row_text
+from pytest_parallelrun.contract.rows.values import is_null
+from pytest_parallelrun.emulator.output import AppendedFile, OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
+
+TOLERANCE = 1e-9
+"""Of floats, relative: a text of them may be rounded."""
 
 
 def test_output_round_trips(
@@ -27,16 +41,16 @@ def test_output_round_trips(
 ) -> None:
     """What is read from the file that results are appended to is what run() returned."""
     __tracebackhide__ = True
-    returned = returned_rows(parallelrun_baseline)
+    returned = parallelrun_baseline.returned
     if not returned:
-        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+        skip_without_results(parallelrun_baseline, parallelrun_check)
     labels = {one.mini_batch: one.label for one in returned}
     values = {one.mini_batch: one.value for one in returned}
     losses: dict[str, tuple[int, str]] = {}
-    for number, what, fix in what_is_lost(values, parallelrun_entry.new_folder("appended")):
+    for number, what, fix in _losses_of(values, parallelrun_entry.new_folder("appended")):
         losses.setdefault(fix, (number, what))
     if not losses:
-        if not any(len(one.value) for one in returned):  # type: ignore[arg-type]
+        if not any(len(one.value) for one in returned):
             parallelrun_check.cannot_decide("run() returned no results that could be appended")
         return
     if writes_files_instead(parallelrun_observations, parallelrun_check):
@@ -44,7 +58,7 @@ def test_output_round_trips(
     first = next(iter(losses.values()))[0]
     parallelrun_check.advise(
         Finding(
-            what=f"{appending(parallelrun_entry)} the file does not carry what run() returned: "
+            what=f"{appended_output(parallelrun_entry.settings)} the file does not carry what run() returned: "
             + "; ".join(what for _, what in losses.values())
             + ".",
             location=Location(phase="return", detail=f" of run(), {labels[first]}"),
@@ -53,3 +67,109 @@ def test_output_round_trips(
             fix="; ".join(losses),
         )
     )
+
+
+def _losses_of(values: Mapping[int, object], folder: Path) -> Iterator[tuple[int, str, str]]:
+    """(mini-batch, what does not come back, what to do) for each kind of loss in the values of the mini-batches."""
+    for number, value in values.items():
+        path = folder / f"{number}.txt"
+        try:
+            with AppendedFile(path) as file:
+                file.append(value)
+        except OutputError as error:
+            yield number, f"{error}, so that nothing is appended", "return plain texts and numbers"
+            continue
+        if _is_frame(value):
+            yield from ((number, *loss) for loss in _lost_of_frame(value, path))  # type: ignore[arg-type]
+        else:
+            yield from ((number, *loss) for loss in _lost_of_list(list(value), path))  # type: ignore[call-overload]
+
+
+def _lost_of_list(elements: list[object], path: Path) -> Iterator[tuple[str, str]]:
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    broken = next((element for element in elements if _breaks(str(element))), None)
+    if broken is not None:
+        yield (
+            f"{len(elements)} result(s) make {sum(len(line.splitlines()) or 1 for line in lines)} lines, since one "
+            f"holds a newline: {row_text(broken)}",
+            'replace it, as in text.replace("\\n", " "), or return json.dumps(text)',
+        )
+    opaque = next((element for element in elements if not _is_plain(element)), None)
+    if opaque is not None:
+        address = " at 0x" in str(opaque)
+        yield (
+            f"a {type(opaque).__name__} is written as its repr"
+            + (", which is an address in memory" if address else ", which only Python reads")
+            + f": {row_text(str(opaque))}",
+            "return a text of it, such as json.dumps(row), or a DataFrame of plain columns",
+        )
+
+
+def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]:
+    index = frame.index
+    named = [name for name in index.names if name is not None]
+    if len(frame) and (named or str(index.dtype) in ("object", "str", "string", "category") or index.nlevels > 1):
+        label = ", ".join(map(repr, named)) if named else f"of {row_text(index[0])} and others"
+        yield f"the index {label} is not written", "call reset_index() on the result"
+    cells = [(str(frame.columns[position]), frame.iloc[:, position].tolist()) for position in range(frame.shape[1])]
+    for column, values in cells:
+        opaque = next((value for value in values if not is_null(value) and not _is_plain(value)), None)
+        if opaque is not None:
+            kind, text = type(opaque).__name__, row_text(str(opaque))
+            yield (
+                f"column {column!r} holds objects ({kind}), written as their repr: {text}",
+                "make a text of them, such as with json.dumps()",
+            )
+    broken = next(((column, value) for column, values in cells for value in values if _breaks(value)), None)
+    if broken is not None:
+        yield (
+            f"column {broken[0]!r} holds a newline, so that a row is more than one line: {row_text(broken[1])}",
+            f'replace it, as in frame[{broken[0]!r}].str.replace("\\n", " ")',
+        )
+    with open(path, encoding="utf-8", newline="") as stream:
+        back = [row for row in csv.reader(stream, delimiter=" ") if row or not frame.shape[1]]
+    if len(back) != len(frame) and broken is None:
+        yield f"{len(frame)} row(s) come back as {len(back)}", "return a DataFrame with at least one column"
+        return
+    for position, (column, values) in enumerate(cells):
+        for row, value in zip(back, values, strict=False):
+            if len(row) != len(cells) or not _came_back(value, row[position]):
+                yield (
+                    f"in column {column!r} {value!r} comes back as {row[position] if position < len(row) else None!r}",
+                    "return a value that a text can hold",
+                )
+                return
+
+
+def _came_back(value: object, text: str) -> bool:
+    if is_null(value):
+        return text == "" or text == str(value)
+    if isinstance(value, str):
+        return text == value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return math.isclose(float(text), float(value), rel_tol=TOLERANCE) or math.isnan(value)
+        except (ValueError, OverflowError):
+            return text == str(value)
+    # Of times and other values only their own text is known.
+    return bool(text)
+
+
+def _breaks(value: object) -> bool:
+    return isinstance(value, str) and ("\n" in value or "\r" in value)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether its text is the value: texts, numbers, times, and what has a str() of its own."""
+    if isinstance(value, (bytes, bytearray, dict, list, tuple, set, frozenset)):
+        return False
+    if type(value).__module__ == "numpy":
+        return getattr(value, "ndim", 0) == 0
+    if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "to_frame"):
+        return False
+    return type(value).__str__ is not object.__str__ or isinstance(value, (int, float, type(None)))
+
+
+def _is_frame(value: object) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.DataFrame)

@@ -11,7 +11,7 @@ from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from pytest_parallelrun.contract.cases.saved_case import Replay
+    from pytest_parallelrun.contract.cases.saved_case import ReplayRequest
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.engines.protocol import Engine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Splitter
 
 
-def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: Replay, parallelrun_check: Check) -> None:
+def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayRequest, parallelrun_check: Check) -> None:
     """The mini-batches that showed a finding show it no more."""
     __tracebackhide__ = True
     saved, debugging = parallelrun_replay
@@ -43,12 +43,11 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: Replay, p
         settings=entry.settings,
         program_arguments=entry.arguments,
         code=entry.entry.code_root,
-        # A name that is the path's own may have a "=" in it.
-        models=[str(path) if name == path.name else f"{name}={path}" for name, path in entry.models.items()],
+        models=entry.models,
         make_engine=make_engine,
         suspended=debugging,
     )
-    entry.cost.spend(result.init_calls)
+    entry.init_calls.add(result.init_calls)
     problem = saved.problem(result)
     if not problem:
         parallelrun_check.note(f"mended: the case that {saved.check} found is all right now")

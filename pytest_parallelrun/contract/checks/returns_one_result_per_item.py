@@ -6,14 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.entry.returned_rows import location_of_attempt
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.phrases import (
     consenting,
-    finding,
     items_text,
     reading_text,
     rows_text,
+    sentences,
     shown_for,
     values_text,
 )
@@ -33,20 +33,20 @@ def test_returns_one_result_per_item(
     result = parallelrun_baseline.result
     returned = [attempt for attempt in result.attempts if attempt.returned is not None]
     if not returned:
-        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+        skip_without_results(parallelrun_baseline, parallelrun_check)
     short = {attempt.mini_batch.id: attempt for attempt in returned if attempt.outcome == "short"}
     if not short:
         _advise_on_more(parallelrun_baseline, parallelrun_check, returned)
         return
     missing = sum(_missing(attempt) for attempt in short.values())
     first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
-    found = Finding(
-        what=finding(
+    finding = Finding(
+        what=sentences(
             f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
             f"{result.total_mini_batches} mini-batches.",
             _repaired(parallelrun_baseline, set(short)),
         ),
-        location=location_of_attempt(parallelrun_baseline, first),
+        location=parallelrun_baseline.location_of(first),
         counts=f"{first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
@@ -59,9 +59,9 @@ def test_returns_one_result_per_item(
     consent = consenting(result)
     if consent and result.status == "Completed":
         allowed = values_text(result.settings, consent)
-        parallelrun_check.advise(found.saying(f"The job may lose them: {allowed} was set on purpose."))
+        parallelrun_check.advise(finding.saying(f"The job may lose them: {allowed} was set on purpose."))
         return
-    parallelrun_check.fail(found)
+    parallelrun_check.fail(finding)
 
 
 def _missing(attempt: AttemptEnded) -> int:
@@ -107,8 +107,11 @@ def _rows_not_in_index(attempt: AttemptEnded) -> list[int]:
 
 def _repaired(baseline: Baseline, short: set[int]) -> str:
     """A sentence on the mini-batches whose results were complete when they were tried again."""
-    repaired = [batch for batch in baseline.result.mini_batches if batch.id in short and not batch.failed]
-    repaired = [batch for batch in repaired if batch.status == "succeeded"]
+    repaired = [
+        batch
+        for batch in baseline.result.mini_batches
+        if batch.id in short and not batch.failed and batch.status == "succeeded"
+    ]
     if not repaired:
         return ""
     which = "it" if len(repaired) == len(short) == 1 else f"{len(repaired)} of these {len(short)} mini-batches"

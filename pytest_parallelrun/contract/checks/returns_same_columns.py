@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from pytest_parallelrun.contract.entry.baseline import ReturnedRows
 from pytest_parallelrun.contract.entry.observations import attempt
-from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
-from pytest_parallelrun.contract.entry.returned_rows import (
-    ReturnedRows,
-    returned_rows,
-)
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Finding
-from pytest_parallelrun.contract.rows.columns import Shape, difference_of, shapes_of
 from pytest_parallelrun.contract.rows.errors import ValidRows
+from pytest_parallelrun.contract.rows.values import is_null, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
+    import pandas as pd
+
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.observations import Observations
@@ -25,21 +30,21 @@ def test_returns_same_columns(
 ) -> None:
     """Columns, their order and the types in them are the same for all mini-batches."""
     __tracebackhide__ = True
-    returned = returned_rows(parallelrun_baseline)
+    returned = parallelrun_baseline.returned
     if not returned:
-        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
-    if sum(bool(shapes_of(one.value)) for one in returned) < 2:
+        skip_without_results(parallelrun_baseline, parallelrun_check)
+    if sum(bool(_shapes_of(one.value)) for one in returned) < 2:
         with skip_without_worker(parallelrun_check):
-            returned += _of_parts(parallelrun_observations)
-    shaped = [(one, shape, element) for one in returned for shape, element in shapes_of(one.value)]
+            returned = returned + _of_parts(parallelrun_observations)
+    shaped = [(one, shape, element) for one in returned for shape, element in _shapes_of(one.value)]
     if len(shaped) < 2:
         parallelrun_check.cannot_decide("there are not two results to compare: give a sample with more items")
     differing = _first_difference(shaped)
     if differing is not None:
-        first, second, what = differing
+        first, second, difference = differing
         parallelrun_check.advise(
             Finding(
-                what=f"Results are not made alike: {what}. The first is of {first.label}, the second of "
+                what=f"Results are not made alike: {difference}. The first is of {first.label}, the second of "
                 f"{second.label}.",
                 service="without column names in the appended file nobody can tell whose values are whose",
                 fix="give every result the same columns in the same order, such as with "
@@ -48,21 +53,24 @@ def test_returns_same_columns(
         )
 
 
-def _of_parts(trials: Observations) -> list[ReturnedRows]:
+def _of_parts(observations: Observations) -> list[ReturnedRows]:
     """What run() returns for single items and halves of the first mini-batch, where the sample makes only one."""
-    if not trials.groups or len(trials.groups[0].payload) < 2 or trials.groups[0].partition:
+    if not observations.groups:
         return []
-    whole = trials.groups[0]
-    size = len(whole.payload)
-    parts = [whole.part(0), whole.part(size - 1), whole.part(*range((size + 1) // 2))]
-    trials.restore()
-    found = []
-    with trials.entry.bench(probe=trials.probe) as bench:
+    mini_batch = observations.groups[0]
+    size = mini_batch.size
+    if size < 2 or mini_batch.partition:
+        return []
+    parts = [mini_batch.part(0), mini_batch.part(size - 1), mini_batch.part(*range((size + 1) // 2))]
+    observations.restore()
+    returned = []
+    with observations.entry.bench(probe=observations.probe) as session:
         for part in parts:
-            ended = attempt(bench, part).ended
+            ended = attempt(session, part).ended
             if ended.returned is not None:
-                found.append(ReturnedRows(part.id, f"a mini-batch of {part.items()} alone", ended.value))
-    return found
+                label = f"a mini-batch of {part.items()} alone"
+                returned.append(ReturnedRows(part.id, label, cast("Sized", ended.value)))
+    return returned
 
 
 def _first_difference(
@@ -74,9 +82,9 @@ def _first_difference(
         if shape in seen:
             continue
         for other_shape, (other, other_element) in seen.items():
-            what = difference_of(other_shape, shape)
-            if what and not _one_names_error(element, other_element):
-                return other, one, what
+            difference = _difference_of(other_shape, shape)
+            if difference and not _one_names_error(element, other_element):
+                return other, one, difference
         seen[shape] = one, element
     return None
 
@@ -85,3 +93,106 @@ def _one_names_error(one: object, other: object) -> bool:
     if hasattr(one, "columns") or hasattr(other, "columns"):
         return False
     return ValidRows([other], ()).says_error(one) or ValidRows([one], ()).says_error(other)
+
+
+class Shape(NamedTuple):
+    """What a table, or an element of a list, is made of.
+
+    form: "a DataFrame", "a dict", "a list of 3", "a text"... columns: names in order. kinds: of their values, where
+    there are any that are not null.
+    """
+
+    form: str
+    columns: tuple[str, ...] = ()
+    kinds: tuple[tuple[str, str], ...] = ()
+    ordered: bool = True
+
+
+def _shapes_of(value: object) -> list[tuple[Shape, object]]:
+    """That of a DataFrame with rows, or of each element of a list, with what it is the shape of; nulls are left out."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.DataFrame):
+        return [(_of_frame(value), value)] if len(value) else []
+    elements = list(value) if isinstance(value, (list, tuple)) else []
+    shapes = ((_of_element(element), element) for element in elements)
+    return [(shape, element) for shape, element in shapes if shape is not None]
+
+
+def _difference_of(one: Shape, other: Shape) -> str:
+    """What differs between two, in words; "" where nothing does that matters."""
+    if one.form != other.form:
+        return f"{one.form} and {other.form}"
+    if set(one.columns) != set(other.columns):
+        only = [
+            f"{which} alone has {_listed(name for name in mine if name not in theirs)}"
+            for which, mine, theirs in (
+                ("the first", one.columns, other.columns),
+                ("the second", other.columns, one.columns),
+            )
+            if any(name not in theirs for name in mine)
+        ]
+        return f"other columns: {', '.join(only)}"
+    if one.columns != other.columns and one.ordered:
+        return f"another order of columns: {_listed(one.columns)} and {_listed(other.columns)}"
+    kinds = dict(other.kinds)
+    for column, kind in one.kinds:
+        if kinds.get(column, kind) != kind:
+            in_column = f" in column {column!r}" if column else ""
+            return f"other types{in_column}: {kind} and {kinds[column]}"
+    return ""
+
+
+def _of_frame(frame: pd.DataFrame) -> Shape:
+    columns = tuple(str(name) for name in frame.columns)
+    kinds = []
+    for position, name in enumerate(columns):
+        # An empty text is one; pandas' NA cannot be compared with it.
+        values = frame.iloc[:, position].tolist()
+        in_column = {_kind(value) for value in values if not is_null(value) or (isinstance(value, str) and not value)}
+        if in_column:
+            kinds.append((name, " and ".join(sorted(in_column))))
+    return Shape("a DataFrame", columns, tuple(kinds))
+
+
+def _of_element(element: object) -> Shape | None:
+    """None for a null, which any row may be."""
+    if element is None or (isinstance(element, float) and is_null(element)):
+        return None
+    if isinstance(element, dict):
+        kinds = tuple((str(name), _kind(value)) for name, value in element.items() if not is_null(value))
+        return Shape("a dict", tuple(map(str, element)), kinds)
+    if isinstance(element, (list, tuple)):
+        kinds = tuple((f"position {n}", _kind(value)) for n, value in enumerate(element) if not is_null(value))
+        return Shape(f"a {type(element).__name__} of {len(element)}", (), kinds)
+    if isinstance(element, str):
+        held = _json_object(element)
+        # JSON has no order of keys.
+        return Shape("a text") if held is None else Shape("a JSON object", tuple(held), ordered=False)
+    return Shape(f"a {_kind(element)}" if _kind(element) == "number" else _kind(element))
+
+
+def _json_object(text: str) -> dict[str, object] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        held = json.loads(text)
+    except ValueError:
+        return None
+    return held if isinstance(held, dict) else None
+
+
+def _kind(value: object) -> str:
+    value = plain(value)
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, (datetime.date, datetime.time)):
+        return "time"
+    return type(value).__name__
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.entry.returned_rows import location_of_attempt
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding
-from pytest_parallelrun.contract.phrases import (
-    shown_for,
-)
+from pytest_parallelrun.contract.phrases import shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -30,7 +28,7 @@ def test_returns_valid_type(
         parallelrun_check.fail(
             Finding(
                 what=first.failure.error,
-                location=location_of_attempt(parallelrun_baseline, first),
+                location=parallelrun_baseline.location_of(first),
                 counts=f"in {len({a.mini_batch.id for a in wrong})} of "
                 f"{parallelrun_baseline.result.total_mini_batches} mini-batches",
                 service=shown_for("wrong_type"),
@@ -39,4 +37,4 @@ def test_returns_valid_type(
             )
         )
     if all(attempt.returned is None for attempt in attempts):
-        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+        skip_without_results(parallelrun_baseline, parallelrun_check)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.observations import attempt
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.output import as_rows
@@ -29,70 +30,74 @@ def test_runs_off_main_thread(
 ) -> None:
     """init() and run() work on another thread than the main one."""
     __tracebackhide__ = True
-    trials = parallelrun_observations
+    observations = parallelrun_observations
     if any(attempt.outcome == "timeout" for attempt in parallelrun_baseline.result.attempts):
         parallelrun_check.cannot_decide("run() took longer than its timeout, and off the main thread nothing stops it")
     # Where a script returns nothing on purpose, a short return is all that it has.
-    groups = trials.answered
-    if not groups:
-        parallelrun_check.cannot_decide(parallelrun_baseline.why_nothing_returned())
+    if not observations.answered:
+        skip_without_results(parallelrun_baseline, parallelrun_check)
     if parallelrun_entry.settings.thread == "worker":
         # What the baseline did, it did there.
         return
-    group, usual = groups[0], _usual_attempt(trials, groups[0])
-    ended, failure = _tried(trials, group, "worker")
-    if not _is_worse(usual, ended, group):
+    mini_batch = observations.answered[0]
+    usual = _usual_attempt(observations, mini_batch)
+    ended, failure = _attempt_on(observations, mini_batch, "worker")
+    if not _is_worse(usual, ended, mini_batch):
         return
-    again, _ = _tried(trials, group, "main")
-    if _is_worse(usual, again, group):
+    again, _ = _attempt_on(observations, mini_batch, "main")
+    if _is_worse(usual, again, mini_batch):
         parallelrun_check.cannot_decide(
             "run() fails at times, on the main thread too, so it need not be the thread: "
             f"{'' if failure is None else failure.error}"
         )
-    parallelrun_check.advise(_thread_bound(trials, group, failure, ended))
+    parallelrun_check.advise(_finding(observations, mini_batch, failure, ended))
 
 
-def _usual_attempt(trials: Observations, group: SampleMiniBatch) -> AttemptEnded:
-    """The last attempt of the baseline at a group that returned something legal."""
+def _usual_attempt(observations: Observations, mini_batch: SampleMiniBatch) -> AttemptEnded:
+    """The last attempt of the baseline at a mini-batch that returned something legal."""
     return next(
         attempt
-        for attempt in reversed(trials.baseline.result.attempts)
-        if attempt.mini_batch.id == group.id and attempt.returned is not None
+        for attempt in reversed(observations.baseline.result.attempts)
+        if attempt.mini_batch.id == mini_batch.id and attempt.returned is not None
     )
 
 
-def _tried(trials: Observations, group: SampleMiniBatch, thread: str) -> tuple[AttemptEnded | None, Failure | None]:
-    """What a fresh worker makes of a group on that thread, and what failed."""
-    trials.restore()
-    with trials.entry.bench(probe=trials.probe, thread=thread) as bench:
+def _attempt_on(
+    observations: Observations, mini_batch: SampleMiniBatch, thread: str
+) -> tuple[AttemptEnded | None, Failure | None]:
+    """What a fresh worker makes of a mini-batch on that thread, and what failed."""
+    observations.restore()
+    with observations.entry.bench(probe=observations.probe, thread=thread) as session:
         try:
-            ended = attempt(bench, group).ended
+            ended = attempt(session, mini_batch).ended
         except WorkerStartError as down:
             return None, down.failure
     return ended, ended.failure
 
 
-def _is_worse(usual: AttemptEnded, ended: AttemptEnded | None, group: SampleMiniBatch) -> bool:
+def _is_worse(usual: AttemptEnded, ended: AttemptEnded | None, mini_batch: SampleMiniBatch) -> bool:
     """Whether it failed, or its rows tell of errors that the usual ones do not tell."""
     if ended is None or ended.returned is None or ended.returned < (usual.returned or 0):
         return True
-    sound = ValidRows(as_rows(usual.value), group.names)
-    return any(sound.is_unlike(row) for row in as_rows(ended.value))
+    valid = ValidRows(as_rows(usual.value), mini_batch.names)
+    return any(valid.is_unlike(row) for row in as_rows(ended.value))
 
 
-def _thread_bound(
-    trials: Observations, group: SampleMiniBatch, failure: Failure | None, ended: AttemptEnded | None
+def _finding(
+    observations: Observations, mini_batch: SampleMiniBatch, failure: Failure | None, ended: AttemptEnded | None
 ) -> Finding:
-    tries = trials.entry.settings.max_retries + 1
+    settings = observations.entry.settings
     if failure is None or (ended is not None and ended.returned):
         assert ended is not None
-        what = f"its rows tell of errors: {as_rows(ended.value)[0]!r}"
+        problem = f"its rows tell of errors: {as_rows(ended.value)[0]!r}"
     else:
-        what = failure.error
+        problem = failure.error
     phase = "run" if failure is None or failure.phase in ("run", "return") else failure.phase
     return Finding(
-        what=f"Off the main thread {phase}() fails, and on it it succeeds: {what}",
-        location=Location(phase="run", mini_batch=group.id, items=group.items(), attempts=tries)
+        what=f"Off the main thread {phase}() fails, and on it it succeeds: {problem}",
+        location=Location(
+            phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempts=settings.max_retries + 1
+        )
         if phase == "run"
         else Location(phase=phase),
         traceback="" if failure is None else failure.traceback,

@@ -17,6 +17,7 @@ from pytest_parallelrun.contract.entry.mini_batches import paths_of
 from pytest_parallelrun.contract.entry.observations import attempt
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.contract.rows.errors import ValidRows
+from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
@@ -144,7 +145,7 @@ def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]
 def _named(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
     """Files that program arguments or environment variables lead to."""
     for position, argument in enumerate(entry.arguments):
-        given = argument.partition("=")[2] if argument.startswith("-") else argument
+        _, given = split_option(argument)
         below = [path for path in paths if given and os.path.isabs(given) and _is_below(path, given)]
         if below:
             yield DependencyFile(

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, cast
 
+from pytest_parallelrun.contract.finding import Cause, Location
 from pytest_parallelrun.contract.phrases import items_text, rows_text
+from pytest_parallelrun.emulator.result import MAX_SHOWN
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
-    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.splitting.model import ItemName
+
+
+class ReturnedRows(NamedTuple):
+    """What run() returned. label: for messages, such as "mini-batch 0 (a.txt)"."""
+
+    mini_batch: int
+    label: str
+    value: Sized
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,39 @@ class Baseline:
             attempt.mini_batch.id == 0 and attempt.number == 1 and attempt.returned is not None
             for attempt in self.result.attempts
         )
+
+    @cached_property
+    def returned(self) -> list[ReturnedRows]:
+        """What the last attempt at each mini-batch returned."""
+        last = {a.mini_batch.id: a for a in self.result.attempts if a.returned is not None}
+        return [
+            ReturnedRows(id, f"mini-batch {id} ({self.items(attempt)})", cast("Sized", attempt.value))
+            for id, attempt in sorted(last.items())
+        ]
+
+    @cached_property
+    def losing_attempts(self) -> list[AttemptEnded]:
+        """The last attempts at mini-batches that lost items, by the mini-batch."""
+        lost = {batch.id for batch in self.result.mini_batches if batch.failed or batch.status == "failed"}
+        last = {attempt.mini_batch.id: attempt for attempt in self.result.attempts if attempt.mini_batch.id in lost}
+        return [last[batch] for batch in sorted(last)]
+
+    def location_of(self, attempt: AttemptEnded) -> Location:
+        """Where that attempt was."""
+        return Location(
+            phase="run",
+            mini_batch=attempt.mini_batch.id,
+            items=self.items(attempt),
+            attempt=attempt.number,
+            attempts=self.result.settings.max_retries + 1,
+        )
+
+    def cause_of_losses(self) -> Cause | None:
+        """What all items were lost by, where that is one cause; where no worker came up, that."""
+        causes = {Cause.of_attempt(attempt) for attempt in self.losing_attempts}
+        if not self.result.attempts:
+            causes = {Cause.of_failure(event.failure) for event in self.result.worker_failures[:1]}
+        return causes.pop() if len(causes) == 1 else None
 
     def items(self, attempt: AttemptEnded) -> str:
         """Names of the items of an attempt's mini-batch; rows of a table as a range."""
@@ -52,13 +99,6 @@ class Baseline:
         failure = next((attempt.failure for attempt in self.result.attempts if attempt.failure is not None), None)
         return "" if failure is None else f"No item succeeded. The first error: {failure.error}"
 
-    def why_nothing_returned(self) -> str:
-        """Why there is no return value to judge."""
-        if not self.result.attempts:
-            return f"run() was never called: {self.result.reason}"
-        failure = self.result.attempts[0].failure
-        return f"run() never returned anything to count: {failure.error if failure else 'it got no items'}"
-
     def first_traceback(self) -> str:
         """The first traceback of the user's code in this run, or ''."""
         failures = [
@@ -66,3 +106,14 @@ class Baseline:
             *(attempt.failure for attempt in self.result.attempts if attempt.failure is not None),
         ]
         return next((failure.traceback for failure in failures if failure.traceback), "")
+
+    def shown_failures(self) -> list[Failure]:
+        """Those that `explain()` shows, of workers where no attempt was made."""
+        if not self.result.attempts:
+            return [event.failure for event in self.result.worker_failures[:MAX_SHOWN]]
+        shown = {attempt.mini_batch.id for attempt in islice(self.losing_attempts, MAX_SHOWN)}
+        return [
+            attempt.failure
+            for attempt in self.result.attempts
+            if attempt.failure is not None and attempt.mini_batch.id in shown
+        ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,7 @@ from pytest_parallelrun.emulator.splitting import open_input
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
-    from pytest_parallelrun.emulator.events import AttemptEnded, Progress
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source
@@ -45,28 +44,29 @@ class TooManyInitCalls(Exception):
 
 
 @dataclass
-class Cost:
-    """What the checks of an entry cost. `init_calls`: since `take()` was called last; `total`: of all checks."""
+class InitCalls:
+    """How often the checks of an entry have called init(), all of them and since `take()` was called last."""
 
-    init_calls: int = 0
     total: int = 0
+    _since: int = 0
 
-    def spend(self, init_calls: int) -> None:
-        self.init_calls += init_calls
-        self.total += init_calls
+    def add(self, calls: int) -> None:
+        """So many more were made."""
+        self.total += calls
+        self._since += calls
 
-    def demand(self, init_calls: int, *, reserved: bool = False) -> None:
+    def require(self, calls: int, *, reserved: bool = False) -> None:
         """TooManyInitCalls where so many more would be too many."""
-        most = MAX_INIT_CALLS if reserved else MAX_INIT_CALLS - RESERVED_INIT_CALLS
-        if self.total + init_calls > most:
+        limit = MAX_INIT_CALLS if reserved else MAX_INIT_CALLS - RESERVED_INIT_CALLS
+        if self.total + calls > limit:
             raise TooManyInitCalls(
                 f"the checks of this entry have called init() {self.total} times, and may {MAX_INIT_CALLS} times"
                 + ("" if reserved else f", of which {RESERVED_INIT_CALLS} are for the generated mini-batches and jobs")
             )
 
     def take(self) -> int:
-        """The calls since the last question."""
-        calls, self.init_calls = self.init_calls, 0
+        """The calls since it was called last."""
+        calls, self._since = self._since, 0
         return calls
 
 
@@ -86,7 +86,7 @@ class EntryUnderTest:
     folder: Path
     engine: str = "inprocess"
     budget: float | None = None
-    cost: Cost = field(default_factory=Cost, compare=False)
+    init_calls: InitCalls = field(default_factory=InitCalls, compare=False)
     outputs: Outputs = field(default_factory=Outputs, compare=False)
     _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -107,7 +107,7 @@ class EntryUnderTest:
         if input is None:
             input = self.copy_sample().input
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
-        return self._run(input, chosen, faults, output, logs=logs, on_progress=on_progress)
+        return self._run(self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress))
 
     def probe_startup(
         self,
@@ -120,19 +120,15 @@ class EntryUnderTest:
     ) -> StartupResult:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self.copy_sample().input if first_attempt else []
-        self.cost.spend(workers if init else 0)
+        self.init_calls.add(workers if init else 0)
         return probe_startup(
-            self._job(input, self.settings),
+            self.job_of(input, self.settings),
             workers=workers,
             runtime_arguments=runtime_arguments,
             init=init,
             first_attempt=first_attempt,
             observer=observer,
         )
-
-    def job_of(self, input: Source, settings: JobSettings, faults: Sequence[Fault] = ()) -> ParallelJob:
-        """A job with this entry, not yet run; `settings` are all of its settings."""
-        return self._job(input, settings, faults)
 
     @contextmanager
     def bench(
@@ -148,36 +144,36 @@ class EntryUnderTest:
     ) -> Iterator[ProbeSession]:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
-        probe: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry: instead of
-        the entry's own.
+        probe: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry: other than
+        those of the entry.
         Folders that the script writes to are fresh ones, where they are among its arguments or variables.
         reserved: these workers may be of those that are kept for the last checks.
         TooManyInitCalls, also later, where the workers would be too many.
         """
-        self.cost.demand(workers, reserved=reserved)
-        if arguments is None and self.outputs.places:
+        self.init_calls.require(workers, reserved=reserved)
+        if arguments is None and self.outputs.folders:
             redirected = self.redirected()
             arguments = redirected.arguments
             settings.setdefault("environment_variables", redirected.environment)
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
-        job = self._job([], chosen, models=models, arguments=arguments, entry=entry)
+        job = self.job_of([], chosen, models=models, arguments=arguments, entry=entry)
         announced = 0
 
         def announce() -> None:
             nonlocal announced
-            self.cost.demand(1, reserved=reserved)
-            self.cost.spend(1)
+            self.init_calls.require(1, reserved=reserved)
+            self.init_calls.add(1)
             announced += 1
 
-        bench = ProbeSession(job, self.kind, workers=workers, probe=probe, on_start=announce)
+        session = ProbeSession(job, self.kind, workers=workers, probe=probe, on_start=announce)
         with self.outputs.kept():
             try:
-                with bench:
-                    yield bench
+                with session:
+                    yield session
             finally:
                 # Those that a job replaced are not announced.
-                self.cost.spend(bench.init_calls - announced)
-                self.outputs.note(bench.setting_up)
+                self.init_calls.add(session.init_calls - announced)
+                self.outputs.note(session.setting_up)
 
     def redirected(self) -> Redirected:
         """Arguments and variables for workers that must not write where the user's own results are."""
@@ -190,8 +186,8 @@ class EntryUnderTest:
         """What run() gets: files or a table."""
         if self.sample is None:
             return "files"
-        given = self.sample if isinstance(self.sample, str) else list(self.sample)
-        return open_input(given, self.settings).kind
+        source = self.sample if isinstance(self.sample, str) else list(self.sample)
+        return open_input(source, self.settings).kind
 
     def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """Items of a mini-batch of files for which run() returns nothing when they are alone."""
@@ -201,64 +197,52 @@ class EntryUnderTest:
         named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MAX_ALONE):
             copy_file(path, str(folder / name))
-        off = {"error_threshold": -1}
-        if self.settings.profile != "batch":
-            off.update(mini_batch_error_threshold=-1, allowed_failed_percent=100)
-        alone = self.settings.replace(mini_batch_size=1, max_retries=0, **off)  # type: ignore[arg-type]
-        result = self._run(folder, alone)
+        alone = self.settings.without_thresholds().replace(mini_batch_size=1, max_retries=0)
+        result = self._run(self.job_of(folder, alone))
         return tuple(
             result.item_names(batch.id)[0]
             for batch in result.mini_batches
             if batch.attempts and batch.attempts[0].returned == 0
         )
 
-    def where_is(self, error: str) -> str:
+    def where_is(self, failure: Failure) -> str:
         """A hint where a module that a worker does not find lies, if it is near by."""
-        missing = re.search(r"No module named '([^'.]+)", error)
-        if missing is None:
+        missing = (error.module for error in failure.chain if error.type == "ModuleNotFoundError")
+        name = next(missing, "").partition(".")[0]
+        if not name:
             return ""
-        name = missing.group(1)
         for folder in (str(self.entry.path.parent), *sys.path):
-            for place in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
-                if folder and place.is_file() and Path(folder) != self.entry.code_root:
+            for path in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
+                if folder and path.is_file() and Path(folder) != self.entry.code_root:
                     return (
-                        f"'{place}' would be it, but that folder is not on sys.path in a worker. Move it below the "
+                        f"'{path}' would be it, but that folder is not on sys.path in a worker. Move it below the "
                         "code root, make the folder above both the code root (--parallelrun-code=DIR), or add "
                         "the folder of __file__ to sys.path in the script."
                     )
         return f"If '{name}' is a package to install, it is missing in this Python."
 
-    def _run(
-        self,
-        input: Source,
-        settings: JobSettings,
-        faults: Sequence[Fault] = (),
-        output: Path | None = None,
-        *,
-        logs: Path | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-    ) -> JobResult:
-        job = self._job(input, settings, faults, output)
-        job.logs, job.on_progress = logs, on_progress
-        places = paths_in(self.arguments, settings.environment_variables)
-        with self.outputs.watched(places, apart=(self.folder, output, logs)):
+    def _run(self, job: ParallelJob) -> JobResult:
+        paths = paths_in(self.arguments, job.settings.environment_variables)
+        with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
             result = job.run()
-        self.cost.spend(result.init_calls)
+        self.init_calls.add(result.init_calls)
         return result
 
-    def _job(
+    def job_of(
         self,
         input: Source,
         settings: JobSettings,
         faults: Sequence[Fault] = (),
-        output: Path | None = None,
         *,
+        output: Path | None = None,
+        logs: Path | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         models: Mapping[str, Path] | None = None,
         arguments: tuple[str, ...] | None = None,
         entry: EntryFile | None = None,
     ) -> ParallelJob:
+        """A job with this entry, not yet run; `settings` are all of its settings."""
         entry = entry or self.entry
-        models = self.models if models is None else models
         return ParallelJob(
             entry.path,
             input,
@@ -267,9 +251,10 @@ class EntryUnderTest:
             faults=faults,
             engine=self.engine,
             code=entry.code_root,
-            # A name that is the path's own may have a "=" in it.
-            models=[str(path) if name == path.name else f"{name}={path}" for name, path in models.items()],
+            models=self.models if models is None else models,
             output=output,
+            logs=logs,
+            on_progress=on_progress,
         )
 
     def copy_sample(self) -> SampleCopy:

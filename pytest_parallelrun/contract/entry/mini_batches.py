@@ -50,10 +50,10 @@ class SampleMiniBatch(NamedTuple):
         return len(self.payload)
 
 
-def merged(groups: Sequence[SampleMiniBatch]) -> SampleMiniBatch:
+def merged(mini_batches: Sequence[SampleMiniBatch]) -> SampleMiniBatch:
     """One mini-batch of the items of all, called as the first."""
-    names = tuple(name for group in groups for name in group.names)
-    return groups[0]._replace(payload=joined([group.payload for group in groups]), names=names)
+    names = tuple(name for mini_batch in mini_batches for name in mini_batch.names)
+    return mini_batches[0]._replace(payload=joined([mini_batch.payload for mini_batch in mini_batches]), names=names)
 
 
 class RunOutcome(NamedTuple):
@@ -79,27 +79,30 @@ def answer_of(ended: AttemptEnded) -> RunOutcome:
     return RunOutcome(None if ended.returned is None else as_rows(ended.value), ended)
 
 
-def unlike(expected: RunOutcome, found: RunOutcome, ignoring: Collection[Key] = ()) -> tuple[str, str] | None:
+def unlike(expected: RunOutcome, actual: RunOutcome, ignoring: Collection[Key] = ()) -> tuple[str, str] | None:
     """How two answers differ, as a text for each side; None where they are the same. Two failures are."""
-    if expected.rows is None and found.rows is None:
+    if expected.rows is None and actual.rows is None:
         return None
-    if expected.rows is None or found.rows is None:
-        return expected.told(), found.told()
-    rows = difference(expected.rows, found.rows, ignoring=ignoring)
+    if expected.rows is None or actual.rows is None:
+        return expected.told(), actual.told()
+    rows = difference(expected.rows, actual.rows, ignoring=ignoring)
     if rows is None:
         return None
-    return _told(expected.rows, rows[0], others=found.rows), _told(found.rows, rows[1], others=expected.rows)
+    return (
+        _returns(expected.rows, rows[0], than=len(actual.rows)),
+        _returns(actual.rows, rows[1], than=len(expected.rows)),
+    )
 
 
-def _told(rows: Sequence[object], own: str, *, others: Sequence[object]) -> str:
-    """An answer by the rows that it has and the others are not."""
+def _returns(rows: Sequence[object], differing: str, *, than: int) -> str:
+    """An answer by a row that the other answer, of `than` rows, does not have."""
     if not rows:
         return "returns no rows"
-    if own == NO_SUCH_ROW:
+    if differing == NO_SUCH_ROW:
         return f"returns {len(rows)} row(s)"
-    if len(rows) > len(others) > 0:
-        return f"returns {len(rows)} row(s), also {own}"
-    return f"returns {own}" if len(rows) == 1 else f"returns {len(rows)} row(s), among them {own}"
+    if len(rows) > than > 0:
+        return f"returns {len(rows)} row(s), also {differing}"
+    return f"returns {differing}" if len(rows) == 1 else f"returns {len(rows)} row(s), among them {differing}"
 
 
 @dataclass
@@ -108,28 +111,28 @@ class Observation:
 
     tried: list[tuple[SampleMiniBatch, ProbeResult]] = field(default_factory=list)
 
-    def ended(self, group: SampleMiniBatch) -> AttemptEnded | None:
+    def ended(self, mini_batch: SampleMiniBatch) -> AttemptEnded | None:
         """The last attempt at a mini-batch."""
-        return next((tried.ended for other, tried in reversed(self.tried) if other.id == group.id), None)
+        return next((result.ended for other, result in reversed(self.tried) if other.id == mini_batch.id), None)
 
-    def answer(self, group: SampleMiniBatch) -> RunOutcome | None:
+    def answer(self, mini_batch: SampleMiniBatch) -> RunOutcome | None:
         """The last answer to a mini-batch; None where there was none."""
-        ended = self.ended(group)
+        ended = self.ended(mini_batch)
         return None if ended is None else answer_of(ended)
 
-    def rows(self, group: SampleMiniBatch) -> list[object] | None:
+    def rows(self, mini_batch: SampleMiniBatch) -> list[object] | None:
         """The rows of the last attempt at a mini-batch; None where it returned nothing legal, or was not made."""
-        ended = self.ended(group)
+        ended = self.ended(mini_batch)
         return None if ended is None or ended.returned is None else as_rows(ended.value)
 
 
-def attempt(bench: ProbeSession, group: SampleMiniBatch, *, worker: int = 0, number: int = 1) -> ProbeResult:
-    """One attempt at a group, with its own identity."""
-    return bench.attempt(
-        group.payload,
-        id=group.id,
-        first_item=group.first_item,
-        partition=group.partition,
+def attempt(session: ProbeSession, mini_batch: SampleMiniBatch, *, worker: int = 0, number: int = 1) -> ProbeResult:
+    """One attempt at a mini-batch under its own id."""
+    return session.attempt(
+        mini_batch.payload,
+        id=mini_batch.id,
+        first_item=mini_batch.first_item,
+        partition=mini_batch.partition,
         worker=worker,
         number=number,
     )

@@ -72,7 +72,7 @@ class Observations:
     def groups(self) -> tuple[SampleMiniBatch, ...]:
         """The mini-batches of the sample that succeeded in the baseline; an even choice where there are many."""
         good = {batch.id for batch in self.baseline.result.mini_batches if batch.status == "succeeded"}
-        return tuple(group for group in self.answered if group.id in good)
+        return tuple(mini_batch for mini_batch in self.answered if mini_batch.id in good)
 
     @cached_property
     def answered(self) -> tuple[SampleMiniBatch, ...]:
@@ -96,36 +96,44 @@ class Observations:
         One that failed may succeed on a fresh worker. No item is in two of them: a script may well refuse, or leave
         out, what it has seen.
         """
-        groups = self.answered
+        answered = self.answered
         failed = [batch.id for batch in self.baseline.result.mini_batches if _raised(batch)][:MAX_FAILED]
-        if groups and failed:
-            return tuple(sorted((*groups, *self._load(set(failed))), key=lambda group: group.id))
-        if len(groups) != 1 or groups[0].size == 1 or self.entry.settings.partition_keys:
-            return groups
-        (whole,) = groups
-        middle = whole.size // 2
-        first, second = whole.part(*range(middle)), whole.part(*range(middle, whole.size))
-        return first.numbered(whole.id + 1), second.numbered(whole.id + 2)
+        if answered and failed:
+            return tuple(sorted((*answered, *self._load(set(failed))), key=lambda mini_batch: mini_batch.id))
+        if len(answered) != 1 or answered[0].size == 1 or self.entry.settings.partition_keys:
+            return answered
+        (single,) = answered
+        middle = single.size // 2
+        first, second = single.part(*range(middle)), single.part(*range(middle, single.size))
+        return first.numbered(single.id + 1), second.numbered(single.id + 2)
 
     def _load(self, chosen: set[int]) -> tuple[SampleMiniBatch, ...]:
         """The mini-batches with these ids, or as many as do not have too many items."""
         copy = self._copy
         splitter = open_input(copy.input, self.entry.settings)
-        groups: list[SampleMiniBatch] = []
+        loaded: list[SampleMiniBatch] = []
         items = 0
         for batch in splitter.mini_batches() if chosen else ():
-            if batch.id not in chosen or (groups and items + batch.size > MAX_ITEMS):
+            if batch.id not in chosen or (loaded and items + batch.size > MAX_ITEMS):
                 continue
             names = tuple(copy.item_name(name) for name in splitter.item_names(batch))
-            groups.append(SampleMiniBatch(batch.id, batch.first_item, splitter.load(batch), names, batch.partition))
+            loaded.append(
+                SampleMiniBatch(
+                    id=batch.id,
+                    first_item=batch.first_item,
+                    payload=splitter.load(batch),
+                    names=names,
+                    partition=batch.partition,
+                )
+            )
             items += batch.size
-        return tuple(groups)
+        return tuple(loaded)
 
     @cached_property
     def forward(self) -> Observation:
         """All mini-batches in order, on one fresh worker; one that was halved is there as a whole too, on another."""
         observation = self.observe(self.asked)
-        if not {group.id for group in self.answered} <= {group.id for group in self.asked}:
+        if not {mini_batch.id for mini_batch in self.answered} <= {mini_batch.id for mini_batch in self.asked}:
             observation.tried += self.observe(self.answered).tried
         return observation
 
@@ -145,37 +153,37 @@ class Observations:
 
         Nothing does where `backward` agrees too; then there is no need for another worker.
         """
-        if all(self._agrees_backward(group) for group in self.asked):
+        if all(self._agrees_backward(mini_batch) for mini_batch in self.asked):
             return None
         keys: set[Key] = set()
         harmless = swapped = True
-        for group in self.asked:
-            first, second = self.forward.rows(group), self.again.rows(group)
+        for mini_batch in self.asked:
+            first, second = self.forward.rows(mini_batch), self.again.rows(mini_batch)
             if first is None and second is None:
                 continue
             if first is None or second is None:
                 return NondeterministicValues(frozenset(), all_rows=True)
-            found = changing(first, second)
-            if found is not None:
-                if found.all_rows:
-                    return found
-                keys.update(found.keys)
-                harmless = harmless and found.harmless
-                swapped = swapped and found.swapped
+            values = changing(first, second)
+            if values is not None:
+                if values.all_rows:
+                    return values
+                keys.update(values.keys)
+                harmless = harmless and values.harmless
+                swapped = swapped and values.swapped
         return NondeterministicValues(frozenset(keys), harmless=harmless, swapped=swapped) if keys else None
 
     @property
     def first_change(self) -> tuple[SampleMiniBatch, tuple[str, str]]:
         """A mini-batch that two identical runs answer differently, where `changing` says so, and how."""
-        for group in self.asked:
-            first, second = self.forward.answer(group), self.again.answer(group)
-            told = None if first is None or second is None else unlike(first, second)
-            if told is not None:
-                return group, (self.shown(told[0]), self.shown(told[1]))
+        for mini_batch in self.asked:
+            first, second = self.forward.answer(mini_batch), self.again.answer(mini_batch)
+            difference = None if first is None or second is None else unlike(first, second)
+            if difference is not None:
+                return mini_batch, (self.shown(difference[0]), self.shown(difference[1]))
         raise LookupError("two identical runs agree")
 
-    def _agrees_backward(self, group: SampleMiniBatch) -> bool:
-        forward, backward = self.forward.answer(group), self.backward.answer(group)
+    def _agrees_backward(self, mini_batch: SampleMiniBatch) -> bool:
+        forward, backward = self.forward.answer(mini_batch), self.backward.answer(mini_batch)
         return forward is not None and backward is not None and unlike(forward, backward) is None
 
     @property
@@ -183,51 +191,40 @@ class Observations:
         """Values that differ between any two runs."""
         return frozenset() if self.changing is None else self.changing.keys
 
-    def unlike(self, expected: RunOutcome | None, found: RunOutcome | None) -> tuple[str, str] | None:
+    def unlike(self, expected: RunOutcome | None, actual: RunOutcome | None) -> tuple[str, str] | None:
         """How two answers differ in what does not differ between any two runs; None where one was not given."""
-        if expected is None or found is None:
+        if expected is None or actual is None:
             return None
-        told = unlike(expected, found, self.ignoring)
-        return None if told is None else (self.shown(told[0]), self.shown(told[1]))
+        difference = unlike(expected, actual, self.ignoring)
+        return None if difference is None else (self.shown(difference[0]), self.shown(difference[1]))
 
     def shown(self, text: str) -> str:
         """A text without the folder of the copy, which is long and says nothing to a user."""
         return text.replace(self.root, "")
 
-    def remember(self, what: str, ask: Callable[[], T]) -> T:
+    def remember(self, name: str, ask: Callable[[], T]) -> T:
         """What `ask` returns, which is asked once for all checks."""
-        if what not in self._remembered:
-            self._remembered[what] = ask()
-        return cast("T", self._remembered[what])
+        if name not in self._remembered:
+            self._remembered[name] = ask()
+        return cast("T", self._remembered[name])
 
-    def observe(
-        self,
-        groups: Sequence[SampleMiniBatch],
-        *,
-        workers: int = 1,
-        after: Callable[[ProbeSession, int, ProbeResult], None] | None = None,
-    ) -> Observation:
-        """Attempts at the mini-batches in this order, by fresh workers in turn. WorkerStartError where none comes up.
-
-        after: told the bench, the worker and what it did, after each attempt.
-        """
+    def observe(self, mini_batches: Sequence[SampleMiniBatch]) -> Observation:
+        """Attempts at the mini-batches in this order by a fresh worker. WorkerStartError where none comes up."""
         observation = Observation()
         self.restore()
-        with self.entry.bench(workers=workers, probe=self.probe) as bench:
-            for position, group in enumerate(groups):
-                worker = position % workers
-                tried = self.attempt(bench, group, worker=worker)
-                observation.tried.append((group, tried))
-                if after is not None:
-                    after(bench, worker, tried)
+        with self.entry.bench(probe=self.probe) as session:
+            for mini_batch in mini_batches:
+                observation.tried.append((mini_batch, self.attempt(session, mini_batch)))
         return observation
 
-    def attempt(self, bench: ProbeSession, group: SampleMiniBatch, *, worker: int = 0, number: int = 1) -> ProbeResult:
+    def attempt(
+        self, session: ProbeSession, mini_batch: SampleMiniBatch, *, worker: int = 0, number: int = 1
+    ) -> ProbeResult:
         """One attempt at a mini-batch; new files that it leaves beside the sample are taken away by `restore()`."""
-        tried = attempt(bench, group, worker=worker, number=number)
-        self.entry.outputs.note(tried.files)
-        self._strays.update(path for path in tried.files.written if path.startswith(self._copy.root))
-        return tried
+        result = attempt(session, mini_batch, worker=worker, number=number)
+        self.entry.outputs.note(result.files)
+        self._strays.update(path for path in result.files.written if path.startswith(self._copy.root))
+        return result
 
     def restore(self) -> None:
         """Puts back files of the copy that a script changed, moved or deleted, and removes those that it made."""
@@ -273,9 +270,9 @@ class Observations:
         return originals
 
 
-def _paths(groups: Sequence[SampleMiniBatch]) -> Iterator[str]:
-    for group in groups:
-        yield from paths_of(group.payload)
+def _paths(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[str]:
+    for mini_batch in mini_batches:
+        yield from paths_of(mini_batch.payload)
 
 
 def _raised(batch: MiniBatchResult) -> bool:

@@ -1,14 +1,14 @@
-"""Whether the functions of a script can be called as the service calls them."""
+"""Observers of a worker: how a script defines its functions, and what it reads from sys.argv.
+
+They run in worker processes, which import this module by its name: neither pytest nor Hypothesis is imported here.
+"""
 
 from __future__ import annotations
 
 import argparse
 import inspect
 from collections.abc import Sequence
-from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
-
-from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SeenFunctions:
-    """An observer of a worker: a sentence for each thing that is wrong, and a default that shows a mistake."""
+    """A sentence for each thing that is wrong, and a default that shows a mistake."""
 
     def __init__(self) -> None:
         self._problems: list[str] = []
@@ -80,12 +80,6 @@ def _wrong_parameters(name: str, function: object, allowed: tuple[int, ...], sha
     return [f"{name}{signature} cannot be called as the service does: it calls {shape}."]
 
 
-# The thresholds are the user's own arguments as well, so they are not in that set.
-RUNTIME_FLAGS = sorted(
-    {*PASSED_BY_THE_RUNTIME, "--allowed_failed_count", "--allowed_failed_percent", "--error_threshold"}
-)
-
-
 class Parsing(NamedTuple):
     """One call of a parser: its options by flag -> dest, its positional dests, and the values that it made of them."""
 
@@ -95,25 +89,8 @@ class Parsing(NamedTuple):
     values: dict[str, object]
 
 
-class Taken(NamedTuple):
-    """A flag of the runtime that argparse took for an option of the script."""
-
-    flag: str
-    option: str
-    got: object
-    wanted: object
-
-
-class Misplaced(NamedTuple):
-    """A positional argument of the script that got a value of the runtime. `wanted`: None where none was given."""
-
-    name: str
-    got: object
-    wanted: object
-
-
 class RecordedParsers:
-    """An observer of a worker: it records every successful parsing, and every complaint of a parser."""
+    """Records every successful parsing, and every complaint of a parser."""
 
     def __init__(self) -> None:
         self.parsings: list[Parsing] = []
@@ -129,11 +106,11 @@ class RecordedParsers:
             args: Sequence[str] | None = None,
             namespace: argparse.Namespace | None = None,
         ) -> tuple[argparse.Namespace, list[str]]:
-            values, rest = parse(parser, args, namespace)
+            values, unknown = parse(parser, args, namespace)
             options = {flag: action.dest for action in parser._actions for flag in action.option_strings}
             positionals = [action.dest for action in parser._actions if not action.option_strings]
             parsings.append(Parsing(parser.allow_abbrev, options, positionals, dict(vars(values))))
-            return values, rest
+            return values, unknown
 
         def complaining(parser: argparse.ArgumentParser, message: str) -> NoReturn:
             complaints.append(message)
@@ -158,36 +135,3 @@ class RecordedParsers:
 def _comparable(values: dict[str, object]) -> dict[str, object]:
     """The values without objects that a type= made anew, which are never equal and tell nothing."""
     return {name: value for name, value in values.items() if type(value).__eq__ is not object.__eq__}
-
-
-def abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Taken]:
-    """The runtime's flags that changed a value because they begin like an option of the script.
-
-    An option that the script declares under the very name of a runtime's flag reads it on purpose.
-    """
-    taken = []
-    for parsed, own in zip(with_runtime, without, strict=False):
-        if not parsed.allow_abbrev:
-            continue
-        for flag in RUNTIME_FLAGS:
-            if flag in parsed.options:
-                continue
-            for option, dest in parsed.options.items():
-                got, wanted = parsed.values.get(dest), own.values.get(dest)
-                if option.startswith(flag) and got != wanted:
-                    taken.append(Taken(flag, option, got, wanted))
-    return taken
-
-
-def misplaced(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Misplaced]:
-    """The positional arguments that took what the runtime put before the script's own.
-
-    A parsing that failed without the runtime's arguments lacked the script's own.
-    """
-    found = []
-    for parsed, own in zip_longest(with_runtime, without[: len(with_runtime)]):
-        for name in parsed.positionals:
-            got, wanted = parsed.values.get(name), None if own is None else own.values.get(name)
-            if got != wanted:
-                found.append(Misplaced(name, got, wanted))
-    return found

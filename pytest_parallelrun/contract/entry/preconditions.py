@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.emulator.events import WorkerFailed
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
     from pytest_parallelrun.emulator.events import Failure
@@ -27,38 +29,63 @@ def skip_without_worker(check: Check) -> Iterator[None]:
         check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
 
 
-def require_answers(trials: Observations, check: Check) -> None:
+def skip_without_results(baseline: Baseline, check: Check, *, introduction: str = "") -> NoReturn:
+    """Ends a check for which run() never returned anything."""
+    __tracebackhide__ = True
+    result = baseline.result
+    if not result.attempts:
+        check.cannot_decide(SkipReason(f"{introduction}run() was never called", str(result.reason)))
+    failure = result.attempts[0].failure
+    error = failure.error if failure else "it got no items"
+    check.cannot_decide(f"{introduction}run() never returned anything to count: {error}")
+
+
+def writes_files_instead(observations: Observations, check: Check) -> bool:
+    """Whether nothing is appended and the script writes files of its own: then its return values are only counted."""
+    if observations.entry.settings.output_action != "summary_only":
+        return False
+    try:
+        attempts = observations.forward.tried
+    except WorkerStartError:
+        return False
+    if not any(result.files.written for _, result in attempts):
+        return False
+    check.note("what run() returns is only counted: with output_action=summary_only the script writes its own files")
+    return True
+
+
+def require_answers(observations: Observations, check: Check) -> None:
     """Ends the check where run() returned nothing legal for the sample."""
     __tracebackhide__ = True
-    if not trials.answered:
-        check.cannot_decide(trials.baseline.why_nothing_returned())
+    if not observations.answered:
+        skip_without_results(observations.baseline, check)
 
 
-def require_rows(trials: Observations, check: Check) -> None:
+def require_rows(observations: Observations, check: Check) -> None:
     """Ends the check where there are no rows that could be compared."""
     __tracebackhide__ = True
-    require_answers(trials, check)
-    changing = trials.changing
+    require_answers(observations, check)
+    changing = observations.changing
     if changing is not None and changing.all_rows:
         check.cannot_decide(why_random(changing))
-    rows = [trials.forward.rows(group) for group in trials.asked]
+    rows = [observations.forward.rows(mini_batch) for mini_batch in observations.asked]
     if all(answer is None for answer in rows):
         check.cannot_decide("run() fails for every mini-batch at its first attempt, so there is nothing to compare")
     if not any(rows):
         check.cannot_decide("run() returns no rows, so there is nothing to compare")
 
 
-def require_several(trials: Observations, check: Check) -> None:
+def require_several(observations: Observations, check: Check) -> None:
     """Ends the check where the sample does not make two mini-batches."""
     __tracebackhide__ = True
-    if len(trials.asked) < 2:
+    if len(observations.asked) < 2:
         check.cannot_decide("the sample has a single item, and two are needed to compare; see --parallelrun-input")
 
 
-def pass_unless_random(trials: Observations, check: Check) -> None:
+def pass_unless_random(observations: Observations, check: Check) -> None:
     """Ends a check that found nothing: what is left beside random values may be nothing."""
     __tracebackhide__ = True
-    changing = trials.changing
+    changing = observations.changing
     if changing is None:
         return
     if not changing.harmless:
@@ -75,6 +102,7 @@ def why_random(changing: NondeterministicValues) -> str:
     )
 
 
-def startup_failure(rehearsal: StartupResult, worker: int = 0) -> Failure | None:
-    event = rehearsal.workers[worker]
+def startup_failure(startup: StartupResult, worker: int = 0) -> Failure | None:
+    """Why a worker did not come up, None where it did."""
+    event = startup.workers[worker]
     return event.failure if isinstance(event, WorkerFailed) else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 
 MAX_KEPT_BYTES = 16 * 1024**2
@@ -35,49 +36,49 @@ class Redirected(NamedTuple):
 class Outputs:
     """What jobs of an entry wrote outside their own folders.
 
-    written: paths. places: folders among arguments and variables that changed; True where they had been there before.
+    written, read: paths. folders: those among arguments and variables that changed; True where they had been there
+    before.
     """
 
     written: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
-    places: dict[str, bool] = field(default_factory=dict)
+    folders: dict[str, bool] = field(default_factory=dict)
     _noted: set[str] = field(default_factory=set)
 
     @contextmanager
-    def watched(self, values: Mapping[str, str], *, apart: tuple[Path | None, ...] = ()) -> Iterator[None]:
-        """Watches a job. values: absolute paths among its arguments and variables. apart: folders of the job itself."""
-        before = {path: _state(path) for path in values.values()}
+    def watched(self, paths: Mapping[str, str], *, ignoring: tuple[Path | None, ...] = ()) -> Iterator[None]:
+        """Watches a job. paths: those among its arguments and variables. ignoring: folders of the job itself."""
+        before = {path: _state(path) for path in paths.values()}
         touched = FilesTouched()
         with files_watched(touched):
             yield
-        own = [os.path.join(folder, "") for folder in apart if folder is not None]
+        of_the_job = tuple(os.path.join(folder, "") for folder in ignoring if folder is not None)
         self.read.update(touched.read)
-        outside = {path for path in (*touched.written, *touched.logged) if not path.startswith(tuple(own))}
+        outside = {path for path in (*touched.written, *touched.logged) if not path.startswith(of_the_job)}
         self.written.update(outside)
         for path, state in before.items():
-            below = os.path.join(path, "")
-            if _state(path) != state or any(name == path or name.startswith(below) for name in outside):
-                self.places.setdefault(path, state is not None)
+            if _state(path) != state or any(_is_at(name, path) for name in outside):
+                self.folders.setdefault(path, state is not None)
 
     def redirected(self, arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> Redirected:
-        """The arguments and variables to run with. folder: an empty one, for the fresh places."""
+        """The arguments and variables to run with. folder: an empty one, for the fresh ones."""
         fresh: dict[str, str] = {}
         labels: dict[str, str] = {}
         for label, path in paths_in(arguments, environment).items():
-            if path in self.places and path not in fresh:
+            if path in self.folders and path not in fresh:
                 fresh[path] = str(folder / str(len(fresh)) / os.path.basename(path))
-                labels[label] = fresh[path]
+                labels[fresh[path]] = label
                 self._prepare(path, fresh[path])
         return Redirected(
             tuple(_replaced(argument, fresh) for argument in arguments),
             {name: _replaced(value, fresh) for name, value in environment.items()},
-            {path: label for label, path in labels.items()},
+            labels,
         )
 
     def _prepare(self, path: str, fresh: str) -> None:
         """Makes the folder where it was there before, with the files that the script reads in it and does not write."""
         os.makedirs(os.path.dirname(fresh))
-        if os.path.isdir(path) and self.places[path]:
+        if os.path.isdir(path) and self.folders[path]:
             os.mkdir(fresh)
         below = os.path.join(path, "")
         for name in self.read - self.written:
@@ -93,7 +94,7 @@ class Outputs:
     @contextmanager
     def kept(self) -> Iterator[None]:
         """Files outside the job that the script is known to write are afterwards as they were before."""
-        known = [path for path in self.written if not any(_is_at(path, place) for place in self.places)]
+        known = [path for path in self.written if not any(_is_at(path, folder) for folder in self.folders)]
         before = {path: _content(path) for path in known}
         listed = {folder: _names(folder) for folder in {os.path.dirname(path) for path in known}}
         try:
@@ -110,26 +111,23 @@ class Outputs:
 
 def paths_in(arguments: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
     """Absolute paths among program arguments and variables, by what they belong to ("--out", "$OUT")."""
-    found = {}
+    paths = {}
     for before, argument in zip(("", *arguments), arguments, strict=False):
-        flag, equals, value = argument.partition("=")
-        if equals and os.path.isabs(value):
-            found[flag] = os.path.normpath(value)
-        elif os.path.isabs(argument):
-            found[before if before.startswith("-") else argument] = os.path.normpath(argument)
-    found.update({f"${name}": os.path.normpath(value) for name, value in environment.items() if os.path.isabs(value)})
-    return found
+        option, value = split_option(argument)
+        if os.path.isabs(value):
+            label = option.rstrip("=") or (before if before.startswith("-") else argument)
+            paths[label] = os.path.normpath(value)
+    paths.update({f"${name}": os.path.normpath(value) for name, value in environment.items() if os.path.isabs(value)})
+    return paths
 
 
 def _replaced(text: str, fresh: Mapping[str, str]) -> str:
-    flag, equals, value = text.partition("=")
-    if equals and os.path.isabs(value):
-        return f"{flag}={fresh.get(os.path.normpath(value), value)}"
-    return fresh.get(os.path.normpath(text), text) if os.path.isabs(text) else text
+    option, value = split_option(text)
+    return option + fresh.get(os.path.normpath(value), value) if os.path.isabs(value) else text
 
 
-def _is_at(path: str, place: str) -> bool:
-    return path == place or path.startswith(os.path.join(place, ""))
+def _is_at(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(os.path.join(folder, ""))
 
 
 def _state(path: str) -> tuple[int, int] | None:

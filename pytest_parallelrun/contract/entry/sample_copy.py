@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,30 +46,30 @@ def copy_of(sample: str | tuple[str, ...], folder: Path, settings: SplitSettings
     What the paths have in common decides how files are grouped and named. InputError as `locate()` raises it.
     """
     paths = [sample] if isinstance(sample, str) else list(sample)
-    places = [locate(path, os.getcwd(), must_exist=True) for path in paths]
-    tables = [place for place in places if is_mltable(place, settings)]
+    locations = [locate(path, os.getcwd(), must_exist=True) for path in paths]
+    tables = [location for location in locations if is_mltable(location, settings)]
     if tables:
         copied = [
-            copy_of_mltable(place, below, copy_file) if place in tables else _plain_copy(place, below)
-            for place, below in ((place, folder / str(number)) for number, place in enumerate(places))
+            _copy_of_mltable(location, below) if location in tables else _plain_copy(location, below)
+            for location, below in ((location, folder / str(number)) for number, location in enumerate(locations))
         ]
         root = os.path.join(copied[0] if len(copied) == 1 else os.fspath(folder), "")
         return SampleCopy(copied[0] if isinstance(sample, str) else copied, root)
-    targets = [os.path.join(folder, relative, "") for relative in _relative_roots(places)]
-    for place, target in zip(places, targets, strict=True):
+    targets = [os.path.join(folder, relative, "") for relative in _relative_roots(locations)]
+    for location, target in zip(locations, targets, strict=True):
         os.makedirs(target, exist_ok=True)
-        for name in place.names:
-            copy_file(place.root + name, target + name)
-    copies = [_as_given(place, target) for place, target in zip(places, targets, strict=True)]
+        for name in location.names:
+            copy_file(location.root + name, target + name)
+    copies = [_as_given(location, target) for location, target in zip(locations, targets, strict=True)]
     root = os.path.join(os.path.commonpath(targets), "")
     return SampleCopy(copies[0] if isinstance(sample, str) else copies, root)
 
 
-def _plain_copy(place: InputLocation, folder: Path) -> str:
+def _plain_copy(location: InputLocation, folder: Path) -> str:
     target = os.path.join(folder, "")
-    for name in place.names:
-        copy_file(place.root + name, target + name)
-    return _as_given(place, target)
+    for name in location.names:
+        copy_file(location.root + name, target + name)
+    return _as_given(location, target)
 
 
 def copy_file(source: str, target: str) -> None:
@@ -84,9 +83,9 @@ def copy_file(source: str, target: str) -> None:
         os.symlink(source, target)
 
 
-def _relative_roots(places: list[InputLocation]) -> list[str]:
+def _relative_roots(locations: list[InputLocation]) -> list[str]:
     """Each root below the folder that their parents have in common."""
-    roots = [os.path.normpath(place.root) for place in places]
+    roots = [os.path.normpath(location.root) for location in locations]
     try:
         common = os.path.commonpath([os.path.dirname(root) for root in roots])
     except ValueError:
@@ -95,24 +94,24 @@ def _relative_roots(places: list[InputLocation]) -> list[str]:
     return [os.path.relpath(root, common) for root in roots]
 
 
-def _as_given(place: InputLocation, target: str) -> str:
-    if place.form == "folder":
+def _as_given(location: InputLocation, target: str) -> str:
+    if location.form == "folder":
         return os.path.normpath(target)
-    if place.form == "file":
-        return target + place.names[0]
+    if location.form == "file":
+        return target + location.names[0]
     # Of a glob the pattern is kept, since a folder would be another kind of input.
-    given = os.path.abspath(os.path.expanduser(place.input_path))
-    return target + os.path.relpath(given, place.root)
+    pattern = os.path.abspath(os.path.expanduser(location.input_path))
+    return target + os.path.relpath(pattern, location.root)
 
 
-def copy_of_mltable(place: InputLocation, folder: Path, copy_file: Callable[[str, str], None]) -> str:
+def _copy_of_mltable(location: InputLocation, folder: Path) -> str:
     """The folder to give in place of the original: a copy of it, or itself where it makes a table.
 
-    Of a table run() gets rows, and never a path to spoil.
+    Of a table run() gets rows, and never a path to change.
     """
-    files = files_of(os.path.normpath(place.root), place.input_path)
+    files = files_of(os.path.normpath(location.root), location.input_path)
     if files is None:
-        return os.path.normpath(place.root)
+        return os.path.normpath(location.root)
     import yaml
 
     root, names = files
@@ -120,7 +119,7 @@ def copy_of_mltable(place: InputLocation, folder: Path, copy_file: Callable[[str
     target = os.path.join(folder, os.path.basename(os.path.dirname(root)), "")
     for name in names:
         copy_file(root + name, target + name)
-    with open(place.root + MLTABLE, encoding="utf-8") as stream:
+    with open(location.root + MLTABLE, encoding="utf-8") as stream:
         content = yaml.safe_load(stream)
     content["paths"] = [{"file": "./" + Path(name).as_posix()} for name in names]
     with open(target + MLTABLE, "w", encoding="utf-8") as stream:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from pytest_parallelrun.contract.generation.runner import ExampleRunner, Recipe
-    from pytest_parallelrun.emulator.declaration import Profile
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.faults import FaultKind
     from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.setting_table import Profile
     from pytest_parallelrun.emulator.splitting.model import Partition, Payload
     from pytest_parallelrun.strategies import Sample
 
@@ -111,12 +111,8 @@ def plain_jobs(sample: Sample, profile: Profile, *, most_results: int) -> tuple[
     left to a seed.
     """
     parts = sorted(sample.partitions.values(), key=len) or [(number,) for number in range(min(2, sample.size))]
-    limits: dict[str, object] = {"rules": "documented", "error_threshold": -1, "max_retries": 1}
-    if profile != "batch":
-        limits |= {"mini_batch_error_threshold": -1, "allowed_failed_percent": 100}
-    if profile != "v2":
-        limits["profile"] = profile
-    settings = JobSettings.from_mapping(limits)
+    settings = JobSettings(rules="documented", max_retries=1, profile=None if profile == "v2" else profile)
+    settings = settings.without_thresholds()
     # run() may return many rows for an item: one less would be no loss.
     lost = Fault.drops(most_results, mini_batch=0, attempt=1)
     jobs = [JobToTry(recipe=_recipe_of(sample, parts[:1]), sizes=_sizes(parts[:1]), settings=settings, faults=(lost,))]

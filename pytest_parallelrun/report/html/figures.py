@@ -33,40 +33,16 @@ def timeline(trace: Trace) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = _figure(height=110 + 34 * max(1, len(trace.lanes)), x="seconds since the start of the job", y="")
-    lanes = {lane.worker: f"worker {lane.worker}" for lane in trace.lanes}
     for name, colour, pattern, is_up in (
         ("import and init()", STARTS, "", True),
         ("did not come up", NOT_UP, "x", False),
     ):
-        starts = [
-            (lanes[lane.worker], lane.started, lane.seconds, HEIGHT, "", _start_text(lane))
-            for lane in trace.lanes
-            if is_up == (not lane.error)
-        ]
-        if starts:
-            _add_bars(figure, name, colour, pattern, starts)
+        _add_bars(figure, name, colour, pattern, [lane for lane in trace.lanes if is_up == (not lane.error)])
     numbered = len(trace.bars) <= MAX_NUMBERED
     for outcome, colour in OUTCOMES.items():
         bars = [bar for bar in trace.bars if bar.outcome == outcome]
-        if bars:
-            _add_bars(
-                figure,
-                outcome,
-                colour,
-                PATTERNS[outcome],
-                [
-                    (
-                        lanes.get(bar.worker, f"worker {bar.worker}"),
-                        bar.started,
-                        bar.seconds,
-                        HEIGHT_OF_A_RETRY if (bar.number or 1) > 1 else HEIGHT,
-                        _number(bar) if numbered else "",
-                        bar_text(bar),
-                    )
-                    for bar in bars
-                ],
-            )
-    order = list(lanes.values()) or sorted({f"worker {bar.worker}" for bar in trace.bars})
+        _add_bars(figure, outcome, colour, PATTERNS[outcome], bars, numbered=numbered)
+    order = [_lane_name(lane) for lane in trace.lanes] or sorted({_lane_name(bar) for bar in trace.bars})
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=order[::-1], showgrid=False)
     figure.update_layout(
         barmode="overlay",
@@ -216,26 +192,35 @@ def _number(bar: Bar) -> str:
     return f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)")
 
 
+def _lane_name(bar: Bar | Lane) -> str:
+    return f"worker {bar.worker}"
+
+
+def _height(bar: Bar | Lane) -> float:
+    return HEIGHT_OF_A_RETRY if isinstance(bar, Bar) and (bar.number or 1) > 1 else HEIGHT
+
+
 def _add_bars(
-    figure: go.Figure, name: str, colour: str, pattern: str, bars: Sequence[tuple[str, float, float, float, str, str]]
+    figure: go.Figure, name: str, colour: str, pattern: str, bars: Sequence[Bar | Lane], *, numbered: bool = False
 ) -> None:
-    """bars: (lane, start, seconds, height, text in the bar, text beside the pointer)."""
+    """Attempts, or the starts of workers; nothing where there are none."""
     import plotly.graph_objects as go
 
-    lanes, starts, seconds, heights, numbers, texts = zip(*bars, strict=True)
+    if not bars:
+        return
     figure.add_trace(
         go.Bar(
             orientation="h",
-            y=lanes,
-            base=starts,
-            x=seconds,
-            width=heights,
-            text=numbers,
+            y=[_lane_name(bar) for bar in bars],
+            base=[bar.started for bar in bars],
+            x=[bar.seconds for bar in bars],
+            width=[_height(bar) for bar in bars],
+            text=[_number(bar) if numbered and isinstance(bar, Bar) else "" for bar in bars],
             textposition="inside",
             textfont={"color": ink_on(colour)},
             insidetextanchor="middle",
             textangle=0,
-            hovertext=[label(text) for text in texts],
+            hovertext=[label(bar_text(bar) if isinstance(bar, Bar) else _start_text(bar)) for bar in bars],
             hoverinfo="text",
             # The outline shows what is too short for a bar.
             marker={
@@ -336,6 +321,6 @@ def ink_on(colour: str) -> str:
 
 def light_of(colour: str) -> float:
     """The relative luminance of `#rrggbb`, from 0 to 1, as the guidelines for accessible content of the web have it."""
-    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    parts = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
     red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

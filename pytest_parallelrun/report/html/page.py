@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.report.coverage import NOT_CHECKABLE, SIMULATED
-from pytest_parallelrun.report.findings import GroupedFinding, findings
 from pytest_parallelrun.report.html.figures import (
     MEANINGS,
     SIGNS,
@@ -31,7 +29,14 @@ from pytest_parallelrun.report.html.figures import (
     threshold,
     timeline,
 )
-from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport
+from pytest_parallelrun.report.records import (
+    NOT_CHECKABLE,
+    SIMULATED,
+    AcceptanceRecord,
+    EntryReport,
+    GroupedFinding,
+    grouped_findings,
+)
 from pytest_parallelrun.report.sanitize import count_of, in_one_line, visible
 from pytest_parallelrun.report.terminal import not_checked
 from pytest_parallelrun.report.trace import Trace
@@ -128,8 +133,8 @@ def _entry(number: int, report: EntryReport) -> EntryPage:
     return EntryPage(
         key=key,
         report=report,
-        failed=findings(report, "failed"),
-        advice=findings(report, "advice"),
+        failed=grouped_findings(report, "failed"),
+        advice=grouped_findings(report, "advice"),
         skipped=not_checked(report),
         trace=trace,
         plots=() if trace is None else tuple(_plots(key, trace, report)),
@@ -141,20 +146,20 @@ def _entry(number: int, report: EntryReport) -> EntryPage:
 
 def _aggregated(trace: Trace) -> str:
     """What is drawn together, or ""."""
-    told = []
+    sentences = []
     if trace.per_cell > 1:
-        told.append(
+        sentences.append(
             f"{trace.total_mini_batches:,} mini-batches are too many to be drawn one by one: each cell and each point "
             f"stands for {trace.per_cell:,} that follow each other, and has the colour of the worst of them"
         )
     if any(bar.mini_batch is None for bar in trace.bars):
-        told.append(
+        sentences.append(
             f"{trace.total_attempts:,} attempts are too many as well: each bar stands for all of a worker in a "
             "stretch of time, and has the colour of the worst outcome"
         )
     if trace.workers > len(trace.lanes):
-        told.append(f"Of {trace.workers:,} workers the first {len(trace.lanes)} have a lane")
-    return ". ".join(told) + "." if told else ""
+        sentences.append(f"Of {trace.workers:,} workers the first {len(trace.lanes)} have a lane")
+    return ". ".join(sentences) + "." if sentences else ""
 
 
 def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:

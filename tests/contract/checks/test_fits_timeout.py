@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pytest_parallelrun.contract.entry.run_time import RunTimeModel, line
+from pytest_parallelrun.contract.checks.fits_timeout import RunTimeModel, line
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
 
@@ -121,7 +121,7 @@ def test_a_straight_line_is_laid_through_the_shortest_times(
 
 
 def test_items_within_a_time_are_those_that_the_line_allows() -> None:
-    pace = RunTimeModel((1, 3), 1.0, 2.0, 3, True, "file")
-    assert pace.seconds(3) == 7.0
-    assert pace.items_within(7.5) == 3
-    assert pace.items_within(0.5) == 0
+    model = RunTimeModel(sizes=(1, 3), at_once=1.0, per_item=2.0, full_size=3, is_solid=True, noun="file")
+    assert model.seconds(3) == 7.0
+    assert model.items_within(7.5) == 3
+    assert model.items_within(0.5) == 0

@@ -139,10 +139,10 @@ def test_a_slow_mini_batch_makes_a_longer_probe(sample: Sample) -> None:
 def test_a_script_whose_answers_agree_needs_few_workers(sample: Sample, files: int, workers: int) -> None:
     # For an odd number of mini-batches those two as well that are seen side by side, for other checks too.
     trials = sample.trials(ECHO, files=files)
-    before = trials.entry.cost.total
+    before = trials.entry.init_calls.total
     assert trials.changing is None
     assert dependence(trials) is None
-    assert trials.entry.cost.total - before == workers
+    assert trials.entry.init_calls.total - before == workers
 
 
 def test_random_values_are_told_from_others(sample: Sample) -> None:
@@ -197,6 +197,6 @@ def test_one_item_of_the_history_is_found_to_be_enough(sample: Sample) -> None:
 def test_it_is_asked_once(sample: Sample) -> None:
     trials = sample.trials("n = 0\ndef run(b):\n    global n\n    n += 1\n    return [n]\n")
     found = dependence(trials)
-    before = trials.entry.cost.total
+    before = trials.entry.init_calls.total
     assert dependence(trials) is found
-    assert trials.entry.cost.total == before
+    assert trials.entry.init_calls.total == before

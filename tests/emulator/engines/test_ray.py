@@ -21,7 +21,7 @@ from pytest_parallelrun.emulator.engines.ray.file_transfer import NodeWorkspace,
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.sandbox.sandbox import WorkerPlan
-from tests.emulator.jobs import NameList, make_files
+from tests.emulator.jobs import Names, make_files
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: 
 
 def test_an_object_is_refused_as_its_nodes_cannot_get_it(tmp_path: Path) -> None:
     with pytest.raises(EntryScriptError, match=r"^engine='ray' takes the path of a script"):
-        ParallelJob(NameList(), make_files(tmp_path, 1), engine="ray")
+        ParallelJob(Names(), make_files(tmp_path, 1), engine="ray")
 
 
 def test_an_address_of_the_ray_client_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,13 +63,13 @@ def test_each_delivery_is_a_copy() -> None:
 
 
 def test_it_is_an_input_of_a_job_whatever_the_settings_say_of_splitting() -> None:
-    class NameList:
+    class Names:
         def run(self, paths: list[str]) -> list[str]:
             return paths
 
     handed = PrebuiltInput([["a", "b"], ["c"]], kind="files")
     assert open_input(handed, JobSettings()) is handed
-    result = ParallelJob(NameList(), handed, JobSettings(mini_batch_size=1)).run()
+    result = ParallelJob(Names(), handed, JobSettings(mini_batch_size=1)).run()
     assert [batch.size for batch in result.mini_batches] == [2, 1]
     assert result.rows == ["a", "b", "c"]
     assert handed.describe() == "2 mini-batches as they were handed over"

@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from pytest_parallelrun import Fault, JobSettings, load_case
-from pytest_parallelrun.contract.cases import case_folder
-from pytest_parallelrun.contract.cases.case import Case
-from pytest_parallelrun.contract.cases.case_folder import NotSaved, save_case
+from pytest_parallelrun.contract.cases import case as case_module
+from pytest_parallelrun.contract.cases.case import Case, NotSaved, save_case
 from pytest_parallelrun.contract.cases.saved_case import SavedCase
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 
@@ -332,7 +331,7 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path, items: list[s
 def test_items_that_are_too_large_are_not_copied(
     tmp_path: Path, items: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(case_folder, "MAX_BYTES", 0)
+    monkeypatch.setattr(case_module, "MAX_BYTES", 0)
     with pytest.raises(NotSaved, match="its items have 0 MB, and up to 0 MB are copied"):
         save(tmp_path / "case", Case(kind="files", mini_batches=(items,)))
     assert not (tmp_path / "case").exists()

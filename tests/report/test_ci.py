@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.emulator.events import Frame
 from pytest_parallelrun.report import ci
-from pytest_parallelrun.report.ci import Annotation, annotated, defused
+from pytest_parallelrun.report.ci import Annotation, annotated, defused, script_location
 from tests.report.reports import found, record, report
 
 
@@ -21,14 +24,14 @@ def test_a_finding_is_shown_in_the_script_below_the_checkout(tmp_path: Path) -> 
     script.write_text("\ndef run(mini_batch): return None\n")
     made = report(
         found("second_check", "advice", what="may be better"),
-        found("first_check", what="wrong", where="run(), mini-batch 0", fix="mend it"),
+        found("first_check", what="wrong", location=Location(phase="run", mini_batch=0), fix="mend it"),
         record("third_check", "skipped", message="no"),
         path=str(script),
     )
     first, second = annotated([made], str(tmp_path))
     assert (first.level, first.file, first.line) == ("error", "src/score.py", 2)
     assert first.title == "score.py: first_check"
-    assert first.message == "wrong\nwhere: run(), mini-batch 0\nto do: mend it"
+    assert first.message == "wrong\nwhere: run(), mini-batch 0, attempt 1 of 1\nto do: mend it"
     assert (second.level, second.message) == ("warning", "may be better")
 
 
@@ -82,3 +85,34 @@ def test_azure_is_told_of_a_summary_by_its_path() -> None:
 )
 def test_an_error_of_a_script_gives_no_commands(text: str, harmless: str) -> None:
     assert defused(text) == harmless
+
+
+SCRIPT = "import os\n\ndef init(): pass\n\ndef run(mini_batch):\n    return 1\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"cause": Cause(kind="run", frame=Frame("/x/score.py", 8, "g")), "location": Location(phase="run")}, 8),
+        ({"location": Location(phase="init", detail=", worker 0")}, 3),
+        ({"location": Location(phase="run", mini_batch=3, items="a.txt", attempts=3)}, 5),
+        ({"location": Location(phase="shutdown")}, 1),
+        ({}, 5),
+    ],
+)
+def test_a_finding_is_shown_at_the_frame_or_the_function_that_failed(
+    tmp_path: Path, fields: dict[str, Any], line: int
+) -> None:
+    script = tmp_path / "score.py"
+    script.write_text(SCRIPT)
+    file, number = script_location(Finding(what="a", **fields), str(script))
+    assert number == line
+    assert Path(file).name == "score.py"
+
+
+@pytest.mark.parametrize("text", ["def run(:\n", "\0", None])
+def test_a_script_that_cannot_be_read_is_named_by_its_first_line(tmp_path: Path, text: str | None) -> None:
+    script = tmp_path / "score.py"
+    if text is not None:
+        script.write_text(text)
+    assert script_location(Finding(what="a"), str(script)) == (str(script), 1)

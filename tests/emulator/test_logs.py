@@ -8,7 +8,7 @@ import pytest
 
 from pytest_parallelrun import Fault, JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.logs.processed import COLUMNS
+from pytest_parallelrun.emulator.logs import ATTEMPT_COLUMNS
 from tests.emulator.jobs import make_files
 
 HERE = ("inprocess", "process")
@@ -55,10 +55,10 @@ def lines_of(folder: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("engine", HERE)
 def test_the_logs_are_laid_out_as_on_the_service(tmp_path: Path, engine: str) -> None:
     run_job(tmp_path, engine, error_threshold=0)
-    found = files_below(tmp_path / "kept" / "logs")
-    stamped = sorted(name.partition(".")[0] for name in found if name.startswith(("job_progress", "job_error")))
+    written = files_below(tmp_path / "kept" / "logs")
+    stamped = sorted(name.partition(".")[0] for name in written if name.startswith(("job_progress", "job_error")))
     assert stamped == ["job_error", "job_progress_overview"]
-    assert {name for name in found if not name.startswith(("job_progress", "job_error"))} == {
+    assert {name for name in written if not name.startswith(("job_progress", "job_error"))} == {
         "job_result.txt",
         "readme.txt",
         "sys/job_report/processed_mini-batches.csv",
@@ -94,7 +94,7 @@ def test_records_of_the_root_logger_are_in_stdout_of_a_worker_process(tmp_path: 
 def test_each_attempt_is_a_line_with_the_columns_of_the_service(tmp_path: Path, engine: str) -> None:
     run_job(tmp_path, engine)
     lines = lines_of(tmp_path)
-    assert tuple(lines[0]) == COLUMNS
+    assert tuple(lines[0]) == ATTEMPT_COLUMNS
     picked = sorted((line["Mini-batch Id"], line["Picked Count"], line["Status"], line["Failed"]) for line in lines)
     assert picked == [
         ("0", "1", "RUN_DONE", "0"),
@@ -136,9 +136,9 @@ def test_errors_are_told_for_each_worker_with_their_traceback(tmp_path: Path) ->
     run_job(tmp_path, "inprocess")
     user = tmp_path / "kept" / "logs" / "user"
     assert (user / "error.txt").read_text("utf-8") == "2 x ValueError: bad item\n"
-    told = (user / "error/instance0/process000.txt").read_text("utf-8")
-    assert told.startswith("mini-batch 1, attempt 1: ValueError: bad item\nTraceback (most recent call last):")
-    assert 'raise ValueError("bad item")' in told
+    text = (user / "error/instance0/process000.txt").read_text("utf-8")
+    assert text.startswith("mini-batch 1, attempt 1: ValueError: bad item\nTraceback (most recent call last):")
+    assert 'raise ValueError("bad item")' in text
 
 
 def test_a_worker_that_does_not_come_up_is_among_the_errors(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_a_shutdown_that_fails_is_among_the_errors(tmp_path: Path) -> None:
     run_job(tmp_path, "inprocess", script="def run(paths): return paths\ndef shutdown(): 1 / 0")
     user = tmp_path / "kept" / "logs" / "user"
     assert (user / "error.txt").read_text("utf-8") == "1 x ZeroDivisionError: division by zero\n"
-    told = (user / "error/instance0/process000.txt").read_text("utf-8")
-    assert told.startswith("shutdown: ZeroDivisionError: division by zero\nTraceback (most recent call last):")
+    text = (user / "error/instance0/process000.txt").read_text("utf-8")
+    assert text.startswith("shutdown: ZeroDivisionError: division by zero\nTraceback (most recent call last):")
 
 
 def test_a_job_without_items_has_logs_that_say_so(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_a_job_without_items_has_logs_that_say_so(tmp_path: Path) -> None:
 
 def test_the_result_is_told_in_the_sentence_of_the_service(tmp_path: Path) -> None:
     run_job(tmp_path, "inprocess")
-    told = (tmp_path / "kept/logs/job_result.txt").read_text("utf-8")
-    assert told.startswith(
+    text = (tmp_path / "kept/logs/job_result.txt").read_text("utf-8")
+    assert text.startswith(
         "The job completed. There are 3 mini batches with 3 items. Processed 3 mini batches containing 3 items, "
         "2 succeeded, 1 failed. The error threshold is -1.\n"
     )
@@ -218,7 +218,7 @@ def test_logs_that_cannot_be_written_in_the_end_are_a_note(tmp_path: Path, monke
     def full(logs: Path, result: JobResult, began: float) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pytest_parallelrun.emulator.logs.write_texts", full)
+    monkeypatch.setattr("pytest_parallelrun.emulator.logs._write_texts", full)
     result = run_job(tmp_path, "inprocess")
     logs = tmp_path / "kept" / "logs"
     assert f"the logs in '{logs}' are not complete: [Errno 28] No space left on device" in result.notes

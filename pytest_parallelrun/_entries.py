@@ -1,0 +1,299 @@
+"""The entries of a run, each with its sample, settings and arguments: computed once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_parallelrun._configuration import RunConfiguration, configuration_of, usage_errors
+from pytest_parallelrun._options import OptionValue, absolute_path
+from pytest_parallelrun._targets import Target, find_targets
+from pytest_parallelrun.emulator.arguments import (
+    ProgramArguments,
+    apply_program_arguments,
+    parse_program_arguments,
+)
+from pytest_parallelrun.emulator.engines import check_possible
+from pytest_parallelrun.emulator.entry import EntryFile, find_models
+from pytest_parallelrun.emulator.errors import InputError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.setting_table import Profile
+from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, locate
+from pytest_parallelrun.job_files.inputs import TypedInput
+from pytest_parallelrun.job_files.tree import JobFileError, Problem
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.cases.saved_case import SavedCase
+    from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.job_files.job_step import JobStep
+
+InputPaths = str | tuple[str, ...]
+"""One path, which may be a folder or a table, or files in a list."""
+
+_NAMED = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A sample input. origin: where it was written. missing: why there is none, with the option that would give one."""
+
+    paths: InputPaths | None = None
+    origin: str = ""
+    missing: str = "give one with --parallelrun-input=PATH"
+
+    def __str__(self) -> str:
+        if self.paths is None:
+            return "none"
+        return self.paths if isinstance(self.paths, str) else ", ".join(self.paths)
+
+    @property
+    def source(self) -> str | list[str] | None:
+        """As a ParallelJob takes it."""
+        return list(self.paths) if isinstance(self.paths, tuple) else self.paths
+
+    def open(self, settings: JobSettings) -> Splitter | None:
+        return None if self.source is None else open_input(self.source, settings)
+
+    @property
+    def no_input(self) -> str:
+        return f"there is no sample input: {self.missing}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryPlan:
+    """One entry to gate. `origins` says, by setting, where a value that was set came from.
+
+    replay: the saved case that is run instead of the checks.
+    """
+
+    target: Target
+    sample: Sample
+    settings: JobSettings
+    origins: Mapping[str, str]
+    arguments: ProgramArguments
+    models: Mapping[str, Path]
+    output: Path | None
+    logs: Path | None
+    notes: tuple[str, ...]
+    replay: SavedCase | None
+
+    @property
+    def entry(self) -> EntryFile:
+        return self.target.entry
+
+    @property
+    def nodeid(self) -> str:
+        return self.target.nodeid
+
+    @property
+    def step(self) -> JobStep | None:
+        return self.target.step
+
+    def step_text(self) -> str | None:
+        """The step of the job definition, with its location."""
+        return None if self.step is None else f"{self.step.name} ({self.step.location.origin})"
+
+    def all_notes(self) -> Iterator[str]:
+        """What plan and reports say of the job definition: sentences, and keys that have no effect here."""
+        yield from self.notes
+        if self.step is not None and self.step.not_emulated:
+            yield f"not emulated: {', '.join(self.step.not_emulated)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEntries:
+    """The entries of a run, none of them where only the fixtures are used.
+
+    sample, named_inputs: of the options, the latter for inputs of a job definition.
+    """
+
+    configuration: RunConfiguration
+    targets: tuple[Target, ...]
+    sample: Sample
+    named_inputs: Mapping[str, str]
+
+    @cached_property
+    def plans(self) -> tuple[EntryPlan, ...]:
+        """One for each target. ParallelRunError for arguments or models that are wrong, scripts or none."""
+        self._check_named_inputs()
+        models = find_models(self.configuration.models)
+        return tuple(self._plan(target, models) for target in self.targets)
+
+    def _plan(self, target: Target, models: Mapping[str, Path]) -> EntryPlan:
+        step, settings = target.step, self.configuration.settings
+        named = self._named_for(step)
+        of_step = JobSettings() if step is None else step.settings()
+        arguments, problems = self._arguments(step, named, settings.over(of_step).profile)
+        with_arguments = apply_program_arguments(settings, arguments)
+        if step is not None:
+            known = {*with_arguments.explicit}
+            if self.configuration.program_arguments:
+                known.add("program_arguments")
+            problems += [problem for name, problem in step.unresolved.items() if name not in known]
+            if not models and step.model is not None:
+                models = find_models([str(step.model)])
+        typed = self._typed(step, named, with_arguments.over(of_step))
+        problems += typed.problems
+        if problems:
+            raise JobFileError(problems)
+        origins = self._origins_of(step, with_arguments.explicit - settings.explicit)
+        if typed.as_files is not None:
+            of_step = of_step.replace(input_type="uri_folder")
+            origins.setdefault("input_type", typed.as_files.origin)
+        return EntryPlan(
+            target=target,
+            sample=self._sample_of(step, named),
+            settings=with_arguments.over(of_step),
+            origins=origins,
+            arguments=arguments,
+            models=models,
+            output=self._folder_of(target, self.configuration.output),
+            logs=self._folder_of(target, self.configuration.logs),
+            notes=(*target.notes, *typed.notes),
+            replay=self.configuration.replay,
+        )
+
+    def _origins_of(self, step: JobStep | None, from_arguments: frozenset[str]) -> dict[str, str]:
+        of_step, of_options = {} if step is None else step.origins, self.configuration.origins
+        origins = {**of_step, **dict.fromkeys(from_arguments, "program arguments"), **of_options}
+        variables = "environment_variables"
+        if variables in of_step and variables in of_options:
+            # They are merged one by one.
+            origins[variables] = f"{of_options[variables]} over {of_step[variables]}"
+        return origins
+
+    def _folder_of(self, target: Target, folder: Path | None) -> Path | None:
+        """One of several entries has a folder below."""
+        return folder / target.folder_name if folder and len(self.targets) > 1 else folder
+
+    def _named_for(self, step: JobStep | None) -> dict[str, str]:
+        """Values of the step's inputs; a path without a name is the one that is split."""
+        named = dict(self.named_inputs)
+        if step is not None and len(step.split) == 1 and isinstance(self.sample.paths, str):
+            named.setdefault(step.split[0], self.sample.paths)
+        return named
+
+    def _arguments(
+        self, step: JobStep | None, named: Mapping[str, str], profile: Profile
+    ) -> tuple[ProgramArguments, list[Problem]]:
+        """The program arguments, and which of their inputs have no value."""
+        arguments = self.configuration.program_arguments
+        if not arguments and step is not None and "program_arguments" not in step.unresolved:
+            try:
+                arguments = step.program_arguments(named)
+            except JobFileError as error:
+                return ProgramArguments(), list(error.problems)
+        return parse_program_arguments(arguments, profile=profile), []
+
+    def _typed(self, step: JobStep | None, named: Mapping[str, str], settings: JobSettings) -> TypedInput:
+        """What the type of the step's input says of the sample."""
+        if step is None or self.configuration.replay is not None or settings.profile != "v2":
+            return TypedInput()
+        paths = (self.sample.paths,) if isinstance(self.sample.paths, str) else self.sample.paths or ()
+        return step.typed_sample(named, paths, row_mode=settings.mini_batch_rows is not None)
+
+    def _sample_of(self, step: JobStep | None, named: Mapping[str, str]) -> Sample:
+        if self.configuration.replay is not None:
+            # It brings its own mini-batches.
+            return Sample()
+        if self.sample.paths is not None or step is None:
+            return self.sample
+        paths = step.sample(named)
+        if not paths:
+            return Sample(missing=str(step.missing_sample(named)))
+        return Sample(paths=_one_or_all(paths), origin=step.sample_origin(named) or self.configuration.input_origin)
+
+    def _check_named_inputs(self) -> None:
+        """SettingsError for a name that no step of the job definitions has."""
+        known = {name for target in self.targets if target.step for name in target.step.known_inputs()}
+        for name, value in self.named_inputs.items():
+            if name not in known:
+                hint = did_you_mean(name, known) if known else "It has none."
+                raise SettingsError(
+                    f"{self.configuration.input_origin}={name}={value}: the job definition has no input '{name}'. "
+                    f"{hint}"
+                )
+
+
+_ENTRIES = pytest.StashKey[RunEntries]()
+
+
+def entries_of(config: pytest.Config) -> RunEntries:
+    """The entries of the run, looked up and checked at the first question.
+
+    UsageError for what is wrong, with the value, its origin and what is allowed.
+    """
+    if _ENTRIES not in config.stash:
+        configuration = configuration_of(config)
+        with usage_errors():
+            targets = find_targets(configuration, config.rootpath)
+            named, paths = _read_inputs(configuration.inputs, targets)
+            sample = Sample(paths=_one_or_all(paths), origin=configuration.input_origin)
+            entries = RunEntries(configuration=configuration, targets=targets, sample=sample, named_inputs=named)
+            plans = entries.plans
+            # Workers of pytest-xdist start after the controller has looked at these.
+            if not hasattr(config, "workerinput"):
+                for plan in plans:
+                    check_possible(configuration.engine, plan.entry, plan.settings)
+                _check_samples(entries)
+        config.stash[_ENTRIES] = entries
+    return config.stash[_ENTRIES]
+
+
+def _read_inputs(items: Sequence[OptionValue], targets: Sequence[Target]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The values of NAME=VALUE by name, which only a job definition has a use for, and the other paths."""
+    named: dict[str, str] = {}
+    paths: list[str] = []
+    steps = [target.step for target in targets if target.step is not None]
+    for item in items:
+        match = _NAMED.fullmatch(item.value)
+        if match is None or not steps or os.path.exists(absolute_path(item)):
+            paths.append(_input_path(item))
+        elif any(step.takes_value(match[1]) for step in steps):
+            named[match[1]] = match[2]
+        else:
+            named[match[1]] = _input_path(replace(item, value=match[2]))
+    return named, tuple(paths)
+
+
+def _one_or_all(paths: tuple[str, ...]) -> InputPaths | None:
+    return paths[0] if len(paths) == 1 else paths or None
+
+
+def _input_path(item: OptionValue) -> str:
+    return item.value if REMOTE.match(item.value) else str(absolute_path(item))
+
+
+def _check_samples(entries: RunEntries) -> None:
+    """Opens the inputs of all entries, so that a wrong one ends the run at once and not in each test."""
+    if not entries.targets:
+        _check_sample(entries.sample, entries.configuration.settings, entries.configuration.origins)
+    checked: list[tuple[object, JobSettings]] = []
+    for plan in entries.plans:
+        # Often all have the same.
+        if (plan.sample.paths, plan.settings) not in checked:
+            checked.append((plan.sample.paths, plan.settings))
+            _check_sample(plan.sample, plan.settings, plan.origins)
+
+
+def _check_sample(sample: Sample, settings: JobSettings, origins: Mapping[str, str]) -> None:
+    """UsageError for an input that cannot be opened. origins: of the settings."""
+    try:
+        if isinstance(sample.paths, tuple):
+            # Only in a list are paths looked at when their mini-batch is loaded; these are options.
+            for path in sample.paths:
+                locate(path, os.getcwd(), must_exist=True)
+        sample.open(settings)
+    except SettingsError as error:
+        # Alone the unit of its size can be wrong for an input.
+        raise pytest.UsageError(f"{origins.get('mini_batch_size', 'settings')}: {error}") from None
+    except InputError as error:
+        raise pytest.UsageError(f"{sample.origin}: {error}") from None

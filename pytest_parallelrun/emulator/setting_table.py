@@ -1,0 +1,356 @@
+"""Every setting of an emulated job, declared once: the table is the body of `SettingFields`.
+
+The plan, the reference documentation and the program arguments are made from it, and type checkers take from it the
+keywords of `JobSettings()` and `replace()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, get_args
+
+from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
+from pytest_parallelrun.emulator.rules import CHOICES, PRESETS, Rules
+from pytest_parallelrun.emulator.setting_types import (
+    DELIMITER,
+    ENCODING,
+    FILE_NAME,
+    FLAG,
+    NAMES,
+    PERCENT,
+    SECONDS,
+    TOTAL_ATTEMPTS,
+    VARIABLES,
+    SettingType,
+    choice,
+    size,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from dataclasses import InitVar
+    from typing import overload
+
+    from typing_extensions import dataclass_transform
+
+    from pytest_parallelrun.emulator import rules as rule_types
+else:
+
+    def dataclass_transform(**_):
+        return lambda declared: declared
+
+
+Raw = TypeVar("Raw", contravariant=True)
+Value = TypeVar("Value", covariant=True)
+
+Profile = Literal["v2", "v1", "batch"]
+OutputAction = Literal["summary_only", "append_row"]
+LoggingLevel = Literal["INFO", "WARNING", "DEBUG"]
+Thread = Literal["main", "worker"]
+ClockName = Literal["virtual", "real"]
+InputType = Literal["uri_folder"]
+AzuremlModules = Literal["standin", "installed"]
+
+V2_YAML = "YAML reference of the parallel job"
+V1_SDK = "SDK reference of ParallelRunConfig"
+BATCH_YAML = "YAML reference of the batch deployment"
+V2_SDK = "SDK reference of parallel_run_function"
+GUIDE = "guide to parallel jobs in pipelines"
+ADDITION = "addition of this emulator"
+
+OBSERVED_OVERHEAD = 30
+
+HINTS: Mapping[str, str] = {
+    "allow_reuse": "Nothing is reused here: leave it out.",
+    "append_row_to": "Set output_action=append_row, and append_row_file_name for its name.",
+    "arguments": "Program arguments are given to the job beside its settings.",
+    "batch_size": "Set mini_batch_size.",
+    "code": "The code root is given to the job beside its settings.",
+    "compute": "There is no compute here: leave it out.",
+    "compute_target": "There is no compute here: leave it out.",
+    "concurrency": "Set max_concurrency_per_instance (workers on one instance) and instance_count.",
+    "engine": "The engine is given to the job beside its settings.",
+    "entry_script": "The entry script is given to the job beside its settings.",
+    "env": "Set environment_variables.",
+    "environment": "The script runs in the Python of this process: leave it out.",
+    "input_data": "The input is given to the job beside its settings.",
+    "instance_type": "Machine sizes are not emulated: leave it out.",
+    "output_file_name": "Set append_row_file_name.",
+    "processes": "Set max_concurrency_per_instance.",
+    "program_arguments": "Program arguments are given to the job beside its settings.",
+    "resources": "Set instance_count.",
+    "retries": "Set max_retries.",
+    "retry_settings": "Set max_retries and timeout.",
+    "source_directory": "The code root is given to the job beside its settings.",
+    "tries": "Set max_retries: all tries but the first (run_max_try counts the first one too).",
+    "workers": "Set instance_count and max_concurrency_per_instance: workers are their product.",
+}
+"""Words of other tools and of settings that live elsewhere, for which the nearest name would be a guess."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting(Generic[Raw, Value]):
+    """A row of the table: a field of JobSettings that holds a Value and is set by a Raw.
+
+    type: what it may hold. default: under profile v2, and under v1 and batch unless those are given.
+    derive: makes the default from the other fields instead; it may read the rows above its own.
+    source: where the default is taken from; without it each profile has its own document, v2's v2_source.
+    disputed: what other documents say instead, by profile.
+    argument: the program argument that sets it. v1_name: its name in ParallelRunConfig, of type v1_type.
+    emulated: False where the value has an effect in worker processes alone; in-process it is named in reports.
+    """
+
+    type: SettingType[Value]
+    default: Value | None
+    help: str
+    _: KW_ONLY
+    v1: Value | None = None
+    batch: Value | None = None
+    derive: Callable[[SettingFields], Value] | None = None
+    source: str | None = None
+    v2_source: str = V2_YAML
+    disputed: Mapping[Profile, str] = field(default_factory=dict)
+    argument: str | None = None
+    v1_name: str | None = None
+    v1_type: SettingType[Value] | None = None
+    emulated: bool = True
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: object) -> Setting[Raw, Value]: ...
+        @overload
+        def __get__(self, instance: SettingFields, owner: object) -> Value: ...
+        def __get__(self, instance: SettingFields | None, owner: object) -> Setting[Raw, Value] | Value: ...
+        def __set__(self, instance: SettingFields, value: Raw | None) -> None: ...
+
+    def default_in(self, settings: SettingFields) -> Value:
+        if self.derive is not None:
+            return self.derive(settings)
+        of_profile = {"v1": self.v1, "batch": self.batch}.get(settings.profile)
+        return cast("Value", self.default if of_profile is None else of_profile)
+
+    def source_of(self, profile: Profile) -> str:
+        return self.source or {"v2": self.v2_source, "v1": V1_SDK, "batch": BATCH_YAML}[profile]
+
+
+Plain = Setting[Value, Value]
+"""A row whose field holds what it is set to, but for its spelling."""
+
+
+def _rules(raw: object) -> Rules | None:
+    if isinstance(raw, str) and raw in PRESETS:
+        return Rules.preset(raw)
+    return raw if isinstance(raw, Rules) else None
+
+
+RULES = SettingType(" or ".join(map(repr, PRESETS)) + ", or a Rules object", _rules)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def _typed(declared: type[Value]) -> type[Value]:
+    return declared
+
+
+@_typed
+class SettingFields:
+    """The table. Type checkers see a frozen dataclass: each field is a keyword of JobSettings, None for "not set"."""
+
+    profile: Plain[Profile] = Setting(
+        choice(get_args(Profile)), "v2", "whose defaults and checks apply", source=ADDITION
+    )
+    rules: Setting[Rules | Literal["documented", "observed"], Rules] = Setting(
+        RULES, Rules(), "reading of the service where its sources disagree", source=ADDITION
+    )
+    mini_batch_size: Setting[int | str, int | None] = Setting(
+        size("files, or bytes of a table"),
+        None,
+        "files in a mini-batch, or bytes of a table; 1 file (v1, batch: 10) or 1 MB",
+        disputed={"v2": "SDK reference of parallel_run_function: 10 files or 1 MB"},
+    )
+    partition_keys: Setting[Sequence[str], tuple[str, ...]] = Setting(
+        NAMES, (), "one mini-batch for each combination of their values"
+    )
+    mini_batch_rows: Plain[int | None] = Setting(
+        whole_number(1),
+        None,
+        "lines in a mini-batch of JSON lines, which run() gets as dicts; none: files of them are files",
+        source="undocumented arguments of the runtime",
+        argument="--amlbi_mini_batch_rows",
+    )
+    input_type: Plain[InputType | None] = Setting(
+        choice(get_args(InputType)),
+        None,
+        "uri_folder: run() gets paths of files, whatever they hold; none: the input itself tells",
+        source=f"{V2_YAML}: `type` of the input",
+    )
+    error_threshold: Plain[int] = Setting(
+        whole_number(-1),
+        -1,
+        "failed items that are tolerated; -1 tolerates all",
+        v2_source=GUIDE,
+        argument="--error_threshold",
+    )
+    mini_batch_error_threshold: Plain[int] = Setting(
+        whole_number(-1),
+        -1,
+        "failed mini-batches that are tolerated; -1 tolerates all",
+        argument="--allowed_failed_count",
+        v1_name="allowed_failed_count",
+    )
+    allowed_failed_percent: Plain[float] = Setting(
+        PERCENT,
+        100,
+        "percentage of failed mini-batches that is tolerated; 100 tolerates all",
+        v2_source=GUIDE,
+        argument="--allowed_failed_percent",
+    )
+    max_retries: Plain[int] = Setting(
+        whole_number(0),
+        2,
+        "tries of a mini-batch after its first one failed",
+        batch=3,
+        disputed={"v2": "SDK reference of parallel_run_function: it counts all tries"},
+        v1_name="run_max_try",
+        v1_type=TOTAL_ATTEMPTS,
+    )
+    timeout: Plain[float] = Setting(
+        SECONDS, 60, "seconds for one call of run()", batch=30, v1_name="run_invocation_timeout"
+    )
+    task_overhead_timeout: Plain[float] = Setting(
+        SECONDS,
+        600,
+        "seconds for loading a mini-batch; under attempt_limit=with_overhead added to timeout, and 30",
+        derive=lambda settings: OBSERVED_OVERHEAD if settings.rules.attempt_limit == "with_overhead" else 600,
+        source=GUIDE,
+        disputed=dict.fromkeys(get_args(Profile), f"{V2_YAML}: 30, taken under attempt_limit=with_overhead"),
+        argument="--task_overhead_timeout",
+    )
+    progress_update_timeout: Plain[float] = Setting(
+        SECONDS,
+        None,
+        "seconds without progress after which the job ends; 3 * (timeout + task_overhead_timeout)",
+        derive=lambda settings: 3 * (settings.timeout + settings.task_overhead_timeout),
+        source=GUIDE,
+        argument="--progress_update_timeout",
+        emulated=False,
+    )
+    first_task_creation_timeout: Plain[float] = Setting(
+        SECONDS,
+        600,
+        "seconds in which the first mini-batch must be found",
+        source=GUIDE,
+        argument="--first_task_creation_timeout",
+    )
+    instance_count: Plain[int] = Setting(whole_number(1), 1, "machines of the job", v1_name="node_count")
+    max_concurrency_per_instance: Plain[int] = Setting(
+        whole_number(1),
+        1,
+        "workers on each machine",
+        v2_source="schema of the parallel job in the azure-ai-ml SDK",
+        disputed={
+            "v2": f"{GUIDE} and {V2_YAML}: the cores of an instance, 1 where it has GPUs",
+            "v1": "article on debugging the ParallelRunStep: the cores of an instance, 1 where it has GPUs",
+        },
+        v1_name="process_count_per_node",
+    )
+    output_action: Plain[OutputAction] = Setting(
+        choice(get_args(OutputAction), case_insensitive=True),
+        "summary_only",
+        "append_row: the results are appended to one file",
+        v1="append_row",
+        batch="append_row",
+        v2_source=V2_SDK,
+    )
+    append_row_file_name: Plain[str] = Setting(
+        FILE_NAME,
+        "parallel_run_step.txt",
+        "name of that file",
+        batch="predictions.csv",
+        v2_source=f"{V1_SDK}; v2 names none",
+    )
+    append_row_dataframe_header: Plain[bool] = Setting(
+        FLAG,
+        False,
+        "that file starts with the columns of a returned DataFrame",
+        source="undocumented argument of the runtime",
+        argument="--append_row_dataframe_header",
+    )
+    logging_level: Setting[str, LoggingLevel] = Setting(
+        choice(get_args(LoggingLevel), case_insensitive=True), "INFO", "level of the entry script's logger"
+    )
+    environment_variables: Plain[Mapping[str, str]] = Setting(
+        VARIABLES, MappingProxyType({}), "set before the entry script is imported"
+    )
+    thread: Plain[Thread] = Setting(
+        choice(get_args(Thread)), "main", "thread that calls the entry script", source=ADDITION
+    )
+    clock: Plain[ClockName] = Setting(
+        choice(get_args(ClockName)), "virtual", "real: time.sleep() really sleeps", source=ADDITION
+    )
+    memory_limit: Setting[int | str, int | None] = Setting(
+        size("bytes"), None, "bytes that a worker may take", source=ADDITION, emulated=False
+    )
+    encoding: Plain[str] = Setting(ENCODING, "utf-8", "encoding of delimited tables", source=ADDITION)
+    delimiter: Plain[str] = Setting(DELIMITER, ",", "delimiter of delimited tables", source=ADDITION)
+    azureml: Plain[AzuremlModules] = Setting(
+        choice(get_args(AzuremlModules)),
+        "standin",
+        "azureml packages in the worker: stand-ins, or those that are installed",
+        source=ADDITION,
+    )
+
+    if TYPE_CHECKING:
+        # Keywords that set a field, or a part of `rules`, under another name.
+        allowed_failed_count: InitVar[int | None] = None
+        run_max_try: InitVar[int | None] = None
+        run_invocation_timeout: InitVar[float | None] = None
+        node_count: InitVar[int | None] = None
+        process_count_per_node: InitVar[int | None] = None
+        short_return: InitVar[rule_types.ShortReturn | None] = None
+        appended_rows: InitVar[rule_types.AppendedRows | None] = None
+        attempt_limit: InitVar[rule_types.AttemptLimit | None] = None
+        file_grouping: InitVar[rule_types.FileGrouping | None] = None
+        failed_unit: InitVar[rule_types.FailedUnit | None] = None
+        threshold_check: InitVar[rule_types.ThresholdCheck | None] = None
+
+
+_TABLE: Mapping[str, Setting[Any, object]] = MappingProxyType(
+    {name: setting for name, setting in vars(SettingFields).items() if isinstance(setting, Setting)}
+)
+_V1_NAMES = {setting.v1_name: name for name, setting in _TABLE.items() if setting.v1_name}
+
+
+def setting_table() -> Mapping[str, Setting[Any, object]]:
+    """Every field of JobSettings by its name, in the order of the plan and of the documentation."""
+    return _TABLE
+
+
+def describe_default(name: str, profile: Profile) -> str:
+    """Where the default of a field comes from: "default of profile v2 (YAML reference ...)", and who says otherwise."""
+    setting = _TABLE[name]
+    other = f"; but {setting.disputed[profile]}" if profile in setting.disputed else ""
+    return f"default of profile {profile} ({setting.source_of(profile)}{other})"
+
+
+def resolve_setting(name: str, raw: object = None, origin: str | None = None) -> tuple[str, SettingType[object]]:
+    """The field or rule that a name means, and what it may hold; SettingsError for an unknown name.
+
+    origin: an option or a file that gave `raw`, for the message; None where a call did.
+    """
+    if name in _TABLE:
+        return name, _TABLE[name].type
+    if name in CHOICES:
+        return name, choice(CHOICES[name])
+    if name in _V1_NAMES:
+        setting = _TABLE[_V1_NAMES[name]]
+        return _V1_NAMES[name], setting.v1_type or setting.type
+    shown = f"{origin} {name}={raw}" if origin else f"JobSettings({name}={raw!r})"
+    # "retry_settings.timeout" and "mini-batch-size" are spellings of job files and command lines.
+    word = str(name).rpartition(".")[2].replace("-", "_").lower()
+    advice = HINTS.get(word) or did_you_mean(word, [*_TABLE, *_V1_NAMES, *CHOICES])
+    if advice.startswith("Allowed"):
+        advice = f"Allowed: {', '.join(_TABLE)}."  # Without the v1 names and the rules: long enough.
+    raise SettingsError(f"{shown}: unknown setting {name!r}. {advice}")
