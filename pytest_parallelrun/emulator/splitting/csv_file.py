@@ -225,21 +225,11 @@ class CsvFile:
             raise bare.parse_error(str(error)) from error
         return cls(path, name, encoding, delimiter, list(columns))
 
-    def pieces(self, size: int) -> Iterator[Piece]:
-        """Its data, `size` bytes of whole records a piece or the few more that end the last record.
-
-        Raises OSError where it cannot be read.
-        """
-        with open(self.path, "rb") as stream:
-            reader = self._reader(stream)
-            reader.take(1)
-            while piece := reader.take(size):
-                yield piece
-
     def parsed(self, size: int, parse: Callable[[bytes], T]) -> Iterator[tuple[Piece, T]]:
-        """The same pieces with what `parse` makes of them; it raises ValueError where a quote is left open.
+        """Pieces of `size` bytes of whole records, or the few more that end the last record, with what `parse` makes.
 
-        That tells whether a line end is that of a record, at no cost where it is.
+        It raises ValueError where a quote is left open: that tells whether a line end is that of a record, at no cost
+        where it is. OSError where the file cannot be read.
         """
         with open(self.path, "rb") as stream:
             reader = self._reader(stream)
