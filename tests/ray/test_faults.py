@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
-from pytest_parallelrun.emulator.engines.ray import actor_handle, cluster, engine
+from pytest_parallelrun.emulator.engines.ray import cluster, engine
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
 from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES, SPOILING
 from tests.emulator.engines.process.test_faults import folder as folder
@@ -136,38 +136,39 @@ def test_an_actor_that_was_lost_between_two_jobs_is_replaced_at_no_cost(tmp_path
 
 
 class Unreached:
-    """Stands for a connection that fails, so that nobody knows whether a call has arrived: of each third answer."""
+    """Stands for a connection that fails, so that nobody knows whether a call has arrived: of each n-th answer."""
 
-    def __init__(self, get: Callable[..., object], error: Exception) -> None:
+    def __init__(self, get: Callable[..., object], error: Exception, nth: int) -> None:
         self._get = get
         self._error = error
+        self._nth = nth
         self.count = 0
 
     def __call__(self, *arguments: object, **named: object) -> object:
         self.count += 1
-        if self.count % 3 == 0:
+        if self.count % self._nth == 0:
             raise self._error
         return self._get(*arguments, **named)
 
 
-def test_a_connection_that_fails_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_that_fail_cost_attempts_and_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("try again", None))
+    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("try again", None), 7)
     monkeypatch.setattr(ray, "get", unreached)
     names = [f"f{number}" for number in range(20)]
-    result = run_on_ray(tmp_path, NAMES, *names, max_concurrency_per_instance=2)
-    assert unreached.count > 6
+    result = run_on_ray(tmp_path, NAMES, *names, max_concurrency_per_instance=2, max_retries=5)
+    assert unreached.count > 7
+    assert (result.status, result.succeeded_items) == ("Completed", 20)
     assert sorted(map(str, result.rows)) == sorted(names)
-    assert {attempt.outcome for attempt in result.attempts} == {"succeeded"}
-    assert (len(result.attempts), result.worker_failures, result.init_calls) == (20, (), 2)
+    assert {attempt.outcome for attempt in result.attempts} <= {"succeeded", "crashed"}
+    assert none_left(str(tmp_path))
 
 
-def test_an_actor_that_stays_out_of_reach_costs_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_actor_that_is_out_of_reach_costs_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    monkeypatch.setattr(actor_handle, "COMES_BACK", 0.0)
-    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("out of reach", None))
+    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("out of reach", None), 3)
     monkeypatch.setattr(ray, "get", unreached)
     # The third answer is that to the first mini-batch.
     result = run_on_ray(tmp_path, NAMES, "a")

@@ -17,8 +17,8 @@ from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.ray import actor as actor_module
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.actor import OutOfOrder, RemoteTask, Report, WorkerActor, WorkerConfig
-from pytest_parallelrun.emulator.engines.ray.file_transfer import NodeWorkspace, bundle_of, copy_back, side_inputs
+from pytest_parallelrun.emulator.engines.ray.actor import RemoteTask, Report, WorkerActor, WorkerConfig
+from pytest_parallelrun.emulator.engines.ray.files import NodeWorkspace, bundle_of, side_inputs, unpack
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
@@ -53,6 +53,9 @@ def test_ray_is_not_imported_before_there_is_a_job_for_it() -> None:
     assert done.returncode == 0
 
 
+CONFIG = WorkerConfig(JobSettings(), "files", None, False)
+
+
 @pytest.fixture
 def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerActor]:
     """What an actor does, in this process, with a worker that is up. It looks for answers when several are there."""
@@ -66,8 +69,8 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerAct
     script.write_text("def run(paths):\n    return paths\n", encoding="utf-8")
     plan = WorkerPlan(entry=EntryFile(script, tmp_path), folder=tmp_path / "work")
     actor = WorkerActor()
-    actor.begin(plan, WorkerConfig(JobSettings(), "files", None), 0, None, None, False)
-    actor.start_worker(0, True, None, False, None)
+    actor.begin(plan, CONFIG, 0, None, None, False)
+    actor.start_worker(CONFIG, 0, True, None, None)
     monkeypatch.setattr(actor_module._NodeEngine, "_wait", wait_for_several)
     yield actor
     actor.end()
@@ -85,41 +88,11 @@ def returned(report: Report) -> list[object]:
 def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
     actor: WorkerActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert returned(actor.work(remote_tasks(0), False)) == [["item 0"]]
+    assert returned(actor.work(CONFIG, remote_tasks(0))) == [["item 0"]]
     monkeypatch.setattr(actor_module, "GROUP_SECONDS", 0.0)
     # As many as wait in the pipe of a worker that is quick have ended together.
-    assert returned(actor.work(remote_tasks(1, 2, 3, 4, 5), False)) == [["item 1"], ["item 2"], ["item 3"]]
-    assert returned(actor.work(remote_tasks(4, 5), False)) == [["item 4"], ["item 5"]]
-
-
-class Recording(WorkerActor):
-    """Tells what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-
-    def tell(self, what: str) -> int:
-        self.asked.append(what)
-        return len(self.asked)
-
-
-def test_a_call_that_comes_twice_is_answered_twice_and_executed_once() -> None:
-    actor = Recording()
-    answers = [actor.do(7, number, 0, "tell", f"call {number}") for number in (0, 0, 1, 0)]
-    assert answers == [1, 1, 2, 1]
-    assert actor.asked == ["call 0", "call 1"]
-
-
-def test_a_call_before_which_another_one_is_missing_is_not_executed() -> None:
-    actor = WorkerActor()
-    assert actor.do(7, 1, 0, "sees", []) == OutOfOrder()
-    assert actor.do(7, 0, 0, "sees", []) == []
-    assert actor.do(7, 2, 1, "sees", []) == OutOfOrder()
-    assert actor.do(7, 1, 1, "sees", []) == []
-    # Another seat counts from the beginning.
-    assert actor.do(8, 1, 0, "sees", []) == OutOfOrder()
-    assert actor.do(8, 0, 0, "sees", []) == []
+    assert returned(actor.work(CONFIG, remote_tasks(1, 2, 3, 4, 5))) == [["item 1"], ["item 2"], ["item 3"]]
+    assert returned(actor.work(CONFIG, remote_tasks(4, 5))) == [["item 4"], ["item 5"]]
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:
@@ -171,18 +144,19 @@ def plan(tmp_path: Path) -> WorkerPlan:
 
 
 def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tmp_path: Path) -> None:
-    workspace = NodeWorkspace(bundle_of(plan))
-    there = workspace.on_this_node(plan)
+    workspace = NodeWorkspace(plan, bundle_of(plan))
+    there = workspace.on_this_node()
     assert isinstance(there.entry, EntryFile)
     base = there.entry.code_root.parent
+    assert there.entry.path.is_file()
     assert there.arguments == (
         f"--extra={base}/output/extra",
         "--names",
         f"{base}/code/names.txt",
         f"--table={tmp_path}/elsewhere/table.csv",
     )
-    assert there.environment == {**plan.environment, "AZUREML_MODEL_DIR": f"{base}/models/0"}
-    assert there.models == {"m": base / "models" / "0" / "m"}
+    assert there.environment == {**plan.environment, "AZUREML_MODEL_DIR": f"{base}/models"}
+    assert there.models == {"m": base / "models" / "m"}
     assert (base / "output" / "extra").is_dir()
     workspace.clear()
 
@@ -194,12 +168,12 @@ def test_paths_of_what_is_here_and_does_not_travel_are_side_inputs(plan: WorkerP
 def test_files_that_come_back_under_a_name_that_is_there_are_told(plan: WorkerPlan, tmp_path: Path) -> None:
     told = []
     for text in ("one", "two", "two"):
-        workspace = NodeWorkspace(bundle_of(plan))
-        there = workspace.on_this_node(plan)
+        workspace = NodeWorkspace(plan, bundle_of(plan))
+        there = workspace.on_this_node()
         assert there.output_dir is not None
         (there.output_dir / "same.txt").write_text(text, encoding="utf-8")
         (there.output_dir / f"of {text}.txt").touch()
-        told.append(copy_back(workspace.clear()[0], plan))
+        told.append(unpack(workspace.clear()[0]))
     # The same content replaces nothing.
     assert told == [[], [f"{tmp_path}/output/same.txt"], []]
     assert (tmp_path / "output" / "same.txt").read_text("utf-8") == "two"

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -23,7 +22,7 @@ from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
 from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
-from pytest_parallelrun.emulator.engines.ray.file_transfer import FilePayload, NodeWorkspace
+from pytest_parallelrun.emulator.engines.ray.files import FileCopy, FilePayload, NodeWorkspace, signature
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, WorkerFailed
 from pytest_parallelrun.emulator.faults import FaultPlan
 from pytest_parallelrun.emulator.worker_plan import Host
@@ -31,7 +30,6 @@ from pytest_parallelrun.emulator.worker_plan import Host
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.engines.ray.file_transfer import Signature
     from pytest_parallelrun.emulator.events import Event
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
@@ -44,11 +42,15 @@ _OF_RAY = ("OMP_NUM_THREADS", "PYTHONBREAKPOINT", "SPT_NOENV", "LD_PRELOAD")
 
 
 class WorkerConfig(NamedTuple):
-    """What a worker works under; changes with the job, or the question. probe: seconds that run() may take."""
+    """What a worker works under; changes with the job, or the question.
+
+    probe: seconds that run() may take. watch: whether somebody wants to know which files it opens.
+    """
 
     settings: JobSettings
     kind: InputKind
     probe: float | None
+    watch: bool
 
 
 class RemoteTask(NamedTuple):
@@ -61,7 +63,7 @@ class RemoteTask(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of a group, or of bringing up.
+    """What came of a group, of bringing up, or of a question, which has an answer.
 
     attempts: of the first ones of the group, without their mini-batches. events: what happened to the worker. elapsed:
     the time of the actor now, on the clock of the attempts. seconds: that the group took. touched: files that were
@@ -75,153 +77,120 @@ class Report(NamedTuple):
     touched: list[list[list[str]]]
     observed: list[object]
     represented: int
+    answer: object
 
 
 class ShutdownReport(NamedTuple):
     """What there is to tell when a worker has ended. left: what it left behind; stdout, stderr: what it printed.
 
-    files: what it wrote, as a zip file, from a node that does not see the folders of the job. lost: what is to be said
-    of files that were too large for that.
+    files: what it wrote on a node that does not see the folders of the job. lost: what is to be said of files that
+    were too large for that.
     """
 
     events: Sequence[Event] = ()
     left: Sequence[str] = ()
     stdout: str = ""
     stderr: str = ""
-    files: bytes = b""
+    files: Sequence[FileCopy] = ()
     lost: str = ""
 
 
-class OutOfOrder(NamedTuple):
-    """The answer to a call before which another one is missing: both will come again."""
-
-
 class WorkerActor:
-    """Lives in an actor. Its methods are called by `do`, one after the other, but for `abandon` and `sees`."""
+    """Lives in an actor. Its methods are executed one after the other, but for `abandon` and `unseen`."""
+
+    _engine: _NodeEngine
 
     def __init__(self) -> None:
-        self._engine: _NodeEngine | None = None
-        self._workspace: NodeWorkspace | None = None
-        self._line = -1
-        self._next = 0
-        self._answers: dict[int, object] = {}
+        self._busy = False
 
-    def do(self, line: int, number: int, first: int, method: str, *arguments: object) -> object:
-        """Calls a method once, and in the order of the numbers, however often it is asked for.
-
-        When a connection fails, Ray does not know whether a call has arrived, and goes on with the next one. line:
-        tells the handle, whose calls are counted from 0. first: the first one that it has no answer to.
-        """
-        if line != self._line:
-            if number:
-                return OutOfOrder()
-            self._line, self._next = line, 0
-            self._answers.clear()
-        for known in [known for known in self._answers if known < first]:
-            del self._answers[known]
-        if number < self._next:
-            return self._answers[number]
-        if number > self._next:
-            return OutOfOrder()
-        answer = self._answers[number] = getattr(self, method)(*arguments)
-        self._next += 1
-        return answer
-
-    def sees(self, signatures: Sequence[Signature]) -> list[bool]:
-        """Which of the files this node has, unchanged, at the same path."""
-        return [signature.is_here() for signature in signatures]
+    def unseen(self, signatures: Mapping[str, tuple[int, ...]]) -> list[str]:
+        """Which of the files this node does not have, unchanged, at the same path."""
+        return [path for path, known in signatures.items() if signature(path) != known]
 
     def begin(
-        self, plan: WorkerPlan, config: WorkerConfig, slot: int, host: Host | None, bundle: bytes | None, quiet: bool
+        self,
+        plan: WorkerPlan,
+        config: WorkerConfig,
+        slot: int,
+        host: Host | None,
+        bundle: list[FileCopy] | None,
+        quiet: bool,
     ) -> None:
         """Gets ready for a worker of a job. host: what it inherits, None for what this node has.
 
         bundle: code root and models by value, None where the node sees the folders of the job.
         """
         self.end()
-        self._workspace = None if bundle is None else NodeWorkspace(bundle)
-        if self._workspace is not None:
-            plan = self._workspace.on_this_node(plan)
+        workspace = None if bundle is None else NodeWorkspace(plan, bundle)
+        if workspace is not None:
+            plan = workspace.on_this_node()
         plan = replace(plan, host=host or host_of_node(), appended=None)
-        self._engine = _NodeEngine(plan, config, slot, self._workspace)
+        self._engine = _NodeEngine(plan, config, slot, workspace)
+        self._busy = True
         if quiet:
             self._engine.quiet()
 
-    def assign(self, config: WorkerConfig) -> None:
-        """Other settings, for the worker that is up."""
-        assert self._engine is not None
-        self._engine.under(config)
-
     def start_worker(
-        self, number: int, init: bool, init_failure: Failure | None, watch: bool, observer: type[Observer] | None
+        self,
+        config: WorkerConfig,
+        number: int,
+        init: bool,
+        init_failure: Failure | None,
+        observer: type[Observer] | None,
     ) -> Report:
         """Starts a worker process, once; number: of the worker among all of the job."""
         engine = self._engine
-        assert engine is not None
-        engine.watched = watch
+        engine.work_under(config)
         engine.pool.made = number
         engine.pool.init_failure = init_failure
         began = real_monotonic()
         try:
             engine.start_worker(engine.slot, init=init, observer=observer)
         except NoWorkersLeft as error:
-            instance = engine.pool.instance_of(engine.slot)
-            started = engine.elapsed()
-            failure = Failure(phase="import", error=str(error))
-            event = WorkerFailed(worker=number, instance=instance, started=started, duration=0.0, failure=failure)
+            event = WorkerFailed(
+                worker=number,
+                instance=engine.pool.instance_of(engine.slot),
+                started=engine.elapsed(),
+                duration=0.0,
+                failure=Failure(phase="import", error=str(error)),
+            )
             engine.pool.events.append(event)
         return engine.report([], began)
 
-    def work(self, remote_tasks: Sequence[RemoteTask], watch: bool) -> Report:
+    def work(self, config: WorkerConfig, remote_tasks: Sequence[RemoteTask]) -> Report:
         """Attempts at the mini-batches, until one ends the worker, or the group has taken long enough."""
         engine = self._engine
-        assert engine is not None
-        engine.watched = watch
+        engine.work_under(config)
         began = real_monotonic()
         attempts = engine.work_off(remote_tasks, began + GROUP_SECONDS)
         return engine.report(attempts, began)
 
-    def discard_worker(self, reason: str) -> Report:
-        """Ends the worker, without its shutdown()."""
-        engine = self._engine
-        assert engine is not None
-        engine.discard_worker(engine.slot, reason)
-        return engine.report([], real_monotonic())
-
-    def is_up(self) -> Report:
-        """Looks whether the worker is there; its end is among the events."""
-        engine = self._engine
-        assert engine is not None
-        engine.is_up(engine.slot)
-        return engine.report([], real_monotonic())
-
-    def call_in_worker(self, module: str, name: str, arguments: Sequence[object]) -> object:
-        """What a function gives in the process of the worker; the RuntimeError where it fails there."""
-        engine = self._engine
-        assert engine is not None
-        function: Callable[..., object] = getattr(import_module(module), name)
+    def ask(self, method: str, *arguments: object) -> Report:
+        """What a method of the engine gives for its worker; the RuntimeError where it fails."""
+        began = real_monotonic()
+        answer: object
         try:
-            return engine.call_in_worker(engine.slot, function, *arguments)
+            answer = getattr(self._engine, method)(self._engine.slot, *arguments)
         except RuntimeError as error:
-            return error
+            answer = error
+        return self._engine.report([], began, answer)
 
     def abandon(self) -> None:
         """Kills the worker process, so that a call that waits for it comes back. May be called at any time."""
-        engine = self._engine
-        worker = None if engine is None else engine.pool.slots[engine.slot]
+        worker = self._engine.pool.slots[self._engine.slot] if self._busy else None
         if worker is not None:
             worker.kill("the job was stopped")
 
     def end(self, normal: bool = False) -> ShutdownReport:
         """Ends the worker, with its shutdown() at a normal end, and clears up."""
-        engine, self._engine = self._engine, None
-        workspace, self._workspace = self._workspace, None
-        if engine is None:
+        if not self._busy:
             return ShutdownReport()
+        self._busy = False
+        engine = self._engine
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             engine.stop(normal=normal)
-        files, lost = (b"", "") if workspace is None else workspace.clear()
+        files, lost = ([], "") if engine.workspace is None else engine.workspace.clear()
         return ShutdownReport(
             events=list(engine.worker_events()),
             left=engine.left,
@@ -269,9 +238,9 @@ class _NodeEngine(ProcessEngine):
     _pool_type = _NodePool
 
     def __init__(self, plan: WorkerPlan, config: WorkerConfig, slot: int, workspace: NodeWorkspace | None) -> None:
-        self.watched = False
         self.slot = slot
-        self._workspace = workspace
+        self.workspace = workspace
+        self._config = config
         self._touched: list[list[list[str]]] = []
         self.probe = config.probe
         super().__init__(plan, _Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
@@ -285,9 +254,11 @@ class _NodeEngine(ProcessEngine):
     def left(self) -> list[str]:
         return self._left
 
-    def under(self, config: WorkerConfig) -> None:
-        self.probe = config.probe
-        self.assign(_Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
+    def work_under(self, config: WorkerConfig) -> None:
+        if config != self._config:
+            self._config = config
+            self.probe = config.probe
+            self.assign(_Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
 
     def work_off(self, remote_tasks: Sequence[RemoteTask], until: float) -> list[AttemptEnded]:
         """The attempts at the first of them, as many as went on until then, or until the worker ended."""
@@ -308,31 +279,31 @@ class _NodeEngine(ProcessEngine):
             if attempt is None:
                 break
             attempts.append(attempt._replace(mini_batch=None))  # type: ignore[arg-type]
-            if self._workspace is not None:
-                self._workspace.sweep(attempt.mini_batch.id)
+            if self.workspace is not None:
+                self.workspace.sweep(attempt.mini_batch.id)
             if not late and real_monotonic() >= until:
                 late = True
                 self._waiting.clear()
         self._waiting.clear()
         return attempts
 
-    def report(self, attempts: list[AttemptEnded], began: float) -> Report:
+    def report(self, attempts: list[AttemptEnded], began: float, answer: object = None) -> Report:
         touched, self._touched = self._touched, []
         observed, self.observed = self.observed, []
         represented, self._represented = self._represented, 0
-        seconds = real_monotonic() - began
         return Report(
             attempts=attempts,
             events=list(self.worker_events()),
             elapsed=self.elapsed(),
-            seconds=seconds,
+            seconds=real_monotonic() - began,
             touched=touched,
             observed=observed,
             represented=represented,
+            answer=answer,
         )
 
     def _is_watching(self) -> bool:
-        return self.watched
+        return self._config.watch
 
     def _report_files(self, touched: list[list[str]] | None) -> None:
         if touched is not None:
@@ -342,6 +313,6 @@ class _NodeEngine(ProcessEngine):
         remote_task = cast("RemoteTask", task.mini_batch.position)
         payload = remote_task.payload
         if isinstance(payload, FilePayload):
-            assert self._workspace is not None
-            payload = self._workspace.unpack(task.mini_batch.id, payload)
+            assert self.workspace is not None
+            payload = self.workspace.unpack(task.mini_batch.id, payload)
         self._send(worker, DispatchedTask(task, None, remote_task.loading), payload, remote_task.drops)

@@ -15,16 +15,19 @@ import socket
 import tempfile
 import threading
 import warnings
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
 from pytest_parallelrun.emulator.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Of a cluster that is started here: groups of mini-batches and their results pass through it, and what is larger goes
@@ -39,8 +42,17 @@ OF_OURS = {"worker_niceness": 0, "prestart_worker_first_driver": False}
 into limits that worker processes keep; and start a process for each CPU that no job uses."""
 ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
 """Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
+ARRIVAL = 120.0
+"""Seconds in which an actor must be there and answer what takes no time."""
 _MAX_REASON_LENGTH = 300
 """Characters that are shown of why Ray could not be started or joined."""
+CONNECT_LIMIT = 10.0
+"""Seconds in which the head of a cluster must accept a connection."""
+_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""How a client of gRPC begins, with settings that are empty (RFC 9113, 3.4)."""
+_SETTINGS = b"\4"
+"""Type of the frame with which a server answers; it follows three bytes with the length."""
+_CAUSES = ("The actor died because", "The actor is dead because", "The actor's node", "Worker exit detail")
 CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
 
@@ -84,8 +96,6 @@ class Cluster:
         self._actor_class: Any = self.ray.remote(**options)(WorkerActor)
         self.lost: type[Exception] = ray.exceptions.RayError
         """Errors of Ray for an answer that cannot be had, whatever the reason: actor, node, memory, disk, time."""
-        self.unavailable: type[Exception] = ray.exceptions.ActorUnavailableError
-        """The one for an actor that may be there and could not be reached; what it was asked may be done or not."""
         self.died: type[Exception] = ray.exceptions.ActorDiedError
         """The one for an actor of which its node, or the cluster, knows that it has ended."""
 
@@ -172,7 +182,7 @@ class Cluster:
         able = [node for node in able if self._distrusted.get(node["NodeID"], 0.0) < now] or able
         home = self.home
         able.sort(key=lambda node: (node["NodeID"] != home, node["NodeManagerAddress"], node["NodeID"]))
-        return [Node(node["NodeID"], node["NodeManagerAddress"], node["NodeManagerPort"]) for node in able]
+        return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in able]
 
     def quarantine(self, node: str) -> None:
         """An actor was lost there, and nobody knows whether the node was. This one is there."""
@@ -193,6 +203,81 @@ class Cluster:
         # One that is gone already is as good.
         with suppress(Exception):
             self.ray.kill(actor, no_restart=True)
+
+
+class Node(NamedTuple):
+    """A node of the cluster; address: how messages name it."""
+
+    id: str
+    address: str
+
+
+class RemoteCall(NamedTuple):
+    """A method of the actor that was called. limit: seconds until it is taken for lost, from when it is the first.
+
+    group: the mini-batches that it is about.
+    """
+
+    reference: Any
+    method: str
+    limit: float
+    group: tuple[DispatchedTask, ...]
+
+
+class ActorHandle:
+    """The actor in a slot of a job, and what it has been asked for and not answered yet.
+
+    begun: whether it has been told of the job. leaving: whether it was told to end its worker, and nothing but that
+    counts any more. workers: the numbers of those that it has carried. since: when the first of the calls became the
+    first. answer: what came of the last question.
+    """
+
+    def __init__(self, cluster: Cluster, node: Node, slot: int) -> None:
+        self.node = node
+        self.slot = slot
+        self.begun = False
+        self.leaving = False
+        self.workers: list[int] = []
+        self.calls: deque[RemoteCall] = deque()
+        self.since = real_monotonic()
+        self.answer: object = None
+        self._cluster = cluster
+        self._actor = cluster.actor_on(node.id)
+
+    def call(self, method: str, *arguments: object, limit: float, group: tuple[DispatchedTask, ...] = ()) -> None:
+        """Asks for something; answers come in the order of the questions. Ray makes a call once, or not at all."""
+        if not self.calls:
+            self.since = real_monotonic()
+        reference = getattr(self._actor, method).remote(*arguments)
+        self.calls.append(RemoteCall(reference=reference, method=method, limit=limit, group=group))
+
+    def answered(self) -> RemoteCall:
+        """The first call is done; the next one is the first."""
+        self.since = real_monotonic()
+        return self.calls.popleft()
+
+    @property
+    def deadline(self) -> float | None:
+        """When the actor is taken for lost, by the monotonic clock."""
+        return self.since + self.calls[0].limit if self.calls else None
+
+    def unseen(self, signatures: dict[str, tuple[int, ...]]) -> list[str]:
+        """Which files its node does not see, whatever the actor is busy with; waits for the answer. `Cluster.lost`."""
+        method = self._actor.unseen.options(concurrency_group=CONTROL)
+        unseen: list[str] = self._cluster.ray.get(method.remote(signatures), timeout=ARRIVAL)
+        return unseen
+
+    def abandon(self) -> None:
+        """Has the worker process killed, whatever the actor is busy with."""
+        self._actor.abandon.options(concurrency_group=CONTROL).remote()
+
+    def give_back(self) -> None:
+        """Its worker has ended, and the actor is there for others."""
+        self._cluster.give_back(self.node.id, self._actor)
+
+    def kill(self) -> None:
+        """Ends the actor, and with it the processes of its worker."""
+        self._cluster.kill(self._actor)
 
 
 _failed: list[Exception] = []
@@ -260,33 +345,6 @@ def _quietly() -> Iterator[None]:
             os.environ.pop("PYTHONBREAKPOINT", None)
         else:
             os.environ["PYTHONBREAKPOINT"] = debugger
-
-
-CONNECT_LIMIT = 10.0
-"""Seconds in which the head of a cluster must accept a connection."""
-_HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""How a client of gRPC begins, with settings that are empty (RFC 9113, 3.4)."""
-_SETTINGS = b"\4"
-"""Type of the frame with which a server answers; it follows three bytes with the length."""
-_CAUSES = ("The actor died because", "The actor is dead because", "The actor's node", "Worker exit detail")
-
-
-class Node(NamedTuple):
-    """A node of the cluster; address: how messages name it. port: where its manager listens."""
-
-    id: str
-    address: str
-    port: int
-
-    def is_deserted(self) -> bool:
-        """Whether nobody listens there: its manager has ended, and all actors with it. The cluster hears of it late."""
-        try:
-            socket.create_connection((self.address, self.port), timeout=1.0).close()
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-        return False
 
 
 def check_listening(address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
@@ -11,10 +12,9 @@ from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgemen
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.actor import OutOfOrder, RemoteTask, Report, ShutdownReport, WorkerConfig
-from pytest_parallelrun.emulator.engines.ray.actor_handle import BETWEEN, ActorHandle, RemoteCall, WorkerRecord
-from pytest_parallelrun.emulator.engines.ray.cluster import in_short
-from pytest_parallelrun.emulator.engines.ray.placement import NodePlacement
+from pytest_parallelrun.emulator.engines.ray.actor import RemoteTask, Report, ShutdownReport, WorkerConfig
+from pytest_parallelrun.emulator.engines.ray.cluster import ARRIVAL, ActorHandle, RemoteCall, in_short
+from pytest_parallelrun.emulator.engines.ray.files import NodePlacement
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
@@ -37,12 +36,8 @@ if TYPE_CHECKING:
 MAX_GROUP_SIZE = 128
 GROUP_TARGET = 0.05
 """Seconds of work in a group: long beside the millisecond that a call of an actor takes, short beside a job."""
-QUICK = 0.02
-"""Seconds of a mini-batch up to which a second group is sent ahead."""
 GRACE = 60.0
 """Seconds beyond all limits after which an actor that does not answer is taken for lost, and killed."""
-ARRIVAL = 120.0
-"""Seconds in which an actor must be there and answer what takes no time."""
 AT_ONCE = 3
 """Mini-batches that a worker process may have got already when the time of a group is up."""
 LAST_WAIT = 15.0
@@ -53,6 +48,31 @@ _MAX_RAY_LINES = 200
 """Characters of its messages that are shown."""
 
 
+@dataclass(eq=False, kw_only=True)
+class WorkerRecord:
+    """A worker as it is seen from here: number counts all workers of the job.
+
+    startup: whether with init(), with which failure of it, and by whom it is observed. actors_lost: actors that were
+    lost before they had begun with it. pausing_until: until when it gets nothing, for a pause that was put in; others
+    are held where it is. end: how it ended, in words. group: mini-batches that it gets at a time.
+    """
+
+    number: int
+    slot: int
+    instance: int
+    started: float
+    startup: tuple[bool, Failure | None, type[Observer] | None]
+    up: bool = False
+    actors_lost: int = 0
+    pausing_until: float = 0.0
+    end: str = ""
+    group: int = 1
+
+    def reap(self) -> str:
+        """Its process is ended where it is."""
+        return self.end
+
+
 class RayEngine(QueueEngine[WorkerRecord]):
     """`instance_count` times `max_concurrency_per_instance` workers, each instance on one node of the cluster."""
 
@@ -61,7 +81,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         self._cluster = cluster.join()
         self._plan = plan
         self._pool: WorkerPool[WorkerRecord] = WorkerPool(settings)
-        self.capacity = len(self._pool.slots) * MAX_GROUP_SIZE * 2
+        self.capacity = len(self._pool.slots) * MAX_GROUP_SIZE
         self._handles: dict[int, ActorHandle] = {}
         self._quiet = False
         self._last_end = ""
@@ -105,70 +125,62 @@ class RayEngine(QueueEngine[WorkerRecord]):
     def _handle_in(self, slot: int) -> ActorHandle:
         """The actor in the slot, on the node of its instance."""
         if slot not in self._handles:
-            self._handles[slot] = ActorHandle(self._cluster, self._placement.node_of(self._pool.instance_of(slot)))
+            node = self._placement.node_of(self._pool.instance_of(slot))
+            self._handles[slot] = ActorHandle(self._cluster, node, slot)
         return self._handles[slot]
 
     def _config(self) -> WorkerConfig:
-        return WorkerConfig(self._settings, self._splitter.kind, self.probe)
+        return WorkerConfig(self._settings, self._splitter.kind, self.probe, is_watching())
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerRecord:
         pool = self._pool
-        pool.vacant.discard(slot)
-        worker = WorkerRecord(pool.made, slot, pool.instance_of(slot), self.elapsed())
+        fault = self._faults.for_init(pool.made) if init and self._faults else None
+        init_failure = None if fault is None else failure_of("init", fault.exception())
+        worker = WorkerRecord(
+            number=pool.made,
+            slot=slot,
+            instance=pool.instance_of(slot),
+            started=self.elapsed(),
+            startup=(init, init_failure, observer),
+        )
         pool.made += 1
+        pool.vacant.discard(slot)
         pool.slots[slot] = worker
-        fault = self._faults.for_init(worker.number) if init and self._faults else None
-        worker.startup = (init, None if fault is None else failure_of("init", fault.exception()), observer)
         self._bring_up(worker)
         return worker
 
     def _bring_up(self, worker: WorkerRecord) -> None:
         """Has the actor in the slot of the worker start it."""
-        try:
-            handle = self._ready_handle(worker.slot)
-        except self._cluster.lost as error:
-            self._lost(worker, self._handles.get(worker.slot), error)
-            return
-        init, init_failure, observer = worker.startup
-        handle.workers.append(worker.number)
-        limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
-        handle.call("start_worker", worker.number, init, init_failure, is_watching(), observer, limit=limit)
-
-    def _ready_handle(self, slot: int) -> ActorHandle:
-        """With an actor that has been told of the job."""
-        handle = self._handle_in(slot)
-        if handle.config is None:
-            handle.config = self._config()
+        handle = self._handle_in(worker.slot)
+        if not handle.begun:
             # A cluster of this machine alone is one more way to start processes here: they inherit the same.
             host = Host.here() if self._cluster.started else None
-            bundle = self._placement.bundle_for(handle)
-            handle.call("begin", self._plan, handle.config, slot, host, bundle, self._quiet, limit=ARRIVAL)
-        self._update(handle)
-        return handle
-
-    def _update(self, handle: ActorHandle) -> None:
-        config = self._config()
-        if handle.config != config:
-            handle.config = config
-            handle.call("assign", config, limit=ARRIVAL)
+            try:
+                bundle = self._placement.bundle_for(handle)
+            except self._cluster.lost as error:
+                self._lost(handle, error)
+                return
+            handle.begun = True
+            handle.call("begin", self._plan, self._config(), worker.slot, host, bundle, self._quiet, limit=ARRIVAL)
+        handle.workers.append(worker.number)
+        limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
+        handle.call("start_worker", self._config(), worker.number, *worker.startup, limit=limit)
 
     def _dispatch(self) -> None:
         pool, waiting = self._pool, self._waiting
         slots = pool.slots if self._chosen is None else [pool.slots[self._chosen]]
         worker_count = max(1, sum(1 for _ in pool.workers()))
         now = real_monotonic()
-        # With faults no mini-batch is handed over for whose fault its worker may not live to see.
-        for depth in range(1 if self._faults else 2):
-            for position in range(self._turn, self._turn + len(slots)):
-                worker = slots[position % len(slots)]
-                if worker is None or not worker.up or worker.pausing_until > now or (depth and not worker.quick):
-                    continue
-                if self._handles[worker.slot].groups <= depth:
-                    self._turn = worker.slot + 1
-                    share = -(-len(waiting) // worker_count)
-                    self._send_next(worker, 1 if self._faults else min(worker.group, share))
-                    if not waiting:
-                        return
+        for position in range(self._turn, self._turn + len(slots)):
+            worker = slots[position % len(slots)]
+            if worker is None or not worker.up or worker.pausing_until > now or self._handles[worker.slot].calls:
+                continue
+            self._turn = worker.slot + 1
+            share = -(-len(waiting) // worker_count)
+            # With faults no mini-batch is handed over for whose fault its worker may not live to see.
+            self._send_next(worker, 1 if self._faults else min(worker.group, share))
+            if not waiting:
+                return
         self._start_needed()
 
     def _send_next(self, worker: WorkerRecord, count: int) -> None:
@@ -192,22 +204,18 @@ class RayEngine(QueueEngine[WorkerRecord]):
                     payload = self._placement.payload_for(handle, task.mini_batch.id, cast("list[str]", payload))
                 except self._cluster.lost as error:
                     self._return(group)
-                    self._lost(worker, handle, error)
+                    self._lost(handle, error)
                     return
             # Where its splitter finds it is of no use there.
             task = task._replace(mini_batch=task.mini_batch._replace(position=None))
-            remote_task = RemoteTask(
-                task=task, payload=payload, drops=prepared.drops, loading=prepared.dispatched.loading
-            )
-            remote_tasks.append(remote_task)
+            remote_tasks.append(RemoteTask(task, payload, prepared.drops, prepared.dispatched.loading))
         if remote_tasks:
-            self._update(handle)
             limit = AT_ONCE * (self._limits.of_run(0.0) + self._limits.overhead) + GRACE
-            handle.call("work", remote_tasks, is_watching(), limit=limit, group=tuple(group))
+            handle.call("work", self._config(), remote_tasks, limit=limit, group=tuple(group))
 
     def _wait(self, until: float | None) -> None:
         """Waits until an actor answers, is lost, or has taken too long; or until `until`."""
-        first = {handle.calls[0].reference: slot for slot, handle in self._handles.items() if handle.calls}
+        first = {handle.calls[0].reference: handle for handle in self._handles.values() if handle.calls}
         due = self._soonest(until, *(handle.deadline for handle in self._handles.values()))
         timeout = None if due is None else max(0.0, due - real_monotonic())
         if not first:
@@ -217,43 +225,28 @@ class RayEngine(QueueEngine[WorkerRecord]):
         for reference in done:
             self._take(first[reference])
         now = real_monotonic()
-        for slot, handle in list(self._handles.items()):
-            deadline = handle.deadline
-            if deadline is not None and now >= deadline and self._handles.get(slot) is handle:
-                self._overdue(slot, handle)
+        for handle in list(self._handles.values()):
+            if handle.deadline is not None and now >= handle.deadline:
+                # It hangs, or its node does.
+                self._lost(handle, TimeoutError(f"no answer in {handle.calls[0].limit:g} s"), outcome="timeout")
 
-    def _take(self, slot: int) -> None:
-        """The answer to the first call of the actor in the slot."""
-        handle = self._handles[slot]
-        worker = self._pool.slots[slot]
+    def _take(self, handle: ActorHandle) -> None:
+        """The answer to the first call of the actor."""
         try:
             answer = self._cluster.ray.get(handle.calls[0].reference)
-        except self._cluster.unavailable as error:
-            if handle.may_come_back():
-                real_sleep(BETWEEN)
-                handle.call_again()
-            else:
-                self._lost(worker, handle, error)
-            return
         except self._cluster.lost as error:
-            self._lost(worker, handle, error)
-            return
-        if isinstance(answer, OutOfOrder):
-            handle.call_again()
+            self._lost(handle, error)
             return
         call = handle.answered()
         if isinstance(answer, ShutdownReport):
-            self._shutdown_reported(slot, handle, answer)
-        elif handle.leaving:
-            # What a job does not wait for any more.
-            pass
-        elif call.method == "call_in_worker":
-            handle.answers.append(answer)
-        elif isinstance(answer, Report) and call.method != "discard_worker":
-            self._reported(worker, handle, call, answer)
+            self._shutdown_reported(handle, answer)
+        elif isinstance(answer, Report) and not handle.leaving:
+            self._reported(handle, call, answer)
 
-    def _reported(self, worker: WorkerRecord | None, handle: ActorHandle, call: RemoteCall, report: Report) -> None:
-        handle.offset = self.elapsed() - report.elapsed
+    def _reported(self, handle: ActorHandle, call: RemoteCall, report: Report) -> None:
+        worker = self._pool.slots[handle.slot]
+        handle.answer = report.answer
+        offset = self.elapsed() - report.elapsed
         for touched in report.touched:
             record_files_of_worker(touched)
         self.observed += report.observed
@@ -263,74 +256,50 @@ class RayEngine(QueueEngine[WorkerRecord]):
             self._return(call.group)
             return
         for dispatched, attempt in zip(call.group, report.attempts, strict=False):
-            self._ended.append(self._completed(attempt, dispatched, handle))
+            # With what stayed here, and on the clock of the job.
+            started = attempt.started + offset
+            completed = attempt._replace(mini_batch=dispatched.task.mini_batch, fault=dispatched.fault, started=started)
+            self._ended.append(completed)
         self._return(call.group[len(report.attempts) :])
         if report.attempts:
             mean = report.seconds / len(report.attempts)
-            worker.quick = mean < QUICK
             worker.group = max(1, min(MAX_GROUP_SIZE, 4 * worker.group, int(GROUP_TARGET / max(mean, 1e-6))))
         for event in report.events:
             if isinstance(event, WorkerStarted):
                 self._pool.came_up(worker)
             elif isinstance(event, WorkerFailed):
                 self._pool.failed(worker, event.failure)
-            elif isinstance(event, WorkerStopped):
+            elif isinstance(event, WorkerStopped) and event.worker == worker.number:
                 worker.end = event.failure.error if event.failure is not None else event.reason
                 self._last_end = self._pool.stopped(
                     worker, event.reason, event.failure, replace=event.reason != "Retry.StopProcess"
                 )
-
-    def _completed(self, attempt: AttemptEnded, dispatched: DispatchedTask, handle: ActorHandle) -> AttemptEnded:
-        """With what stayed here, and on the clock of the job."""
-        return attempt._replace(
-            mini_batch=dispatched.task.mini_batch, fault=dispatched.fault, started=attempt.started + handle.offset
-        )
 
     def _return(self, group: Sequence[DispatchedTask]) -> None:
         self._waiting.extendleft(dispatched.task for dispatched in reversed(group))
 
     def _end(self, worker: WorkerRecord, reason: str, *, replace: bool = True) -> None:
         handle = self._handles[worker.slot]
-        handle.call("discard_worker", reason, limit=ARRIVAL)
+        handle.call("ask", "discard_worker", reason, limit=ARRIVAL)
         worker.end = reason
         self._last_end = self._pool.stopped(worker, reason, replace=replace)
 
-    def _overdue(self, slot: int, handle: ActorHandle) -> None:
-        """The actor does not answer: it hangs, or its node does."""
-        handle.kill()
-        limit = handle.calls[0].limit
-        self._lost(self._pool.slots[slot], handle, TimeoutError(f"no answer in {limit:g} s"), outcome="timeout")
-
-    def _lost(
-        self,
-        worker: WorkerRecord | None,
-        handle: ActorHandle | None,
-        error: BaseException,
-        *,
-        outcome: Outcome = "crashed",
-    ) -> None:
+    def _lost(self, handle: ActorHandle, error: BaseException, *, outcome: Outcome = "crashed") -> None:
         """The actor is gone, with its process or its node, and with what it was doing."""
-        calls: list[RemoteCall] = []
-        node = "of the cluster"
-        since = real_monotonic()
-        if handle is not None:
-            calls = list(handle.calls)
-            handle.calls.clear()
-            since = handle.since
-            node = handle.node.address
-            handle.kill()
-            self._vacate(handle)
-            self._placement.lost_with(handle)
-            if not isinstance(error, self._cluster.died):
-                self._cluster.quarantine(handle.node.id)
-            if handle.leaving:
-                return
+        worker, calls = self._pool.slots[handle.slot], list(handle.calls)
+        handle.calls.clear()
+        handle.kill()
+        del self._handles[handle.slot]
+        self._placement.lost_with(handle)
+        if not isinstance(error, self._cluster.died):
+            self._cluster.quarantine(handle.node.id)
+        if handle.leaving:
+            return
         cause = getattr(error, "cause", None)
         reason = in_short(error, _MAX_RAY_LINES) if cause is None else describe_exception(cause)
-        end = f"the worker was lost with its actor on node {node}: {reason}"
+        end = f"the worker was lost with its actor on node {handle.node.address}: {reason}"
         under_way = [dispatched for call in calls for dispatched in call.group]
-        if any(call.method == "call_in_worker" for call in calls) and handle is not None:
-            handle.answers.append(RuntimeError(end))
+        handle.answer = RuntimeError(end)
         if worker is None:
             self._return(under_way)
             return
@@ -346,26 +315,21 @@ class RayEngine(QueueEngine[WorkerRecord]):
             else:
                 self._pool.failed(worker, Failure(phase="init", error=end))
             return
-        # Of several nobody knows which one it was busy with: they come again, one at a time.
-        known = sum(len(call.group) for call in calls[:1]) == 1
-        unclear = under_way[known:]
-        self._alone.update((each.task.mini_batch.id, each.task.number) for each in unclear)
-        self._return(unclear)
-        for first in under_way[:known]:
-            running = real_monotonic() - since
+        if len(under_way) == 1:
+            running = real_monotonic() - handle.since
             attempt = attempt_ended(
-                first,
+                under_way[0],
                 Judgement(outcome, Failure(phase="run", error=end)),
                 worker=worker.number,
                 began=self.elapsed() - running,
                 running=running,
             )
             self._ended.append(attempt)
+        else:
+            # Of several nobody knows which one it was busy with: they come again, one at a time.
+            self._alone.update((each.task.mini_batch.id, each.task.number) for each in under_way)
+            self._return(under_way)
         self._last_end = self._pool.stopped(worker, end, replace=True)
-
-    def _vacate(self, handle: ActorHandle) -> None:
-        for slot in [slot for slot, other in self._handles.items() if other is handle]:
-            del self._handles[slot]
 
     def _shut_down(self, *, normal: bool) -> None:
         """Ends the workers where they are, and takes what they leave; their actors are there for the next job."""
@@ -381,7 +345,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         for handle in self._handles.values():
             self._placement.lost_with(handle)
 
-    def _shutdown_reported(self, slot: int, handle: ActorHandle, report: ShutdownReport) -> None:
+    def _shutdown_reported(self, handle: ActorHandle, report: ShutdownReport) -> None:
         workers = {worker.number: worker for worker in self._pool.workers()}
         for event in report.events:
             if isinstance(event, WorkerStopped) and event.worker in workers:
@@ -391,34 +355,27 @@ class RayEngine(QueueEngine[WorkerRecord]):
             show(text, stream)
         self._placement.copy_back(handle, report)
         handle.give_back()
-        del self._handles[slot]
+        del self._handles[handle.slot]
 
     def acquire(self) -> None:
         self._placement.on_this_node = True
 
     def is_up(self, slot: int) -> bool:
         """Whether there is a worker in the slot."""
-        handle = self._handles.get(slot)
-        if handle is None or self._pool.slots[slot] is None:
-            return False
-        handle.call("is_up", limit=ARRIVAL)
-        while handle.calls:
-            self._wait(None)
+        if slot in self._handles and self._pool.slots[slot] is not None:
+            self._ask(slot, "is_up", limit=ARRIVAL)
         return self._pool.slots[slot] is not None
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
-        handle = self._handles[slot]
-        handle.call(
-            "call_in_worker",
-            function.__module__,
-            function.__qualname__,
-            arguments,
-            limit=self._limits.timeout + ARRIVAL,
-        )
-        while not handle.answers:
-            self._wait(None)
-        answer = handle.answers.pop()
-        if isinstance(answer, BaseException):
+        answer = self._ask(slot, "call_in_worker", function, *arguments, limit=self._limits.timeout + ARRIVAL)
+        if isinstance(answer, RuntimeError):
             raise answer
         return answer
+
+    def _ask(self, slot: int, *question: object, limit: float) -> object:
+        handle = self._handles[slot]
+        handle.call("ask", *question, limit=limit)
+        while handle.calls:
+            self._wait(None)
+        return handle.answer
