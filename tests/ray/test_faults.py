@@ -127,7 +127,7 @@ def shutdown():
 def test_an_actor_that_was_lost_between_two_jobs_is_replaced_at_no_cost(tmp_path: Path) -> None:
     run_on_ray(tmp_path, NAMES, "a")
     joined = cluster.join()
-    for actors in joined._idle.values():
+    for actors in joined.idle.values():
         for actor in actors:
             joined.kill(actor)
     cluster.leave()

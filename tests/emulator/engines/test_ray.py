@@ -17,7 +17,7 @@ from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.ray import actor as actor_module
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.actor import RemoteTask, Report, WorkerActor, WorkerConfig
+from pytest_parallelrun.emulator.engines.ray.actor import RemoteTask, WorkerActor, WorkerConfig
 from pytest_parallelrun.emulator.engines.ray.files import NodeWorkspace, bundle_of, side_inputs, unpack
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
@@ -70,7 +70,7 @@ def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerAct
     plan = WorkerPlan(entry=EntryFile(script, tmp_path), folder=tmp_path / "work")
     actor = WorkerActor()
     actor.begin(plan, CONFIG, 0, None, None, False)
-    actor.start_worker(CONFIG, 0, True, None, None)
+    actor.ask(CONFIG, "bring_up", 0, True, None, None)
     monkeypatch.setattr(actor_module._NodeEngine, "_wait", wait_for_several)
     yield actor
     actor.end()
@@ -81,18 +81,20 @@ def remote_tasks(*numbers: int) -> list[RemoteTask]:
     return [RemoteTask(task=Task(batch, 1), payload=[f"item {batch.id}"], drops=0, loading=0.0) for batch in batches]
 
 
-def returned(report: Report) -> list[object]:
-    return [attempt.value for attempt in report.attempts]
+def returned(actor: WorkerActor, group: list[RemoteTask]) -> list[object]:
+    attempts = actor.ask(CONFIG, "work_off", group).answer
+    assert isinstance(attempts, list)
+    return [attempt.value for attempt in attempts]
 
 
 def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
     actor: WorkerActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert returned(actor.work(CONFIG, remote_tasks(0))) == [["item 0"]]
+    assert returned(actor, remote_tasks(0)) == [["item 0"]]
     monkeypatch.setattr(actor_module, "GROUP_SECONDS", 0.0)
     # As many as wait in the pipe of a worker that is quick have ended together.
-    assert returned(actor.work(CONFIG, remote_tasks(1, 2, 3, 4, 5))) == [["item 1"], ["item 2"], ["item 3"]]
-    assert returned(actor.work(CONFIG, remote_tasks(4, 5))) == [["item 4"], ["item 5"]]
+    assert returned(actor, remote_tasks(1, 2, 3, 4, 5)) == [["item 1"], ["item 2"], ["item 3"]]
+    assert returned(actor, remote_tasks(4, 5)) == [["item 4"], ["item 5"]]
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:

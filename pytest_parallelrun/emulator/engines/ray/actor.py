@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.events import Event
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
+    from pytest_parallelrun.emulator.splitting.model import InputKind, Splitter
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 GROUP_SECONDS = 0.1
@@ -63,21 +64,20 @@ class RemoteTask(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of a group, of bringing up, or of a question, which has an answer.
+    """What came of a question, and of the worker meanwhile.
 
-    attempts: of the first ones of the group, without their mini-batches. events: what happened to the worker. elapsed:
-    the time of the actor now, on the clock of the attempts. seconds: that the group took. touched: files that were
-    opened, as lists. observed: what observers told. represented: objects that stayed in the worker.
+    answer: of a group the attempts at the first ones of it, without their mini-batches. events: what happened to the
+    worker. elapsed: the time of the actor now, on the clock of the attempts. seconds: that the answer took. touched:
+    files that were opened, as lists. observed: what observers told. represented: objects that stayed in the worker.
     """
 
-    attempts: list[AttemptEnded]
-    events: list[Event]
+    answer: object
+    events: Sequence[Event]
     elapsed: float
     seconds: float
     touched: list[list[list[str]]]
     observed: list[object]
     represented: int
-    answer: object
 
 
 class ShutdownReport(NamedTuple):
@@ -130,50 +130,13 @@ class WorkerActor:
         if quiet:
             self._engine.quiet()
 
-    def start_worker(
-        self,
-        config: WorkerConfig,
-        number: int,
-        init: bool,
-        init_failure: Failure | None,
-        observer: type[Observer] | None,
-    ) -> Report:
-        """Starts a worker process, once; number: of the worker among all of the job."""
-        engine = self._engine
-        engine.work_under(config)
-        engine.pool.made = number
-        engine.pool.init_failure = init_failure
-        began = real_monotonic()
-        try:
-            engine.start_worker(engine.slot, init=init, observer=observer)
-        except NoWorkersLeft as error:
-            event = WorkerFailed(
-                worker=number,
-                instance=engine.pool.instance_of(engine.slot),
-                started=engine.elapsed(),
-                duration=0.0,
-                failure=Failure(phase="import", error=str(error)),
-            )
-            engine.pool.events.append(event)
-        return engine.report([], began)
-
-    def work(self, config: WorkerConfig, remote_tasks: Sequence[RemoteTask]) -> Report:
-        """Attempts at the mini-batches, until one ends the worker, or the group has taken long enough."""
+    def ask(self, config: WorkerConfig, method: str, *arguments: object) -> Report:
+        """What a method of the engine gives for its worker."""
         engine = self._engine
         engine.work_under(config)
         began = real_monotonic()
-        attempts = engine.work_off(remote_tasks, began + GROUP_SECONDS)
-        return engine.report(attempts, began)
-
-    def ask(self, method: str, *arguments: object) -> Report:
-        """What a method of the engine gives for its worker; the RuntimeError where it fails."""
-        began = real_monotonic()
-        answer: object
-        try:
-            answer = getattr(self._engine, method)(self._engine.slot, *arguments)
-        except RuntimeError as error:
-            answer = error
-        return self._engine.report([], began, answer)
+        answer = getattr(engine, method)(*arguments)
+        return engine.report(answer, real_monotonic() - began)
 
     def abandon(self) -> None:
         """Kills the worker process, so that a call that waits for it comes back. May be called at any time."""
@@ -192,7 +155,7 @@ class WorkerActor:
             engine.stop(normal=normal)
         files, lost = ([], "") if engine.workspace is None else engine.workspace.clear()
         return ShutdownReport(
-            events=list(engine.worker_events()),
+            events=engine.worker_events(),
             left=engine.left,
             stdout=out.getvalue(),
             stderr=err.getvalue(),
@@ -222,14 +185,9 @@ class _NodePool(ProcessPool):
         return self.init_failure
 
 
-class _Sent:
+def _splitter_of(kind: InputKind) -> Splitter:
     """Stands for a splitter: mini-batches come with what they hold."""
-
-    def __init__(self, kind: InputKind) -> None:
-        self.kind: InputKind = kind
-
-    def load(self, mini_batch: MiniBatch) -> list[str]:
-        raise NotImplementedError
+    return cast("Splitter", SimpleNamespace(kind=kind))
 
 
 class _NodeEngine(ProcessEngine):
@@ -243,7 +201,7 @@ class _NodeEngine(ProcessEngine):
         self._config = config
         self._touched: list[list[list[str]]] = []
         self.probe = config.probe
-        super().__init__(plan, _Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
+        super().__init__(plan, _splitter_of(config.kind), config.settings, FaultPlan(()))
         self.select_worker(slot)
 
     @property
@@ -258,10 +216,33 @@ class _NodeEngine(ProcessEngine):
         if config != self._config:
             self._config = config
             self.probe = config.probe
-            self.assign(_Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
+            self.assign(_splitter_of(config.kind), config.settings, FaultPlan(()))
 
-    def work_off(self, remote_tasks: Sequence[RemoteTask], until: float) -> list[AttemptEnded]:
-        """The attempts at the first of them, as many as went on until then, or until the worker ended."""
+    def bring_up(self, number: int, init: bool, init_failure: Failure | None, observer: type[Observer] | None) -> None:
+        """Starts a worker process, once; number: of the worker among all of the job."""
+        self.pool.made = number
+        self.pool.init_failure = init_failure
+        try:
+            self.start_worker(self.slot, init=init, observer=observer)
+        except NoWorkersLeft as error:
+            event = WorkerFailed(
+                worker=number,
+                instance=self.pool.instance_of(self.slot),
+                started=self.elapsed(),
+                duration=0.0,
+                failure=Failure(phase="import", error=str(error)),
+            )
+            self.pool.events.append(event)
+
+    def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
+        try:
+            return super().call_in_worker(slot, function, *arguments)
+        except RuntimeError as error:
+            return error
+
+    def work_off(self, remote_tasks: Sequence[RemoteTask]) -> list[AttemptEnded]:
+        """Attempts at the first of them, until one ends the worker, or the group has taken long enough."""
+        until = real_monotonic() + GROUP_SECONDS
         for remote_task in remote_tasks:
             task = remote_task.task
             self._waiting.append(task._replace(mini_batch=task.mini_batch._replace(position=remote_task)))
@@ -287,20 +268,18 @@ class _NodeEngine(ProcessEngine):
         self._waiting.clear()
         return attempts
 
-    def report(self, attempts: list[AttemptEnded], began: float, answer: object = None) -> Report:
-        touched, self._touched = self._touched, []
-        observed, self.observed = self.observed, []
-        represented, self._represented = self._represented, 0
-        return Report(
-            attempts=attempts,
-            events=list(self.worker_events()),
-            elapsed=self.elapsed(),
-            seconds=real_monotonic() - began,
-            touched=touched,
-            observed=observed,
-            represented=represented,
+    def report(self, answer: object, seconds: float) -> Report:
+        report = Report(
             answer=answer,
+            events=self.worker_events(),
+            elapsed=self.elapsed(),
+            seconds=seconds,
+            touched=self._touched,
+            observed=self.observed,
+            represented=self._represented,
         )
+        self._touched, self.observed, self._represented = [], [], 0
+        return report
 
     def _is_watching(self) -> bool:
         return self._config.watch

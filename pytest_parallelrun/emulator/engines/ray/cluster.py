@@ -15,19 +15,32 @@ import socket
 import tempfile
 import threading
 import warnings
-from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
-from pytest_parallelrun.emulator.errors import SettingsError
+from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
+from pytest_parallelrun.emulator.engines.ray.actor import ShutdownReport, WorkerActor
+from pytest_parallelrun.emulator.engines.ray.files import (
+    PARCEL_LIMIT,
+    FilePayload,
+    bundle_of,
+    pack,
+    side_inputs,
+    signature,
+    unpack,
+    written_to,
+)
+from pytest_parallelrun.emulator.entry import EntryFile
+from pytest_parallelrun.emulator.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """Of a cluster that is started here: groups of mini-batches and their results pass through it, and what is larger goes
@@ -44,6 +57,7 @@ ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
 """Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
 ARRIVAL = 120.0
 """Seconds in which an actor must be there and answer what takes no time."""
+_NAMES_SHOWN = 5
 _MAX_REASON_LENGTH = 300
 """Characters that are shown of why Ray could not be started or joined."""
 CONNECT_LIMIT = 10.0
@@ -75,7 +89,8 @@ class Cluster:
     """A connection to a cluster. started: whether the cluster is ours, and ends with the connection."""
 
     def __init__(self) -> None:
-        self._idle: dict[str, list[Any]] = defaultdict(list)
+        self.idle: dict[str, list[Any]] = defaultdict(list)
+        """The actors of each node that have nothing to carry."""
         self._distrusted: dict[str, float] = {}
         with _quietly():
             import ray
@@ -153,7 +168,7 @@ class Cluster:
     def close(self) -> None:
         """Leaves the cluster, and ends it if it is ours, however much of it there is."""
         if self.ray.is_initialized():
-            for actors in self._idle.values():
+            for actors in self.idle.values():
                 for actor in actors:
                     self.kill(actor)
         if self._joined:
@@ -161,7 +176,7 @@ class Cluster:
                 self.ray.shutdown()
         if self._print is not None:
             self.ray._private.worker.print_to_stdstream = self._print
-        self._idle.clear()
+        self.idle.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -191,13 +206,9 @@ class Cluster:
 
     def actor_on(self, node: str) -> Any:
         """An actor that carries nothing, on that node."""
-        if self._idle[node]:
-            return self._idle[node].pop()
+        if self.idle[node]:
+            return self.idle[node].pop()
         return self._actor_class.options(scheduling_strategy=self._on_node(node, soft=False)).remote()
-
-    def give_back(self, node: str, actor: Any) -> None:
-        """The actor has nothing to carry any more."""
-        self._idle[node].append(actor)
 
     def kill(self, actor: Any) -> None:
         # One that is gone already is as good.
@@ -241,14 +252,13 @@ class ActorHandle:
         self.calls: deque[RemoteCall] = deque()
         self.since = real_monotonic()
         self.answer: object = None
-        self._cluster = cluster
-        self._actor = cluster.actor_on(node.id)
+        self.actor = cluster.actor_on(node.id)
 
     def call(self, method: str, *arguments: object, limit: float, group: tuple[DispatchedTask, ...] = ()) -> None:
         """Asks for something; answers come in the order of the questions. Ray makes a call once, or not at all."""
         if not self.calls:
             self.since = real_monotonic()
-        reference = getattr(self._actor, method).remote(*arguments)
+        reference = getattr(self.actor, method).remote(*arguments)
         self.calls.append(RemoteCall(reference=reference, method=method, limit=limit, group=group))
 
     def answered(self) -> RemoteCall:
@@ -261,23 +271,134 @@ class ActorHandle:
         """When the actor is taken for lost, by the monotonic clock."""
         return self.since + self.calls[0].limit if self.calls else None
 
-    def unseen(self, signatures: dict[str, tuple[int, ...]]) -> list[str]:
-        """Which files its node does not see, whatever the actor is busy with; waits for the answer. `Cluster.lost`."""
-        method = self._actor.unseen.options(concurrency_group=CONTROL)
-        unseen: list[str] = self._cluster.ray.get(method.remote(signatures), timeout=ARRIVAL)
-        return unseen
 
-    def abandon(self) -> None:
-        """Has the worker process killed, whatever the actor is busy with."""
-        self._actor.abandon.options(concurrency_group=CONTROL).remote()
+class NodePlacement:
+    """The nodes of a job, and what they see of its files: an instance stays on one, until that is lost.
 
-    def give_back(self) -> None:
-        """Its worker has ended, and the actor is there for others."""
-        self._cluster.give_back(self.node.id, self._actor)
+    on_this_node: whether all instances are on the node of this process.
+    """
 
-    def kill(self) -> None:
-        """Ends the actor, and with it the processes of its worker."""
-        self._cluster.kill(self._actor)
+    on_this_node = False
+
+    def __init__(self, cluster: Cluster, plan: WorkerPlan) -> None:
+        self._cluster = cluster
+        self._plan = plan
+        self._home = cluster.home
+        self._nodes: dict[int, Node] = {}
+        self._addresses: dict[str, str] = {}
+        self._unseen_sides: dict[str, list[str] | None] = {self._home: None}
+        """Side inputs that a node does not see; None of one that sees the folders of the job."""
+        self._unseen_folders: dict[tuple[str, str], bool] = {}
+        self._bundle: object = None
+        self._sent = Counter[str]()
+        self._lost_files: dict[str, None] = {}
+        self._replaced: dict[str, None] = {}
+
+    def node_of(self, instance: int) -> Node:
+        """The node of an instance: one after the other, the least loaded where one was lost."""
+        alive = self._cluster.nodes()
+        if self.on_this_node:
+            alive = [node for node in alive if node.id == self._home] or alive
+        if not alive:
+            raise NoWorkersLeft("the Ray cluster has no node that is alive")
+        node = self._nodes.get(instance)
+        if node not in alive:
+            load = Counter(other.id for other in self._nodes.values())
+            node = self._nodes[instance] = min(alive, key=lambda each: load[each.id])
+        self._addresses[node.id] = node.address
+        return node
+
+    def bundle_for(self, handle: ActorHandle) -> object:
+        """Code root and models for a node that does not see the folders of the job, None for one that does."""
+        node, plan = handle.node.id, self._plan
+        if node not in self._unseen_sides:
+            token = plan.folder / "seen"
+            token.write_text(str(real_monotonic()), encoding="utf-8")
+            paths = [token, plan.code_root, *plan.models.values(), *written_to(plan)]
+            if isinstance(plan.entry, EntryFile):
+                paths.append(plan.entry.path)
+            try:
+                unseen = self._unseen(handle, paths)
+            finally:
+                token.unlink()
+            self._unseen_sides[node] = self._unseen(handle, side_inputs(plan)) if unseen else None
+        if self._unseen_sides[node] is None:
+            return None
+        if self._bundle is None:
+            # Once into the object store, from where each node takes it once.
+            self._bundle = self._cluster.ray.put(bundle_of(plan))
+        return self._bundle
+
+    def payload_for(self, handle: ActorHandle, mini_batch: int, paths: list[str]) -> list[str] | FilePayload:
+        """The files of a mini-batch for a node. InputError where they are too large to be sent."""
+        node = handle.node.id
+        if self._unseen_sides[node] is None or not any(self._is_in_unseen_folder(handle, path) for path in paths):
+            return paths
+        self._sent[node] += 1
+        paths = [os.path.abspath(path) for path in paths]
+        copies = pack(paths, PARCEL_LIMIT)
+        if copies is None:
+            raise InputError(
+                f"mini-batch {mini_batch}: its files have more than {PARCEL_LIMIT:,} bytes, and a node of the cluster "
+                f"does not see '{paths[0]}'. Put the input on storage that all nodes see at the same path, or make "
+                "mini_batch_size smaller."
+            )
+        return FilePayload(paths, copies)
+
+    def _unseen(self, handle: ActorHandle, paths: Iterable[str | Path]) -> list[str]:
+        """Which of the paths the node of the actor does not see, whatever that is busy with. `Cluster.lost`."""
+        # What is missing here is missing there as well, and the script will hear of it.
+        signatures = {str(path): known for path in paths if (known := signature(path)) is not None}
+        unseen = handle.actor.unseen.options(concurrency_group=CONTROL).remote(signatures)
+        return cast("list[str]", self._cluster.ray.get(unseen, timeout=ARRIVAL))
+
+    def _is_in_unseen_folder(self, handle: ActorHandle, path: str) -> bool:
+        """Shown by the first file of the folder."""
+        key = handle.node.id, os.path.dirname(path)
+        if key not in self._unseen_folders:
+            self._unseen_folders[key] = bool(self._unseen(handle, [path]))
+        return self._unseen_folders[key]
+
+    def copy_back(self, handle: ActorHandle, report: ShutdownReport) -> None:
+        """The files that a worker wrote on a node that does not see the folders of the job."""
+        # On storage that all nodes share the one who writes last wins as well.
+        self._replaced |= dict.fromkeys(unpack(report.files))
+        if report.lost:
+            self._lost_files[f"node {handle.node.address}: {report.lost}"] = None
+
+    def lost_with(self, handle: ActorHandle) -> None:
+        """The actor is gone with what its workers have printed; with their files where only its node has them."""
+        if handle.workers:
+            numbers = ", ".join(map(str, handle.workers))
+            loss = f"what worker(s) {numbers} printed is lost"
+            if self._unseen_sides.get(handle.node.id) is not None:
+                loss = f"what worker(s) {numbers} printed, and all files that they wrote there, are lost"
+            self._lost_files[f"an actor on node {handle.node.address} was lost: {loss}"] = None
+
+    def notes(self) -> list[str]:
+        where = ", ".join(dict.fromkeys(self._addresses.values()))
+        notes = [f"workers ran on {len(self._addresses)} node(s) of a Ray cluster: {where}"]
+        for node, unseen in self._unseen_sides.items():
+            if unseen is None:
+                continue
+            sent = "code and models were sent to it"
+            if self._sent[node]:
+                sent += f", and the files of {self._sent[node]:,} mini-batch(es)"
+            notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {sent}")
+            notes += [
+                f"'{path}', which arguments or the environment of the script name, was not sent to node "
+                f"{self._addresses[node]}, which does not see it: put it below the code root, or where all nodes "
+                "see it at the same path"
+                for path in unseen
+            ]
+        notes += self._lost_files
+        if names := list(self._replaced):
+            more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+            notes.append(
+                f"{len(names):,} file(s) were there already when those of the same name came from a node of the "
+                f"cluster, and are replaced: {', '.join(names[:_NAMES_SHOWN])}{more}"
+            )
+        return notes
 
 
 _failed: list[Exception] = []

@@ -13,8 +13,14 @@ from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import RemoteTask, Report, ShutdownReport, WorkerConfig
-from pytest_parallelrun.emulator.engines.ray.cluster import ARRIVAL, ActorHandle, RemoteCall, in_short
-from pytest_parallelrun.emulator.engines.ray.files import NodePlacement
+from pytest_parallelrun.emulator.engines.ray.cluster import (
+    ARRIVAL,
+    CONTROL,
+    ActorHandle,
+    NodePlacement,
+    RemoteCall,
+    in_short,
+)
 from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_parallelrun.emulator.engines.protocol import Observer
+    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
@@ -84,7 +91,6 @@ class RayEngine(QueueEngine[WorkerRecord]):
         self.capacity = len(self._pool.slots) * MAX_GROUP_SIZE
         self._handles: dict[int, ActorHandle] = {}
         self._quiet = False
-        self._last_end = ""
         self._alone: set[tuple[int, int]] = set()
         """Mini-batch and attempt of those that were lost with others, of which one may be to blame."""
         self._placement = NodePlacement(self._cluster, plan)
@@ -115,7 +121,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             for worker in list(pool.workers()):
                 pool.stopped(worker, "the job was stopped")
             for handle in self._handles.values():
-                handle.kill()
+                self._cluster.kill(handle.actor)
             self._handles.clear()
             cluster.leave()
 
@@ -164,7 +170,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             handle.call("begin", self._plan, self._config(), worker.slot, host, bundle, self._quiet, limit=ARRIVAL)
         handle.workers.append(worker.number)
         limit = 2 * init_limit(self._limits.timeout) + ARRIVAL
-        handle.call("start_worker", self._config(), worker.number, *worker.startup, limit=limit)
+        handle.call("ask", self._config(), "bring_up", worker.number, *worker.startup, limit=limit)
 
     def _dispatch(self) -> None:
         pool, waiting = self._pool, self._waiting
@@ -211,7 +217,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             remote_tasks.append(RemoteTask(task, payload, prepared.drops, prepared.dispatched.loading))
         if remote_tasks:
             limit = AT_ONCE * (self._limits.of_run(0.0) + self._limits.overhead) + GRACE
-            handle.call("work", self._config(), remote_tasks, limit=limit, group=tuple(group))
+            handle.call("ask", self._config(), "work_off", remote_tasks, limit=limit, group=tuple(group))
 
     def _wait(self, until: float | None) -> None:
         """Waits until an actor answers, is lost, or has taken too long; or until `until`."""
@@ -255,14 +261,15 @@ class RayEngine(QueueEngine[WorkerRecord]):
             # Ended from here meanwhile; a group that it had not begun has come back as it was.
             self._return(call.group)
             return
-        for dispatched, attempt in zip(call.group, report.attempts, strict=False):
+        attempts = cast("list[AttemptEnded]", report.answer) if call.group else []
+        for dispatched, attempt in zip(call.group, attempts, strict=False):
             # With what stayed here, and on the clock of the job.
             started = attempt.started + offset
             completed = attempt._replace(mini_batch=dispatched.task.mini_batch, fault=dispatched.fault, started=started)
             self._ended.append(completed)
-        self._return(call.group[len(report.attempts) :])
-        if report.attempts:
-            mean = report.seconds / len(report.attempts)
+        self._return(call.group[len(attempts) :])
+        if attempts:
+            mean = report.seconds / len(attempts)
             worker.group = max(1, min(MAX_GROUP_SIZE, 4 * worker.group, int(GROUP_TARGET / max(mean, 1e-6))))
         for event in report.events:
             if isinstance(event, WorkerStarted):
@@ -271,24 +278,22 @@ class RayEngine(QueueEngine[WorkerRecord]):
                 self._pool.failed(worker, event.failure)
             elif isinstance(event, WorkerStopped) and event.worker == worker.number:
                 worker.end = event.failure.error if event.failure is not None else event.reason
-                self._last_end = self._pool.stopped(
-                    worker, event.reason, event.failure, replace=event.reason != "Retry.StopProcess"
-                )
+                self._pool.stopped(worker, event.reason, event.failure, replace=event.reason != "Retry.StopProcess")
 
     def _return(self, group: Sequence[DispatchedTask]) -> None:
         self._waiting.extendleft(dispatched.task for dispatched in reversed(group))
 
     def _end(self, worker: WorkerRecord, reason: str, *, replace: bool = True) -> None:
         handle = self._handles[worker.slot]
-        handle.call("ask", "discard_worker", reason, limit=ARRIVAL)
+        handle.call("ask", self._config(), "discard_worker", worker.slot, reason, limit=ARRIVAL)
         worker.end = reason
-        self._last_end = self._pool.stopped(worker, reason, replace=replace)
+        self._pool.stopped(worker, reason, replace=replace)
 
     def _lost(self, handle: ActorHandle, error: BaseException, *, outcome: Outcome = "crashed") -> None:
         """The actor is gone, with its process or its node, and with what it was doing."""
         worker, calls = self._pool.slots[handle.slot], list(handle.calls)
         handle.calls.clear()
-        handle.kill()
+        self._cluster.kill(handle.actor)
         del self._handles[handle.slot]
         self._placement.lost_with(handle)
         if not isinstance(error, self._cluster.died):
@@ -305,6 +310,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             return
         worker.end = end
         if not worker.up:
+            self._return(under_way)
             if calls and calls[0].method == "begin" and worker.actors_lost < SPARE_ACTORS:
                 # Nothing of the script was executed: such an actor was gone, or never came.
                 worker.actors_lost += 1
@@ -329,14 +335,15 @@ class RayEngine(QueueEngine[WorkerRecord]):
             # Of several nobody knows which one it was busy with: they come again, one at a time.
             self._alone.update((each.task.mini_batch.id, each.task.number) for each in under_way)
             self._return(under_way)
-        self._last_end = self._pool.stopped(worker, end, replace=True)
+        self._pool.stopped(worker, end, replace=True)
 
     def _shut_down(self, *, normal: bool) -> None:
         """Ends the workers where they are, and takes what they leave; their actors are there for the next job."""
         limit = init_limit(self._limits.timeout) + ARRIVAL if normal else LAST_WAIT
         for handle in self._handles.values():
             if handle.calls:
-                handle.abandon()
+                # Whatever the actor waits for comes back then.
+                handle.actor.abandon.options(concurrency_group=CONTROL).remote()
             handle.leaving = True
             handle.call("end", normal, limit=limit)
         until = real_monotonic() + limit
@@ -354,7 +361,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         for text, stream in ((report.stdout, sys.stdout), (report.stderr, sys.stderr)):
             show(text, stream)
         self._placement.copy_back(handle, report)
-        handle.give_back()
+        self._cluster.idle[handle.node.id].append(handle.actor)
         del self._handles[handle.slot]
 
     def acquire(self) -> None:
@@ -373,9 +380,9 @@ class RayEngine(QueueEngine[WorkerRecord]):
             raise answer
         return answer
 
-    def _ask(self, slot: int, *question: object, limit: float) -> object:
+    def _ask(self, slot: int, method: str, *arguments: object, limit: float) -> object:
         handle = self._handles[slot]
-        handle.call("ask", *question, limit=limit)
+        handle.call("ask", self._config(), method, slot, *arguments, limit=limit)
         while handle.calls:
             self._wait(None)
         return handle.answer

@@ -1,4 +1,4 @@
-"""Where workers are, and how files get there: by path where a node sees the files of this machine, else by value."""
+"""What travels to nodes that do not see the files of this machine, and back: code root, models and inputs by value."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ import os
 import shutil
 import stat
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.ray.actor import ShutdownReport
-    from pytest_parallelrun.emulator.engines.ray.cluster import ActorHandle, Cluster, Node
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 BUNDLE_LIMIT = 250_000_000
@@ -28,7 +23,6 @@ PARCEL_LIMIT = 100_000_000
 """Bytes of the files of one mini-batch that are sent to a node, and of what a worker wrote on their way back."""
 NOT_SENT = frozenset({"__pycache__", ".git", ".hg", ".svn", ".venv", ".tox", ".mypy_cache", ".pytest_cache"})
 """Folders below a code root that no script needs."""
-_NAMES_SHOWN = 5
 
 
 class FileCopy(NamedTuple):
@@ -98,7 +92,7 @@ def unpack(copies: Iterable[FileCopy], base: str = "") -> list[str]:
 def bundle_of(plan: WorkerPlan) -> list[FileCopy]:
     """Code root and models, and the folders of outputs. EntryScriptError, InputError: they are too large."""
     outputs = [value for text in plan.arguments if os.path.isdir(value := _value_of(text)) and _is_moved(value, plan)]
-    bundle = [FileCopy(path, stat.S_IFDIR, b"") for path in (*map(str, _written_to(plan)), *outputs)]
+    bundle = [FileCopy(path, stat.S_IFDIR, b"") for path in (*map(str, written_to(plan)), *outputs)]
     room = BUNDLE_LIMIT
     code = f"code root '{plan.code_root}'", "Give a smaller one with --parallelrun-code"
     subjects = {plan.code_root: code}
@@ -128,7 +122,7 @@ def _value_of(argument: str) -> str:
     return argument.partition("=")[2] if argument.startswith("-") else argument
 
 
-def _written_to(plan: WorkerPlan) -> list[Path]:
+def written_to(plan: WorkerPlan) -> list[Path]:
     return [path for path in (plan.folder, plan.output_dir, plan.logs) if path is not None]
 
 
@@ -136,7 +130,7 @@ def _is_moved(path: str, plan: WorkerPlan) -> bool:
     """Whether it is below a folder that a node gets."""
     models = plan.models.values()
     # AZUREML_MODEL_DIR may name the folder of the only model.
-    folders = [*_written_to(plan), plan.code_root, *models, *(model.parent for model in models)]
+    folders = [*written_to(plan), plan.code_root, *models, *(model.parent for model in models)]
     return any(path == str(folder) or path.startswith(f"{folder}{os.sep}") for folder in folders)
 
 
@@ -199,7 +193,7 @@ class NodeWorkspace:
 
     def clear(self) -> tuple[list[FileCopy], str]:
         """Removes all; what workers wrote here, and what is to be said of files that are lost."""
-        paths = dict.fromkeys(path for root in _written_to(self._plan) for path in _below(self._path(root)))
+        paths = dict.fromkeys(path for root in written_to(self._plan) for path in _below(self._path(root)))
         written = [path for path in paths if path not in self._sent or self._sent[path] != signature(path)]
         lost = ""
         copies = pack(written, PARCEL_LIMIT, self._root)
@@ -209,130 +203,3 @@ class NodeWorkspace:
             lost += "are lost: write to storage that all nodes see"
         shutil.rmtree(self._base, ignore_errors=True)
         return copies or [], lost
-
-
-class NodePlacement:
-    """The nodes of a job, and what they see of its files: an instance stays on one, until that is lost.
-
-    on_this_node: whether all instances are on the node of this process.
-    """
-
-    on_this_node = False
-
-    def __init__(self, cluster: Cluster, plan: WorkerPlan) -> None:
-        self._cluster = cluster
-        self._plan = plan
-        self._home = cluster.home
-        self._nodes: dict[int, Node] = {}
-        self._addresses: dict[str, str] = {}
-        self._unseen_sides: dict[str, list[str] | None] = {self._home: None}
-        """Side inputs that a node does not see; None of one that sees the folders of the job."""
-        self._unseen_folders: dict[tuple[str, str], bool] = {}
-        self._bundle: object = None
-        self._sent = Counter[str]()
-        self._lost_files: dict[str, None] = {}
-        self._replaced: dict[str, None] = {}
-
-    def node_of(self, instance: int) -> Node:
-        """The node of an instance: one after the other, the least loaded where one was lost."""
-        alive = self._cluster.nodes()
-        if self.on_this_node:
-            alive = [node for node in alive if node.id == self._home] or alive
-        if not alive:
-            raise NoWorkersLeft("the Ray cluster has no node that is alive")
-        node = self._nodes.get(instance)
-        if node not in alive:
-            load = Counter(other.id for other in self._nodes.values())
-            node = self._nodes[instance] = min(alive, key=lambda each: load[each.id])
-        self._addresses[node.id] = node.address
-        return node
-
-    def bundle_for(self, handle: ActorHandle) -> object:
-        """Code root and models for a node that does not see the folders of the job, None for one that does."""
-        node, plan = handle.node.id, self._plan
-        if node not in self._unseen_sides:
-            token = plan.folder / "seen"
-            token.write_text(str(real_monotonic()), encoding="utf-8")
-            paths = [token, plan.code_root, *plan.models.values(), *_written_to(plan)]
-            if isinstance(plan.entry, EntryFile):
-                paths.append(plan.entry.path)
-            try:
-                unseen = self._unseen(handle, paths)
-            finally:
-                token.unlink()
-            self._unseen_sides[node] = self._unseen(handle, side_inputs(plan)) if unseen else None
-        if self._unseen_sides[node] is None:
-            return None
-        if self._bundle is None:
-            # Once into the object store, from where each node takes it once.
-            self._bundle = self._cluster.ray.put(bundle_of(plan))
-        return self._bundle
-
-    def payload_for(self, handle: ActorHandle, mini_batch: int, paths: list[str]) -> list[str] | FilePayload:
-        """The files of a mini-batch for a node. InputError where they are too large to be sent."""
-        node = handle.node.id
-        if self._unseen_sides[node] is None or not any(self._is_in_unseen_folder(handle, path) for path in paths):
-            return paths
-        self._sent[node] += 1
-        paths = [os.path.abspath(path) for path in paths]
-        copies = pack(paths, PARCEL_LIMIT)
-        if copies is None:
-            raise InputError(
-                f"mini-batch {mini_batch}: its files have more than {PARCEL_LIMIT:,} bytes, and a node of the cluster "
-                f"does not see '{paths[0]}'. Put the input on storage that all nodes see at the same path, or make "
-                "mini_batch_size smaller."
-            )
-        return FilePayload(paths, copies)
-
-    def _unseen(self, handle: ActorHandle, paths: Iterable[str | Path]) -> list[str]:
-        # What is missing here is missing there as well, and the script will hear of it.
-        signatures = {str(path): known for path in paths if (known := signature(path)) is not None}
-        return handle.unseen(signatures)
-
-    def _is_in_unseen_folder(self, handle: ActorHandle, path: str) -> bool:
-        """Shown by the first file of the folder."""
-        key = handle.node.id, os.path.dirname(path)
-        if key not in self._unseen_folders:
-            self._unseen_folders[key] = bool(self._unseen(handle, [path]))
-        return self._unseen_folders[key]
-
-    def copy_back(self, handle: ActorHandle, report: ShutdownReport) -> None:
-        """The files that a worker wrote on a node that does not see the folders of the job."""
-        # On storage that all nodes share the one who writes last wins as well.
-        self._replaced |= dict.fromkeys(unpack(report.files))
-        if report.lost:
-            self._lost_files[f"node {handle.node.address}: {report.lost}"] = None
-
-    def lost_with(self, handle: ActorHandle) -> None:
-        """The actor is gone with what its workers have printed; with their files where only its node has them."""
-        if handle.workers:
-            numbers = ", ".join(map(str, handle.workers))
-            loss = f"what worker(s) {numbers} printed is lost"
-            if self._unseen_sides.get(handle.node.id) is not None:
-                loss = f"what worker(s) {numbers} printed, and all files that they wrote there, are lost"
-            self._lost_files[f"an actor on node {handle.node.address} was lost: {loss}"] = None
-
-    def notes(self) -> list[str]:
-        where = ", ".join(dict.fromkeys(self._addresses.values()))
-        notes = [f"workers ran on {len(self._addresses)} node(s) of a Ray cluster: {where}"]
-        for node, unseen in self._unseen_sides.items():
-            if unseen is None:
-                continue
-            sent = "code and models were sent to it"
-            if self._sent[node]:
-                sent += f", and the files of {self._sent[node]:,} mini-batch(es)"
-            notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {sent}")
-            notes += [
-                f"'{path}', which arguments or the environment of the script name, was not sent to node "
-                f"{self._addresses[node]}, which does not see it: put it below the code root, or where all nodes "
-                "see it at the same path"
-                for path in unseen
-            ]
-        notes += self._lost_files
-        if names := list(self._replaced):
-            more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-            notes.append(
-                f"{len(names):,} file(s) were there already when those of the same name came from a node of the "
-                f"cluster, and are replaced: {', '.join(names[:_NAMES_SHOWN])}{more}"
-            )
-        return notes
