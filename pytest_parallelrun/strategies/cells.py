@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from pytest_parallelrun.strategies.validation import invalid
+from pytest_parallelrun.strategies.sample import invalid
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.faults import Fault, FaultKind
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.strategies.validation import check_names, check_whole_number, invalid
+from pytest_parallelrun.strategies.sample import check_names, check_whole_number, invalid
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_parallelrun.emulator.errors import did_you_mean
+from pytest_parallelrun.strategies.sample import invalid
 from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, item_numbers
-from pytest_parallelrun.strategies.validation import invalid
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy

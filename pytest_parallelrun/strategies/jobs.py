@@ -18,8 +18,7 @@ from pytest_parallelrun.strategies.faults import DEFAULT_KINDS, draw_faults, fau
 from pytest_parallelrun.strategies.files import Files
 from pytest_parallelrun.strategies.frames import Rows
 from pytest_parallelrun.strategies.mini_batches import recipes
-from pytest_parallelrun.strategies.sample import Sample, as_sample
-from pytest_parallelrun.strategies.validation import check_names, check_whole_number, invalid
+from pytest_parallelrun.strategies.sample import Sample, as_sample, check_names, check_whole_number, invalid
 
 if TYPE_CHECKING:
     import pandas as pd

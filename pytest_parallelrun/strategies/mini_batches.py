@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.strategies.files import Files, files
 from pytest_parallelrun.strategies.frames import Rows, rows
-from pytest_parallelrun.strategies.sample import Sample, as_sample
-from pytest_parallelrun.strategies.validation import check_flag, check_sizes
+from pytest_parallelrun.strategies.sample import Sample, as_sample, check_flag, check_sizes
 
 if TYPE_CHECKING:
     import pandas as pd

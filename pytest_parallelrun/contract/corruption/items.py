@@ -9,8 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
-from pytest_parallelrun.contract.corruption.cells import try_cells
-from pytest_parallelrun.contract.corruption.files import try_empty_file, try_unreadable_file, with_needs
+from pytest_parallelrun.contract.corruption.injection import try_cells, try_empty_file, try_unreadable_file, with_needs
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import merged
 from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
