@@ -146,7 +146,7 @@ def _of_jobs(
 
 def _read_job(item: OptionValue, code: Path | None) -> tuple[JobFile, list[StepReading]]:
     """A job definition, and the steps of it that are meant."""
-    from pytest_parallelrun.job_files.discovery import read_job_file
+    from pytest_parallelrun.job_files.job_file import read_job_file
 
     file, separator, wanted = item.value.partition(STEP)
     job = read_job_file(_job_path(replace(item, value=file)), code)

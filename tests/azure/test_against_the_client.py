@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.discovery import read_job_file
+from pytest_parallelrun.job_files.job_file import read_job_file
 from tests.azure.clients_view import client_views, load_with_client, our_views
 from tests.job_files.refusals import CORPUS, REFUSALS, Refusal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.discovery import read_job_file
+from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep
 from tests.job_files.refusals import CORPUS
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_parallelrun.job_files.discovery import read_job_file
+from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.tree import JobFileError
 from tests.job_files.refusals import CORPUS
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.discovery import read_job_file
+from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.keys import COMPONENT, METADATA, NEW_DEPLOYMENT, OLD_DEPLOYMENT, STEP, Key
 from pytest_parallelrun.job_files.tree import Problems, Table
 from pytest_parallelrun.job_files.yaml_reader import read_yaml

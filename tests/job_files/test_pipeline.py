@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.job_files.discovery import read_job_file
+from pytest_parallelrun.job_files.job_file import read_job_file
 from pytest_parallelrun.job_files.tree import JobFileError
 from tests.job_files.conftest import Problems, Write, all_problems, only_step
 
