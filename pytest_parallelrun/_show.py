@@ -35,10 +35,7 @@ def explain_command(check: str) -> str:
 
 def print_pages(checks: list[OptionValue]) -> None:
     """Prints the page of each check. UsageError for a name that is none."""
-    text = "\n".join(_page(check) for check in checks)
-    # A console may lack characters of the page.
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    _print("\n".join(_page(check) for check in checks), errors="replace")
 
 
 def _page(check: OptionValue) -> str:
@@ -74,10 +71,13 @@ def _input_text(plan: EntryPlan) -> str:
 def print_plan(entries: RunEntries) -> None:
     """Prints the plans of all entries."""
     engine = entries.configuration.engine
-    text = "\n\n".join("\n".join(_lines(plan, engine)) for plan in entries.plans)
-    # pytest has no terminal writer yet, and a console may lack the characters of a file name.
+    _print("\n\n".join("\n".join(_lines(plan, engine)) for plan in entries.plans) + "\n", errors="backslashreplace")
+
+
+def _print(text: str, *, errors: str) -> None:
+    """Pytest has no terminal writer yet, and a console may lack characters."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.write(text.encode(encoding, errors).decode(encoding))
 
 
 def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
