@@ -54,8 +54,8 @@ class ProbeSession:
     """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
 
     job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
-    workers: how many, numbered from 0 by `worker`. probe: seconds of real time for run(), beside the setting `timeout`,
-    which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a worker, and may
+    workers: how many, numbered from 0 by `worker`. probe_limit: seconds of real time for run(), beside the setting
+    `timeout`, which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a worker, and may
     raise to prevent it.
     """
 
@@ -65,12 +65,12 @@ class ProbeSession:
         kind: InputKind,
         *,
         workers: int = 1,
-        probe: float | None = None,
+        probe_limit: float | None = None,
         on_start: Callable[[], None] | None = None,
     ) -> None:
         self._job = job
         self._settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
-        self._probe = probe
+        self._probe_limit = probe_limit
         self._kind = kind
         self._workers = workers
         self._on_start = on_start
@@ -86,7 +86,7 @@ class ProbeSession:
         self._splitter = PrebuiltInput((), kind=self._kind)
         self._engine = engine_maker(self._job.engine)(plan, self._splitter, self._settings, FaultPlan(()))
         self._engine.survives_faults = True
-        self._engine.probe = self._probe
+        self._engine.probe_limit = self._probe_limit
         try:
             self._engine.acquire()
             # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
