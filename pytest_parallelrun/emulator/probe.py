@@ -55,8 +55,8 @@ class ProbeSession:
 
     job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
     workers: how many, numbered from 0 by `worker`. probe_limit: seconds of real time for run(), beside the setting
-    `timeout`, which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a worker, and may
-    raise to prevent it.
+    `timeout`, which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a
+    worker, and may raise to prevent it.
     """
 
     def __init__(

@@ -145,8 +145,8 @@ class EntryUnderTest:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
         probe_limit: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry:
-        other than those of the entry. Folders that the script writes to are fresh ones, where they are among its arguments or variables.
-        reserved: these workers may be of those that are kept for the last checks.
+        other than those of the entry. Folders that the script writes to are fresh ones, where they are among its
+        arguments or variables. reserved: these workers may be of those that are kept for the last checks.
         TooManyInitCalls, also later, where the workers would be too many.
         """
         self.init_calls.require(workers, reserved=reserved)
