@@ -17,7 +17,6 @@ from pytest_parallelrun._options import OptionValue
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.emulator.splitting import InputKind
 from pytest_parallelrun.report.plan import plan_lines
 
 _PACKAGE = Path(__file__).parent
@@ -92,7 +91,7 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
             plan.settings,
             scoring_module_name=plan.entry.label,
             output=str(Path("OUTPUT")) if appending else None,
-            kind=_kind_without_input(plan) if splitter is None else splitter.kind,
+            kind=plan.settings.kind_without_input if splitter is None else splitter.kind,
         ),
         arguments=plan.arguments.argv,
         notes=(*plan.all_notes(), *plan.arguments.notes),
@@ -104,9 +103,3 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
         },
         engine=engine,
     )
-
-
-def _kind_without_input(plan: EntryPlan) -> InputKind:
-    """What the unit of the mini-batch size tells."""
-    in_bytes = plan.settings.mini_batch_size is not None and not plan.settings.mini_batch_size_text.isdigit()
-    return "tabular" if in_bytes else "files"

@@ -249,9 +249,6 @@ def probe_startup(
     the first mini-batch of the job's input. observer: a class, made and entered in the process of each worker.
     """
     settings = job.settings
-    # Without an input its kind shows in the unit of the mini-batch size.
-    in_bytes = settings.mini_batch_size is not None and not settings.mini_batch_size_text.isdigit()
-    kind: InputKind = "tabular" if in_bytes else "files"
     settings = settings.replace(instance_count=1, max_concurrency_per_instance=workers)
     with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
         folder = Path(os.path.realpath(name))
@@ -259,7 +256,12 @@ def probe_startup(
         output_dir = folder / "output" if settings.output_action == "append_row" else None
         if output_dir is not None:
             output_dir.mkdir()
-        plan = job.worker_plan(splitter.kind if first_attempt else kind, folder, output_dir, runtime=runtime_arguments)
+        plan = job.worker_plan(
+            splitter.kind if first_attempt else settings.kind_without_input,
+            folder,
+            output_dir,
+            runtime=runtime_arguments,
+        )
         engine = engine_maker(job.engine)(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:
