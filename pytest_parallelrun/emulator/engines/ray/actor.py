@@ -45,12 +45,12 @@ _OF_RAY = ("OMP_NUM_THREADS", "PYTHONBREAKPOINT", "SPT_NOENV", "LD_PRELOAD")
 class WorkerConfig(NamedTuple):
     """What a worker works under; changes with the job, or the question.
 
-    probe: seconds that run() may take. watch: whether somebody wants to know which files it opens.
+    probe_limit: seconds that run() may take. watch: whether somebody wants to know which files it opens.
     """
 
     settings: JobSettings
     kind: InputKind
-    probe: float | None
+    probe_limit: float | None
     watch: bool
 
 
@@ -200,7 +200,7 @@ class _NodeEngine(ProcessEngine):
         self.workspace = workspace
         self._config = config
         self._touched: list[list[list[str]]] = []
-        self.probe = config.probe
+        self.probe_limit = config.probe_limit
         super().__init__(plan, _splitter_of(config.kind), config.settings, FaultPlan(()))
         self.select_worker(slot)
 
@@ -215,7 +215,7 @@ class _NodeEngine(ProcessEngine):
     def work_under(self, config: WorkerConfig) -> None:
         if config != self._config:
             self._config = config
-            self.probe = config.probe
+            self.probe_limit = config.probe_limit
             self.assign(_splitter_of(config.kind), config.settings, FaultPlan(()))
 
     def bring_up(self, number: int, init: bool, init_failure: Failure | None, observer: type[Observer] | None) -> None:

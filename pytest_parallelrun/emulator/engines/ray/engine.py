@@ -136,7 +136,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         return self._handles[slot]
 
     def _config(self) -> WorkerConfig:
-        return WorkerConfig(self._settings, self._splitter.kind, self.probe, is_watching())
+        return WorkerConfig(self._settings, self._splitter.kind, self.probe_limit, is_watching())
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerRecord:
         pool = self._pool
