@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -161,6 +163,28 @@ def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tm
     assert there.models == {"m": base / "models" / "m"}
     assert (base / "output" / "extra").is_dir()
     workspace.clear()
+
+
+def test_a_node_gets_what_links_lead_to_and_folders_that_are_empty(plan: WorkerPlan, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    (code / "circle").symlink_to(code)
+    (code / "table.csv").symlink_to(tmp_path / "elsewhere" / "table.csv")
+    (code / "gone.csv").symlink_to(tmp_path / "gone.csv")
+    (code / ".git").mkdir()
+    (code / "tool").write_text("#!/bin/sh", encoding="utf-8")
+    (code / "tool").chmod(0o755)
+    bundle = bundle_of(plan)
+    # Other than in this test the node has none of these folders.
+    shutil.rmtree(tmp_path / "output")
+    workspace = NodeWorkspace(plan, bundle)
+    there = workspace.on_this_node()
+    assert sorted(path.name for path in there.code_root.iterdir()) == ["circle", "score.py", "table.csv", "tool"]
+    assert list((there.code_root / "circle").iterdir()) == []
+    assert os.access(there.code_root / "tool", os.X_OK)
+    assert there.output_dir is not None
+    assert (there.output_dir / "extra").is_dir()
+    # Nothing comes back that was not written there.
+    assert workspace.clear() == ([], "")
 
 
 def test_paths_of_what_is_here_and_does_not_travel_are_side_inputs(plan: WorkerPlan, tmp_path: Path) -> None:

@@ -99,9 +99,7 @@ class WorkerActor:
     """Lives in an actor. Its methods are executed one after the other, but for `abandon` and `unseen`."""
 
     _engine: _NodeEngine
-
-    def __init__(self) -> None:
-        self._busy = False
+    _busy = False
 
     def unseen(self, signatures: Mapping[str, tuple[int, ...]]) -> list[str]:
         """Which of the files this node does not have, unchanged, at the same path."""

@@ -88,7 +88,8 @@ class RayEngine(QueueEngine[WorkerRecord]):
         self._cluster = cluster.join()
         self._plan = plan
         self._pool: WorkerPool[WorkerRecord] = WorkerPool(settings)
-        self.capacity = len(self._pool.slots) * MAX_GROUP_SIZE
+        # As much waits as is under way, so that the next group is a full one.
+        self.capacity = len(self._pool.slots) * MAX_GROUP_SIZE * 2
         self._handles: dict[int, ActorHandle] = {}
         self._quiet = False
         self._alone: set[tuple[int, int]] = set()
