@@ -84,7 +84,7 @@ def _steps(calls: list[Call], source: PythonSource, other_root: Path | None) -> 
     used: set[SourceLocation] = set()
     changed = {call.table.location: source.changed(call) for call in calls if call.function == "ParallelRunConfig"}
     for call in calls:
-        if call.function == "parallel_run_function":
+        if call.function in ("parallel_run_function", "load_component"):
             for name, table in source.nodes_of(call):
                 yield read_function(table, name, other_root=other_root, unread=call.unread)
         elif call.function in DEPLOYMENTS:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
+from pytest_parallelrun.job_files.inputs import local_path
 from pytest_parallelrun.job_files.keys import METADATA
 from pytest_parallelrun.job_files.notebook import SourceText
-from pytest_parallelrun.job_files.python_reader import Names, Values
-from pytest_parallelrun.job_files.tree import Node, Opaque, Scalar, SourceLocation, Table, entry_text
+from pytest_parallelrun.job_files.python_reader import Names, Scope, Values
+from pytest_parallelrun.job_files.tree import (
+    Node,
+    Opaque,
+    Problems,
+    Scalar,
+    SourceLocation,
+    Table,
+    entry_text,
+    text_of,
+    type_of,
+)
+from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 DEPLOYMENTS = ("ModelBatchDeployment", "BatchDeployment")
 FUNCTIONS = ("parallel_run_function", "ParallelRunConfig", "ParallelRunStep", *DEPLOYMENTS)
@@ -67,7 +80,9 @@ class PythonSource:
         for node in self._calls:
             scope = self._names.scope_of(node)
             dotted = self._names.dotted(node.func, scope) or ""
-            if dotted.rpartition(".")[2] in FUNCTIONS and dotted.partition(".")[0] in SDK:
+            if dotted.rpartition(".")[2] == "load_component":
+                yield from self._loaded(node, scope, assigned.get(id(node)))
+            elif dotted.rpartition(".")[2] in FUNCTIONS and dotted.partition(".")[0] in SDK:
                 table, unread = self._values.keywords(node, scope)
                 yield Call(
                     function=dotted.rpartition(".")[2],
@@ -76,6 +91,17 @@ class PythonSource:
                     variable=assigned.get(id(node)),
                     node=node,
                 )
+
+    def _loaded(self, node: ast.Call, scope: Scope, variable: str | None) -> Iterator[Call]:
+        """`load_component("file.yml")`, where that is a parallel component on this machine."""
+        arguments, _ = self._values.keywords(node, scope, ("source",))
+        source = arguments.entries.get("source")
+        text = text_of(source)
+        if source is None or not text or not Path(local_path(text, source.location)).is_file():
+            return
+        table = read_yaml(Path(local_path(text, source.location)), Problems())
+        if table is not None and type_of(table) == "parallel":
+            yield Call(function="load_component", table=table, unread=[], variable=variable, node=node)
 
     def changed(self, call: Call) -> Table:
         """The keywords of a call with the changes that are made to what it returns."""

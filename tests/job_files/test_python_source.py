@@ -6,6 +6,7 @@ import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
 from tests.job_files.conftest import Problems, ReadStep, Write, all_problems
+from tests.job_files.test_keys import COMPONENT
 from tests.job_files.test_python_sdk import V1, call
 
 PIPELINE = """@pipeline()
@@ -266,3 +267,21 @@ def test_settings_of_a_deployment_that_are_no_literal_are_left_to_options(step_o
     head, _, _ = DEPLOYMENT.partition("ModelBatchDeploymentSettings(")
     step = step_of("deploy.py", head + "read_settings())\n")
     assert "--parallelrun-set=mini_batch_size=VALUE and " in str(step.unresolved["timeout"])
+
+
+def test_a_component_that_a_python_file_loads_gets_the_settings_of_its_step(step_of: ReadStep, write: Write) -> None:
+    write("parts/rate.yml", COMPONENT.replace("code: src", "code: ../src"))
+    step = step_of(
+        "job.py",
+        """
+        from azure.ai.ml import Input, load_component
+
+        other = load_component(source="missing.yml")
+        rate = load_component(source="parts/rate.yml")
+        node = rate(files=Input(path="data"))
+        node.mini_batch_error_threshold = 10
+        """,
+    )
+    assert (step.name, step.entry.label) == ("rate", "score.py")
+    assert step.origins["mini_batch_error_threshold"] == "job.py:6"
+    assert step.sample({})
