@@ -29,6 +29,7 @@ from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, locate
 from pytest_parallelrun.job_files.inputs import TypedInput
 from pytest_parallelrun.job_files.tree import JobFileError, Problem
+from pytest_parallelrun.report.sanitize import Redaction
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
@@ -96,6 +97,10 @@ class EntryPlan:
     @property
     def step(self) -> JobStep | None:
         return self.target.step
+
+    @cached_property
+    def redaction(self) -> Redaction:
+        return Redaction(self.settings.environment_variables, self.arguments.argv)
 
     def step_text(self) -> str | None:
         """The step of the job definition, with its location."""

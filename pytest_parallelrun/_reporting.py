@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from pytest_parallelrun.report.records import (
     job_facts,
     setting_records,
 )
-from pytest_parallelrun.report.sanitize import Redaction, masked_arguments, masked_text, visible
+from pytest_parallelrun.report.sanitize import masked_arguments, masked_text, visible
 from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
 from pytest_parallelrun.report.trace import trace_of
 
@@ -46,17 +46,6 @@ MARKUP: dict[Style, dict[str, bool]] = {
     "bad": {"red": True, "bold": True},
     "warning": {"yellow": True},
 }
-_FACTS = (
-    "status",
-    "total_mini_batches",
-    "succeeded_mini_batches",
-    "failed_mini_batches",
-    "total_items",
-    "succeeded_items",
-    "failed_items",
-    "attempts",
-)
-"""Of a job, those that JUnit files have as properties."""
 
 
 class FindingRepr:
@@ -97,12 +86,7 @@ class Reporting:
         configuration, plans = entries.configuration, entries.plans
         self._files = configuration.reports
         self._acceptances = configuration.acceptances
-        self._redactions = {
-            plan.nodeid: Redaction(plan.settings.environment_variables, plan.arguments.argv) for plan in plans
-        }
-        self._reports = {
-            plan.nodeid: _report_of(plan, configuration.engine, self._redactions[plan.nodeid]) for plan in plans
-        }
+        self._reports = {plan.nodeid: _report_of(plan, configuration.engine) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._unwritten: dict[Path, str] = {}
@@ -119,7 +103,7 @@ class Reporting:
         if module is None:
             return report
         entry = module.plan.nodeid
-        redaction = self._redactions[entry]
+        redaction = module.plan.redaction
         if call.excinfo is not None:
             if isinstance(call.excinfo.value, CheckFailed):
                 report.longrepr = redaction.text(str(call.excinfo.value))
@@ -233,7 +217,7 @@ class Reporting:
             add = getattr(plugin, "add_global_property", None)
             if add is not None:
                 for report in self._reports.values():
-                    for name, value in _properties(report):
+                    for name, value in report.properties():
                         # Of names pytest writes out nothing, and XML has no control characters.
                         add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
 
@@ -243,7 +227,7 @@ def _harmless(text: str) -> str:
     return defused(text) if on_ci() else text
 
 
-def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryReport:
+def _report_of(plan: EntryPlan, engine: str) -> EntryReport:
     sample = plan.sample
     origin = f"  ({sample.origin})" if sample.origin else ""
     set_up = {
@@ -260,20 +244,9 @@ def _report_of(plan: EntryPlan, engine: str, redaction: Redaction) -> EntryRepor
         path=str(plan.entry.path),
         catalogue={check.name: check.finds for check in checks_of(plan)},
         settings=tuple(setting_records(plan.settings, plan.origins, engine=engine)),
-        set_up={name: redaction.text(text) for name, text in set_up.items() if text},
-        set_up_notes=tuple(redaction.text(masked_text(note)) for note in plan.all_notes()),
+        set_up={name: plan.redaction.text(text) for name, text in set_up.items() if text},
+        set_up_notes=tuple(plan.redaction.text(masked_text(note)) for note in plan.all_notes()),
     )
-
-
-def _properties(report: EntryReport) -> Iterator[tuple[str, str]]:
-    yield "verdict", report.verdict
-    yield "checks", str(len(report.checks))
-    for outcome in ("failed", "advice", "accepted", "skipped"):
-        yield outcome, str(report.count(outcome))
-    yield "init_calls", str(report.init_calls)
-    if report.job is not None:
-        for name in _FACTS:
-            yield name, str(report.job[name])
 
 
 def _record(

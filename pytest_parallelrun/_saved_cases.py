@@ -15,7 +15,7 @@ from pytest_parallelrun._entries import EntryPlan
 from pytest_parallelrun._options import STEP, command_line_values
 from pytest_parallelrun.contract.cases.case import NotSaved, save_case
 from pytest_parallelrun.contract.finding import Finding, Replay
-from pytest_parallelrun.report.sanitize import Redaction, first_line, masked, masked_arguments, masked_text
+from pytest_parallelrun.report.sanitize import first_line, masked, masked_arguments, masked_text
 
 
 class CaseSaver:
@@ -31,15 +31,14 @@ class CaseSaver:
             return finding
         try:
             folder = self._folder() / plan.target.folder_name / check
-            redaction = Redaction(plan.settings.environment_variables, plan.arguments.argv)
             remarks = save_case(
                 folder,
                 replace(finding.case, seed=finding.case.seed or self._seed()),
                 entry=plan.nodeid,
                 check=check,
-                finding=redaction.text(first_line(finding.what)),
+                finding=plan.redaction.text(first_line(finding.what)),
                 settings=plan.settings,
-                is_secret=lambda text: redaction.text(text) != text,
+                is_secret=lambda text: plan.redaction.text(text) != text,
             )
         except (NotSaved, OSError) as error:
             return replace(finding, replay=Replay(unavailable=str(error)))

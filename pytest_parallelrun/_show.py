@@ -17,7 +17,6 @@ from pytest_parallelrun._options import OptionValue
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
 from pytest_parallelrun.emulator.errors import did_you_mean
-from pytest_parallelrun.emulator.splitting import InputKind
 from pytest_parallelrun.report.plan import plan_lines
 
 _PACKAGE = Path(__file__).parent
@@ -35,10 +34,7 @@ def explain_command(check: str) -> str:
 
 def print_pages(checks: list[OptionValue]) -> None:
     """Prints the page of each check. UsageError for a name that is none."""
-    text = "\n".join(_page(check) for check in checks)
-    # A console may lack characters of the page.
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    _print("\n".join(_page(check) for check in checks), errors="replace")
 
 
 def _page(check: OptionValue) -> str:
@@ -74,10 +70,13 @@ def _input_text(plan: EntryPlan) -> str:
 def print_plan(entries: RunEntries) -> None:
     """Prints the plans of all entries."""
     engine = entries.configuration.engine
-    text = "\n\n".join("\n".join(_lines(plan, engine)) for plan in entries.plans)
-    # pytest has no terminal writer yet, and a console may lack the characters of a file name.
+    _print("\n\n".join("\n".join(_lines(plan, engine)) for plan in entries.plans) + "\n", errors="backslashreplace")
+
+
+def _print(text: str, *, errors: str) -> None:
+    """Pytest has no terminal writer yet, and a console may lack characters."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.write(text.encode(encoding, errors).decode(encoding))
 
 
 def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
@@ -92,7 +91,7 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
             plan.settings,
             scoring_module_name=plan.entry.label,
             output=str(Path("OUTPUT")) if appending else None,
-            kind=_kind_without_input(plan) if splitter is None else splitter.kind,
+            kind=plan.settings.kind_without_input if splitter is None else splitter.kind,
         ),
         arguments=plan.arguments.argv,
         notes=(*plan.all_notes(), *plan.arguments.notes),
@@ -104,9 +103,3 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
         },
         engine=engine,
     )
-
-
-def _kind_without_input(plan: EntryPlan) -> InputKind:
-    """What the unit of the mini-batch size tells."""
-    in_bytes = plan.settings.mini_batch_size is not None and not plan.settings.mini_batch_size_text.isdigit()
-    return "tabular" if in_bytes else "files"

@@ -56,7 +56,7 @@ class WorkerClock:
         self.blind_sleeps = 0
         """Sleeps in the current call that were skipped since the script last looked at the clock."""
         self.skipping = skipping
-        self.probe: float | None = None
+        self.probe_limit: float | None = None
         """Seconds of real time that a call may take, beside its limit on the clock of the script, if any."""
         self._began = 0.0
         # The threads themselves: the number of one that ended goes to another.
@@ -78,7 +78,7 @@ class WorkerClock:
         """Seconds until the current call is due to end, negative where it is over time."""
         assert self.deadline is not None
         left = self.deadline - self.now()
-        return left if self.probe is None else min(left, self._began + self.probe - real_perf_counter())
+        return left if self.probe_limit is None else min(left, self._began + self.probe_limit - real_perf_counter())
 
     def sleep(self, seconds: float) -> None:
         """`time.sleep` as the script gets it."""

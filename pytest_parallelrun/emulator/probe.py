@@ -54,9 +54,9 @@ class ProbeSession:
     """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
 
     job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
-    workers: how many, numbered from 0 by `worker`. probe: seconds of real time for run(), beside the setting `timeout`,
-    which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a worker, and may
-    raise to prevent it.
+    workers: how many, numbered from 0 by `worker`. probe_limit: seconds of real time for run(), beside the setting
+    `timeout`, which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a
+    worker, and may raise to prevent it.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class ProbeSession:
         kind: InputKind,
         *,
         workers: int = 1,
-        probe: float | None = None,
+        probe_limit: float | None = None,
         on_start: Callable[[], None] | None = None,
     ) -> None:
         self._job = job
         self._settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
-        self._probe = probe
+        self._probe_limit = probe_limit
         self._kind = kind
         self._workers = workers
         self._on_start = on_start
@@ -86,7 +86,7 @@ class ProbeSession:
         self._splitter = PrebuiltInput((), kind=self._kind)
         self._engine = engine_maker(self._job.engine)(plan, self._splitter, self._settings, FaultPlan(()))
         self._engine.survives_faults = True
-        self._engine.probe = self._probe
+        self._engine.probe_limit = self._probe_limit
         try:
             self._engine.acquire()
             # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
@@ -249,9 +249,6 @@ def probe_startup(
     the first mini-batch of the job's input. observer: a class, made and entered in the process of each worker.
     """
     settings = job.settings
-    # Without an input its kind shows in the unit of the mini-batch size.
-    in_bytes = settings.mini_batch_size is not None and not settings.mini_batch_size_text.isdigit()
-    kind: InputKind = "tabular" if in_bytes else "files"
     settings = settings.replace(instance_count=1, max_concurrency_per_instance=workers)
     with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
         folder = Path(os.path.realpath(name))
@@ -259,7 +256,12 @@ def probe_startup(
         output_dir = folder / "output" if settings.output_action == "append_row" else None
         if output_dir is not None:
             output_dir.mkdir()
-        plan = job.worker_plan(splitter.kind if first_attempt else kind, folder, output_dir, runtime=runtime_arguments)
+        plan = job.worker_plan(
+            splitter.kind if first_attempt else settings.kind_without_input,
+            folder,
+            output_dir,
+            runtime=runtime_arguments,
+        )
         engine = engine_maker(job.engine)(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.rules import CHOICES, Rules
@@ -125,6 +125,12 @@ class JobSettings(SettingFields):
             return str(self._written["mini_batch_size"])
         files = DEFAULT_FILES[self.profile]
         return f"{files} file{'s' if files > 1 else ''}, or 1MB of a table"
+
+    @property
+    def kind_without_input(self) -> Literal["tabular", "files"]:
+        """What an input would be, as far as the unit of the mini-batch size tells."""
+        in_bytes = self.mini_batch_size is not None and not self.mini_batch_size_text.isdigit()
+        return "tabular" if in_bytes else "files"
 
     @property
     def unused(self) -> str | None:

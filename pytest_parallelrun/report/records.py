@@ -19,8 +19,21 @@ if TYPE_CHECKING:
 
 
 CheckOutcome = Literal["passed", "failed", "advice", "accepted", "skipped"]
+COUNTED_OUTCOMES: tuple[CheckOutcome, ...] = ("failed", "advice", "accepted", "skipped")
 AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unknown"]
 """Of an accepted finding: expired; its check found nothing; no entry matches; its check was not among those run."""
+
+JOB_COUNTS = (
+    "status",
+    "total_mini_batches",
+    "succeeded_mini_batches",
+    "failed_mini_batches",
+    "total_items",
+    "succeeded_items",
+    "failed_items",
+    "attempts",
+)
+"""Of a job, those that JUnit files have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +139,16 @@ class EntryReport:
 
     def count(self, outcome: CheckOutcome) -> int:
         return sum(check.outcome == outcome for check in self.checks.values())
+
+    def properties(self) -> Iterator[tuple[str, str]]:
+        """What JUnit files say of it, by name."""
+        yield "verdict", self.verdict
+        yield "checks", str(len(self.checks))
+        for outcome in COUNTED_OUTCOMES:
+            yield outcome, str(self.count(outcome))
+        yield "init_calls", str(self.init_calls)
+        if self.job is not None:
+            yield from ((name, str(self.job[name])) for name in JOB_COUNTS)
 
     def figures(self) -> Mapping[str, float | str]:
         """What a check measured: the pace of run(), {} where none did."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.report.records import (
+    COUNTED_OUTCOMES,
     AcceptanceRecord,
-    CheckOutcome,
     EntryReport,
     GroupedFinding,
     grouped_findings,
@@ -22,7 +22,6 @@ NARROWEST = 30
 """Columns that a text is wrapped to, however narrow the terminal is."""
 MAX_ATTEMPTS = 50
 """Lines of the timeline."""
-_COUNTED: tuple[CheckOutcome, ...] = ("failed", "advice", "accepted", "skipped")
 
 
 class Line(NamedTuple):
@@ -67,7 +66,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
 def headline(report: EntryReport) -> str:
     """The verdict and all counts in one line."""
     parts = [count_of(len(report.checks), "check")]
-    parts += [f"{number} {outcome}" for outcome in _COUNTED if (number := report.count(outcome))]
+    parts += [f"{number} {outcome}" for outcome in COUNTED_OUTCOMES if (number := report.count(outcome))]
     job = report.job
     if job is not None:
         parts.append(

@@ -301,7 +301,7 @@ def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
                 time.sleep(61)
             return paths
 
-    with ProbeSession(ParallelJob(Patient(), []), "files", probe=0.2) as bench:
+    with ProbeSession(ParallelJob(Patient(), []), "files", probe_limit=0.2) as bench:
         assert bench.attempt(["waits"]).ended.outcome == "succeeded"
         spinning = bench.attempt(["spins"]).ended
         waiting = bench.attempt(["waits too long"]).ended

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of, dependence, on_service, traceback_of
+from pytest_parallelrun.contract.dependence.state import (
+    STATE_KEPT,
+    case_of_history,
+    dependence,
+    on_service,
+    traceback_of,
+)
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
     require_rows,
@@ -49,5 +55,5 @@ def _of_history(observations: Observations, state: StateDependence) -> Finding:
             "by init(), a generator that is used up. Make it anew in each call, or key it by the item."
         ),
         cause=STATE_KEPT,
-        case=case_of(observations, (*state.before, mini_batch), state.fresh),
+        case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
     )

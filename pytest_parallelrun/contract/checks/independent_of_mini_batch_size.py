@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.randomness import is_drawn
-from pytest_parallelrun.contract.dependence.state import case_of, dependence, on_service, traceback_of
+from pytest_parallelrun.contract.dependence.state import case_of_history, dependence, on_service, traceback_of
 from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch, answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
@@ -115,7 +115,7 @@ class _SizeSearch:
         """Mini-batches whose items one worker answers differently one by one, though they are called as the whole."""
         observations, splits, singles = self._observations, [], 0
         observations.restore()
-        with observations.entry.session(probe=observations.probe) as session:
+        with observations.entry.session(probe_limit=observations.probe_limit) as session:
             for mini_batch in mini_batches:
                 if singles >= MAX_SINGLES:
                     break
@@ -177,7 +177,7 @@ class _SizeSearch:
     def _ask(self, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:
         """All rows of the mini-batches, or the first failure."""
         self._observations.restore()
-        with self._observations.entry.session(probe=self._observations.probe) as session:
+        with self._observations.entry.session(probe_limit=self._observations.probe_limit) as session:
             return self._ask_session(session, mini_batches)
 
     def _ask_session(self, session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:
@@ -233,7 +233,7 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
     if sizes.of_merged.rows is not None and rows is not None:
         counts = f"{len(sizes.of_merged.rows)} row(s) in one mini-batch, {len(rows)} in {len(parts)}"
     if rows is not None:
-        case = case_of(observations, (combined,), sizes.of_parts)
+        case = case_of_history(observations, (combined,), sizes.of_parts)
     else:
         case = Case(
             kind=observations.kind,

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import changes_undrawn
-from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of, dependence, on_service, traceback_of
+from pytest_parallelrun.contract.dependence.state import (
+    STATE_KEPT,
+    case_of_history,
+    dependence,
+    on_service,
+    traceback_of,
+)
 from pytest_parallelrun.contract.entry.mini_batches import answer_of
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
@@ -87,7 +93,7 @@ def _of_order(observations: Observations, state: StateDependence) -> Finding:
             else "see test_independent_of_history: a result may depend on its own item alone."
         ),
         cause=Cause(kind="run() depends on files of earlier mini-batches") if in_files else STATE_KEPT,
-        case=case_of(observations, (*state.before, mini_batch), state.fresh),
+        case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
     )
 
 
@@ -115,7 +121,7 @@ def _of_chance(observations: Observations) -> Finding:
 def _on_either_worker(observations: Observations, mini_batch: SampleMiniBatch) -> tuple[RunOutcome, RunOutcome]:
     """The answers of the first and the second of two fresh workers."""
     observations.restore()
-    with observations.entry.session(workers=2, probe=observations.probe) as session:
+    with observations.entry.session(workers=2, probe_limit=observations.probe_limit) as session:
         session.start(0)
         session.start(1)
         on_second = answer_of(observations.attempt(session, mini_batch, worker=1).ended)
@@ -144,5 +150,5 @@ def _of_worker(
             "or claimed first. A result may depend on its own item alone."
         ),
         cause=None if on_second.ended.failure is None else Cause.of_attempt(on_second.ended),
-        case=case_of(observations, (mini_batch,), on_first),
+        case=case_of_history(observations, (mini_batch,), on_first),
     )

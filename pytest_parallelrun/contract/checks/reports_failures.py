@@ -113,8 +113,8 @@ def _never_found_model(trial: CorruptionTrial) -> _MissingFileTrial | None:
 
 def _try_without(trial: CorruptionTrial, file: DependencyFile, state: State = "missing") -> _MissingFileTrial:
     """A fresh worker that finds the file missing or corrupted, and gets the valid mini-batch."""
-    entry, probe = trial.observations.entry, trial.observations.probe
-    with entry.session(probe=probe, **file.session_without(entry, state)) as session:  # type: ignore[arg-type]
+    entry, probe_limit = trial.observations.entry, trial.observations.probe_limit
+    with entry.session(probe_limit=probe_limit, **file.session_without(entry, state)) as session:  # type: ignore[arg-type]
         try:
             ended = attempt(session, trial.mini_batch).ended
         except WorkerStartError:

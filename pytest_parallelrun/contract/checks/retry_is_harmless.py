@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.dependence.randomness import Generators
-from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of, dependence, traceback_of
+from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
 from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
@@ -138,7 +138,7 @@ def _workers(observations: Observations, workers: int) -> Iterator[tuple[ProbeSe
     observations.restore()
     with observations.entry.session(
         workers=workers,
-        probe=observations.probe,
+        probe_limit=observations.probe_limit,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
     ) as session:
@@ -193,7 +193,7 @@ def _compare_rows(
         kept = state is not None and state.origin == "memory" and answer.rows is not None
         finding = _of_rows(mini_batch, delivery, answer, difference)
         faults = (Fault.delivers_twice(mini_batch=mini_batch.id, attempt=1),) if delivery == _TO_THE_SAME else ()
-        case = replace(case_of(observations, (mini_batch,), once), faults=faults)
+        case = replace(case_of_history(observations, (mini_batch,), once), faults=faults)
         check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause, case=case))
     return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 

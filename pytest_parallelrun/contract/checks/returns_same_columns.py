@@ -64,7 +64,7 @@ def _of_parts(observations: Observations) -> list[ReturnedRows]:
     parts = [mini_batch.part(0), mini_batch.part(size - 1), mini_batch.part(*range((size + 1) // 2))]
     observations.restore()
     returned = []
-    with observations.entry.session(probe=observations.probe) as session:
+    with observations.entry.session(probe_limit=observations.probe_limit) as session:
         for part in parts:
             ended = attempt(session, part).ended
             if ended.returned is not None:

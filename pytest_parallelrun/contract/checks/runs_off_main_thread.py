@@ -68,7 +68,7 @@ def _attempt_on(
 ) -> tuple[AttemptEnded | None, Failure | None]:
     """What a fresh worker makes of a mini-batch on that thread, and what failed."""
     observations.restore()
-    with observations.entry.session(probe=observations.probe, thread=thread) as session:
+    with observations.entry.session(probe_limit=observations.probe_limit, thread=thread) as session:
         try:
             ended = attempt(session, mini_batch).ended
         except WorkerStartError as down:

@@ -46,7 +46,7 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
         )
     observations.restore()
     several, single = _several_items(observations), _single_item(observations)
-    with observations.entry.session(probe=observations.probe) as session:
+    with observations.entry.session(probe_limit=observations.probe_limit) as session:
         for mini_batch in (several, single):
             trial = _try_mini_batch(observations, session, mini_batch)
             if trial is not None:

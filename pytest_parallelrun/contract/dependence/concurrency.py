@@ -77,7 +77,7 @@ def _run(observations: Observations) -> ConcurrentRun:
     observations.restore()
     with observations.entry.session(
         workers=2,
-        probe=observations.probe,
+        probe_limit=observations.probe_limit,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
     ) as session:

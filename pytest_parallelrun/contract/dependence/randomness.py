@@ -188,7 +188,7 @@ def is_drawn(observations: Observations, mini_batch: SampleMiniBatch) -> bool:
     fresh: list[bytes] = []
     for stirred in (False, True):
         observations.restore()
-        with Generators() as generators, observations.entry.session(probe=observations.probe) as session:
+        with Generators() as generators, observations.entry.session(probe_limit=observations.probe_limit) as session:
             session.start()
             generators.remember(session)
             fresh = fresh or generators.states(session)
@@ -226,7 +226,7 @@ def _fails_at_times(observations: Observations) -> bool:
 def _draws(observations: Observations) -> bool:
     """Whether a generator that can be watched is drawn from for the mini-batches of the sample."""
     observations.restore()
-    with Generators() as generators, observations.entry.session(probe=observations.probe) as session:
+    with Generators() as generators, observations.entry.session(probe_limit=observations.probe_limit) as session:
         session.start()
         # The second time those are watched as well that the first calls of run() have made or imported.
         for _ in range(2):

@@ -84,7 +84,7 @@ def traceback_of(answer: RunOutcome) -> str:
     return "" if answer.rows is not None or failure is None else failure.traceback
 
 
-def case_of(observations: Observations, mini_batches: Sequence[SampleMiniBatch], expected: RunOutcome) -> Case:
+def case_of_history(observations: Observations, mini_batches: Sequence[SampleMiniBatch], expected: RunOutcome) -> Case:
     """Mini-batches after which the last one must be answered as expected."""
     return Case(
         kind=observations.kind,
@@ -133,7 +133,7 @@ def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Obs
     asked = observations.asked
     position = [other.id for other in asked].index(mini_batch.id)
     orders = [order for order in (asked[:position], asked[:position:-1]) if order]
-    with Generators() as generators, observations.entry.session(probe=observations.probe) as session:
+    with Generators() as generators, observations.entry.session(probe_limit=observations.probe_limit) as session:
         worker = _SteadyWorker(observations, session, generators)
         fresh = _known_fresh(observations, mini_batch)
         if fresh is None:

@@ -135,7 +135,7 @@ class EntryUnderTest:
         self,
         *,
         workers: int = 1,
-        probe: float | None = None,
+        probe_limit: float | None = None,
         models: Mapping[str, Path] | None = None,
         arguments: tuple[str, ...] | None = None,
         entry: EntryFile | None = None,
@@ -144,10 +144,9 @@ class EntryUnderTest:
     ) -> Iterator[ProbeSession]:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
-        probe: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry: other than
-        those of the entry.
-        Folders that the script writes to are fresh ones, where they are among its arguments or variables.
-        reserved: these workers may be of those that are kept for the last checks.
+        probe_limit: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry:
+        other than those of the entry. Folders that the script writes to are fresh ones, where they are among its
+        arguments or variables. reserved: these workers may be of those that are kept for the last checks.
         TooManyInitCalls, also later, where the workers would be too many.
         """
         self.init_calls.require(workers, reserved=reserved)
@@ -165,7 +164,7 @@ class EntryUnderTest:
             self.init_calls.add(1)
             announced += 1
 
-        session = ProbeSession(job, self.kind, workers=workers, probe=probe, on_start=announce)
+        session = ProbeSession(job, self.kind, workers=workers, probe_limit=probe_limit, on_start=announce)
         with self.outputs.kept():
             try:
                 with session:

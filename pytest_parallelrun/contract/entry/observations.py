@@ -56,7 +56,7 @@ class Observations:
         self.baseline = baseline
         slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
         # Sleep that was skipped is in the one, and other mini-batches are in the other.
-        self.probe = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
+        self.probe_limit = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
         """Seconds of real time that a generated attempt may take; the setting `timeout` bounds it too."""
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
@@ -209,7 +209,7 @@ class Observations:
         """Attempts at the mini-batches in this order by a fresh worker. WorkerStartError where none comes up."""
         observation = Observation()
         self.restore()
-        with self.entry.session(probe=self.probe) as session:
+        with self.entry.session(probe_limit=self.probe_limit) as session:
             for mini_batch in mini_batches:
                 observation.attempts.append((mini_batch, self.attempt(session, mini_batch)))
         return observation

@@ -98,7 +98,7 @@ class ExampleRunner:
     def _worker(self) -> ProbeSession:
         """The session, with one worker that stays up."""
         if self._session is None:
-            session = self.observations.entry.session(probe=self.observations.probe, reserved=True)
+            session = self.observations.entry.session(probe_limit=self.observations.probe_limit, reserved=True)
             self._session = self._stack.enter_context(session)
             self._session.start()
         return self._session

@@ -72,7 +72,7 @@ class InProcessEngine:
     survives_faults = False
     """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
 
-    probe: float | None = None
+    probe_limit: float | None = None
     """Seconds of real time that run() may take, for mini-batches of which many are tried. Sleep that is skipped counts
     against the timeout alone: who waits and tries again does not hang."""
 
@@ -419,7 +419,7 @@ class InProcessEngine:
         judgement: Judgement | None = None
         timed_out = False
         ending: BaseException | None = None
-        clock.probe = self.probe
+        clock.probe_limit = self.probe_limit
         try:
             # Inside, since the limit may be over already.
             guard.begin(deadline)
@@ -445,7 +445,7 @@ class InProcessEngine:
             end_forked_child(ending)
         # It refers to this very frame, which would keep the payload alive.
         ending = None
-        clock.probe = None
+        clock.probe_limit = None
         ended = clock.now()
         if guard.outside is not None:
             raise guard.outside
@@ -458,8 +458,8 @@ class InProcessEngine:
         return judgement or judge_value(value, mini_batch.size), ended - began
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
-        if not due and self.probe is not None:
-            return over_probe(self.probe)
+        if not due and self.probe_limit is not None:
+            return over_probe(self.probe_limit)
         return self._limits.over(
             late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )

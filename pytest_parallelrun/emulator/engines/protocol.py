@@ -71,15 +71,15 @@ class Observer(Protocol):
 class PersistentEngine(Engine, Protocol):
     """An engine whose workers stay up for questions: of a ProbeSession, and of probe_startup.
 
-    survives_faults: whether a worker outlives an injected fault that would have ended it. probe: seconds of real time
-    that run() may take. acquire, release: begin, and give this process back to its host between two questions.
+    survives_faults: whether a worker outlives an injected fault that would have ended it. probe_limit: seconds of real
+    time that run() may take. acquire, release: begin, and give this process back to its host between two questions.
     select_worker: the slot that the next task goes to, None for one after the other. observer: a class of a module that
     can be imported; `observed` has its result for each worker that was started. call_in_worker: what a function of such
     a module gives in the process of a worker.
     """
 
     survives_faults: bool
-    probe: float | None
+    probe_limit: float | None
     observed: list[object]
 
     @property

@@ -44,11 +44,11 @@ class QueueEngine(Generic[M]):
     """The queue of an engine, and what it says in the end. What raises NotImplementedError is of its kind of workers.
 
     survives_faults: whether a worker outlives an injected fault that would have ended it: another init() could cost a
-    minute. probe: seconds that run() may take, for mini-batches of which many are tried.
+    minute. probe_limit: seconds that run() may take, for mini-batches of which many are tried.
     """
 
     survives_faults = False
-    probe: float | None = None
+    probe_limit: float | None = None
 
     observed: list[object]
     """The results of the observers of workers."""
@@ -68,7 +68,7 @@ class QueueEngine(Generic[M]):
         """Another job, or a question, for the workers that are there; their number stays."""
         self._splitter = splitter
         self._faults = faults
-        self._limits = AttemptLimits(settings, self.probe)
+        self._limits = AttemptLimits(settings, self.probe_limit)
         self._waiting: deque[Task] = deque()
         self._ended: deque[AttemptEnded] = deque()
 

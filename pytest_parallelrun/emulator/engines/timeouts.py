@@ -26,21 +26,23 @@ def over_time(
     return Failure(phase="run", error=f"run() {ending} its limit of {limit}{times}{skipped}")
 
 
-def over_probe(probe: float) -> Failure:
+def over_probe(probe_limit: float) -> Failure:
     """run() took longer than mini-batches may of which many are tried."""
-    return Failure(phase="run", error=f"run() was interrupted after {probe:.3g} s, the limit of generated mini-batches")
+    return Failure(
+        phase="run", error=f"run() was interrupted after {probe_limit:.3g} s, the limit of generated mini-batches"
+    )
 
 
 class AttemptLimits:
-    """Those of a job, in seconds. probe: what run() of generated mini-batches may take.
+    """Those of a job, in seconds. probe_limit: what run() of generated mini-batches may take.
 
     overhead: for loading, and for handing over what run() returned. coming_up: for an import, init() or shutdown().
     """
 
-    def __init__(self, settings: JobSettings, probe: float | None = None) -> None:
+    def __init__(self, settings: JobSettings, probe_limit: float | None = None) -> None:
         self.timeout = float(settings.timeout)
         self.overhead = float(settings.task_overhead_timeout)
-        self.probe = probe
+        self.probe_limit = probe_limit
         self.coming_up = init_limit(self.timeout)
         self._whole_attempt = settings.rules.attempt_limit == "with_overhead"
         self._longest = self.timeout + self.overhead if self._whole_attempt else self.timeout
@@ -48,7 +50,7 @@ class AttemptLimits:
     def of_run(self, loading: float) -> float:
         """Seconds that run() has after so many for loading."""
         limit = self._longest - loading if self._whole_attempt else self._longest
-        return limit if self.probe is None else min(limit, self.probe)
+        return limit if self.probe_limit is None else min(limit, self.probe_limit)
 
     def of_loading(self, so_far: float) -> float:
         """Seconds that are left for loading after so many of it."""
@@ -85,8 +87,8 @@ class AttemptLimits:
 
     def killed_after(self, running: float, *, late: bool = False) -> Failure:
         """The same in a worker process, after so many seconds. late: it came back before it was killed."""
-        if self.probe is not None and running < self._longest:
-            return over_probe(self.probe)
+        if self.probe_limit is not None and running < self._longest:
+            return over_probe(self.probe_limit)
         return self.over(late=late, ended="killed")
 
     def over_coming_up(self, phase: Phase) -> str:

@@ -127,12 +127,12 @@ def test_files_that_the_script_changed_moved_or_made_are_put_back(sample: Sample
 
 
 def test_the_probe_is_twenty_times_the_slowest_mini_batch_and_a_second_at_least(sample: Sample) -> None:
-    assert sample.trials(ECHO).probe == 1.0
+    assert sample.trials(ECHO).probe_limit == 1.0
 
 
 def test_a_slow_mini_batch_makes_a_longer_probe(sample: Sample) -> None:
     trials = sample.trials("import time\ndef run(b):\n    time.sleep(0.5)\n    return b\n", files=1)
-    assert trials.probe == pytest.approx(10, rel=0.2)
+    assert trials.probe_limit == pytest.approx(10, rel=0.2)
 
 
 @pytest.mark.parametrize(("files", "workers"), [(2, 2), (3, 4)])

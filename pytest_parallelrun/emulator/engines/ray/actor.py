@@ -44,11 +44,11 @@ _OF_RAY = ("OMP_NUM_THREADS", "PYTHONBREAKPOINT", "SPT_NOENV", "LD_PRELOAD")
 
 
 class WorkerConfig(NamedTuple):
-    """What a worker works under; changes with the job, or the question. probe: seconds that run() may take."""
+    """What a worker works under; changes with the job, or the question. probe_limit: seconds that run() may take."""
 
     settings: JobSettings
     kind: InputKind
-    probe: float | None
+    probe_limit: float | None
 
 
 class RemoteTask(NamedTuple):
@@ -273,7 +273,7 @@ class _NodeEngine(ProcessEngine):
         self.slot = slot
         self._workspace = workspace
         self._touched: list[list[list[str]]] = []
-        self.probe = config.probe
+        self.probe_limit = config.probe_limit
         super().__init__(plan, _Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
         self.select_worker(slot)
 
@@ -286,7 +286,7 @@ class _NodeEngine(ProcessEngine):
         return self._left
 
     def under(self, config: WorkerConfig) -> None:
-        self.probe = config.probe
+        self.probe_limit = config.probe_limit
         self.assign(_Sent(config.kind), config.settings, FaultPlan(()))  # type: ignore[arg-type]
 
     def work_off(self, remote_tasks: Sequence[RemoteTask], until: float) -> list[AttemptEnded]:

@@ -109,7 +109,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         return self._handles[slot]
 
     def _config(self) -> WorkerConfig:
-        return WorkerConfig(self._settings, self._splitter.kind, self.probe)
+        return WorkerConfig(self._settings, self._splitter.kind, self.probe_limit)
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerRecord:
         pool = self._pool

@@ -437,14 +437,18 @@ def test_an_observer_is_asked_in_the_process_of_the_worker(tmp_path: Path) -> No
 
 def test_an_instance_that_is_given_up_leaves_the_work_to_another_one(tmp_path: Path) -> None:
     script = """
-import os, time
+import glob, os, time
+lock = os.environ["LOCK"]
 def init():
     try:
-        os.close(os.open(os.environ["LOCK"], os.O_CREAT | os.O_EXCL))
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
+        open(f"{lock}.{os.getpid()}", "w").close()
         raise RuntimeError("only one")
 def run(paths):
-    time.sleep(0.15)
+    end = time.monotonic() + 50
+    while len(glob.glob(lock + ".*")) < 3 and time.monotonic() < end:
+        time.sleep(0.05)
     return paths
 """
     names = [f"f{number:02d}" for number in range(10)]

@@ -77,7 +77,7 @@ def test_a_worker_that_does_not_come_up_is_down(tmp_path: Path) -> None:
 
 def test_a_bench_has_a_limit_for_each_mini_batch(tmp_path: Path) -> None:
     script = "import time\ndef run(paths):\n    time.sleep(60)"
-    with ProbeSession(job_of(tmp_path, script), "files", probe=0.2) as bench:
+    with ProbeSession(job_of(tmp_path, script), "files", probe_limit=0.2) as bench:
         ended = bench.attempt(["x"]).ended
     assert ended.outcome == "timeout"
     assert ended.failure is not None
