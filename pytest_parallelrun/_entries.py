@@ -140,6 +140,7 @@ class RunEntries:
         with_arguments = apply_program_arguments(settings, arguments)
         if step is not None:
             known = {*with_arguments.explicit}
+            known |= {f"environment_variables.{name}" for name in with_arguments.environment_variables}
             if self.configuration.program_arguments:
                 known.add("program_arguments")
             problems += [problem for name, problem in step.unresolved.items() if name not in known]
@@ -162,7 +163,7 @@ class RunEntries:
             models=models,
             output=self._folder_of(target, self.configuration.output),
             logs=self._folder_of(target, self.configuration.logs),
-            notes=(*target.notes, *typed.notes),
+            notes=(*target.notes, *_notes_of(step, with_arguments), *typed.notes),
             replay=self.configuration.replay,
         )
 
@@ -226,6 +227,12 @@ class RunEntries:
                     f"{self.configuration.input_origin}={name}={value}: the job definition has no input '{name}'. "
                     f"{hint}"
                 )
+
+
+def _notes_of(step: JobStep | None, settings: JobSettings) -> list[str]:
+    """What the job definition has to say, but for settings that are given over it."""
+    notes = {} if step is None else step.notes
+    return [note for name, note in notes.items() if name not in settings.explicit]
 
 
 _ENTRIES = pytest.StashKey[RunEntries]()

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
 from pytest_parallelrun.job_files.inputs import ALONE, InputValue, local_path, look_up
 from pytest_parallelrun.job_files.job_step import JobStep, StepReading
-from pytest_parallelrun.job_files.keys import DEPLOYMENT_SETTINGS, NEW_DEPLOYMENT, OLD_DEPLOYMENT, check_keys
+from pytest_parallelrun.job_files.keys import (
+    DEPLOYMENT_SETTINGS,
+    NEW_DEPLOYMENT,
+    OLD_DEPLOYMENT,
+    READ,
+    WHOLE,
+    Key,
+    check_keys,
+)
 from pytest_parallelrun.job_files.parallel import find_script
 from pytest_parallelrun.job_files.settings import Read, read_settings
-from pytest_parallelrun.job_files.tree import Node, Problems, Table, entry_text, present, text_of, type_of
+from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, entry_text, present, text_of, type_of
 
 ONLINE = (
     "instance_type",
@@ -21,6 +30,14 @@ ONLINE = (
     "scale_settings",
     "app_insights_enabled",
 )
+CALL = {
+    **NEW_DEPLOYMENT,
+    **DEPLOYMENT_SETTINGS,
+    "instance_count": Key("instance_count", type=WHOLE),
+    "code_path": READ,
+    "scoring_script": READ,
+}
+"""Keywords of ModelBatchDeployment() and BatchDeployment(), old ones at the root too: SDK reference."""
 BATCH = ("code_configuration", "endpoint_name")
 INPUT = "input"
 """Name of the input that a caller of the endpoint gives; the definition has none."""
@@ -60,8 +77,32 @@ def read_deployment(table: Table, *, other_root: Path | None) -> StepReading:
             problems.add(table.keys[key], f"with type: model '{key}' belongs below 'settings': settings.{key}")
         table = table.without(*misplaced)
     check_keys(table, keys, problems, owner="a batch deployment")
+    return _read(table, name, keys, problems, other_root, {})
 
+
+def read_deployment_call(
+    table: Table, name: str, function: str, *, other_root: Path | None, unread: Sequence[Opaque]
+) -> StepReading:
+    """A call of ModelBatchDeployment() or BatchDeployment(). unread: arguments of it that are no literals."""
+    problems, dropped = Problems(), dict[str, str]()
+    check_keys(table, CALL, problems, owner=f"{function}()", unread=unread, dropped=dropped)
+    return _read(table, name, CALL, problems, other_root, dropped)
+
+
+def _read(
+    table: Table,
+    name: str,
+    keys: Mapping[str, Key],
+    problems: Problems,
+    other_root: Path | None,
+    dropped: Mapping[str, str],
+) -> StepReading:
     configuration = present(table.entries.get("code_configuration"))
+    if configuration is None and "scoring_script" in table.entries:
+        # Keywords of a call.
+        renamed = {"code_path": "code", "scoring_script": "scoring_script"}
+        entries = {new: table.entries[old] for old, new in renamed.items() if old in table.entries}
+        configuration = Table(table.location, entries, dict.fromkeys(entries, table.location))
     if configuration is None:
         model = f" Its model ({entry_text(table, 'model')})" if entry_text(table, "model") else " A model of MLflow"
         problems.add(
@@ -96,6 +137,8 @@ def read_deployment(table: Table, *, other_root: Path | None) -> StepReading:
         origins=read.origins,
         inputs={INPUT: InputValue(name=INPUT, location=table.location, why="comes with each call of the endpoint")},
         split=(INPUT,),
+        unresolved=read.unresolved,
+        notes={**dropped, **read.notes},
         not_emulated=tuple(read.not_emulated),
         model=model_path,
     )

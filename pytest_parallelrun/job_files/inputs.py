@@ -34,7 +34,7 @@ INPUT_KEYS = (
     *("type", "path", "mode", "optional", "default", "description", "min", "max", "enum", "datastore"),
     *("path_on_compute", "value", "name", "version", "tags", "properties", "intellectual_property"),
 )
-MODES = ("ro_mount", "download", "direct")
+MODES = ("ro_mount", "rw_mount", "download", "direct")
 TABLE_MODES = (*MODES, "eval_mount", "eval_download")
 COMPONENT_MODES = (*TABLE_MODES, "mount")
 OUTPUT_MODES = ("rw_mount", "upload", "mount", "direct")

@@ -31,6 +31,8 @@ class JobStep:
     values: by setting or v1 name, as JobSettings takes them. origins: file and line, by setting.
     arguments: the text of the program arguments, or the list of them in v1. split: the inputs that make
     mini-batches. unresolved: by setting, the problem that holds unless the setting is given elsewhere.
+    An environment variable has the name `environment_variables.NAME` there. notes: sentences by the setting that they
+    are about, or by a key that the client drops.
     not_emulated: keys that have no effect here, each with its line. model: a local one of a batch deployment.
     """
 
@@ -47,6 +49,7 @@ class JobStep:
     context: StepContext = ALONE
     split: tuple[str, ...] = ()
     unresolved: Mapping[str, Problem] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
     not_emulated: tuple[str, ...] = ()
     model: Path | None = None
 

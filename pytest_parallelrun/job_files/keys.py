@@ -27,6 +27,14 @@ class Key:
     named: bool = False
 
 
+DECIDING = (
+    *("mini_batch_size", "partition_keys", "error_threshold", "mini_batch_error_threshold", "max_retries", "timeout"),
+    *("instance_count", "max_concurrency_per_instance"),
+)
+"""Settings that decide the outcome of a job: what may be a misspelt one of them is never passed over."""
+_DECIDING_WORDS = re.compile(r"thresh|retr(y|ies)|tries|timeout|partition|failed_|mini_?batch")
+CLOSE = 0.7
+
 READ = Key()
 NAMED = Key(named=True)
 WHOLE = "whole number"
@@ -104,7 +112,7 @@ DEPLOYMENT_SETTINGS = {
 DEPLOYMENT_BASE = {
     **METADATA,
     "type": READ,
-    "endpoint_name": Key(required=True),
+    "endpoint_name": READ,
     "code_configuration": Key(below={"code": Key(required=True), "scoring_script": Key(required=True)}),
     "model": READ,
     "environment": NAMED,
@@ -208,28 +216,97 @@ def check_keys(
     owner: str,
     optional: Collection[str] = (),
     unread: Sequence[Opaque] = (),
+    dropped: dict[str, str] | None = None,
 ) -> None:
     """Reports keys that do not exist, and required ones that are missing, here and below.
 
     owner: the thing that has these keys, such as "a parallel component". optional: keys that are not required this
-    time. unread: arguments of a call that are no literals, which may hold any of the keys.
+    time. unread: arguments of a call that are no literals, which may hold any of the keys. dropped: takes a sentence
+    on each unknown key that the client drops without a word, unless it may be meant for one that decides the outcome;
+    None where the client refuses unknown keys.
     """
     for argument in unread:
         problems.add(argument.location, f"`{argument.text}` cannot be read: {argument.why}")
     if unread:
         optional = keys
     for name in table.entries:
-        if name not in keys:
+        if name in keys:
+            continue
+        if dropped is None or _may_decide(name, keys) or _nearest_required(name, keys, table):
             problems.add(table.keys[name], f"there is no key '{name}' in {owner}. {_advice(name, keys)}")
+        else:
+            location = table.keys[name]
+            dropped[f"{name} {location}"] = (
+                f"the key '{name}' in {owner} ({location.origin}) has no effect: the client drops it"
+            ) + _elsewhere(name, keys)
     for name, key in keys.items():
         node = present(table.entries.get(name))
         if key.required and name not in optional and node is None:
             problems.add(table.location, f"{owner} needs the key '{name}'")
         elif key.below is not None and node is not None:
             if isinstance(node, Table):
-                check_keys(node, key.below, problems, owner=f"'{name}'", optional=optional)
-            else:
+                check_keys(node, key.below, problems, owner=f"'{name}'", optional=optional, dropped=dropped)
+            elif not (isinstance(node, Opaque) and deciding_below(key.below)):
                 problems.add(node.location, f"'{name}' must be a mapping, and is {value_text(node)}")
+
+
+def deciding_below(keys: Mapping[str, Key]) -> list[str]:
+    """The settings of these keys that decide the outcome."""
+    names: list[str] = []
+    for key in keys.values():
+        if key.below is not None:
+            names += deciding_below(key.below)
+        elif key.setting in DECIDING:
+            names.append(key.setting)
+    return names
+
+
+def _may_decide(name: str, keys: Mapping[str, Key]) -> bool:
+    """Whether an unknown key may be meant for one that decides the outcome."""
+    for key in keys.values():
+        if key.below and name in key.below:
+            return key.below[name].setting in DECIDING
+    if name in STEP:
+        return _decides(STEP[name])
+    renamed = _renamed(name, keys)
+    if renamed is not None and renamed.rpartition(".")[2] in DECIDING:
+        return True
+    word = _word(name)
+    if _DECIDING_WORDS.search(word):
+        return True
+    candidates = dict(keys)
+    for key in keys.values():
+        candidates.update(key.below or {})
+    near = difflib.get_close_matches(word, candidates, n=1, cutoff=CLOSE)
+    return bool(near) and _decides(candidates[near[0]])
+
+
+def _decides(key: Key) -> bool:
+    return key.setting in DECIDING or bool(key.below and deciding_below(key.below))
+
+
+def _nearest_required(name: str, keys: Mapping[str, Key], table: Table) -> bool:
+    """Whether an unknown key may be meant for a required one that is missing."""
+    missing = [key for key, value in keys.items() if value.required and key not in table.entries]
+    return (
+        bool(difflib.get_close_matches(_word(name), missing, n=1, cutoff=CLOSE))
+        or (_renamed(name, keys) or "").rpartition(".")[2] in missing
+    )
+
+
+def _elsewhere(name: str, keys: Mapping[str, Key]) -> str:
+    """Where a key that is dropped belongs, for the end of a sentence; "" where it is no key at all."""
+    for parent, key in keys.items():
+        if key.below and name in key.below:
+            return f"; it belongs below '{parent}'"
+    if keys is COMPONENT and name in STEP:
+        return "; it belongs to the step of the pipeline that uses the component"
+    renamed = _renamed(name, keys)
+    return f"; here it is {renamed}" if renamed else ""
+
+
+def _word(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", name).lower()
 
 
 def _advice(name: str, keys: Mapping[str, Key]) -> str:
@@ -245,7 +322,7 @@ def _advice(name: str, keys: Mapping[str, Key]) -> str:
     for parent, key in keys.items():
         if key.below and name in key.below:
             return f"It belongs below '{parent}': {parent}.{name}."
-    word = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", name).lower()
+    word = _word(name)
     near = difflib.get_close_matches(word, keys, n=1, cutoff=0.6)
     if near:
         return f"Did you mean '{near[0]}'?"

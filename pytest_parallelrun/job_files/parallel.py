@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,10 @@ from pytest_parallelrun.job_files.tree import (
 )
 
 TASK_TYPES = ("run_function", "function", "model")
+MODULE = re.compile(r"(?!.*\.py$)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+"""An entry script as the name of a module. Source: specification of the batch_score component."""
+CODE = ("task.code", "source_directory", "code_configuration.code")
+SCRIPT_ALONE = " (the script alone is gated with --parallelrun-entry=PATH)"
 FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
 """Keys whose 0 in a step the client takes for "not set" where the component has a value (azure-ai-ml 1.35)."""
 
@@ -51,22 +56,26 @@ FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
 def read_component(table: Table, name: str, *, other_root: Path | None) -> StepReading:
     """A file with `type: parallel`."""
     problems = Problems()
-    check_keys(table, COMPONENT, problems, owner="a parallel component")
+    dropped: dict[str, str] = {}
+    check_keys(table, COMPONENT, problems, owner="a parallel component", dropped=dropped)
     inputs = read_inputs(table.entries.get("inputs"), ALONE, problems)
     outputs = read_outputs(table.entries.get("outputs"), ALONE, problems)
-    return _read(_Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=PARALLEL), problems, other_root)
+    parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=PARALLEL, dropped=dropped)
+    return _read(parts, problems, other_root)
 
 
 def read_function(table: Table, name: str, *, other_root: Path | None, unread: Sequence[Opaque]) -> StepReading:
     """A call of parallel_run_function(). unread: arguments of it that are no literals."""
     problems = Problems()
-    check_keys(table, FUNCTION, problems, owner="parallel_run_function()", unread=unread)
+    dropped: dict[str, str] = {}
+    check_keys(table, FUNCTION, problems, owner="parallel_run_function()", unread=unread, dropped=dropped)
     if isinstance(table.entries.get("task"), Opaque):
         task = table.entries["task"]
         problems.add(task.location, f"task must be RunFunction(...), and is {value_text(task)}")
     inputs = read_inputs(table.entries.get("inputs"), ALONE, problems)
     outputs = read_outputs(table.entries.get("outputs"), ALONE, problems)
-    return _read(_Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=FUNCTION), problems, other_root)
+    parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=FUNCTION, dropped=dropped)
+    return _read(parts, problems, other_root)
 
 
 def read_step(
@@ -74,14 +83,19 @@ def read_step(
 ) -> StepReading:
     """A step of a pipeline. component: what its `component` refers to, None where the step has all itself."""
     problems = Problems()
+    dropped: dict[str, str] = {}
     inputs = read_inputs(table.entries.get("inputs"), context, problems)
     outputs = read_outputs(table.entries.get("outputs"), context, problems)
     if component is None:
-        check_keys(table, STEP, problems, owner=f"the parallel step '{name}'")
-        parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context)
+        check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", dropped=dropped)
+        parts = _Parts(
+            name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped
+        )
         return _read(parts, problems, other_root)
-    check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", optional=("task", "input_data"))
-    check_keys(component, PARALLEL, problems, owner="a parallel component")
+    optional = ("task", "input_data")
+    check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", optional=optional, dropped=dropped)
+    check_keys(component, PARALLEL, problems, owner="a parallel component", dropped=dropped)
+    component = component.without(*(key for key in component.entries if key not in PARALLEL))
     for key in FALSY_IN_A_STEP:
         value, default = table.entries.get(key), component.entries.get(key)
         if not isinstance(value, Scalar) or value.value != 0 or not isinstance(default, Scalar):
@@ -101,7 +115,7 @@ def read_step(
     merged = replace(
         component.with_entries(table.without("inputs", "outputs", "component", "type")), location=table.location
     )
-    parts = _Parts(name=name, table=merged, inputs=inputs, outputs=outputs, keys=STEP, context=context)
+    parts = _Parts(name=name, table=merged, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped)
     return _read(parts, problems, other_root)
 
 
@@ -126,13 +140,17 @@ def _typed_outputs(
 
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
-    """A parallel job put together: `table` has its keys without regard to where they come from."""
+    """A parallel job put together: `table` has its keys without regard to where they come from.
+
+    dropped: sentences on keys that the client drops.
+    """
 
     name: str
     table: Table
     inputs: Mapping[str, InputValue]
     outputs: Mapping[str, OutputValue]
     keys: Mapping[str, Key]
+    dropped: Mapping[str, str]
     context: StepContext = ALONE
 
     def look_up(self, binding: Binding, location: SourceLocation) -> InputValue:
@@ -188,6 +206,7 @@ def _read(parts: _Parts, problems: Problems, other_root: Path | None) -> StepRea
         context=parts.context,
         split=split,
         unresolved=read.unresolved,
+        notes={**parts.dropped, **read.notes},
         not_emulated=tuple(read.not_emulated),
     )
     return StepReading(parts.name, entry.path, step)
@@ -294,8 +313,7 @@ def find_script(
             hint = "; write it with forward slashes" if "\\" in code_text and not root.exists() else ""
             problems.add(code.location, f"{names[0]}={code_text!r} {reason}{hint}")
             return None
-    # Both slashes are those of folders to the runtime, which makes a dotted name of the path.
-    path = root / script_text.replace("\\", "/")
+    path = _script_path(root, script_text)
     try:
         entry = find_entry(path, root)
     except EntryScriptError as error:
@@ -305,6 +323,16 @@ def find_script(
     return entry
 
 
+def _script_path(root: Path, script: str) -> Path:
+    """The file of a script that is written as a path, or as a dotted module without `.py`."""
+    # Both slashes are those of folders to the runtime, which makes a dotted name of the path.
+    path = root / script.replace("\\", "/")
+    if (path.exists() and not path.is_dir()) or not MODULE.fullmatch(script):
+        return path
+    module = root.joinpath(*script.split(".")).with_suffix(".py")
+    return path if path.is_dir() and not module.is_file() else module
+
+
 def _text(node: Node | None, name: str, problems: Problems) -> str | None:
     """The text of a key; "" where it is not there, None with a problem where it is something else."""
     node = present(node)
@@ -312,6 +340,9 @@ def _text(node: Node | None, name: str, problems: Problems) -> str | None:
         return ""
     text = text_of(node)
     if text is None or not text.strip():
-        problems.add(node.location, f"{name} must be a path, and is {value_text(node)}")
+        hint = ""
+        if isinstance(node, Opaque):
+            hint = " (a code root can be given with --parallelrun-code=DIR)" if name in CODE else SCRIPT_ALONE
+        problems.add(node.location, f"{name} must be a path, and is {value_text(node)}{hint}")
         return None
     return text.strip()

@@ -7,10 +7,11 @@ says so.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
+from pytest_parallelrun.job_files.notebook import SourceText
 from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, SourceLocation, Table, text_of
 
 LITERAL = "write a literal, or a constant that is assigned once in this file"
@@ -27,10 +28,21 @@ RECORDS: dict[str, dict[str, str]] = {
     "RetrySettings": {},
     "BatchRetrySettings": {},
     "JobResourceConfiguration": {},
+    "ResourceConfiguration": {},
     "ParallelRunConfig": {},
+    "CodeConfiguration": {},
+    "Model": {},
+    "ModelBatchDeploymentSettings": {},
 }
 """Calls that are read as the mapping of their keywords, with what they add. SDK reference of azure.ai.ml."""
 
+
+POSITIONS = {"CodeConfiguration": ("code", "scoring_script"), "PipelineParameter": ("name", "default_value")}
+"""Names of arguments that are given by position."""
+PATHS = ("Path", "PurePath", "PosixPath", "PurePosixPath", "join", "abspath", "realpath", "normpath", "fspath", "str")
+PATH_METHODS = ("joinpath", "resolve", "absolute", "as_posix", "expanduser", "__str__")
+CREATED = ("create_or_update", "begin_create_or_update")
+"""Methods of the client that return what they are given."""
 
 # Enumerations of the SDK, by class: SDK reference of azure.ai.ml.constants.
 ENUMERATIONS: dict[str, dict[str, str]] = {
@@ -61,11 +73,17 @@ ENUMERATIONS: dict[str, dict[str, str]] = {
 
 @dataclass
 class Scope:
-    """The assignments of a module or function. `values`: what a name is assigned; None where that is not one thing."""
+    """The assignments of a module or function.
+
+    values: what a name is assigned; None where that is not one thing. assignments: all that it is assigned, by line.
+    function: the one whose scope this is.
+    """
 
     values: dict[str, ast.expr | None] = field(default_factory=dict)
     parameters: set[str] = field(default_factory=set)
     outer: Scope | None = None
+    assignments: dict[str, list[tuple[int, ast.expr | None]]] = field(default_factory=dict)
+    function: ast.FunctionDef | ast.AsyncFunctionDef | None = None
 
     def find(self, name: str) -> tuple[ast.expr | None, Scope, str]:
         """What the name is assigned, the scope that says so, and why it has no value: "" where it has one."""
@@ -78,6 +96,21 @@ class Scope:
                 return value, scope, "" if value is not None else f"'{name}' is not assigned exactly once"
             scope = scope.outer
         return None, self, f"'{name}' is not assigned in this file"
+
+    def home(self, name: str) -> Scope | None:
+        """The scope that gives the name a value."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.parameters and name not in scope.values:
+            scope = scope.outer
+        return scope
+
+    def latest(self, name: str, line: int) -> ast.expr | None:
+        """What the name was assigned last before a line, or at all where that was in a scope around."""
+        scope = self.home(name)
+        if scope is None or name in scope.parameters:
+            return None
+        values = [value for at, value in scope.assignments[name] if scope is not self or at < line]
+        return values[-1] if values else None
 
     def has(self, name: str) -> bool:
         """Whether the name is assigned here or outside, or a parameter."""
@@ -92,6 +125,10 @@ class Names:
         self.imported: dict[str, str] = {}
         self.top = Scope()
         self._scopes: dict[int, Scope] = {}
+        self._calls: dict[str, list[ast.Call]] = {}
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                self._calls.setdefault(node.func.id, []).append(node)
         self._fill(module, self.top)
 
     def scope_of(self, node: ast.AST) -> Scope:
@@ -111,6 +148,37 @@ class Names:
             return self.dotted(value, home, seen | {node.id})
         return None if scope.has(node.id) else node.id
 
+    def argument(self, name: str, scope: Scope) -> tuple[ast.expr, Scope] | None:
+        """What the one call of a function gives its parameter, else the default of that."""
+        function = scope.function
+        if function is None or scope.outer is None:
+            return None
+        calls = [
+            call
+            for call in self._calls.get(function.name, [])
+            if self.scope_of(call).home(function.name) is scope.outer
+        ]
+        if len(calls) > 1:
+            return None
+        arguments = function.args
+        positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+        for call in calls:
+            if any(isinstance(value, ast.Starred) for value in call.args) or any(not one.arg for one in call.keywords):
+                return None
+            values = {**dict(zip(positional, call.args, strict=False))}
+            values.update({keyword.arg: keyword.value for keyword in call.keywords if keyword.arg})
+            if name in values:
+                return values[name], self.scope_of(call)
+        count = len(arguments.defaults)
+        defaults: dict[str, ast.expr | None] = dict(
+            zip(positional[len(positional) - count :], arguments.defaults, strict=True)
+        )
+        defaults.update(zip((one.arg for one in arguments.kwonlyargs), arguments.kw_defaults, strict=True))
+        default = defaults.get(name)
+        if default is None or (isinstance(default, ast.Constant) and default.value is None):
+            return None
+        return default, scope.outer
+
     def _fill(self, node: ast.AST, scope: Scope) -> None:
         """Walks statements and notes what they assign; a function is a scope of its own."""
         waiting: list[ast.AST] = list(ast.iter_child_nodes(node))
@@ -121,17 +189,19 @@ class Names:
                 inner = Scope(outer=scope)
                 inner.parameters.update(_parameters(child.args))
                 if not isinstance(child, ast.Lambda):
-                    self._assign(scope, child.name, None)
+                    inner.function = child
+                    self._assign(scope, child.name, None, child.lineno)
                     waiting.extend(child.decorator_list)
                 self._fill(child, inner)
                 continue
             if isinstance(child, (ast.Import, ast.ImportFrom)):
                 self._import(child)
             for name, value in _assigned(child):
-                self._assign(scope, name, value)
+                self._assign(scope, name, value, getattr(child, "lineno", 0))
             waiting.extend(ast.iter_child_nodes(child))
 
-    def _assign(self, scope: Scope, name: str, value: ast.expr | None) -> None:
+    def _assign(self, scope: Scope, name: str, value: ast.expr | None, line: int) -> None:
+        scope.assignments.setdefault(name, []).append((line, value))
         scope.values[name] = None if name in scope.values else value
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
@@ -182,14 +252,14 @@ def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, as
 class Values:
     """Evaluates expressions of one module."""
 
-    def __init__(self, file: Path, names: Names) -> None:
-        self._file = file
+    def __init__(self, source: SourceText, names: Names) -> None:
+        self._source = source
         self._names = names
         self._steps = 0
         self._open: set[int] = set()
 
     def location(self, node: ast.expr | ast.keyword) -> SourceLocation:
-        return SourceLocation(self._file, node.lineno, node.col_offset + 1)
+        return self._source.location(node.lineno, node.col_offset + 1)
 
     def node(self, node: ast.expr, scope: Scope) -> Node:
         """The value of an expression."""
@@ -204,10 +274,16 @@ class Values:
         finally:
             self._open.discard(id(node))
 
-    def keywords(self, call: ast.Call, scope: Scope) -> tuple[Table, list[Opaque]]:
-        """The keywords of a call, and what of its arguments cannot be read: `**expression`, positional ones."""
+    def keywords(self, call: ast.Call, scope: Scope, positions: Sequence[str] = ()) -> tuple[Table, list[Opaque]]:
+        """The keywords of a call, and what of its arguments cannot be read: `**expression`, positional ones.
+
+        positions: names of arguments that are given by position.
+        """
         table = Table(self.location(call), {}, {})
-        unread = [self._opaque(argument, "give it by its name") for argument in call.args]
+        unread = [self._opaque(argument, "give it by its name") for argument in call.args[len(positions) :]]
+        for name, argument in zip(positions, call.args, strict=False):
+            location = self.location(argument)
+            table = table.with_entries(Table(table.location, {name: self.node(argument, scope)}, {name: location}))
         for keyword in call.keywords:
             value = self.node(keyword.value, scope)
             if keyword.arg is not None:
@@ -226,6 +302,12 @@ class Values:
             return Scalar(location, node.value)
         if isinstance(node, ast.Name):
             value, home, why = scope.find(node.id)
+            if value is None and node.id in home.parameters:
+                argument = self._names.argument(node.id, home)
+                if argument is not None:
+                    value, home = argument
+            if node.id == "__file__" and not scope.has(node.id):
+                return Scalar(location, os.path.abspath(self._source.file))
             if value is None:
                 return self._opaque(node, why)
             return _moved(self.node(value, home), location, node.id)
@@ -235,15 +317,24 @@ class Values:
             return Listing(location, [self.node(element, scope) for element in node.elts])
         if isinstance(node, ast.Attribute):
             member = self._member(node, scope)
+            if member is None and node.attr in ("parent", "name"):
+                owner = self.node(node.value, scope)
+                if isinstance(owner, Scalar) and isinstance(owner.value, str):
+                    path = os.path.dirname(owner.value) if node.attr == "parent" else os.path.basename(owner.value)
+                    return Scalar(location, path or ".")
             return self._opaque(node, LITERAL) if member is None else Scalar(location, member)
         if isinstance(node, ast.Call):
             return self._call(node, scope)
+        if isinstance(node, ast.Subscript):
+            return self._ancestor(node, scope)
         if isinstance(node, ast.JoinedStr):
             return self._joined(node, scope)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             operand = self.node(node.operand, scope)
             if isinstance(operand, Scalar) and type(operand.value) in (int, float):
                 return Scalar(location, -operand.value)  # type: ignore[operator]
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            return self._joined_path(node, (node.left, node.right), scope)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left, right = self.node(node.left, scope), self.node(node.right, scope)
             if isinstance(left, Scalar) and isinstance(right, Scalar) and type(left.value) is type(right.value) is str:
@@ -270,17 +361,66 @@ class Values:
     def _call(self, node: ast.Call, scope: Scope) -> Node:
         dotted = self._names.dotted(node.func, scope) or ""
         name = dotted.rpartition(".")[2]
+        if name == "PipelineParameter":
+            default = self.keywords(node, scope, POSITIONS[name])[0].entries.get("default_value")
+            if isinstance(default, Scalar):
+                return default
+            return self._opaque(node, "its default_value is no literal")
+        path = self._path(node, dotted, scope)
+        if path is not None:
+            return path
+        if isinstance(node.func, ast.Attribute) and node.func.attr in CREATED and len(node.args) == 1:
+            return self.node(node.args[0], scope)
         if name not in RECORDS:
             return replace(self._opaque(node, LITERAL), input_name=self._input_name(node, scope))
-        table, unread = self.keywords(node, scope)
+        table, unread = self.keywords(node, scope, POSITIONS.get(name, ()))
         if unread:
             return unread[0]
         added = {key: Scalar(table.location, value) for key, value in RECORDS[name].items()}
         return Table(table.location, added, dict.fromkeys(added, table.location)).with_entries(table)
 
+    def _path(self, node: ast.Call, dotted: str, scope: Scope) -> Node | None:
+        """The path that a call of pathlib or os makes; None for any other call."""
+        function = dotted.removeprefix("pathlib.").removeprefix("os.path.").removeprefix("os.")
+        if function in ("Path.cwd", "getcwd"):
+            return Scalar(self.location(node), os.path.dirname(os.path.abspath(self._source.file)))
+        if function in PATHS and node.args and not node.keywords:
+            return self._joined_path(node, node.args, scope)
+        if function == "dirname" and len(node.args) == 1:
+            inner = self._joined_path(node, node.args, scope)
+            return Scalar(inner.location, os.path.dirname(str(inner.value))) if isinstance(inner, Scalar) else inner
+        if isinstance(node.func, ast.Attribute) and node.func.attr in PATH_METHODS and not dotted:
+            return self._joined_path(node, (node.func.value, *node.args), scope)
+        return None
+
+    def _ancestor(self, node: ast.Subscript, scope: Scope) -> Node:
+        """`path.parents[1]`."""
+        number = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if not isinstance(node.value, ast.Attribute) or node.value.attr != "parents" or not isinstance(number, int):
+            return self._opaque(node, LITERAL)
+        path = self.node(node.value.value, scope)
+        if not isinstance(path, Scalar) or not isinstance(path.value, str) or not 0 <= number < 20:
+            return self._opaque(node, LITERAL)
+        text = path.value
+        for _ in range(number + 1):
+            text = os.path.dirname(text)
+        return Scalar(self.location(node), text or ".")
+
+    def _joined_path(self, node: ast.expr, parts: Sequence[ast.expr], scope: Scope) -> Node:
+        texts: list[str] = []
+        for part in parts:
+            value = self.node(part, scope)
+            if not isinstance(value, Scalar) or not isinstance(value.value, str):
+                return self._opaque(node, value.why if isinstance(value, Opaque) else LITERAL)
+            texts.append(value.value)
+        return Scalar(self.location(node), os.path.join(*texts))
+
     def _input_name(self, call: ast.Call, scope: Scope) -> str | None:
         """The name in `data.as_named_input("name").as_mount()`."""
         function: ast.expr = call.func
+        if isinstance(function, ast.Name) and function.id == "DatasetConsumptionConfig":
+            table, _ = self.keywords(call, scope, ("name",))
+            return text_of(table.entries.get("name"))
         while isinstance(function, ast.Attribute):
             if function.attr == "as_named_input" and call.args:
                 return text_of(self.node(call.args[0], scope))

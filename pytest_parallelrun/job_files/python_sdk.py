@@ -9,18 +9,18 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.settings import V1_REFUSED_IN_FILE_NAMES
 from pytest_parallelrun.job_files.bindings import Binding, BindingError
+from pytest_parallelrun.job_files.deployment import read_deployment_call
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
-from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, FUNCTION, Key, check_keys
+from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, check_keys
+from pytest_parallelrun.job_files.notebook import SourceText, read_source
 from pytest_parallelrun.job_files.parallel import find_script, read_function
-from pytest_parallelrun.job_files.python_reader import Names, Values
+from pytest_parallelrun.job_files.python_source import DEPLOYMENTS, Call, PythonSource
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
     Listing,
@@ -31,45 +31,24 @@ from pytest_parallelrun.job_files.tree import (
     Scalar,
     SourceLocation,
     Table,
-    entry_text,
     present,
     text_of,
     value_text,
 )
-from pytest_parallelrun.job_files.yaml_reader import read_text
 
-FUNCTIONS = ("parallel_run_function", "ParallelRunConfig", "ParallelRunStep")
-SDK = ("azure", "azureml", *FUNCTIONS)
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 """Of a step of v1, which the client checks: azureml-pipeline-core 1.62."""
-
-_N = TypeVar("_N", bound=ast.AST)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """A call that makes a job. variable: what its value is assigned to."""
-
-    function: str
-    table: Table
-    unread: list[Opaque]
-    variable: str | None
-    node: ast.Call
-
-    @property
-    def name(self) -> str:
-        return entry_text(self.table, "name") or self.variable or f"line {self.table.location.line}"
 
 
 def read_python(file: Path, other_root: Path | None) -> JobFile:
     """The jobs that a Python file builds."""
     problems = Problems()
-    text = read_text(file, problems)
-    module = None if text is None else _parse(text, file, problems)
-    if module is None:
+    text = read_source(file, problems)
+    module = None if text is None else _parse(text, problems)
+    if text is None or module is None:
         return JobFile.none(file, problems)
     try:
-        source = _Source(file, module)
+        source = PythonSource(text, module)
         calls = list(source.calls())
         steps = tuple(_steps(calls, source, other_root))
     except RecursionError:
@@ -78,122 +57,49 @@ def read_python(file: Path, other_root: Path | None) -> JobFile:
     if not calls:
         problems.add(
             SourceLocation(file),
-            "this file calls neither parallel_run_function() nor ParallelRunConfig(); --parallelrun-job takes the file "
-            "that does",
+            "this file calls neither parallel_run_function() nor ParallelRunConfig(), nor does it make a "
+            "ModelBatchDeployment(); --parallelrun-job takes the file that does",
         )
-    problems.extend(source.changes(calls))
     return JobFile(path=file, steps=steps, problems=tuple(problems), files=frozenset({file}), is_job=bool(calls))
 
 
-def _parse(text: str, file: Path, problems: Problems) -> ast.Module | None:
+def _parse(source: SourceText, problems: Problems) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             # Of escapes in the user's texts, say.
             warnings.simplefilter("ignore")
-            return ast.parse(text)
+            # A notebook may await outside of functions.
+            flags = ast.PyCF_ONLY_AST | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if source.starts else 0)
+            module = compile(source.text, "job", "exec", flags, dont_inherit=True)
+            assert isinstance(module, ast.Module)
+            return module
     except SyntaxError as error:
-        problems.add(
-            SourceLocation(file, error.lineno or 1, error.offset or 1), f"this is not valid Python: {error.msg}"
-        )
+        problems.add(source.location(error.lineno or 1, error.offset or 1), f"this is not valid Python: {error.msg}")
     except (RecursionError, MemoryError, ValueError) as error:
-        problems.add(SourceLocation(file), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
+        problems.add(source.location(1), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
     return None
 
 
-def _steps(calls: list[Call], source: _Source, other_root: Path | None) -> Iterator[StepReading]:
+def _steps(calls: list[Call], source: PythonSource, other_root: Path | None) -> Iterator[StepReading]:
     used: set[SourceLocation] = set()
+    changed = {call.table.location: source.changed(call) for call in calls if call.function == "ParallelRunConfig"}
     for call in calls:
-        if call.function == "parallel_run_function":
-            table = call.table.with_entries(source.inputs_of(call))
-            yield read_function(table, call.name, other_root=other_root, unread=call.unread)
+        if call.function in ("parallel_run_function", "load_component"):
+            for name, table in source.nodes_of(call):
+                yield read_function(table, name, other_root=other_root, unread=call.unread)
+        elif call.function in DEPLOYMENTS:
+            table = source.changed(call)
+            yield read_deployment_call(table, call.name, call.function, other_root=other_root, unread=call.unread)
         elif call.function == "ParallelRunStep":
             config = call.table.entries.get("parallel_run_config")
             if isinstance(config, Table):
                 used.add(config.location)
+                config = changed.get(config.location, config)
             yield read_config(config, call.table, call.name, other_root=other_root, unread=call.unread)
     for call in calls:
         if call.function == "ParallelRunConfig" and call.table.location not in used:
-            yield read_config(call.table, None, call.name, other_root=other_root, unread=call.unread)
-
-
-class _Source:
-    """The calls of a module, and what is done with what they return."""
-
-    def __init__(self, file: Path, module: ast.Module) -> None:
-        self._module = module
-        self._names = Names(module)
-        self._values = Values(file, self._names)
-
-    def calls(self) -> Iterator[Call]:
-        """Calls that make jobs, in the order of the file."""
-        assigned = {
-            id(node.value): node.targets[0].id
-            for node in ast.walk(self._module)
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        }
-        for node in self._all(ast.Call):
-            scope = self._names.scope_of(node)
-            dotted = self._names.dotted(node.func, scope) or ""
-            if dotted.rpartition(".")[2] in FUNCTIONS and dotted.partition(".")[0] in SDK:
-                table, unread = self._values.keywords(node, scope)
-                yield Call(
-                    function=dotted.rpartition(".")[2],
-                    table=table,
-                    unread=unread,
-                    variable=assigned.get(id(node)),
-                    node=node,
-                )
-
-    def inputs_of(self, call: Call) -> Table:
-        """`inputs` with the values that the pipeline gives the step, where it is called once and they are literals."""
-        uses = [node for node in self._all(ast.Call) if self._comes_from(node.func, node, call)]
-        declared = call.table.entries.get("inputs")
-        if len(uses) != 1 or not isinstance(declared, Table):
-            return Table(call.table.location, {}, {})
-        arguments, _ = self._values.keywords(uses[0], self._names.scope_of(uses[0]))
-        merged = declared
-        for name, node in arguments.entries.items():
-            declaration = declared.entries.get(name)
-            if isinstance(declaration, Table) and isinstance(node, Table):
-                node = replace(declaration.with_entries(node), location=node.location)
-            elif not isinstance(node, (Table, Scalar)):
-                continue
-            merged = merged.with_entries(Table(merged.location, {name: node}, {name: arguments.keys[name]}))
-        return Table(call.table.location, {"inputs": merged}, {"inputs": declared.location})
-
-    def changes(self, calls: list[Call]) -> Iterator[Problem]:
-        """Settings that are changed after the call, which nobody would look for in it."""
-        for node in self._all(ast.Attribute):
-            if not isinstance(node.ctx, ast.Store) and node.attr != "set_resources":
-                continue
-            setting = node.attr == "set_resources" or (node.attr in FUNCTION and _sets(FUNCTION[node.attr]))
-            if setting and any(self._belongs_to(node.value, node, call) for call in calls):
-                yield Problem(
-                    self._values.location(node),
-                    f"`{ast.unparse(node)}` changes the job after the call that makes it, and is not read: give the "
-                    f"value to {calls[0].function}() itself",
-                )
-
-    def _belongs_to(self, node: ast.expr, at: ast.AST, call: Call) -> bool:
-        """Whether a name stands for what the call returns, or for a step that was made of it."""
-        value = self._value_of(node, at)
-        return self._comes_from(node, at, call) or (
-            isinstance(value, ast.Call) and self._comes_from(value.func, value, call)
-        )
-
-    def _comes_from(self, node: ast.expr, at: ast.AST, call: Call) -> bool:
-        return self._value_of(node, at) is call.node
-
-    def _value_of(self, node: ast.expr, at: ast.AST) -> ast.expr | None:
-        return self._names.scope_of(at).find(node.id)[0] if isinstance(node, ast.Name) else None
-
-    def _all(self, kind: type[_N]) -> list[_N]:
-        nodes = [node for node in ast.walk(self._module) if isinstance(node, kind)]
-        return sorted(nodes, key=lambda node: (node.lineno, node.col_offset))  # type: ignore[attr-defined]
-
-
-def _sets(key: Key) -> bool:
-    return key.setting is not None or key.below is not None
+            table = changed[call.table.location]
+            yield read_config(table, None, call.name, other_root=other_root, unread=call.unread)
 
 
 def read_config(
@@ -209,7 +115,11 @@ def read_config(
                 config.location, f"parallel_run_config must be ParallelRunConfig(...), and is {value_text(config)}"
             )
         return StepReading.failed(name, None, problems)
-    optional = CONFIG if unread else ()
+    # In a file for load_yaml() both may be given to that.
+    of_file = (
+        () if config.location.file.suffix.lower() in (".py", ".pyw", ".ipynb") else ("environment", "compute_target")
+    )
+    optional = CONFIG if unread else of_file
     check_keys(
         config, CONFIG, problems, owner="ParallelRunConfig()", optional=optional, unread=unread if step is None else ()
     )
@@ -245,6 +155,7 @@ def read_config(
         inputs=inputs,
         split=tuple(inputs),
         unresolved=read.unresolved,
+        notes=read.notes,
         not_emulated=tuple(read.not_emulated),
     )
     return StepReading(name, entry.path, job_step)

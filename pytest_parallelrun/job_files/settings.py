@@ -11,7 +11,7 @@ from pytest_parallelrun.emulator.setting_table import Profile, resolve_setting
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
 from pytest_parallelrun.job_files.inputs import InputValue
-from pytest_parallelrun.job_files.keys import WHOLE, Key
+from pytest_parallelrun.job_files.keys import WHOLE, Key, deciding_below
 from pytest_parallelrun.job_files.tree import (
     Listing,
     Node,
@@ -26,6 +26,9 @@ from pytest_parallelrun.job_files.tree import (
     value_text,
 )
 
+ALL_NODES = -1
+"""An instance_count that the client takes and sends, for all nodes of the cluster."""
+
 LookUp = Callable[[Binding, SourceLocation], InputValue]
 """The input that a binding leads to; BindingError where there is none."""
 
@@ -39,6 +42,7 @@ class Read:
     locations: dict[str, SourceLocation] = field(default_factory=dict)
     unresolved: dict[str, Problem] = field(default_factory=dict)
     not_emulated: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def put(self, name: str, value: object, location: SourceLocation) -> None:
         """Takes in a value by the name of its setting, or its v1 name."""
@@ -68,6 +72,8 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, proble
             continue
         if key.below is not None and isinstance(node, Table):
             read_settings(node, key.below, look_up, problems, read)
+        elif key.below is not None and isinstance(node, Opaque):
+            _mapping_unread(name, node, deciding_below(key.below), read)
         elif key.setting is not None:
             _read_one(name, key, node, look_up, problems, read)
         elif key.named:
@@ -84,6 +90,20 @@ def check_exclusive(table: Table, problems: Problems) -> None:
         )
 
 
+def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read) -> None:
+    """A mapping that is no literal leaves all settings in it open."""
+    options = " and ".join(f"--parallelrun-set={setting}=VALUE" for setting in settings)
+    for setting in settings:
+        message = f"{name} is the expression `{node.text}`: {node.why}, or give {options}"
+        read.unresolved[setting] = Problem(node.location, message)
+
+
+def _option(setting: str) -> str:
+    if setting == "environment_variables":
+        return "--parallelrun-env=NAME=VALUE"
+    return f"--parallelrun-set={setting}=VALUE"
+
+
 def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Problems, read: Read) -> None:
     assert key.setting is not None
     setting = field_of(key.setting)
@@ -94,13 +114,21 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
     if isinstance(node, Opaque):
         read.unresolved[setting] = Problem(
             node.location,
-            f"{name} is the expression `{node.text}`: {node.why}, or give --parallelrun-set={setting}=VALUE",
+            f"{name} is the expression `{node.text}`: {node.why}, or give {_option(setting)}",
         )
         return
-    raw = _plain(name, node, look_up, problems)
+    raw = _plain(name, setting, node, look_up, problems, read)
     if raw is None:
         return
     kind = resolve_setting(key.setting)[1]
+    if key.setting == "instance_count" and _is_whole(raw) and int(str(raw)) == ALL_NODES:
+        read.put(key.setting, 1, node.location)
+        read.notes[setting] = (
+            f"instance_count: {ALL_NODES} ({node.location.origin}) stands for all nodes of the cluster, and is gated "
+            "as one instance; --parallelrun-set=instance_count=N gates another number"
+        )
+        return
+    read.notes.pop(setting, None)
     try:
         if key.type in ("text", "word") and not isinstance(raw, str):
             written = "true" if raw is True else "false" if raw is False else raw
@@ -145,24 +173,40 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
     if value.literal is None:
         read.unresolved[setting] = Problem(
             node.location,
-            f"{name} is {binding.text}, whose value is not in the file: give --parallelrun-set={setting}=VALUE",
+            f"{name} is {binding.text}, whose value is not in the file: give {_option(setting)}",
         )
         return None
     return Scalar(node.location, value.literal)
 
 
-def _plain(name: str, node: Node, look_up: LookUp, problems: Problems) -> object:
-    """A native value; None, with a problem, for what has parts that are none."""
+def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> object:
+    """A native value; None, with a problem, for what has parts that are none.
+
+    A variable whose value is an expression is left out, and unresolved by itself.
+    """
     if isinstance(node, Scalar):
         if isinstance(node.value, (str, int, float)):
             return node.value
         problems.add(node.location, f"{name} is a value of the type {type(node.value).__name__}: put it in quotes")
         return None
     if isinstance(node, Listing):
+        for item in node.items:
+            if isinstance(item, Opaque):
+                message = f"{name} holds the expression `{item.text}`: {item.why}, or give {_option(setting)}"
+                read.unresolved[setting] = Problem(item.location, message)
+                return None
         items = [_part(name, item, look_up, problems) for item in node.items]
         return None if None in items else items
     if isinstance(node, Table):
-        parts = {key: _part(f"{name}.{key}", item, look_up, problems) for key, item in node.entries.items()}
+        known = {key: item for key, item in node.entries.items() if not isinstance(item, Opaque)}
+        for key, item in node.entries.items():
+            if isinstance(item, Opaque):
+                message = (
+                    f"{name}.{key} is the expression `{item.text}`, whose value is not in the file: "
+                    f"give --parallelrun-env={key}=VALUE"
+                )
+                read.unresolved[f"{setting}.{key}"] = Problem(item.location, message)
+        parts = {key: _part(f"{name}.{key}", item, look_up, problems) for key, item in known.items()}
         return None if None in parts.values() else parts
     return None
 

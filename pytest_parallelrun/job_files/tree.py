@@ -17,20 +17,23 @@ MAX_SHOWN = 50
 """Problems that an error lists."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class SourceLocation:
-    """Where something stands; line and column count from 1."""
+    """Where something stands; line and column count from 1. cell: of a notebook, whose lines are those of the cell."""
 
     file: Path
     line: int = 1
     column: int = 1
+    cell: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.origin}:{self.column}"
+        return f"{self.origin}:{self.column}" if self.cell is None else f"{self.origin}, column {self.column}"
 
     @property
     def origin(self) -> str:
         """File and line, which is what a value is said to come from."""
+        if self.cell is not None:
+            return f"{shown(self.file)}, cell {self.cell}, line {self.line}"
         return f"{shown(self.file)}:{self.line}"
 
 
@@ -125,7 +128,7 @@ def value_text(node: Node) -> str:
     return f"{kind_of(node)}: {node.why}" if isinstance(node, Opaque) else kind_of(node)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Problem:
     """What is wrong with a definition, and where."""
 
@@ -143,11 +146,16 @@ class Problems(list[Problem]):
         self.append(Problem(location, message))
 
 
+def _order(problem: Problem) -> tuple[object, ...]:
+    location = problem.location
+    return location.file, location.cell or 0, location.line, location.column, problem.message
+
+
 class JobFileError(ParallelRunError):
     """A job definition that cannot be gated; the text has a line for each problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(set(problems)))
+        self.problems = tuple(sorted(set(problems), key=_order))
         more = len(self.problems) - MAX_SHOWN
         lines = [*map(str, self.problems[:MAX_SHOWN]), *([f"and {more} more"] if more > 0 else [])]
         super().__init__("\n".join(lines))

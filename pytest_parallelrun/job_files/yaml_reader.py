@@ -24,11 +24,11 @@ _MERGE = "tag:yaml.org,2002:merge"
 _VALUE = "tag:yaml.org,2002:value"
 
 
-def read_text(file: Path, problems: Problems) -> str | None:
+def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> str | None:
     """The text of a file; None, with a problem, where it cannot be read, is too large, or is not UTF-8."""
     location = SourceLocation(file)
     try:
-        if is_too_large(file.stat().st_size, file, problems):
+        if is_too_large(file.stat().st_size, file, problems, limit):
             return None
         data = file.read_bytes()
     except OSError as error:
@@ -47,14 +47,14 @@ def read_text(file: Path, problems: Problems) -> str | None:
         return None
 
 
-def is_too_large(size: int, file: Path, problems: Problems) -> bool:
-    """Whether a file of so many bytes is larger than MAX_FILE_BYTES, which is a problem."""
-    if size > MAX_FILE_BYTES:
+def is_too_large(size: int, file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> bool:
+    """Whether a file of so many bytes is larger than the limit, which is a problem."""
+    if size > limit:
         problems.add(
             SourceLocation(file),
-            f"the file has {size:,} bytes, a job definition at most {MAX_FILE_BYTES:,}: keep the job alone in a file",
+            f"the file has {size:,} bytes, a job definition at most {limit:,}: keep the job alone in a file",
         )
-    return size > MAX_FILE_BYTES
+    return size > limit
 
 
 def read_yaml(file: Path, problems: Problems) -> Table | None:

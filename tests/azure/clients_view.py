@@ -70,7 +70,7 @@ def _step(step: JobStep) -> View:
     if "append_row_file_name" in values and step.profile == "batch":
         view["output_file_name"] = values["append_row_file_name"]
     view["code"] = str(step.entry.code_root)
-    view["script"] = step.entry.label
+    view["script"] = step.entry.module_name
     if isinstance(step.arguments, str):
         view["arguments"] = " ".join(step.arguments.split())
     if step.profile == "v2":
@@ -78,6 +78,11 @@ def _step(step: JobStep) -> View:
         if step.sample({}):
             view["input"] = step.sample({})[0]
     return view
+
+
+def _module(script: str) -> str:
+    """A script as the module that it is, which it may be written as."""
+    return script.removesuffix(".py").replace("/", ".")
 
 
 def _component(component: Any, base: Path) -> View:
@@ -131,7 +136,7 @@ def _common(own: Any, component: Any, base: Path) -> View:
         "max_retries": retry.max_retries if retry else None,
         "timeout": retry.timeout if retry else None,
         "code": os.path.abspath(base / task.code),
-        "script": task.entry_script,
+        "script": _module(task.entry_script),
         "arguments": " ".join(task.program_arguments.split()) if task.program_arguments else None,
         "output_action": "append_row" if task.append_row_to else None,
         "split": re.sub(r"\W|inputs", "", get("input_data")),
@@ -175,6 +180,6 @@ def _deployment(deployment: Any, base: Path) -> View:
         "output_action": str(getattr(action, "value", action)).lower() if action else None,
         "output_file_name": settings.output_file_name,
         "code": os.path.abspath(base / deployment.code_configuration.code),
-        "script": deployment.code_configuration.scoring_script,
+        "script": _module(deployment.code_configuration.scoring_script),
     }
     return {name: value for name, value in view.items() if value is not None}

@@ -59,13 +59,6 @@ REFUSALS = (
         client_accepts=True,
     ),
     Refusal(
-        "an unknown key of a task",
-        MINIMAL,
-        "  entryscript: x.py",
-        "12:3: there is no key 'entryscript' in 'task'. Did you mean 'entry_script'?",
-        client_accepts=True,
-    ),
-    Refusal(
         "an unknown key of a pipeline", STEP, "jbos: {}", "24:1: there is no key 'jbos' in a pipeline. Did you mean"
     ),
     Refusal(
@@ -91,24 +84,10 @@ REFUSALS = (
         client_accepts=True,
     ),
     Refusal(
-        "a key of a step in a component",
-        MINIMAL,
-        "environment_variables: {A: b}",
-        "12:1: there is no key 'environment_variables' in a parallel component. It belongs to the step",
-        client_accepts=True,
-    ),
-    Refusal(
         "a v1 name in v2",
         MINIMAL,
         "run_max_try: 3",
         "12:1: there is no key 'run_max_try' in a parallel component. Here it is retry_settings.max_retries.",
-        client_accepts=True,
-    ),
-    Refusal(
-        "a v1 name in a task",
-        MINIMAL,
-        "  source_directory: ./src",
-        "12:3: there is no key 'source_directory' in 'task'. Here it is task.code.",
         client_accepts=True,
     ),
     Refusal(
@@ -316,7 +295,7 @@ REFUSALS = (
         "a mode that does not exist",
         INLINE,
         "mode: mount",
-        "16:53: input 'files': there is no mode 'mount'. Did you mean 'ro_mount'?",
+        "16:53: input 'files': there is no mode 'mount'. Did you mean 'rw_mount'?",
         old="mode: download",
     ),
     Refusal(
@@ -435,9 +414,6 @@ REFUSALS = (
         "environment_variables: {A: 1}",
         "7:28: environment_variables.A must be a text: put it in quotes",
         client_accepts=True,
-    ),
-    Refusal(
-        "no endpoint", ROOT, "", "1:1: a batch deployment needs the key 'endpoint_name'", old="endpoint_name: reviews\n"
     ),
     Refusal(
         "no script to gate",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -50,7 +51,25 @@ PIECES = (
         "type: pipeline",
         "jobs:",
     ),
-    *("(", ")", "**x", "=", "f'{x}'", "lambda: 0", "0", "-1", "1e400", "\x00", "é", "\ud7ff", ".inf", "2026-01-01"),
+    *(
+        "(",
+        ")",
+        "**x",
+        "=",
+        "f'{x}'",
+        "lambda: 0",
+        "\nnode = score(files=x)\nnode.error_threshold = 1\n",
+        "Path(__file__) / ",
+        "%magic\n",
+        "0",
+        "-1",
+        "1e400",
+        "\x00",
+        "é",
+        "\ud7ff",
+        ".inf",
+        "2026-01-01",
+    ),
 )
 
 
@@ -73,10 +92,11 @@ def spoiled(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=60, deadline=None)
-@given(text=spoiled(), suffix=st.sampled_from((".yml", ".py")))
+@given(text=spoiled(), suffix=st.sampled_from((".yml", ".py", ".ipynb")))
 def test_a_spoiled_file_is_read_or_has_findings(folder: Path, text: str, suffix: str) -> None:
     file = folder / f"spoiled{suffix}"
-    file.write_text(text, encoding="utf-8")
+    cell = {"cell_type": "code", "source": text}
+    file.write_text(json.dumps({"cells": [cell]}) if suffix == ".ipynb" else text, encoding="utf-8")
     job = read_job_file(file)
     lines = text.count("\n") + 2
     for reading in job.steps:

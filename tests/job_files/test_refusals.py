@@ -58,13 +58,8 @@ APPEND = "  append_row_to:"
         ("", "error_threshold: 2026-01-01", "error_threshold is a value of the type date"),
         ("", "retry_settings: [1]", "'retry_settings' must be a mapping, and is a list"),
         ("", "partition_keys: [a, [b]]", "partition_keys must be a text, and is a list"),
-        (
-            "",
-            "scoring_script: x",
-            "there is no key 'scoring_script' in a parallel component. Here it is task.entry_script.",
-        ),
-        ("", "instance_tpye: x", "Did you mean 'resources.instance_type'?"),
-        ("", "zzz: x", "there is no key 'zzz' in a parallel component. Allowed: name, type, inputs"),
+        ("", "max_retires: 3", "Did you mean 'retry_settings.max_retries'?"),
+        ("", "task_timeout: 3", "there is no key 'task_timeout' in a parallel component. Allowed: name, type, inputs"),
         ("./src", "[src]", "task.code must be a path, and is a list"),
         ("./src", "./src/score.py", "is a file; give its folder"),
         ("{type: uri_folder}, l", "{type: uri_folder, path: [a]}, l", "must be a text, and is a list"),
@@ -80,7 +75,7 @@ def test_each_part_of_a_definition_must_be_of_its_kind(problems: Problems, old: 
 
 
 def test_many_findings_are_cut(write: Write) -> None:
-    keys = "".join(f"key_{number}: 1\n" for number in range(60))
+    keys = "".join(f"timeout_{number}: 1\n" for number in range(60))
     job = read_job_file(write("job.yml", f"{JOB}{keys}"))
     lines = str(JobFileError(job.steps[0].problems)).splitlines()
     assert len(lines) == 51

@@ -307,6 +307,45 @@ def test_a_value_that_the_file_does_not_have_must_be_set(project: Path, run_pyte
     )
 
 
+def test_a_variable_that_is_no_literal_is_given_by_an_option(project: Path, run_pytest: Run, write: Write) -> None:
+    write(
+        "job.py",
+        """
+        from azure.ai.ml import Input
+        from azure.ai.ml.parallel import RunFunction, parallel_run_function
+
+        rate = parallel_run_function(
+            inputs=dict(items=Input(type="uri_folder", path="data")),
+            input_data="${{inputs.items}}",
+            environment_variables=dict(VAULT=os.getenv("VAULT"), STAGE="test"),
+            task=RunFunction(code=".", entry_script="score.py", environment="azureml:e:1"),
+        )
+        rate.error_threshold = 3
+        """,
+    )
+    error = usage_error(run_pytest("--parallelrun-job=job.py"))
+    assert error.splitlines() == [
+        "ERROR: job.py:7:38: environment_variables.VAULT is the expression `os.getenv('VAULT')`, whose value is not in "
+        "the file: give --parallelrun-env=VAULT=VALUE"
+    ]
+    text = plan(run_pytest, "--parallelrun-job=job.py", "--parallelrun-env=VAULT=x")
+    assert "  error_threshold = 3  (job.py:10)\n" in text
+    assert "STAGE" in text
+
+
+def test_notes_on_dropped_keys_and_all_nodes_are_in_plan_and_report(
+    project: Path, run_pytest: Run, write: Write
+) -> None:
+    write("pipeline.yml", PIPELINE + "    output_data: x\n    resources: {instance_count: -1}\n")
+    text = plan(run_pytest, "--parallelrun-job=pipeline.yml")
+    assert "note: the key 'output_data' in the parallel step 'rate' (pipeline.yml:18) has no effect: the client" in text
+    assert "note: instance_count: -1 (pipeline.yml:19) stands for all nodes" in text
+    other = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-set=instance_count=3")
+    assert "stands for all nodes" not in other
+    run_pytest("--parallelrun-job=pipeline.yml", "--parallelrun-report=report.json", "-k", "entry_imports")
+    assert "the key 'output_data'" in (project / "report.json").read_text(encoding="utf-8")
+
+
 def test_the_code_root_of_an_option_goes_over_that_of_the_file(project: Path, run_pytest: Run, write: Write) -> None:
     write("elsewhere/score.py", "def run(mini_batch):\n    return mini_batch\n")
     write("pipeline.yml", PIPELINE.replace("code: .", "code: git+https://example.org/scripts"))
@@ -338,7 +377,10 @@ def test_values_of_variables_are_never_shown_in_a_finding(project: Path, run_pyt
         ("", "--parallelrun-job: the path is empty."),
         ("pipeline.yml::rat", "there is no such step. Did you mean 'rate'?"),
         ("pipeline.yml::", "there is no such step. Write FILE::STEP, or FILE alone for all of them."),
-        ("data/item_1.txt", "data/item_1.txt:1:1: the file holds a single value"),
+        (
+            "data/item_1.txt",
+            "data/item_1.txt:1:1: this is no job definition: it appears to be a text. --parallelrun-job",
+        ),
     ],
 )
 def test_what_leads_nowhere_is_a_usage_error(pipeline: Path, run_pytest: Run, option: str, message: str) -> None:

@@ -1,0 +1,276 @@
+"""The calls of a Python file that make jobs, and what the file does with what they return."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from pytest_parallelrun.job_files.inputs import local_path
+from pytest_parallelrun.job_files.keys import METADATA
+from pytest_parallelrun.job_files.notebook import SourceText
+from pytest_parallelrun.job_files.python_reader import Names, Scope, Values
+from pytest_parallelrun.job_files.tree import (
+    Node,
+    Opaque,
+    Problems,
+    Scalar,
+    SourceLocation,
+    Table,
+    entry_text,
+    text_of,
+    type_of,
+)
+from pytest_parallelrun.job_files.yaml_reader import read_yaml
+
+DEPLOYMENTS = ("ModelBatchDeployment", "BatchDeployment")
+FUNCTIONS = ("parallel_run_function", "ParallelRunConfig", "ParallelRunStep", *DEPLOYMENTS)
+SDK = ("azure", "azureml", *FUNCTIONS)
+UNCHANGED = (*METADATA, "outputs", "type", "component")
+"""Attributes whose assignment after the call says nothing of a run here."""
+
+_N = TypeVar("_N", bound=ast.AST)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A call that makes a job. variable: what its value is assigned to."""
+
+    function: str
+    table: Table
+    unread: list[Opaque]
+    variable: str | None
+    node: ast.Call
+
+    @property
+    def name(self) -> str:
+        return entry_text(self.table, "name") or self.variable or f"line {self.table.location.line}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An assignment to a job after the call that made it. path: of the attributes. base: the call that made it."""
+
+    path: tuple[str, ...]
+    value: Node
+    location: SourceLocation
+    base: ast.Call
+
+
+class PythonSource:
+    """The calls of a module, and what is done with what they return."""
+
+    def __init__(self, source: SourceText, module: ast.Module) -> None:
+        self._module = module
+        self._names = Names(module)
+        self._values = Values(source, self._names)
+        self._parents = {id(child): node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
+        self._calls = self._all(ast.Call)
+        self._changes = list(self._all_changes())
+
+    def calls(self) -> Iterator[Call]:
+        """Calls that make jobs, in the order of the file."""
+        assigned = {
+            id(node.value): node.targets[0].id
+            for node in ast.walk(self._module)
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        for node in self._calls:
+            scope = self._names.scope_of(node)
+            dotted = self._names.dotted(node.func, scope) or ""
+            if dotted.rpartition(".")[2] == "load_component":
+                yield from self._loaded(node, scope, assigned.get(id(node)))
+            elif dotted.rpartition(".")[2] in FUNCTIONS and dotted.partition(".")[0] in SDK:
+                table, unread = self._values.keywords(node, scope)
+                yield Call(
+                    function=dotted.rpartition(".")[2],
+                    table=table,
+                    unread=unread,
+                    variable=assigned.get(id(node)),
+                    node=node,
+                )
+
+    def _loaded(self, node: ast.Call, scope: Scope, variable: str | None) -> Iterator[Call]:
+        """`load_component("file.yml")`, where that is a parallel component on this machine."""
+        arguments, _ = self._values.keywords(node, scope, ("source",))
+        source = arguments.entries.get("source")
+        text = text_of(source)
+        if source is None or not text or not Path(local_path(text, source.location)).is_file():
+            return
+        table = read_yaml(Path(local_path(text, source.location)), Problems())
+        if table is not None and type_of(table) == "parallel":
+            yield Call(function="load_component", table=table, unread=[], variable=variable, node=node)
+
+    def changed(self, call: Call) -> Table:
+        """The keywords of a call with the changes that are made to what it returns."""
+        return self._apply(call.table, call.node)
+
+    def nodes_of(self, call: Call) -> Iterator[tuple[str, Table]]:
+        """The steps that a pipeline makes of one call of parallel_run_function(), by name.
+
+        Each step is an entry of its own only where the settings that it is given after its call tell it from others.
+        """
+        table = self.changed(call)
+        uses = [node for node in self._calls if self._made_by(node.func, node) is call.node]
+        if len(uses) == 1:
+            yield call.name, self._apply(self._with_inputs(table, uses[0]), uses[0])
+        elif not any(change.base is use for change in self._changes for use in uses):
+            yield call.name, table
+        else:
+            for use in uses:
+                location = self._values.location(use)
+                own = self._apply(self._with_inputs(table, use), use)
+                yield self._name_of(use) or f"{call.name} line {location.line}", replace(own, location=location)
+
+    def _name_of(self, use: ast.Call) -> str | None:
+        parent = self._parents.get(id(use))
+        target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+        return target.id if isinstance(target, ast.Name) else None
+
+    def _with_inputs(self, table: Table, use: ast.Call) -> Table:
+        """`inputs` with the values that the pipeline gives the step, where they are literals."""
+        declared = table.entries.get("inputs")
+        if not isinstance(declared, Table):
+            return table
+        given, _ = self._values.keywords(use, self._names.scope_of(use), tuple(declared.entries))
+        merged = declared
+        for name, node in given.entries.items():
+            merged = _with_input(merged, name, node, given.keys[name])
+        return _entry(table, "inputs", merged, declared.location)
+
+    def _apply(self, table: Table, base: ast.Call) -> Table:
+        for change in self._changes:
+            if change.base is base:
+                table = _with_change(table, change.path, change)
+        return table
+
+    def _all_changes(self) -> Iterator[Change]:
+        for node in ast.walk(self._module):
+            if isinstance(node, ast.Assign):
+                pairs = [(target, node.value) for target in node.targets]
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                pairs = [(node.target, node.value)]
+            elif isinstance(node, ast.AugAssign):
+                pairs = [(node.target, ast.copy_location(ast.BinOp(node.target, node.op, node.value), node))]
+            elif isinstance(node, ast.Call):
+                yield from self._changes_by_call(node)
+                continue
+            else:
+                continue
+            for target, value in pairs:
+                root, path = _path(target)
+                base = self._made_by(root, node) if path else None
+                if base is not None:
+                    made = self._values.node(value, self._names.scope_of(node))
+                    yield from self._change(path, made, target, node, base)
+
+    def _changes_by_call(self, node: ast.Call) -> Iterator[Change]:
+        """`node.set_resources(...)`, `node.environment_variables.update(...)` and `setattr(node, "name", value)`."""
+        scope = self._names.scope_of(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "setattr" and len(node.args) == 3:
+            name = self._values.node(node.args[1], scope)
+            base = self._made_by(node.args[0], node)
+            if base is not None and isinstance(name, Scalar):
+                made = self._values.node(node.args[2], scope)
+                yield from self._change((str(name.value),), made, node, node, base)
+            return
+        root, path = _path(node.func)
+        base = self._made_by(root, node) if path and path[-1] in ("set_resources", "update") else None
+        if base is None:
+            return
+        table, unread = self._values.keywords(node, scope)
+        if path[-1] == "update" and node.args:
+            values = self._values.node(node.args[0], scope)
+            if not isinstance(values, Table):
+                yield from self._change(path[:-1], unread[0], node, node, base)
+                return
+            table = values.with_entries(table)
+        inside = ("resources",) if path == ("set_resources",) else path[:-1]
+        for key, value in table.entries.items():
+            yield from self._change((*inside, key), value, node, node, base)
+
+    def _change(
+        self, path: tuple[str, ...], value: Node, target: ast.expr, statement: ast.AST, base: ast.Call
+    ) -> Iterator[Change]:
+        if path and path[0] not in UNCHANGED and (path[0] != "inputs" or len(path) == 2):
+            if not self._conditions(statement) <= self._conditions(base):
+                source = " ".join(ast.unparse(statement).split())
+                value = Opaque(self._values.location(target), source, "it is set under a condition")
+            yield Change(path=path, value=value, location=self._values.location(target), base=base)
+
+    def _conditions(self, node: ast.AST) -> set[int]:
+        """The statements around a node that decide whether it is run, within its function."""
+        found: set[int] = set()
+        parent = self._parents.get(id(node))
+        while parent is not None and not isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            main = isinstance(parent, ast.If) and "__name__" in ast.dump(parent.test)
+            if isinstance(parent, (ast.If, ast.For, ast.While, ast.Match, ast.ExceptHandler)) and not main:
+                found.add(id(parent))
+            parent = self._parents.get(id(parent))
+        return found
+
+    def _made_by(self, node: ast.expr, at: ast.AST, depth: int = 0) -> ast.Call | None:
+        """The call whose value a name has, through other names and parameters."""
+        if isinstance(node, ast.Call):
+            return node
+        if not isinstance(node, ast.Name) or depth > 20:
+            return None
+        scope = self._names.scope_of(at)
+        home = scope.home(node.id)
+        if home is not None and node.id in home.parameters:
+            argument = self._names.argument(node.id, home)
+            return None if argument is None else self._made_by(argument[0], argument[0], depth + 1)
+        value = scope.latest(node.id, getattr(at, "lineno", 0))
+        return None if value is None else self._made_by(value, value, depth + 1)
+
+    def _all(self, kind: type[_N]) -> list[_N]:
+        nodes = [node for node in ast.walk(self._module) if isinstance(node, kind)]
+        return sorted(nodes, key=lambda node: (node.lineno, node.col_offset))  # type: ignore[attr-defined]
+
+
+def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
+    """`node.a.b` or `node.a["b"]` -> node, and ("a", "b")."""
+    names: Sequence[str] = ()
+    while True:
+        if isinstance(target, ast.Attribute):
+            names, target = (target.attr, *names), target.value
+        elif (
+            isinstance(target, ast.Subscript)
+            and isinstance(target.slice, ast.Constant)
+            and isinstance(target.slice.value, str)
+        ):
+            names, target = (target.slice.value, *names), target.value
+        else:
+            return target, tuple(names)
+
+
+def _entry(table: Table, name: str, node: Node, key: SourceLocation) -> Table:
+    return table.with_entries(Table(table.location, {name: node}, {name: key}))
+
+
+def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Table:
+    """The declared inputs with what a call gives for one of them."""
+    declaration = inputs.entries.get(name)
+    if isinstance(declaration, Table) and isinstance(node, Table):
+        return _entry(inputs, name, replace(declaration.with_entries(node), location=node.location), key)
+    return _entry(inputs, name, node, key) if isinstance(node, (Table, Scalar)) else inputs
+
+
+def _with_change(table: Table, path: tuple[str, ...], change: Change) -> Table:
+    name, *below = path
+    present = table.entries.get(name)
+    if not below:
+        # A number at the root goes over that in `resources`.
+        return _entry(table.without(name), name, change.value, change.location)
+    if isinstance(present, Opaque):
+        # Nothing is known of it, before the change or after.
+        return table
+    inner = present if isinstance(present, Table) else Table(change.location, {}, {})
+    if name == "inputs":
+        return _entry(table, name, _with_input(inner, below[0], change.value, change.location), change.location)
+    made = _with_change(inner, tuple(below), change)
+    if name == "resources":
+        table = table.without(*below)
+    return _entry(table, name, made, table.keys.get(name, change.location))
