@@ -38,12 +38,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 13_300,
-    "contract": 8_300,
-    "job_files": 2_650,
-    "report": 2_150,
-    "strategies": 1_350,
-    "ring 3": 2_250,
+    "emulator": 13_950,
+    "contract": 9_000,
+    "job_files": 3_650,
+    "report": 2_050,
+    "strategies": 1_450,
+    "ring 3": 2_500,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
