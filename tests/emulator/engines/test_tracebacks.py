@@ -36,6 +36,9 @@ def test_an_exception_that_cannot_say_what_it_is_is_described_all_the_same() -> 
             raise RuntimeError
 
     assert "MuteError: <exception str() failed>" in describe_exception(MuteError())
+    [info] = failure_of("run", MuteError()).chain
+    assert info.type.endswith("MuteError")
+    assert info.message == ""
 
 
 def test_a_traceback_has_the_frames_of_the_user_and_none_of_ours() -> None:
