@@ -43,7 +43,7 @@ _NAMED = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class SampleInput:
     """A sample input. origin: where it was written. missing: why there is none, with the option that would give one."""
 
     paths: InputPaths | None = None
@@ -76,7 +76,7 @@ class EntryPlan:
     """
 
     target: Target
-    sample: Sample
+    sample: SampleInput
     settings: JobSettings
     origins: Mapping[str, str]
     arguments: ProgramArguments
@@ -122,7 +122,7 @@ class RunEntries:
 
     configuration: RunConfiguration
     targets: tuple[Target, ...]
-    sample: Sample
+    sample: SampleInput
     named_inputs: Mapping[str, str]
 
     @cached_property
@@ -206,16 +206,18 @@ class RunEntries:
         paths = (self.sample.paths,) if isinstance(self.sample.paths, str) else self.sample.paths or ()
         return step.typed_sample(named, paths, row_mode=settings.mini_batch_rows is not None)
 
-    def _sample_of(self, step: JobStep | None, named: Mapping[str, str]) -> Sample:
+    def _sample_of(self, step: JobStep | None, named: Mapping[str, str]) -> SampleInput:
         if self.configuration.replay is not None:
             # It brings its own mini-batches.
-            return Sample()
+            return SampleInput()
         if self.sample.paths is not None or step is None:
             return self.sample
         paths = step.sample(named)
         if not paths:
-            return Sample(missing=str(step.missing_sample(named)))
-        return Sample(paths=_one_or_all(paths), origin=step.sample_origin(named) or self.configuration.input_origin)
+            return SampleInput(missing=str(step.missing_sample(named)))
+        return SampleInput(
+            paths=_one_or_all(paths), origin=step.sample_origin(named) or self.configuration.input_origin
+        )
 
     def _check_named_inputs(self) -> None:
         """SettingsError for a name that no step of the job definitions has."""
@@ -248,7 +250,7 @@ def entries_of(config: pytest.Config) -> RunEntries:
         with usage_errors():
             targets = find_targets(configuration, config.rootpath)
             named, paths = _read_inputs(configuration.inputs, targets)
-            sample = Sample(paths=_one_or_all(paths), origin=configuration.input_origin)
+            sample = SampleInput(paths=_one_or_all(paths), origin=configuration.input_origin)
             entries = RunEntries(configuration=configuration, targets=targets, sample=sample, named_inputs=named)
             plans = entries.plans
             # Workers of pytest-xdist start after the controller has looked at these.
@@ -296,7 +298,7 @@ def _check_samples(entries: RunEntries) -> None:
             _check_sample(plan.sample, plan.settings, plan.origins)
 
 
-def _check_sample(sample: Sample, settings: JobSettings, origins: Mapping[str, str]) -> None:
+def _check_sample(sample: SampleInput, settings: JobSettings, origins: Mapping[str, str]) -> None:
     """UsageError for an input that cannot be opened. origins: of the settings."""
     try:
         if isinstance(sample.paths, tuple):

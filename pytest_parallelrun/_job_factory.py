@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import pytest
 
 from pytest_parallelrun._configuration import absolute_model
-from pytest_parallelrun._entries import RunEntries, Sample
+from pytest_parallelrun._entries import RunEntries, SampleInput
 from pytest_parallelrun._options import command_line_values
 from pytest_parallelrun._targets import Target, script_id
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
@@ -161,7 +161,7 @@ def _over_ini(
         targets = (Target(entry=entry, script_id=script_id(entry, node.config.rootpath)),)
     if "input" in paths:
         is_list = isinstance(values["input"], (list, tuple))
-        sample = Sample(paths=absolute["input"] if is_list else absolute["input"][0])
+        sample = SampleInput(paths=absolute["input"] if is_list else absolute["input"][0])
     ini = settings.over(options.ini)
     configuration = replace(options, ini=ini, program_arguments=arguments, code=code, models=models)
     return replace(entries, configuration=configuration, targets=targets, sample=sample)

@@ -20,7 +20,7 @@ from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
 from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, check_keys
 from pytest_parallelrun.job_files.notebook import SourceText, read_source
 from pytest_parallelrun.job_files.parallel import find_script, read_function
-from pytest_parallelrun.job_files.python_source import DEPLOYMENTS, Call, PythonSource
+from pytest_parallelrun.job_files.python_source import DEPLOYMENTS, JobCall, PythonSource
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
     Listing,
@@ -80,7 +80,7 @@ def _parse(source: SourceText, problems: Problems) -> ast.Module | None:
     return None
 
 
-def _steps(calls: list[Call], source: PythonSource, other_root: Path | None) -> Iterator[StepReading]:
+def _steps(calls: list[JobCall], source: PythonSource, other_root: Path | None) -> Iterator[StepReading]:
     used: set[SourceLocation] = set()
     changed = {call.table.location: source.changed(call) for call in calls if call.function == "ParallelRunConfig"}
     for call in calls:

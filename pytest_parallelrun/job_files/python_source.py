@@ -35,7 +35,7 @@ _N = TypeVar("_N", bound=ast.AST)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class JobCall:
     """A call that makes a job. variable: what its value is assigned to."""
 
     function: str
@@ -70,7 +70,7 @@ class PythonSource:
         self._calls = self._all(ast.Call)
         self._changes = list(self._all_changes())
 
-    def calls(self) -> Iterator[Call]:
+    def calls(self) -> Iterator[JobCall]:
         """Calls that make jobs, in the order of the file."""
         assigned = {
             id(node.value): node.targets[0].id
@@ -84,7 +84,7 @@ class PythonSource:
                 yield from self._loaded(node, scope, assigned.get(id(node)))
             elif dotted.rpartition(".")[2] in FUNCTIONS and dotted.partition(".")[0] in SDK:
                 table, unread = self._values.keywords(node, scope)
-                yield Call(
+                yield JobCall(
                     function=dotted.rpartition(".")[2],
                     table=table,
                     unread=unread,
@@ -92,7 +92,7 @@ class PythonSource:
                     node=node,
                 )
 
-    def _loaded(self, node: ast.Call, scope: Scope, variable: str | None) -> Iterator[Call]:
+    def _loaded(self, node: ast.Call, scope: Scope, variable: str | None) -> Iterator[JobCall]:
         """`load_component("file.yml")`, where that is a parallel component on this machine."""
         arguments, _ = self._values.keywords(node, scope, ("source",))
         source = arguments.entries.get("source")
@@ -101,13 +101,13 @@ class PythonSource:
             return
         table = read_yaml(Path(local_path(text, source.location)), Problems())
         if table is not None and type_of(table) == "parallel":
-            yield Call(function="load_component", table=table, unread=[], variable=variable, node=node)
+            yield JobCall(function="load_component", table=table, unread=[], variable=variable, node=node)
 
-    def changed(self, call: Call) -> Table:
+    def changed(self, call: JobCall) -> Table:
         """The keywords of a call with the changes that are made to what it returns."""
         return self._apply(call.table, call.node)
 
-    def nodes_of(self, call: Call) -> Iterator[tuple[str, Table]]:
+    def nodes_of(self, call: JobCall) -> Iterator[tuple[str, Table]]:
         """The steps that a pipeline makes of one call of parallel_run_function(), by name.
 
         Each step is an entry of its own only where the settings that it is given after its call tell it from others.

@@ -41,7 +41,7 @@ WORST_OUTCOME: Sequence[Outcome] = (
 
 
 @dataclass(kw_only=True)
-class Cell:
+class TraceCell:
     """One mini-batch, or `count` of them from `first` on; numbers are sums, seconds that of the longest attempt.
 
     items: None while nothing is known of a mini-batch that was never started.
@@ -113,7 +113,7 @@ class Trace:
     duration: float
     per_cell: int
     workers: int
-    cells: tuple[Cell, ...]
+    cells: tuple[TraceCell, ...]
     bars: tuple[Bar, ...]
     lanes: tuple[Lane, ...]
     steps: tuple[Step, ...]
@@ -124,7 +124,7 @@ class Trace:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Trace:
         """The same from the plain values of `as_json()`."""
-        parts = {"cells": Cell, "bars": Bar, "lanes": Lane, "steps": Step}
+        parts = {"cells": TraceCell, "bars": Bar, "lanes": Lane, "steps": Step}
         made = {name: tuple(kind(**each) for each in values[name]) for name, kind in parts.items()}  # type: ignore[attr-defined]
         return cls(**{**values, **made})  # type: ignore[arg-type]
 
@@ -156,9 +156,9 @@ def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: 
 
 def _cells(
     result: JobResult, per_cell: int, names: Callable[[AttemptEnded], str], readable: Callable[[str], str]
-) -> list[Cell]:
+) -> list[TraceCell]:
     total = result.total_mini_batches
-    cells = [Cell(first=first, count=min(per_cell, total - first)) for first in range(0, total, per_cell)]
+    cells = [TraceCell(first=first, count=min(per_cell, total - first)) for first in range(0, total, per_cell)]
     failed_before: set[int] = set()
     for event in result.events:
         if isinstance(event, AttemptEnded):

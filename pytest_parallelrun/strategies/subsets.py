@@ -43,7 +43,7 @@ def subsets(items: int, min_size: int, max_size: int) -> SearchStrategy[list[int
     def drawn(draw: DrawFn) -> list[int]:
         way = draw(ways)
         if way < FEW:
-            return numbered(draw(few), items, min_size)
+            return numbers_from(draw(few), items, min_size)
         # The length comes first: Hypothesis lowers it while it raises the start.
         length = draw(lengths if way < ALL else longest)
         return window(items, draw(starts), length, draw(orders))
@@ -59,7 +59,7 @@ def one_of_partitions(partitions: Collection[tuple[int, ...]], most: int) -> Sea
     return st.sampled_from(fitting).map(list)
 
 
-def numbered(data: bytes, items: int, min_size: int) -> list[int]:
+def numbers_from(data: bytes, items: int, min_size: int) -> list[int]:
     """The bytes are the numbers of items, each taken once; if these are too few, the first others follow."""
     values = [high << 8 | low for high, low in zip(data[::2], data[1::2], strict=False)]
     numbers = dict.fromkeys([value % items for value in values])

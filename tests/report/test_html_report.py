@@ -18,7 +18,7 @@ from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.html.figures import seconds_text
 from pytest_parallelrun.report.html.page import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, SettingRecord
-from pytest_parallelrun.report.trace import Bar, Cell, Lane, Step, Trace
+from pytest_parallelrun.report.trace import Bar, Lane, Step, Trace, TraceCell
 from tests.report.reports import COMMAND, FULL, FULL_TEXTS, REPLAY, Course, found, job, record, report
 
 FIGURES = {
@@ -226,7 +226,9 @@ def largest() -> EntryReport:
         per_cell=100,
         workers=400,
         cells=tuple(
-            Cell(first=n * 100, count=100, state="failed", names=text, error=text, seconds=1.5, states={"failed": 100})
+            TraceCell(
+                first=n * 100, count=100, state="failed", names=text, error=text, seconds=1.5, states={"failed": 100}
+            )
             for n in range(trace_module.MAX_CELLS)
         ),
         bars=tuple(

@@ -23,11 +23,11 @@ def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSet
         return
     from pytest_parallelrun.emulator.engines.process import pool
 
-    pool.check_possible(engine, entry, settings)
+    pool.check_processes_possible(engine, entry, settings)
     if engine == "ray":
         from pytest_parallelrun.emulator.engines.ray import cluster
 
-        cluster.check_possible()
+        cluster.check_ray_possible()
 
 
 def engine_maker(

@@ -89,14 +89,14 @@ class FrameSplitter:
 
     def _line_lengths(self) -> Iterator[int]:
         for start in range(0, len(self._frame), BLOCK_ROWS):
-            lines = _Lines()
+            lines = _LineLengths()
             block = self._frame.iloc[start : start + BLOCK_ROWS]
             # Python 3.10 writes no NUL without an escape character; this one is in no text.
             block.to_csv(lines, header=False, index=False, lineterminator="\n", escapechar="\uffff")
             yield from lines.lengths
 
 
-class _Lines:
+class _LineLengths:
     """A file that keeps the lengths of what is written: csv writes one row a call."""
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UTF8_BOM = b"\xef\xbb\xbf"
 
 
-class _Lines(NamedTuple):
+class _LinesOfFile(NamedTuple):
     """The bytes of a mini-batch, and the 0-based row in its file that they start with."""
 
     path: str
@@ -68,7 +68,7 @@ class JsonLinesSplitter:
     def mini_batches(self) -> Iterator[MiniBatch]:
         return numbered(self._parts())
 
-    def _parts(self) -> Iterator[tuple[int, _Lines, Partition]]:
+    def _parts(self) -> Iterator[tuple[int, _LinesOfFile, Partition]]:
         for path, name in self._paths:
             try:
                 yield from self._cut(path, name)
@@ -76,7 +76,7 @@ class JsonLinesSplitter:
                 raise InputError(f"input '{path}' cannot be read: {error.strerror}.") from error
 
     def load(self, mini_batch: MiniBatch) -> list[dict[str, object]]:
-        lines = cast("_Lines", mini_batch.position)
+        lines = cast("_LinesOfFile", mini_batch.position)
         rows: list[dict[str, object]] = []
         for line in read_range(lines.path, lines.offset, lines.length).split(b"\n"):
             if line.strip():
@@ -85,7 +85,7 @@ class JsonLinesSplitter:
         return rows
 
     def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
-        lines = cast("_Lines", mini_batch.position)
+        lines = cast("_LinesOfFile", mini_batch.position)
         return row_names(lines.name, lines.first_row, mini_batch.size)
 
     def describe(self) -> str:
@@ -94,9 +94,9 @@ class JsonLinesSplitter:
             f"{count_text(self._size, 'row')} a mini-batch"
         )
 
-    def _cut(self, path: str, name: str) -> Iterator[tuple[int, _Lines, Partition]]:
-        def lines() -> _Lines:
-            return _Lines(path=path, name=name, offset=start, length=position - start, first_row=row)
+    def _cut(self, path: str, name: str) -> Iterator[tuple[int, _LinesOfFile, Partition]]:
+        def lines() -> _LinesOfFile:
+            return _LinesOfFile(path=path, name=name, offset=start, length=position - start, first_row=row)
 
         with open(path, "rb") as stream:
             position = start = size = row = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.events import Outcome
 from pytest_parallelrun.report.sanitize import in_one_line
-from pytest_parallelrun.report.trace import Bar, Cell, CellState, Lane, Trace
+from pytest_parallelrun.report.trace import Bar, CellState, Lane, Trace, TraceCell
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -155,7 +155,7 @@ SYMBOLS = {
 }
 
 
-def cell_text(cell: Cell) -> str:
+def cell_text(cell: TraceCell) -> str:
     """A cell of the grid in words."""
     if cell.count == 1:
         text = f"mini-batch {cell.first}: {cell.state}"

@@ -45,7 +45,7 @@ def test_an_address_of_the_ray_client_is_refused_with_what_to_do(monkeypatch: py
     monkeypatch.setattr(cluster, "find_spec", lambda name: "found")
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
     with pytest.raises(SettingsError, match=r"RAY_ADDRESS=ray://head:10001: .* Run pytest on a node of the cluster"):
-        cluster.check_possible()
+        cluster.check_ray_possible()
 
 
 def test_ray_is_not_imported_before_there_is_a_job_for_it() -> None:

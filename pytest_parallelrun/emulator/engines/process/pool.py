@@ -102,7 +102,7 @@ ROOT = str(Path(__file__).parents[4])
 ON_POSIX = os.name == "posix"
 
 
-def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSettings) -> None:
+def check_processes_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSettings) -> None:
     """Refuses what the worker processes of an engine cannot run. EntryScriptError, SettingsError."""
     if not ON_POSIX:
         raise SettingsError(

@@ -71,7 +71,7 @@ CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
 
 
-def check_possible() -> None:
+def check_ray_possible() -> None:
     """Refuses where Ray is missing, or cannot be reached in the way that is asked for. SettingsError."""
     if find_spec("ray") is None:
         raise SettingsError("engine='ray' needs Ray, which is not installed: pip install 'pytest-parallelrun[ray]'")
@@ -412,7 +412,7 @@ _kept = False
 def join() -> Cluster:
     """The cluster of this process; each call is answered by one of `leave`. SettingsError."""
     global _current, _users
-    check_possible()
+    check_ray_possible()
     if _current is not None and not _current.is_open:
         # Somebody else has ended it.
         _current.close()
