@@ -338,8 +338,8 @@ def test_notes_on_dropped_keys_and_all_nodes_are_in_plan_and_report(
 ) -> None:
     write("pipeline.yml", PIPELINE + "    output_data: x\n    resources: {instance_count: -1}\n")
     text = plan(run_pytest, "--parallelrun-job=pipeline.yml")
-    assert "note: the key 'output_data' in the parallel step 'rate' (pipeline.yml:18) has no effect: the client" in text
-    assert "note: instance_count: -1 (pipeline.yml:19) stands for all nodes" in text
+    assert "note: the key 'output_data' in the parallel step 'rate' (pipeline.yml:17) has no effect: the client" in text
+    assert "note: instance_count: -1 (pipeline.yml:18) stands for all nodes" in text
     other = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-set=instance_count=3")
     assert "stands for all nodes" not in other
     run_pytest("--parallelrun-job=pipeline.yml", "--parallelrun-report=report.json", "-k", "entry_imports")
