@@ -14,16 +14,27 @@ Level = Literal["error", "advice"]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSpec:
-    """One check: `checks/<name>.py` holds `test_<name>`."""
+    """One check: `checks/<name>.py` holds `test_<name>`.
+
+    needs_environment: it is there only where somebody names the environment of the job.
+    """
 
     name: str
     level: Level = "error"
     needs_input: bool = True
+    needs_environment: bool = False
     finds: str
 
 
 CHECKS = (
     CheckSpec(name="entry_imports", needs_input=False, finds="the import fails the way a worker imports"),
+    CheckSpec(
+        name="environment_provides_imports",
+        level="advice",
+        needs_input=False,
+        needs_environment=True,
+        finds="the environment of the job lacks what the script imports or the runtime needs",
+    ),
     CheckSpec(
         name="entry_defines_run",
         needs_input=False,
