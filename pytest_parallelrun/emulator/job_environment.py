@@ -22,8 +22,8 @@ class JobEnvironment:
     """An environment, as far as it can be read on this machine.
 
     origin: where it is named. unknown: why its packages are not known, after "the environment"; "" where they are.
-    problems: why it cannot be built, each with file and line. unread: what it lists besides, which may bring any package.
-    python: what it says of the version of Python. conda: whether conda makes it, which installs pip only if asked.
+    problems: why it cannot be built, each with file and line. unread: what it lists besides, which may bring any
+    package. python: what it says of the version of Python. conda: whether conda makes it, which may install no pip.
     """
 
     origin: str

@@ -101,7 +101,9 @@ class Listing:
             self._add_direct(text, location)
         else:
             hint = ": pip wants two signs, ==" if _SINGLE_EQUALS.search(text) else ""
-            self.problems.add(location, f"{text!r} is no requirement that pip can read{hint}. Write NAME or NAME==1.2.3")
+            self.problems.add(
+                location, f"{text!r} is no requirement that pip can read{hint}. Write NAME or NAME==1.2.3"
+            )
 
     def _add_direct(self, text: str, location: SourceLocation) -> None:
         """A project or file by its path or URL: a package where that tells a name."""

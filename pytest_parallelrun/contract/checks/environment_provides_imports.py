@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.environment.imports import Import
+    from pytest_parallelrun.contract.environment.runtime import Need
     from pytest_parallelrun.emulator.job_environment import ListedPackage
 
 OF_THE_RUNTIME = {*STAND_IN_PACKAGES, PKG_RESOURCES} - {"azureml"}
 """Modules that the service puts there itself, and one that is asked for with all who import it."""
+SERVICE = (
+    "ModuleNotFoundError where the import stands; without what the runtime needs, exit code 42 before the script is "
+    "imported, with an almost empty log"
+)
 INSIDE = "run the gate inside the environment of the job"
 
 
@@ -54,7 +59,7 @@ def test_environment_provides_imports(parallelrun_entry: EntryUnderTest, paralle
     needed = [need for need in needs if need.answer == "missing"]
     open_questions = [
         *(f"{name} ({one.origin})" for name, one in asked.items() if packages.provides(one) == "unknown"),
-        *(need.listed_as for need in needs if need.answer == "unknown"),
+        *_listed(need for need in needs if need.answer == "unknown"),
     ]
     versions = list(_other_versions(packages, asked.values()))
     if versions:
@@ -66,24 +71,30 @@ def test_environment_provides_imports(parallelrun_entry: EntryUnderTest, paralle
             Finding(
                 what="\n".join(
                     [
-                        f"{named[0].upper()}{named[1:]} lacks what the script needs.",
-                        *(f"{name}, imported by {one.origin}, is in none of its packages" for name, one in lacking.items()),
+                        f"The environment of the job ({environment.origin}) lacks what the script needs.",
+                        *(
+                            f"{name}, imported by {one.origin}, is in no package of it."
+                            for name, one in lacking.items()
+                        ),
                         *(need.why for need in needed),
                     ]
                 ),
-                service="ModuleNotFoundError where the import stands; what the runtime misses ends the job with exit code "
-                "42 before the script is imported, with an almost empty log",
-                fix=f"list {', '.join([*(_to_list(packages, one) for one in lacking.values()), *(need.listed_as for need in needed)])}",
+                service=SERVICE,
+                fix="list " + ", ".join([*(_to_list(packages, one) for one in lacking.values()), *_listed(needed)]),
             )
         )
     if open_questions:
         text = (
-            f"it cannot be told whether {named} has {', '.join(open_questions)}: not installed here, or not read, and "
-            f"so perhaps its source, is {', '.join(packages.unmapped)}. Install it, or {INSIDE}"
+            f"whether {named} has {', '.join(open_questions)} cannot be told: "
+            f"{', '.join(packages.open_sources)} may bring it, and is not installed here. Install it, or {INSIDE}"
         )
         if not (lacking or needed):
             parallelrun_check.cannot_decide(text)
         parallelrun_check.note(text)
+
+
+def _listed(needs: Iterable[Need]) -> list[str]:
+    return [need.listed_as for need in needs]
 
 
 def _by_module(imports: Iterable[Import]) -> dict[str, Import]:

@@ -26,7 +26,10 @@ MAX_FOLDERS = 500
 
 
 class Import(NamedTuple):
-    """One import. module: what surely is one. name: the same with what is imported from it, which may be one as well."""
+    """One import.
+
+    module: what surely is one. name: the same with what is imported from it, which may be a module as well.
+    """
 
     name: str
     module: str
@@ -209,7 +212,10 @@ def _under_condition(node: ast.If, *, required: bool, fallback: bool) -> Iterato
 
 
 def _catches(node: ast.stmt) -> bool:
-    """Whether it is a `try` that goes on when an import fails. What catches all is there for an import if that is first."""
+    """Whether it is a `try` that goes on when an import fails.
+
+    What catches everything is taken to be there for the import only if that comes first.
+    """
     for handler in getattr(node, "handlers", ()):
         if isinstance(handler.body[-1], ast.Raise):
             continue

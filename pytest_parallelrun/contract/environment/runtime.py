@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from pytest_parallelrun.contract.environment.imports import Import, statements
-from pytest_parallelrun.contract.environment.packages import Answer, Packages
+from pytest_parallelrun.contract.environment.packages import Answer, Packages, files_of
 from pytest_parallelrun.emulator.setting_table import Profile
 
 PKG_RESOURCES = "pkg_resources"
@@ -36,23 +36,21 @@ class Need:
     listed_as: str
 
 
-def needs_of(
-    packages: Packages, imports: Iterable[Import], profile: Profile, *, reads_tables: bool
-) -> Iterator[Need]:
+def needs_of(packages: Packages, imports: Iterable[Import], profile: Profile, *, reads_tables: bool) -> Iterator[Need]:
     """What is needed and is not surely there."""
     if packages.environment.conda and packages.has("pip", only_from="azure") == "missing":
-        why = "pip is not listed: the runtime calls python -m pip when it starts, and conda may install no pip unasked"
+        why = "pip is not listed: the runtime calls python -m pip when it starts, and conda may install none unasked."
         yield Need("missing", why, "pip")
     if reads_tables:
         name, wanted = ("azureml-dataset-runtime", "v1") if profile == "v1" else ("mltable", "v2")
         answer = packages.has(name, only_from="azure")
         if answer != "provided":
-            yield Need(answer, f"{name} is not listed: the runtime needs it for a table ({wanted})", name)
+            yield Need(answer, f"{name} is not listed: the runtime reads tables with it ({wanted}).", name)
     importing = _importing_pkg_resources(packages, imports)
     if importing and not _has_pkg_resources(packages):
         listed = packages.listed.get("setuptools")
         state = "setuptools is not listed" if listed is None else f"'{listed.requirement}' may install a later one"
-        why = f"{importing} imports pkg_resources, which setuptools has up to version 81 alone, and {state}"
+        why = f"{importing} imports pkg_resources, which setuptools has up to version 81, and {state}."
         yield Need("missing", why, f"setuptools<{WITHOUT_PKG_RESOURCES.major}")
 
 
@@ -94,7 +92,7 @@ def _importing_pkg_resources(packages: Packages, imports: Iterable[Import]) -> s
 
 
 def _imports_pkg_resources(distribution: Distribution) -> bool:
-    files = [file for file in distribution.files or () if file.suffix == ".py" and "tests" not in file.parts]
+    files = [file for file in files_of(distribution) if file.endswith(".py") and "/tests/" not in file]
     if len(files) > MAX_MODULES:
         return False
     return any(_file_imports_it(Path(str(distribution.locate_file(file)))) for file in files)
