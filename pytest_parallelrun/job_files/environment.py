@@ -39,7 +39,8 @@ MAPPING_KEYS = ("conda_dependencies", "condaDependencies")
 ADDED = "added"
 """Key of a mapping to which a Python file adds packages one by one."""
 _SPEC = re.compile(
-    r"(?:[\w./:-]+::)?(?P<name>[A-Za-z0-9_.-]+)\s*(?P<version>[=<>!~*\d ][^[]*[\w*][^[]*|\d|\*)?(?:\[(?P<attributes>.*)\])?",
+    r"(?:[\w./:-]+::)?(?P<name>[A-Za-z0-9_.-]+)\s*"
+    r"(?P<version>[=<>!~*\d ][^[]*[\w*][^[]*|\d|\*)?(?:\[(?P<attributes>.*)\])?",
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"version\s*=\s*['\"]?([^'\"\]]+)")

@@ -19,8 +19,9 @@ from pytest_parallelrun.emulator.entry import EntryFile
 
 CATCHING = {"ImportError", "ModuleNotFoundError"}
 CATCHING_ALL = {"Exception", "BaseException"}
-OPTIONAL_CONDITIONS = {"platform", "version_info", "find_spec", "implementation", "name"}
-"""Names in a condition on what is there, such as `sys.platform` and `os.name`."""
+OPTIONAL_CONDITIONS = ("os.name", "sys.platform", "platform.", "version_info", "python_version", "find_spec")
+"""What is in a condition on the machine, or on what is installed."""
+NEVER_IN_A_WORKER = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'", "'__main__' == __name__")
 MAX_FOLDERS = 500
 """Folders below the code root in which a module of the script's own is looked for."""
 
@@ -188,27 +189,23 @@ def statements(body: Sequence[ast.stmt], *, required: bool = True, fallback: boo
             suppressed = any("suppress" in ast.unparse(item.context_expr) for item in node.items)
             yield from statements(node.body, required=required and not suppressed, fallback=fallback)
         else:
-            for child in ast.iter_child_nodes(node):
-                inside = getattr(child, "body", None)
-                if isinstance(child, (ast.ExceptHandler, ast.match_case)) and isinstance(inside, list):
-                    yield from statements(inside, required=required, fallback=fallback)
-            below = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-            yield from statements(below, required=required, fallback=fallback)
+            yield from statements([*_below(node)], required=required, fallback=fallback)
+
+
+def _below(node: ast.stmt) -> Iterator[ast.stmt]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield child
+        elif isinstance(child, (ast.ExceptHandler, ast.match_case)):
+            yield from child.body
 
 
 def _under_condition(node: ast.If, *, required: bool, fallback: bool) -> Iterator[_Statement]:
-    names = {
-        part.id if isinstance(part, ast.Name) else part.attr
-        for part in ast.walk(node.test)
-        if isinstance(part, (ast.Name, ast.Attribute))
-    }
-    only_here = isinstance(node.test, (ast.Name, ast.Attribute)) and "TYPE_CHECKING" in names
-    if not only_here and "__name__" not in names:
-        optional = bool(names & OPTIONAL_CONDITIONS)
+    condition = ast.unparse(node.test)
+    optional = any(text in condition for text in OPTIONAL_CONDITIONS)
+    if condition not in NEVER_IN_A_WORKER:
         yield from statements(node.body, required=required and not optional, fallback=fallback)
-        yield from statements(node.orelse, required=required and not optional, fallback=fallback)
-    else:
-        yield from statements(node.orelse, required=required, fallback=fallback)
+    yield from statements(node.orelse, required=required and not optional, fallback=fallback)
 
 
 def _catches(node: ast.stmt) -> bool:
