@@ -13,15 +13,18 @@ import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeGuard
 
 from pytest_parallelrun.emulator.entry import EntryFile
 
+TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))
 CATCHING = {"ImportError", "ModuleNotFoundError"}
 CATCHING_ALL = {"Exception", "BaseException"}
 OPTIONAL_CONDITIONS = ("os.name", "sys.platform", "platform.", "version_info", "python_version", "find_spec")
 """What is in a condition on the machine, or on what is installed."""
 NEVER_IN_A_WORKER = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'", "'__main__' == __name__")
+Need = Literal["required", "fallback", "optional"]
+"""How much an import is needed. fallback: it stands in for one that failed."""
 MAX_FOLDERS = 500
 """Folders below the code root in which a module of the script's own is looked for."""
 
@@ -47,12 +50,16 @@ class Import(NamedTuple):
 
 
 class _Statement(NamedTuple):
+    """An import statement. name, names, level: of `from ..name import names`."""
+
     name: str
     names: tuple[str, ...]
-    level: int
-    line: int
-    required: bool
-    fallback: bool
+    node: ast.Import | ast.ImportFrom
+    need: Need
+
+    @property
+    def level(self) -> int:
+        return getattr(self.node, "level", 0)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -109,11 +116,11 @@ class _Reader:
                 continue
             own = self._own(parts)
             if own:
-                needed = required and (statement.required or statement.fallback)
+                needed = required and statement.need != "optional"
                 for path in own:
                     self.read(path, path.parent.relative_to(self._roots[0]).parts, required=needed)
-            elif required and statement.required and not statement.level:
-                self.imports.setdefault(target, Import(target, statement.name, file, statement.line))
+            elif required and statement.need == "required" and not statement.level:
+                self.imports.setdefault(target, Import(target, statement.name, file, statement.node.lineno))
 
     def _own(self, parts: Sequence[str]) -> list[Path]:
         """The files that an import of this name executes, where it is a module of the script's own."""
@@ -167,29 +174,29 @@ def _subfolders(folder: Path) -> list[Path]:
     ]
 
 
-def statements(body: Sequence[ast.stmt], *, required: bool = True, fallback: bool = False) -> Iterator[_Statement]:
-    """The imports in these statements and below. fallback: they stand in for one that failed."""
+def statements(body: Sequence[ast.stmt], need: Need = "required") -> Iterator[_Statement]:
+    """The imports in these statements and below. need: of the statements around."""
     for node in body:
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield _Statement(alias.name, (), 0, node.lineno, required, fallback)
+            yield from (_Statement(alias.name, (), node, need) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = tuple(alias.name for alias in node.names)
-            names = () if names == ("*",) else names
-            yield _Statement(node.module or "", names, node.level, node.lineno, required, fallback)
+            names = tuple(alias.name for alias in node.names if alias.name != "*")
+            yield _Statement(node.module or "", names, node, need)
         elif _catches(node):
-            for part in ("body", "orelse"):
-                yield from statements(getattr(node, part), required=False)
-            for handler in getattr(node, "handlers"):  # noqa: B009 - of Try and of TryStar
-                yield from statements(handler.body, required=False, fallback=required)
-            yield from statements(getattr(node, "finalbody"), required=required)  # noqa: B009
+            yield from statements([*node.body, *node.orelse], "optional")
+            for handler in node.handlers:
+                yield from statements(handler.body, "fallback" if need == "required" else need)
+            yield from statements(node.finalbody, need)
         elif isinstance(node, ast.If):
-            yield from _under_condition(node, required=required, fallback=fallback)
+            condition = ast.unparse(node.test)
+            inside: Need = "optional" if any(text in condition for text in OPTIONAL_CONDITIONS) else need
+            yield from statements([] if condition in NEVER_IN_A_WORKER else node.body, inside)
+            yield from statements(node.orelse, inside)
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             suppressed = any("suppress" in ast.unparse(item.context_expr) for item in node.items)
-            yield from statements(node.body, required=required and not suppressed, fallback=fallback)
+            yield from statements(node.body, "optional" if suppressed else need)
         else:
-            yield from statements([*_below(node)], required=required, fallback=fallback)
+            yield from statements([*_below(node)], need)
 
 
 def _below(node: ast.stmt) -> Iterator[ast.stmt]:
@@ -200,25 +207,19 @@ def _below(node: ast.stmt) -> Iterator[ast.stmt]:
             yield from child.body
 
 
-def _under_condition(node: ast.If, *, required: bool, fallback: bool) -> Iterator[_Statement]:
-    condition = ast.unparse(node.test)
-    optional = any(text in condition for text in OPTIONAL_CONDITIONS)
-    if condition not in NEVER_IN_A_WORKER:
-        yield from statements(node.body, required=required and not optional, fallback=fallback)
-    yield from statements(node.orelse, required=required and not optional, fallback=fallback)
-
-
-def _catches(node: ast.stmt) -> bool:
+def _catches(node: ast.stmt) -> TypeGuard[ast.Try]:
     """Whether it is a `try` that goes on when an import fails.
 
     What catches everything is taken to be there for the import only if that comes first.
     """
-    for handler in getattr(node, "handlers", ()):
+    if not isinstance(node, TRY):
+        return False
+    for handler in node.handlers:
         if isinstance(handler.body[-1], ast.Raise):
             continue
         types = [] if handler.type is None else ast.walk(handler.type)
         names = {getattr(part, "id", getattr(part, "attr", "")) for part in types}
         of_all = handler.type is None or names & CATCHING_ALL
-        if names & CATCHING or (of_all and isinstance(getattr(node, "body")[0], (ast.Import, ast.ImportFrom))):  # noqa: B009
+        if names & CATCHING or (of_all and isinstance(node.body[0], (ast.Import, ast.ImportFrom))):
             return True
     return False

@@ -107,4 +107,4 @@ def _file_imports_it(path: Path) -> bool:
         body = [node for node in ast.parse(source).body if not isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     except (OSError, SyntaxError, ValueError, RecursionError):
         return False
-    return any(one.required and one.name.partition(".")[0] == PKG_RESOURCES for one in statements(body))
+    return any(one.need == "required" and one.name.partition(".")[0] == PKG_RESOURCES for one in statements(body))
