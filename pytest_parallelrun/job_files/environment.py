@@ -74,7 +74,19 @@ CONDA_SYSTEM = {
     *("blas", "bzip2", "ca-certificates", "c-compiler", "cmake", "compilers", "cuda", "cuda-toolkit", "cudatoolkit"),
     *("cudnn", "cxx-compiler", "ffmpeg", "fftw", "gcc", "gdb", "git", "gxx", "icu", "intel-openmp", "jpeg", "make"),
     *("mkl", "nccl", "ncurses", "ninja", "nodejs", "nomkl", "openblas", "openjdk", "openmpi", "openssl", "poppler"),
-    *("pytorch-cuda", "pytorch-mutex", "r-base", "readline", "sqlite", "tesseract", "tk", "tzdata", "xz", "zlib"),
+    *(
+        "pytorch-cuda",
+        "pytorch-mutex",
+        "python_abi",
+        "r-base",
+        "readline",
+        "sqlite",
+        "tesseract",
+        "tk",
+        "tzdata",
+        "xz",
+        "zlib",
+    ),
     *("libblas", "libffi", "libgcc", "libgcc-ng", "libgomp", "liblapack", "libopenblas", "libpng", "libsndfile"),
     *("libstdcxx", "libstdcxx-ng", "libtiff"),
     *("gcc_linux-64", "gxx_linux-64", "ld_impl_linux-64", "ghostscript", "graphviz", "wget", "curl", "unzip", "zstd"),
@@ -119,14 +131,15 @@ def read_environment(node: Node | None) -> JobEnvironment | None:
 def _of_path(text: str, location: SourceLocation, origin: str, key: str) -> JobEnvironment:
     path = Path(local_path(text, location))
     if path.is_file():
-        return _of_file(path, origin)
+        return _of_file(path, origin, lists=key != "environment")
     if location.file.suffix.lower() not in YAML:
         # A notebook often writes it, in a cell above.
         return JobEnvironment(origin=origin, unknown=f"is made of '{shown(path)}', which is not there")
     return JobEnvironment(origin=origin, problems=(f"{location}: {key}={text!r}: there is no file '{shown(path)}'",))
 
 
-def _of_file(path: Path, origin: str) -> JobEnvironment:
+def _of_file(path: Path, origin: str, *, lists: bool = False) -> JobEnvironment:
+    """lists: whether it must list packages itself, and not be the file of an environment."""
     packages = Packages()
     if path.suffix.lower() not in YAML:
         packages.add_file(path)
@@ -137,7 +150,7 @@ def _of_file(path: Path, origin: str) -> JobEnvironment:
     if "dependencies" in table.entries:
         _read_conda(table, packages)
         return _made(packages, origin)
-    if any(key in table.entries for key in ("image", "build", *FILE_KEYS, "python")):
+    if not lists and any(key in table.entries for key in ("image", "build", *FILE_KEYS, "python")):
         return _of_table(table, origin)
     packages.problems.add(table.location, "a conda file needs 'dependencies', a list of packages")
     return _made(packages, origin)

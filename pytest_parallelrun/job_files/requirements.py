@@ -30,6 +30,7 @@ _OPTION = re.compile(r"(--[a-z-]+|-[a-z])\s*=?\s*(.*)", re.DOTALL)
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _OF_REQUIREMENT = re.compile(r"\s--[a-z].*$", re.DOTALL)
 _URL = re.compile(r"[a-z+]+://|git@|file:", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"//[^/@]+@")
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9][\w.-]*)")
 _SINGLE_EQUALS = re.compile(r"[\w.\]-]\s*=\s*\d")
 
@@ -110,7 +111,7 @@ class Listing:
         egg = _EGG.search(text)
         name = egg[1] if egg else _wheel_name(text)
         if name is None:
-            self.unread.append(f"{text} ({location.origin})")
+            self.unread.append(f"{_CREDENTIALS.sub('//', text)} ({location.origin})")
         else:
             self.packages.append(ListedPackage(Requirement(name), location.origin))
 

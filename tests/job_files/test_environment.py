@@ -287,6 +287,7 @@ def test_an_archive_of_conda_may_bring_any_module(write: Write) -> None:
         ("conda.yml", "", "the file is empty; an environment is a mapping of keys"),
         ("conda.yml", "- pandas\n", "the file holds a list; an environment is a mapping of keys"),
         ("conda.yml", "channels: [x]\n", "conda.yml:1:1: a conda file needs 'dependencies', a list of packages"),
+        ("conda.yml", "image: x\nconda_file: conda.yml\n", "a conda file needs 'dependencies', a list of packages"),
         ("conda.yml", "dependencies:\n", "a conda file needs 'dependencies', a list of packages"),
         ("requirements.txt", "pandas=1\n", "requirements.txt:1:1: 'pandas=1' is no requirement that pip can read"),
     ],

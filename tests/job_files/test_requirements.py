@@ -82,6 +82,11 @@ def test_a_path_or_url_that_tells_a_name_is_a_package(write: Write, line: str, n
     assert (listed(listing), listing.unread) == ([name], [])
 
 
+def test_credentials_of_a_url_are_not_shown(write: Write) -> None:
+    [shown] = read(write("requirements.txt", "git+https://user:hunter2@example.org/tools.git\n")).unread
+    assert shown == "git+https://example.org/tools.git (requirements.txt:1)"
+
+
 @pytest.mark.parametrize(
     "line", ["-e .", "--editable=../library", ".[gpu]", "git+ssh://example.org/x", "-r https://a/b"]
 )
