@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import errno
+import glob
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.models import (
+    MODEL_DIR,
+    below_model_dir,
+    model_dir_entries,
+    model_tree,
+    reads_model_dir,
+)
+
 if TYPE_CHECKING:
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Outcome, Phase
     from pytest_parallelrun.emulator.result import JobResult
@@ -123,13 +134,16 @@ _VARIABLES = {
     ),
     "AZUREML_MODEL_DIR": "AZUREML_MODEL_DIR is set where a model is given: --parallelrun-model=PATH.",
 }
+_NOT_OF_A_MODEL = ("ImportError", "ModuleNotFoundError", "SyntaxError", "KeyError", "SystemExit")
+"""Errors of import and init() that have nothing to do with where a model lies."""
 _RELATIVE_IMPORT = ("attempted relative import with no known parent package", "attempted relative import beyond")
 
 
-def hints(failures: Iterable[Failure], entry: EntryFile) -> str:
+def hints(failures: Iterable[Failure], subject: EntryUnderTest) -> str:
     """What helps against the errors, a sentence or two a line; "" where nothing is known."""
+    failures = list(failures)
     errors = [error for failure in failures for error in failure.chain]
-    return "\n".join(dict.fromkeys(_hints(errors, entry)))
+    return "\n".join(dict.fromkeys([*_hints(errors, subject.entry), *_model_hints(failures, subject)]))
 
 
 def _hints(errors: Sequence[ErrorInfo], entry: EntryFile) -> Iterator[str]:
@@ -151,6 +165,65 @@ def _hints(errors: Sequence[ErrorInfo], entry: EntryFile) -> Iterator[str]:
             f"folder above it the code root: --parallelrun-code={parent}; its name is then "
             f"'{entry.code_root.name}.{entry.module_name}'. On the service it must be the code folder too."
         )
+
+
+def _model_hints(failures: Sequence[Failure], subject: EntryUnderTest) -> Iterator[str]:
+    """Where the models lie, for a script that looks elsewhere."""
+    given = subject.settings.environment_variables.get(MODEL_DIR)
+    if given is None:
+        entries = model_dir_entries(subject.models)
+    else:
+        entries = {path.name: path for path in Path(given).iterdir()} if os.path.isdir(given) else {}
+    if not entries and given is None:
+        if any(error.type == "TypeError" and "NoneType" in error.message for error in _errors_coming_up(failures)):
+            yield from [_VARIABLES[MODEL_DIR]] if reads_model_dir(subject.entry) else []
+        return
+    paths = [error.path for failure in failures for error in failure.chain if error.path]
+    looked_for = [path for path in (_below_model_dir(path, given) for path in paths) if path is not None]
+    unexplained = any(error.type not in _NOT_OF_A_MODEL for error in _errors_coming_up(failures))
+    messages = [error.message for failure in failures for error in failure.chain]
+    named = any((given or f"{os.sep}{MODEL_DIR}") in message for message in messages)
+    if looked_for or named or (unexplained and reads_model_dir(subject.entry)):
+        yield model_layout(entries, looked_for)
+
+
+def _errors_coming_up(failures: Sequence[Failure]) -> Iterator[ErrorInfo]:
+    """The errors that import and init() ended with."""
+    return (failure.chain[0] for failure in failures if failure.phase in ("import", "init") and failure.chain)
+
+
+def _below_model_dir(path: str, given: str | None) -> str | None:
+    """A path relative to AZUREML_MODEL_DIR. given: its value, where the user has set it."""
+    if given is None:
+        return below_model_dir(path)
+    relative = os.path.relpath(path, given)
+    return None if relative.startswith(os.pardir) else relative
+
+
+def model_layout(entries: Mapping[str, Path], looked_for: Sequence[str] = ()) -> str:
+    """The tree below AZUREML_MODEL_DIR. looked_for: paths relative to it, of which those that lie elsewhere are told."""
+    places = [
+        f'Use os.path.join(os.environ["{MODEL_DIR}"], {", ".join(map(json.dumps, place))}).'
+        for place in dict.fromkeys(_found_elsewhere(entries, looked_for))
+    ]
+    return sentences(
+        f"A model that is a folder lies below {MODEL_DIR} under its own name, a file lies in it, as on the service.",
+        *places,
+        f"${MODEL_DIR} holds:",
+        indented("\n".join(model_tree(entries))),
+    )
+
+
+def _found_elsewhere(entries: Mapping[str, Path], looked_for: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The parts of the one path that a file has which was looked for, if it has one."""
+    for name, relative in ((os.path.basename(relative), relative) for relative in looked_for if relative):
+        same = [
+            (own, *file.relative_to(path).parts)
+            for own, path in entries.items()
+            for file in ([path] if own == name else path.rglob(glob.escape(name)))
+        ]
+        if len(same) == 1 and os.path.join(*same[0]) != relative:
+            yield same[0]
 
 
 def _beside_the_script(name: str, entry: EntryFile) -> Iterator[str]:

@@ -18,7 +18,7 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.clock import real_time
 from pytest_parallelrun.emulator.engines import ENGINES, check_possible, engine_maker
-from pytest_parallelrun.emulator.entry import Models, StrPath, find_entry, find_models, model_directory
+from pytest_parallelrun.emulator.entry import EntryFile, StrPath, find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, JobStatus, Progress, WorkerStopped
@@ -26,6 +26,13 @@ from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.folders import keep_files, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
+from pytest_parallelrun.emulator.models import (
+    MODEL_DIR,
+    find_models,
+    reads_model_dir,
+    shadowed_models,
+    stage_models,
+)
 from pytest_parallelrun.emulator.output import AppendedFile
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rule_comparison import read_under_presets
@@ -39,6 +46,7 @@ from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import EngineMaker
+    from pytest_parallelrun.emulator.models import Models
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source, Splitter
 
 
@@ -128,9 +136,8 @@ class ParallelJob:
         """
         settings = self.settings
         environment = dict(settings.environment_variables)
-        model_dir = model_directory(self.models)
-        if model_dir is not None:
-            environment.setdefault("AZUREML_MODEL_DIR", str(model_dir))
+        if MODEL_DIR not in environment and (model_dir := stage_models(self.models, folder)) is not None:
+            environment[MODEL_DIR] = str(model_dir)
         if output_dir is not None:
             environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
         of_runtime: tuple[str, ...] = ()
@@ -238,6 +245,21 @@ class ParallelJob:
             result.notes += write_logs(logs, result, real_time())
         return result
 
+    def _notes_on_models(self) -> Iterator[str]:
+        if MODEL_DIR in self.settings.environment_variables:
+            return
+        for name in shadowed_models(self.models):
+            yield (
+                f"the model '{name}' is not below {MODEL_DIR}, where another model is called "
+                f"'{self.models[name].name}' as well; Model.get_model_path('{name}') finds it"
+            )
+        deployment = self.settings.profile == "batch"
+        if self.models and not deployment and isinstance(self.entry, EntryFile) and reads_model_dir(self.entry):
+            yield (
+                f"the script reads {MODEL_DIR}, which the service sets in batch deployments only (profile=batch): "
+                "in a parallel job, hand the model over as an input, whose path is a program argument"
+            )
+
     def _notes(
         self, splitter: Splitter, events: EventLog, lost_rows: str | None, readings: Mapping[str, JobStatus | None]
     ) -> Iterator[str]:
@@ -246,6 +268,7 @@ class ParallelJob:
         yield from without_effect(splitter.form, settings)
         if lost_rows is not None:
             yield lost_rows
+        yield from self._notes_on_models()
         if self.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(self.arguments.not_emulated)}"
         for name in sorted(settings.explicit):

@@ -19,6 +19,7 @@ from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.models import original_path
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
@@ -123,6 +124,7 @@ class ProbeSession:
                 event = self._engine.start_worker(worker)
         finally:
             self._engine.release()
+        self._name_models(self.setting_up)
         if isinstance(event, WorkerFailed):
             raise WorkerStartError(event.failure)
 
@@ -164,7 +166,13 @@ class ProbeSession:
                 assert ended is not None
         finally:
             engine.release()
+        self._name_models(touched)
         return ProbeResult(ended, touched)
+
+    def _name_models(self, touched: FilesTouched) -> None:
+        """Files of models by the paths that they have without the session."""
+        models = self._job.models
+        touched.read = {original_path(path, models): None for path in touched.read} if models else touched.read
 
     def call_in_worker(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
         """What a function of a module that can be imported gives in the process of a worker, which is then up."""

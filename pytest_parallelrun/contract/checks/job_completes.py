@@ -30,7 +30,7 @@ def test_job_completes(
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"exit code 42, the error is in {ERROR_LOG}",
-            fix=hints(parallelrun_baseline.shown_failures(), parallelrun_entry.entry),
+            fix=hints(parallelrun_baseline.shown_failures(), parallelrun_entry),
             remark=reading_text(result),
             cause=parallelrun_baseline.cause_of_losses(),
             case=case_of(parallelrun_entry, losing[0]) if losing else None,

@@ -51,7 +51,7 @@ def test_no_silent_losses(
             counts=parallelrun_baseline.explain(),
             service=f"the job is green; {shown_for(losing[0].outcome)}",
             fix=sentences(
-                hints(parallelrun_baseline.shown_failures(), parallelrun_entry.entry),
+                hints(parallelrun_baseline.shown_failures(), parallelrun_entry),
                 f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
                 "error_threshold=-1 on purpose if the loss is meant.",
             ),
