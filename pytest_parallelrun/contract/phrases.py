@@ -201,7 +201,7 @@ def _below_model_dir(path: str, given: str | None) -> str | None:
 
 
 def model_layout(entries: Mapping[str, Path], looked_for: Sequence[str] = ()) -> str:
-    """The tree below AZUREML_MODEL_DIR. looked_for: paths relative to it, of which those that lie elsewhere are told."""
+    """The tree below AZUREML_MODEL_DIR. looked_for: paths relative to it; where they are instead is told."""
     places = [
         f'Use os.path.join(os.environ["{MODEL_DIR}"], {", ".join(map(json.dumps, place))}).'
         for place in dict.fromkeys(_found_elsewhere(entries, looked_for))

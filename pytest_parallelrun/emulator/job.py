@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,16 +39,20 @@ from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rule_comparison import read_under_presets
 from pytest_parallelrun.emulator.rules import PRESETS
 from pytest_parallelrun.emulator.scheduler import Scheduler
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.model import without_effect
-from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import EngineMaker
     from pytest_parallelrun.emulator.models import Models
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source, Splitter
+
+
+MAX_GAPS_NOTED = 5
 
 
 class ParallelJob:
@@ -138,6 +143,8 @@ class ParallelJob:
         environment = dict(settings.environment_variables)
         if MODEL_DIR not in environment and (model_dir := stage_models(self.models, folder)) is not None:
             environment[MODEL_DIR] = str(model_dir)
+        if PYTHON_PATH in environment:
+            environment[PYTHON_PATH] = os.pathsep.join(self._python_path(environment[PYTHON_PATH]))
         if output_dir is not None:
             environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
         of_runtime: tuple[str, ...] = ()
@@ -159,6 +166,13 @@ class ParallelJob:
             appended=appended,
             logs=logs,
         )
+
+    def _python_path(self, value: str) -> Iterator[str]:
+        """Absolute folders; a relative one starts where the run does, else at the code root, where jobs start."""
+        for entry in filter(None, value.split(os.pathsep)):
+            starts = [Path.cwd(), *([self.entry.code_root] if isinstance(self.entry, EntryFile) else ())]
+            paths = [os.path.abspath(start / os.path.expanduser(entry)) for start in starts]
+            yield next(filter(os.path.exists, paths), paths[0])
 
     def _run_in(self, folder: Path, splitter: Splitter, make_engine: EngineMaker) -> JobResult:
         settings = self.settings
@@ -269,6 +283,9 @@ class ParallelJob:
         if lost_rows is not None:
             yield lost_rows
         yield from self._notes_on_models()
+        for path in self._python_path(settings.environment_variables.get(PYTHON_PATH, "")):
+            if not os.path.exists(path):
+                yield f"{PYTHON_PATH}: '{path}' does not exist"
         if self.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(self.arguments.not_emulated)}"
         for name in sorted(settings.explicit):
@@ -286,6 +303,8 @@ class ParallelJob:
             for event in events.others
             if isinstance(event, AttemptEnded)
         )
+        for gap in islice((event for event in events.others if isinstance(event, StandInGap)), MAX_GAPS_NOTED):
+            yield f"the script asked for {gap.thing}, which the stand-ins of emulated workers lack. {gap.advice}"
         if capped:
             yield (
                 f"{capped} attempt(s) returned more results than items: the service caps the count and keeps all rows"

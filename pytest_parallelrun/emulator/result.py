@@ -22,6 +22,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
 )
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
@@ -91,6 +92,11 @@ class JobResult:
     def worker_failures(self) -> tuple[WorkerFailed, ...]:
         """Workers whose import or init() failed."""
         return tuple(event for event in self.events.others if isinstance(event, WorkerFailed))
+
+    @cached_property
+    def gaps(self) -> tuple[StandInGap, ...]:
+        """What the script asked for and the stand-ins do not cover, also where it hid the error."""
+        return tuple(event for event in self.events.others if isinstance(event, StandInGap))
 
     @property
     def init_calls(self) -> int:

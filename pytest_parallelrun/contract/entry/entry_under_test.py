@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
     from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source
 
@@ -75,7 +76,7 @@ class EntryUnderTest:
     """An entry script with the settings, arguments, models and sample that the options give it.
 
     folder: where copies of the sample go. `sample` is None without an input. budget: seconds for all that Hypothesis
-    generates, None without a limit.
+    generates, None without a limit. gaps: what the script has asked for so far and the stand-ins do not cover.
     """
 
     entry: EntryFile
@@ -88,6 +89,7 @@ class EntryUnderTest:
     budget: float | None = None
     init_calls: InitCalls = field(default_factory=InitCalls, compare=False)
     outputs: Outputs = field(default_factory=Outputs, compare=False)
+    gaps: dict[StandInGap, None] = field(default_factory=dict, compare=False)
     _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def job(
@@ -121,7 +123,7 @@ class EntryUnderTest:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self.copy_sample().input if first_attempt else []
         self.init_calls.add(workers if init else 0)
-        return probe_startup(
+        startup = probe_startup(
             self.job_of(input, self.settings),
             workers=workers,
             runtime_arguments=runtime_arguments,
@@ -129,6 +131,8 @@ class EntryUnderTest:
             first_attempt=first_attempt,
             observer=observer,
         )
+        self.gaps.update(dict.fromkeys(startup.gaps))
+        return startup
 
     @contextmanager
     def session(
@@ -173,6 +177,7 @@ class EntryUnderTest:
                 # Those that a job replaced are not announced.
                 self.init_calls.add(session.init_calls - announced)
                 self.outputs.note(session.setting_up)
+                self.gaps.update(session.gaps)
 
     def redirected(self) -> Redirected:
         """Arguments and variables for workers that must not write where the user's own results are."""
@@ -225,6 +230,7 @@ class EntryUnderTest:
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
             result = job.run()
         self.init_calls.add(result.init_calls)
+        self.gaps.update(dict.fromkeys(result.gaps))
         return result
 
     def job_of(

@@ -54,6 +54,7 @@ from pytest_parallelrun.emulator.events import (
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
+from pytest_parallelrun.emulator.service.missing_api import StandInGap, gaps_told_to
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
@@ -98,6 +99,7 @@ class InProcessEngine:
         self._init_failures = InitFailures(settings)
         self._late_returns = 0
         self._events: list[Event] = []
+        self._gaps: set[StandInGap] = set()
         self.observed = []
         self._threads_before = set(threading.enumerate())
         self._files_left: list[str] = []
@@ -121,6 +123,7 @@ class InProcessEngine:
     def acquire(self) -> None:
         """Takes over the process, without any worker yet."""
         self._open_before = open_files()
+        self._stack.enter_context(gaps_told_to(self._record_gap))
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -256,6 +259,12 @@ class InProcessEngine:
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
         """What a function gives in the process of the worker, which is this one."""
         return function(*arguments)
+
+    def _record_gap(self, gap: StandInGap) -> None:
+        # From any thread of the script, and each once: run() may meet it a million times.
+        if gap not in self._gaps:
+            self._gaps.add(gap)
+            self._events.append(gap)
 
     def quiet(self) -> None:
         """Workers show no warnings from now on, until the process is given back in the end."""

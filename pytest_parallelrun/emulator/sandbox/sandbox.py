@@ -48,7 +48,12 @@ class Worker:
         self.folder = plan.folder / self.name
         self.folder.mkdir()
         entry = plan.entry
-        self.stand_ins = StandIns(plan.worker_info(self.name, instance), code_root=plan.code_root, azureml=plan.azureml)
+        self.stand_ins = StandIns(
+            plan.worker_info(self.name, instance),
+            code_root=plan.code_root,
+            azureml=plan.azureml,
+            python_path=plan.python_path,
+        )
         script = str(entry.path) if isinstance(entry, EntryFile) else entry.label
         self.argv = [script, *plan.arguments]
         self.environment: dict[str, str] = {}
@@ -73,6 +78,7 @@ class Sandbox:
         self._plan = plan
         entry = plan.entry
         self._code_root = code_root_at(entry.code_root) if isinstance(entry, EntryFile) else None
+        self._python_path = [code_root_at(Path(folder)) for folder in plan.python_path if os.path.isdir(folder)]
         self.active: Worker | None = None
         self._started: list[Worker] = []
         self._hidden: dict[str, ModuleType] = {}
@@ -118,11 +124,12 @@ class Sandbox:
         worker.stdout, worker.stderr = worker.own_streams
         finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
         if self._code_root is None:
-            worker.path = list(self._host_path)
+            worker.path = [*self._plan.python_path, *self._host_path]
         else:
             installed = [entry for entry in self._host_path if is_installed_path(entry)]
-            worker.path = [self._code_root.folder, *installed]
-            finders.insert(0, CodeRootFinder(self._code_root))
+            worker.path = [self._code_root.folder, *self._plan.python_path, *installed]
+        roots = [*([self._code_root] if self._code_root else ()), *self._python_path]
+        finders[:0] = map(CodeRootFinder, roots)
         worker.meta_path = finders
         self.switch(worker)
         seed_from_system()
@@ -208,14 +215,19 @@ class Sandbox:
     def _hide_modules(self) -> None:
         own_names: set[str] = set()
         if self._code_root is not None:
-            own_names = self._code_root.top_level_names() - sys.stdlib_module_names
+            own_names = self._code_root.top_level_names()
+        for folder in self._python_path:
+            own_names |= folder.top_level_names()
+        own_names -= sys.stdlib_module_names
         # A real azureml that the host has loaded must not be what the script finds.
         for name, module in self._host_modules.items():
             top = name.partition(".")[0]
             if top in STAND_IN_PACKAGES:
                 hidden = self._plan.azureml == "standin"
-            elif self._code_root is None or top == __name__.partition(".")[0]:
+            elif top == __name__.partition(".")[0]:
                 hidden = False
+            elif self._code_root is None:
+                hidden = top in own_names
             else:
                 hidden = top in own_names or not is_shared(name, module, self._code_root)
             if hidden:

@@ -147,11 +147,12 @@ def start_message(
         "worker_info": plan.worker_info(worker.name, worker.instance),
         "code_root": plan.code_root,
         "azureml": plan.azureml,
+        "python_path": plan.python_path,
     }
     return Start(
         script=(entry.module_name, str(entry.path), entry.label),
         argv=[str(entry.path), *plan.arguments],
-        code_path=[str(entry.code_root)],
+        code_path=[str(entry.code_root), *plan.python_path],
         installed=_with_this_package(host.installed),
         preloaded=["pandas"] if kind == "tabular" else [],
         stand_ins=pickle.dumps(stand_ins, 5),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
+from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
@@ -97,6 +98,8 @@ def bundle_of(plan: WorkerPlan) -> list[FileCopy]:
     room = BUNDLE_LIMIT
     code = f"code root '{plan.code_root}'", "Give a smaller one with --parallelrun-code"
     subjects = {plan.code_root: code}
+    for folder in map(Path, plan.python_path):
+        subjects.setdefault(folder, (f"'{folder}' of {PYTHON_PATH}", "Give a smaller folder"))
     for model in plan.models.values():
         subjects.setdefault(model, (f"model '{model}'", "Put it where all nodes see it, at the same path"))
     for root, (subject, advice) in subjects.items():
@@ -129,7 +132,7 @@ def written_to(plan: WorkerPlan) -> list[Path]:
 
 def _is_moved(path: str, plan: WorkerPlan) -> bool:
     """Whether it is below a folder that a node gets."""
-    folders = [*written_to(plan), plan.code_root, *plan.models.values()]
+    folders = [*written_to(plan), plan.code_root, *plan.models.values(), *plan.python_path]
     return any(path == str(folder) or path.startswith(f"{folder}{os.sep}") for folder in folders)
 
 
@@ -168,7 +171,10 @@ class NodeWorkspace:
             plan,
             entry=EntryFile(self._path(plan.entry.path), self._path(plan.code_root)),
             arguments=tuple(map(self._text, plan.arguments)),
-            environment={name: self._text(value) for name, value in plan.environment.items()},
+            environment={
+                name: self._path_list(value) if name == PYTHON_PATH else self._text(value)
+                for name, value in plan.environment.items()
+            },
             folder=self._path(plan.folder),
             output_dir=None if plan.output_dir is None else self._path(plan.output_dir),
             models=models,
@@ -178,6 +184,9 @@ class NodeWorkspace:
 
     def _path(self, path: Path) -> Path:
         return Path(f"{self._root}{path}")
+
+    def _path_list(self, value: str) -> str:
+        return os.pathsep.join(map(self._text, value.split(os.pathsep)))
 
     def _text(self, text: str) -> str:
         value = _value_of(text)
