@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, cast
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, probe_startup
+from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, WorkerStartError, probe_startup
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
@@ -71,6 +72,25 @@ class InitCalls:
         return calls
 
 
+_PHASES = ("import", "define", "init")
+"""Of a worker that comes up, in their order."""
+
+
+@dataclass
+class Starts:
+    """How far the workers of an entry came. differ: whether a phase failed that an earlier worker had behind it."""
+
+    differ: bool = False
+    _done: int = 0
+
+    def note(self, failure: Failure | None, *, init: bool = True) -> None:
+        """A worker came up (None), without init() or with it, or failed."""
+        if failure is None:
+            self._done = max(self._done, len(_PHASES) if init else _PHASES.index("init"))
+        elif failure.phase in _PHASES:
+            self.differ = self.differ or _PHASES.index(failure.phase) < self._done
+
+
 @dataclass(frozen=True, kw_only=True)
 class EntryUnderTest:
     """An entry script with the settings, arguments, models and sample that the options give it.
@@ -90,6 +110,7 @@ class EntryUnderTest:
     init_calls: InitCalls = field(default_factory=InitCalls, compare=False)
     outputs: Outputs = field(default_factory=Outputs, compare=False)
     gaps: dict[StandInGap, None] = field(default_factory=dict, compare=False)
+    starts: Starts = field(default_factory=Starts, compare=False)
     _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def job(
@@ -132,6 +153,8 @@ class EntryUnderTest:
             observer=observer,
         )
         self.gaps.update(dict.fromkeys(startup.gaps))
+        for event in startup.workers:
+            self.starts.note(event.failure if isinstance(event, WorkerFailed) else None, init=init)
         return startup
 
     @contextmanager
@@ -173,6 +196,9 @@ class EntryUnderTest:
             try:
                 with session:
                     yield session
+            except WorkerStartError as error:
+                self.starts.note(error.failure)
+                raise
             finally:
                 # Those that a job replaced are not announced.
                 self.init_calls.add(session.init_calls - announced)
@@ -231,6 +257,9 @@ class EntryUnderTest:
             result = job.run()
         self.init_calls.add(result.init_calls)
         self.gaps.update(dict.fromkeys(result.gaps))
+        for event in result.events:
+            if isinstance(event, (WorkerStarted, WorkerFailed)):
+                self.starts.note(event.failure if isinstance(event, WorkerFailed) else None)
         return result
 
     def job_of(
