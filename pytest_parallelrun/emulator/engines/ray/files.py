@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
+from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
@@ -194,7 +195,12 @@ class NodeWorkspace:
     def clear(self) -> tuple[list[FileCopy], str]:
         """Removes all; what workers wrote here, and what is to be said of files that are lost."""
         paths = dict.fromkeys(path for root in written_to(self._plan) for path in _below(self._path(root)))
-        written = [path for path in paths if path not in self._sent or self._sent[path] != signature(path)]
+        stores = f"{self._path(self._plan.folder)}/{STORES}"
+        written = [
+            path
+            for path in paths
+            if (path not in self._sent or self._sent[path] != signature(path)) and not path.startswith(stores)
+        ]
         lost = ""
         copies = pack(written, PARCEL_LIMIT, self._root)
         if copies is None:
