@@ -9,6 +9,7 @@ In this process MLflow is one for all workers and for the host, so what it keeps
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ _EXPERIMENT = """\
 artifact_location: {folder}
 experiment_id: '{id}'
 lifecycle_stage: active
-name: {name!r}
+name: {name}
 """
 _RUN = """\
 artifact_uri: {folder}/{run}/artifacts
@@ -79,7 +80,7 @@ def _make_store(store: Path, name: str) -> None:
         return
     for folder in _RUN_FOLDERS:
         (experiment / RUN_ID / folder).mkdir(parents=True)
-    facts = {"folder": experiment.as_uri(), "id": _EXPERIMENT_ID, "name": name, "run": RUN_ID}
+    facts = {"folder": experiment.as_uri(), "id": _EXPERIMENT_ID, "name": json.dumps(name), "run": RUN_ID}
     with unwatched():
         (experiment / "meta.yaml").write_text(_EXPERIMENT.format_map(facts), encoding="utf-8")
         (experiment / RUN_ID / "meta.yaml").write_text(_RUN.format_map(facts), encoding="utf-8")
