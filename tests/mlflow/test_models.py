@@ -39,8 +39,6 @@ def run(paths):
 """
 
 
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("engine", ["inprocess", "process"])
 def test_a_model_of_mlflow_is_loaded(tmp_path: Path, engine: str) -> None:

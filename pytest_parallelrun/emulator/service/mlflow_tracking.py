@@ -76,10 +76,8 @@ def tracking_environment(plan: WorkerPlan, worker: str) -> dict[str, str]:
 
 def _make_store(store: Path, name: str) -> None:
     experiment = store / _EXPERIMENT_ID
-    if experiment.exists():
-        return
     for folder in _RUN_FOLDERS:
-        (experiment / RUN_ID / folder).mkdir(parents=True)
+        (experiment / RUN_ID / folder).mkdir(parents=True, exist_ok=True)
     facts = {"folder": experiment.as_uri(), "id": _EXPERIMENT_ID, "name": json.dumps(name), "run": RUN_ID}
     with unwatched():
         (experiment / "meta.yaml").write_text(_EXPERIMENT.format_map(facts), encoding="utf-8")

@@ -90,7 +90,7 @@ def test_what_the_job_names_itself_stays(tmp_path: Path, name: str) -> None:
 
 
 def test_the_experiment_has_the_name_that_the_job_gives_it(tmp_path: Path) -> None:
-    name = "it's: a \"test\" äöü"
+    name = 'it\'s: a "test" äöü'
     rows = told(tmp_path, environment_variables={"MLFLOW_EXPERIMENT_NAME": name})
     assert {row["MLFLOW_EXPERIMENT_NAME"] for row in rows} == {name}
     assert yaml.safe_load(rows[0]["experiment"])["name"] == name
@@ -117,8 +117,8 @@ class _PerThread:
 @pytest.fixture
 def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """Modules of an installed MLflow, loaded by the host, which has set things."""
-    parts = ("", ".tracking", ".tracking.fluent", ".tracking._tracking_service", ".tracking._tracking_service.utils")
-    parts += (".utils", ".utils.import_hooks", ".utils.autologging_utils", ".utils.autologging_utils.safety")
+    parts = ["", ".tracking", ".tracking.fluent", ".tracking._tracking_service", ".tracking._tracking_service.utils"]
+    parts += [".utils", ".utils.import_hooks", ".utils.autologging_utils", ".utils.autologging_utils.safety"]
     made: dict[str, Any] = {}
     for part in parts:
         module = ModuleType(f"mlflow{part}")
@@ -170,7 +170,7 @@ def test_what_mlflow_keeps_is_apart_for_each_worker_and_for_the_host(modules: di
     stack = modules[".tracking.fluent"]._active_run_stack
     result = run_script(tmp_path, USES, max_concurrency_per_instance=2)
     assert errors(result) == []
-    fresh = [None, None, [], False]
+    fresh: list[object] = [None, None, [], False]
     assert result.rows == [[*fresh, "of a worker", ["run of a worker"], True]] * 2
     assert modules[".tracking._tracking_service.utils"]._tracking_uri == "of the host"
     assert modules[".tracking.fluent"]._active_experiment_id == "1"
