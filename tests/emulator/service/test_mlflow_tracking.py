@@ -12,8 +12,15 @@ import pytest
 import yaml
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.service.mlflow_tracking import RUN_ID, autologging_restored, exchange_state
+from pytest_parallelrun.emulator.entry import EntryObject
+from pytest_parallelrun.emulator.service.mlflow_tracking import (
+    RUN_ID,
+    autologging_restored,
+    exchange_state,
+    tracking_environment,
+)
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
+from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 from tests.emulator._scripts import errors, make_input, run_script, write_files
 
 TELLS = """
@@ -98,9 +105,11 @@ def test_the_experiment_has_the_name_that_the_job_gives_it(tmp_path: Path) -> No
 
 def test_the_store_is_nothing_that_the_script_wrote(tmp_path: Path) -> None:
     touched = FilesTouched()
+    plan = WorkerPlan(entry=EntryObject(None), folder=tmp_path)
     with files_watched(touched):
-        told(tmp_path)
-    assert [path for path in touched.written if "mlflow" in path] == []
+        tracking_environment(plan, "process000")
+    assert len(list(tmp_path.rglob("meta.yaml"))) == 2
+    assert not touched.written
 
 
 class _PerThread:
