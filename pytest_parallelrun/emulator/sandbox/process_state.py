@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from pytest_parallelrun.emulator.sandbox.process_exit import children_ended, exits_guarded
+from pytest_parallelrun.emulator.service.mlflow_tracking import autologging_restored
 
 
 @contextmanager
@@ -292,4 +293,5 @@ _KEEPERS = (
     _threads,
     children_ended,
     exits_guarded,
+    autologging_restored,
 )

@@ -24,6 +24,7 @@ from pytest_parallelrun.emulator.sandbox.process_state import (
 )
 from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
+from pytest_parallelrun.emulator.service.mlflow_tracking import MLflowState, exchange_state, tracking_environment
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
 from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
@@ -61,6 +62,7 @@ class Worker:
         self.path: list[str] = []
         self.meta_path: list[MetaPathFinderProtocol] = []
         self.modules: dict[str, ModuleType] = {}
+        self.mlflow_state: MLflowState = {}
         self.start_method: str | None = None
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
@@ -114,7 +116,8 @@ class Sandbox:
     def start(self, worker: Worker) -> None:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""
         self._started.append(worker)
-        worker.environment = {**self._host_environment, **self._plan.environment}
+        tracking = tracking_environment(self._plan, worker.name)
+        worker.environment = {**self._host_environment, **tracking, **self._plan.environment}
         stdout, stderr = self._host_streams[:2]
         logged = self._plan.logs is not None
         worker.own_streams = (
@@ -153,6 +156,7 @@ class Sandbox:
         sys.modules.update(worker.modules)
         sys.stdout, sys.stderr = worker.stdout, worker.stderr
         sys.__stdout__, sys.__stderr__ = worker.own_streams  # type: ignore[misc]
+        self._host_mlflow_state = exchange_state(worker.mlflow_state)
         self.active = worker
 
     def release(self) -> None:
@@ -187,7 +191,8 @@ class Sandbox:
         if worker is None:
             return
         worker.argv = sys.argv
-        worker.path = list(sys.path)
+        worker.path, worker.meta_path = list(sys.path), list(sys.meta_path)
+        worker.mlflow_state = exchange_state(self._host_mlflow_state)
         worker.environment = dict(os.environ)
         try:
             worker.cwd = os.getcwd()

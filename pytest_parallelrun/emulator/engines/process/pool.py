@@ -15,6 +15,7 @@ from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
+from pytest_parallelrun.emulator.service.mlflow_tracking import tracking_environment
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 from pytest_parallelrun.emulator.worker.messages import Start
 from pytest_parallelrun.emulator.worker_plan import Host
@@ -65,7 +66,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
             worker.folder.mkdir(parents=True, exist_ok=True)
             with unwatched():
                 worker.spawn(
-                    {**host.environment, **plan.environment},
+                    {**host.environment, **tracking_environment(plan, worker.name), **plan.environment},
                     message,
                     plan.log_of(worker, "stdout"),
                     plan.log_of(worker, "stderr"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
+from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
 
 if TYPE_CHECKING:
@@ -205,10 +206,13 @@ class NodeWorkspace:
     def clear(self) -> tuple[list[FileCopy], str]:
         """Removes all; what workers wrote here, and what is to be said of files that are lost."""
         paths = dict.fromkeys(path for root in written_to(self._plan) for path in _below(self._path(root)))
+        stores = f"{self._path(self._plan.folder)}/{STORES}"
         written = [
             path
             for path in paths
-            if below_model_dir(path) is None and (path not in self._sent or self._sent[path] != signature(path))
+            if below_model_dir(path) is None
+            and not path.startswith(stores)
+            and (path not in self._sent or self._sent[path] != signature(path))
         ]
         lost = ""
         copies = pack(written, PARCEL_LIMIT, self._root)
