@@ -79,6 +79,7 @@ def parallelrun_baseline(
     from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._progress import progress_line
     from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.readings import needs_attempts_beyond
 
     if parallelrun_entry.sample is None:
         return None
@@ -92,7 +93,11 @@ def parallelrun_baseline(
     began = time.perf_counter()
     with progress_line(request.config) as on_progress:
         result = parallelrun_entry.job(
-            sample.input, output=kept.get("output"), logs=kept.get("logs"), on_progress=on_progress
+            sample.input,
+            output=kept.get("output"),
+            logs=kept.get("logs"),
+            on_progress=on_progress,
+            beyond_threshold=needs_attempts_beyond(parallelrun_entry.settings),
         )
     return Baseline(result, sample, time.perf_counter() - began)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.finding import Cause, Location
 from pytest_parallelrun.contract.phrases import items_text, rows_text
+from pytest_parallelrun.contract.readings import Readings
 from pytest_parallelrun.emulator.result import MAX_SHOWN
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class Baseline:
     result: JobResult
     sample: SampleCopy
     seconds: float = math.inf
+
+    @cached_property
+    def readings(self) -> Readings:
+        """What the gate says of it under each reading of the rules."""
+        return Readings(self.result)
 
     @property
     def first_mini_batch_works(self) -> bool:
