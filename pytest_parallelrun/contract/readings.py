@@ -31,7 +31,7 @@ SOURCES = {
     },
     "attempt_limit": {
         "documented": "The guide to parallel jobs gives loading a mini-batch a limit of its own.",
-        "observed": "Jobs on the service were cut after timeout + task_overhead_timeout for loading and run() together.",
+        "observed": "Jobs were cut after timeout + task_overhead_timeout, for loading and run() together.",
     },
     "failed_unit": {
         "documented": "The documents count the rows of a mini-batch that is given up.",
@@ -46,7 +46,7 @@ SOURCES = {
 
 
 def needs_attempts_beyond(settings: JobSettings) -> bool:
-    """Whether a reading may have no error although a threshold ended the run under the other: somebody allows losses."""
+    """Whether a reading may have no error though a threshold ended the run under the other: losses are allowed."""
     return "error_threshold" in settings.explicit and not settings.preset_is_set
 
 
@@ -104,7 +104,7 @@ class Readings:
         check.advise(self._explained(replace(finding, what=headline or finding.what)))
 
     def advise_on_other(self, check: Check, finding: Finding) -> bool:
-        """Advises where this check fails under the other reading, and none does under that of the job; whether it did."""
+        """Advises, and returns True, where this check fails under the other reading, and none under that of the job."""
         __tracebackhide__ = True
         if self.own.errors or self.other is None or self._settings.preset_is_set:
             return False
@@ -136,7 +136,7 @@ class Readings:
         return [
             rule
             for rule, outcome in self._comparison.by_rule.items()
-            if outcome is not None and bool(self._judge("", outcome).errors) != bool(self.own.errors)
+            if outcome is not None and bool(self._judge(self.own.preset, outcome).errors) != bool(self.own.errors)
         ]
 
     def _consequence(self, judgement: Judgement) -> str:
@@ -146,9 +146,9 @@ class Readings:
             return f"the job fails: {outcome.reason}"
         if judgement.consent:
             return f"the job completes with {lost}, which {values_text(self._settings, judgement.consent)} allows"
-        return (
-            f"the job completes with {lost}, which no threshold allows" if outcome.failed_items else "the job completes"
-        )
+        if outcome.failed_items:
+            return f"the job completes with {lost}, which no threshold allows"
+        return "the job completes, though run() returned too little" if judgement.errors else "the job completes"
 
     def _remark(self) -> str:
         """What the other reading makes of a job that fails the gate, where that is something else."""
