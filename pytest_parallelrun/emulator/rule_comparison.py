@@ -136,7 +136,7 @@ class _Replay:
                 return
             if isinstance(event, MiniBatchEnded) and not event.mini_batch.size:
                 # Without rows there was no attempt.
-                self._ledger.record(event.mini_batch.id, 0, "succeeded", number=1, returned=0)
+                self._ledger.record(event.mini_batch, "succeeded", number=1, returned=0)
             elif isinstance(event, AttemptEnded):
                 self._take_attempt(event)
 
@@ -154,7 +154,10 @@ class _Replay:
         if outcome is None:
             self.undecided.add(batch.id)
             return
-        if not self._ledger.record_attempt(event, outcome).retry:
+        ruling = self._ledger.record(
+            batch, outcome, number=event.number, returned=event.returned, failure=event.failure
+        )
+        if not ruling.retry:
             self._ended.add(batch.id)
         exceeded = self._ledger.exceeded()
         self.reason = None if exceeded is None else exceeded.arithmetic
