@@ -113,15 +113,16 @@ class Scheduler:
         held = self._hand_out(tasks, 0)
         if self.exceeded is None or self._goes_on is None or not self._goes_on():
             return
-        ended = self._ledger, self._events, self._appended, self.queued, self.exceeded
-        began = self._engine.elapsed()
+        counted = self._ledger, self._events, self._appended
+        queued, exceeded, began = self.queued, self.exceeded, self._engine.elapsed()
         self._ledger, self._events, self._appended = self._ledger.without_thresholds(), self.beyond, None
-        self.queued, self.exceeded = [*self.queued], None
+        self.queued, self.exceeded = [*queued], None
         self._latest.clear()
         try:
             self._hand_out(tasks, held)
         finally:
-            self._ledger, self._events, self._appended, self.queued, self.exceeded = ended
+            self._ledger, self._events, self._appended = counted
+            self.queued, self.exceeded = queued, exceeded
             self._seconds_beyond = self._engine.elapsed() - began
             # The workers are those of the job.
             self._events.extend([e for e in self.beyond.others if not isinstance(e, (AttemptEnded, MiniBatchEnded))])
