@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Outcome, Phase
-    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.ledger import JobOutcome
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import ItemName
 
@@ -45,22 +45,21 @@ def thresholds_set(settings: JobSettings) -> list[str]:
     return [name for name in THRESHOLDS if name in settings.explicit]
 
 
-def consenting(result: JobResult) -> list[str]:
+def consenting(settings: JobSettings, outcome: JobOutcome) -> list[str]:
     """Those of the thresholds set that count what was lost, and so allowed it; none where one loss is counted by none.
 
     error_threshold counts every failed item. The other two count failed mini-batches alone (YAML reference of the
     parallel job), and say nothing of items that are lost in a mini-batch that did not fail.
     """
-    set_on_purpose = thresholds_set(result.settings)
+    set_on_purpose = thresholds_set(settings)
     of_items = [name for name in set_on_purpose if name == "error_threshold"]
-    of_mini_batches = [name for name in set_on_purpose if name not in of_items] if result.failed_mini_batches else []
-    lost_elsewhere = any(batch.failed for batch in result.mini_batches if batch.status != "failed")
-    if not result.failed_items or (lost_elsewhere and not of_items):
+    of_mini_batches = [name for name in set_on_purpose if name not in of_items] if outcome.failed_mini_batches else []
+    if not outcome.failed_items or (outcome.missing_items and not of_items):
         return []
     return of_items + of_mini_batches
 
 
-def values_text(settings: JobSettings, names: list[str]) -> str:
+def values_text(settings: JobSettings, names: Iterable[str]) -> str:
     """Thresholds with their values."""
     return ", ".join(f"{name}={getattr(settings, name):g}" for name in names)
 
@@ -85,15 +84,6 @@ def appended_output(settings: JobSettings) -> str:
     if settings.output_action == "append_row":
         return "In the appended output"
     return "With output_action=append_row, which is not set here,"
-
-
-def reading_text(result: JobResult) -> str:
-    """What the other reading of the rules would make of the job, where that is another verdict."""
-    other = {name: status for name, status in result.readings.items() if status not in (None, result.status)}
-    return "".join(
-        f"Under --parallelrun-set rules={name} the job would be {status}: the sources on the service disagree."
-        for name, status in other.items()
-    )
 
 
 ERROR_LOG = "logs/user/error/<node>/process000.txt"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
+from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
@@ -121,16 +122,19 @@ class EntryUnderTest:
         output: Path | None = None,
         logs: Path | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        beyond_threshold: bool = False,
         **settings: object,
     ) -> JobResult:
         """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
 
-        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob.
+        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob;
+        beyond_threshold: that of its `run_on`.
         """
         if input is None:
             input = self.copy_sample().input
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
-        return self._run(self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress))
+        job = self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress)
+        return self._run(job, beyond_threshold=beyond_threshold)
 
     def probe_startup(
         self,
@@ -251,10 +255,10 @@ class EntryUnderTest:
                     )
         return f"If '{name}' is a package to install, it is missing in this Python."
 
-    def _run(self, job: ParallelJob) -> JobResult:
+    def _run(self, job: ParallelJob, *, beyond_threshold: bool = False) -> JobResult:
         paths = paths_in(self.arguments, job.settings.environment_variables)
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
-            result = job.run()
+            result = job.run_on(engine_maker(job.engine), beyond_threshold=beyond_threshold)
         self.init_calls.add(result.init_calls)
         self.gaps.update(dict.fromkeys(result.gaps))
         for event in result.events:
