@@ -40,11 +40,9 @@ OPTIONS = (
     Option("args", "ARGUMENTS", "program arguments of the entry script, in one string", "value"),
     Option("env", "NAME=VALUE", "environment variable, set before the script is imported", "list"),
     Option(
-        "model",
-        "[NAME=]PATH",
-        "model on disk, below AZUREML_MODEL_DIR and for azureml.core.Model",
-        "list",
+        "environment", "FILE", "conda or requirements file of the job's environment; default: that of the job", "value"
     ),
+    Option("model", "[NAME=]PATH", "model on disk, below AZUREML_MODEL_DIR and for azureml.core.Model", "list"),
     Option(
         "set",
         "NAME=VALUE",

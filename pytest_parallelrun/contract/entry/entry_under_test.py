@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
+from pytest_parallelrun.contract.environment.packages import listed_elsewhere
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
+    from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -98,6 +100,8 @@ class EntryUnderTest:
 
     folder: where copies of the sample go. `sample` is None without an input. budget: seconds for all that Hypothesis
     generates, None without a limit. gaps: what the script has asked for so far and the stand-ins do not cover.
+    environment: of the job, if somebody names it. splits_mltable: whether the job file declares the input as an
+    MLTable.
     """
 
     entry: EntryFile
@@ -106,6 +110,8 @@ class EntryUnderTest:
     models: Mapping[str, Path]
     sample: str | tuple[str, ...] | None
     folder: Path
+    environment: JobEnvironment | None = None
+    splits_mltable: bool = False
     engine: str = "inprocess"
     budget: float | None = None
     init_calls: InitCalls = field(default_factory=InitCalls, compare=False)
@@ -223,6 +229,11 @@ class EntryUnderTest:
         source = self.sample if isinstance(self.sample, str) else list(self.sample)
         return open_input(source, self.settings).kind
 
+    @property
+    def reads_tables(self) -> bool:
+        """Whether the service reads tables for the job, as far as sample and job file tell."""
+        return self.splits_mltable if self.sample is None else self.kind == "tabular"
+
     def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """Items of a mini-batch of files for which run() returns nothing when they are alone."""
         splitter = open_input(self.copy_sample().input, self.settings)
@@ -253,7 +264,9 @@ class EntryUnderTest:
                         "code root, make the folder above both the code root (--parallelrun-code=DIR), or add "
                         "the folder of __file__ to sys.path in the script."
                     )
-        return f"If '{name}' is a package to install, it is missing in this Python."
+        return listed_elsewhere(name, self.environment) or (
+            f"If '{name}' is a package to install, it is missing in this Python."
+        )
 
     def _run(self, job: ParallelJob, *, beyond_threshold: bool = False) -> JobResult:
         paths = paths_in(self.arguments, job.settings.environment_variables)
