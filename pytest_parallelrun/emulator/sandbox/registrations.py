@@ -29,6 +29,7 @@ _STANDARD = (
     machinery.ExtensionFileLoader,
     zipimporter,
 )
+_OURS = __name__.partition(".")[0]
 _ERROR_HANDLERS = {
     name: codecs.lookup_error(name)
     for name in (
@@ -182,8 +183,9 @@ class Registrations:
 
     def _is_kept(self, one: Any) -> bool:
         owner = _owner(one)
-        # What the standard library has was put there by a call of the script.
-        if owner == "__main__" or owner.partition(".")[0] in sys.stdlib_module_names or owner not in sys.modules:
+        top = owner.partition(".")[0]
+        # What the standard library has was put there by a call of the script; what is ours, for one worker.
+        if owner not in sys.modules or top in sys.stdlib_module_names or top in ("__main__", _OURS):
             return False
         return self._is_shared(owner)
 
