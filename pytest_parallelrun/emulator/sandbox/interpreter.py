@@ -49,12 +49,13 @@ def _attributes(name: str, *attributes: str, default: Callable[[Any], object] | 
 
     def write(module: Any, values: Any) -> None:
         if values is _UNLOADED:
-            values = read(module) if default is None else [default(module)] * len(attributes)
+            # What it began with is known of some only.
+            values = [default(module) if default else vars(module)[attribute] for attribute in attributes]
         for attribute, value in zip(attributes, values, strict=True):
-            if value is not _ABSENT:
+            if value is _ABSENT:
+                vars(module).pop(attribute, None)
+            else:
                 setattr(module, attribute, value)
-            elif hasattr(module, attribute):
-                delattr(module, attribute)
 
     return _of_module(name, read, write)
 

@@ -111,15 +111,25 @@ def test_a_module_that_a_script_has_put_in_the_place_of_another_is_passed_over(
         socket.setdefaulttimeout(None)
 
 
-def test_something_that_is_no_module_costs_its_own_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(interpreter._known, "numpy", raising=False)
-    monkeypatch.delitem(sys.modules, "numpy")
+def test_what_is_loaded_meanwhile_begins_as_it_does_and_what_is_no_module_costs_its_own_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interpreter, "_known", {})
     state = Interpreter()
-    state.take_over()
+    with monkeypatch.context() as absent:
+        for name in ("numpy", "decimal", "asyncio.events", "socket", "ssl"):
+            absent.delitem(sys.modules, name, raising=False)
+        state.take_over()
+    import ssl
+
     monkeypatch.setitem(sys.modules, "numpy", ModuleType("numpy"))
+    ssl._create_default_https_context = ssl._create_unverified_context
+    socket.setdefaulttimeout(1.0)
     gc.disable()
     state.give_back()
     assert gc.isenabled()
+    assert socket.getdefaulttimeout() is None
+    assert ssl._create_default_https_context is ssl.create_default_context
 
 
 def test_numpy_prints_and_warns_as_before() -> None:
