@@ -51,7 +51,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.output import count_returned
-from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, end_forked_child
+from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import StandInGap, gaps_told_to
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
@@ -326,6 +326,10 @@ class InProcessEngine:
         if normal and worker.functions.shutdown is not None:
             self._activate(worker)
             failure = self._guarded("shutdown", worker.functions.shutdown)
+        if normal and worker.exit_handlers:
+            self._activate(worker)
+            # Nobody is told what comes of it, as on the service.
+            self._guarded("shutdown", call_handlers, worker.exit_handlers)
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
 

@@ -92,6 +92,7 @@ class Watching:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     """This process as a worker finds its own, put back afterwards."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setattr(process_resources, "trace_crashes", lambda: None)
     monkeypatch.setattr(child, "trace_crashes", lambda: None)
     before = set(sys.modules)
