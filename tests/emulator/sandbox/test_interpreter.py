@@ -123,7 +123,7 @@ def test_what_is_loaded_meanwhile_begins_as_it_does_and_what_is_no_module_costs_
     import ssl
 
     monkeypatch.setitem(sys.modules, "numpy", ModuleType("numpy"))
-    ssl._create_default_https_context = ssl._create_unverified_context
+    ssl._create_default_https_context = ssl._create_unverified_context  # type: ignore[assignment]
     socket.setdefaulttimeout(1.0)
     gc.disable()
     state.give_back()
