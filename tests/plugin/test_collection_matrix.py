@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import TOTAL, assert_gated
+from tests.plugin.counts import NAMES, TOTAL, assert_gated
 
 
 def ids(result: pytest.RunResult) -> list[str]:
@@ -14,9 +14,7 @@ def ids(result: pytest.RunResult) -> list[str]:
 
 
 def gated_ids(path: str) -> list[str]:
-    from pytest_parallelrun.contract import CHECKS
-
-    return [f"{path}::test_{check.name}" for check in CHECKS if not check.needs_environment]
+    return [f"{path}::test_{name}" for name in NAMES]
 
 
 @pytest.fixture

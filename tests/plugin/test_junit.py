@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_parallelrun.contract import CHECKS
 from tests.conftest import Run, Write
+from tests.plugin.counts import NAMES
 
 
 def cases(project: Path, run: Run, *arguments: str) -> dict[str, ElementTree.Element]:
@@ -17,7 +17,7 @@ def cases(project: Path, run: Run, *arguments: str) -> dict[str, ElementTree.Ele
 
 def test_each_check_is_a_test_case_of_the_script(project: Path, gate: Run) -> None:
     found = cases(project, gate)
-    assert list(found) == [f"test_{check.name}" for check in CHECKS]
+    assert list(found) == [f"test_{name}" for name in NAMES]
     assert {case.attrib["classname"] for case in found.values()} == {"score"}
 
 
