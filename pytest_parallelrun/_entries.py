@@ -21,8 +21,9 @@ from pytest_parallelrun.emulator.arguments import (
     parse_program_arguments,
 )
 from pytest_parallelrun.emulator.engines import check_possible
-from pytest_parallelrun.emulator.entry import EntryFile, find_models
+from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input

@@ -42,7 +42,7 @@ OPTIONS = (
     Option(
         "environment", "FILE", "conda or requirements file of the job's environment; default: that of the job", "value"
     ),
-    Option("model", "[NAME=]PATH", "model on disk, for AZUREML_MODEL_DIR and azureml.core.Model", "list"),
+    Option("model", "[NAME=]PATH", "model on disk, below AZUREML_MODEL_DIR and for azureml.core.Model", "list"),
     Option(
         "set",
         "NAME=VALUE",

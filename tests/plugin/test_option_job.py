@@ -415,7 +415,7 @@ def test_a_local_model_of_a_deployment_is_there(project: Path, run_pytest: Run, 
         from pathlib import Path
 
         def run(mini_batch):
-            return [Path(os.environ["AZUREML_MODEL_DIR"], "weights.txt").read_text() for _ in mini_batch]
+            return [Path(os.environ["AZUREML_MODEL_DIR"], "model", "weights.txt").read_text() for _ in mini_batch]
         """,
     )
     write(

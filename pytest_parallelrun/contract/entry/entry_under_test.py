@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
 from pytest_parallelrun.contract.environment.packages import listed_elsewhere
+from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source
 
@@ -97,8 +99,9 @@ class EntryUnderTest:
     """An entry script with the settings, arguments, models and sample that the options give it.
 
     folder: where copies of the sample go. `sample` is None without an input. budget: seconds for all that Hypothesis
-    generates, None without a limit. environment: of the job, if somebody names it. splits_mltable: whether the job file
-    declares the input as an MLTable.
+    generates, None without a limit. gaps: what the script has asked for so far and the stand-ins do not cover.
+    environment: of the job, if somebody names it. splits_mltable: whether the job file declares the input as an
+    MLTable.
     """
 
     entry: EntryFile
@@ -113,6 +116,7 @@ class EntryUnderTest:
     budget: float | None = None
     init_calls: InitCalls = field(default_factory=InitCalls, compare=False)
     outputs: Outputs = field(default_factory=Outputs, compare=False)
+    gaps: dict[StandInGap, None] = field(default_factory=dict, compare=False)
     starts: Starts = field(default_factory=Starts, compare=False)
     _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -124,16 +128,19 @@ class EntryUnderTest:
         output: Path | None = None,
         logs: Path | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        beyond_threshold: bool = False,
         **settings: object,
     ) -> JobResult:
         """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
 
-        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob.
+        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob;
+        beyond_threshold: that of its `run_on`.
         """
         if input is None:
             input = self.copy_sample().input
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
-        return self._run(self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress))
+        job = self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress)
+        return self._run(job, beyond_threshold=beyond_threshold)
 
     def probe_startup(
         self,
@@ -155,6 +162,7 @@ class EntryUnderTest:
             first_attempt=first_attempt,
             observer=observer,
         )
+        self.gaps.update(dict.fromkeys(startup.gaps))
         for event in startup.workers:
             self.starts.note(event.failure if isinstance(event, WorkerFailed) else None, init=init)
         return startup
@@ -205,6 +213,7 @@ class EntryUnderTest:
                 # Those that a job replaced are not announced.
                 self.init_calls.add(session.init_calls - announced)
                 self.outputs.note(session.setting_up)
+                self.gaps.update(session.gaps)
 
     def redirected(self) -> Redirected:
         """Arguments and variables for workers that must not write where the user's own results are."""
@@ -259,11 +268,12 @@ class EntryUnderTest:
             f"If '{name}' is a package to install, it is missing in this Python."
         )
 
-    def _run(self, job: ParallelJob) -> JobResult:
+    def _run(self, job: ParallelJob, *, beyond_threshold: bool = False) -> JobResult:
         paths = paths_in(self.arguments, job.settings.environment_variables)
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
-            result = job.run()
+            result = job.run_on(engine_maker(job.engine), beyond_threshold=beyond_threshold)
         self.init_calls.add(result.init_calls)
+        self.gaps.update(dict.fromkeys(result.gaps))
         for event in result.events:
             if isinstance(event, (WorkerStarted, WorkerFailed)):
                 self.starts.note(event.failure if isinstance(event, WorkerFailed) else None)
