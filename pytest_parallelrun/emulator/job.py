@@ -115,7 +115,7 @@ class ParallelJob:
         self,
         kind: InputKind,
         folder: Path,
-        output_dir: Path | None,
+        output_dir: Path,
         *,
         runtime: bool = True,
         appended: Path | None = None,
@@ -123,7 +123,7 @@ class ParallelJob:
     ) -> WorkerPlan:
         """What the workers of this job start from; `runtime` off leaves the runtime's own arguments out.
 
-        output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended. appended: the file of a job for it.
+        output_dir: the output folder, made where the script is told of one. appended: the file of a job in it.
         logs: the folder that keeps the logs.
         """
         settings = self.settings
@@ -131,12 +131,14 @@ class ParallelJob:
         model_dir = model_directory(self.models)
         if model_dir is not None:
             environment.setdefault("AZUREML_MODEL_DIR", str(model_dir))
-        if output_dir is not None:
+        if settings.output_folder:
+            output_dir.mkdir(exist_ok=True)
             environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
         of_runtime: tuple[str, ...] = ()
         if runtime:
-            output = None if output_dir is None else str(output_dir)
-            of_runtime = runtime_arguments(settings, scoring_module_name=self.entry.label, output=output, kind=kind)
+            of_runtime = runtime_arguments(
+                settings, scoring_module_name=self.entry.label, output=str(output_dir), kind=kind
+            )
         arguments, folders = with_outputs(self.arguments.argv, self.output or folder / "output")
         for output_folder in folders:
             output_folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +147,7 @@ class ParallelJob:
             arguments=(*of_runtime, *arguments),
             environment=environment,
             folder=folder,
-            output_dir=output_dir,
+            output_dir=output_dir if settings.output_folder else None,
             models=self.models,
             logging_level=settings.logging_level,
             azureml=settings.azureml,
@@ -157,13 +159,9 @@ class ParallelJob:
         settings = self.settings
         output_dir = folder / "output" if self.output is None else usable_output(self.output)
         output_path = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
-        if output_path is not None:
-            output_dir.mkdir(exist_ok=True)
         logs = None if self.logs is None else usable_logs(self.logs)
         began = real_time()
-        plan = self.worker_plan(
-            splitter.kind, folder, output_dir if output_path else None, appended=output_path, logs=logs
-        )
+        plan = self.worker_plan(splitter.kind, folder, output_dir, appended=output_path, logs=logs)
         faults = FaultPlan(self.faults)
         engine = make_engine(plan, splitter, settings, faults)
         ledger = Ledger(settings, splitter.kind, splitter.total_mini_batches)
@@ -256,8 +254,8 @@ class ParallelJob:
         for event in events.others:
             if isinstance(event, WorkerStopped) and event.failure is not None:
                 yield f"shutdown() of worker {event.worker} failed, which the service only logs: {event.failure.error}"
-        if settings.output_action == "append_row" and "AZUREML_BI_OUTPUT_PATH" in settings.environment_variables:
-            yield "AZUREML_BI_OUTPUT_PATH was set in vain: with output_action=append_row the runtime sets it"
+        if settings.output_folder and "AZUREML_BI_OUTPUT_PATH" in settings.environment_variables:
+            yield "AZUREML_BI_OUTPUT_PATH was set in vain: the runtime sets it to the output folder of the job"
         capped = events.capped + sum(
             event.returned is not None and event.returned > event.mini_batch.size
             for event in events.others

@@ -81,8 +81,7 @@ class ProbeSession:
         self._folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
         self.output = self._folder / "output"
         self.output.mkdir()
-        appending = self._settings.output_action == "append_row"
-        plan = self._job.worker_plan(self._kind, self._folder, self.output if appending else None)
+        plan = self._job.worker_plan(self._kind, self._folder, self.output)
         self._splitter = PrebuiltInput((), kind=self._kind)
         self._engine = engine_maker(self._job.engine)(plan, self._splitter, self._settings, FaultPlan(()))
         self._engine.survives_faults = True
@@ -253,15 +252,8 @@ def probe_startup(
     with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
         folder = Path(os.path.realpath(name))
         splitter = open_input(job.input, settings) if first_attempt else FileSplitter("", [], 1, label="no input")
-        output_dir = folder / "output" if settings.output_action == "append_row" else None
-        if output_dir is not None:
-            output_dir.mkdir()
-        plan = job.worker_plan(
-            splitter.kind if first_attempt else settings.kind_without_input,
-            folder,
-            output_dir,
-            runtime=runtime_arguments,
-        )
+        kind = splitter.kind if first_attempt else settings.kind_without_input
+        plan = job.worker_plan(kind, folder, folder / "output", runtime=runtime_arguments)
         engine = engine_maker(job.engine)(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:

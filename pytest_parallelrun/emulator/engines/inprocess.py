@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import (
     AttemptTimeout,
@@ -57,6 +57,7 @@ from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
+from pytest_parallelrun.emulator.worker.script import FileMiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
@@ -414,7 +415,7 @@ class InProcessEngine:
     ) -> tuple[Judgement, float]:
         """What came of run(), and the seconds that it took."""
         clock, guard = self._clock, self._guard
-        mini_batch = dispatched.task.mini_batch
+        task = dispatched.task
         deadline = began + self._limits.of_run(dispatched.loading)
         drops = dropped_by(dispatched.fault)
         value: object = None
@@ -425,7 +426,7 @@ class InProcessEngine:
         try:
             # Inside, since the limit may be over already.
             guard.begin(deadline)
-            value = self._run(worker, mini_batch, payload)
+            value = self._run(worker, task, payload)
             if drops and count_returned(value) is not None:
                 value = value[:-drops]  # type: ignore[index]
             guard.end()
@@ -457,7 +458,7 @@ class InProcessEngine:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        return judgement or judge_value(value, mini_batch.size), ended - began
+        return judgement or judge_value(value, task.mini_batch.size), ended - began
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
@@ -466,11 +467,13 @@ class InProcessEngine:
             late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )
 
-    def _run(self, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
-        functions = worker.functions
+    def _run(self, worker: Worker, task: Task, payload: object) -> object:
+        functions, (mini_batch, number) = worker.functions, task
+        if self._splitter.kind == "files":
+            payload = FileMiniBatch(cast("list[str]", payload), mini_batch.id)
         if not functions.takes_context:
             return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
-        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition)
+        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition, number)
         return self._call(functions.run, payload, context)
 
 

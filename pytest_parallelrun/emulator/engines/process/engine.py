@@ -118,12 +118,13 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             self._send(worker, prepared.dispatched, prepared.payload, prepared.drops)
 
     def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object, drops: int) -> None:
-        mini_batch = dispatched.task.mini_batch
+        mini_batch, number = dispatched.task
         worker.assigned.append(dispatched._replace(packed=True) if type(payload) is bytes else dispatched)
         if len(worker.assigned) == 1:
             self._begin(worker)
         message = messages.Run(
             mini_batch=mini_batch.id,
+            attempt=number,
             first_item=mini_batch.first_item,
             partition=mini_batch.partition,
             payload=payload,

@@ -149,6 +149,7 @@ def start_message(
         "azureml": plan.azureml,
     }
     return Start(
+        name=worker.name,
         script=(entry.module_name, str(entry.path), entry.label),
         argv=[str(entry.path), *plan.arguments],
         code_path=[str(entry.code_root)],
