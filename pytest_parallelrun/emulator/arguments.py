@@ -60,8 +60,8 @@ RANK_MINI_BATCHES = "--rank_mini_batch_count"
 ASYNC_MODE = "--amlbi_async_mode"
 
 OF_THE_SERVICE = ("--6b0c4a1e-52d7-4f0e-9d7b-3f1f8a2c9e05", '{"worker":{"version":1}}')
-"""Workers also get arguments of which nobody tells: the name is an id, the value is JSON. Source: telemetry of a component
-that Microsoft ships."""
+"""Workers also get arguments that no document names: the name is an id, the value is JSON. Source: telemetry of a
+component that Microsoft ships."""
 
 V1_RESERVED: Mapping[str, str] = {
     "allowed_failed_count": "set allowed_failed_count of ParallelRunConfig",
@@ -158,9 +158,9 @@ def parse_program_arguments(
         )
     if ASYNC_MODE in values and FLAG.parse_setting(ASYNC_MODE, values[ASYNC_MODE] or True, ORIGIN):
         raise SettingsError(
-            f"{ASYNC_MODE}={values[ASYNC_MODE] or True} (from {ORIGIN}): not supported. In async mode the service calls "
-            "enqueue(), check_all_tasks_processed() and get_finished_batch_result() of the script instead of run(), which "
-            "is what the checks are about: leave it out, or give False"
+            f"{ASYNC_MODE}={values[ASYNC_MODE] or True} (from {ORIGIN}): not supported: in async mode the service "
+            "calls enqueue(), check_all_tasks_processed() and get_finished_batch_result() of the script, and not "
+            "run(). Leave it out, or give False"
         )
     _check_row_mode(values)
     return ProgramArguments(

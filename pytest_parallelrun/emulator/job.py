@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -23,7 +22,7 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, Sett
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, JobStatus, Progress, WorkerStopped
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
-from pytest_parallelrun.emulator.folders import keep_files, usable_output
+from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.output import AppendedFile
@@ -104,7 +103,7 @@ class ParallelJob:
             splitter = open_input(self.input, self.settings)
         except EmptyInputError as error:
             return self._without_items(str(error))
-        folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
+        folder = new_job_folder()
         try:
             return self._run_in(folder, splitter, make_engine)
         except BaseException:
@@ -206,6 +205,7 @@ class ParallelJob:
             readings=readings,
             output_path=output_path,
             folder=folder,
+            kept=self.output,
         )
         if logs is not None:
             result.notes += write_logs(logs, result, began)

@@ -19,6 +19,7 @@ from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.folders import new_job_folder
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
@@ -78,7 +79,7 @@ class ProbeSession:
         """What import and init() of the workers opened."""
 
     def __enter__(self) -> Self:
-        self._folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
+        self._folder = new_job_folder()
         self.output = self._folder / "output"
         self.output.mkdir()
         plan = self._job.worker_plan(self._kind, self._folder, self.output)

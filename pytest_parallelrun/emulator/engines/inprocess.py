@@ -51,6 +51,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+    from pytest_parallelrun.emulator.splitting.model import Splitter
 
 
 class InProcessEngine:
@@ -245,7 +246,13 @@ class InProcessEngine:
         duration = self.elapsed() - started
         if failure is None:
             self._slots[slot] = worker
-            event = WorkerStarted(worker.number, instance, started, duration)
+            event = WorkerStarted(
+                worker=worker.number,
+                instance=instance,
+                started=started,
+                duration=duration,
+                files=sizes_of_files(worker.folder),
+            )
         else:
             self._init_failures.add(instance, failure)
             event = WorkerFailed(

@@ -46,9 +46,9 @@ class Message:
 class Start(Message):
     """To the worker, once: how to come up.
 
-    name: of the worker. script: dotted name, path and label. stand_ins: the pickle of what they are made of. appended: the file for its
-    results. init_failure: a fault that is put into init(). watch: whether to report the files that are opened.
-    observer: module and name of a class.
+    name: of the worker. script: dotted name, path and label. stand_ins: the pickle of what they are made of.
+    appended: the file for its results. init_failure: a fault that is put into init(). watch: whether to report the
+    files that are opened. observer: module and name of a class.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Run(Message):
     attempt: int
     first_item: int
     partition: tuple[tuple[str, str], ...]
-    payload: object
+    payload: Any
     drops: int
     watch: bool
 

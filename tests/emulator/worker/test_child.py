@@ -121,6 +121,7 @@ def live(folder: Path, script: str, *messages: Message, **changes: object) -> Ex
         arguments=("--one", "1"),
     )
     start = {
+        "name": "process000",
         "script": (path.stem, str(path), path.name),
         "argv": [str(path), "--one", "1"],
         "code_path": [str(folder)],
@@ -145,7 +146,7 @@ def live(folder: Path, script: str, *messages: Message, **changes: object) -> Ex
 def run_message(
     payload: object, *, partition: tuple[tuple[str, str], ...] = (), drops: int = 0, watch: bool = False
 ) -> Run:
-    return Run(mini_batch=3, first_item=30, partition=partition, payload=payload, drops=drops, watch=watch)
+    return Run(mini_batch=3, attempt=2, first_item=30, partition=partition, payload=payload, drops=drops, watch=watch)
 
 
 def test_it_comes_up_runs_and_shuts_down(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from pytest_parallelrun.emulator.engines.process.worker_process import MessagePo
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
+from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import Written
 from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
@@ -163,7 +164,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def _on_up(self, worker: WorkerProcess, message: messages.Up) -> None:
         self._observe(message)
-        self._pool.came_up(worker)
+        self._pool.came_up(worker, sizes_of_files(worker.folder))
 
     def _on_startup_failed(self, worker: WorkerProcess, message: messages.StartupFailed) -> None:
         self._observe(message)
