@@ -126,7 +126,7 @@ def test_a_job_without_items_left_nothing(tmp_path: Path) -> None:
     assert result.files_left == {}
 
 
-def test_the_output_folder_is_told_exactly_with_append_row(files: list[str]) -> None:
+def test_a_v2_job_is_told_of_its_output_exactly_with_append_row(files: list[str]) -> None:
     result = run_job(Environment(), files, output_action="append_row")
     assert result.output_path is not None
     folder = str(result.output_path.parent)
