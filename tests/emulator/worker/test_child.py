@@ -198,6 +198,12 @@ def test_the_context_goes_to_a_run_that_takes_it(here: Path) -> None:
     assert live(here, script, run_message(["a"])).of(Returned)[0].value == [3, 30]
 
 
+def test_files_and_not_rows_of_json_come_with_the_id_of_their_mini_batch(here: Path) -> None:
+    script = "def run(batch, context):\n    return [str(getattr(batch, 'task_id', None)), context.retry_count]"
+    first, second = live(here, script, run_message(["a"]), run_message([{"a": 1}])).of(Returned)
+    assert (first.value, second.value) == (["3", 1], ["None", 1])
+
+
 def test_the_context_has_the_partition_in_a_worker_process_too(here: Path) -> None:
     script = "def run(paths, context):\n    return [str(context.partition_key_value)] * len(paths)"
     first, second = (run_message(["a"], partition=partition) for partition in ((), (("Store", "1000"),)))
