@@ -259,8 +259,8 @@ NOT_CHECKABLE = (
     ("identity, network, mounts, data stores", "the script runs as you, on local files; remote paths are refused"),
     (
         "images and environments",
-        "the script runs in this Python, with its packages; `environment_provides_imports` compares them with those that "
-        "`environment` lists",
+        "the script runs in this Python, with its packages; `environment_provides_imports` compares them with those "
+        "that `environment` lists",
     ),
     (
         "machines: spot preemption, loss of a node, GPU assignment, memory of a machine",
