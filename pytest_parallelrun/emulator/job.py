@@ -34,7 +34,7 @@ from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.model import without_effect
+from pytest_parallelrun.emulator.splitting.model import split_notes
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class ParallelJob:
     ) -> Iterator[str]:
         settings, in_process = self.settings, self.engine == "inprocess"
         yield from self.arguments.notes
-        yield from without_effect(splitter.form, settings)
+        yield from split_notes(splitter.form, settings)
         if lost_rows is not None:
             yield lost_rows
         if self.arguments.not_emulated:

@@ -14,7 +14,7 @@ import pytest
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting import PrebuiltInput, open_input
-from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, without_effect
+from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, split_notes
 from tests.emulator.splitting._settings import Split
 
 FRAME = pd.DataFrame({"a": [1, 2]})
@@ -122,13 +122,13 @@ def test_lines_of_json_are_refused_of_a_dataframe_and_an_mltable(tmp_path: Path)
     ],
 )
 def test_a_setting_without_effect_is_named(form: Form, settings: JobSettings, sentence: str) -> None:
-    [found] = without_effect(form, settings)
+    [found] = split_notes(form, settings)
     assert found.startswith(sentence)
 
 
 @pytest.mark.parametrize("form", USED)
 def test_what_was_not_set_is_not_named(form: Form) -> None:
-    assert list(without_effect(form, JobSettings())) == []
+    assert list(split_notes(form, JobSettings())) == []
 
 
 def test_every_setting_has_an_effect_on_some_input() -> None:
