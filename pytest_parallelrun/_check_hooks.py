@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -15,11 +17,13 @@ from pytest_parallelrun._configuration import RunConfiguration
 from pytest_parallelrun._saved_cases import CaseSaver
 from pytest_parallelrun._show import explain_command
 from pytest_parallelrun.contract.check import CheckFailed
+from pytest_parallelrun.contract.confirmation import Confirmation
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.finding import Finding
     from pytest_parallelrun.contract.generation.runner import ExampleRunner
 
@@ -37,6 +41,7 @@ class CheckHooks:
     def __init__(self, config: pytest.Config, configuration: RunConfiguration) -> None:
         self._acceptances = configuration.acceptances
         self._case_saver = CaseSaver(config, configuration.save)
+        self._confirmations: dict[str, Confirmation] = {}
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
@@ -48,20 +53,36 @@ class CheckHooks:
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
         if check.spec.needs_input and module.plan.sample.paths is None:
             check.cannot_decide(module.plan.sample.no_input)
+        confirmation = self._confirmations.get(module.plan.nodeid)
+        if confirmation is None:
+            confirmation = Confirmation(cast("EntryUnderTest", arguments["parallelrun_entry"]))
+            self._confirmations[module.plan.nodeid] = confirmation
+        if confirmation.switched:
+            arguments.update(confirmation.with_processes(arguments))
+        function = cast("Callable[..., object]", pyfuncitem.obj)
+        given = {name: arguments[name] for name in inspect.signature(function).parameters}
         try:
             try:
-                result = yield
-            except TooManyInitCalls as error:
-                check.cannot_decide(str(error))
-            except Exception as error:
-                failed = finding_in(error)
-                if failed is None or failed is error:
+                with _as_finding(check):
+                    result = yield
+            except (CheckFailed, pytest.skip.Exception):
+                if not confirmation.rescues(check, given):
                     raise
-                raise failed from None
+                given = confirmation.with_processes(given)
+                with _as_finding(check):
+                    result = function(**given)
+            if check.advice is not None:
+                confirmed = confirmation.confirm(function, given, check, CheckFailed(check.advice))
+                check.advice = None if confirmed is None else confirmed.finding
         except CheckFailed as failed:
+            confirmed = confirmation.confirm(function, given, check, failed)
+            if confirmed is None:
+                # The reports read the job from there.
+                arguments.update(confirmation.with_processes(arguments))
+                return True
             finding = replace(
-                failed.finding,
-                example=example_of(failed) or failed.finding.example,
+                confirmed.finding,
+                example=example_of(failed) or confirmed.finding.example,
                 explained=explain_command(check.spec.name),
             )
             if self._is_accepted(module, check, finding):
@@ -83,6 +104,20 @@ class CheckHooks:
             return False
         check.accepted = finding, acceptance.reason
         return True
+
+
+@contextmanager
+def _as_finding(check: Check) -> Iterator[None]:
+    """Around a check: it ends with a finding, skipped, or with what is neither."""
+    try:
+        yield
+    except TooManyInitCalls as error:
+        check.cannot_decide(str(error))
+    except Exception as error:
+        failed = finding_in(error)
+        if failed is None or failed is error:
+            raise
+        raise failed from None
 
 
 def finding_in(error: BaseException) -> CheckFailed | None:

@@ -5,7 +5,6 @@ They are part of every pytest run, so what they need is imported when they are u
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -78,7 +77,7 @@ def parallelrun_baseline(
     """The one run of the whole sample that the generated tests share; None without a sample."""
     from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._progress import progress_line
-    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.baseline import run_baseline
 
     if parallelrun_entry.sample is None:
         return None
@@ -88,13 +87,10 @@ def parallelrun_baseline(
     for kind, folder in kept.items():
         if folder is not None and not _is_first(request.config, kind, folder, shared):
             kept[kind] = None
-    sample = parallelrun_entry.copy_sample()
-    began = time.perf_counter()
     with progress_line(request.config) as on_progress:
-        result = parallelrun_entry.job(
-            sample.input, output=kept.get("output"), logs=kept.get("logs"), on_progress=on_progress
+        return run_baseline(
+            parallelrun_entry, output=kept.get("output"), logs=kept.get("logs"), on_progress=on_progress
         )
-    return Baseline(result, sample, time.perf_counter() - began)
 
 
 def _is_first(config: pytest.Config, kind: str, folder: Path, shared: Path) -> bool:

@@ -15,7 +15,7 @@ import pytest
 
 import pytest_parallelrun._reporting
 import pytest_parallelrun._show
-import pytest_parallelrun.contract
+import pytest_parallelrun.contract.confirmation
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
 for _module in pkgutil.walk_packages(pytest_parallelrun.contract.__path__, "pytest_parallelrun.contract."):
@@ -56,6 +56,12 @@ def _not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate tells the CI system that it is in: that of these tests is not to hear of those inside them."""
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TF_BUILD"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a check finds is not asked again of worker processes, which takes seconds: test_confirmation.py does."""
+    monkeypatch.setattr(pytest_parallelrun.contract.confirmation, "ENABLED", False)
 
 
 @pytest.fixture

@@ -147,7 +147,8 @@ def test_vs_code_attaches_where_the_command_listens() -> None:
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
     commands = TEST_COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) == 1
-    assert commands[0] in map(str.strip, (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
+    lines = map(str.strip, (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
+    assert f'{commands[0]} "$@"' in lines
 
 
 def _test_names(path: Path) -> set[str]:

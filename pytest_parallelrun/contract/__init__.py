@@ -14,16 +14,25 @@ Level = Literal["error", "advice"]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSpec:
-    """One check: `checks/<name>.py` holds `test_<name>`."""
+    """One check: `checks/<name>.py` holds `test_<name>`.
+
+    shares_process: what it finds may come from workers being in one process, so it is confirmed in worker processes.
+    """
 
     name: str
     level: Level = "error"
     needs_input: bool = True
+    shares_process: bool = False
     finds: str
 
 
 CHECKS = (
-    CheckSpec(name="entry_imports", needs_input=False, finds="the import fails the way a worker imports"),
+    CheckSpec(
+        name="entry_imports",
+        shares_process=True,
+        needs_input=False,
+        finds="the import fails the way a worker imports",
+    ),
     CheckSpec(
         name="entry_defines_run",
         needs_input=False,
@@ -31,11 +40,13 @@ CHECKS = (
     ),
     CheckSpec(
         name="accepts_runtime_arguments",
+        shares_process=True,
         needs_input=False,
         finds="the runtime's own arguments in sys.argv break the script",
     ),
     CheckSpec(
         name="init_runs_in_every_worker",
+        shares_process=True,
         needs_input=False,
         finds="the init() of a second worker fails or disturbs the first",
     ),
@@ -46,17 +57,33 @@ CHECKS = (
     CheckSpec(name="one_bad_item_costs_one_item", level="advice", finds="one bad item fails its whole mini-batch"),
     CheckSpec(
         name="retry_is_harmless",
+        shares_process=True,
         finds="a retry or a second delivery changes rows, or leaves other files than one delivery does",
     ),
-    CheckSpec(name="independent_of_mini_batch_size", finds="size 1 and size n give different results"),
-    CheckSpec(name="independent_of_order", finds="the order of mini-batches or the choice of a worker changes results"),
-    CheckSpec(name="independent_of_history", finds="a warm worker answers differently from a fresh one"),
     CheckSpec(
-        name="workers_do_not_collide", finds="two workers write the same file with different content, or append to one"
+        name="independent_of_mini_batch_size",
+        shares_process=True,
+        finds="size 1 and size n give different results",
+    ),
+    CheckSpec(
+        name="independent_of_order",
+        shares_process=True,
+        finds="the order of mini-batches or the choice of a worker changes results",
+    ),
+    CheckSpec(
+        name="independent_of_history",
+        shares_process=True,
+        finds="a warm worker answers differently from a fresh one",
+    ),
+    CheckSpec(
+        name="workers_do_not_collide",
+        shares_process=True,
+        finds="two workers write the same file with different content, or append to one",
     ),
     CheckSpec(name="leaves_input_unchanged", finds="input files are modified, moved or deleted"),
     CheckSpec(
         name="runs_off_main_thread",
+        shares_process=True,
         level="advice",
         finds="signals, event loops or other calls that only the main thread may make",
     ),

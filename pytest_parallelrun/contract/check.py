@@ -24,10 +24,14 @@ class CheckFailed(AssertionError):
 
 
 class SkipReason(NamedTuple):
-    """Why a check cannot decide. detail: what a report on the job says in any case."""
+    """Why a check cannot decide. detail: what a report on the job says in any case.
+
+    workers_differ: two workers gave different results, which they may do only because they share a process.
+    """
 
     summary: str
     detail: str = ""
+    workers_differ: bool = False
 
     def __str__(self) -> str:
         return f"{self.summary}: {self.detail}" if self.detail else self.summary
@@ -87,9 +91,9 @@ class Check:
     def cannot_decide(self, reason: SkipReason | str) -> NoReturn:
         """Ends the check as skipped: never a pass without evidence."""
         __tracebackhide__ = True
+        self.skipped = SkipReason(reason) if isinstance(reason, str) else reason
         if self._strict:
             raise CheckFailed(
                 Finding(what=f"could not be checked: {reason}").saying("a failure under --parallelrun-strict")
             )
-        self.skipped = SkipReason(reason) if isinstance(reason, str) else reason
         pytest.skip(str(reason))

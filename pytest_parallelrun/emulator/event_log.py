@@ -140,8 +140,8 @@ def _attempt(event: AttemptEnded) -> Attempt:
 class EventLog(Sequence[Event]):
     """A sequence of events that grows at its end.
 
-    An attempt that succeeded, followed by the end of its mini-batch, is a *pair*: both are made again when they are
-    asked for, without `written`, which the job has used by then. capped: pairs with more results than items.
+    An attempt that succeeded and the end of its mini-batch are a *pair*: both events are made when they are asked for,
+    without `written`, which the job has used by then. capped: pairs with more results than items.
     longest_loading, longest: seconds, the largest of all pairs for loading alone and with run().
     """
 
@@ -149,7 +149,6 @@ class EventLog(Sequence[Event]):
         self.capped = 0
         self.longest_loading = 0.0
         self.longest = 0.0
-        self._pending: AttemptEnded | None = None
         self._ids = array("q")
         self._sizes = array("q")
         self._first_items = array("q")
@@ -162,49 +161,21 @@ class EventLog(Sequence[Event]):
         self._values: list[object] = []
         self._positions: dict[int, object] = {}
         self._partitions: dict[int, Partition] = {}
-        self._others: list[Event] = []
+        self.others: list[Event] = []
+        """The events that are in no pair."""
         self._other_positions = array("q")
         """Index of each of the others in the whole sequence."""
 
     def append(self, event: Event) -> None:
-        if self._pending is not None:
-            attempt = self._pending
-            if (
-                type(event) is MiniBatchEnded
-                and event.mini_batch is attempt.mini_batch
-                and event.succeeded == event.mini_batch.size
-                and event.status == "succeeded"
-                and not event.failed
-            ):
-                self._pending = None
-                self._add_pair(attempt)
-                return
-            self._flush()
-        if (
-            type(event) is AttemptEnded
-            and event.outcome == "succeeded"
-            and event.failure is None
-            and event.fault is None
-            and event.returned is not None
-        ):
-            self._pending = event
-        else:
-            self._add_other(event)
+        self._other_positions.append(2 * len(self._ids) + len(self.others))
+        self.others.append(event)
 
     def extend(self, events: Sequence[Event]) -> None:
         for event in events:
             self.append(event)
 
-    def _flush(self) -> None:
-        if self._pending is not None:
-            event, self._pending = self._pending, None
-            self._add_other(event)
-
-    def _add_other(self, event: Event) -> None:
-        self._other_positions.append(2 * len(self._ids) + len(self._others))
-        self._others.append(event)
-
-    def _add_pair(self, attempt: AttemptEnded) -> None:
+    def append_pair(self, attempt: AttemptEnded) -> None:
+        """A mini-batch ended with this attempt, which succeeded: there was no fault, and all its items succeeded."""
         batch, loading, running = attempt.mini_batch, attempt.loading, attempt.running
         assert attempt.returned is not None
         if attempt.returned > batch.size:
@@ -227,12 +198,6 @@ class EventLog(Sequence[Event]):
         self._loading.append(loading)
         self._running.append(running)
         self._values.append(attempt.value)
-
-    @property
-    def others(self) -> Sequence[Event]:
-        """The events that are in no pair."""
-        self._flush()
-        return self._others
 
     @property
     def pairs(self) -> int:
@@ -275,8 +240,7 @@ class EventLog(Sequence[Event]):
         return (event for event in self if isinstance(event, AttemptEnded))
 
     def __len__(self) -> int:
-        self._flush()
-        return 2 * len(self._ids) + len(self._others)
+        return 2 * len(self._ids) + len(self.others)
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
@@ -291,14 +255,13 @@ class EventLog(Sequence[Event]):
             raise IndexError(f"there are {len(self)} events")
         before = bisect_left(self._other_positions, index)
         if before < len(self._other_positions) and self._other_positions[before] == index:
-            return self._others[before]
+            return self.others[before]
         pair, end = divmod(index - before, 2)
         return self.end_of(pair) if end else self.attempt_of(pair)
 
     def __iter__(self) -> Iterator[Event]:
-        self._flush()
         pair = 0
-        for number, event in enumerate(self._others):
+        for number, event in enumerate(self.others):
             for each in range(pair, (self._other_positions[number] - number) // 2):
                 yield self.attempt_of(each)
                 yield self.end_of(each)

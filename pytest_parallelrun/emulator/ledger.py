@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.policy import Exceeded, Limits, Ruling, Tally, exceeded_threshold, rule_on_attempt
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
+    from pytest_parallelrun.emulator.events import Failure, Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind
+    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
 
 
 class Ledger:
@@ -39,44 +39,32 @@ class Ledger:
         )
         self._unlimited = self._limits == Limits()
 
-    def record_attempt(self, attempt: AttemptEnded, outcome: Outcome) -> Ruling:
-        """Counts an attempt that has this outcome by the rules of `settings`."""
-        return self.record(
-            attempt.mini_batch.id,
-            attempt.mini_batch.size,
-            outcome,
-            number=attempt.number,
-            returned=attempt.returned,
-            retry_allowed=attempt.failure is None or attempt.failure.retry,
-        )
-
     def record(
         self,
-        mini_batch: int,
-        size: int,
+        mini_batch: MiniBatch,
         outcome: Outcome,
         *,
         number: int,
         returned: int | None,
-        retry_allowed: bool = True,
+        failure: Failure | None = None,
     ) -> Ruling:
-        """Counts an attempt; the ruling says whether its mini-batch ended with it."""
+        """Counts an attempt with this outcome; the ruling says whether its mini-batch ended with it."""
         ruling = rule_on_attempt(
             outcome,
             number=number,
             max_attempts=self._max_attempts,
-            size=size,
+            size=mini_batch.size,
             returned=returned,
             short_return=self._short_return,
-            retry_allowed=retry_allowed,
+            retry_allowed=failure is None or failure.retry,
         )
         if ruling.retry:
-            self._awaiting_retry.add(mini_batch)
+            self._awaiting_retry.add(mini_batch.id)
             return ruling
         if ruling.failed and self._given_up_is_one and outcome != "short":
             ruling = ruling._replace(failed_items=1)
         if self._awaiting_retry:
-            self._awaiting_retry.discard(mini_batch)
+            self._awaiting_retry.discard(mini_batch.id)
         self.processed += 1
         self.succeeded_items += ruling.succeeded
         self.failed_items += ruling.failed_items

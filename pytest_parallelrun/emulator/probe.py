@@ -27,7 +27,7 @@ from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_wa
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pytest_parallelrun.emulator.engines.protocol import Observer, PersistentEngine
+    from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, PersistentEngine
     from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -206,7 +206,7 @@ class _WarmEngine:
     def submit(self, task: Task) -> None:
         self._engine.submit(task)
 
-    def collect(self, patience: float | None = None) -> AttemptEnded | None:
+    def collect(self, patience: Patience | None = None) -> AttemptEnded | None:
         return self._engine.collect(patience)
 
     def worker_events(self) -> Sequence[Event]:

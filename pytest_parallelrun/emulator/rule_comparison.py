@@ -81,7 +81,7 @@ def _read(ledger: Ledger, other: JobSettings, events: EventLog) -> JobStatus | N
     for event in events:
         if isinstance(event, MiniBatchEnded) and not event.mini_batch.size:
             # Without rows there was no attempt.
-            ledger.record(event.mini_batch.id, 0, "succeeded", number=1, returned=0)
+            ledger.record(event.mini_batch, "succeeded", number=1, returned=0)
         if not isinstance(event, AttemptEnded):
             continue
         batch = event.mini_batch
@@ -97,7 +97,8 @@ def _read(ledger: Ledger, other: JobSettings, events: EventLog) -> JobStatus | N
         if outcome is None:
             undecided.add(batch.id)
             continue
-        if not ledger.record_attempt(event, outcome).retry:
+        ruling = ledger.record(batch, outcome, number=event.number, returned=event.returned, failure=event.failure)
+        if not ruling.retry:
             ended.add(batch.id)
         if ledger.exceeded() is not None:
             # Counts only grow (but for pending ones, which stop the job as soon as they are too many), so

@@ -132,7 +132,7 @@ class Scheduler:
                 yield Task(mini_batch, 1)
             else:
                 # The service does not call run() on a table without rows.
-                self._end(mini_batch, self._ledger.record(mini_batch.id, 0, "succeeded", number=1, returned=0))
+                self._end(mini_batch, self._ledger.record(mini_batch, "succeeded", number=1, returned=0))
         if not known:
             self._ledger.total_mini_batches = len(self.queued)
             # From here on the percentage has its denominator.
@@ -143,8 +143,7 @@ class Scheduler:
     def _next_attempt(self) -> AttemptEnded:
         """The next one that ends. NoWorkersLeft where none does for too long."""
         while True:
-            patience = self._patience()
-            attempt = self._engine.collect(patience if self._on_progress is None else min(patience, TICK))
+            attempt = self._engine.collect(self._patience if self._on_progress is None else self._until_tick)
             if attempt is not None:
                 return attempt
             if self._patience() <= 0:
@@ -162,6 +161,9 @@ class Scheduler:
             self._last_progress = self._engine.elapsed()
         return float(self._settings.progress_update_timeout) - (self._engine.elapsed() - self._last_progress)
 
+    def _until_tick(self) -> float:
+        return min(self._patience(), TICK)
+
     def _report_progress(self) -> None:
         if self._on_progress is not None:
             ledger = self._ledger
@@ -173,31 +175,45 @@ class Scheduler:
             try:
                 self._appended.require(attempt.written)
             except OutputError as error:
-                failure = Failure("return", f"the results cannot be appended: {error}")
+                failure = Failure(phase="return", error=f"the results cannot be appended: {error}")
                 attempt = attempt._replace(
                     outcome="exception", returned=None, value=None, failure=failure, written=None
                 )
-        self._events.append(attempt)
         mini_batch, number = attempt.mini_batch, attempt.number
         if attempt.returned is not None and self._appended is not None:
-            if self._every_attempt:
-                self._append(attempt)
-            else:
-                self._latest[mini_batch.id] = attempt
+            self._keep(attempt)
         if attempt.fault is not None and attempt.fault.kind == "delivers_twice":
             delivery = (mini_batch.id, number)
             if delivery not in self._redelivered:
                 self._redelivered.add(delivery)
                 self._retries.append(Task(mini_batch, number))
+                self._events.append(attempt)
                 return
-        ruling = self._ledger.record_attempt(attempt, attempt.outcome)
+        ruling = self._ledger.record(
+            mini_batch, attempt.outcome, number=number, returned=attempt.returned, failure=attempt.failure
+        )
         if ruling.retry:
             self._retries.append(Task(mini_batch, number + 1))
+            self._events.append(attempt)
             self.exceeded = self._ledger.exceeded()
-            return
-        self._end(mini_batch, ruling)
-        if mini_batch.id in self._latest:
+        elif attempt.outcome == "succeeded" and attempt.fault is None:
+            self._events.append_pair(attempt)
+        else:
+            self._events.append(attempt)
+            self._end(mini_batch, ruling)
+        if not ruling.retry and mini_batch.id in self._latest:
             self._append(self._latest.pop(mini_batch.id))
+
+    def _keep(self, attempt: AttemptEnded) -> None:
+        """Appends the results, or keeps them until their mini-batch has ended."""
+        if not self._every_attempt:
+            self._latest[attempt.mini_batch.id] = attempt
+            return
+        try:
+            self._append(attempt)
+        except NoWorkersLeft:
+            self._events.append(attempt)
+            raise
 
     def _end(self, mini_batch: MiniBatch, ruling: Ruling) -> None:
         self._events.append(

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -58,8 +60,13 @@ def events_of(kinds: list[str]) -> list[Event]:
 
 
 def log_of(events: list[Event]) -> EventLog:
+    """The pairs among the events as pairs."""
     log = EventLog()
-    log.extend(events)
+    for event, following in pairwise([*events, None]):
+        if isinstance(event, AttemptEnded) and following == ended(event.mini_batch):
+            log.append_pair(event)
+        elif event is not None and (not log or event != log[-1]):
+            log.append(event)
     return log
 
 
@@ -86,30 +93,36 @@ def test_what_succeeded_at_once_is_kept_in_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    "corrupt",
+    ("script", "settings", "pairs"),
     [
-        lambda pair: (pair[0]._replace(outcome="short"), pair[1]),
-        lambda pair: (pair[0]._replace(fault=Fault.drops(1)), pair[1]),
-        lambda pair: (pair[0]._replace(returned=None), pair[1]),
-        lambda pair: (pair[0], pair[1]._replace(succeeded=1, failed=1)),
-        lambda pair: (pair[0], pair[1]._replace(failed=1)),
-        lambda pair: (pair[0], pair[1]._replace(status="failed")),
-        lambda pair: (pair[0], pair[1]._replace(mini_batch=MiniBatch(id=9, size=2, first_item=18, position=None))),
+        (Names(), {}, 3),
+        (Scripted(at1=[ValueError("bad")]), {"max_retries": 1}, 3),
+        (Scripted(at1=[ValueError("bad")]), {"max_retries": 0}, 2),
+        (Scripted(at1=[[]]), {"max_retries": 0}, 2),
+        (Scripted(at1=[[]]), {"rules": "observed"}, 2),
+        (Scripted(at1=[None]), {"max_retries": 0}, 2),
     ],
 )
-def test_what_did_not_is_kept_as_it_is(corrupt: object) -> None:
-    pair = tuple(events_of([PAIR]))
-    events = list(corrupt(pair))  # type: ignore[operator]
-    log = log_of(events)
-    assert log.pairs == 0
-    assert list(log) == events
+def test_a_job_keeps_a_pair_for_each_mini_batch_that_succeeded(
+    tmp_path: Path, script: object, settings: dict[str, Any], pairs: int
+) -> None:
+    events = run_job(script, make_files(tmp_path, 3), **settings).events
+    assert isinstance(events, EventLog)
+    assert events.pairs == pairs
+    assert sum(isinstance(event, MiniBatchEnded) for event in events) == 3
+
+
+def test_a_fault_is_kept_with_its_attempt(tmp_path: Path) -> None:
+    fault = Fault.delivers_twice(mini_batch=1)
+    events = run_job(Names(), make_files(tmp_path, 3), fault).events
+    assert [event.fault for event in events if isinstance(event, AttemptEnded)] == [None, fault, None, fault]
 
 
 def test_it_knows_the_longest_and_the_capped_of_its_pairs() -> None:
     batch = MiniBatch(id=0, size=2, first_item=0, position=None)
     log = EventLog()
     for each in (attempt(batch, returned=3)._replace(loading=2.0), attempt(batch)._replace(running=9.0)):
-        log.extend([each, ended(batch)])
+        log.append_pair(each)
     assert (log.capped, log.longest_loading, log.longest) == (1, 2.0, 9.5)
 
 

@@ -17,6 +17,7 @@ from pytest_parallelrun.emulator.settings import JobSettings
 from tests.emulator.jobs import ROW_BYTES, Names, make_files, statuses, table
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines.protocol import Patience
     from pytest_parallelrun.emulator.splitting.model import Splitter
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
@@ -38,7 +39,7 @@ class OutOfOrder:
         self._held.append(delivery)
         self.most = max(self.most, len(self._held))
 
-    def collect(self, patience: float | None = None) -> AttemptEnded:
+    def collect(self, patience: Patience | None = None) -> AttemptEnded:
         if self._ends is not None:
             raise self._ends
         mini_batch, number = self._held.pop()
@@ -169,13 +170,14 @@ class Waits(OutOfOrder):
         super().__init__()
         self._takes = list(takes)
         self._now = 0.0
-        self.patience: list[float | None] = []
+        self.patience: list[float] = []
 
-    def collect(self, patience: float | None = None) -> AttemptEnded | None:  # type: ignore[override]
-        self.patience.append(patience)
+    def collect(self, patience: Patience | None = None) -> AttemptEnded | None:  # type: ignore[override]
         assert patience is not None
-        self._now += min(patience, self._takes[0])
-        self._takes[0] -= min(patience, self._takes[0])
+        seconds = patience()
+        self.patience.append(seconds)
+        self._now += min(seconds, self._takes[0])
+        self._takes[0] -= min(seconds, self._takes[0])
         if self._takes[0]:
             return None
         del self._takes[0]

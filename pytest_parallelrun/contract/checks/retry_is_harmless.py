@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
@@ -84,7 +85,7 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
             differences += _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
         _report_files(check, mini_batch, differences)
         if undecided:
-            check.cannot_decide(undecided)
+            check.cannot_decide(SkipReason(undecided, workers_differ=True))
 
 
 def _to_deliver(observations: Observations) -> SampleMiniBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -13,10 +14,12 @@ from pytest_parallelrun.contract.phrases import items_text, rows_text
 from pytest_parallelrun.emulator.result import MAX_SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Callable, Sized
+    from pathlib import Path
 
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
-    from pytest_parallelrun.emulator.events import AttemptEnded, Failure
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.splitting.model import ItemName
 
@@ -117,3 +120,17 @@ class Baseline:
             for attempt in self.result.attempts
             if attempt.failure is not None and attempt.mini_batch.id in shown
         ]
+
+
+def run_baseline(
+    entry: EntryUnderTest,
+    *,
+    output: Path | None = None,
+    logs: Path | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Baseline:
+    """Runs the whole sample once; the arguments are those of ParallelJob."""
+    sample = entry.copy_sample()
+    began = time.perf_counter()
+    result = entry.job(sample.input, output=output, logs=logs, on_progress=on_progress)
+    return Baseline(result, sample, time.perf_counter() - began)

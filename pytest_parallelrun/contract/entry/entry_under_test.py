@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, cast
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
-from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, probe_startup
+from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, WorkerStartError, probe_startup
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
@@ -70,6 +71,25 @@ class InitCalls:
         return calls
 
 
+_PHASES = ("import", "define", "init")
+"""Of a worker that comes up, in their order."""
+
+
+@dataclass
+class Starts:
+    """How far the workers of an entry came. differ: whether a phase failed that an earlier worker had behind it."""
+
+    differ: bool = False
+    _done: int = 0
+
+    def note(self, failure: Failure | None, *, init: bool = True) -> None:
+        """A worker came up (None), without init() or with it, or failed."""
+        if failure is None:
+            self._done = max(self._done, len(_PHASES) if init else _PHASES.index("init"))
+        elif failure.phase in _PHASES:
+            self.differ = self.differ or _PHASES.index(failure.phase) < self._done
+
+
 @dataclass(frozen=True, kw_only=True)
 class EntryUnderTest:
     """An entry script with the settings, arguments, models and sample that the options give it.
@@ -88,6 +108,7 @@ class EntryUnderTest:
     budget: float | None = None
     init_calls: InitCalls = field(default_factory=InitCalls, compare=False)
     outputs: Outputs = field(default_factory=Outputs, compare=False)
+    starts: Starts = field(default_factory=Starts, compare=False)
     _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def job(
@@ -121,7 +142,7 @@ class EntryUnderTest:
         """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self.copy_sample().input if first_attempt else []
         self.init_calls.add(workers if init else 0)
-        return probe_startup(
+        startup = probe_startup(
             self.job_of(input, self.settings),
             workers=workers,
             runtime_arguments=runtime_arguments,
@@ -129,6 +150,9 @@ class EntryUnderTest:
             first_attempt=first_attempt,
             observer=observer,
         )
+        for event in startup.workers:
+            self.starts.note(event.failure if isinstance(event, WorkerFailed) else None, init=init)
+        return startup
 
     @contextmanager
     def session(
@@ -169,6 +193,9 @@ class EntryUnderTest:
             try:
                 with session:
                     yield session
+            except WorkerStartError as error:
+                self.starts.note(error.failure)
+                raise
             finally:
                 # Those that a job replaced are not announced.
                 self.init_calls.add(session.init_calls - announced)
@@ -225,6 +252,9 @@ class EntryUnderTest:
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
             result = job.run()
         self.init_calls.add(result.init_calls)
+        for event in result.events:
+            if isinstance(event, (WorkerStarted, WorkerFailed)):
+                self.starts.note(event.failure if isinstance(event, WorkerFailed) else None)
         return result
 
     def job_of(

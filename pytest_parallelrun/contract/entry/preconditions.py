@@ -67,7 +67,7 @@ def require_rows(observations: Observations, check: Check) -> None:
     require_answers(observations, check)
     nondeterministic = observations.nondeterministic
     if nondeterministic is not None and nondeterministic.all_rows:
-        check.cannot_decide(why_random(nondeterministic))
+        check.cannot_decide(SkipReason(why_random(nondeterministic), workers_differ=True))
     rows = [observations.forward.rows(mini_batch) for mini_batch in observations.asked]
     if all(answer is None for answer in rows):
         check.cannot_decide("run() fails for every mini-batch at its first attempt, so there is nothing to compare")
@@ -89,7 +89,7 @@ def pass_unless_random(observations: Observations, check: Check) -> None:
     if nondeterministic is None:
         return
     if not nondeterministic.harmless:
-        check.cannot_decide(why_random(nondeterministic))
+        check.cannot_decide(SkipReason(why_random(nondeterministic), workers_differ=True))
     check.note(f"times and generated ids were not compared: {nondeterministic}")
 
 

@@ -25,7 +25,6 @@ from pytest_parallelrun.emulator.clock import (
 )
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
-    DispatchedTask,
     Judgement,
     attempt_ended,
     dropped_by,
@@ -60,7 +59,7 @@ from pytest_parallelrun.emulator.worker.process_resources import close_files_lef
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Observer
+    from pytest_parallelrun.emulator.engines.protocol import Observer, Patience
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
@@ -324,15 +323,16 @@ class InProcessEngine:
     def submit(self, task: Task) -> None:
         self._waiting.append(task)
 
-    def collect(self, patience: float | None = None) -> AttemptEnded:
+    def collect(self, patience: Patience | None = None) -> AttemptEnded:
         """Executes the next task on the worker whose turn it is; there is no waiting, however long it takes."""
         task = self._waiting.popleft()
         slot, worker = self._next_worker()
         attempt = self._attempt(worker, task)
-        if ends_worker(attempt, survives_faults=self.survives_faults):
-            self._restart(slot, worker, attempt.outcome)
-        elif attempt.failure is not None and attempt.failure.retry_request is not None:
-            self._apply_retry_request(slot, worker, *attempt.failure.retry_request)
+        if attempt.failure is not None:
+            if ends_worker(attempt, survives_faults=self.survives_faults):
+                self._restart(slot, worker, attempt.outcome)
+            elif attempt.failure.retry_request is not None:
+                self._apply_retry_request(slot, worker, *attempt.failure.retry_request)
         return attempt
 
     def _next_worker(self) -> tuple[int, Worker]:
@@ -380,14 +380,13 @@ class InProcessEngine:
             self._clock.pause(delay)
 
     def _attempt(self, worker: Worker, task: Task) -> AttemptEnded:
-        mini_batch, number = task
+        mini_batch = task.mini_batch
         clock, limits = self._clock, self._limits
-        fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
+        fault = self._faults.for_attempt(mini_batch.id, task.number, worker.number) if self._faults else None
         # The clock is read without a call: once for each attempt of a million.
         began = real_perf_counter() + clock.skipped
-        running = 0.0
+        loading = running = 0.0
         if fault is not None and fault.kind in INJECTED:
-            dispatched = DispatchedTask(task, fault, 0.0)
             judgement = judge_fault(fault, mini_batch.size, limits.over(late=False))
             if fault.kind == "times_out":
                 running = limits.of_run(0.0)
@@ -399,24 +398,30 @@ class InProcessEngine:
                 payload = self._splitter.load(mini_batch)
             except LoadError as error:
                 failure = Failure(phase="load", error=str(error))
-            loading = real_perf_counter() + clock.skipped - began
-            began += loading
-            dispatched = DispatchedTask(task, fault, loading)
+            loaded = real_perf_counter() + clock.skipped
+            loading = loaded - began
             not_loaded = judge_loading(failure, loading, limits)
             if not_loaded is not None:
                 judgement = not_loaded
             else:
-                judgement, running = self._guarded_run(worker, dispatched, payload, began)
-        return attempt_ended(dispatched, judgement, worker=worker.number, began=began - self._born, running=running)
+                deadline = loaded + limits.of_run(loading)
+                judgement, ended = self._guarded_run(worker, mini_batch, payload, deadline, dropped_by(fault))
+                running = ended - loaded
+        return attempt_ended(
+            task,
+            judgement,
+            fault=fault,
+            worker=worker.number,
+            started=began - self._born,
+            loading=loading,
+            running=running,
+        )
 
     def _guarded_run(
-        self, worker: Worker, dispatched: DispatchedTask, payload: object, began: float
+        self, worker: Worker, mini_batch: MiniBatch, payload: object, deadline: float, drops: int
     ) -> tuple[Judgement, float]:
-        """What came of run(), and the seconds that it took."""
+        """What came of run(), and when it ended. drops: results of it that a fault takes away."""
         clock, guard = self._clock, self._guard
-        mini_batch = dispatched.task.mini_batch
-        deadline = began + self._limits.of_run(dispatched.loading)
-        drops = dropped_by(dispatched.fault)
         value: object = None
         judgement: Judgement | None = None
         timed_out = False
@@ -457,7 +462,7 @@ class InProcessEngine:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        return judgement or judge_value(value, mini_batch.size), ended - began
+        return judgement or judge_value(value, mini_batch.size), ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:

@@ -34,6 +34,21 @@ class DispatchedTask(NamedTuple):
     loading: float
     packed: bool = False
 
+    def ended(
+        self, judgement: Judgement, *, worker: int, began: float, running: float, written: Written | None = None
+    ) -> AttemptEnded:
+        """The event. began: when run() was called, or would have been, in seconds since the start of the job."""
+        return attempt_ended(
+            self.task,
+            judgement,
+            fault=self.fault,
+            worker=worker,
+            started=began - self.loading,
+            loading=self.loading,
+            running=running,
+            written=written,
+        )
+
 
 class Judgement(NamedTuple):
     """How an attempt ended. `value` is a copy of what run() returned, `returned` the number of results in it."""
@@ -45,28 +60,30 @@ class Judgement(NamedTuple):
 
 
 def attempt_ended(
-    dispatched: DispatchedTask,
+    task: Task,
     judgement: Judgement,
     *,
+    fault: Fault | None,
     worker: int,
-    began: float,
+    started: float,
+    loading: float,
     running: float,
     written: Written | None = None,
 ) -> AttemptEnded:
-    """The event. began: when run() was called, or would have been, in seconds since the start of the job."""
-    task = dispatched.task
+    """The event. started: when loading began, in seconds since the start of the job."""
+    outcome, failure, returned, value = judgement
     return AttemptEnded(
         mini_batch=task.mini_batch,
         number=task.number,
         worker=worker,
-        outcome=judgement.outcome,
-        returned=judgement.returned,
-        value=judgement.value,
-        started=began - dispatched.loading,
-        loading=dispatched.loading,
+        outcome=outcome,
+        returned=returned,
+        value=value,
+        started=started,
+        loading=loading,
         running=running,
-        failure=judgement.failure,
-        fault=dispatched.fault,
+        failure=failure,
+        fault=fault,
         written=written,
     )
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
+    Patience = Callable[[], float]
     EngineMaker = Callable[["WorkerPlan", "Splitter", "JobSettings", "FaultPlan"], "Engine"]
 
 
@@ -40,16 +41,16 @@ class NoWorkersLeft(Exception):
 class Engine(Protocol):
     """Executes tasks on workers that it starts, replaces and stops.
 
-    capacity: tasks it holds at once. collect: the next attempt that ends, None where none does within `patience`
-    seconds; an engine that executes it there and then need not look at its watch. notes: what the reader of a result
-    must know about how limits were enforced and what was not emulated.
+    capacity: tasks it holds at once. collect: the next attempt that ends, None where none does within the seconds that
+    `patience` gives; an engine that executes it there and then need not ask. notes: what the reader of a result must
+    know about how limits were enforced and what was not emulated.
     """
 
     capacity: int
 
     def start(self) -> None: ...
     def submit(self, task: Task) -> None: ...
-    def collect(self, patience: float | None = None) -> AttemptEnded | None: ...
+    def collect(self, patience: Patience | None = None) -> AttemptEnded | None: ...
     def worker_events(self) -> Sequence[Event]: ...
     def elapsed(self) -> float: ...
     def stop(self, *, normal: bool) -> None: ...

@@ -10,7 +10,6 @@ from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
     DispatchedTask,
-    attempt_ended,
     dropped_by,
     ends_worker,
     judge_fault,
@@ -22,7 +21,7 @@ from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.splitting.model import LoadError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.protocol import Observer, Task
+    from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
     from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
     from pytest_parallelrun.emulator.events import AttemptEnded, Event, WorkerFailed, WorkerStarted
     from pytest_parallelrun.emulator.faults import FaultPlan
@@ -89,9 +88,9 @@ class QueueEngine(Generic[M]):
                 self._wait(None)
             self._pool.require()
 
-    def collect(self, patience: float | None = None) -> AttemptEnded | None:
-        """The next attempt that ends; None where none does within `patience` seconds. NoWorkersLeft."""
-        until = None if patience is None else real_monotonic() + patience
+    def collect(self, patience: Patience | None = None) -> AttemptEnded | None:
+        """The next attempt that ends; None where none does within the seconds that `patience` gives. NoWorkersLeft."""
+        until = None if patience is None else real_monotonic() + patience()
         while not self._ended:
             if self._waiting:
                 self._dispatch()
@@ -184,8 +183,7 @@ class QueueEngine(Generic[M]):
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
         if fault is not None and fault.kind in INJECTED:
             judgement = judge_fault(fault, mini_batch.size, self._limits.over(late=False, ended="killed"))
-            attempt = attempt_ended(
-                DispatchedTask(task, fault, 0.0),
+            attempt = DispatchedTask(task, fault, 0.0).ended(
                 judgement,
                 worker=worker.number,
                 began=self.elapsed(),
@@ -201,7 +199,7 @@ class QueueEngine(Generic[M]):
         dispatched = DispatchedTask(task, fault, loading)
         not_loaded = judge_loading(failure, loading, self._limits)
         if not_loaded is not None:
-            attempt = attempt_ended(dispatched, not_loaded, worker=worker.number, began=self.elapsed(), running=0.0)
+            attempt = dispatched.ended(not_loaded, worker=worker.number, began=self.elapsed(), running=0.0)
             self._ended.append(attempt)
             return None
         return PreparedTask(dispatched, payload, dropped_by(fault))

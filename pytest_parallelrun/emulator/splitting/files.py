@@ -13,7 +13,6 @@ from pytest_parallelrun.emulator.splitting.model import (
     LoadError,
     MiniBatch,
     count_text,
-    numbered,
 )
 
 
@@ -61,10 +60,11 @@ class FileSplitter:
         self.total_mini_batches = sum(-(-(end - start) // self._size) for start, end in self._runs)
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        size = self._size
-        return numbered(
-            (min(size, end - first), None, ()) for start, end in self._runs for first in range(start, end, size)
-        )
+        size, number = self._size, 0
+        for start, end in self._runs:
+            for first in range(start, end, size):
+                yield MiniBatch(id=number, size=min(size, end - first), first_item=first, position=None)
+                number += 1
 
     def load(self, mini_batch: MiniBatch) -> list[str]:
         root, first = self._root, mini_batch.first_item

@@ -14,6 +14,7 @@ rate = parallel_run_function(
     input_data="${{inputs.files}}",
     mini_batch_size="2",
     error_threshold=1,
+    instance_count=1,
     task=RunFunction(code=Path(__file__).parent / "src", entry_script="score.py", environment="azureml:scoring:1"),
 )
 rate.error_threshold = LIMIT

@@ -10,7 +10,6 @@ from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.outcome import (
     DispatchedTask,
     Judgement,
-    attempt_ended,
     judge_raised,
     judge_returned,
     left_open,
@@ -237,8 +236,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         written: tuple[str, int, int, str] | None = None,
     ) -> None:
         self._report_files(message.touched)
-        attempt = attempt_ended(
-            worker.assigned.popleft(),
+        attempt = worker.assigned.popleft().ended(
             judgement,
             worker=worker.number,
             began=worker.head_since - self._pool.born,
@@ -322,8 +320,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
                 failure = crash_failure("run", reason, worker)
             if dispatched.packed:
                 dispatched, running = dispatched._replace(loading=dispatched.loading + running), 0.0
-            attempt = attempt_ended(
-                dispatched,
+            attempt = dispatched.ended(
                 Judgement(outcome, failure),
                 worker=worker.number,
                 began=now - running - pool.born,

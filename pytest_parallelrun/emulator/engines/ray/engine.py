@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
-from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgement, attempt_ended
+from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgement
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.engines.ray import cluster
@@ -324,8 +324,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             return
         if len(under_way) == 1:
             running = real_monotonic() - handle.since
-            attempt = attempt_ended(
-                under_way[0],
+            attempt = under_way[0].ended(
                 Judgement(outcome, Failure(phase="run", error=end)),
                 worker=worker.number,
                 began=self.elapsed() - running,

@@ -1,0 +1,125 @@
+"""What a check found in this process, asked once more of real worker processes.
+
+Emulated workers in one process share what the service keeps apart: the state of installed packages, the registries that
+these fill while they are imported, the number of the process. A script must not be blamed for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_parallelrun.contract.check import Check, CheckFailed
+from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
+from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, TooManyInitCalls
+from pytest_parallelrun.contract.entry.observations import Observations
+from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.generation.runner import ExampleRunner
+from pytest_parallelrun.emulator.errors import ParallelRunError
+from pytest_parallelrun.emulator.probe import WorkerStartError
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.finding import Cause
+
+ENABLED = True
+"""Off in tests that are about what a check finds in one process."""
+
+
+class Confirmation:
+    """For all checks of an entry. switched: whether worker processes serve them from here on."""
+
+    def __init__(self, entry: EntryUnderTest) -> None:
+        self._entry = entry
+        self._causes: set[Cause] = set()
+        self._observations: Observations | None = None
+        self.switched = False
+
+    def rescues(self, check: Check, arguments: Mapping[str, object]) -> bool:
+        """Whether a check that could not decide is to be run again, in worker processes."""
+        if check.skipped is None or not self._possible:
+            return False
+        if self._entry.starts.differ and self._comes_up:
+            self._switch(check, "a second worker comes up in a process of its own only")
+        elif check.skipped.workers_differ and self._repeats(arguments):
+            self._switch(check, "two workers give different results only where they share a process")
+        return self.switched
+
+    def _repeats(self, arguments: Mapping[str, object]) -> bool:
+        """Whether two worker processes give the same results."""
+        observations = next((value for value in arguments.values() if isinstance(value, Observations)), None)
+        if observations is None or self._observations is not None:
+            return False
+        try:
+            nondeterministic = self._observe(observations.baseline).nondeterministic
+        except (WorkerStartError, TooManyInitCalls, ParallelRunError):
+            return False
+        return nondeterministic is None or nondeterministic.harmless
+
+    def confirm(
+        self, function: Callable[..., object], arguments: Mapping[str, object], check: Check, failed: CheckFailed
+    ) -> CheckFailed | None:
+        """The finding to report, which worker processes show too; None where the check passes in them."""
+        finding = failed.finding
+        if not check.spec.shares_process or not self._possible or finding.cause in self._causes:
+            return failed
+        again = Check(strict=False)
+        again.begin(check.spec)
+        try:
+            function(**self.with_processes({**arguments, "parallelrun_check": again}))
+            found = again.advice
+        except CheckFailed as error:
+            found = error.finding
+        except (pytest.skip.Exception, TooManyInitCalls, ParallelRunError) as error:
+            return CheckFailed(finding.saying(f"not confirmed in worker processes: {error}"))
+        if found is None:
+            self._switch(check, f"only where workers share a process: {finding.what}")
+            check.notes += again.notes
+            return None
+        if finding.cause is not None:
+            self._causes.add(finding.cause)
+        return failed if found.what == finding.what else CheckFailed(found)
+
+    def with_processes(self, arguments: Mapping[str, object]) -> dict[str, object]:
+        """The arguments of a check, with worker processes."""
+        return {name: self._in_processes(value) for name, value in arguments.items()}
+
+    def _in_processes(self, value: object) -> object:
+        if isinstance(value, EntryUnderTest):
+            return self._entry_in_processes
+        if isinstance(value, Baseline):
+            return self._observe(value).baseline
+        if isinstance(value, Observations):
+            return self._observe(value.baseline)
+        if isinstance(value, ExampleRunner):
+            return ExampleRunner(self._observe(value.observations.baseline))
+        return value
+
+    def _observe(self, baseline: Baseline) -> Observations:
+        if self._observations is None:
+            entry = self._entry_in_processes
+            self._observations = Observations(entry, baseline if baseline.result.attempts else run_baseline(entry))
+        return self._observations
+
+    @property
+    def _possible(self) -> bool:
+        return ENABLED and not self.switched and self._entry.engine == "inprocess"
+
+    def _switch(self, check: Check, reason: str) -> None:
+        self.switched = True
+        check.begin(check.spec)
+        check.note(
+            f"{reason}. On the service every worker is a process of its own, so that is no flaw of the script. "
+            "From this check on, the gate uses worker processes (as with --parallelrun-engine=process)"
+        )
+
+    @cached_property
+    def _entry_in_processes(self) -> EntryUnderTest:
+        return replace(self._entry, engine="process", folder=self._entry.new_folder("processes"))
+
+    @cached_property
+    def _comes_up(self) -> bool:
+        return startup_failure(self._entry_in_processes.probe_startup()) is None

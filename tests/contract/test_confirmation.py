@@ -1,0 +1,167 @@
+"""A script is not blamed for what its workers share in one process only, and a flaw is still found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.contract import confirmation
+from pytest_parallelrun.contract.entry import entry_under_test
+from tests.conftest import Write
+from tests.contract.conftest import Judge, Judged
+
+REGISTRY = """
+    NAMES = set()
+    CALLS = []
+
+    def register(name):
+        if name in NAMES:
+            raise ValueError(f"{name} is registered twice")
+        NAMES.add(name)
+"""
+
+AT_IMPORT = """
+    from pathlib import Path
+
+    import registry
+
+    registry.register("scored")
+
+    def run(mini_batch):
+        return [f"{Path(path).name}: {len(Path(path).read_bytes())}" for path in mini_batch]
+"""
+
+IN_INIT = AT_IMPORT.replace('registry.register("scored")', 'def init():\n        registry.register("scored")')
+
+COUNTS_IN_A_PACKAGE = """
+    from pathlib import Path
+
+    import registry
+
+    def init():
+        global number
+        registry.CALLS.append("init")
+        number = len(registry.CALLS)
+
+    def run(mini_batch):
+        return [f"{Path(path).name}: worker {number}" for path in mini_batch]
+"""
+
+NAMES_FILES_BY_PROCESS = """
+    import os
+    from pathlib import Path
+
+    def init():
+        folder = Path(os.environ["RESULTS"])
+        folder.mkdir(exist_ok=True)
+        global name
+        name = folder / f"part-{os.getpid()}.csv"
+
+    def run(mini_batch):
+        with open(name, "a") as file:
+            for path in mini_batch:
+                file.write(Path(path).name + "\\n")
+        return [Path(path).name for path in mini_batch]
+"""
+
+COUNTS_CALLS = """
+    from pathlib import Path
+
+    calls = 0
+
+    def run(mini_batch):
+        global calls
+        calls += 1
+        return [f"{Path(path).name}: call {calls}" for path in mini_batch]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmation, "ENABLED", True)
+
+
+@pytest.fixture
+def registry(write: Write, monkeypatch: pytest.MonkeyPatch, project: Path) -> None:
+    """An installed package that keeps what was registered, as clients of metrics and parsers of flags do."""
+    write("site-packages/registry/__init__.py", REGISTRY)
+    monkeypatch.syspath_prepend(project / "site-packages")
+    monkeypatch.setenv("PYTHONPATH", str(project / "site-packages"))
+    monkeypatch.delitem(sys.modules, "registry", raising=False)
+
+
+def checks(*names: str) -> tuple[str, str]:
+    return "-k", " or ".join(names)
+
+
+def noted(judged: Judged) -> list[str]:
+    """The checks that say why the engine changed."""
+    return [name for name, notes in judged.notes.items() if any("no flaw of the script" in note for note in notes)]
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_package_that_refuses_a_second_import_of_the_script(judge: Judge) -> None:
+    judged = judge(AT_IMPORT, *checks("entry", "accepts", "init_runs", "valid_type", "history"))
+    assert set(judged.outcomes.values()) == {"passed"}
+    assert noted(judged) == ["entry_defines_run"]
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_package_that_refuses_a_second_init(judge: Judge) -> None:
+    judged = judge(IN_INIT, *checks("init_runs", "valid_type", "job_completes"))
+    assert set(judged.outcomes.values()) == {"passed"}
+    assert noted(judged) == ["init_runs_in_every_worker"]
+
+
+@pytest.mark.usefixtures("registry")
+def test_under_strict_too(judge: Judge) -> None:
+    judged = judge(AT_IMPORT, "--parallelrun-strict", *checks("entry_defines_run", "accepts"))
+    assert set(judged.outcomes.values()) == {"passed"}
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_a_package_keeps_between_workers(judge: Judge) -> None:
+    judged = judge(COUNTS_IN_A_PACKAGE, *checks("mini_batch_size", "order", "history"))
+    assert set(judged.outcomes.values()) == {"passed"}
+    assert noted(judged) == ["independent_of_mini_batch_size"]
+
+
+def test_files_named_by_the_number_of_the_process(judge: Judge, tmp_path: Path) -> None:
+    folder = f"--parallelrun-env=RESULTS={tmp_path / 'results'}"
+    judged = judge(NAMES_FILES_BY_PROCESS, folder, "--parallelrun-set=mini_batch_size=1", *checks("collide"))
+    assert judged.outcomes == {"workers_do_not_collide": "passed"}
+
+
+def test_a_flaw_is_found_as_before(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = judge(COUNTS_CALLS, *checks("history", "order"))
+    monkeypatch.setattr(confirmation, "ENABLED", False)
+    in_one_process = judge(COUNTS_CALLS, *checks("history", "order"))
+    assert found.failed == {"independent_of_history", "independent_of_order"}
+    assert found.messages == in_one_process.messages
+    # They have one cause, which is confirmed once, with the baseline that is there.
+    assert found.init_calls == 2 * in_one_process.init_calls - 1
+
+
+def test_what_cannot_be_confirmed_is_reported_and_said_to_be(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry_under_test, "MAX_INIT_CALLS", 12)
+    judged = judge(COUNTS_CALLS, *checks("history"))
+    assert judged.failed == {"independent_of_history"}
+    assert (
+        "(not confirmed in worker processes: the checks of this entry have called init()"
+        in (judged.messages["independent_of_history"])
+    )
+
+
+def test_a_script_that_comes_up_nowhere_is_tried_once_in_worker_processes(judge: Judge) -> None:
+    script = """
+        def init():
+            raise OSError("no licence")
+
+        def run(mini_batch):
+            return mini_batch
+    """
+    judged = judge(script, *checks("init_runs", "valid_type", "history", "job_completes"))
+    assert judged.outcomes["init_runs_in_every_worker"] == "failed"
+    assert noted(judged) == []
