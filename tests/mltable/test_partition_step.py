@@ -212,6 +212,7 @@ def test_whatever_the_reader_raises_is_a_wrong_input(
     # As before the reader is imported for the first time.
     monkeypatch.setattr(mltable_module, "_kept_modules", {})
     monkeypatch.delitem(sys.modules, "azureml.dataprep.api._loggerfactory")
+    assert mltable_module._call_reader("data", lambda: "read") == "read"
     with pytest.raises(InputError, match=r"its MLTable cannot be read: (called `Option|OverflowError)"):
         open_input(mltable(tmp_path), Split())
 

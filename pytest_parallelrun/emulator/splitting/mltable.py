@@ -171,7 +171,7 @@ class MLTableSplitter:
 
     @property
     def content(self) -> str:
-        return f"the table of the MLTable '{self._input_path}'"
+        return f"the table of {self.title}"
 
     def describe(self) -> str:
         size = "" if self._size is None else f"{count_text(self._size, 'byte')} a mini-batch, "

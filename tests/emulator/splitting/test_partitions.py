@@ -178,6 +178,11 @@ def test_a_key_that_no_parquet_file_has_is_refused_with_the_table(tmp_path: Path
         open_input(tmp_path / "a.parquet", Split(partition_keys=("Brand",)))
 
 
+def test_a_key_that_no_dataframe_has_is_refused() -> None:
+    with pytest.raises(InputError, match=r"no 'b', a column of the DataFrame\. The keys there are: a\.$"):
+        open_input(pd.DataFrame({"a": [1]}), Split(partition_keys=("b",)))
+
+
 def test_every_load_of_a_partition_is_a_fresh_copy(tmp_path: Path) -> None:
     split = open_input(sales(tmp_path / "sales.csv"), Split(partition_keys=("Brand",)))
     one = next(split.mini_batches())
