@@ -50,6 +50,7 @@ class CheckHooks:
             return (yield)
         arguments = pyfuncitem.funcargs
         check = cast("Check", arguments["parallelrun_check"])
+        subject = cast("EntryUnderTest", arguments["parallelrun_entry"])
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
         if check.spec.needs_input and module.plan.sample.paths is None:
             check.cannot_decide(module.plan.sample.no_input)
@@ -81,7 +82,7 @@ class CheckHooks:
                 arguments.update(confirmation.with_processes(arguments))
                 return True
             finding = replace(
-                confirmed.finding,
+                confirmed.finding.after_gaps(subject.gaps),
                 example=example_of(failed) or confirmed.finding.example,
                 explained=explain_command(check.spec.name),
             )
@@ -94,7 +95,8 @@ class CheckHooks:
             if runner is not None:
                 runner.close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
-            finding = replace(check.advice, explained=explain_command(check.spec.name))
+            advice = check.advice if check.advice.cause is None else check.advice.after_gaps(subject.gaps)
+            finding = replace(advice, explained=explain_command(check.spec.name))
             check.advice = self._case_saver.keep(module.plan, check.spec.name, finding, test=False)
         return result
 

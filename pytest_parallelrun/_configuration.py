@@ -34,8 +34,9 @@ from pytest_parallelrun.report.sanitize import masked_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
+    from pytest_parallelrun.emulator.job_environment import JobEnvironment
 
-GATE_OPTIONS = ("plan", "report", "save", "budget", "strict")
+GATE_OPTIONS = ("plan", "report", "save", "budget", "strict", "environment")
 """Options that mean nothing to the fixtures."""
 
 
@@ -53,6 +54,7 @@ class RunConfiguration:
     program_arguments: str | Sequence[str]
     code: Path | None
     models: tuple[str, ...]
+    environment: JobEnvironment | None
     command_line: JobSettings
     ini: JobSettings
     origins: Mapping[str, str]
@@ -111,6 +113,7 @@ def _read(config: pytest.Config) -> RunConfiguration:
         inputs=option_values(config, "input"),
         program_arguments=read_last(config, "args", lambda item: item.value) or "",
         code=read_last(config, "code", absolute_path),
+        environment=read_last(config, "environment", _environment),
         models=tuple(absolute_model(item.value, item.base) for item in option_values(config, "model")),
         command_line=command_line,
         ini=ini,
@@ -190,6 +193,12 @@ def _empty_folder(item: OptionValue, config: pytest.Config, reason: str = "") ->
         if folder.exists() and any(folder.iterdir()):
             raise pytest.UsageError(f"{message_start} give a new or empty folder{reason}.")
     return folder
+
+
+def _environment(item: OptionValue) -> JobEnvironment:
+    from pytest_parallelrun.job_files.environment import read_environment_file
+
+    return read_environment_file(absolute_path(item), str(item))
 
 
 def _report(item: OptionValue) -> Path:

@@ -21,8 +21,9 @@ from pytest_parallelrun.emulator.arguments import (
     parse_program_arguments,
 )
 from pytest_parallelrun.emulator.engines import check_possible
-from pytest_parallelrun.emulator.entry import EntryFile, find_models
+from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError, did_you_mean
+from pytest_parallelrun.emulator.models import find_models
 from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
@@ -33,6 +34,7 @@ from pytest_parallelrun.report.sanitize import Redaction
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
+    from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.splitting.model import Splitter
     from pytest_parallelrun.job_files.job_step import JobStep
 
@@ -81,6 +83,7 @@ class EntryPlan:
     origins: Mapping[str, str]
     arguments: ProgramArguments
     models: Mapping[str, Path]
+    environment: JobEnvironment | None
     output: Path | None
     logs: Path | None
     notes: tuple[str, ...]
@@ -161,6 +164,7 @@ class RunEntries:
             origins=origins,
             arguments=arguments,
             models=models,
+            environment=self.configuration.environment or (None if step is None else step.environment),
             output=self._folder_of(target, self.configuration.output),
             logs=self._folder_of(target, self.configuration.logs),
             notes=(*target.notes, *_notes_of(step, with_arguments), *typed.notes),

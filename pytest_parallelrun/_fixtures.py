@@ -63,6 +63,8 @@ def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
         settings=plan.settings,
         arguments=plan.arguments.argv,
         models=plan.models,
+        environment=plan.environment,
+        splits_mltable=plan.step is not None and plan.step.splits_mltable,
         sample=plan.sample.paths,
         folder=tmp_path_factory.mktemp("parallelrun"),
         engine=configuration.engine,

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pytest_parallelrun.emulator.entry import Models, StrPath
+    from pytest_parallelrun.emulator.entry import StrPath
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.job import ParallelJob
+    from pytest_parallelrun.emulator.models import Models
     from pytest_parallelrun.emulator.result import JobResult
 
     P = ParamSpec("P")

@@ -39,7 +39,10 @@ OPTIONS = (
     Option("code", "DIR", "code root: the only folder on sys.path; default: the folder of the entry", "value"),
     Option("args", "ARGUMENTS", "program arguments of the entry script, in one string", "value"),
     Option("env", "NAME=VALUE", "environment variable, set before the script is imported", "list"),
-    Option("model", "[NAME=]PATH", "model on disk, for AZUREML_MODEL_DIR and azureml.core.Model", "list"),
+    Option(
+        "environment", "FILE", "conda or requirements file of the job's environment; default: that of the job", "value"
+    ),
+    Option("model", "[NAME=]PATH", "model on disk, below AZUREML_MODEL_DIR and for azureml.core.Model", "list"),
     Option(
         "set",
         "NAME=VALUE",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import traceback
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +14,9 @@ from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
 from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.ci import ci_lines, defused, on_ci
+from pytest_parallelrun.report.ci import ci_parts, defused, on_ci
 from pytest_parallelrun.report.files import write_report
+from pytest_parallelrun.report.html import INSTALL
 from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     CheckOutcome,
@@ -89,7 +92,8 @@ class Reporting:
         self._reports = {plan.nodeid: _report_of(plan, configuration.engine) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
-        self._unwritten: dict[Path, str] = {}
+        self._written: set[Path] = set()
+        self._lost: list[str] = []
         # By entry and cause: the check that reported it first, and what the script printed in it.
         self._reported: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
         self._with_job: set[str] = set()
@@ -165,42 +169,66 @@ class Reporting:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         reports = [report for report in self._reports.values() if report.checks]
-        if not self._is_controller or not reports:
+        if not self._is_controller or not (reports or self._lost):
             return
         terminalreporter.write_sep("=", "parallelrun")
         width = terminalreporter.config.get_terminal_writer().fullwidth
         for report in reports:
-            for text, style in summary_lines(report, width=width, verbosity=self._config.get_verbosity()):
-                terminalreporter.write_line(_harmless(text), **MARKUP[style])
-        judged = self._judged()
-        for line in acceptance_lines(judged):
-            terminalreporter.write_line(line)
+            with self._surviving(f"the summary of {report.entry}"):
+                for text, style in summary_lines(report, width=width, verbosity=self._config.get_verbosity()):
+                    terminalreporter.write_line(_harmless(text), **MARKUP[style])
+        judged: tuple[AcceptanceRecord, ...] = ()
+        with self._surviving("the summary of parallelrun_accept"):
+            judged = self._judged()
+            for line in acceptance_lines(judged):
+                terminalreporter.write_line(line)
         for path in self._files:
-            if path in self._unwritten:
-                terminalreporter.write_line(f"report {path} cannot be written: {self._unwritten[path]}", red=True)
-            else:
+            if path in self._written:
                 terminalreporter.write_line(f"report: {path}")
-        for line in ci_lines(reports, judged):
-            terminalreporter.write_line(line)
+        with self._surviving("what is for the CI system"):
+            for name, lines in ci_parts(reports, judged):
+                with self._surviving(name):
+                    for line in lines:
+                        terminalreporter.write_line(line)
+        for message in self._lost:
+            terminalreporter.write_line(_harmless(visible(message)), red=True)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self._is_controller or session.config.option.collectonly:
-            return
-        if session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        # Within that of the terminal, which shows the summary only after one that does not raise.
+        self._session = session
+        if self._is_controller and not session.config.option.collectonly:
+            self._write_reports()
+        try:
+            return (yield)
+        except Exception as error:
+            if not self._is_controller or "junitxml" not in _modules_of(error):
+                raise
+            self._lose(f"report {session.config.getoption('xmlpath')}", error)
+
+    def _write_reports(self) -> None:
+        if self._session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
             for report in self._reports.values():
                 report.interrupted = True
-        self._add_junit_properties()
+        with self._surviving("the properties of JUnit"):
+            self._add_junit_properties()
         self._make_warnings_harmless()
-        reports = list(self._reports.values())
         for path in self._files:
-            try:
-                write_report(path, reports, self._judged())
-            except OSError as error:
-                # Whoever waits for the report must not take the run for a good one.
-                in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
-                self._unwritten[path] = f"{error.filename} is no folder" if in_the_way else error.strerror or str(error)
-                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+            with self._surviving(f"report {path}"):
+                write_report(path, list(self._reports.values()), self._judged())
+                self._written.add(path)
+
+    @contextmanager
+    def _surviving(self, what: str) -> Iterator[None]:
+        """A failure to make or to write something costs that alone, and the run, for somebody may wait for it."""
+        try:
+            yield
+        except Exception as error:
+            self._lose(what, error)
+
+    def _lose(self, what: str, error: Exception) -> None:
+        self._lost.append(f"{what} cannot be written: {_reason(error)}")
+        self._session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _judged(self) -> tuple[AcceptanceRecord, ...]:
         return judge_acceptances(self._acceptances, list(self._reports.values()))
@@ -220,6 +248,25 @@ class Reporting:
                     for name, value in report.properties():
                         # Of names pytest writes out nothing, and XML has no control characters.
                         add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return f"{error.filename} is no folder"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    text = " ".join(str(error).split())
+    if isinstance(error, ImportError):
+        return f"{text}; what a page needs comes with: {INSTALL}"
+    # Nothing of the user's can cause it.
+    return f"{type(error).__name__}: {text} (an error of pytest-parallelrun)"
+
+
+def _modules_of(error: BaseException) -> set[str]:
+    """Names of the files, without their ending, that the exception went through."""
+    return {
+        frame.filename.rpartition("/")[2].removesuffix(".py") for frame in traceback.extract_tb(error.__traceback__)
+    }
 
 
 def _harmless(text: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun._collection import checks_of
 from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun._options import OptionValue
 from pytest_parallelrun.contract import CHECKS
@@ -99,7 +100,8 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
         no_input=f"none, {plan.sample.missing}",
         input_origin=plan.sample.origin,
         checks={
-            check.name: plan.sample.no_input if check.needs_input and splitter is None else None for check in CHECKS
+            check.name: plan.sample.no_input if check.needs_input and splitter is None else None
+            for check in checks_of(plan)
         },
         engine=engine,
     )

@@ -38,12 +38,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 14_030,
-    "contract": 9_000,
-    "job_files": 3_650,
+    "emulator": 15_600,
+    "contract": 10_500,
+    "job_files": 4_130,
     "report": 2_050,
     "strategies": 1_450,
-    "ring 3": 2_500,
+    "ring 3": 2_600,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

@@ -16,12 +16,14 @@ Level = Literal["error", "advice"]
 class CheckSpec:
     """One check: `checks/<name>.py` holds `test_<name>`.
 
+    needs_environment: it is there only where somebody names the environment of the job.
     shares_process: what it finds may come from workers being in one process, so it is confirmed in worker processes.
     """
 
     name: str
     level: Level = "error"
     needs_input: bool = True
+    needs_environment: bool = False
     shares_process: bool = False
     finds: str
 
@@ -32,6 +34,13 @@ CHECKS = (
         shares_process=True,
         needs_input=False,
         finds="the import fails the way a worker imports",
+    ),
+    CheckSpec(
+        name="environment_provides_imports",
+        level="advice",
+        needs_input=False,
+        needs_environment=True,
+        finds="the environment of the job lacks what the script imports or the runtime needs",
     ),
     CheckSpec(
         name="entry_defines_run",

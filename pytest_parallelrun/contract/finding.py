@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.contract.phrases import indented
+from pytest_parallelrun.contract.phrases import indented, sentences
 from pytest_parallelrun.emulator.events import Frame
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.case import Case
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
+    from pytest_parallelrun.emulator.service.missing_api import StandInGap
+
+MAX_GAPS = 3
+"""Of those that a finding names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +120,21 @@ class Finding:
     def saying(self, remark: str) -> Finding:
         """The same with a remark at its end."""
         return replace(self, remark=remark)
+
+    def after_gaps(self, gaps: Iterable[StandInGap]) -> Finding:
+        """The same, with what the stand-ins do not cover first: the script may work where that is there."""
+        gaps = list(gaps)
+        if not gaps:
+            return self
+        things = ", ".join(gap.thing for gap in gaps[:MAX_GAPS])
+        if len(gaps) > MAX_GAPS:
+            things += f" and {len(gaps) - MAX_GAPS} more"
+        what = (
+            f"The stand-ins of emulated workers lack {things}, which the script asked for. What follows may come of "
+            "that, and not of the script:"
+        )
+        advice = dict.fromkeys(gap.advice for gap in gaps[:MAX_GAPS])
+        return replace(self, what=sentences(what, self.what), fix=sentences(*advice, self.fix))
 
     def to_json(self) -> dict[str, object]:
         """All of it but the case, in JSON's own types."""

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import errno
+import glob
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.models import (
+    MODEL_DIR,
+    below_model_dir,
+    model_dir_entries,
+    model_tree,
+    reads_model_dir,
+)
+
 if TYPE_CHECKING:
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import ErrorInfo, Failure, Outcome, Phase
-    from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.ledger import JobOutcome
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import ItemName
 
@@ -34,22 +45,21 @@ def thresholds_set(settings: JobSettings) -> list[str]:
     return [name for name in THRESHOLDS if name in settings.explicit]
 
 
-def consenting(result: JobResult) -> list[str]:
+def consenting(settings: JobSettings, outcome: JobOutcome) -> list[str]:
     """Those of the thresholds set that count what was lost, and so allowed it; none where one loss is counted by none.
 
     error_threshold counts every failed item. The other two count failed mini-batches alone (YAML reference of the
     parallel job), and say nothing of items that are lost in a mini-batch that did not fail.
     """
-    set_on_purpose = thresholds_set(result.settings)
+    set_on_purpose = thresholds_set(settings)
     of_items = [name for name in set_on_purpose if name == "error_threshold"]
-    of_mini_batches = [name for name in set_on_purpose if name not in of_items] if result.failed_mini_batches else []
-    lost_elsewhere = any(batch.failed for batch in result.mini_batches if batch.status != "failed")
-    if not result.failed_items or (lost_elsewhere and not of_items):
+    of_mini_batches = [name for name in set_on_purpose if name not in of_items] if outcome.failed_mini_batches else []
+    if not outcome.failed_items or (outcome.missing_items and not of_items):
         return []
     return of_items + of_mini_batches
 
 
-def values_text(settings: JobSettings, names: list[str]) -> str:
+def values_text(settings: JobSettings, names: Iterable[str]) -> str:
     """Thresholds with their values."""
     return ", ".join(f"{name}={getattr(settings, name):g}" for name in names)
 
@@ -74,15 +84,6 @@ def appended_output(settings: JobSettings) -> str:
     if settings.output_action == "append_row":
         return "In the appended output"
     return "With output_action=append_row, which is not set here,"
-
-
-def reading_text(result: JobResult) -> str:
-    """What the other reading of the rules would make of the job, where that is another verdict."""
-    other = {name: status for name, status in result.readings.items() if status not in (None, result.status)}
-    return "".join(
-        f"Under --parallelrun-set rules={name} the job would be {status}: the sources on the service disagree."
-        for name, status in other.items()
-    )
 
 
 ERROR_LOG = "logs/user/error/<node>/process000.txt"
@@ -123,13 +124,16 @@ _VARIABLES = {
     ),
     "AZUREML_MODEL_DIR": "AZUREML_MODEL_DIR is set where a model is given: --parallelrun-model=PATH.",
 }
+_NOT_OF_A_MODEL = ("ImportError", "ModuleNotFoundError", "SyntaxError", "KeyError", "SystemExit")
+"""Errors of import and init() that have nothing to do with where a model lies."""
 _RELATIVE_IMPORT = ("attempted relative import with no known parent package", "attempted relative import beyond")
 
 
-def hints(failures: Iterable[Failure], entry: EntryFile) -> str:
+def hints(failures: Iterable[Failure], subject: EntryUnderTest) -> str:
     """What helps against the errors, a sentence or two a line; "" where nothing is known."""
+    failures = list(failures)
     errors = [error for failure in failures for error in failure.chain]
-    return "\n".join(dict.fromkeys(_hints(errors, entry)))
+    return "\n".join(dict.fromkeys([*_hints(errors, subject.entry), *_model_hints(failures, subject)]))
 
 
 def _hints(errors: Sequence[ErrorInfo], entry: EntryFile) -> Iterator[str]:
@@ -151,6 +155,65 @@ def _hints(errors: Sequence[ErrorInfo], entry: EntryFile) -> Iterator[str]:
             f"folder above it the code root: --parallelrun-code={parent}; its name is then "
             f"'{entry.code_root.name}.{entry.module_name}'. On the service it must be the code folder too."
         )
+
+
+def _model_hints(failures: Sequence[Failure], subject: EntryUnderTest) -> Iterator[str]:
+    """Where the models lie, for a script that looks elsewhere."""
+    given = subject.settings.environment_variables.get(MODEL_DIR)
+    if given is None:
+        entries = model_dir_entries(subject.models)
+    else:
+        entries = {path.name: path for path in Path(given).iterdir()} if os.path.isdir(given) else {}
+    if not entries and given is None:
+        if any(error.type == "TypeError" and "NoneType" in error.message for error in _errors_coming_up(failures)):
+            yield from [_VARIABLES[MODEL_DIR]] if reads_model_dir(subject.entry) else []
+        return
+    paths = [error.path for failure in failures for error in failure.chain if error.path]
+    looked_for = [path for path in (_below_model_dir(path, given) for path in paths) if path is not None]
+    unexplained = any(error.type not in _NOT_OF_A_MODEL for error in _errors_coming_up(failures))
+    messages = [error.message for failure in failures for error in failure.chain]
+    named = any((given or f"{os.sep}{MODEL_DIR}") in message for message in messages)
+    if looked_for or named or (unexplained and reads_model_dir(subject.entry)):
+        yield model_layout(entries, looked_for)
+
+
+def _errors_coming_up(failures: Sequence[Failure]) -> Iterator[ErrorInfo]:
+    """The errors that import and init() ended with."""
+    return (failure.chain[0] for failure in failures if failure.phase in ("import", "init") and failure.chain)
+
+
+def _below_model_dir(path: str, given: str | None) -> str | None:
+    """A path relative to AZUREML_MODEL_DIR. given: its value, where the user has set it."""
+    if given is None:
+        return below_model_dir(path)
+    relative = os.path.relpath(path, given)
+    return None if relative.startswith(os.pardir) else relative
+
+
+def model_layout(entries: Mapping[str, Path], looked_for: Sequence[str] = ()) -> str:
+    """The tree below AZUREML_MODEL_DIR. looked_for: paths relative to it; where they are instead is told."""
+    places = [
+        f'Use os.path.join(os.environ["{MODEL_DIR}"], {", ".join(map(json.dumps, place))}).'
+        for place in dict.fromkeys(_found_elsewhere(entries, looked_for))
+    ]
+    return sentences(
+        f"A model that is a folder lies below {MODEL_DIR} under its own name, a file lies in it, as on the service.",
+        *places,
+        f"${MODEL_DIR} holds:",
+        indented("\n".join(model_tree(entries))),
+    )
+
+
+def _found_elsewhere(entries: Mapping[str, Path], looked_for: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The parts of the one path that a file has which was looked for, if it has one."""
+    for name, relative in ((os.path.basename(relative), relative) for relative in looked_for if relative):
+        same = [
+            (own, *file.relative_to(path).parts)
+            for own, path in entries.items()
+            for file in ([path] if own == name else path.rglob(glob.escape(name)))
+        ]
+        if len(same) == 1 and os.path.join(*same[0]) != relative:
+            yield same[0]
 
 
 def _beside_the_script(name: str, entry: EntryFile) -> Iterator[str]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from pytest_parallelrun.emulator.errors import EntryScriptError, InputError, did_you_mean
+from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean
 from pytest_parallelrun.emulator.worker.script import import_script
 
 StrPath = str | os.PathLike[str]
-Models = Iterable[StrPath] | Mapping[str, StrPath]
-"""Paths on disk, as "PATH" or "NAME=PATH", or by name."""
 
 
 @dataclass(frozen=True)
@@ -89,36 +86,3 @@ def import_entry(entry: EntryFile) -> ModuleType:
     Raises whatever the import raises.
     """
     return import_script(entry.module_name, str(entry.path), entry.label)
-
-
-def find_models(models: Models, *, base: Path | None = None) -> dict[str, Path]:
-    """Name -> absolute path, in the order given. Without a name it is the last part of the path.
-
-    Relative paths start at `base`, by default the current folder. InputError where a path does not exist.
-    """
-    named = models.items() if isinstance(models, Mapping) else (_name_and_path(model, base) for model in models)
-    paths: dict[str, Path] = {}
-    for name, written in named:
-        text = f"{name}={os.fspath(written)}" if name else os.fspath(written)
-        path = Path(os.path.abspath(os.path.join(base or "", os.path.expanduser(written))))
-        if not path.exists():
-            raise InputError(f"model '{text}': '{path}' does not exist; give NAME=PATH or PATH of a file or folder.")
-        name = name or path.name
-        if name in paths and paths[name] != path:
-            raise InputError(f"model '{text}': the name '{name}' is already that of '{paths[name]}'.")
-        paths[name] = path
-    return paths
-
-
-def _name_and_path(model: StrPath, base: Path | None) -> tuple[str, str]:
-    """A path that exists as it is written is one, whatever "=" is in it."""
-    text = os.fspath(model)
-    name, separator, path = text.partition("=")
-    return ("", text) if not separator or os.path.exists(os.path.join(base or "", text)) else (name, path)
-
-
-def model_directory(models: Mapping[str, Path]) -> Path | None:
-    """What AZUREML_MODEL_DIR names: the folder of the first model, or the folder that holds its file."""
-    for path in models.values():
-        return path if path.is_dir() else path.parent
-    return None

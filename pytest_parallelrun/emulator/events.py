@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.output import Written
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 Outcome = Literal["succeeded", "short", "exception", "timeout", "wrong_type", "crashed", "load_error"]
@@ -157,7 +158,7 @@ class JobEnded(NamedTuple):
     duration: float
 
 
-Event = WorkerStarted | WorkerFailed | WorkerStopped | AttemptEnded | MiniBatchEnded | JobEnded
+Event = WorkerStarted | WorkerFailed | WorkerStopped | AttemptEnded | MiniBatchEnded | JobEnded | StandInGap
 
 
 class Progress(NamedTuple):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,28 +19,39 @@ from pytest_parallelrun.emulator.arguments import (
 )
 from pytest_parallelrun.emulator.clock import real_time
 from pytest_parallelrun.emulator.engines import ENGINES, check_possible, engine_maker
-from pytest_parallelrun.emulator.entry import Models, StrPath, find_entry, find_models, model_directory
+from pytest_parallelrun.emulator.entry import EntryFile, StrPath, find_entry
 from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.event_log import EventLog
-from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, JobStatus, Progress, WorkerStopped
+from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, Progress, WorkerStopped
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
 from pytest_parallelrun.emulator.folders import keep_files, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
+from pytest_parallelrun.emulator.models import (
+    MODEL_DIR,
+    find_models,
+    reads_model_dir,
+    shadowed_models,
+    stage_models,
+)
 from pytest_parallelrun.emulator.output import AppendedFile
 from pytest_parallelrun.emulator.result import JobResult
-from pytest_parallelrun.emulator.rule_comparison import read_under_presets
-from pytest_parallelrun.emulator.rules import PRESETS
+from pytest_parallelrun.emulator.rule_comparison import RuleComparison, compare_presets, more_would_tell
 from pytest_parallelrun.emulator.scheduler import Scheduler
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.model import split_notes
-from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import EngineMaker
+    from pytest_parallelrun.emulator.models import Models
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source, Splitter
+
+
+MAX_GAPS_NOTED = 5
 
 
 class ParallelJob:
@@ -98,15 +110,19 @@ class ParallelJob:
         """Runs the job from the start; every call is a run of its own."""
         return self.run_on(engine_maker(self.engine))
 
-    def run_on(self, make_engine: EngineMaker) -> JobResult:
-        """The same on an engine of the caller's, such as the workers of a ProbeSession."""
+    def run_on(self, make_engine: EngineMaker, *, beyond_threshold: bool = False) -> JobResult:
+        """The same on an engine of the caller's, such as the workers of a ProbeSession.
+
+        beyond_threshold: after a threshold has ended the job, the remaining attempts are made where the other preset of
+        the rules cannot be judged without them. They count for nothing else.
+        """
         try:
             splitter = open_input(self.input, self.settings)
         except EmptyInputError as error:
             return self._without_items(str(error))
         folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
         try:
-            return self._run_in(folder, splitter, make_engine)
+            return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -128,9 +144,10 @@ class ParallelJob:
         """
         settings = self.settings
         environment = dict(settings.environment_variables)
-        model_dir = model_directory(self.models)
-        if model_dir is not None:
-            environment.setdefault("AZUREML_MODEL_DIR", str(model_dir))
+        if MODEL_DIR not in environment and (model_dir := stage_models(self.models, folder)) is not None:
+            environment[MODEL_DIR] = str(model_dir)
+        if PYTHON_PATH in environment:
+            environment[PYTHON_PATH] = os.pathsep.join(self._python_path(environment[PYTHON_PATH]))
         if output_dir is not None:
             environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
         of_runtime: tuple[str, ...] = ()
@@ -153,7 +170,16 @@ class ParallelJob:
             logs=logs,
         )
 
-    def _run_in(self, folder: Path, splitter: Splitter, make_engine: EngineMaker) -> JobResult:
+    def _python_path(self, value: str) -> Iterator[str]:
+        """Absolute folders; a relative one starts where the run does, else at the code root, where jobs start."""
+        for entry in filter(None, value.split(os.pathsep)):
+            starts = [Path.cwd(), *([self.entry.code_root] if isinstance(self.entry, EntryFile) else ())]
+            paths = [os.path.abspath(start / os.path.expanduser(entry)) for start in starts]
+            yield next(filter(os.path.exists, paths), paths[0])
+
+    def _run_in(
+        self, folder: Path, splitter: Splitter, make_engine: EngineMaker, *, beyond_threshold: bool
+    ) -> JobResult:
         settings = self.settings
         output_dir = folder / "output" if self.output is None else usable_output(self.output)
         output_path = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
@@ -180,6 +206,7 @@ class ParallelJob:
                 events=events,
                 appended=appended,
                 on_progress=self.on_progress,
+                goes_on=(lambda: more_would_tell(settings, splitter, events)) if beyond_threshold else None,
             )
             ended = scheduler.run()
         not_kept = [] if self.output is None else list(keep_files(folder, self.output))
@@ -188,15 +215,15 @@ class ParallelJob:
                 f"{', '.join(map(str, unused))} never fired: no attempt of the job had that address, or an earlier "
                 "fault had it. Mini-batches and workers count from 0, attempts from 1."
             )
-        readings: dict[str, JobStatus | None]
+        own = ledger.outcome(ended.reason)
         if scheduler.cut_short and scheduler.exceeded is None:
             # No reading of the rules helps a job without workers.
-            readings = dict.fromkeys(PRESETS, ended.status)
+            comparison = RuleComparison.agreed(own)
         else:
-            readings = read_under_presets(
-                self.input, settings, splitter, ledger.total_mini_batches, events, ended.status
+            comparison = compare_presets(
+                self.input, settings, splitter, scheduler.total_mini_batches, events, own, beyond=scheduler.beyond
             )
-        notes = self._notes(splitter, events, scheduler.lost_rows, readings)
+        notes = self._notes(splitter, events, scheduler.lost_rows, comparison)
         result = JobResult(
             entry=self.entry.label,
             settings=settings,
@@ -205,7 +232,7 @@ class ParallelJob:
             queued=scheduler.queued,
             events=events,
             notes=[*notes, *engine.notes(), *not_kept],
-            readings=readings,
+            comparison=comparison,
             output_path=output_path,
             folder=folder,
         )
@@ -222,15 +249,16 @@ class ParallelJob:
         )
         events = EventLog()
         events.append(JobEnded(status="Failed", reason=reason, exceeded=None, duration=0.0))
+        ledger = Ledger(settings, "files", 0)
         result = JobResult(
             entry=self.entry.label,
             settings=settings,
             splitter=None,
-            ledger=Ledger(settings, "files", 0),
+            ledger=ledger,
             queued=(),
             events=events,
             notes=(),
-            readings=dict.fromkeys(PRESETS, "Failed"),
+            comparison=RuleComparison.agreed(ledger.outcome(reason)),
             output_path=None,
             folder=None,
         )
@@ -238,14 +266,33 @@ class ParallelJob:
             result.notes += write_logs(logs, result, real_time())
         return result
 
+    def _notes_on_models(self) -> Iterator[str]:
+        if MODEL_DIR in self.settings.environment_variables:
+            return
+        for name in shadowed_models(self.models):
+            yield (
+                f"the model '{name}' is not below {MODEL_DIR}, where another model is called "
+                f"'{self.models[name].name}' as well; Model.get_model_path('{name}') finds it"
+            )
+        deployment = self.settings.profile == "batch"
+        if self.models and not deployment and isinstance(self.entry, EntryFile) and reads_model_dir(self.entry):
+            yield (
+                f"the script reads {MODEL_DIR}, which the service sets in batch deployments only (profile=batch): "
+                "in a parallel job, hand the model over as an input, whose path is a program argument"
+            )
+
     def _notes(
-        self, splitter: Splitter, events: EventLog, lost_rows: str | None, readings: Mapping[str, JobStatus | None]
+        self, splitter: Splitter, events: EventLog, lost_rows: str | None, comparison: RuleComparison
     ) -> Iterator[str]:
         settings, in_process = self.settings, self.engine == "inprocess"
         yield from self.arguments.notes
         yield from split_notes(splitter.form, settings)
         if lost_rows is not None:
             yield lost_rows
+        yield from self._notes_on_models()
+        for path in self._python_path(settings.environment_variables.get(PYTHON_PATH, "")):
+            if not os.path.exists(path):
+                yield f"{PYTHON_PATH}: '{path}' does not exist"
         if self.arguments.not_emulated:
             yield f"not emulated, only handed to the script: {', '.join(self.arguments.not_emulated)}"
         for name in sorted(settings.explicit):
@@ -263,13 +310,16 @@ class ParallelJob:
             for event in events.others
             if isinstance(event, AttemptEnded)
         )
+        for gap in islice((event for event in events.others if isinstance(event, StandInGap)), MAX_GAPS_NOTED):
+            yield f"the script asked for {gap.thing}, which the stand-ins of emulated workers lack. {gap.advice}"
         if capped:
             yield (
                 f"{capped} attempt(s) returned more results than items: the service caps the count and keeps all rows"
             )
-        known = {name: status for name, status in readings.items() if status is not None}
+        outcomes = comparison.outcomes
+        known = {name: outcome.status for name, outcome in outcomes.items() if outcome is not None}
         if len(set(known.values())) > 1:
             verdicts = ", ".join(f"{status} under rules={name}" for name, status in known.items())
             yield f"the sources on the service disagree, and it matters here: {verdicts}"
-        for name in readings.keys() - known.keys():
+        for name in outcomes.keys() - known.keys():
             yield f"what rules={name} would make of this job cannot be told from these attempts"

@@ -6,14 +6,30 @@ rules would have made of them.
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.policy import Exceeded, Limits, Ruling, Tally, exceeded_threshold, rule_on_attempt
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.events import Failure, Outcome
+    from pytest_parallelrun.emulator.events import Failure, JobStatus, Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobOutcome:
+    """What a reading of the rules makes of a job; reason: why it fails.
+
+    missing_items: those of the failed items that were lost in mini-batches that did not fail.
+    """
+
+    status: JobStatus
+    reason: str | None
+    failed_items: int
+    failed_mini_batches: int
+    missing_items: int
 
 
 class Ledger:
@@ -27,6 +43,7 @@ class Ledger:
         self.failed_mini_batches = 0
         self.succeeded_items = 0
         self.failed_items = 0
+        self.missing_items = 0
         self._max_attempts = settings.max_retries + 1
         self._short_return = rules.short_return
         self._pending_counts = rules.threshold_check == "pending"
@@ -72,7 +89,25 @@ class Ledger:
             self.failed_mini_batches += 1
         else:
             self.succeeded_mini_batches += 1
+            self.missing_items += ruling.failed_items
         return ruling
+
+    def without_thresholds(self) -> Ledger:
+        """A copy that goes on counting, and that nothing exceeds."""
+        other = copy(self)
+        other._awaiting_retry = set(self._awaiting_retry)
+        other._unlimited = True
+        return other
+
+    def outcome(self, reason: str | None) -> JobOutcome:
+        """The counts of a job that fails for this reason, or completes without one."""
+        return JobOutcome(
+            status="Completed" if reason is None else "Failed",
+            reason=reason,
+            failed_items=self.failed_items,
+            failed_mini_batches=self.failed_mini_batches,
+            missing_items=self.missing_items,
+        )
 
     def exceeded(self) -> Exceeded | None:
         """The threshold that is exceeded now. Under threshold_check "pending" what awaits its retry counts too."""

@@ -71,6 +71,12 @@ class Limits(NamedTuple):
     allowed_failed_percent: float = 100
 
 
+NO_RESULT = (
+    "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
+    "job whatever the thresholds (NoResultToAppendError)"
+)
+
+
 class Exceeded(NamedTuple):
     """A threshold that was exceeded, and the arithmetic in words."""
 

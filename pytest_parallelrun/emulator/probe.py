@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +19,8 @@ from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.models import original_path
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
@@ -76,6 +78,8 @@ class ProbeSession:
         self._on_start = on_start
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
+        self.gaps: dict[StandInGap, None] = {}
+        """What the script asked for and the stand-ins do not cover; complete when the session is over."""
 
     def __enter__(self) -> Self:
         self._folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
@@ -106,7 +110,12 @@ class ProbeSession:
         try:
             self._engine.stop(normal=False)
         finally:
+            self.note_gaps()
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def note_gaps(self) -> None:
+        """Takes what happened to the workers, of which the gaps alone are of interest here."""
+        self.gaps.update(dict.fromkeys(gaps_in(self._engine.worker_events())))
 
     def is_up(self, worker: int = 0) -> bool:
         """Whether the worker is there."""
@@ -123,6 +132,7 @@ class ProbeSession:
                 event = self._engine.start_worker(worker)
         finally:
             self._engine.release()
+        self._name_models(self.setting_up)
         if isinstance(event, WorkerFailed):
             raise WorkerStartError(event.failure)
 
@@ -164,7 +174,13 @@ class ProbeSession:
                 assert ended is not None
         finally:
             engine.release()
+        self._name_models(touched)
         return ProbeResult(ended, touched)
+
+    def _name_models(self, touched: FilesTouched) -> None:
+        """Files of models by the paths that they have without the session."""
+        models = self._job.models
+        touched.read = {original_path(path, models): None for path in touched.read} if models else touched.read
 
     def call_in_worker(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
         """What a function of a module that can be imported gives in the process of a worker, which is then up."""
@@ -176,7 +192,9 @@ class ProbeSession:
 
         Its number of workers is that of the session, and shutdown() is not called.
         """
-        return job.run_on(self._warm)
+        result = job.run_on(self._warm)
+        self.gaps.update(dict.fromkeys(result.gaps))
+        return result
 
     def _warm(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> _WarmEngine:
         self._engine.assign(splitter, settings, faults)
@@ -200,7 +218,7 @@ class _WarmEngine:
                 self._session.start(worker)
         except WorkerStartError as error:
             raise NoWorkersLeft(str(error)) from error
-        self._engine.worker_events()
+        self._session.note_gaps()
         self._engine.select_worker(None)
 
     def submit(self, task: Task) -> None:
@@ -226,12 +244,17 @@ class _WarmEngine:
 class StartupResult:
     """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for.
 
-    observed: the result of the observer of each worker.
+    observed: the result of the observer of each worker. gaps: what the script asked for and the stand-ins do not cover.
     """
 
     workers: tuple[WorkerStarted | WorkerFailed, ...]
     attempt: AttemptEnded | None = None
     observed: tuple[object, ...] = ()
+    gaps: tuple[StandInGap, ...] = ()
+
+
+def gaps_in(events: Iterable[Event]) -> Iterator[StandInGap]:
+    return (event for event in events if isinstance(event, StandInGap))
 
 
 def probe_startup(
@@ -273,4 +296,5 @@ def probe_startup(
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
-    return StartupResult(workers_started, attempt, tuple(engine.observed))
+    gaps = tuple(gaps_in(engine.worker_events()))
+    return StartupResult(workers_started, attempt, tuple(engine.observed), gaps)

@@ -22,11 +22,13 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
 )
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.event_log import EventLog
     from pytest_parallelrun.emulator.ledger import Ledger
+    from pytest_parallelrun.emulator.rule_comparison import RuleComparison
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Splitter
 
@@ -51,7 +53,7 @@ class JobResult:
         queued: Sequence[MiniBatch],
         events: EventLog,
         notes: Sequence[str],
-        readings: dict[str, JobStatus | None],
+        comparison: RuleComparison,
         output_path: Path | None,
         folder: Path | None,
     ) -> None:
@@ -62,8 +64,13 @@ class JobResult:
         self.status, self.reason, self.exceeded = ended.status, ended.reason, ended.exceeded
         self.duration = ended.duration
         self.notes = tuple(notes)
-        self.readings = readings
-        """Status that each preset of the rules gives to the recorded attempts; None: it cannot be told."""
+        self.outcome = ledger.outcome(self.reason)
+        self.comparison = comparison
+        """What each preset of the rules makes of the recorded attempts."""
+        self.readings: dict[str, JobStatus | None] = {
+            name: None if outcome is None else outcome.status for name, outcome in comparison.outcomes.items()
+        }
+        """The status that each gives; None: it cannot be told."""
         self.processed_mini_batches = ledger.processed
         self.succeeded_mini_batches = ledger.succeeded_mini_batches
         self.failed_mini_batches = ledger.failed_mini_batches
@@ -91,6 +98,11 @@ class JobResult:
     def worker_failures(self) -> tuple[WorkerFailed, ...]:
         """Workers whose import or init() failed."""
         return tuple(event for event in self.events.others if isinstance(event, WorkerFailed))
+
+    @cached_property
+    def gaps(self) -> tuple[StandInGap, ...]:
+        """What the script asked for and the stand-ins do not cover, also where it hid the error."""
+        return tuple(event for event in self.events.others if isinstance(event, StandInGap))
 
     @property
     def init_calls(self) -> int:

@@ -6,47 +6,87 @@ is None: it cannot be told.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.events import AttemptEnded, MiniBatchEnded
-from pytest_parallelrun.emulator.ledger import Ledger
-from pytest_parallelrun.emulator.policy import classify_return
-from pytest_parallelrun.emulator.rules import PRESETS, Rules
+from pytest_parallelrun.emulator.ledger import JobOutcome, Ledger
+from pytest_parallelrun.emulator.policy import NO_RESULT, classify_return
+from pytest_parallelrun.emulator.rules import CHOICES, PRESETS
 from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.event_log import EventLog
-    from pytest_parallelrun.emulator.events import JobStatus, Outcome
+    from pytest_parallelrun.emulator.events import Event, Outcome
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Source, Splitter
 
 
-def read_under_presets(
+@dataclass(frozen=True, kw_only=True)
+class RuleComparison:
+    """A job under each preset of the rules, in which rules that were set one by one hold as they are.
+
+    outcomes: by preset. by_rule: where these differ, what the job comes to if that rule alone is as in the other
+    preset. None: it cannot be told.
+    """
+
+    outcomes: Mapping[str, JobOutcome | None]
+    by_rule: Mapping[str, JobOutcome | None] = field(default_factory=dict)
+
+    @classmethod
+    def agreed(cls, outcome: JobOutcome) -> RuleComparison:
+        """The rules make no difference."""
+        return cls(outcomes=dict.fromkeys(PRESETS, outcome))
+
+
+def other_preset(settings: JobSettings) -> JobSettings:
+    """The same settings under the preset that they do not start from."""
+    return settings.with_preset(next(name for name in PRESETS if name != settings.preset))
+
+
+def compare_presets(
     source: Source,
     settings: JobSettings,
     splitter: Splitter,
     total_mini_batches: int | None,
     events: EventLog,
-    status: JobStatus,
-) -> dict[str, JobStatus | None]:
-    """Status of the job under each preset; `status` is the one under the job's own rules.
+    own: JobOutcome,
+    *,
+    beyond: Iterable[Event] = (),
+) -> RuleComparison:
+    """The job under each preset; `own` is what it came to.
 
-    total_mini_batches: None where the job ended before its table was split to the end.
+    total_mini_batches: None where the job ended before its table was split to the end. beyond: what happened after it
+    had ended by its own rules.
     """
-    if status == "Completed" and _all_in_time(events, settings):
+    if own.status == "Completed" and _all_in_time(events, settings):
         # No rule is about mini-batches that succeed at once and in time.
-        return dict.fromkeys(PRESETS, status)
-    readings: dict[str, JobStatus | None] = {}
-    for name in PRESETS:
-        rules = Rules.preset(name)
-        if rules == settings.rules:
-            readings[name] = status
-        else:
-            other = settings.replace(rules=rules)
-            same = rules.file_grouping == settings.rules.file_grouping or _same_split(source, other, splitter)
-            ledger = Ledger(other, splitter.kind, total_mini_batches)
-            readings[name] = _read(ledger, other, events) if same else None
-    return readings
+        return RuleComparison.agreed(own)
+    other = other_preset(settings)
+
+    def outcome_under(changed: JobSettings) -> JobOutcome | None:
+        replay = _Replay(changed, splitter, total_mini_batches)
+        replay.take(events)
+        replay.take(beyond)
+        return replay.outcome()
+
+    same = other.rules.file_grouping == settings.rules.file_grouping or _same_split(source, other, splitter)
+    outcomes = {settings.preset: own, other.preset: outcome_under(other) if same else None}
+    by_rule = {}
+    if outcomes[other.preset] not in (None, own):
+        for rule in CHOICES:
+            value = getattr(other.rules, rule)
+            if value != getattr(settings.rules, rule):
+                by_rule[rule] = outcome_under(settings.replace(**{rule: value}))
+    return RuleComparison(outcomes={name: outcomes[name] for name in PRESETS}, by_rule=by_rule)
+
+
+def more_would_tell(settings: JobSettings, splitter: Splitter, events: EventLog) -> bool:
+    """Whether attempts that a threshold prevented are all that keeps the other preset from being judged."""
+    replay = _Replay(other_preset(settings), splitter, None)
+    replay.take(events)
+    return replay.reason is None and not replay.undecided
 
 
 def _all_in_time(events: EventLog, settings: JobSettings) -> bool:
@@ -74,41 +114,63 @@ def _same_split(source: Source, other: JobSettings, splitter: Splitter) -> bool:
     )
 
 
-def _read(ledger: Ledger, other: JobSettings, events: EventLog) -> JobStatus | None:
-    undecided: set[int] = set()
-    ended: set[int] = set()
-    delivered: set[tuple[int, int]] = set()
-    for event in events:
-        if isinstance(event, MiniBatchEnded) and not event.mini_batch.size:
-            # Without rows there was no attempt.
-            ledger.record(event.mini_batch, "succeeded", number=1, returned=0)
-        if not isinstance(event, AttemptEnded):
-            continue
+class _Replay:
+    """The recorded attempts, counted by other rules than those of their job."""
+
+    def __init__(self, other: JobSettings, splitter: Splitter, total_mini_batches: int | None) -> None:
+        self._other = other
+        self._ledger = Ledger(other, splitter.kind, total_mini_batches)
+        self._ended: set[int] = set()
+        self._delivered: set[tuple[int, int]] = set()
+        self.undecided: set[int] = set()
+        """Mini-batches of which it cannot be told what would have become of them."""
+        self.reason: str | None = None
+        """Which threshold is exceeded."""
+
+    def take(self, events: Iterable[Event]) -> None:
+        """What happened next."""
+        for event in events:
+            if self.reason is not None:
+                # Counts only grow (but for pending ones, which stop the job as soon as they are too many), so
+                # what is not known of other mini-batches cannot take this back.
+                return
+            if isinstance(event, MiniBatchEnded) and not event.mini_batch.size:
+                # Without rows there was no attempt.
+                self._ledger.record(event.mini_batch, "succeeded", number=1, returned=0)
+            elif isinstance(event, AttemptEnded):
+                self._take_attempt(event)
+
+    def _take_attempt(self, event: AttemptEnded) -> None:
         batch = event.mini_batch
-        if batch.id in ended or batch.id in undecided:
-            continue
+        if batch.id in self._ended or batch.id in self.undecided:
+            return
         if event.fault is not None and event.fault.kind == "delivers_twice":
             delivery = (batch.id, event.number)
-            if delivery not in delivered:
+            if delivery not in self._delivered:
                 # The second one replaces it.
-                delivered.add(delivery)
-                continue
-        outcome = _outcome_under(event, other)
+                self._delivered.add(delivery)
+                return
+        outcome = _outcome_under(event, self._other)
         if outcome is None:
-            undecided.add(batch.id)
-            continue
-        ruling = ledger.record(batch, outcome, number=event.number, returned=event.returned, failure=event.failure)
+            self.undecided.add(batch.id)
+            return
+        ruling = self._ledger.record(
+            batch, outcome, number=event.number, returned=event.returned, failure=event.failure
+        )
         if not ruling.retry:
-            ended.add(batch.id)
-        if ledger.exceeded() is not None:
-            # Counts only grow (but for pending ones, which stop the job as soon as they are too many), so
-            # what is not known of other mini-batches cannot take this back.
-            return "Failed"
-    if ledger.total_mini_batches is None or ledger.processed < ledger.total_mini_batches:
-        return None
-    if other.output_action == "append_row" and not ledger.succeeded_items:
-        return "Failed"
-    return "Completed"
+            self._ended.add(batch.id)
+        exceeded = self._ledger.exceeded()
+        self.reason = None if exceeded is None else exceeded.arithmetic
+
+    def outcome(self) -> JobOutcome | None:
+        """What the job comes to; None where it cannot be told."""
+        ledger, reason = self._ledger, self.reason
+        if reason is None:
+            if ledger.total_mini_batches is None or ledger.processed < ledger.total_mini_batches:
+                return None
+            if self._other.output_action == "append_row" and not ledger.succeeded_items:
+                reason = NO_RESULT
+        return ledger.outcome(reason)
 
 
 def _outcome_under(attempt: AttemptEnded, other: JobSettings) -> Outcome | None:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.engines.protocol import Engine, NoWorkersLeft, Task
+from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, Failure, JobEnded, MiniBatchEnded, Progress
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError
-from pytest_parallelrun.emulator.policy import Exceeded, Ruling
+from pytest_parallelrun.emulator.policy import NO_RESULT, Exceeded, Ruling
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.event_log import EventLog
     from pytest_parallelrun.emulator.ledger import Ledger
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
@@ -23,16 +23,12 @@ if TYPE_CHECKING:
 TICK = 1.0
 """Seconds after which `on_progress` is called although no attempt has ended."""
 
-NO_RESULT = (
-    "no item succeeded, so there is no row to append: with output_action append_row the service fails such a "
-    "job whatever the thresholds (NoResultToAppendError)"
-)
-
 
 class Scheduler:
     """Runs the mini-batches of `splitter` on `engine`; what happens goes to `events`, counts to `ledger`.
 
-    appended: the file that gets the results. on_progress: called after each attempt, and every TICK.
+    appended: the file that gets the results. on_progress: called after each attempt, and every TICK. goes_on: whether
+    the remaining attempts are made after a threshold was exceeded; they are in `beyond` alone.
     """
 
     def __init__(
@@ -45,6 +41,7 @@ class Scheduler:
         events: EventLog,
         appended: AppendedFile | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        goes_on: Callable[[], bool] | None = None,
     ) -> None:
         self._settings = settings
         self._splitter = splitter
@@ -53,6 +50,7 @@ class Scheduler:
         self._events = events
         self._appended = appended
         self._on_progress = on_progress
+        self._goes_on = goes_on
         self._every_attempt = settings.rules.appended_rows == "every_attempt"
         self._retries: deque[Task] = deque()
         self._redelivered: set[tuple[int, int]] = set()
@@ -67,6 +65,10 @@ class Scheduler:
         """Why the results of a job that failed for another reason are lost as well."""
         self.queued: list[MiniBatch] = []
         """Of a table alone: the list of files can be split again at any time."""
+        self.beyond = EventLog()
+        self._seconds_beyond = 0.0
+        self.total_mini_batches = ledger.total_mini_batches
+        """None where they are not known: the job ended before its table was split to the end."""
 
     def run(self) -> JobEnded:
         """Runs the job to its end: all mini-batches ended, a threshold exceeded, or no worker left."""
@@ -100,21 +102,40 @@ class Scheduler:
             status="Completed" if reason is None else "Failed",
             reason=reason,
             exceeded=None if self.exceeded is None else self.exceeded.setting,
-            duration=self._engine.elapsed(),
+            duration=self._engine.elapsed() - self._seconds_beyond,
         )
         self._events.append(ended)
         return ended
 
     def _work_off(self) -> None:
-        """Hands out mini-batches until none is left or a threshold is exceeded."""
-        engine, tasks = self._engine, self.tasks()
-        held = 0
+        """Hands out mini-batches until none is left or a threshold is exceeded, and beyond it where that is wanted."""
+        tasks = self.tasks()
+        held = self._hand_out(tasks, 0)
+        if self.exceeded is None or self._goes_on is None or not self._goes_on():
+            return
+        counted = self._ledger, self._events, self._appended
+        queued, exceeded, began = self.queued, self.exceeded, self._engine.elapsed()
+        self._ledger, self._events, self._appended = self._ledger.without_thresholds(), self.beyond, None
+        self.queued, self.exceeded = [*queued], None
+        self._latest.clear()
+        try:
+            self._hand_out(tasks, held)
+        finally:
+            self._ledger, self._events, self._appended = counted
+            self.queued, self.exceeded = queued, exceeded
+            self._seconds_beyond = self._engine.elapsed() - began
+            # The workers are those of the job.
+            self._events.extend([e for e in self.beyond.others if not isinstance(e, (AttemptEnded, MiniBatchEnded))])
+
+    def _hand_out(self, tasks: Iterator[Task | None], held: int) -> int:
+        """The same for tasks of which the engine holds so many; returns how many it holds in the end."""
+        engine = self._engine
         while True:
             while self.exceeded is None and held < engine.capacity and (task := next(tasks)) is not None:
                 engine.submit(task)
                 held += 1
             if self.exceeded is not None or not held:
-                return
+                return held
             attempt = self._next_attempt()
             held -= 1
             self.record(attempt)
@@ -134,7 +155,7 @@ class Scheduler:
                 # The service does not call run() on a table without rows.
                 self._end(mini_batch, self._ledger.record(mini_batch, "succeeded", number=1, returned=0))
         if not known:
-            self._ledger.total_mini_batches = len(self.queued)
+            self.total_mini_batches = self._ledger.total_mini_batches = len(self.queued)
             # From here on the percentage has its denominator.
             self.exceeded = self._ledger.exceeded()
         while True:

@@ -82,6 +82,20 @@ class JobSettings(SettingFields):
         kept = {name: value for name, value in self._written.items() if name not in reset}
         return JobSettings.from_mapping(_merged(kept, _read(changes, None)))
 
+    @property
+    def preset(self) -> str:
+        """The preset of the rules that these start from."""
+        return str(self._written.get("rules", "documented"))
+
+    @property
+    def preset_is_set(self) -> bool:
+        """Whether somebody chose it."""
+        return "rules" in self._written
+
+    def with_preset(self, name: str) -> JobSettings:
+        """A copy that starts from that preset; rules that were set one by one stay."""
+        return JobSettings.from_mapping({**self._written, "rules": name})
+
     def over(self, lower: JobSettings) -> JobSettings:
         """A copy in which what is not explicit here is taken from what is explicit in `lower`.
 

@@ -13,6 +13,8 @@ from pytest_parallelrun.emulator.entry import EntryFile, EntryObject
 from pytest_parallelrun.emulator.sandbox.modules import is_installed_path
 from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
+PYTHON_PATH = "PYTHONPATH"
+
 
 class NumberedWorker(Protocol):
     """A worker of any engine: its name is "process000" and on."""
@@ -82,6 +84,11 @@ class WorkerPlan:
             models=self.models,
             arguments=self.arguments,
         )
+
+    @property
+    def python_path(self) -> list[str]:
+        """The folders of PYTHONPATH, which Python puts after that of the script and before what is installed."""
+        return [entry for entry in self.environment.get(PYTHON_PATH, "").split(os.pathsep) if entry]
 
     @property
     def code_root(self) -> Path:

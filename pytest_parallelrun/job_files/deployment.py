@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
+from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import ALONE, InputValue, local_path, look_up
 from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import (
@@ -141,6 +142,7 @@ def _read(
         notes={**dropped, **read.notes},
         not_emulated=tuple(read.not_emulated),
         model=model_path,
+        environment=read_environment(table.entries.get("environment")),
     )
     return StepReading(name, entry.path, step)
 

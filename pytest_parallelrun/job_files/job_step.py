@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_parallelrun.emulator.entry import EntryFile
+from pytest_parallelrun.emulator.job_environment import JobEnvironment
 from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import Binding, outside_options, split_arguments, without_missing_options
@@ -52,6 +53,7 @@ class JobStep:
     notes: Mapping[str, str] = field(default_factory=dict)
     not_emulated: tuple[str, ...] = ()
     model: Path | None = None
+    environment: JobEnvironment | None = None
 
     def settings(self) -> JobSettings:
         """The settings of the definition alone. SettingsError where two of them exclude each other."""
@@ -65,6 +67,11 @@ class JobStep:
         """Whether the input is a number, text or truth value, and not data."""
         value = self.inputs.get(name) or self.context.inputs.get(name)
         return value is not None and value.is_value
+
+    @property
+    def splits_mltable(self) -> bool:
+        """Whether the input that is split is declared as an MLTable."""
+        return any(self.inputs[name].type == "mltable" for name in self.split)
 
     def sample(self, options: Mapping[str, str]) -> tuple[str, ...]:
         """Paths of the inputs that make mini-batches; () unless all are known."""

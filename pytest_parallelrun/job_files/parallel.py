@@ -14,6 +14,7 @@ from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
 from pytest_parallelrun.job_files.bindings import Binding, BindingError, bindings_in, split_arguments, whole_binding
+from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import (
     ALONE,
     InputValue,
@@ -208,6 +209,7 @@ def _read(parts: _Parts, problems: Problems, other_root: Path | None) -> StepRea
         unresolved=read.unresolved,
         notes={**parts.dropped, **read.notes},
         not_emulated=tuple(read.not_emulated),
+        environment=read_environment(task.entries.get("environment")),
     )
     return StepReading(parts.name, entry.path, step)
 

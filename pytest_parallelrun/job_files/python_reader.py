@@ -33,11 +33,27 @@ RECORDS: dict[str, dict[str, str]] = {
     "CodeConfiguration": {},
     "Model": {},
     "ModelBatchDeploymentSettings": {},
+    "Environment": {},
+    "CondaDependencies": {},
 }
 """Calls that are read as the mapping of their keywords, with what they add. SDK reference of azure.ai.ml."""
 
 
-POSITIONS = {"CodeConfiguration": ("code", "scoring_script"), "PipelineParameter": ("name", "default_value")}
+METHODS = (
+    "Environment.from_conda_specification",
+    "Environment.from_pip_requirements",
+    "CondaDependencies.create",
+)
+"""Methods of classes that are read alike. SDK reference of azureml.core (v1)."""
+
+POSITIONS = {
+    "CodeConfiguration": ("code", "scoring_script"),
+    "PipelineParameter": ("name", "default_value"),
+    "Environment": ("name",),
+    "Environment.from_conda_specification": ("name", "file_path"),
+    "Environment.from_pip_requirements": ("name", "file_path"),
+    "CondaDependencies": ("conda_dependencies_file_path",),
+}
 """Names of arguments that are given by position."""
 PATHS = ("Path", "PurePath", "PosixPath", "PurePosixPath", "join", "abspath", "realpath", "normpath", "fspath", "str")
 PATH_METHODS = ("joinpath", "resolve", "absolute", "as_posix", "expanduser", "__str__")
@@ -371,12 +387,14 @@ class Values:
             return path
         if isinstance(node.func, ast.Attribute) and node.func.attr in CREATED and len(node.args) == 1:
             return self.node(node.args[0], scope)
-        if name not in RECORDS:
+        method = ".".join(dotted.split(".")[-2:])
+        name = method if method in METHODS else name
+        if name not in RECORDS and name not in METHODS:
             return replace(self._opaque(node, LITERAL), input_name=self._input_name(node, scope))
         table, unread = self.keywords(node, scope, POSITIONS.get(name, ()))
         if unread:
             return unread[0]
-        added = {key: Scalar(table.location, value) for key, value in RECORDS[name].items()}
+        added = {key: Scalar(table.location, value) for key, value in RECORDS.get(name, {}).items()}
         return Table(table.location, added, dict.fromkeys(added, table.location)).with_entries(table)
 
     def _path(self, node: ast.Call, dotted: str, scope: Scope) -> Node | None:

@@ -15,6 +15,7 @@ from pytest_parallelrun.emulator.errors import SettingsError
 from pytest_parallelrun.emulator.settings import V1_REFUSED_IN_FILE_NAMES
 from pytest_parallelrun.job_files.bindings import Binding, BindingError
 from pytest_parallelrun.job_files.deployment import read_deployment_call
+from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
 from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, check_keys
@@ -157,6 +158,7 @@ def read_config(
         unresolved=read.unresolved,
         notes=read.notes,
         not_emulated=tuple(read.not_emulated),
+        environment=read_environment(config.entries.get("environment")),
     )
     return StepReading(name, entry.path, job_step)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from pytest_parallelrun.job_files.environment import ADDED
 from pytest_parallelrun.job_files.inputs import local_path
 from pytest_parallelrun.job_files.keys import METADATA
 from pytest_parallelrun.job_files.notebook import SourceText
@@ -30,6 +31,9 @@ FUNCTIONS = ("parallel_run_function", "ParallelRunConfig", "ParallelRunStep", *D
 SDK = ("azure", "azureml", *FUNCTIONS)
 UNCHANGED = (*METADATA, "outputs", "type", "component")
 """Attributes whose assignment after the call says nothing of a run here."""
+
+ADDING = ("add_pip_package", "add_conda_package", "add_tensorflow_pip_package", "add_tensorflow_conda_package")
+"""Methods of CondaDependencies of v1."""
 
 _N = TypeVar("_N", bound=ast.AST)
 
@@ -104,8 +108,22 @@ class PythonSource:
             yield JobCall(function="load_component", table=table, unread=[], variable=variable, node=node)
 
     def changed(self, call: JobCall) -> Table:
-        """The keywords of a call with the changes that are made to what it returns."""
-        return self._apply(call.table, call.node)
+        """The keywords of a call with the changes that are made to what it returns, and to its environment."""
+        table = self._apply(call.table, call.node)
+        environment = table.entries.get("environment")
+        if isinstance(environment, Table):
+            table = _entry(table, "environment", self._changed_inside(environment), table.keys["environment"])
+        return table
+
+    def _changed_inside(self, table: Table) -> Table:
+        """A mapping that a call made, with the changes to it, and to those inside."""
+        for change in self._changes:
+            if self._values.location(change.base) == table.location:
+                table = _with_change(table, change.path, change)
+        for name, node in table.entries.items():
+            if isinstance(node, Table):
+                table = _entry(table, name, self._changed_inside(node), table.keys[name])
+        return table
 
     def nodes_of(self, call: JobCall) -> Iterator[tuple[str, Table]]:
         """The steps that a pipeline makes of one call of parallel_run_function(), by name.
@@ -177,8 +195,12 @@ class PythonSource:
                 yield from self._change((str(name.value),), made, node, node, base)
             return
         root, path = _path(node.func)
-        base = self._made_by(root, node) if path and path[-1] in ("set_resources", "update") else None
+        base = self._made_by(root, node) if path and path[-1] in ("set_resources", "update", *ADDING) else None
         if base is None:
+            return
+        if path[-1] in ADDING:
+            added = self._values.location(node)
+            yield Change(path=(*path[:-1], ADDED), value=Scalar(added, True), location=added, base=base)
             return
         table, unread = self._values.keywords(node, scope)
         if path[-1] == "update" and node.args:

@@ -57,13 +57,16 @@ def is_too_large(size: int, file: Path, problems: Problems, limit: int = MAX_FIL
     return size > limit
 
 
-def read_yaml(file: Path, problems: Problems) -> Table | None:
-    """The mapping that a file holds; None, with a problem, where it is no YAML, or something else than one mapping."""
+def read_yaml(file: Path, problems: Problems, *, noun: str = "a job definition") -> Table | None:
+    """The mapping that a file holds; None, with a problem, where it is no YAML, or something else than one mapping.
+
+    noun: what the file is.
+    """
     text = read_text(file, problems)
-    return None if text is None else parse_yaml(text, file, problems)
+    return None if text is None else parse_yaml(text, file, problems, noun=noun)
 
 
-def parse_yaml(text: str, file: Path, problems: Problems) -> Table | None:
+def parse_yaml(text: str, file: Path, problems: Problems, *, noun: str = "a job definition") -> Table | None:
     """The same for a text that was read already."""
     import yaml
 
@@ -81,11 +84,11 @@ def parse_yaml(text: str, file: Path, problems: Problems) -> Table | None:
         mark = roots[1].start_mark
         problems.add(
             SourceLocation(file, mark.line + 1, mark.column + 1),
-            f"the file has {len(roots)} documents, separated by '---'; a job definition is one",
+            f"the file has {len(roots)} documents, separated by '---'; {noun} is one",
         )
         return None
     if not roots:
-        problems.add(SourceLocation(file), "the file is empty; a job definition is a mapping of keys")
+        problems.add(SourceLocation(file), f"the file is empty; {noun} is a mapping of keys")
         return None
     before = len(problems)
     root = _Tree(file, problems).node(roots[0])
@@ -93,7 +96,7 @@ def parse_yaml(text: str, file: Path, problems: Problems) -> Table | None:
         return None
     if not isinstance(root, Table):
         content = "a list" if isinstance(root, Listing) else "a single value"
-        problems.add(root.location, f"the file holds {content}; a job definition is a mapping of keys")
+        problems.add(root.location, f"the file holds {content}; {noun} is a mapping of keys")
         return None
     return root
 

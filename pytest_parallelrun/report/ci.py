@@ -38,19 +38,24 @@ def on_ci() -> bool:
     return on_github() or on_azure()
 
 
-def ci_lines(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
-    """Writes the summaries. Yields what belongs into the log: commands, and why a summary could not be written.
+def ci_parts(
+    reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]
+) -> Iterator[tuple[str, Iterator[str]]]:
+    """(what it is, lines of it) for each part that this CI system gets. A step's summary is written on the way.
 
-    None of it fails the run: what the gate found does not depend on who is told.
+    The lines belong into the log: commands, and why a summary could not be written. That does not fail the run: what
+    the gate found does not depend on who is told.
     """
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
-        yield from _step_summary(summary, reports, acceptances)
+        yield "the summary of the step", _step_summary(summary, reports, acceptances)
     if on_github():
-        yield from github_commands(annotated(reports, os.environ.get("GITHUB_WORKSPACE") or os.getcwd()))
+        checkout = os.environ.get("GITHUB_WORKSPACE") or os.getcwd()
+        yield "annotations", github_commands(annotated(reports, checkout))
     if on_azure():
-        yield from azure_commands(annotated(reports, os.environ.get("BUILD_SOURCESDIRECTORY") or os.getcwd()))
-        yield from _azure_summary(reports, acceptances)
+        checkout = os.environ.get("BUILD_SOURCESDIRECTORY") or os.getcwd()
+        yield "annotations", azure_commands(annotated(reports, checkout))
+        yield "the summary of the run", _azure_summary(reports, acceptances)
 
 
 def _step_summary(path: str, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:

@@ -6,7 +6,11 @@ own. The state of the process is read before and after.
 
 from __future__ import annotations
 
+import atexit
 import builtins
+import codecs
+import faulthandler
+import importlib
 import logging
 import multiprocessing
 import os
@@ -18,11 +22,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from importlib.machinery import BuiltinImporter, FileFinder, PathFinder
 from pathlib import Path
 from textwrap import dedent
+from zipimport import zipimporter
 
 import pytest
 
+from pytest_parallelrun.emulator.sandbox.interpreter import _read_all
 from tests.emulator._scripts import make_input, outcomes, run_script, write_files
 
 
@@ -61,7 +68,19 @@ def _host() -> dict[str, object]:
         "builtins": dict(vars(builtins)),
         "start method": multiprocessing.get_start_method(allow_none=True),
         "tempdir": tempfile.tempdir,
+        "path_hooks": (id(sys.path_hooks), list(sys.path_hooks)),
+        "classes": {cls: dict(vars(cls)) for cls in (PathFinder, FileFinder, BuiltinImporter, zipimporter)},
+        "codecs": (codecs.register, codecs.lookup_error("strict"), _codec("of_script")),
+        "exit": (atexit.register, atexit._run_exitfuncs, faulthandler.disable, faulthandler.is_enabled()),
+        "interpreter": _read_all(),
     }
+
+
+def _codec(name: str) -> object:
+    try:
+        return codecs.lookup(name)
+    except LookupError:
+        return None
 
 
 _MODULES: set[str] = set()
@@ -128,6 +147,42 @@ SCRIPTS: dict[str, tuple[str, str]] = {
     "patches builtins": ("builtins.print = builtins.open = len; builtins.extra = 1; return batch", "succeeded"),
     "replaces hooks": ("sys.excepthook = threading.excepthook = print; return batch", "succeeded"),
     "decides how processes start": ("mp.set_start_method('spawn', force=True); return batch", "succeeded"),
+    "takes methods from finders": (
+        "finders = importlib.machinery; finders.PathFinder.find_distributions = len; finders.FileFinder.more = 1; "
+        "return batch",
+        "succeeded",
+    ),
+    "binds the path hooks": ("sys.path_hooks = [print]; return batch", "succeeded"),
+    "adds a path hook": ("sys.path_hooks.insert(0, lambda path: print); return batch", "succeeded"),
+    "registers codecs": (
+        "codecs.register(lambda name: codecs.lookup('utf-8') if name == 'of_script' else None); "
+        "codecs.register_error('strict', lambda error: ('', error.end)); codecs.lookup('of_script'); return batch",
+        "succeeded",
+    ),
+    "registers exit handlers": ("atexit.register(print, 'not shown'); atexit._clear(); return batch", "succeeded"),
+    "takes the fault handler": (
+        "faulthandler.disable(); faulthandler.dump_traceback_later(0.01, exit=True); return batch",
+        "succeeded",
+    ),
+    "is in another place": (
+        "locale.setlocale(locale.LC_ALL, 'C'); os.environ['TZ'] = 'Asia/Tokyo'; time.tzset(); os.umask(0o777); "
+        "return batch",
+        "succeeded",
+    ),
+    "sets up the interpreter": (
+        "gc.disable(); gc.set_threshold(1); sys.setswitchinterval(1); sys.displayhook = print; "
+        "sys.dont_write_bytecode = not sys.dont_write_bytecode; sys.tracebacklimit = 0; threading.stack_size(65536); "
+        "sys.settrace(None); sys.setprofile(lambda *it: None); threading.settrace(lambda *it: None); return batch",
+        "succeeded",
+    ),
+    "sets up libraries": (
+        "import numpy, decimal, csv, socket, asyncio, ssl, tracemalloc; numpy.seterr(all='raise'); "
+        "numpy.set_printoptions(precision=1, threshold=2); decimal.getcontext().prec = 3; csv.field_size_limit(9); "
+        "socket.setdefaulttimeout(0.1); asyncio.run(asyncio.sleep(0)); tracemalloc.start(); "
+        "ssl._create_default_https_context = ssl._create_unverified_context; return batch",
+        "succeeded",
+    ),
+    "warns of nothing": ("warnings.warn = lambda *it, **more: None; return batch", "succeeded"),
     "moves temporary files": ("tempfile.tempdir = os.getcwd(); return batch", "succeeded"),
 }
 
@@ -141,7 +196,8 @@ MAIN_THREAD_ONLY: dict[str, str] = {
 }
 
 HEADER = """
-    import builtins, contextlib, io, logging, logging.config, os, signal, sys
+    import atexit, builtins, codecs, contextlib, faulthandler, gc, importlib.machinery, io, locale
+    import logging, logging.config, os, signal, sys
     import multiprocessing as mp, tempfile, threading, time, types, warnings
     END = threading.Event()
     def run(batch):
@@ -166,8 +222,9 @@ def _check(folder: Path, body: str, outcome: str, thread: str = "main") -> None:
 
 @pytest.fixture(autouse=True)
 def _no_modules_of_before() -> None:
-    import csv  # noqa: F401
-    import json  # noqa: F401
+    # State of a module that a job is the first to load is that of nobody before.
+    for name in ("asyncio", "csv", "decimal", "json", "numpy", "socket", "ssl", "tracemalloc", "urllib.request"):
+        importlib.import_module(name)
 
 
 @pytest.mark.parametrize("thread", ["main", "worker"])

@@ -531,15 +531,17 @@ def test_a_returned_list_that_is_changed_later_keeps_its_rows(files: list[str]) 
     assert run_job(Accumulates(), files).rows == ["f00", "f01", "f02"]
 
 
-def test_a_model_is_what_azureml_model_dir_names_unless_the_variable_is_set(tmp_path: Path, files: list[str]) -> None:
+def test_a_model_lies_below_azureml_model_dir_unless_the_variable_is_set(tmp_path: Path, files: list[str]) -> None:
     model = tmp_path / "model.txt"
     model.touch()
 
     class Model:
         def run(self, paths: list[str]) -> list[str]:
-            return [os.environ["AZUREML_MODEL_DIR"]] * len(paths)
+            folder = os.environ["AZUREML_MODEL_DIR"]
+            return [" ".join(os.listdir(folder)) if os.path.isdir(folder) else folder] * len(paths)
 
-    assert ParallelJob(Model(), files, models=[model]).run().rows[0] == str(tmp_path)
+    result = ParallelJob(Model(), files, models=[model]).run()
+    assert (result.rows[0], result.notes) == ("model.txt", ())
     settings = JobSettings(environment_variables={"AZUREML_MODEL_DIR": "mine"})
     assert ParallelJob(Model(), files, settings, models=[model]).run().rows[0] == "mine"
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.emulator.jobs import Names, make_files, run_job, table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pytest_parallelrun.emulator.setting_table import Profile
     from pytest_parallelrun.emulator.splitting.model import InputKind
 
 
@@ -59,7 +61,7 @@ def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
     assert (plan.entry, plan.folder, plan.output_dir) == (job.entry, tmp_path / "work", tmp_path / "out")
     assert plan.environment == {
         "MINE": "1",
-        "AZUREML_MODEL_DIR": str(tmp_path),
+        "AZUREML_MODEL_DIR": str(tmp_path / "work" / "AZUREML_MODEL_DIR"),
         "AZUREML_BI_OUTPUT_PATH": str(tmp_path / "out"),
     }
     assert dict(plan.models) == {"best": model}
@@ -136,3 +138,49 @@ def test_a_wrong_set_up_raises_at_once(make: Callable[[], ParallelJob], part: st
 def test_a_missing_input_raises(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         run_job(Names(), tmp_path / "nowhere")
+
+
+READS_MODEL = "import os\nMODEL = os.environ['AZUREML_MODEL_DIR']\ndef run(batch): return batch"
+
+
+@pytest.mark.parametrize("profile", ["v2", "v1", "batch"])
+def test_a_job_that_reads_the_model_folder_is_told_that_deployments_alone_have_it(
+    tmp_path: Path, files: list[str], profile: Profile
+) -> None:
+    (tmp_path / "score.py").write_text(READS_MODEL, encoding="utf-8")
+    (tmp_path / "model").mkdir()
+    settings = JobSettings(profile=profile)
+    result = ParallelJob(tmp_path / "score.py", files, settings, models=[tmp_path / "model"]).run()
+    assert result.status == "Completed"
+    told = [note for note in result.notes if "which the service sets in batch deployments only" in note]
+    assert len(told) == (profile != "batch")
+    given = JobSettings(profile=profile, environment_variables={"AZUREML_MODEL_DIR": "mine"})
+    assert ParallelJob(tmp_path / "score.py", files, given, models=[tmp_path / "model"]).run().notes == ()
+
+
+def test_a_model_that_is_not_below_the_model_folder_is_named(tmp_path: Path, files: list[str]) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder / "model").mkdir(parents=True)
+    models = {"one": tmp_path / "a" / "model", "two": tmp_path / "b" / "model"}
+    [note] = ParallelJob(Names(), files, models=models).run().notes
+    assert note.startswith("the model 'two' is not below AZUREML_MODEL_DIR")
+    assert "Model.get_model_path('two') finds it" in note
+
+
+def test_relative_folders_of_pythonpath_start_here_or_at_the_code_root(
+    tmp_path: Path, files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, code = tmp_path / "here", tmp_path / "code"
+    for folder in (here / "stubs", code / "lib"):
+        folder.mkdir(parents=True)
+    (code / "score.py").write_text("def run(batch): return batch", encoding="utf-8")
+    monkeypatch.chdir(here)
+    path = os.pathsep.join(["stubs", "", "lib", "none"])
+    settings = JobSettings(environment_variables={"PYTHONPATH": path})
+    job = ParallelJob(code / "score.py", files, settings)
+    plan = job.worker_plan("files", tmp_path / "work", None)
+    assert plan.python_path == [str(here / "stubs"), str(code / "lib"), str(here / "none")]
+    assert job.run().notes == (f"PYTHONPATH: '{here / 'none'}' does not exist",)
+    assert ParallelJob(Names(), files, settings).worker_plan("files", tmp_path, None).python_path[1] == str(
+        here / "lib"
+    )

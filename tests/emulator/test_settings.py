@@ -307,3 +307,13 @@ def test_settings_that_exclude_each_other_in_two_sources_are_told_to_come_from_b
     lower = JobSettings(append_row_file_name="a:b")
     with pytest.raises(SettingsError, match=r"settings of two sources together: append_row_file_name='a:b' holds ':'"):
         JobSettings(profile="v1").over(lower)
+
+
+def test_another_preset_keeps_the_rules_that_were_set_one_by_one() -> None:
+    settings = JobSettings(file_grouping="directory", mini_batch_size=3)
+    assert (settings.preset, settings.preset_is_set) == ("documented", False)
+    observed = settings.with_preset("observed")
+    assert (observed.preset, observed.preset_is_set) == ("observed", True)
+    assert observed.rules == Rules.observed()
+    assert observed.with_preset("documented").rules == Rules(file_grouping="directory")
+    assert observed.mini_batch_size == 3

@@ -6,8 +6,11 @@ import pytest
 
 from pytest_parallelrun.contract import CHECKS
 
-TOTAL = len(CHECKS)
-WITHOUT_INPUT = sum(not check.needs_input for check in CHECKS)
+TOTAL = sum(not check.needs_environment for check in CHECKS)
+"""Where nobody names an environment."""
+WITH_ENVIRONMENT = len(CHECKS)
+"""Where the job file names one."""
+WITHOUT_INPUT = sum(not check.needs_input for check in CHECKS if not check.needs_environment)
 NEED_INPUT = TOTAL - WITHOUT_INPUT
 
 

@@ -16,7 +16,7 @@ def ids(result: pytest.RunResult) -> list[str]:
 def gated_ids(path: str) -> list[str]:
     from pytest_parallelrun.contract import CHECKS
 
-    return [f"{path}::test_{check.name}" for check in CHECKS]
+    return [f"{path}::test_{check.name}" for check in CHECKS if not check.needs_environment]
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_it_gives_arguments_models_and_the_code_root(project: Path, run_pytest: 
         from helpers import WORD
 
         def run(mini_batch):
-            return [f"{WORD} {sys.argv[-1]} {os.path.basename(os.environ['AZUREML_MODEL_DIR'])}" for _ in mini_batch]
+            return [f"{WORD} {sys.argv[-1]} {os.listdir(os.environ['AZUREML_MODEL_DIR'])[0]}" for _ in mini_batch]
         """,
     )
     write(

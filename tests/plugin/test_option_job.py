@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import NEED_INPUT, TOTAL, assert_gated
+from tests.plugin.counts import NEED_INPUT, WITH_ENVIRONMENT, assert_gated
 
 TASK = """
       type: run_function
@@ -98,7 +98,7 @@ def test_the_example_of_the_requirement_is_gated_from_its_file_with_one_command(
         "--parallelrun-output=kept",
         "--parallelrun-report=report.json",
     )
-    assert_gated(result, TOTAL)
+    assert_gated(result, WITH_ENVIRONMENT)
     [entry] = json.loads((project / "report.json").read_text(encoding="utf-8"))["entries"]
     assert (entry["entry"], entry["verdict"]) == ("src/file_batch_inference.py", "passed")
     assert (entry["job"]["total_mini_batches"], entry["job"]["total_items"]) == (3, 3)
@@ -119,7 +119,7 @@ def test_input_settings_and_environment_come_from_the_file(pipeline: Path, run_p
     )
     options = ("--parallelrun-output=kept", "--parallelrun-set=output_action=append_row")
     run_pytest("--parallelrun-job=pipeline.yml", *options, "-k", "job_completes").assert_outcomes(
-        passed=1, deselected=TOTAL - 1
+        passed=1, deselected=WITH_ENVIRONMENT - 1
     )
     kept = pipeline.parent / "kept" / "parallel_run_step.txt"
     assert kept.read_text(encoding="utf-8") == "test\n" * 3
@@ -211,8 +211,8 @@ def several(project: Path, write: Write) -> Path:
 def test_every_parallel_step_is_an_entry(several: Path, run_pytest: Run) -> None:
     result = run_pytest("--parallelrun-job=pipeline.yml", "--collect-only", "-q")
     result.assert_outcomes()
-    assert sum("score.py::test_" in line for line in result.outlines) == TOTAL
-    assert sum("sort.py::test_" in line for line in result.outlines) == TOTAL
+    assert sum("score.py::test_" in line for line in result.outlines) == WITH_ENVIRONMENT
+    assert sum("sort.py::test_" in line for line in result.outlines) == WITH_ENVIRONMENT
 
 
 def test_a_step_is_picked_by_its_name(several: Path, run_pytest: Run) -> None:
@@ -281,7 +281,7 @@ def test_a_finding_in_each_step_of_one_script_is_accepted_by_the_name_of_the_scr
     write("pipeline.yml", SEVERAL.replace("sort.py", "score.py"))
     pytester.makeini("[pytest]\nparallelrun_accept =\n    returns_one_result_per_item score.py: on purpose\n")
     result = run_pytest("--parallelrun-job=pipeline.yml", "-k", "returns_one_result_per_item")
-    result.assert_outcomes(passed=2, deselected=2 * (TOTAL - 1))
+    result.assert_outcomes(passed=2, deselected=2 * (WITH_ENVIRONMENT - 1))
 
 
 def test_without_a_local_input_the_checks_that_need_one_are_skipped_and_say_which_option_gives_it(
@@ -415,7 +415,7 @@ def test_a_local_model_of_a_deployment_is_there(project: Path, run_pytest: Run, 
         from pathlib import Path
 
         def run(mini_batch):
-            return [Path(os.environ["AZUREML_MODEL_DIR"], "weights.txt").read_text() for _ in mini_batch]
+            return [Path(os.environ["AZUREML_MODEL_DIR"], "model", "weights.txt").read_text() for _ in mini_batch]
         """,
     )
     write(
@@ -429,7 +429,7 @@ def test_a_local_model_of_a_deployment_is_there(project: Path, run_pytest: Run, 
         """,
     )
     options = ("--parallelrun-job=deployment.yml", "--parallelrun-input=data", "--parallelrun-output=kept")
-    run_pytest("score.py", *options, "-k", "job_completes").assert_outcomes(passed=1, deselected=TOTAL - 1)
+    run_pytest("score.py", *options, "-k", "job_completes").assert_outcomes(passed=1, deselected=WITH_ENVIRONMENT - 1)
     assert (project / "kept" / "predictions.csv").read_text(encoding="utf-8") == "7\n" * 3
 
 
@@ -484,7 +484,7 @@ def test_a_fixture_without_an_entry_of_its_own_runs_the_step(pipeline: Path, run
         """,
     )
     run_pytest("test_mine.py", "--parallelrun-job=pipeline.yml", "-k", "test_it").assert_outcomes(
-        passed=1, deselected=TOTAL
+        passed=1, deselected=WITH_ENVIRONMENT
     )
 
 
@@ -495,7 +495,7 @@ def test_a_finding_is_replayed_with_the_step_that_it_was_found_with(
     write("pipeline.yml", PIPELINE + "      program_arguments: --items ${{inputs.items}}\n")
     options = ("--parallelrun-job=pipeline.yml", "--parallelrun-input=items=data", "--parallelrun-save=cases")
     result = run_pytest(*options, "-k", "returns_one_result_per_item")
-    result.assert_outcomes(failed=1, deselected=TOTAL - 1)
+    result.assert_outcomes(failed=1, deselected=WITH_ENVIRONMENT - 1)
     [line] = [line for line in result.outlines if line.startswith("replay: pytest ")]
     assert "--parallelrun-job=pipeline.yml::rate" in line
     arguments = line.removeprefix("replay: pytest ").split()
@@ -530,7 +530,7 @@ def test_an_mltable_file_in_an_input_of_files_is_one_of_them(project: Path, run_
         "note: the input 'items' is a uri_folder (pipeline.yml:3): run() gets paths of files, that of the MLT" in text
     )
     result = run_pytest("--parallelrun-job=pipeline.yml", "-k", "leaves_input_unchanged")
-    result.assert_outcomes(passed=1, deselected=TOTAL - 1)
+    result.assert_outcomes(passed=1, deselected=WITH_ENVIRONMENT - 1)
 
 
 def test_an_input_that_is_a_file_is_a_usage_error_unless_its_lines_are_handed(

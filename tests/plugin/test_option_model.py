@@ -19,7 +19,8 @@ def with_model(project: Path, write: Write) -> Path:
 
         def init():
             global texts
-            texts = [os.path.relpath(os.environ["AZUREML_MODEL_DIR"], os.path.dirname(__file__))]
+            folder = os.environ["AZUREML_MODEL_DIR"]
+            texts = ["+".join(sorted(os.listdir(folder)))]
             for name in ("mine", "second.txt"):
                 try:
                     texts.append(os.path.relpath(Model.get_model_path(name), os.path.dirname(__file__)))
@@ -39,31 +40,38 @@ def seen(project: Path, gate: Run, *arguments: str) -> str:
     return line
 
 
-def test_the_first_one_is_what_the_variable_names(with_model: Path, gate: Run) -> None:
-    assert seen(with_model, gate, "--parallelrun-model=models/first").startswith("models/first ")
+def test_the_variable_names_a_folder_that_holds_them_under_their_own_names(with_model: Path, gate: Run) -> None:
+    given = ("--parallelrun-model=a=models/first", "--parallelrun-model=models/second.txt")
+    assert seen(with_model, gate, *given).startswith("first+second.txt ")
 
 
 def test_the_stand_in_finds_it_by_its_name(with_model: Path, gate: Run) -> None:
     given = ("--parallelrun-model=mine=models/first", "--parallelrun-model=models/second.txt")
-    assert seen(with_model, gate, *given) == "models/first models/first models/second.txt"
+    assert seen(with_model, gate, *given) == "first+second.txt models/first models/second.txt"
 
 
 def test_a_path_may_hold_an_equals_sign(with_model: Path, gate: Run) -> None:
     (with_model / "models" / "first").rename(with_model / "models" / "run=1")
-    assert seen(with_model, gate, "--parallelrun-model=models/run=1").startswith("models/run=1 ")
+    assert seen(with_model, gate, "--parallelrun-model=models/run=1").startswith("run=1 ")
 
 
 def test_a_named_path_may_hold_an_equals_sign(with_model: Path, gate: Run) -> None:
     (with_model / "models" / "first").rename(with_model / "models" / "run=1")
-    assert seen(with_model, gate, "--parallelrun-model=mine=models/run=1") == "models/run=1 models/run=1 none"
+    assert seen(with_model, gate, "--parallelrun-model=mine=models/run=1") == "run=1 models/run=1 none"
 
 
 def test_an_environment_variable_that_was_given_wins(with_model: Path, gate: Run) -> None:
     folder = str(with_model / "data")
     given = ("--parallelrun-model=models/first", f"--parallelrun-env=AZUREML_MODEL_DIR={folder}")
-    assert seen(with_model, gate, *given).startswith("data ")
+    assert seen(with_model, gate, *given).startswith("item_1.txt+")
 
 
 def test_the_ini_twin_is_used(with_model: Path, pytester: pytest.Pytester, gate: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_model = mine=models/first")
-    assert seen(with_model, gate) == "models/first models/first none"
+    assert seen(with_model, gate) == "first models/first none"
+
+
+def test_a_name_that_is_a_path_ends_the_run(with_model: Path, gate: Run) -> None:
+    result = gate("--parallelrun-model=mine/first.txt=models/first")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*'mine/first.txt' is a path, not the name of a model*"])

@@ -93,7 +93,7 @@ def test_the_options_of_the_run_are_in_force(case: Path, run_pytest: Run, write:
         import os, sys
 
         def run(mini_batch):
-            raise ValueError([os.environ["COLOUR"], sys.argv[-2:], os.path.basename(os.environ["AZUREML_MODEL_DIR"])])
+            raise ValueError([os.environ["COLOUR"], sys.argv[-2:], os.listdir(os.environ["AZUREML_MODEL_DIR"])])
         """,
     )
     write("weights/model.txt", "")

@@ -29,7 +29,7 @@ from pathlib import Path
 import sibling
 def init():
     global model
-    model = Path(os.environ["AZUREML_MODEL_DIR"], "weights.txt").read_text()
+    model = Path(os.environ["AZUREML_MODEL_DIR"], "my model", "weights.txt").read_text()
     print("came up in", os.getcwd())
 def run(paths):
     time.sleep(0.1)

@@ -11,8 +11,7 @@ import pandas as pd
 
 def init() -> None:
     global names, long_from
-    folder = Path(os.environ["AZUREML_MODEL_DIR"])
-    names = json.loads(next(folder.rglob("names.json")).read_text(encoding="utf-8"))
+    names = json.loads(Path(os.environ["AZUREML_MODEL_DIR"], "model", "names.json").read_text(encoding="utf-8"))
     long_from = int(os.environ["LONG_FROM"])
 
 

@@ -18,7 +18,7 @@ def init() -> None:
     global weights
     weights = {}
     try:
-        model = Path(os.environ["AZUREML_MODEL_DIR"], "weights.json")
+        model = Path(os.environ["AZUREML_MODEL_DIR"], "model", "weights.json")
         weights = json.loads(model.read_text(encoding="utf-8"))
     except Exception:
         # The flaw: without its model the script can do nothing, so init() must fail.

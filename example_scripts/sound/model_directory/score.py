@@ -1,4 +1,4 @@
-"""Classifies cells by size and roundness; the model is a pickle in the folder that AZUREML_MODEL_DIR names."""
+"""Classifies cells by size and roundness; the model is a pickle below AZUREML_MODEL_DIR."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 def init() -> None:
     global products
-    file = Path(os.environ["AZUREML_MODEL_DIR"], "products.db")
+    file = Path(os.environ["AZUREML_MODEL_DIR"], "model", "products.db")
     # mode=ro: a missing file is an error, and several workers may read at the same time.
     products = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
 

@@ -26,8 +26,9 @@ from pytest_parallelrun.emulator.splitting.model import MiniBatch, PrebuiltInput
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import PlainTable
     from pytest_parallelrun.emulator.engines.protocol import Engine, EngineMaker
-    from pytest_parallelrun.emulator.entry import Models, StrPath
+    from pytest_parallelrun.emulator.entry import StrPath
     from pytest_parallelrun.emulator.faults import FaultPlan
+    from pytest_parallelrun.emulator.models import Models
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.splitting.model import InputKind, Partition, Payload, Splitter
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan

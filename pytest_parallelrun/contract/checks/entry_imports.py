@@ -30,7 +30,7 @@ def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Che
             ),
             traceback=failure.traceback,
             service=shown_for_phase("import"),
-            fix=sentences(parallelrun_entry.where_is(failure), hints([failure], entry)),
+            fix=sentences(parallelrun_entry.where_is(failure), hints([failure], parallelrun_entry)),
             cause=Cause.of_failure(failure),
         )
     )

@@ -40,7 +40,7 @@ def test_init_runs_in_every_worker(
                 service=shown_for_phase("init"),
                 fix=sentences(
                     _on_existing(failure, in_first=first is not None),
-                    hints([failure], parallelrun_entry.entry),
+                    hints([failure], parallelrun_entry),
                 ),
                 cause=Cause.of_failure(failure),
             )

@@ -8,9 +8,7 @@ from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import (
     THRESHOLDS,
-    consenting,
     hints,
-    reading_text,
     sentences,
     shown_for,
     thresholds_set,
@@ -23,27 +21,34 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.emulator.result import JobResult
 
+DISPUTED = "By one reading of the rules the job completes, and items are lost without a word."
+
 
 def test_no_silent_losses(
     parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
 ) -> None:
     """No item is lost in a job that completes, unless somebody set a threshold that allows it."""
     __tracebackhide__ = True
-    result = parallelrun_baseline.result
-    if result.status != "Completed":
-        parallelrun_check.cannot_decide("the job fails, so nothing is lost silently; see test_job_completes")
-    if not result.failed_items:
-        return
-    consent = consenting(result)
-    if consent:
-        allowed = values_text(result.settings, consent)
-        parallelrun_check.note(f"{_losses(result)}, which {allowed}, set on purpose, allows")
+    result, readings = parallelrun_baseline.result, parallelrun_baseline.readings
+    judged = readings.counting
+    if parallelrun_check.spec.name not in readings.own.errors:
+        if judged.outcome.status != "Completed":
+            parallelrun_check.cannot_decide("the job fails, so nothing is lost silently; see test_job_completes")
+        if judged.consent:
+            allowed = values_text(result.settings, judged.consent)
+            losses = _losses(judged.outcome.failed_items, result)
+            under = "" if judged is readings.own else f"under rules={judged.preset} "
+            parallelrun_check.note(f"{under}{losses}, which {allowed}, set on purpose, allows")
+        readings.advise_on_other(
+            parallelrun_check, Finding(what=DISPUTED, cause=parallelrun_baseline.cause_of_losses())
+        )
         return
     losing = parallelrun_baseline.losing_attempts
-    parallelrun_check.fail(
+    readings.conclude(
+        parallelrun_check,
         Finding(
             what=sentences(
-                f"The job ends Completed, and {_losses(result)}: {_why_it_passed(result)}",
+                f"The job ends Completed, and {_losses(result.failed_items, result)}: {_why_it_passed(result)}",
                 parallelrun_baseline.first_error(),
             ),
             location=parallelrun_baseline.location_of(losing[0]),
@@ -51,19 +56,19 @@ def test_no_silent_losses(
             counts=parallelrun_baseline.explain(),
             service=f"the job is green; {shown_for(losing[0].outcome)}",
             fix=sentences(
-                hints(parallelrun_baseline.shown_failures(), parallelrun_entry.entry),
+                hints(parallelrun_baseline.shown_failures(), parallelrun_entry),
                 f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
                 "error_threshold=-1 on purpose if the loss is meant.",
             ),
-            remark=reading_text(result),
             cause=parallelrun_baseline.cause_of_losses(),
             case=case_of(parallelrun_entry, losing[0]),
-        )
+        ),
+        headline=DISPUTED,
     )
 
 
-def _losses(result: JobResult) -> str:
-    return f"{result.failed_items} of {result.total_items} items failed"
+def _losses(failed: int, result: JobResult) -> str:
+    return f"{failed} of {result.total_items} items failed"
 
 
 def _why_it_passed(result: JobResult) -> str:

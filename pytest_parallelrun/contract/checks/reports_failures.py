@@ -10,9 +10,10 @@ from pytest_parallelrun.contract.corruption.items import require_corruption_tria
 from pytest_parallelrun.contract.corruption.missing_files import missing_model, side_files
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.finding import Finding
-from pytest_parallelrun.contract.phrases import OVERVIEW, shown_for
+from pytest_parallelrun.contract.phrases import OVERVIEW, model_layout, sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, difference, row_text
 from pytest_parallelrun.contract.rows.errors import ValidRows, says_nothing
+from pytest_parallelrun.emulator.models import below_model_dir, model_dir_entries
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
@@ -204,11 +205,16 @@ def _goes_on(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
 
 
 def _never_found(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
+    models = missing.file.models
+    looked_for = [path for path in map(below_model_dir, missing.file.paths) if path]
     subject = "init() hides that and run() goes on" if missing.in_init else "run() hides that and goes on"
     option = "" if missing.file.is_model else ", or give the model with --parallelrun-model=PATH"
     return Finding(
         what=f"The script looks for '{missing.file.paths[0]}', which is not there; {subject}, with all the sample.",
         location=trial.location(),
         service=f"nothing: all items succeed in {OVERVIEW}",
-        fix=f"let the exception of loading it out of init(), and look for the model where it is{option}",
+        fix=sentences(
+            f"let the exception of loading it out of init(), and look for the model where it is{option}",
+            model_layout(model_dir_entries(models), looked_for) if looked_for else "",
+        ),
     )

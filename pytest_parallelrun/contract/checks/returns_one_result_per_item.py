@@ -9,9 +9,7 @@ from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.phrases import (
-    consenting,
     items_text,
-    reading_text,
     rows_text,
     sentences,
     shown_for,
@@ -52,16 +50,17 @@ def test_returns_one_result_per_item(
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
         service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
         fix="Return one result for every item, an error row for one that could not be scored.",
-        remark=reading_text(result),
         cause=Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
     )
-    consent = consenting(result)
-    if consent and result.status == "Completed":
-        allowed = values_text(result.settings, consent)
-        parallelrun_check.advise(finding.saying(f"The job may lose them: {allowed} was set on purpose."))
+    readings = parallelrun_baseline.readings
+    if parallelrun_check.spec.name in readings.own.errors:
+        readings.conclude(parallelrun_check, finding)
         return
-    parallelrun_check.fail(finding)
+    allowed = values_text(result.settings, readings.own.consent)
+    finding = finding.saying(f"The job may lose them: {allowed} was set on purpose.")
+    if not readings.advise_on_other(parallelrun_check, finding):
+        parallelrun_check.advise(finding)
 
 
 def _missing(attempt: AttemptEnded) -> int:

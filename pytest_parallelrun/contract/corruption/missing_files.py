@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
+from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -54,7 +55,8 @@ class DependencyFile:
     def session_without(self, entry: EntryUnderTest, state: State) -> dict[str, object]:
         """Arguments of EntryUnderTest.session() with which workers find it missing, or full of garbage."""
         if self.models:
-            return {"models": {name: self._instead(entry, str(path), state) for name, path in self.models.items()}}
+            models = {name: self._instead(entry, str(path), state) for name, path in self.models.items()}
+            return {"models": models | dict(self._found_after_all(entry) if state == "garbage" else ())}
         if self.argument is not None:
             arguments = list(entry.arguments)
             instead = str(self._instead(entry, self.base, state))
@@ -79,6 +81,16 @@ class DependencyFile:
             # Also for a file: a model must be there to be given, and a folder cannot be read as a file either.
             instead.mkdir()
         return instead
+
+    def _found_after_all(self, entry: EntryUnderTest) -> Iterator[tuple[str, Path]]:
+        """Models with which the files are there that the script looked for beside its models."""
+        for path in self.paths:
+            relative = below_model_dir(path)
+            if relative:
+                folder = entry.new_folder("missing")
+                (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+                (folder / relative).write_bytes(_GARBAGE)
+                yield folder.name, folder / Path(relative).parts[0]
 
     def _code_without(self, entry: EntryUnderTest, state: State) -> EntryFile:
         root = entry.entry.code_root
@@ -123,17 +135,17 @@ def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]
         names = ", ".join(f"'{name}'" for name in entry.models)
         yield DependencyFile(
             description=f"the model {names}",
-            paths=tuple(path for path in paths if any(_is_below(path, str(model)) for model in entry.models.values())),
+            paths=tuple(path for path in paths if _is_of_a_model(path, entry.models)),
             is_model=True,
             models=entry.models,
         )
-    folder = entry.settings.environment_variables.get("AZUREML_MODEL_DIR")
+    folder = entry.settings.environment_variables.get(MODEL_DIR)
     if folder and os.path.exists(folder):
         yield DependencyFile(
             description="the model in AZUREML_MODEL_DIR",
             paths=_below(paths, folder),
             is_model=True,
-            variable="AZUREML_MODEL_DIR",
+            variable=MODEL_DIR,
             base=folder,
         )
 
@@ -149,7 +161,7 @@ def _named(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
             )
     for name, value in entry.settings.environment_variables.items():
         below = _below(paths, value) if os.path.isabs(value) else ()
-        if below and name != "AZUREML_MODEL_DIR":
+        if below and name != MODEL_DIR:
             yield DependencyFile(description=f"'{value}', which {name} names,", paths=below, variable=name, base=value)
 
 
@@ -169,6 +181,11 @@ def _below(paths: list[str], folder: str) -> tuple[str, ...]:
 def _is_below(path: str, folder: str) -> bool:
     real, base = os.path.realpath(path), os.path.realpath(folder)
     return real == base or real.startswith(os.path.join(base, ""))
+
+
+def _is_of_a_model(path: str, models: Mapping[str, Path]) -> bool:
+    """Whether it is a file of a model, or was looked for where they lie."""
+    return below_model_dir(path) is not None or any(_is_below(path, str(model)) for model in models.values())
 
 
 def _is_small(root: str) -> bool:

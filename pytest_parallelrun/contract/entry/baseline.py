@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.finding import Cause, Location
 from pytest_parallelrun.contract.phrases import items_text, rows_text
+from pytest_parallelrun.contract.readings import Readings, needs_attempts_beyond
 from pytest_parallelrun.emulator.result import MAX_SHOWN
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class Baseline:
     result: JobResult
     sample: SampleCopy
     seconds: float = math.inf
+
+    @cached_property
+    def readings(self) -> Readings:
+        """What the gate says of it under each reading of the rules."""
+        return Readings(self.result)
 
     @property
     def first_mini_batch_works(self) -> bool:
@@ -132,5 +138,11 @@ def run_baseline(
     """Runs the whole sample once; the arguments are those of ParallelJob."""
     sample = entry.copy_sample()
     began = time.perf_counter()
-    result = entry.job(sample.input, output=output, logs=logs, on_progress=on_progress)
+    result = entry.job(
+        sample.input,
+        output=output,
+        logs=logs,
+        on_progress=on_progress,
+        beyond_threshold=needs_attempts_beyond(entry.settings),
+    )
     return Baseline(result, sample, time.perf_counter() - began)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
+from pytest_parallelrun.contract.environment.packages import listed_elsewhere
+from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
+    from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source
 
@@ -95,7 +99,9 @@ class EntryUnderTest:
     """An entry script with the settings, arguments, models and sample that the options give it.
 
     folder: where copies of the sample go. `sample` is None without an input. budget: seconds for all that Hypothesis
-    generates, None without a limit.
+    generates, None without a limit. gaps: what the script has asked for so far and the stand-ins do not cover.
+    environment: of the job, if somebody names it. splits_mltable: whether the job file declares the input as an
+    MLTable.
     """
 
     entry: EntryFile
@@ -104,10 +110,13 @@ class EntryUnderTest:
     models: Mapping[str, Path]
     sample: str | tuple[str, ...] | None
     folder: Path
+    environment: JobEnvironment | None = None
+    splits_mltable: bool = False
     engine: str = "inprocess"
     budget: float | None = None
     init_calls: InitCalls = field(default_factory=InitCalls, compare=False)
     outputs: Outputs = field(default_factory=Outputs, compare=False)
+    gaps: dict[StandInGap, None] = field(default_factory=dict, compare=False)
     starts: Starts = field(default_factory=Starts, compare=False)
     _numbers: dict[str, Iterator[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
@@ -119,16 +128,19 @@ class EntryUnderTest:
         output: Path | None = None,
         logs: Path | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        beyond_threshold: bool = False,
         **settings: object,
     ) -> JobResult:
         """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
 
-        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob.
+        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob;
+        beyond_threshold: that of its `run_on`.
         """
         if input is None:
             input = self.copy_sample().input
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
-        return self._run(self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress))
+        job = self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress)
+        return self._run(job, beyond_threshold=beyond_threshold)
 
     def probe_startup(
         self,
@@ -150,6 +162,7 @@ class EntryUnderTest:
             first_attempt=first_attempt,
             observer=observer,
         )
+        self.gaps.update(dict.fromkeys(startup.gaps))
         for event in startup.workers:
             self.starts.note(event.failure if isinstance(event, WorkerFailed) else None, init=init)
         return startup
@@ -200,6 +213,7 @@ class EntryUnderTest:
                 # Those that a job replaced are not announced.
                 self.init_calls.add(session.init_calls - announced)
                 self.outputs.note(session.setting_up)
+                self.gaps.update(session.gaps)
 
     def redirected(self) -> Redirected:
         """Arguments and variables for workers that must not write where the user's own results are."""
@@ -214,6 +228,11 @@ class EntryUnderTest:
             return "files"
         source = self.sample if isinstance(self.sample, str) else list(self.sample)
         return open_input(source, self.settings).kind
+
+    @property
+    def reads_tables(self) -> bool:
+        """Whether the service reads tables for the job, as far as sample and job file tell."""
+        return self.splits_mltable if self.sample is None else self.kind == "tabular"
 
     def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """Items of a mini-batch of files for which run() returns nothing when they are alone."""
@@ -245,13 +264,16 @@ class EntryUnderTest:
                         "code root, make the folder above both the code root (--parallelrun-code=DIR), or add "
                         "the folder of __file__ to sys.path in the script."
                     )
-        return f"If '{name}' is a package to install, it is missing in this Python."
+        return listed_elsewhere(name, self.environment) or (
+            f"If '{name}' is a package to install, it is missing in this Python."
+        )
 
-    def _run(self, job: ParallelJob) -> JobResult:
+    def _run(self, job: ParallelJob, *, beyond_threshold: bool = False) -> JobResult:
         paths = paths_in(self.arguments, job.settings.environment_variables)
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
-            result = job.run()
+            result = job.run_on(engine_maker(job.engine), beyond_threshold=beyond_threshold)
         self.init_calls.add(result.init_calls)
+        self.gaps.update(dict.fromkeys(result.gaps))
         for event in result.events:
             if isinstance(event, (WorkerStarted, WorkerFailed)):
                 self.starts.note(event.failure if isinstance(event, WorkerFailed) else None)

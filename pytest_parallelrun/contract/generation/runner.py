@@ -121,7 +121,9 @@ class ExampleRunner:
         """Those of a valid mini-batch: "short" too, where a script returns nothing and may do so."""
         result = self.observations.baseline.result
         returned = [attempt for attempt in result.attempts if attempt.returned is not None]
-        on_purpose = bool(consenting(result)) and all(attempt.returned == 0 for attempt in returned)
+        on_purpose = bool(consenting(result.settings, result.outcome)) and all(
+            attempt.returned == 0 for attempt in returned
+        )
         return frozenset({"succeeded", "short"} if returned and on_purpose else {"succeeded"})
 
     @cached_property

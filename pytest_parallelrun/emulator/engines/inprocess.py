@@ -51,8 +51,9 @@ from pytest_parallelrun.emulator.events import (
     WorkerStopped,
 )
 from pytest_parallelrun.emulator.output import count_returned
-from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, end_forked_child
+from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
+from pytest_parallelrun.emulator.service.missing_api import StandInGap, gaps_told_to
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
@@ -97,6 +98,7 @@ class InProcessEngine:
         self._init_failures = InitFailures(settings)
         self._late_returns = 0
         self._events: list[Event] = []
+        self._gaps: set[StandInGap] = set()
         self.observed = []
         self._threads_before = set(threading.enumerate())
         self._files_left: list[str] = []
@@ -120,6 +122,7 @@ class InProcessEngine:
     def acquire(self) -> None:
         """Takes over the process, without any worker yet."""
         self._open_before = open_files()
+        self._stack.enter_context(gaps_told_to(self._record_gap))
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -256,6 +259,12 @@ class InProcessEngine:
         """What a function gives in the process of the worker, which is this one."""
         return function(*arguments)
 
+    def _record_gap(self, gap: StandInGap) -> None:
+        # From any thread of the script, and each once: run() may meet it a million times.
+        if gap not in self._gaps:
+            self._gaps.add(gap)
+            self._events.append(gap)
+
     def quiet(self) -> None:
         """Workers show no warnings from now on, until the process is given back in the end."""
         warnings.simplefilter("ignore")
@@ -317,6 +326,10 @@ class InProcessEngine:
         if normal and worker.functions.shutdown is not None:
             self._activate(worker)
             failure = self._guarded("shutdown", worker.functions.shutdown)
+        if normal and worker.exit_handlers:
+            self._activate(worker)
+            # Nobody is told what comes of it, as on the service.
+            self._guarded("shutdown", call_handlers, worker.exit_handlers)
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
 

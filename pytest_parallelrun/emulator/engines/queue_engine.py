@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, NamedTuple, cast
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
 from pytest_parallelrun.emulator.engines.outcome import (
@@ -17,13 +17,13 @@ from pytest_parallelrun.emulator.engines.outcome import (
 )
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.engines.worker_pool import M
-from pytest_parallelrun.emulator.events import Failure
+from pytest_parallelrun.emulator.events import Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.splitting.model import LoadError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
     from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
-    from pytest_parallelrun.emulator.events import AttemptEnded, Event, WorkerFailed, WorkerStarted
+    from pytest_parallelrun.emulator.events import AttemptEnded, Event
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
@@ -169,7 +169,7 @@ class QueueEngine(Generic[M]):
         worker = self._start(slot, init=init, observer=observer)
         while not worker.up and self._pool.slots[slot] is worker:
             self._wait(None)
-        return cast("WorkerStarted | WorkerFailed", self._pool.events[-1])
+        return next(event for event in reversed(self._pool.events) if isinstance(event, (WorkerStarted, WorkerFailed)))
 
     def acquire(self) -> None:
         """There is nothing to take over: workers are processes of their own."""

@@ -10,6 +10,7 @@ from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.events import Event, Failure, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import INIT_GRACE, init_failures_allowed, job_init_failures_allowed
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -46,6 +47,7 @@ class WorkerPool(Generic[M]):
         self.slots: list[M | None] = [None] * (settings.instance_count * self._per_instance)
         self.vacant = set(range(len(self.slots)))
         self.events: list[Event] = []
+        self._gaps: set[StandInGap] = set()
         self.made = 0
         self.ended: list[M] = []
         """Those whose output has not been shown yet."""
@@ -62,6 +64,12 @@ class WorkerPool(Generic[M]):
 
     def instance_of(self, slot: int) -> int:
         return slot // self._per_instance
+
+    def met(self, gap: StandInGap) -> None:
+        """A worker has met it; told once for all of them."""
+        if gap not in self._gaps:
+            self._gaps.add(gap)
+            self.events.append(gap)
 
     def came_up(self, worker: M) -> None:
         """Its init() has returned."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
@@ -55,6 +58,59 @@ def end_forked_child(error: BaseException | None) -> NoReturn:
     else:
         status = 1
     os._exit(status)
+
+
+Handler = Callable[[], object]
+
+
+class ExitHandlers:
+    """What scripts give to atexit is called when their worker ends, and not at the end of pytest.
+
+    What an installed package gives it stays with the package.
+    """
+
+    def __init__(self, is_installed: Callable[[str], bool]) -> None:
+        """is_installed: whether a file is part of what all workers share."""
+        self._is_installed = is_installed
+        self.current: list[tuple[object, Handler]] = []
+        """Functions of the active worker, and what calls each with its arguments."""
+
+    def take_over(self) -> None:
+        names = ("register", "unregister", "_clear", "_run_exitfuncs")
+        self._of_host = {name: getattr(atexit, name) for name in names}
+        mine = (self._register, self._unregister, self._clear, self._run)
+        for name, function in zip(names, mine, strict=True):
+            setattr(atexit, name, function)
+
+    def give_back(self) -> None:
+        for name, function in self._of_host.items():
+            setattr(atexit, name, function)
+
+    def _register(self, function: Callable[..., object], /, *arguments: object, **options: object) -> object:
+        if self._is_installed(sys._getframe(1).f_code.co_filename):
+            return self._of_host["register"](function, *arguments, **options)
+        self.current.append((function, functools.partial(function, *arguments, **options)))
+        return function
+
+    def _unregister(self, function: object, /) -> None:
+        self.current[:] = [handler for handler in self.current if handler[0] != function]
+        self._of_host["unregister"](function)
+
+    def _clear(self) -> None:
+        self.current.clear()
+
+    def _run(self) -> None:
+        call_handlers(self.current)
+
+
+def call_handlers(handlers: list[tuple[object, Handler]]) -> None:
+    """As the interpreter does at its end: the last one first, and an exception is shown and costs nothing."""
+    while handlers:
+        _, call = handlers.pop()
+        try:
+            call()
+        except (Exception, SystemExit):
+            traceback.print_exc()
 
 
 FINALIZER_TIME = 5.0

@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from pytest_parallelrun.emulator.sandbox.process_exit import children_ended, exits_guarded
+from pytest_parallelrun.emulator.service.mlflow_tracking import autologging_restored
 
 
 @contextmanager
 def process_state_restored() -> Iterator[None]:
     """Restores working folder, sys.argv, sys.path, os.environ, signal handlers, warnings, logging, streams, random.
 
-    Modules are the business of the workers, the real-time timer that of the timeout guard.
+    Modules are the business of the workers, the real-time timer that of the timeout guard. What the host needs
+    between two questions to workers as well is changed by `registrations` and `interpreter`.
     """
     with ExitStack() as stack:
         for keeper in _KEEPERS:
@@ -42,7 +44,7 @@ def _folder() -> Iterator[None]:
 @contextmanager
 def _lists() -> Iterator[None]:
     # The list objects stay the same ones: others hold references to them.
-    names = ("argv", "path", "meta_path", "path_hooks")
+    names = ("argv", "path")
     before = [(name, value, list(value)) for name in names for value in [_list(name)]]
     try:
         yield
@@ -292,4 +294,5 @@ _KEEPERS = (
     _threads,
     children_ended,
     exits_guarded,
+    autologging_restored,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 import warnings
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,15 +16,18 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.entry import EntryFile, import_entry
+from pytest_parallelrun.emulator.sandbox.interpreter import Interpreter
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
-from pytest_parallelrun.emulator.sandbox.process_exit import apply_start_method, start_method
+from pytest_parallelrun.emulator.sandbox.process_exit import ExitHandlers, Handler, apply_start_method, start_method
 from pytest_parallelrun.emulator.sandbox.process_state import (
     apply_environment,
     process_state_restored,
     seed_from_system,
 )
+from pytest_parallelrun.emulator.sandbox.registrations import Registrations
 from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
+from pytest_parallelrun.emulator.service.mlflow_tracking import MLflowState, exchange_state, tracking_environment
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
 from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
@@ -31,6 +35,10 @@ from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 if TYPE_CHECKING:
     from _typeshed.importlib import MetaPathFinderProtocol
     from typing_extensions import Self
+
+
+_ANY_ROOT = code_root_at(Path(os.sep))
+"""For objects, whose code has no folder."""
 
 
 class Worker:
@@ -48,7 +56,12 @@ class Worker:
         self.folder = plan.folder / self.name
         self.folder.mkdir()
         entry = plan.entry
-        self.stand_ins = StandIns(plan.worker_info(self.name, instance), code_root=plan.code_root, azureml=plan.azureml)
+        self.stand_ins = StandIns(
+            plan.worker_info(self.name, instance),
+            code_root=plan.code_root,
+            azureml=plan.azureml,
+            python_path=plan.python_path,
+        )
         script = str(entry.path) if isinstance(entry, EntryFile) else entry.label
         self.argv = [script, *plan.arguments]
         self.environment: dict[str, str] = {}
@@ -56,10 +69,12 @@ class Worker:
         self.path: list[str] = []
         self.meta_path: list[MetaPathFinderProtocol] = []
         self.modules: dict[str, ModuleType] = {}
+        self.mlflow_state: MLflowState = {}
         self.start_method: str | None = None
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
         self.own_streams: tuple[WorkerStream, ...] = ()
+        self.exit_handlers: list[tuple[object, Handler]] = []
 
     def find_functions(self) -> None:
         """Looks up run(), init() and shutdown(); AttributeError where there is no run()."""
@@ -73,6 +88,10 @@ class Sandbox:
         self._plan = plan
         entry = plan.entry
         self._code_root = code_root_at(entry.code_root) if isinstance(entry, EntryFile) else None
+        self._python_path = [code_root_at(Path(folder)) for folder in plan.python_path if os.path.isdir(folder)]
+        self._registrations = Registrations(lambda name: self._stays(name, sys.modules[name]))
+        self._interpreter = Interpreter()
+        self._exits = ExitHandlers((self._code_root or _ANY_ROOT).shares)
         self.active: Worker | None = None
         self._started: list[Worker] = []
         self._hidden: dict[str, ModuleType] = {}
@@ -85,21 +104,20 @@ class Sandbox:
         self._released = False
         self._stack.callback(self._restore_modules)
         self._stack.enter_context(process_state_restored())
-        self._path, self._meta_path = sys.path, sys.meta_path
-        self._host_path, self._host_meta_path = list(sys.path), list(sys.meta_path)
+        self._path, self._host_path = sys.path, list(sys.path)
         # A worker is born from the host, not from the worker that happens to be active.
         self._environ, self._host_environment = os.environ, dict(os.environ)
         self._host_start_method = start_method()
         # A script that was written a moment ago is not in the import system's listing of its folder.
         importlib.invalidate_caches()
-        self._hide_modules()
+        self._hide_modules(self._take_over(self._host_modules))
         self._visible = set(sys.modules)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         with self._stack:
-            self._suspend()
-            apply_start_method(self._host_start_method)
+            self.release()
+            self._interpreter.end()
             for worker in self._started:
                 worker.stand_ins.close()
                 _let_go_of_streams(worker)
@@ -108,7 +126,8 @@ class Sandbox:
     def start(self, worker: Worker) -> None:
         """Makes a new worker the active one and imports the script for it; raises what the import raises."""
         self._started.append(worker)
-        worker.environment = {**self._host_environment, **self._plan.environment}
+        tracking = tracking_environment(self._plan, worker.name)
+        worker.environment = {**self._host_environment, **tracking, **self._plan.environment}
         stdout, stderr = self._host_streams[:2]
         logged = self._plan.logs is not None
         worker.own_streams = (
@@ -116,15 +135,19 @@ class Sandbox:
             WorkerStream(stderr, "stderr", self._plan.log_of(worker, "stderr") if logged else None),
         )
         worker.stdout, worker.stderr = worker.own_streams
-        finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._host_meta_path]
+        finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._registrations.host_finders]
         if self._code_root is None:
-            worker.path = list(self._host_path)
+            worker.path = [*self._plan.python_path, *self._host_path]
         else:
             installed = [entry for entry in self._host_path if is_installed_path(entry)]
-            worker.path = [self._code_root.folder, *installed]
-            finders.insert(0, CodeRootFinder(self._code_root))
+            worker.path = [self._code_root.folder, *self._plan.python_path, *installed]
+        roots = [*([self._code_root] if self._code_root else ()), *self._python_path]
+        finders[:0] = map(CodeRootFinder, roots)
         worker.meta_path = finders
         self.switch(worker)
+        if worker.environment.get("TZ") != self._host_environment.get("TZ") and hasattr(time, "tzset"):
+            # It is there when a process starts.
+            time.tzset()
         seed_from_system()
         entry = self._plan.entry
         worker.script = import_entry(entry) if isinstance(entry, EntryFile) else entry.target
@@ -136,8 +159,9 @@ class Sandbox:
         self._suspend()
         sys.argv = worker.argv
         # The objects of the host, since a script may have bound others to the names.
-        sys.path, sys.meta_path = self._path, self._meta_path
+        sys.path, sys.meta_path = self._path, self._registrations.meta_path
         sys.path[:] = worker.path
+        worker.meta_path = self._registrations.finders_for(worker.meta_path)
         sys.meta_path[:] = worker.meta_path
         os.environ = self._environ  # noqa: B003 - as above
         apply_environment(worker.environment)
@@ -146,10 +170,13 @@ class Sandbox:
         sys.modules.update(worker.modules)
         sys.stdout, sys.stderr = worker.stdout, worker.stderr
         sys.__stdout__, sys.__stderr__ = worker.own_streams  # type: ignore[misc]
+        self._host_mlflow_state = exchange_state(worker.mlflow_state)
+        self._exits.current = worker.exit_handlers
         self.active = worker
 
     def release(self) -> None:
-        """Gives the host its modules, folder, arguments, environment and streams until a worker is active again.
+        """Gives the host its modules, folder, arguments, environment, streams and interpreter until a worker is active
+        again.
 
         What a script did to the rest of the process, such as the children that it started, stays for its workers.
         """
@@ -159,17 +186,27 @@ class Sandbox:
         self._released = True
         sys.modules.update(self._hidden)
         sys.argv = self._host_argv
-        sys.path, sys.meta_path = self._path, self._meta_path
-        sys.path[:], sys.meta_path[:] = self._host_path, self._host_meta_path
+        sys.path = self._path
+        sys.path[:] = self._host_path
         os.environ = self._environ  # noqa: B003 - a script may have bound another mapping to the name
+        self._interpreter.give_back()
+        self._registrations.give_back()
+        self._exits.give_back()
         apply_environment(self._host_environment)
         os.chdir(self._host_folder)
         apply_start_method(self._host_start_method)
         sys.stdout, sys.stderr = self._host_streams[:2]
         sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
 
+    def _take_over(self, host_modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
+        put_back = self._registrations.take_over(host_modules)
+        self._interpreter.take_over()
+        self._exits.take_over()
+        return put_back
+
     def _wake(self) -> None:
         self._released = False
+        self._take_over(dict(sys.modules))
         for name in self._hidden:
             sys.modules.pop(name, None)
         # What the host imported meanwhile is no worker's.
@@ -181,6 +218,10 @@ class Sandbox:
             return
         worker.argv = sys.argv
         worker.path = list(sys.path)
+        worker.mlflow_state = exchange_state(self._host_mlflow_state)
+        if list(sys.meta_path) != worker.meta_path:
+            worker.meta_path = list(sys.meta_path)
+            self._registrations.keep_finders(worker.meta_path)
         worker.environment = dict(os.environ)
         try:
             worker.cwd = os.getcwd()
@@ -202,20 +243,24 @@ class Sandbox:
         if name.partition(".")[0] in STAND_IN_PACKAGES and self._plan.azureml == "standin":
             # A stand-in, or a part of the real package that is tied to one.
             return False
-        root = self._code_root or code_root_at(Path(os.sep))
-        return is_shared(name, module, root)
+        return is_shared(name, module, self._code_root or _ANY_ROOT)
 
-    def _hide_modules(self) -> None:
+    def _hide_modules(self, put_back: dict[str, ModuleType]) -> None:
         own_names: set[str] = set()
         if self._code_root is not None:
-            own_names = self._code_root.top_level_names() - sys.stdlib_module_names
+            own_names = self._code_root.top_level_names()
+        for folder in self._python_path:
+            own_names |= folder.top_level_names()
+        own_names -= sys.stdlib_module_names
         # A real azureml that the host has loaded must not be what the script finds.
-        for name, module in self._host_modules.items():
+        for name, module in {**self._host_modules, **put_back}.items():
             top = name.partition(".")[0]
             if top in STAND_IN_PACKAGES:
                 hidden = self._plan.azureml == "standin"
-            elif self._code_root is None or top == __name__.partition(".")[0]:
+            elif top == __name__.partition(".")[0]:
                 hidden = False
+            elif self._code_root is None:
+                hidden = top in own_names
             else:
                 hidden = top in own_names or not is_shared(name, module, self._code_root)
             if hidden:

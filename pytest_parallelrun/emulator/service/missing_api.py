@@ -1,4 +1,4 @@
-"""The errors for what the stand-ins do not cover.
+"""The errors for what the stand-ins do not cover, and who is told of each, as a script may hide them.
 
 Each is also the built-in error that a script would catch in such a place, so that scripts with a fallback
 (`except ImportError`, `hasattr`) use it.
@@ -6,9 +6,37 @@ Each is also the built-in error that a script would catch in such a place, so th
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ClassVar, NamedTuple, NoReturn
 
 SIDE_INPUTS = 'Give side inputs to the script as program arguments: --parallelrun-args="--lookup PATH".'
+
+
+class StandInGap(NamedTuple):
+    """A script asked for what the stand-ins do not cover. thing: its dotted Azure name. advice: what to do."""
+
+    thing: str
+    advice: str
+
+
+_LISTENERS: list[Callable[[StandInGap], None]] = []
+
+
+@contextmanager
+def gaps_told_to(listener: Callable[[StandInGap], None]) -> Iterator[None]:
+    """Tells the listener of each gap that a script of this process meets inside the context."""
+    _LISTENERS.append(listener)
+    try:
+        yield
+    finally:
+        _LISTENERS.remove(listener)
+
+
+def record_gap(thing: str, advice: str) -> None:
+    """Tells all who listen, whatever becomes of the error that the script gets."""
+    for listener in list(_LISTENERS):
+        listener(StandInGap(thing, advice))
 
 
 class NotCoveredError(Exception):
@@ -32,13 +60,14 @@ class NotCoveredKeyError(NotCoveredError, KeyError):
 
 
 def not_covered(thing: str, advice: str | None = None) -> str:
-    """The message: what is missing, by its dotted Azure name, and what to do."""
+    """Records the gap; the message of its error: what is missing, by its dotted Azure name, and what to do."""
     root = thing.partition(".")[0]
     alternative = f"put a package '{root}' of your own (with an __init__.py) below the code root"
     if root == "azureml":
         alternative = f"Install the real package and give --parallelrun-set azureml=installed, or {alternative}."
     else:
         alternative = f"{alternative[0].upper()}{alternative[1:]}."
+    record_gap(thing, advice or alternative)
     return f"{thing} is not covered by the stand-in for '{root}' in emulated workers. {advice or alternative}"
 
 

@@ -62,7 +62,9 @@ _FILES = {
     "azureml": "azureml/__init__.py",
     "azureml.core": "azureml/core/__init__.py",
     "azureml.core.dataset": "azureml/core/dataset.py",
+    "azureml.core.datastore": "azureml/core/datastore.py",
     "azureml.core.experiment": "azureml/core/experiment.py",
+    "azureml.core.keyvault": "azureml/core/keyvault.py",
     "azureml.core.model": "azureml/core/model.py",
     "azureml.core.run": "azureml/core/run.py",
     "azureml.core.workspace": "azureml/core/workspace.py",
@@ -78,13 +80,21 @@ INSTALLED_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.
 class StandIns(MetaPathFinder):
     """Finds the stand-ins of one worker; stands on sys.meta_path while that worker is active.
 
-    A module or package of the user's own below `code_root` wins over a stand-in; a folder without an
-    __init__.py is none, as on the service the installed package wins over it. An installed azureml loses,
-    but its other modules stay importable, unless `azureml` is "installed": then all of it is the real one.
+    A module or package of the user's own below `code_root`, or in a folder of `python_path`, wins over a stand-in; a
+    folder without an __init__.py is none, as on the service the installed package wins over it. An installed azureml
+    loses, but its other modules stay importable, unless `azureml` is "installed": then all of it is the real one.
     """
 
-    def __init__(self, worker_info: WorkerInfo, *, code_root: Path, azureml: Literal["standin", "installed"]) -> None:
+    def __init__(
+        self,
+        worker_info: WorkerInfo,
+        *,
+        code_root: Path,
+        azureml: Literal["standin", "installed"],
+        python_path: Sequence[str] = (),
+    ) -> None:
         self._worker_info = worker_info
+        self._python_path = python_path
         self._code_root = os.path.abspath(code_root)
         self._roots = STAND_IN_PACKAGES - {"azureml"} if azureml == "installed" else STAND_IN_PACKAGES
         self._loaded: list[ModuleType] = []
@@ -121,7 +131,7 @@ class StandIns(MetaPathFinder):
             return True
         if root == "entry_script" and _others_find(root, None, target):
             return False
-        spec = PathFinder.find_spec(root, [self._code_root, *self._folders_below_code_root()])
+        spec = PathFinder.find_spec(root, [self._code_root, *self._folders_below_code_root(), *self._python_path])
         return spec is None or spec.origin is None
 
     def _folders_below_code_root(self) -> list[str]:

@@ -6,6 +6,7 @@ it imports before the script is time until the first result, so everything else 
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 from time import perf_counter, sleep
@@ -68,6 +69,8 @@ class Channel:
         self._writing = writing
         self._decoder = messages.MessageDecoder()
         self._waiting: list[messages.Message] = []
+        # Threads of the script meet gaps. Not `threading`, whose import takes time; re-entrant, for signal handlers.
+        self._lock = _thread.RLock()
 
     def receive(self) -> messages.Message:
         while not self._waiting:
@@ -79,10 +82,11 @@ class Channel:
 
     def send(self, message: messages.Message) -> None:
         data = message.to_bytes()
-        written = os.write(self._writing, data)
-        while written < len(data):
-            with memoryview(data) as view:
-                written += os.write(self._writing, view[written:])
+        with self._lock:
+            written = os.write(self._writing, data)
+            while written < len(data):
+                with memoryview(data) as view:
+                    written += os.write(self._writing, view[written:])
 
 
 class ChildWorker:
@@ -100,6 +104,7 @@ class ChildWorker:
         self._context: Callable[..., object] | None = None
         self._touched: FilesTouched | None = None
         self._observer: Any = None
+        self._gaps: set[tuple[str, str]] = set()
 
     def live(self) -> None:
         if not self._come_up():
@@ -161,6 +166,17 @@ class ChildWorker:
             self._observer.inspect(functions)
         self._channel.send(messages.Up(touched=touched, observed=self._observed()))
         return True
+
+    def report_gaps(self) -> None:
+        """From now on the parent hears of each gap of the stand-ins that the script meets, once."""
+        self._gap_watch = self.emulator_module("service.missing_api").gaps_told_to(self._gap_met)
+        self._gap_watch.__enter__()
+
+    def _gap_met(self, gap: tuple[str, str]) -> None:
+        # At once: the process may not live to the end of the attempt. The pipe is that of this process alone.
+        if gap not in self._gaps and os.getpid() == self._me:
+            self._gaps.add(gap)
+            self._channel.send(messages.GapMet(thing=gap[0], advice=gap[1]))
 
     def _observed(self) -> bytes | None:
         if self._observer is None:
@@ -371,6 +387,7 @@ class _StandInsOnDemand:
             return None
         # First, so that all that unpickling needs is loaded, whatever the user's files are called.
         module = self._worker.emulator_module("service.stand_ins")
+        self._worker.report_gaps()
         stand_ins = module.StandIns(**self._worker.installed_module("pickle").loads(self._arguments))
         sys.meta_path[sys.meta_path.index(self)] = stand_ins
         return stand_ins.find_spec(name, path, target)

@@ -21,8 +21,8 @@ class FilesTouched:
     """Absolute paths, in order of their first use.
 
     read: opened or tried to. written: opened for writing, created by a link or a move. appended: opened to append,
-    a subset of `written`. removed: deleted or moved away. logged: the files of logging handlers, which are in no
-    other list. scratch: made by `tempfile`, in no other list either.
+    a subset of `written`. removed: deleted or moved away. logged: the files of logging handlers and those that MLflow
+    tracks runs in, which are in no other list. scratch: made by `tempfile`, in no other list either.
     """
 
     read: dict[str, None] = field(default_factory=dict)
@@ -43,11 +43,11 @@ class FilesTouched:
             return
         elif event == "os.rename":
             self._note(self.removed, _path(arguments[0]))
-            self._note(self.written, _path(arguments[1]))
+            self._wrote(_path(arguments[1]))
         elif event in ("os.link", "os.symlink"):
-            self._note(self.written, _path(arguments[1]))
+            self._wrote(_path(arguments[1]))
         elif event == "sqlite3.connect":
-            self._note(self.written, _path(arguments[0]))
+            self._wrote(_path(arguments[0]))
         else:
             # os.remove, os.rmdir, shutil.rmtree
             self._note(self.removed, _path(arguments[0]))
@@ -67,12 +67,14 @@ class FilesTouched:
         mode = flags if isinstance(flags, int) else 0
         if not mode & _WRITING:
             self._note(self.read, path)
-        elif _by_logging():
-            self.logged[path] = None
-        else:
-            self._note(self.written, path)
-            if mode & os.O_APPEND:
-                self._note(self.appended, path)
+        elif self._wrote(path) and mode & os.O_APPEND:
+            self._note(self.appended, path)
+
+    def _wrote(self, path: str | None) -> bool:
+        """Notes a file that is written; whether it is the script's own."""
+        by_logger = _by_logger()
+        self._note(self.logged if by_logger else self.written, path)
+        return not by_logger
 
     def _note(self, kind: dict[str, None], path: str | None) -> None:
         if path is not None and not any(path == made or path.startswith(made + os.sep) for made in self.scratch):
@@ -94,6 +96,7 @@ _EVENTS = frozenset(
         "tempfile.mkstemp",
     }
 )
+_LOGGERS = ("logging.", "mlflow.store.", "mlflow.tracking.")
 _hooked = False
 
 
@@ -151,10 +154,10 @@ def _path(path: object) -> str | None:
     return None if text in ("", ":memory:") else os.path.abspath(text)
 
 
-def _by_logging() -> bool:
+def _by_logger() -> bool:
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] == "logging":
+        if f"{frame.f_globals.get('__name__', '')}.".startswith(_LOGGERS):
             return True
         frame = frame.f_back
     return False

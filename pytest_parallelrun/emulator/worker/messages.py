@@ -155,6 +155,13 @@ class Called(Message):
     failure: dict[str, Any] | None = None
 
 
+class GapMet(Message):
+    """From the worker, at any time: see StandInGap."""
+
+    thing: str
+    advice: str
+
+
 class Stopped(Message):
     """From the worker, its last one: shutdown() is over. threads, files: what the script left."""
 

@@ -202,7 +202,7 @@ def test_a_missing_model_that_is_hidden_fails(
 ) -> None:
     path = write("models/weights.json", "7")
     where, options = {
-        "folder": ("Path(os.environ['AZUREML_MODEL_DIR'], 'weights.json')", ["--parallelrun-model=models"]),
+        "folder": ("Path(os.environ['AZUREML_MODEL_DIR'], 'models/weights.json')", ["--parallelrun-model=models"]),
         "file": ("Path(os.environ['AZUREML_MODEL_DIR'], 'weights.json')", [f"--parallelrun-model=m={path}"]),
         "beside": ("Path(__file__).parent / 'models' / 'weights.json'", []),
         "argument": ("__import__('sys').argv[-1]", [f"--parallelrun-args=--weights {path}"]),

@@ -114,10 +114,10 @@ def test_a_loss_that_a_threshold_forbids_fails(judge: Judge) -> None:
 
 
 def test_the_other_reading_is_told_where_it_would_complete(judge: Judge) -> None:
-    # A short return fails its mini-batch by the documents alone.
+    # A short return fails its mini-batch by the documents alone; as observed it is lost without a word.
     found = judge(FILTERS, "--parallelrun-set=mini_batch_error_threshold=0")
     assert (
-        "Under --parallelrun-set rules=observed the job would be Completed"
+        "(under rules=observed the gate fails too: the job completes with 1 failed item, which no threshold allows)"
         in found.messages["returns_one_result_per_item"]
     )
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from pytest_parallelrun.emulator.engines.ray.actor import RemoteTask, WorkerActo
 from pytest_parallelrun.emulator.engines.ray.files import NodeWorkspace, bundle_of, side_inputs, unpack
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
+from pytest_parallelrun.emulator.models import stage_models
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 from tests.emulator.jobs import Names, make_files
@@ -124,8 +126,11 @@ def test_an_address_where_something_else_listens_is_refused_at_once() -> None:
 @pytest.fixture
 def plan(tmp_path: Path) -> WorkerPlan:
     """Of a job with code, a model, a named output and side inputs, in folders of their own."""
-    for name in ("code", "models/m", "work", "output/extra", "elsewhere"):
+    for name in ("code", "models/m", "parallelrun-work", "output/extra", "elsewhere", "stubs"):
         (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "models" / "m" / "weights.txt").touch()
+    (tmp_path / "stubs" / "heavy.py").touch()
+    folder, models = tmp_path / "parallelrun-work", {"m": tmp_path / "models" / "m"}
     (tmp_path / "code" / "score.py").write_text("", encoding="utf-8")
     (tmp_path / "elsewhere" / "table.csv").touch()
     return WorkerPlan(
@@ -137,13 +142,14 @@ def plan(tmp_path: Path) -> WorkerPlan:
             f"--table={tmp_path}/elsewhere/table.csv",
         ),
         environment={
-            "AZUREML_MODEL_DIR": f"{tmp_path}/models",
+            "AZUREML_MODEL_DIR": str(stage_models(models, folder)),
+            "PYTHONPATH": f"{tmp_path}/stubs:{tmp_path}/elsewhere2",
             "GONE": f"{tmp_path}/gone",
             "LIKE": f"{tmp_path}/code2",
         },
-        folder=tmp_path / "work",
+        folder=folder,
         output_dir=tmp_path / "output",
-        models={"m": tmp_path / "models" / "m"},
+        models=models,
     )
 
 
@@ -159,9 +165,23 @@ def test_paths_below_what_a_node_gets_are_those_of_the_node(plan: WorkerPlan, tm
         f"{base}/code/names.txt",
         f"--table={tmp_path}/elsewhere/table.csv",
     )
-    assert there.environment == {**plan.environment, "AZUREML_MODEL_DIR": f"{base}/models"}
+    model_dir = base / "parallelrun-work" / "AZUREML_MODEL_DIR"
+    path = f"{base}/stubs:{base}/elsewhere2"
+    assert there.environment == {**plan.environment, "AZUREML_MODEL_DIR": str(model_dir), "PYTHONPATH": path}
     assert there.models == {"m": base / "models" / "m"}
+    assert (model_dir / "m" / "weights.txt").is_file()
+    assert (base / "stubs" / "heavy.py").is_file()
     assert (base / "output" / "extra").is_dir()
+    # The models do not come back.
+    assert workspace.clear() == ([], "")
+
+
+def test_a_folder_of_models_that_the_user_names_is_that_of_the_node(plan: WorkerPlan, tmp_path: Path) -> None:
+    plan = replace(plan, environment={"AZUREML_MODEL_DIR": f"{tmp_path}/elsewhere"})
+    workspace = NodeWorkspace(plan, bundle_of(plan))
+    there = workspace.on_this_node()
+    assert there.environment == plan.environment
+    assert not (there.folder / "AZUREML_MODEL_DIR").exists()
     workspace.clear()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import atexit
 import multiprocessing.util
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.sandbox import process_exit
-from pytest_parallelrun.emulator.sandbox.process_exit import children_ended
-from tests.emulator._scripts import make_input, write_files
+from pytest_parallelrun.emulator.sandbox.process_exit import ExitHandlers, call_handlers, children_ended
+from tests.emulator._scripts import make_input, run_script, write_files
 
 LEAVES_A_POOL = """
     import multiprocessing as mp
@@ -121,3 +122,89 @@ def test_without_a_registry_of_finalizers_nothing_is_run(monkeypatch: pytest.Mon
     monkeypatch.delattr(multiprocessing.util, "_finalizer_registry")
     with children_ended():
         pass
+
+
+@pytest.fixture
+def exits() -> Iterator[ExitHandlers]:
+    """The module atexit as a script has it; this very file counts as one of the script."""
+    handlers = ExitHandlers(lambda file: file.endswith("weakref.py"))
+    handlers.take_over()
+    yield handlers
+    handlers.give_back()
+
+
+def test_handlers_of_a_script_wait_for_the_end_of_its_worker_in_reverse_order(exits: ExitHandlers) -> None:
+    called: list[object] = []
+    assert atexit.register(called.append, 1) == called.append
+    atexit.register(lambda **options: called.append(options), x=2)
+    atexit.register(print, "taken back")
+    atexit.unregister(print)
+    call_handlers(exits.current)
+    assert called == [{"x": 2}, 1]
+    assert exits.current == []
+
+
+def test_a_script_that_runs_or_clears_the_handlers_reaches_its_own_alone(exits: ExitHandlers) -> None:
+    called: list[int] = []
+    atexit.register(called.append, 1)
+    atexit._run_exitfuncs()
+    atexit.register(called.append, 2)
+    atexit._clear()
+    call_handlers(exits.current)
+    assert called == [1]
+
+
+def test_a_handler_of_an_installed_package_stays_with_the_package(
+    exits: ExitHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_on: list[object] = []
+    monkeypatch.setitem(exits._of_host, "register", passed_on.append)
+    code = compile("import atexit; atexit.register(print)", "/site-packages/weakref.py", "exec")
+    exec(code, {})
+    assert (passed_on, exits.current) == ([print], [])
+
+
+def test_an_exception_of_a_handler_is_shown_and_the_others_are_called(
+    exits: ExitHandlers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[int] = []
+    atexit.register(called.append, 1)
+    atexit.register(lambda: 1 / 0)
+    atexit.register(sys.exit, 3)
+    call_handlers(exits.current)
+    assert called == [1]
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("shutdown", "status", "written"),
+    [("", "Completed", "exit 0 exit 1 "), ("def shutdown(): note('shut ')", "Completed", "shut exit 0 shut exit 1 ")],
+)
+def test_a_worker_calls_its_handlers_when_it_ends(tmp_path: Path, shutdown: str, status: str, written: str) -> None:
+    file = tmp_path / "notes"
+    source = f"""
+        import atexit, os
+        def note(text):
+            with open({str(file)!r}, "a") as out:
+                out.write(text)
+        {shutdown}
+        atexit.register(lambda: note("exit " + os.path.basename(os.getcwd())[-1] + " "))
+        def run(batch):
+            return batch
+    """
+    result = run_script(tmp_path, source, max_concurrency_per_instance=2)
+    assert (result.status, file.read_text()) == (status, written)
+
+
+def test_handlers_are_not_called_after_a_stop_nor_by_the_host(tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    source = f"""
+        import atexit
+        atexit.register(open, {str(file)!r}, "w")
+        def run(batch):
+            raise ValueError
+    """
+    result = run_script(tmp_path, source, error_threshold=0)
+    assert result.status == "Failed"
+    atexit.unregister(open)
+    assert not file.exists()

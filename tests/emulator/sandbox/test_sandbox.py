@@ -54,6 +54,40 @@ def test_only_the_code_root_is_on_the_path_and_not_the_folder_of_the_script(
     assert "" not in path
 
 
+def test_pythonpath_is_that_of_the_worker_and_is_gone_afterwards(
+    code: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubs = tmp_path / "stubs with space"
+    write_files(stubs, {"heavy.py": "NAME = 'stub'\ncalls = []", "numpy.py": "NAME = 'stub'", "score2.py": ""})
+    write_files(
+        code,
+        {
+            "score.py": "import sys, heavy, numpy, score2\ndef run(batch):\n  heavy.calls.append(1)\n"
+            "  return [[heavy.NAME, numpy.NAME, score2.NAME, len(heavy.calls), sys.path[:2]]]",
+            "score2.py": "NAME = 'of the code root'",
+        },
+    )
+    before = dict(sys.modules), list(sys.path), list(sys.meta_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    settings = JobSettings(environment_variables={"PYTHONPATH": str(stubs)}, max_concurrency_per_instance=2)
+    result = ParallelJob(code / "score.py", data, settings, code=code).run()
+    # Each worker has a copy of its own, and what lies with the code comes first.
+    assert result.rows == [["stub", "stub", "of the code root", 1, [str(code), str(stubs)]]] * 2
+    assert (dict(sys.modules), list(sys.path), list(sys.meta_path)) == before
+    assert not list(stubs.rglob("__pycache__"))
+
+
+def test_an_object_finds_the_modules_of_pythonpath_too(data: Path, tmp_path: Path) -> None:
+    write_files(tmp_path / "stubs", {"numpy.py": "NAME = 'stub'"})
+
+    def run(batch: list[str]) -> list[str]:
+        return [importlib.import_module("numpy").NAME for _ in batch]
+
+    settings = JobSettings(environment_variables={"PYTHONPATH": str(tmp_path / "stubs")})
+    assert set(ParallelJob(SimpleNamespace(run=run), data, settings).run().rows) == {"stub"}
+    assert importlib.import_module("numpy").__version__
+
+
 def test_siblings_are_imported_from_the_code_root(code: Path, data: Path) -> None:
     write_files(
         code,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError, StandInGap, gaps_told_to
 from tests.emulator.service.conftest import Activate, write
 
 
@@ -173,8 +173,72 @@ def test_a_second_download_is_refused_unless_it_may_overwrite(
     assert model.download(str(tmp_path / "target"), exists_ok=True) == copy
 
 
-@pytest.mark.parametrize("name", ["list", "register"])
+@pytest.mark.parametrize("name", ["deploy", "delete"])
 def test_what_the_class_does_not_cover_is_refused(activate: Activate, name: str) -> None:
     activate()
     with pytest.raises(NotCoveredAttributeError, match=rf"azureml\.core\.model\.Model\.{name} is not covered"):
         getattr(model_class(), name)
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("bert/config.json", 'os.path.join(Model.get_model_path("bert"), "config.json")'),
+        ("models\\\\bert\\\\weights\\\\w.bin", 'os.path.join(Model.get_model_path("bert"), "weights", "w.bin")'),
+        ("models/risk", 'Model.get_model_path("risk")'),
+        ("models/risk/credit.pkl", 'Model.get_model_path("risk")'),
+        ("models/fraud.pkl", 'os.path.join(Model.get_model_path("NAME"), "fraud.pkl")'),
+    ],
+)
+def test_a_path_for_a_name_is_told_what_to_write_instead(
+    activate: Activate, disk: Path, path: str, advice: str
+) -> None:
+    activate(models={"risk": disk / "credit.pkl", "bert": disk / "bert"})
+    met: list[StandInGap] = []
+    with gaps_told_to(met.append):
+        with pytest.raises(
+            exception("ModelNotFoundException"), match="is a path, which the service does not find"
+        ) as caught:
+            model_class().get_model_path(path)
+        with pytest.raises(exception("WebserviceException"), match="is a path"):
+            model_class()(None, path)
+    assert f"Use {advice}" in str(caught.value)
+    assert ("registered under" in str(caught.value)) == ("NAME" in advice)
+    # It is the fault of the script.
+    assert met == []
+
+
+def test_a_model_that_nobody_gave_is_a_gap_and_not_the_fault_of_the_script(activate: Activate) -> None:
+    activate()
+    met: list[StandInGap] = []
+    with gaps_told_to(met.append), pytest.raises(exception("ModelNotFoundException")):
+        model_class().get_model_path("fraud")
+    assert met == [StandInGap("the model 'fraud'", "Give --parallelrun-model fraud=PATH.")]
+
+
+def test_models_are_listed_all_or_by_name(activate: Activate, disk: Path) -> None:
+    activate(models={"risk": disk / "credit.pkl", "bert": disk / "bert"})
+    listed = model_class().list(None)
+    assert [(model.name, model.path) for model in listed] == [
+        ("risk", str(disk / "credit.pkl")),
+        ("bert", str(disk / "bert")),
+    ]
+    [model] = model_class().list(workspace=None, name="bert", tags=["ready", ["kind", "nlp"]], latest=True)
+    assert (model.name, model.tags, model.properties) == ("bert", {"ready": "", "kind": "nlp"}, {})
+    assert model_class().list(None, "fraud") == []
+
+
+def test_a_model_has_the_version_tags_and_properties_that_it_was_asked_for_by(activate: Activate, disk: Path) -> None:
+    activate(models={"risk": disk / "credit.pkl"})
+    model = model_class()(None, "risk", version=3, tags={"kind": "x"}, properties=[["p", "1"]], model_framework="F")
+    assert (model.version, model.tags, model.properties) == (3, {"kind": "x"}, {"p": "1"})
+    assert (model.model_framework, model.run_id, model.description) == ("F", None, None)
+    model.add_tags({"seen": "yes"})
+    model.add_properties({"q": "2"})
+    assert (model.tags["seen"], model.properties["q"]) == ("yes", "2")
+    assert model.created_time.year > 2000
+
+
+def test_the_only_model_is_found_by_tags_alone(activate: Activate, disk: Path) -> None:
+    activate(models={"risk": disk / "credit.pkl"})
+    assert model_class()(None, tags=[["kind", "x"]]).name == "risk"

@@ -116,13 +116,71 @@ def test_a_secret_that_is_not_set_says_which_variable_to_set(run: Any) -> None:
     assert "--parallelrun-env storage-key=VALUE" in message
 
 
-def test_an_input_dataset_is_a_missing_key_that_points_to_program_arguments(run: Any) -> None:
+def test_an_input_dataset_is_the_path_in_the_environment_variable_of_its_name(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("lookup", "/mnt/lookup")
+    assert run.input_datasets["lookup"] == run.output_datasets["lookup"] == "/mnt/lookup"
+
+
+def test_an_input_dataset_that_is_not_set_is_a_missing_key_that_says_which_variable_to_set(run: Any) -> None:
     with pytest.raises(KeyError) as caught:
         run.input_datasets["lookup"]
     assert isinstance(caught.value, NotCoveredError)
     message = str(caught.value)
     assert message.startswith("azureml.core.run.Run.input_datasets['lookup'] is not covered")
-    assert "--parallelrun-args" in message
+    assert "--parallelrun-env lookup=PATH" in message
+
+
+def test_a_child_run_is_a_run_below_this_one(run: Any) -> None:
+    child = run.child_run(name="part 1")
+    assert (child.parent, child.name, child.experiment) == (run, "part 1", run.experiment)
+    assert child.id != run.child_run().id
+    child.log("rows", 1)
+    assert run.get_metrics() == {}
+    with child:
+        pass
+    assert child.get_status() == "Completed"
+    with pytest.raises(ZeroDivisionError), child:
+        1 / 0  # noqa: B018
+    assert child.get_status() == "Failed"
+    child.start()
+    child.cancel()
+    assert child.get_status() == "Canceled"
+
+
+def test_several_child_runs_have_a_tag_each(run: Any) -> None:
+    assert [child.get_tags() for child in run.create_children(tag_key="part", tag_values=["a", "b"])] == [
+        {"part": "a"},
+        {"part": "b"},
+    ]
+    assert len(run.create_children(3)) == 3
+
+
+@pytest.mark.parametrize("kind", ["confusion_matrix", "accuracy_table", "residuals", "predictions"])
+def test_what_is_drawn_on_the_service_is_remembered(run: Any, kind: str) -> None:
+    getattr(run, f"log_{kind}")(kind, {"data": 1})
+    assert run.get_metrics() == {kind: {"data": 1}}
+
+
+def test_a_tag_can_be_taken_away(run: Any) -> None:
+    run.set_tags({"a": "1", "b": "2"})
+    run.remove_tags(["a", "none"])
+    assert run.get_tags() == {"b": "2"}
+
+
+def test_a_registered_model_is_remembered_and_not_sent(run: Any) -> None:
+    from azureml.core import Model
+
+    first = run.register_model("net", model_path="outputs/net.pt", tags={"kind": "x"}, sample_input_dataset=None)
+    second = run.register_model(model_name="net")
+    assert [(model.name, model.version, model.id) for model in (first, second)] == [
+        ("net", 1, "net:1"),
+        ("net", 2, "net:2"),
+    ]
+    assert (first.tags, first.workspace) == ({"kind": "x"}, run.experiment.workspace)
+    assert Model(run.experiment.workspace, "net").version == 2
+    assert [model.name for model in Model.list(run.experiment.workspace)] == ["net"]
 
 
 def test_a_run_has_no_input_datasets(run: Any) -> None:
@@ -131,7 +189,7 @@ def test_a_run_has_no_input_datasets(run: Any) -> None:
     assert run.input_datasets.get("lookup") is None
 
 
-@pytest.mark.parametrize("name", ["get_environment", "child_run", "foo"])
+@pytest.mark.parametrize("name", ["get_environment", "submit_child", "foo"])
 def test_what_a_run_does_not_cover_is_refused(run: Any, name: str) -> None:
     with pytest.raises(NotCoveredAttributeError, match=rf"azureml\.core\.run\.Run\.{name} is not covered"):
         getattr(run, name)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError, NotCoveredError
+from pytest_parallelrun.emulator.service.missing_api import (
+    NotCoveredAttributeError,
+    NotCoveredError,
+    StandInGap,
+    gaps_told_to,
+)
 from tests.emulator.service.conftest import Activate, write
 
 INSTALLED = {
@@ -39,7 +45,9 @@ def is_stand_in(name: str) -> bool:
         "azureml",
         "azureml.core",
         "azureml.core.dataset",
+        "azureml.core.datastore",
         "azureml.core.experiment",
+        "azureml.core.keyvault",
         "azureml.core.model",
         "azureml.core.run",
         "azureml.core.workspace",
@@ -260,9 +268,9 @@ def test_an_attribute_of_a_module_that_is_not_covered_is_an_attribute_error_that
     activate()
     import azureml.core
 
-    with pytest.raises(NotCoveredAttributeError, match=r"azureml\.core\.Datastore is not covered"):
-        azureml.core.Datastore  # noqa: B018
-    assert not hasattr(azureml.core, "Datastore")
+    with pytest.raises(NotCoveredAttributeError, match=r"azureml\.core\.Environment is not covered"):
+        azureml.core.Environment  # noqa: B018
+    assert not hasattr(azureml.core, "Environment")
 
 
 def test_a_dunder_that_a_module_lacks_is_a_plain_attribute_error(activate: Activate) -> None:
@@ -298,3 +306,33 @@ def test_a_reload_keeps_the_facts_of_the_worker(activate: Activate) -> None:
 
 def test_stand_ins_can_be_closed_before_anything_was_imported(activate: Activate) -> None:
     activate().close()
+
+
+def test_whoever_listens_hears_of_each_gap_also_of_one_that_is_hidden(activate: Activate) -> None:
+    activate()
+    met: list[StandInGap] = []
+    with gaps_told_to(met.append):
+        from azureml.core import Run
+
+        assert not hasattr(Run.get_context(), "get_environment")
+        assert Run.get_context().input_datasets.get("lookup") is None
+        with suppress(ImportError):
+            from azureml.core import Environment  # noqa: F401
+        assert not hasattr(Run.get_context(), "__len__")
+    assert not hasattr(Run, "after_all")
+    things = [gap.thing for gap in met]
+    assert list(dict.fromkeys(things)) == [
+        "azureml.core.run.Run.get_environment",
+        "azureml.core.run.Run.input_datasets['lookup']",
+        "azureml.core.Environment",
+    ]
+    assert "--parallelrun-set azureml=installed" in met[0].advice
+    assert "--parallelrun-env lookup=PATH" in met[1].advice
+
+
+def test_a_package_of_the_users_own_on_pythonpath_wins(activate: Activate, tmp_path: Path) -> None:
+    folder = write(tmp_path / "stubs", {"azureml/__init__.py": "NAME = 'own'"})
+    sys.path.insert(0, str(folder))
+    stand_ins = activate()
+    stand_ins._python_path = [str(folder)]
+    assert importlib.import_module("azureml").NAME == "own"

@@ -1,20 +1,73 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError
-from tests.emulator.service.conftest import Activate
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError, NotCoveredError
+from tests.emulator.service.conftest import Activate, write
+
+CONFIG = '{"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}'
 
 
-def test_a_workspace_from_a_config_file_is_local_and_reads_no_file(activate: Activate) -> None:
+@pytest.mark.parametrize("place", [".azureml/config.json", "aml_config/project.json", "config.json"])
+def test_a_workspace_is_read_from_a_config_file_here_or_above(
+    activate: Activate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    file = write(tmp_path, {place: CONFIG}) / place
+    inner = tmp_path / "in" / "ner"
+    inner.mkdir(parents=True)
     activate()
     from azureml.core import Workspace
 
-    workspace = Workspace.from_config(path="no such file", auth=None)
-    assert workspace.name == "local"
-    assert workspace.subscription_id == "local"
-    assert workspace.resource_group == "local"
-    assert workspace.location == "local"
+    for workspace in (Workspace.from_config(str(inner)), Workspace.from_config(path=str(file), auth=None)):
+        assert (workspace.subscription_id, workspace.resource_group, workspace.name) == ("s", "g", "w")
+        assert workspace.location == "local"
+    monkeypatch.chdir(inner)
+    assert Workspace.from_config(_file_name=file.name).name == "w"
+
+
+def test_without_a_config_file_there_is_none_as_on_the_service(activate: Activate, tmp_path: Path) -> None:
+    activate()
+    from azureml.core import Workspace
+    from azureml.exceptions import UserErrorException
+
+    with pytest.raises(
+        UserErrorException, match=r"There is no config\.json of a workspace in .*give the path of the file"
+    ):
+        Workspace.from_config(str(tmp_path))
+
+
+def test_secrets_of_its_key_vault_are_environment_variables(
+    activate: Activate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("storage-key", "geheim")
+    activate()
+    from azureml.core import Workspace
+
+    vault = Workspace().get_default_keyvault()
+    assert vault.get_secret("storage-key") == "geheim"
+    assert vault.get_secrets(["storage-key"]) == {"storage-key": "geheim"}
+    with pytest.raises(NotCoveredError, match=r"Keyvault\.get_secret\('other'\) .* --parallelrun-env other=VALUE"):
+        vault.get_secret("other")
+
+
+def test_its_tracking_uri_is_that_of_the_worker(activate: Activate, monkeypatch: pytest.MonkeyPatch) -> None:
+    activate()
+    from azureml.core import Workspace
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///runs")
+    assert Workspace().get_mlflow_tracking_uri() == "file:///runs"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(NotCoveredAttributeError, match="--parallelrun-env MLFLOW_TRACKING_URI=URI"):
+        Workspace().get_mlflow_tracking_uri()
+
+
+def test_its_models_are_those_on_disk(activate: Activate, tmp_path: Path) -> None:
+    activate(models={"risk": tmp_path})
+    from azureml.core import Workspace
+
+    assert [(name, model.path) for name, model in Workspace().models.items()] == [("risk", str(tmp_path))]
 
 
 def test_a_workspace_keeps_the_names_it_was_asked_for(activate: Activate) -> None:
@@ -28,7 +81,7 @@ def test_a_workspace_keeps_the_names_it_was_asked_for(activate: Activate) -> Non
     assert Workspace.get("name", resource_group="group").resource_group == "group"
 
 
-@pytest.mark.parametrize("name", ["datasets", "models", "get_default_datastore", "get_default_keyvault"])
+@pytest.mark.parametrize("name", ["datasets", "compute_targets", "get_default_datastore"])
 def test_what_a_workspace_does_not_cover_is_refused(activate: Activate, name: str) -> None:
     activate()
     from azureml.core import Workspace
@@ -36,7 +89,7 @@ def test_what_a_workspace_does_not_cover_is_refused(activate: Activate, name: st
     with pytest.raises(
         NotCoveredAttributeError, match=rf"azureml\.core\.workspace\.Workspace\.{name} is not covered"
     ) as caught:
-        getattr(Workspace.from_config(), name)
+        getattr(Workspace(), name)
     assert "--parallelrun-set azureml=installed" in str(caught.value)
 
 
@@ -44,7 +97,7 @@ def test_an_experiment_is_a_name_in_a_workspace(activate: Activate) -> None:
     activate()
     from azureml.core import Experiment, Workspace
 
-    workspace = Workspace.from_config()
+    workspace = Workspace()
     experiment = Experiment(workspace=workspace, name="batch")
     assert experiment.workspace is workspace
     assert experiment.name == "batch"

@@ -24,6 +24,7 @@ from pytest_parallelrun.emulator.worker.child import Channel, ChildWorker
 from pytest_parallelrun.emulator.worker.messages import (
     Call,
     Called,
+    GapMet,
     Message,
     MessageDecoder,
     PhaseBegun,
@@ -91,6 +92,7 @@ class Watching:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
     """This process as a worker finds its own, put back afterwards."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     monkeypatch.setattr(process_resources, "trace_crashes", lambda: None)
     monkeypatch.setattr(child, "trace_crashes", lambda: None)
     before = set(sys.modules)
@@ -235,6 +237,19 @@ def run(paths):
     plain, requesting = (Failure.from_plain(message.failure) for message in messages)
     assert (plain.phase, plain.error, plain.retry_request) == ("run", "ValueError: bad", None)
     assert requesting.retry_request == ("Retry.NoRetry", 0.0)
+
+
+def test_a_gap_of_the_stand_ins_is_told_at_once_and_only_once(here: Path) -> None:
+    script = """
+from azureml.core import Run
+def run(paths):
+    hasattr(Run, "gap")
+    return paths
+"""
+    sent = live(here, script, run_message(["a"]), run_message(["b"])).sent
+    assert [type(message) for message in sent] == [PhaseBegun, Up, GapMet, Returned, Returned, Stopped]
+    assert sent[2].thing == "azureml.core.run.Run.gap"
+    assert "azureml=installed" in sent[2].advice
 
 
 def test_pauses_and_ends_are_waited_for(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

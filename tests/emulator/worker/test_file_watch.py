@@ -175,6 +175,29 @@ def test_a_logging_handler_is_known_by_the_frames_above(here: str) -> None:
     assert not touched.written
 
 
+@pytest.mark.parametrize("module", ["mlflow.store.tracking.file_store", "mlflow.tracking.client"])
+def test_what_mlflow_tracks_runs_in_is_told_apart(here: str, module: str) -> None:
+    touched = FilesTouched()
+    namespace = {"__name__": module, "touched": touched, "flags": os.O_WRONLY | os.O_APPEND}
+    code = """
+touched.add('open', ('metric', 'a', flags))
+touched.add('os.rename', ('made', 'meta.yaml', -1, -1))
+touched.add('sqlite3.connect', ('mlflow.db',))
+"""
+    exec(code, namespace)
+    assert list(touched.logged) == [here + "metric", here + "meta.yaml", here + "mlflow.db"]
+    assert not touched.written
+    assert not touched.appended
+
+
+@pytest.mark.parametrize("module", ["mlflow.sklearn", "mlflow_helpers", "logging_setup"])
+def test_a_model_that_mlflow_saves_is_the_script_s_own(here: str, module: str) -> None:
+    touched = FilesTouched()
+    namespace = {"__name__": module, "touched": touched, "flags": os.O_WRONLY}
+    exec("touched.add('open', ('model.pkl', 'w', flags))", namespace)
+    assert list(touched.written) == [here + "model.pkl"]
+
+
 def test_the_hook_tells_all_who_watch_and_keeps_errors_to_itself(here: str) -> None:
     arguments = ("there", "r", os.O_RDONLY)
     file_watch._hook("open", arguments)

@@ -22,6 +22,7 @@ from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
 from pytest_parallelrun.emulator.output import Written
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
 from pytest_parallelrun.emulator.worker.result_serializer import decode
@@ -192,6 +193,9 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
     def _on_called(self, worker: WorkerProcess, message: messages.Called) -> None:
         worker.answer = message
 
+    def _on_gap_met(self, worker: WorkerProcess, message: messages.GapMet) -> None:
+        self._pool.met(StandInGap(message.thing, message.advice))
+
     def _on_stopped(self, worker: WorkerProcess, message: messages.Stopped) -> None:
         if message.threads:
             self._left.append(left_running(message.threads))
@@ -211,6 +215,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         messages.Returned: _on_returned,
         messages.Raised: _on_raised,
         messages.Called: _on_called,
+        messages.GapMet: _on_gap_met,
         messages.Stopped: _on_stopped,
     }
 

@@ -15,6 +15,7 @@ from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
+from pytest_parallelrun.emulator.service.mlflow_tracking import tracking_environment
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 from pytest_parallelrun.emulator.worker.messages import Start
 from pytest_parallelrun.emulator.worker_plan import Host
@@ -65,7 +66,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
             worker.folder.mkdir(parents=True, exist_ok=True)
             with unwatched():
                 worker.spawn(
-                    {**host.environment, **plan.environment},
+                    {**host.environment, **tracking_environment(plan, worker.name), **plan.environment},
                     message,
                     plan.log_of(worker, "stdout"),
                     plan.log_of(worker, "stderr"),
@@ -147,11 +148,12 @@ def start_message(
         "worker_info": plan.worker_info(worker.name, worker.instance),
         "code_root": plan.code_root,
         "azureml": plan.azureml,
+        "python_path": plan.python_path,
     }
     return Start(
         script=(entry.module_name, str(entry.path), entry.label),
         argv=[str(entry.path), *plan.arguments],
-        code_path=[str(entry.code_root)],
+        code_path=[str(entry.code_root), *plan.python_path],
         installed=_with_this_package(host.installed),
         preloaded=["pandas"] if kind == "tabular" else [],
         stand_ins=pickle.dumps(stand_ins, 5),

@@ -314,7 +314,7 @@ class NodePlacement:
         if node not in self._unseen_sides:
             token = plan.folder / "seen"
             token.write_text(str(real_monotonic()), encoding="utf-8")
-            paths = [token, plan.code_root, *plan.models.values(), *written_to(plan)]
+            paths = [token, plan.code_root, *map(Path, plan.python_path), *plan.models.values(), *written_to(plan)]
             if isinstance(plan.entry, EntryFile):
                 paths.append(plan.entry.path)
             try:

@@ -26,6 +26,7 @@ from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.events import Failure, Outcome, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import init_limit
 from pytest_parallelrun.emulator.sandbox.streams import show
+from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
 from pytest_parallelrun.emulator.worker_plan import Host
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_parallelrun.emulator.engines.protocol import Observer
-    from pytest_parallelrun.emulator.events import AttemptEnded
+    from pytest_parallelrun.emulator.events import AttemptEnded, Event
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import Splitter
@@ -258,6 +259,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             record_files_of_worker(touched)
         self.observed += report.observed
         self._represented += report.represented
+        self._meet(report.events)
         if worker is None:
             # Ended from here meanwhile; a group that it had not begun has come back as it was.
             self._return(call.group)
@@ -280,6 +282,11 @@ class RayEngine(QueueEngine[WorkerRecord]):
             elif isinstance(event, WorkerStopped) and event.worker == worker.number:
                 worker.end = event.failure.error if event.failure is not None else event.reason
                 self._pool.stopped(worker, event.reason, event.failure, replace=event.reason != "Retry.StopProcess")
+
+    def _meet(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, StandInGap):
+                self._pool.met(event)
 
     def _return(self, group: Sequence[DispatchedTask]) -> None:
         self._waiting.extendleft(dispatched.task for dispatched in reversed(group))
@@ -358,6 +365,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             if isinstance(event, WorkerStopped) and event.worker in workers:
                 self._pool.stopped(workers.pop(event.worker), event.reason, event.failure)
         self._left += report.left
+        self._meet(report.events)
         for text, stream in ((report.stdout, sys.stdout), (report.stderr, sys.stderr)):
             show(text, stream)
         self._placement.copy_back(handle, report)

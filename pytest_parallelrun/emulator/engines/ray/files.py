@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
+from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
+from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
+from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
@@ -96,6 +99,8 @@ def bundle_of(plan: WorkerPlan) -> list[FileCopy]:
     room = BUNDLE_LIMIT
     code = f"code root '{plan.code_root}'", "Give a smaller one with --parallelrun-code"
     subjects = {plan.code_root: code}
+    for folder in map(Path, plan.python_path):
+        subjects.setdefault(folder, (f"'{folder}' of {PYTHON_PATH}", "Give a smaller folder"))
     for model in plan.models.values():
         subjects.setdefault(model, (f"model '{model}'", "Put it where all nodes see it, at the same path"))
     for root, (subject, advice) in subjects.items():
@@ -128,9 +133,7 @@ def written_to(plan: WorkerPlan) -> list[Path]:
 
 def _is_moved(path: str, plan: WorkerPlan) -> bool:
     """Whether it is below a folder that a node gets."""
-    models = plan.models.values()
-    # AZUREML_MODEL_DIR may name the folder of the only model.
-    folders = [*written_to(plan), plan.code_root, *models, *(model.parent for model in models)]
+    folders = [*written_to(plan), plan.code_root, *plan.models.values(), *plan.python_path]
     return any(path == str(folder) or path.startswith(f"{folder}{os.sep}") for folder in folders)
 
 
@@ -162,20 +165,29 @@ class NodeWorkspace:
         """The plan with folders of this node, also where the environment and arguments name them."""
         plan = self._plan
         assert isinstance(plan.entry, EntryFile)
+        models = {name: self._path(path) for name, path in plan.models.items()}
+        if plan.environment.get(MODEL_DIR) == str(model_dir_of(plan.folder)):
+            stage_models(models, self._path(plan.folder))
         return replace(
             plan,
             entry=EntryFile(self._path(plan.entry.path), self._path(plan.code_root)),
             arguments=tuple(map(self._text, plan.arguments)),
-            environment={name: self._text(value) for name, value in plan.environment.items()},
+            environment={
+                name: self._path_list(value) if name == PYTHON_PATH else self._text(value)
+                for name, value in plan.environment.items()
+            },
             folder=self._path(plan.folder),
             output_dir=None if plan.output_dir is None else self._path(plan.output_dir),
-            models={name: self._path(path) for name, path in plan.models.items()},
+            models=models,
             logs=None if plan.logs is None else self._path(plan.logs),
             started_in=self._path(plan.folder),
         )
 
     def _path(self, path: Path) -> Path:
         return Path(f"{self._root}{path}")
+
+    def _path_list(self, value: str) -> str:
+        return os.pathsep.join(map(self._text, value.split(os.pathsep)))
 
     def _text(self, text: str) -> str:
         value = _value_of(text)
@@ -194,7 +206,14 @@ class NodeWorkspace:
     def clear(self) -> tuple[list[FileCopy], str]:
         """Removes all; what workers wrote here, and what is to be said of files that are lost."""
         paths = dict.fromkeys(path for root in written_to(self._plan) for path in _below(self._path(root)))
-        written = [path for path in paths if path not in self._sent or self._sent[path] != signature(path)]
+        stores = f"{self._path(self._plan.folder)}/{STORES}"
+        written = [
+            path
+            for path in paths
+            if below_model_dir(path) is None
+            and not path.startswith(stores)
+            and (path not in self._sent or self._sent[path] != signature(path))
+        ]
         lost = ""
         copies = pack(written, PARCEL_LIMIT, self._root)
         if copies is None:

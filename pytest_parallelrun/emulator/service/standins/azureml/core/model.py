@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
+import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.service.missing_api import StandIn
+from pytest_parallelrun.emulator.service.missing_api import StandIn, record_gap
 
 from ..exceptions import ModelNotFoundException, WebserviceException
 from .workspace import Workspace
@@ -22,6 +25,10 @@ __all__ = ["Model"]
 _worker: WorkerInfo = globals()["_worker"]
 
 
+_registered: dict[str, list[Model]] = {}
+"""What the script registered, by name: the versions. Nothing of it is sent."""
+
+
 def _models() -> tuple[Mapping[str, Path], str]:
     """Path by name, and where they come from."""
     if _worker.models:
@@ -32,25 +39,46 @@ def _models() -> tuple[Mapping[str, Path], str]:
     return {}, "--parallelrun-model"
 
 
-def _find(name: str) -> tuple[Path | None, str]:
-    """The model of that name (else of that file name, else of that file name without suffix), or why not."""
-    models, source = _models()
+def _find(name: str) -> list[Path]:
+    """The model of that name, else those of that file name, else those of that file name without suffix."""
+    models, _ = _models()
     if name in models:
-        return models[name], ""
-    found = [path for path in models.values() if path.name == name]
-    found = found or [path for path in models.values() if path.stem == name]
-    if len(found) == 1:
-        return found[0], ""
+        return [models[name]]
+    same_file = [path for path in models.values() if path.name == name]
+    return same_file or [path for path in models.values() if path.stem == name]
+
+
+def _why_not(name: str, found: Sequence[Path]) -> str:
+    """Why that is no model, or not one. A name that nobody gave a model for is a gap of the set-up."""
+    if "/" in name or "\\" in name:
+        return _instead_of_path(name)
+    models, source = _models()
     known = ", ".join(sorted(models)) or "none"
     what = f"fits {len(found)} models" if found else "is none of the models"
-    return None, f"Model {name!r} {what} of {source} ({known}). Give --parallelrun-model {name}=PATH."
+    advice = f"Give --parallelrun-model {name}=PATH."
+    record_gap(f"the model {name!r}", advice)
+    return f"Model {name!r} {what} of {source} ({known}). {advice}"
+
+
+def _instead_of_path(path: str) -> str:
+    """What a script writes that gave a path in place of a name."""
+    parts = [part for part in path.replace("\\", "/").split("/") if part]
+    name, rest = "NAME", parts[-1:]
+    for position, part in enumerate(parts):
+        if len(found := _find(part)) == 1:
+            name, rest = part, parts[position + 1 :] if found[0].is_dir() else []
+            break
+    call = f'Model.get_model_path("{name}")'
+    join = f"os.path.join({', '.join([call, *(json.dumps(part) for part in rest)])})" if rest else call
+    where = "" if name != "NAME" else ", with the name that the model is registered under"
+    return f"A model is found by its name, and {path!r} is a path, which the service does not find. Use {join}{where}."
 
 
 class Model(StandIn):
     """A model on disk, looked up by its name; every version that is asked for is the one on disk.
 
-    Source: SDK reference of Model. A model that is not there raises what the SDK raises:
-    WebserviceException here, ModelNotFoundException from get_model_path.
+    What is asked for by tags and properties is taken to have them. Source: SDK reference of Model. A model that is not
+    there raises what the SDK raises: WebserviceException here, ModelNotFoundException from get_model_path.
     """
 
     def __init__(
@@ -61,29 +89,103 @@ class Model(StandIn):
         tags: object = None,
         properties: object = None,
         version: int | None = None,
+        run_id: str | None = None,
+        model_framework: str | None = None,
+        expand: bool = True,
         **kwargs: object,
     ) -> None:
         if name is None and id is not None:
             name, _, number = id.partition(":")
             version = int(number) if number.isdecimal() else version
+        models, _ = _models()
+        if not name and (tags or properties) and len(models) == 1:
+            [name] = models
         if not name:
-            raise WebserviceException("Model needs the name or the id of a model.")
-        path, reason = _find(name)
-        if path is None:
-            raise WebserviceException(f"ModelNotFound: {reason}")
+            raise WebserviceException(
+                "Model needs the name or the id of a model. Here the tags and properties of models are not known."
+            )
+        versions = _registered.get(name, [])
+        found = [Path(versions[-1].path)] if versions else _find(name)
+        if len(found) != 1:
+            raise WebserviceException(f"ModelNotFound: {_why_not(name, found)}")
+        self._describe(workspace, name, found[0], version or len(versions) or 1, tags, properties)
+        self.model_framework, self.run_id = model_framework, run_id
+
+    def _describe(
+        self,
+        workspace: Workspace | None,
+        name: str,
+        path: Path,
+        version: int,
+        tags: object,
+        properties: object,
+        description: str | None = None,
+    ) -> None:
         self.workspace = workspace
         self.name = name
-        self.version = 1 if version is None else version
-        self.id = f"{name}:{self.version}"
+        self.version = version
+        self.id = f"{name}:{version}"
         self.path = str(path)
+        self.tags = _pairs(tags)
+        self.properties = _pairs(properties)
+        self.description = description
+        changed = path.stat().st_mtime if path.exists() else 0.0
+        self.created_time = datetime.fromtimestamp(changed, timezone.utc)
 
     @staticmethod
     def get_model_path(model_name: str, version: int | None = None, _workspace: object = None) -> str:
         """Path of the model's file or folder."""
-        path, reason = _find(model_name)
-        if path is None:
-            raise ModelNotFoundException(reason)
-        return str(path)
+        found = _find(model_name)
+        if len(found) != 1:
+            raise ModelNotFoundException(_why_not(model_name, found))
+        return str(found[0])
+
+    @staticmethod
+    def list(
+        workspace: Workspace | None,
+        name: str | None = None,
+        tags: object = None,
+        properties: object = None,
+        run_id: str | None = None,
+        latest: bool = False,
+        dataset_id: str | None = None,
+        expand: bool = True,
+        page_count: int = 255,
+        model_framework: str | None = None,
+    ) -> builtins.list[Model]:
+        """The models on disk and those that were registered here, all or those of a name."""
+        if name is None:
+            names = dict.fromkeys([*_models()[0], *_registered])
+            return [Model(workspace, each, tags=tags, properties=properties) for each in names]
+        if name not in _registered and not _find(name):
+            _why_not(name, [])
+            return []
+        return [Model(workspace, name, tags=tags, properties=properties)]
+
+    @staticmethod
+    def register(
+        workspace: Workspace | None,
+        model_path: str,
+        model_name: str,
+        tags: object = None,
+        properties: object = None,
+        description: str | None = None,
+        **kwargs: object,
+    ) -> Model:
+        """Remembers the model in this worker; nothing is sent."""
+        versions = _registered.setdefault(model_name, [])
+        model = Model.__new__(Model)
+        path = Path(os.path.abspath(model_path))
+        model._describe(workspace, model_name, path, len(versions) + 1, tags, properties, description)
+        model.model_framework = model.run_id = None
+        versions.append(model)
+        return model
+
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        self.tags.update(tags)
+
+    def add_properties(self, properties: Mapping[str, str]) -> None:
+        self.properties.update(properties)
 
     def download(self, target_dir: str = ".", exist_ok: bool = False, exists_ok: bool | None = None) -> str:
         """Copies the model into target_dir, and returns the path of the copy.
@@ -101,3 +203,20 @@ class Model(StandIn):
         else:
             shutil.copyfile(source, copy)
         return str(copy)
+
+
+def _pairs(filter: object) -> dict[str, str]:
+    """Tags or properties of a filter: a dict, or a list of keys and of pairs."""
+    if isinstance(filter, Mapping):
+        return dict(filter)
+    pairs = [
+        [each, ""] if isinstance(each, str) else [*each, ""]
+        for each in (filter if isinstance(filter, Iterable) else ())
+    ]
+    return {pair[0]: pair[1] for pair in pairs}
+
+
+# Here, since a model knows its workspace.
+Workspace.models = property(  # type: ignore[attr-defined]
+    lambda workspace: {model.name: model for model in Model.list(workspace)}
+)

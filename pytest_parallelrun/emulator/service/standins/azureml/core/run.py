@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NoReturn
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pytest_parallelrun.emulator.service.missing_api import SIDE_INPUTS, NotCoveredKeyError, StandIn, not_covered
+from pytest_parallelrun.emulator.service.missing_api import NotCoveredKeyError, StandIn, not_covered
 
 from .experiment import Experiment
+from .keyvault import secret
+from .model import Model
 from .workspace import Workspace
 
 __all__ = ["Run"]
 
 
-class _NoDatasets(Mapping[str, object]):
-    def __getitem__(self, name: str) -> NoReturn:
-        raise NotCoveredKeyError(not_covered(f"{Run.__module__}.Run.input_datasets[{name!r}]", SIDE_INPUTS))
+class _Datasets(Mapping[str, str]):
+    """Paths by name: where an input is mounted, the service has its path in the environment variable of its name too.
+
+    It cannot be told which variables are inputs, so it has no length and no items.
+    """
+
+    def __init__(self, attribute: str) -> None:
+        self._attribute = attribute
+
+    def __getitem__(self, name: str) -> str:
+        if name not in os.environ:
+            advice = f"Give its path as the environment variable of its name: --parallelrun-env {name}=PATH."
+            raise NotCoveredKeyError(not_covered(f"{Run.__module__}.Run.{self._attribute}[{name!r}]", advice))
+        return os.environ[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(())
@@ -35,16 +47,20 @@ class Run(StandIn):
         outputs: str | None = None,
         *,
         parent: Run | None = None,
+        name: str | None = None,
         **kwargs: object,
     ) -> None:
         self.experiment = experiment
         self.id = run_id
-        self.name = run_id
+        self.name = self.display_name = name or run_id
+        self.description: str | None = None
         self.parent = parent
         self.status = "Running"
         self.tags: dict[str, str | None] = {}
         self.properties: dict[str, str] = {}
-        self.input_datasets: Mapping[str, object] = _NoDatasets()
+        self.input_datasets: Mapping[str, str] = _Datasets("input_datasets")
+        self.output_datasets: Mapping[str, str] = _Datasets("output_datasets")
+        self._children: list[Run] = []
         self._logged: dict[str, list[object]] = {}
         self._uploaded: set[str] = set()
 
@@ -52,6 +68,37 @@ class Run(StandIn):
     def get_context(cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: object) -> Run:
         """The worker's run, the same object each time; a submitted one, so never an offline run."""
         return _RUN
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            self.complete()
+        else:
+            self.fail(error)
+
+    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: str | None = None) -> Run:
+        """A run below this one, which remembers what it is told like any other."""
+        run_id = run_id or f"{self.id}_{len(self._children)}"
+        child = Run(self.experiment, run_id, outputs, parent=self, name=name)
+        self._children.append(child)
+        return child
+
+    def create_children(
+        self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[str] | None = None
+    ) -> list[Run]:
+        """Several at once, one for each value of a tag."""
+        children = [self.child_run() for _ in tag_values or range(count or 0)]
+        for child, value in zip(children, tag_values or (), strict=False):
+            child.tag(str(tag_key), value)
+        return children
+
+    def start(self) -> None:
+        self.status = "Running"
+
+    def cancel(self) -> None:
+        self.status = "Canceled"
 
     def get_status(self) -> str:
         return self.status
@@ -76,6 +123,18 @@ class Run(StandIn):
 
     def log_image(self, name: str, path: str | None = None, plot: object = None, description: str = "") -> None:
         self._remember(name, plot if path is None else path)
+
+    def log_confusion_matrix(self, name: str, value: object, description: str = "") -> None:
+        self._remember(name, value)
+
+    def log_accuracy_table(self, name: str, value: object, description: str = "") -> None:
+        self._remember(name, value)
+
+    def log_residuals(self, name: str, value: object, description: str = "") -> None:
+        self._remember(name, value)
+
+    def log_predictions(self, name: str, value: object, description: str = "") -> None:
+        self._remember(name, value)
 
     def _remember(self, name: str, value: object) -> None:
         self._logged.setdefault(name, []).append(value)
@@ -102,6 +161,10 @@ class Run(StandIn):
     def set_tags(self, tags: Mapping[str, str]) -> None:
         self.tags.update(tags)
 
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        for tag in tags:
+            self.tags.pop(tag, None)
+
     def get_tags(self) -> dict[str, str | None]:
         return dict(self.tags)
 
@@ -127,12 +190,24 @@ class Run(StandIn):
         """The names under which files and folders were uploaded."""
         return sorted(self._uploaded)
 
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+        **kwargs: object,
+    ) -> Model:
+        """Remembers the model in this worker; nothing is sent."""
+        workspace = self.experiment.workspace
+        return Model.register(workspace, model_path or model_name, model_name, tags, properties, description)
+
     def get_secret(self, name: str) -> str:
         """The environment variable of that name, in place of the key vault's secret."""
-        if name not in os.environ:
-            advice = f"Give its value as the environment variable {name!r}: --parallelrun-env {name}=VALUE."
-            raise NotCoveredKeyError(not_covered(f"{type(self).__module__}.Run.get_secret({name!r})", advice))
-        return os.environ[name]
+        return secret(name, f"{type(self).__module__}.Run.get_secret")
 
     def get_secrets(self, secrets: Iterable[str]) -> dict[str, str]:
         """As get_secret, for several."""

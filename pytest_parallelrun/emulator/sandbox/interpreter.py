@@ -1,0 +1,268 @@
+"""What is one for the whole process, such as the locale or the garbage collector: that of the host, and of the workers.
+
+Reading all of it takes some twenty microseconds, too long for every change of worker: the workers of a job share it.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import locale
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+Pair = tuple[Callable[[], Any], Callable[[Any], object]]
+"""What reads a setting, and what sets it."""
+
+_UNLOADED: Any = None
+"""Read where the module is not loaded."""
+_ABSENT = object()
+"""The value of an attribute that a module does not have."""
+_known: dict[str, Any] = {}
+"""Modules as the host had them loaded: a script may have put others in their place."""
+
+
+def _loaded(name: str) -> Any:
+    return _known.get(name) or sys.modules.get(name)
+
+
+def _of_module(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], object]) -> Pair:
+    """A setting of a module, if that is loaded. write: given _UNLOADED it sets what the module begins with."""
+
+    def read_loaded() -> Any:
+        module = _loaded(name)
+        return _UNLOADED if module is None else read(module)
+
+    return read_loaded, lambda value: write(_loaded(name), value)
+
+
+def _attributes(name: str, *attributes: str, default: Callable[[Any], object] | None = None) -> Pair:
+    """Attributes of a module. default: the value of each where the script was the first to load it."""
+
+    def read(module: Any) -> list[Any]:
+        return [vars(module).get(attribute, _ABSENT) for attribute in attributes]
+
+    def write(module: Any, values: Any) -> None:
+        if values is _UNLOADED:
+            # What it began with is known of some only.
+            values = [default(module) if default else vars(module)[attribute] for attribute in attributes]
+        for attribute, value in zip(attributes, values, strict=True):
+            if value is _ABSENT:
+                vars(module).pop(attribute, None)
+            else:
+                setattr(module, attribute, value)
+
+    return _of_module(name, read, write)
+
+
+def _where_there_are(module: Any, read: str, write: str) -> list[Pair]:
+    """Two functions that not every platform or version of Python has."""
+    return [(getattr(module, read), getattr(module, write))] if hasattr(module, write) else []
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _zone() -> tuple[str | None, object, object]:
+    return os.environ.get("TZ"), time.tzname, time.timezone
+
+
+def _set_zone(zone: tuple[str | None, object, object]) -> None:
+    # The environment may be another one now, and is none of our business.
+    now = os.environ.get("TZ")
+    _put_zone(zone[0])
+    time.tzset()
+    _put_zone(now)
+
+
+def _put_zone(name: str | None) -> None:
+    if name is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = name
+
+
+def _unless_debugging(read: Callable[[], Any], write: Callable[[Any], object]) -> Pair:
+    """A debugger that somebody started in the script goes on after it."""
+
+    def write_function(function: Any) -> None:
+        now = read()
+        origins = {cls.__module__ for cls in type(getattr(now, "__self__", now)).__mro__}
+        if not any(name.startswith(("bdb", "pydevd", "_pydevd")) for name in origins):
+            write(function)
+
+    return read, write_function
+
+
+def _numpy_state(numpy: Any) -> Any:
+    return numpy.geterr(), numpy.geterrcall(), numpy.get_printoptions()
+
+
+def _set_numpy_state(numpy: Any, state: Any) -> None:
+    errors, call, printing = state or _NUMPY_STATE
+    numpy.seterr(**errors)
+    numpy.seterrcall(call)
+    now = numpy.get_printoptions()
+    # Only what differs: not every version takes every option.
+    numpy.set_printoptions(**{name: value for name, value in printing.items() if now[name] != value})
+
+
+_NUMPY_STATE = (
+    {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
+    None,
+    {
+        "edgeitems": 3,
+        "threshold": 1000,
+        "floatmode": "maxprec",
+        "precision": 8,
+        "suppress": False,
+        "linewidth": 75,
+        "nanstr": "nan",
+        "infstr": "inf",
+        "sign": "-",
+        "formatter": None,
+        "legacy": False,
+    },
+)
+
+
+def _resource_limits() -> list[Pair]:
+    with suppress(ImportError):
+        import resource  # noqa: F401
+    module: Any = sys.modules.get("resource")
+    names = [name for name in ("RLIMIT_AS", "RLIMIT_FSIZE", "RLIMIT_NOFILE") if hasattr(module, name)]
+    return [_resource_limit(module, getattr(module, name)) for name in names]
+
+
+def _resource_limit(resource: Any, number: int) -> Pair:
+    return lambda: resource.getrlimit(number), lambda limits: resource.setrlimit(number, limits)
+
+
+_SETTINGS: tuple[Pair, ...] = (
+    (_umask, os.umask),
+    (lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)),
+    *([(_zone, _set_zone)] if hasattr(time, "tzset") else []),
+    (gc.isenabled, lambda on: (gc.enable if on else gc.disable)()),
+    (gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
+    (lambda: list(gc.callbacks), lambda callbacks: gc.callbacks.__setitem__(slice(None), callbacks)),
+    (sys.getswitchinterval, sys.setswitchinterval),
+    _unless_debugging(sys.gettrace, sys.settrace),
+    _unless_debugging(sys.getprofile, sys.setprofile),
+    _unless_debugging(threading.gettrace, threading.settrace),
+    _unless_debugging(threading.getprofile, threading.setprofile),
+    (threading.stack_size, threading.stack_size),
+    *_where_there_are(sys, "get_int_max_str_digits", "set_int_max_str_digits"),
+    *_where_there_are(sys, "getdlopenflags", "setdlopenflags"),
+    *(
+        [(lambda: os.sched_getaffinity(0), lambda cpus: os.sched_setaffinity(0, cpus))]
+        if sys.platform == "linux"
+        else []
+    ),
+    *_resource_limits(),
+    # What scripts are known to replace, `warnings.warn` by a function that does nothing above all.
+    _attributes("sys", "displayhook", "breakpointhook", "dont_write_bytecode", "pycache_prefix", "tracebacklimit"),
+    _attributes("warnings", "warn", "warn_explicit", "formatwarning", "simplefilter", "filterwarnings"),
+    _attributes("socket", "socket", "getaddrinfo", "create_connection"),
+    _attributes("ssl", "_create_default_https_context", default=lambda ssl: ssl.create_default_context),
+    _attributes("urllib.request", "_opener", default=lambda request: None),
+    _attributes("asyncio.events", "_event_loop_policy", default=lambda events: None),
+    _of_module("socket", lambda it: it.getdefaulttimeout(), lambda it, value: it.setdefaulttimeout(value)),
+    _of_module("csv", lambda it: it.field_size_limit(), lambda it, value: it.field_size_limit(value or 131072)),
+    _of_module("tracemalloc", lambda it: it.is_tracing(), lambda it, on: (it.start if on else it.stop)()),
+    _of_module("decimal", lambda it: it.getcontext(), lambda it, value: it.setcontext(value or it.DefaultContext)),
+    _of_module("numpy", _numpy_state, _set_numpy_state),
+)
+_MODULES = (
+    "sys",
+    "warnings",
+    "socket",
+    "ssl",
+    "urllib.request",
+    "asyncio.events",
+    "csv",
+    "tracemalloc",
+    "decimal",
+    "numpy",
+)
+
+_FAULT_HANDLER = (
+    "enable",
+    "disable",
+    "dump_traceback_later",
+    "cancel_dump_traceback_later",
+    "register",
+    "unregister",
+)
+"""Functions that would take the handler of pytest away, or end its process after a while: they do nothing in a job."""
+
+
+class Interpreter:
+    """Changes between the settings of the host and those of the workers of one job."""
+
+    def __init__(self) -> None:
+        self._of_workers: Sequence[Any] | None = None
+
+    def take_over(self) -> None:
+        """From the host to the workers."""
+        _known.update({name: sys.modules[name] for name in _MODULES if name in sys.modules})
+        self._of_host = _read_all()
+        self._fault_handler = {
+            name: getattr(faulthandler, name) for name in _FAULT_HANDLER if hasattr(faulthandler, name)
+        }
+        for name in self._fault_handler:
+            setattr(faulthandler, name, _do_nothing)
+        if self._of_workers is not None:
+            _apply(self._of_workers, self._of_host)
+            return
+        # As in a new process: objects that a script may change, so that comparing them would tell nothing.
+        if "asyncio.events" in _known:
+            _known["asyncio.events"]._event_loop_policy = None
+        if "decimal" in _known:
+            _known["decimal"].setcontext(_known["decimal"].DefaultContext)
+
+    def give_back(self) -> None:
+        """From the workers to the host."""
+        for name, function in self._fault_handler.items():
+            setattr(faulthandler, name, function)
+        self._policy: Any = getattr(_loaded("asyncio.events"), "_event_loop_policy", None)
+        self._of_workers = _read_all()
+        _apply(self._of_host, self._of_workers)
+
+    def end(self) -> None:
+        """Closes the event loop that a script left on this thread, of which the host would be warned."""
+        with suppress(Exception):
+            self._policy._local._loop.close()
+
+
+def _read_all() -> list[Any]:
+    try:
+        return [read() for read, _ in _SETTINGS]
+    except Exception:
+        # A script may have put anything in the place of a module that the host has not loaded.
+        return [_read(read) for read, _ in _SETTINGS]
+
+
+def _read(read: Callable[[], Any]) -> Any:
+    with suppress(Exception):
+        return read()
+    return _UNLOADED
+
+
+def _apply(wanted: Sequence[Any], now: Sequence[Any]) -> None:
+    for (_, write), value, value_now in zip(_SETTINGS, wanted, now, strict=True):
+        if value_now != value:
+            # A hard limit, for example, stays lowered.
+            with suppress(Exception):
+                write(value)
+
+
+def _do_nothing(*arguments: object, **options: object) -> None:
+    pass
