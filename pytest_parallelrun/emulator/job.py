@@ -41,7 +41,7 @@ from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.model import without_effect
+from pytest_parallelrun.emulator.splitting.model import split_notes
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ class ParallelJob:
     ) -> Iterator[str]:
         settings, in_process = self.settings, self.engine == "inprocess"
         yield from self.arguments.notes
-        yield from without_effect(splitter.form, settings)
+        yield from split_notes(splitter.form, settings)
         if lost_rows is not None:
             yield lost_rows
         yield from self._notes_on_models()
