@@ -82,7 +82,6 @@ def _print(text: str, *, errors: str) -> None:
 
 def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
     splitter = plan.sample.open(plan.settings)
-    appending = plan.settings.output_action == "append_row"
     yield from plan_lines(
         entry=plan.entry,
         splitter=splitter,
@@ -91,7 +90,7 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
         runtime_arguments=runtime_arguments(
             plan.settings,
             scoring_module_name=plan.entry.label,
-            output=str(Path("OUTPUT")) if appending else None,
+            output="OUTPUT",
             kind=plan.settings.kind_without_input if splitter is None else splitter.kind,
         ),
         arguments=plan.arguments.argv,

@@ -114,5 +114,8 @@ CHECKS = (
     ),
     CheckSpec(name="job_completes", finds="the sample fails under the settings of the job"),
     CheckSpec(name="no_silent_losses", finds="the job completes although items failed, and nobody said that they may"),
+    CheckSpec(
+        name="keeps_its_files", level="advice", finds="files at relative paths, which are gone with the worker's folder"
+    ),
     CheckSpec(name="fits_timeout", level="advice", finds="a mini-batch takes more than half of its timeout"),
 )

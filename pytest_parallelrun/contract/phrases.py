@@ -120,7 +120,9 @@ def shown_for_phase(phase: Phase) -> str:
 
 _VARIABLES = {
     "AZUREML_BI_OUTPUT_PATH": (
-        "AZUREML_BI_OUTPUT_PATH is set only with --parallelrun-set=output_action=append_row, as on the service."
+        "AZUREML_BI_OUTPUT_PATH is set in a batch deployment (--parallelrun-set=profile=batch), in a v1 step with an "
+        "output (profile=v1), and in a parallel job with append_row_to (output_action=append_row). In any other one "
+        "give the script a folder as a program argument, such as --out ${{outputs.NAME}}."
     ),
     "AZUREML_MODEL_DIR": "AZUREML_MODEL_DIR is set where a model is given: --parallelrun-model=PATH.",
 }

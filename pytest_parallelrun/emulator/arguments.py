@@ -38,6 +38,8 @@ NOT_EMULATED: Mapping[str, SettingType[object]] = {
     "--nice": TEXT,
     "--run_id": TEXT,
     "--cleanup_leaked_queues": TEXT,
+    "--append_row_safe_output": TEXT,
+    "--resume_from": TEXT,
 }
 """Arguments of the runtime that are accepted, checked and named in reports, and have no effect here."""
 
@@ -54,6 +56,12 @@ ROW_MODE: Mapping[str, str] = {
 ROWS = "--amlbi_mini_batch_rows"
 
 RANK_MINI_BATCHES = "--rank_mini_batch_count"
+
+ASYNC_MODE = "--amlbi_async_mode"
+
+OF_THE_SERVICE = ("--6b0c4a1e-52d7-4f0e-9d7b-3f1f8a2c9e05", '{"worker":{"version":1}}')
+"""Workers also get arguments that no document names: the name is an id, the value is JSON. Source: telemetry of a
+component that Microsoft ships."""
 
 V1_RESERVED: Mapping[str, str] = {
     "allowed_failed_count": "set allowed_failed_count of ParallelRunConfig",
@@ -148,6 +156,12 @@ def parse_program_arguments(
         raise SettingsError(
             f"{RANK_MINI_BATCHES}={ranks} (from {ORIGIN}): mini-batches without data are not supported: leave it out"
         )
+    if ASYNC_MODE in values and FLAG.parse_setting(ASYNC_MODE, values[ASYNC_MODE] or True, ORIGIN):
+        raise SettingsError(
+            f"{ASYNC_MODE}={values[ASYNC_MODE] or True} (from {ORIGIN}): not supported: in async mode the service "
+            "calls enqueue(), check_all_tasks_processed() and get_finished_batch_result() of the script, and not "
+            "run(). Leave it out, or give False"
+        )
     _check_row_mode(values)
     return ProgramArguments(
         argv=argv,
@@ -191,10 +205,10 @@ def runtime_arguments(
     settings: JobSettings,
     *,
     scoring_module_name: str,
-    output: str | None,
+    output: str,
     kind: InputKind,
 ) -> tuple[str, ...]:
-    """What the runtime puts into sys.argv before the user's arguments, in the order of the v1 client.
+    """What the runtime puts into sys.argv before the user's arguments, in the order of the v1 client; its id last.
 
     output: the folder of the appended file; passed on only with append_row. SettingsError: a mini-batch size
     in bytes for an input of files.
@@ -224,12 +238,11 @@ def runtime_arguments(
         arguments["--allowed_failed_percent"] = settings.allowed_failed_percent
     if appends:
         arguments["--append_row_file_name"] = settings.append_row_file_name
-    if appends and output is not None:
         arguments["--output"] = output
     arguments["--process_count_per_node"] = settings.max_concurrency_per_instance
     if settings.partition_keys:
         arguments["--partition_keys"] = json.dumps(settings.partition_keys)
-    return tuple(part for name, value in arguments.items() for part in (name, str(value)))
+    return (*(part for name, value in arguments.items() for part in (name, str(value))), *OF_THE_SERVICE)
 
 
 def with_outputs(argv: Sequence[str], folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:

@@ -91,12 +91,16 @@ class Failure(NamedTuple):
 
 
 class WorkerStarted(NamedTuple):
-    """A worker imported the script and its init() returned."""
+    """A worker imported the script and its init() returned.
+
+    files: what was in its working folder then, with sizes: no output of run().
+    """
 
     worker: int
     instance: int
     started: float
     duration: float
+    files: Mapping[str, int] = {}
 
 
 class WorkerFailed(NamedTuple):

@@ -1,14 +1,41 @@
-"""Folders that the user names for what is to stay of a job: its output, its logs."""
+"""The folder that a job works in, and those that the user names for what is to stay of it: its output, its logs."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.worker.file_watch import unwatched
+
+_PREFIX = "parallelrun-"
+
+
+def new_job_folder() -> Path:
+    """An empty folder, which whoever asked removes."""
+    # Watched, all that a script writes in it would be taken for scratch.
+    with unwatched():
+        return Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX)))
+
+
+def is_in_job_folder(path: str) -> bool:
+    """Whether it lies below the folder of this job or another one."""
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(tempfile.gettempdir()), _PREFIX))
+
+
+def sizes_of_files(folder: Path) -> dict[str, int]:
+    """The bytes of each file below a folder, by its path relative to that."""
+    sizes = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            with suppress(OSError):
+                sizes[os.path.relpath(path, folder)] = os.stat(path).st_size
+    return sizes
 
 
 def check_folder(folder: Path, named: str) -> None:
@@ -55,6 +82,8 @@ def keep_files(work: Path, output: Path) -> Iterator[str]:
     for folder in sorted(work.glob("process*")):
         try:
             if any(folder.iterdir()):
-                shutil.move(folder, output / folder.name)
+                # Between two disks moving is reading.
+                with unwatched():
+                    shutil.move(folder, output / folder.name)
         except OSError as error:
             yield f"what {folder.name} wrote into its own folder could not be kept in '{output}': {error}"

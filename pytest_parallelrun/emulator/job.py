@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -24,7 +23,7 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, Sett
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, Progress, WorkerStopped
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
-from pytest_parallelrun.emulator.folders import keep_files, usable_output
+from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import (
@@ -42,7 +41,7 @@ from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.model import without_effect
+from pytest_parallelrun.emulator.splitting.model import split_notes
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ class ParallelJob:
             splitter = open_input(self.input, self.settings)
         except EmptyInputError as error:
             return self._without_items(str(error))
-        folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
+        folder = new_job_folder()
         try:
             return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
         except BaseException:
@@ -131,7 +130,7 @@ class ParallelJob:
         self,
         kind: InputKind,
         folder: Path,
-        output_dir: Path | None,
+        output_dir: Path,
         *,
         runtime: bool = True,
         appended: Path | None = None,
@@ -139,7 +138,7 @@ class ParallelJob:
     ) -> WorkerPlan:
         """What the workers of this job start from; `runtime` off leaves the runtime's own arguments out.
 
-        output_dir: AZUREML_BI_OUTPUT_PATH, None where nothing is appended. appended: the file of a job for it.
+        output_dir: the output folder, made where the script is told of one. appended: the file of a job in it.
         logs: the folder that keeps the logs.
         """
         settings = self.settings
@@ -148,12 +147,14 @@ class ParallelJob:
             environment[MODEL_DIR] = str(model_dir)
         if PYTHON_PATH in environment:
             environment[PYTHON_PATH] = os.pathsep.join(self._python_path(environment[PYTHON_PATH]))
-        if output_dir is not None:
+        if settings.output_folder:
+            output_dir.mkdir(exist_ok=True)
             environment["AZUREML_BI_OUTPUT_PATH"] = str(output_dir)
         of_runtime: tuple[str, ...] = ()
         if runtime:
-            output = None if output_dir is None else str(output_dir)
-            of_runtime = runtime_arguments(settings, scoring_module_name=self.entry.label, output=output, kind=kind)
+            of_runtime = runtime_arguments(
+                settings, scoring_module_name=self.entry.label, output=str(output_dir), kind=kind
+            )
         arguments, folders = with_outputs(self.arguments.argv, self.output or folder / "output")
         for output_folder in folders:
             output_folder.mkdir(parents=True, exist_ok=True)
@@ -162,7 +163,7 @@ class ParallelJob:
             arguments=(*of_runtime, *arguments),
             environment=environment,
             folder=folder,
-            output_dir=output_dir,
+            output_dir=output_dir if settings.output_folder else None,
             models=self.models,
             logging_level=settings.logging_level,
             azureml=settings.azureml,
@@ -183,13 +184,9 @@ class ParallelJob:
         settings = self.settings
         output_dir = folder / "output" if self.output is None else usable_output(self.output)
         output_path = output_dir / settings.append_row_file_name if settings.output_action == "append_row" else None
-        if output_path is not None:
-            output_dir.mkdir(exist_ok=True)
         logs = None if self.logs is None else usable_logs(self.logs)
         began = real_time()
-        plan = self.worker_plan(
-            splitter.kind, folder, output_dir if output_path else None, appended=output_path, logs=logs
-        )
+        plan = self.worker_plan(splitter.kind, folder, output_dir, appended=output_path, logs=logs)
         faults = FaultPlan(self.faults)
         engine = make_engine(plan, splitter, settings, faults)
         ledger = Ledger(settings, splitter.kind, splitter.total_mini_batches)
@@ -235,6 +232,7 @@ class ParallelJob:
             comparison=comparison,
             output_path=output_path,
             folder=folder,
+            kept=self.output,
         )
         if logs is not None:
             result.notes += write_logs(logs, result, began)
@@ -286,7 +284,7 @@ class ParallelJob:
     ) -> Iterator[str]:
         settings, in_process = self.settings, self.engine == "inprocess"
         yield from self.arguments.notes
-        yield from without_effect(splitter.form, settings)
+        yield from split_notes(splitter.form, settings)
         if lost_rows is not None:
             yield lost_rows
         yield from self._notes_on_models()
@@ -303,8 +301,8 @@ class ParallelJob:
         for event in events.others:
             if isinstance(event, WorkerStopped) and event.failure is not None:
                 yield f"shutdown() of worker {event.worker} failed, which the service only logs: {event.failure.error}"
-        if settings.output_action == "append_row" and "AZUREML_BI_OUTPUT_PATH" in settings.environment_variables:
-            yield "AZUREML_BI_OUTPUT_PATH was set in vain: with output_action=append_row the runtime sets it"
+        if settings.output_folder and "AZUREML_BI_OUTPUT_PATH" in settings.environment_variables:
+            yield "AZUREML_BI_OUTPUT_PATH was set in vain: the runtime sets it to the output folder of the job"
         capped = events.capped + sum(
             event.returned is not None and event.returned > event.mini_batch.size
             for event in events.others

@@ -19,6 +19,7 @@ from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
+from pytest_parallelrun.emulator.folders import new_job_folder
 from pytest_parallelrun.emulator.models import original_path
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting import open_input
@@ -82,11 +83,10 @@ class ProbeSession:
         """What the script asked for and the stand-ins do not cover; complete when the session is over."""
 
     def __enter__(self) -> Self:
-        self._folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-")))
+        self._folder = new_job_folder()
         self.output = self._folder / "output"
         self.output.mkdir()
-        appending = self._settings.output_action == "append_row"
-        plan = self._job.worker_plan(self._kind, self._folder, self.output if appending else None)
+        plan = self._job.worker_plan(self._kind, self._folder, self.output)
         self._splitter = PrebuiltInput((), kind=self._kind)
         self._engine = engine_maker(self._job.engine)(plan, self._splitter, self._settings, FaultPlan(()))
         self._engine.survives_faults = True
@@ -276,15 +276,8 @@ def probe_startup(
     with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
         folder = Path(os.path.realpath(name))
         splitter = open_input(job.input, settings) if first_attempt else FileSplitter("", [], 1, label="no input")
-        output_dir = folder / "output" if settings.output_action == "append_row" else None
-        if output_dir is not None:
-            output_dir.mkdir()
-        plan = job.worker_plan(
-            splitter.kind if first_attempt else settings.kind_without_input,
-            folder,
-            output_dir,
-            runtime=runtime_arguments,
-        )
+        kind = splitter.kind if first_attempt else settings.kind_without_input
+        plan = job.worker_plan(kind, folder, folder / "output", runtime=runtime_arguments)
         engine = engine_maker(job.engine)(plan, splitter, settings, FaultPlan(()))
         attempt = None
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerFailed,
     WorkerStarted,
 )
+from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting.model import count_text
@@ -56,6 +57,7 @@ class JobResult:
         comparison: RuleComparison,
         output_path: Path | None,
         folder: Path | None,
+        kept: Path | None = None,
     ) -> None:
         self.entry = entry
         self.settings = settings
@@ -79,6 +81,9 @@ class JobResult:
         self.output_path = output_path
         self._splitter = splitter
         self._queued = queued
+        self.folder = folder
+        """What the job worked in. The folder of each worker in it, such as process000, is moved to `kept`, if given."""
+        self._kept = kept
         if folder is not None:
             # What the job wrote lives as long as its result. (A TemporaryDirectory would warn when it goes.)
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -108,6 +113,20 @@ class JobResult:
     def init_calls(self) -> int:
         """How many workers were started or tried to: each costs an import and an init()."""
         return sum(isinstance(event, (WorkerStarted, WorkerFailed)) for event in self.events.others)
+
+    @cached_property
+    def files_left(self) -> Mapping[Path, int]:
+        """The bytes of each file that run() made in the working folder of a worker, or changed, and left there."""
+        left: dict[Path, int] = {}
+        if self.folder is None:
+            return left
+        for event in self.events.others:
+            if isinstance(event, WorkerStarted):
+                folder = self.folder / f"process{event.worker:03d}"
+                for place in (folder, self._kept / folder.name) if self._kept else (folder,):
+                    sizes = sizes_of_files(place).items()
+                    left.update({folder / name: size for name, size in sizes if event.files.get(name) != size})
+        return left
 
     @cached_property
     def mini_batches(self) -> MiniBatchResults:

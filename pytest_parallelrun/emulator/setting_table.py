@@ -278,6 +278,13 @@ class SettingFields:
         source="undocumented argument of the runtime",
         argument="--append_row_dataframe_header",
     )
+    output_folder: Plain[bool] = Setting(
+        FLAG,
+        None,
+        "AZUREML_BI_OUTPUT_PATH names a folder; always under batch, with append_row, and in a v1 step with an output",
+        derive=lambda settings: settings.profile != "v2" or settings.output_action == "append_row",
+        source="guides to batch scoring scripts and to custom outputs",
+    )
     logging_level: Setting[str, LoggingLevel] = Setting(
         choice(get_args(LoggingLevel), case_insensitive=True), "INFO", "level of the entry script's logger"
     )

@@ -234,6 +234,10 @@ def _conflict(settings: JobSettings) -> str | None:
                 f"append_row_file_name={settings.append_row_file_name!r} needs output_action=append_row: "
                 "a batch deployment refuses a file name with summary_only"
             )
+    if not settings.output_folder:
+        reason = "profile batch" if profile == "batch" else "output_action=append_row"
+        if profile == "batch" or settings.output_action == "append_row":
+            return f"output_folder=False is not allowed with {reason}, which always has an output folder: leave it out"
     if profile == "v1":
         refused = [sign for sign in settings.append_row_file_name if sign in V1_REFUSED_IN_FILE_NAMES]
         if refused:

@@ -180,8 +180,12 @@ def _check_together(config: Table, problems: Problems, read: Read) -> None:
 
 def _check_output(step: Table, read: Read, problems: Problems) -> None:
     """The client asks for an output unless nothing is appended."""
-    if "output" not in step.entries and str(read.values.get("output_action", "")).lower() == "append_row":
+    if "output" in step.entries:
+        return
+    if str(read.values.get("output_action", "")).lower() == "append_row":
         problems.add(step.location, "ParallelRunStep() needs the key 'output', since output_action is append_row")
+    else:
+        read.put("output_folder", False, step.location)
 
 
 def _check_name(node: Node | None, problems: Problems) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.setting_table import setting_table
-from pytest_parallelrun.emulator.splitting.model import USED, without_effect
+from pytest_parallelrun.emulator.splitting.model import USED, split_notes
 from pytest_parallelrun.report.records import setting_records
 from pytest_parallelrun.report.sanitize import masked_arguments
 
@@ -82,7 +82,7 @@ def _engine_notes(settings: JobSettings, engine: str) -> Iterator[str]:
 
 def _split(splitter: Splitter, settings: JobSettings, origin: str) -> Iterator[str]:
     yield f"input: {splitter.describe()}" + (f"  ({origin})" if origin else "")
-    yield from (f"  note: {sentence}" for sentence in without_effect(splitter.form, settings))
+    yield from (f"  note: {sentence}" for sentence in split_notes(splitter.form, settings))
     by_size = not settings.unused and "mini_batch_size" in USED[splitter.form].settings
     if by_size and splitter.kind == "tabular" and settings.mini_batch_size_text.isdigit():
         yield f"  note: mini_batch_size={settings.mini_batch_size_text} is bytes for a table; write 10KB or 1MB"

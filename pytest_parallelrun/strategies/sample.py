@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.emulator.rules import Rules
-    from pytest_parallelrun.emulator.splitting.model import Partition
+    from pytest_parallelrun.emulator.splitting.model import Partition, Payload
 
     StrPath: TypeAlias = str | os.PathLike[str]
     BuiltMiniBatch: TypeAlias = pd.DataFrame | list[str] | list[dict[str, object]]
@@ -215,14 +215,12 @@ class Sample:
         import pandas as pd
 
         self.kind = "tabular"
-        parts: list[pd.DataFrame] = []
         names: list[ItemName] = []
-        for mini_batch, positions in self._chosen_of(splitter, "row"):
-            parts.append(cast("pd.DataFrame", splitter.load(mini_batch)).take(positions))
-            item_names = splitter.item_names(mini_batch)
-            names.extend(item_names[row] for row in positions)
+        readable = self._readable(splitter, names)
+        self._frame = pd.concat(
+            [cast("pd.DataFrame", rows).take(positions) for rows, positions in readable], ignore_index=True
+        )
         self.names = tuple(names)
-        self._frame = pd.concat(parts, ignore_index=True)
         self.nested = _is_nested(self._frame)
 
     def _take_records(self, splitter: Splitter) -> None:
@@ -231,20 +229,25 @@ class Sample:
         self.kind = "records"
         names: list[ItemName] = []
         records: list[dict[str, object]] = []
-        for mini_batch, positions in self._chosen_of(splitter, "row"):
-            try:
-                rows = cast("list[dict[str, object]]", splitter.load(mini_batch))
-            except LoadError as error:
-                self._left_out.append(f"a line that cannot be read is left out ({error})")
-                continue
-            records.extend(rows[row] for row in positions)
-            item_names = splitter.item_names(mini_batch)
-            names.extend(item_names[row] for row in positions)
-        if not records:
-            raise invalid(f"an empty sample has nothing to draw from. {self}: none of its lines can be read.")
+        for rows, positions in self._readable(splitter, names):
+            records.extend(cast("list[dict[str, object]]", rows)[row] for row in positions)
         self.names, self.records = tuple(names), tuple(records)
         # Of which the odd values of a key are told.
         self._frame = pd.DataFrame(records)
+
+    def _readable(self, splitter: Splitter, names: list[ItemName]) -> Iterator[tuple[Payload, Sequence[int]]]:
+        """Rows that can be read, with the positions of those that may be drawn, whose names are added to `names`."""
+        for mini_batch, positions in self._chosen_of(splitter, "row"):
+            try:
+                rows = splitter.load(mini_batch)
+            except LoadError as error:
+                self._left_out.append(f"a mini-batch that cannot be read is left out ({error})")
+                continue
+            item_names = splitter.item_names(mini_batch)
+            names.extend(item_names[row] for row in positions)
+            yield rows, positions
+        if not names:
+            raise invalid(f"an empty sample has nothing to draw from. {self}: none of its rows can be read.")
 
     def _take_files(self, splitter: Splitter) -> None:
         self.kind = "files"

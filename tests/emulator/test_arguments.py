@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import pickle
+import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.arguments import (
+    OF_THE_SERVICE,
     ProgramArguments,
     apply_program_arguments,
     parse_program_arguments,
@@ -149,17 +153,42 @@ def test_row_mode_knows_one_format_alone() -> None:
     assert error.startswith("--amlbi_file_format=csv (from program arguments): only jsonl is known. All of them: ")
 
 
-def test_partition_keys_come_last_and_as_json() -> None:
+def test_partition_keys_are_json() -> None:
     settings = JobSettings(profile="v1", partition_keys=["Store", "Brand"])
-    arguments = runtime_arguments(settings, scoring_module_name="score.py", output=None, kind="files")
-    assert arguments[-2:] == ("--partition_keys", '["Store", "Brand"]')
+    arguments = runtime_arguments(settings, scoring_module_name="score.py", output="/out", kind="files")
+    assert arguments[arguments.index("--partition_keys") + 1] == '["Store", "Brand"]'
     assert arguments[arguments.index("--mini_batch_size") + 1] == "10"
 
 
 def test_the_unit_of_a_size_that_is_not_looked_at_does_not_matter() -> None:
     settings = JobSettings(partition_keys=["Store"], mini_batch_size="1KB")
-    arguments = runtime_arguments(settings, scoring_module_name="score.py", output=None, kind="files")
+    arguments = runtime_arguments(settings, scoring_module_name="score.py", output="/out", kind="files")
     assert arguments[arguments.index("--mini_batch_size") + 1] == "1024"
+
+
+@pytest.mark.parametrize(
+    "argument", ["--append_row_safe_output True", "--resume_from a_run", "--amlbi_dataframe_mixed_types True"]
+)
+def test_undocumented_arguments_are_known_and_have_no_effect(argument: str) -> None:
+    arguments = v2(argument)
+    assert arguments.not_emulated == (argument.partition(" ")[0],)
+    assert arguments.argv == tuple(argument.split())
+
+
+@pytest.mark.parametrize("given", ["--amlbi_async_mode True", "--amlbi_async_mode=1", "--amlbi_async_mode"])
+def test_async_mode_is_refused_with_the_reason(given: str) -> None:
+    error = refusal(given)
+    assert re.match(r"--amlbi_async_mode=(True|1) \(from program arguments\): not supported: ", error)
+    assert "calls enqueue(), check_all_tasks_processed() and get_finished_batch_result() of the script" in error
+    assert error.endswith("Leave it out, or give False")
+
+
+def test_async_mode_may_be_off() -> None:
+    assert v2("--amlbi_async_mode False").argv == ("--amlbi_async_mode", "False")
+
+
+def test_async_mode_is_yes_or_no() -> None:
+    assert "--amlbi_async_mode='maybe' (from program arguments)" in refusal("--amlbi_async_mode maybe")
 
 
 def test_an_undocumented_argument_may_stand_without_a_value() -> None:
@@ -317,11 +346,23 @@ def test_the_runtime_passes_what_the_v1_client_sends_in_its_order() -> None:
         *("--allowed_failed_count", "5", "--allowed_failed_percent", "10"),
         *("--append_row_file_name", "parallel_run_step.txt", "--output", "/mnt/my out"),
         *("--process_count_per_node", "1"),
+        *OF_THE_SERVICE,
     )
 
 
+def test_the_runtime_passes_an_argument_whose_name_is_an_id_and_whose_value_is_json() -> None:
+    passed = runtime_arguments(JobSettings(), scoring_module_name="score.py", output="/out", kind="files")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--logging_level")
+    known, unknown = parser.parse_known_args(passed)
+    assert known.logging_level == "INFO"
+    assert unknown[-2].startswith("--")
+    uuid.UUID(unknown[-2][2:])
+    assert isinstance(json.loads(unknown[-1]), dict)
+
+
 def test_thresholds_for_mini_batches_are_passed_only_when_set() -> None:
-    passed = runtime_arguments(JobSettings(), scoring_module_name="score.py", output=None, kind="files")
+    passed = runtime_arguments(JobSettings(), scoring_module_name="score.py", output="/out", kind="files")
     assert "--allowed_failed_count" not in passed
     assert "--allowed_failed_percent" not in passed
 
@@ -330,25 +371,27 @@ def test_output_is_passed_only_with_append_row() -> None:
     without = runtime_arguments(JobSettings(), scoring_module_name="s.py", output="/out", kind="files")
     assert not {"--output", "--append_row_file_name"} & set(without)
     appending = JobSettings(output_action="append_row")
-    nowhere = runtime_arguments(appending, scoring_module_name="s.py", output=None, kind="files")
-    assert "--output" not in nowhere
-    assert "--append_row_file_name" in nowhere
+    passed = runtime_arguments(appending, scoring_module_name="s.py", output="/out", kind="files")
+    assert passed[passed.index("--output") + 1] == "/out"
+    assert "--append_row_file_name" in passed
 
 
 def test_recorded_run_1kb_reaches_the_driver_as_1024() -> None:
     passed = runtime_arguments(
-        JobSettings(mini_batch_size="1KB"), scoring_module_name="score.py", output=None, kind="tabular"
+        JobSettings(mini_batch_size="1KB"), scoring_module_name="score.py", output="/out", kind="tabular"
     )
     assert passed[passed.index("--mini_batch_size") + 1] == "1024"
 
 
 def test_a_size_in_bytes_is_refused_for_files() -> None:
     with pytest.raises(SettingsError, match="is a size in bytes, but this input is files"):
-        runtime_arguments(JobSettings(mini_batch_size="1KB"), scoring_module_name="score.py", output=None, kind="files")
+        runtime_arguments(
+            JobSettings(mini_batch_size="1KB"), scoring_module_name="score.py", output="/out", kind="files"
+        )
 
 
 def test_a_fraction_of_a_second_is_passed_as_it_is() -> None:
-    passed = runtime_arguments(JobSettings(timeout=0.5), scoring_module_name="score.py", output=None, kind="files")
+    passed = runtime_arguments(JobSettings(timeout=0.5), scoring_module_name="score.py", output="/out", kind="files")
     assert passed[passed.index("--run_invocation_timeout") + 1] == "0.5"
 
 

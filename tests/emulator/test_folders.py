@@ -7,13 +7,37 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.folders import check_folder, keep_files, make_folder
+from pytest_parallelrun.emulator.folders import (
+    check_folder,
+    is_in_job_folder,
+    keep_files,
+    make_folder,
+    new_job_folder,
+    sizes_of_files,
+)
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 
 
 def refusal(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         make_folder(folder, "output 'x'")
     return str(caught.value)
+
+
+def test_the_folder_of_a_job_is_told_from_others(tmp_path: Path) -> None:
+    touched = FilesTouched()
+    with files_watched(touched):
+        folder = new_job_folder()
+    try:
+        assert not touched.scratch
+        assert is_in_job_folder(str(folder / "process000" / "a.txt"))
+        assert not is_in_job_folder(str(tmp_path / "a.txt"))
+        (folder / "sub").mkdir()
+        (folder / "sub" / "a.txt").write_text("abc")
+        (folder / "dangling").symlink_to("nowhere")
+        assert sizes_of_files(folder) == {os.path.join("sub", "a.txt"): 3}
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_folder_is_made_with_those_above_it_or_taken_as_it_is(tmp_path: Path) -> None:

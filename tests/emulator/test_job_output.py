@@ -89,7 +89,44 @@ def test_the_appended_file_has_the_name_of_its_profile(profile: str, name: str, 
     assert result.output_path.name == name
 
 
-def test_the_output_folder_is_told_exactly_with_append_row(files: list[str]) -> None:
+def test_files_in_the_output_folder_of_a_deployment_that_appends_nothing_are_kept(
+    files: list[str], tmp_path: Path
+) -> None:
+    settings = JobSettings(profile="batch", output_action="summary_only")
+    result = ParallelJob(Writes(), files, settings, output=tmp_path / "kept").run()
+    assert result.output_path is None
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["own.txt", "process000"]
+    assert (tmp_path / "kept" / "own.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_run_leaves_in_its_working_folder_is_known(files: list[str], tmp_path: Path, kept: bool) -> None:
+    class SetsUp:
+        def init(self) -> None:
+            for name in ("model.bin", "header.csv", "gone"):
+                Path(name).write_text("abc")
+
+        def run(self, paths: list[str]) -> list[str]:
+            with open("header.csv", "a") as file:
+                file.write("more")
+            Path("gone").unlink(missing_ok=True)
+            Path("sub").mkdir(exist_ok=True)
+            Path("sub/row.csv").write_text("1")
+            os.symlink("nowhere", "dangling") if not os.path.lexists("dangling") else None
+            return paths
+
+    result = ParallelJob(SetsUp(), files, output=tmp_path / "kept" if kept else None).run()
+    assert result.folder is not None
+    folder = result.folder / "process000"
+    assert dict(result.files_left) == {folder / "header.csv": 3 + 4 * len(files), folder / "sub/row.csv": 1}
+
+
+def test_a_job_without_items_left_nothing(tmp_path: Path) -> None:
+    result = ParallelJob(Names(), tmp_path).run()
+    assert result.files_left == {}
+
+
+def test_a_v2_job_is_told_of_its_output_exactly_with_append_row(files: list[str]) -> None:
     result = run_job(Environment(), files, output_action="append_row")
     assert result.output_path is not None
     folder = str(result.output_path.parent)

@@ -45,8 +45,9 @@ def test_arguments_and_settings_that_are_not_emulated_are_named(files: list[str]
 
 def test_the_runtimes_own_arguments_come_first_and_can_be_left_out(tmp_path: Path) -> None:
     job = ParallelJob(Names(), ".", program_arguments="--mine 1")
-    arguments = job.worker_plan("files", tmp_path, None).arguments
-    assert arguments[-2:] == job.worker_plan("files", tmp_path, None, runtime=False).arguments == ("--mine", "1")
+    out = tmp_path / "out"
+    arguments = job.worker_plan("files", tmp_path, out).arguments
+    assert arguments[-2:] == job.worker_plan("files", tmp_path, out, runtime=False).arguments == ("--mine", "1")
     assert "--mini_batch_size" in arguments[:-2]
 
 
@@ -71,15 +72,29 @@ def test_workers_start_from_what_the_job_was_given(tmp_path: Path) -> None:
     assert (arguments["--output"], arguments["--logging_level"]) == (str(tmp_path / "out"), "DEBUG")
 
 
-def test_no_output_folder_is_told_where_there_is_none(tmp_path: Path) -> None:
-    plan = ParallelJob(Names(), ".", JobSettings(output_action="append_row")).worker_plan("files", tmp_path, None)
-    assert "--output" not in plan.arguments
-    assert "AZUREML_BI_OUTPUT_PATH" not in plan.environment
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"profile": "batch"}, True),
+        ({"profile": "batch", "output_action": "summary_only"}, True),
+        ({"profile": "v1"}, True),
+        ({"profile": "v1", "output_action": "summary_only"}, True),
+        ({"profile": "v1", "output_action": "summary_only", "output_folder": False}, False),
+        ({"output_action": "append_row"}, True),
+        ({}, False),
+        ({"output_folder": True}, True),
+    ],
+)
+def test_the_script_is_told_of_an_output_folder(fields: dict[str, object], told: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    plan = ParallelJob(Names(), ".", JobSettings.from_mapping(fields)).worker_plan("files", tmp_path, folder)
+    assert (plan.environment.get("AZUREML_BI_OUTPUT_PATH") == str(folder)) is told
+    assert (plan.output_dir == folder) is folder.is_dir() is told
 
 
 def test_the_size_of_a_mini_batch_is_told_in_files_or_in_bytes(tmp_path: Path) -> None:
     def size_passed(kind: InputKind, settings: JobSettings) -> str:
-        arguments = ParallelJob(Names(), ".", settings).worker_plan(kind, tmp_path, None).arguments
+        arguments = ParallelJob(Names(), ".", settings).worker_plan(kind, tmp_path, tmp_path / "out").arguments
         return arguments[arguments.index("--mini_batch_size") + 1]
 
     assert size_passed("files", JobSettings(mini_batch_size=7)) == "7"
@@ -178,9 +193,8 @@ def test_relative_folders_of_pythonpath_start_here_or_at_the_code_root(
     path = os.pathsep.join(["stubs", "", "lib", "none"])
     settings = JobSettings(environment_variables={"PYTHONPATH": path})
     job = ParallelJob(code / "score.py", files, settings)
-    plan = job.worker_plan("files", tmp_path / "work", None)
+    plan = job.worker_plan("files", tmp_path / "work", tmp_path / "output")
     assert plan.python_path == [str(here / "stubs"), str(code / "lib"), str(here / "none")]
     assert job.run().notes == (f"PYTHONPATH: '{here / 'none'}' does not exist",)
-    assert ParallelJob(Names(), files, settings).worker_plan("files", tmp_path, None).python_path[1] == str(
-        here / "lib"
-    )
+    plan = ParallelJob(Names(), files, settings).worker_plan("files", tmp_path, tmp_path / "output")
+    assert plan.python_path[1] == str(here / "lib")

@@ -74,6 +74,14 @@ def test_partition_keys_and_mini_batch_size_exclude_each_other_under_v1_alone() 
     assert settings.unused == "mini_batch_size=10 is not looked at: partition_keys decides on the mini-batches"
 
 
+def test_a_job_that_appends_and_a_batch_deployment_have_an_output_folder() -> None:
+    appending = {"output_folder": False, "output_action": "append_row"}
+    assert "output_folder=False is not allowed with output_action=append_row, which always has" in message(appending)
+    deployment = {"output_folder": False, "profile": "batch", "output_action": "summary_only"}
+    assert "output_folder=False is not allowed with profile batch, which always has" in message(deployment)
+    assert not JobSettings(output_folder=False).output_folder
+
+
 def test_a_size_beside_the_rows_of_json_lines_is_not_looked_at() -> None:
     assert JobSettings(mini_batch_rows=2).unused is None
     settings = JobSettings(mini_batch_rows=2, mini_batch_size="1MB")

@@ -267,6 +267,13 @@ def test_a_step_of_v1_has_the_settings_of_its_config(step_of: ReadStep) -> None:
     assert any(text.startswith("side_inputs") for text in step.not_emulated)
 
 
+def test_a_step_of_v1_without_an_output_has_no_output_folder(step_of: ReadStep) -> None:
+    assert step_of("job.py", V1).settings().output_folder
+    step = step_of("job.py", V1.replace("    output=out,\n", "").replace('"append_row"', '"summary_only"'))
+    assert not step.settings().output_folder
+    assert step.origins["output_folder"] == "job.py:22"
+
+
 def test_inputs_of_v1_are_all_split_and_have_the_names_that_the_file_gives_them(step_of: ReadStep) -> None:
     step = step_of("job.py", V1)
     assert step.split == ("reviews", "input_1")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """run(mini_batch) or run(mini_batch, context) is there, init() takes nothing, run() returns its results."""
     __tracebackhide__ = True
-    startup = parallelrun_entry.probe_startup(init=False, runtime_arguments=False, observer=SeenFunctions)
+    startup = parallelrun_entry.probe_startup(init=False, observer=SeenFunctions)
     failure = startup_failure(startup)
     if failure is not None and failure.phase == "define":
         parallelrun_check.fail(

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
     """The import succeeds the way a worker imports."""
     __tracebackhide__ = True
-    failure = startup_failure(parallelrun_entry.probe_startup(runtime_arguments=False, init=False))
+    failure = startup_failure(parallelrun_entry.probe_startup(init=False))
     if failure is None or failure.phase != "import":
         return
+    alone = startup_failure(parallelrun_entry.probe_startup(init=False, runtime_arguments=False))
+    if alone is None or alone.phase != "import":
+        parallelrun_check.cannot_decide(
+            f"only the runtime's own arguments make it fail ({failure.error}); see test_accepts_runtime_arguments"
+        )
     entry = parallelrun_entry.entry
     parallelrun_check.fail(
         Finding(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import hints, sentences, shown_for, shown_for_phase
+from pytest_parallelrun.emulator.folders import is_in_job_folder
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -73,15 +73,8 @@ def _on_existing(failure: Failure, *, in_first: bool) -> str:
     path = failure.chain[0].path
     sentences = ["It exists already." if in_first else "An earlier worker made it."]
     # Every worker process has a folder of its own, so only an absolute path can meet that of another run.
-    if os.path.isabs(path) and not _is_of_a_job(path):
+    if os.path.isabs(path) and not is_in_job_folder(path):
         sentences.append(
             f"'{path}' lies outside the folders of the job: every later run on the same machine fails as well."
         )
     return " ".join([*sentences, "Create folders with os.makedirs(path, exist_ok=True)."])
-
-
-def _is_of_a_job(path: str) -> bool:
-    path, temporary = os.path.realpath(path), os.path.realpath(tempfile.gettempdir())
-    if os.path.splitdrive(path)[0].lower() != os.path.splitdrive(temporary)[0].lower():
-        return False
-    return os.path.relpath(path, temporary).startswith("parallelrun-")

@@ -30,14 +30,6 @@ def test_workers_do_not_collide(parallelrun_observations: Observations, parallel
         for collision in run.collisions:
             if collision.file.is_log:
                 check.note(f"both workers write the log {collision.file}, whose lines will be mixed")
-        apart = [file for file in run.apart if not file.is_log]
-        if apart:
-            check.note(
-                f"each worker has a file {apart[0].name!r} of its own, in its working folder, with other content than "
-                "that of another worker: on the service that folder is gone with its machine. What is to be kept "
-                "belongs below EntryScript().output_dir, or below a folder that a program argument names by an "
-                "absolute path"
-            )
         if collisions:
             check.fail(_of_collision(run, collisions))
         _fail_on_a_file_of_the_first(observations, check, run)

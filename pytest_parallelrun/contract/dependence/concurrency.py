@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.dependence.written_files import (
-    WORKING_FOLDER,
     WrittenFiles,
     content_of,
     is_database,
@@ -51,15 +50,13 @@ class ConcurrentRun:
     """What two workers did.
 
     same: files that both wrote with the same content. written: those that the first worker wrote first, with the
-    attempt in which it did, None for init(). Those in the workers' own folders are in none of them. apart: files that
-    both have there, with different content.
+    attempt in which it did, None for init(). Those in the workers' own folders are in none of them.
     """
 
     observation: Observation = field(default_factory=Observation)
     collisions: list[Collision] = field(default_factory=list)
     same: list[WrittenFile] = field(default_factory=list)
     written: dict[WrittenFile, int | None] = field(default_factory=dict)
-    apart: list[WrittenFile] = field(default_factory=list)
 
 
 def side_by_side(observations: Observations) -> ConcurrentRun:
@@ -96,10 +93,6 @@ def _run(observations: Observations) -> ConcurrentRun:
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
             result.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, result.files)
-        first, second = files.snapshot(0), files.snapshot(1)
-    run.apart = [
-        file for file in first if file.folder == WORKING_FOLDER and first[file] != second.get(file, first[file])
-    ]
     for file, made in writes.items():
         _judge(run, file, made)
     run.written = {file: made[0].attempt for file, made in writes.items() if made[0].worker == 0}

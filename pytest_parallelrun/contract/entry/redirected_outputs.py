@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_parallelrun.emulator.arguments import split_option
+from pytest_parallelrun.emulator.folders import is_in_job_folder
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 
 MAX_KEPT_BYTES = 16 * 1024**2
@@ -54,7 +55,11 @@ class Outputs:
             yield
         of_the_job = tuple(os.path.join(folder, "") for folder in ignoring if folder is not None)
         self.read.update(touched.read)
-        outside = {path for path in (*touched.written, *touched.logged) if not path.startswith(of_the_job)}
+        outside = {
+            path
+            for path in (*touched.written, *touched.logged)
+            if not path.startswith(of_the_job) and not is_in_job_folder(path)
+        }
         self.written.update(outside)
         for path, state in before.items():
             if _state(path) != state or any(_is_at(name, path) for name in outside):

@@ -6,12 +6,10 @@ What it cannot do is said in `notes`: it cannot stop native code or a script tha
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import (
@@ -23,6 +21,7 @@ from pytest_parallelrun.emulator.clock import (
     real_perf_counter,
     running_under,
 )
+from pytest_parallelrun.emulator.engines.leftovers import Leftovers
 from pytest_parallelrun.emulator.engines.outcome import (
     INJECTED,
     Judgement,
@@ -32,8 +31,6 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_fault,
     judge_loading,
     judge_value,
-    left_open,
-    left_running,
 )
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
@@ -50,20 +47,21 @@ from pytest_parallelrun.emulator.events import (
     WorkerStarted,
     WorkerStopped,
 )
+from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import StandInGap, gaps_told_to
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.splitting.model import LoadError
-from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
+from pytest_parallelrun.emulator.worker.script import FileMiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer, Patience
     from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
+    from pytest_parallelrun.emulator.splitting.model import Splitter
 
 
 class InProcessEngine:
@@ -100,8 +98,6 @@ class InProcessEngine:
         self._events: list[Event] = []
         self._gaps: set[StandInGap] = set()
         self.observed = []
-        self._threads_before = set(threading.enumerate())
-        self._files_left: list[str] = []
         self._process = os.getpid()
 
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
@@ -121,7 +117,7 @@ class InProcessEngine:
 
     def acquire(self) -> None:
         """Takes over the process, without any worker yet."""
-        self._open_before = open_files()
+        self._leftovers = Leftovers(self._plan)
         self._stack.enter_context(gaps_told_to(self._record_gap))
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
@@ -166,15 +162,11 @@ class InProcessEngine:
         try:
             self._shut_all_down(normal=normal)
             if normal:
-                # As long as the script is there, whose modules hold them.
-                logs, appended = self._plan.log_folder, self._plan.appended
-                left = files_left(self._open_before, {None if appended is None else str(appended)})
-                self._files_left = [path for path in left if not Path(path).is_relative_to(logs)]
+                self._leftovers.look()
         finally:
             self._slots = [None] * len(self._slots)
             self._stack.close()
-            if open_files() - self._open_before:
-                close_files_left()
+            self._leftovers.close()
 
     def elapsed(self) -> float:
         """Seconds since the start of the job, on the clock of the workers."""
@@ -204,12 +196,7 @@ class InProcessEngine:
                 f"time.sleep() is skipped: the clock of the workers is {self._clock.skipped:.0f} s ahead "
                 "(--parallelrun-set clock=real sleeps)"
             )
-        left = [thread.name for thread in threading.enumerate() if thread not in self._threads_before]
-        if left:
-            notes.append(left_running(left))
-        if self._files_left:
-            notes.append(left_open(self._files_left))
-        return notes
+        return [*notes, *self._leftovers.notes()]
 
     def _fill(self, slot: int) -> None:
         """Starts a worker in the slot, again and again until it is up or too many have failed."""
@@ -246,7 +233,13 @@ class InProcessEngine:
         duration = self.elapsed() - started
         if failure is None:
             self._slots[slot] = worker
-            event = WorkerStarted(worker.number, instance, started, duration)
+            event = WorkerStarted(
+                worker=worker.number,
+                instance=instance,
+                started=started,
+                duration=duration,
+                files=sizes_of_files(worker.folder),
+            )
         else:
             self._init_failures.add(instance, failure)
             event = WorkerFailed(
@@ -418,7 +411,7 @@ class InProcessEngine:
                 judgement = not_loaded
             else:
                 deadline = loaded + limits.of_run(loading)
-                judgement, ended = self._guarded_run(worker, mini_batch, payload, deadline, dropped_by(fault))
+                judgement, ended = self._guarded_run(worker, task, payload, deadline, dropped_by(fault))
                 running = ended - loaded
         return attempt_ended(
             task,
@@ -431,7 +424,7 @@ class InProcessEngine:
         )
 
     def _guarded_run(
-        self, worker: Worker, mini_batch: MiniBatch, payload: object, deadline: float, drops: int
+        self, worker: Worker, task: Task, payload: object, deadline: float, drops: int
     ) -> tuple[Judgement, float]:
         """What came of run(), and when it ended. drops: results of it that a fault takes away."""
         clock, guard = self._clock, self._guard
@@ -443,7 +436,7 @@ class InProcessEngine:
         try:
             # Inside, since the limit may be over already.
             guard.begin(deadline)
-            value = self._run(worker, mini_batch, payload)
+            value = self._run(worker, task, payload)
             if drops and count_returned(value) is not None:
                 value = value[:-drops]  # type: ignore[index]
             guard.end()
@@ -475,7 +468,7 @@ class InProcessEngine:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        return judgement or judge_value(value, mini_batch.size), ended
+        return judgement or judge_value(value, task.mini_batch.size), ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
@@ -484,11 +477,13 @@ class InProcessEngine:
             late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )
 
-    def _run(self, worker: Worker, mini_batch: MiniBatch, payload: object) -> object:
-        functions = worker.functions
+    def _run(self, worker: Worker, task: Task, payload: object) -> object:
+        functions, (mini_batch, number) = worker.functions, task
+        if self._splitter.kind == "files":
+            payload = FileMiniBatch(payload, mini_batch.id)  # type: ignore[arg-type]
         if not functions.takes_context:
             return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
-        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition)
+        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition, number)
         return self._call(functions.run, payload, context)
 
 

@@ -1,8 +1,7 @@
-"""What is said of an attempt, on any engine; and of what a script left behind."""
+"""What is said of an attempt, on any engine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.engines.protocol import Task
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 INJECTED = ("raises", "times_out", "crashes", "returns", "load_fails")
 """Faults that need no call of run() to happen."""
-_MAX_NAMED = 5
 
 
 class DispatchedTask(NamedTuple):
@@ -163,13 +161,3 @@ def ends_worker(attempt: AttemptEnded, *, survives_faults: bool) -> bool:
     """Whether its worker is gone with it."""
     injected = attempt.fault is not None and attempt.fault.kind in ("times_out", "crashes")
     return attempt.outcome in ("timeout", "crashed") and not (injected and survives_faults)
-
-
-def left_running(threads: Sequence[str]) -> str:
-    """What is said of threads that a script left, by their names."""
-    return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MAX_NAMED])}"
-
-
-def left_open(files: Sequence[str]) -> str:
-    """What is said of files that a script left open, by their paths."""
-    return f"the script left {len(files)} file(s) open: {', '.join(files[:_MAX_NAMED])}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -71,14 +71,19 @@ class WorkerPool(Generic[M]):
             self._gaps.add(gap)
             self.events.append(gap)
 
-    def came_up(self, worker: M) -> None:
-        """Its init() has returned."""
+    def came_up(self, worker: M, files: Mapping[str, int]) -> None:
+        """Its init() has returned. files: see WorkerStarted."""
         worker.up = True
         self._failures.forget(worker.instance)
         self._failures.forget(None)
-        self.events.append(
-            WorkerStarted(worker.number, worker.instance, worker.started, self.elapsed() - worker.started)
+        event = WorkerStarted(
+            worker=worker.number,
+            instance=worker.instance,
+            started=worker.started,
+            duration=self.elapsed() - worker.started,
+            files=files,
         )
+        self.events.append(event)
 
     def failed(self, worker: M, failure: Failure) -> None:
         """It did not come up; another one may follow."""

@@ -29,6 +29,7 @@ from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.service.mlflow_tracking import MLflowState, exchange_state, tracking_environment
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
+from pytest_parallelrun.emulator.worker.process_name import MAIN_PROCESS, ProcessNamer, name_process, process_name
 from pytest_parallelrun.emulator.worker.script import EntryFunctions, functions_of
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
@@ -71,6 +72,7 @@ class Worker:
         self.modules: dict[str, ModuleType] = {}
         self.mlflow_state: MLflowState = {}
         self.start_method: str | None = None
+        self.process_name = self.name
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
         self.own_streams: tuple[WorkerStream, ...] = ()
@@ -108,6 +110,7 @@ class Sandbox:
         # A worker is born from the host, not from the worker that happens to be active.
         self._environ, self._host_environment = os.environ, dict(os.environ)
         self._host_start_method = start_method()
+        self._host_process_name = process_name() or MAIN_PROCESS
         # A script that was written a moment ago is not in the import system's listing of its folder.
         importlib.invalidate_caches()
         self._hide_modules(self._take_over(self._host_modules))
@@ -135,7 +138,11 @@ class Sandbox:
             WorkerStream(stderr, "stderr", self._plan.log_of(worker, "stderr") if logged else None),
         )
         worker.stdout, worker.stderr = worker.own_streams
-        finders: list[MetaPathFinderProtocol] = [worker.stand_ins, *self._registrations.host_finders]
+        finders: list[MetaPathFinderProtocol] = [
+            ProcessNamer(worker.name),
+            worker.stand_ins,
+            *self._registrations.host_finders,
+        ]
         if self._code_root is None:
             worker.path = [*self._plan.python_path, *self._host_path]
         else:
@@ -167,6 +174,7 @@ class Sandbox:
         apply_environment(worker.environment)
         _enter_folder(worker.cwd)
         apply_start_method(worker.start_method)
+        name_process(worker.process_name)
         sys.modules.update(worker.modules)
         sys.stdout, sys.stderr = worker.stdout, worker.stderr
         sys.__stdout__, sys.__stderr__ = worker.own_streams  # type: ignore[misc]
@@ -195,6 +203,7 @@ class Sandbox:
         apply_environment(self._host_environment)
         os.chdir(self._host_folder)
         apply_start_method(self._host_start_method)
+        name_process(self._host_process_name)
         sys.stdout, sys.stderr = self._host_streams[:2]
         sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
 
@@ -229,6 +238,7 @@ class Sandbox:
             # The script removed the folder it was in.
             worker.cwd = str(worker.folder)
         worker.start_method = start_method()
+        worker.process_name = process_name() or worker.process_name
         worker.stdout, worker.stderr = sys.stdout, sys.stderr
         worker.modules = {}
         for name in sys.modules.keys() - self._visible:

@@ -14,11 +14,11 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, refuse_remote
+from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, files_below, refuse_remote
 from pytest_parallelrun.emulator.splitting.model import (
     Form,
     InputKind,
@@ -33,9 +33,12 @@ from pytest_parallelrun.emulator.splitting.model import (
 )
 from pytest_parallelrun.emulator.splitting.partitions import (
     CHUNK_BYTES,
+    KEPT_BYTES,
     PartitionedFileSplitter,
     PartitionedTable,
     no_such_key,
+    size_of,
+    text_of,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATH_COLUMN = "Path"
-SIZED = ("read_delimited", "read_json_lines")
+SIZED = {"read_delimited", "read_json_lines"}
 """Readers that cut at a size in bytes; of Parquet each row group is a partition."""
 REFUSED = ("read_delta_lake",)
 
@@ -67,12 +70,14 @@ def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Split
     table = _call_reader(input_path, lambda: _load(folder))
     try:
         return _opened(table, folder, input_path, settings)
-    except _UnreadableError as error:
+    except (_UnreadableError, LoadError) as error:
         missing = _missing(table, folder)
+        if not missing and glob.escape(folder) != folder:
+            raise InputError(f"{error} It takes '*', '?' and '[' in the path of its folder for a pattern.") from error
         if not missing:
-            raise
+            raise InputError(str(error)) from error
         # The reader only says that something is.
-        raise InputError(f"input '{input_path}': its MLTable names what is not there: {', '.join(missing)}.") from error
+        raise _missing_error(missing, input_path) from error
 
 
 def _opened(table: MLTable, folder: str, input_path: str, settings: SplitSettings) -> Splitter:
@@ -88,7 +93,8 @@ def _opened(table: MLTable, folder: str, input_path: str, settings: SplitSetting
     if not settings.partition_keys:
         return MLTableSplitter(table, settings.bytes_per_mini_batch if sized else None, input_path)
     chunks = MLTableSplitter(table, CHUNK_BYTES if sized else None, input_path)
-    return PartitionedTable(chunks, settings.partition_keys, allowed=_keys_of(table, input_path))
+    _check_keys(table, settings.partition_keys, chunks.columns, input_path)
+    return _checked_values(PartitionedTable(chunks, settings.partition_keys), settings.partition_keys, input_path)
 
 
 class MLTableSplitter:
@@ -107,29 +113,45 @@ class MLTableSplitter:
         self._input_path = input_path
         self.form: Form = "mltable_row_groups" if bytes_per_mini_batch is None else "mltable"
         self._size = bytes_per_mini_batch
-        # What the service's runtime calls, and private all the same.
-        self._table = table if bytes_per_mini_batch is None else table._with_partition_size(bytes_per_mini_batch)
+        size = bytes_per_mini_batch
+        self._table = table if size is None else _call_reader(input_path, lambda: _cut_at(table, size))
         self._count = _call_reader(input_path, lambda: int(self._table.get_partition_count()))
-        self._parsed: tuple[int, pd.DataFrame] | None = None
-        first = next((batch for batch in self.mini_batches() if batch.size), None)
-        if first is None:
-            raise EmptyInputError(f"input '{input_path}': there is not a single row of data in it.")
-        self.columns: Sequence[str] = [str(name) for name in self.load(first).columns]
+        self._parsed: dict[int, pd.DataFrame] = {}
+        self._rows: dict[int, int] = {}
+        self.columns: Sequence[str] = self._first_columns()
+
+    def _first_columns(self) -> list[str]:
+        """Of the first partition that has rows and can be read. LoadError where none can."""
+        unreadable: LoadError | None = None
+        for batch in self.mini_batches():
+            try:
+                if batch.size:
+                    return [str(name) for name in self.load(batch).columns]
+            except LoadError as error:
+                unreadable = unreadable or error
+        raise unreadable or EmptyInputError(f"input '{self._input_path}': there is not a single row of data in it.")
 
     def mini_batches(self) -> Iterator[MiniBatch]:
         return numbered(map(self._part, range(self._count)))
 
     def _part(self, number: int) -> tuple[int, int, Partition]:
-        frame = _call_reader(self._input_path, lambda: self._partition(number))
-        # Its rows had to be read to be counted: the first load need not do it again.
-        self._parsed = number, frame
-        return len(frame), number, ()
+        if number not in self._rows:
+            try:
+                frame = _call_reader(self._input_path, lambda: self._partition(number))
+            except _UnreadableError:
+                # It is an item that fails: nothing is known of its rows, and why it fails is told when it is loaded.
+                return 1, number, ()
+            self._rows[number] = len(frame)
+            # Its rows had to be read to be counted: the first load need not do it again.
+            self._parsed[number] = frame
+            while len(self._parsed) > 1 and sum(map(size_of, self._parsed.values())) > KEPT_BYTES:
+                del self._parsed[next(iter(self._parsed))]
+        return self._rows[number], number, ()
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame:
         number = cast("int", mini_batch.position)
-        parsed, self._parsed = self._parsed, None
-        if parsed is not None and parsed[0] == number:
-            return parsed[1]
+        if number in self._parsed:
+            return self._parsed.pop(number)
         try:
             frame = _call_reader(self._input_path, lambda: self._partition(number))
         except InputError as error:
@@ -149,7 +171,7 @@ class MLTableSplitter:
 
     @property
     def content(self) -> str:
-        return f"the table of the MLTable '{self._input_path}'"
+        return f"the table of {self.title}"
 
     def describe(self) -> str:
         size = "" if self._size is None else f"{count_text(self._size, 'byte')} a mini-batch, "
@@ -166,9 +188,29 @@ def _load(folder: str) -> MLTable:
     return mltable.load(folder)
 
 
+def _cut_at(table: MLTable, size: int) -> MLTable:
+    """The table cut at a size in bytes.
+
+    `_with_partition_size()`, which the service's runtime calls, does the same, but mltable 1.7 refuses it for an
+    MLTable that has any step after its reader.
+    """
+    content = _content(table)
+    for step in content["transformations"]:
+        for reader in SIZED.intersection(step):
+            step[reader]["partition_size"] = size
+    return cast("MLTable", type(table)._create_from_dict(content, table._path_pairs, table._load_uri))
+
+
+def _content(table: MLTable) -> dict[str, Any]:
+    """The MLTable as its reader writes it: each step is a mapping of its name."""
+    import yaml
+
+    return cast("dict[str, Any]", yaml.safe_load(str(table)))
+
+
 def _call_reader(input_path: str, call: Callable[[], T]) -> T:
     """What a call of the reader returns, without its warnings and logs. InputError with what its error tells."""
-    with warnings.catch_warnings(), _quiet(), reader_modules():
+    with warnings.catch_warnings(), reader_modules(), _quiet():
         warnings.simplefilter("ignore")
         try:
             return call()
@@ -179,22 +221,31 @@ def _call_reader(input_path: str, call: Callable[[], T]) -> T:
                     "pip install 'pytest-parallelrun[mltable]'."
                 ) from None
             raise InputError(f"input '{input_path}': the package mltable cannot be imported: {error}.") from error
-        except Exception as error:  # the reader raises errors of many packages, and RuntimeError
+        except BaseException as error:
+            # The reader raises errors of many packages, and a panic of its native part is no Exception.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise _UnreadableError(f"input '{input_path}': its MLTable cannot be read: {_sentence(error)}") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No logging: the reader tells of each of its steps."""
+    """No logging: the reader tells of each of its steps, and collects the whole stack for it, slowly in a deep one."""
     before = logging.root.manager.disable
+    factory: Any = getattr(sys.modules.get("azureml.dataprep.api._loggerfactory"), "_LoggerFactory", None)
+    get_stack = vars(factory).get("get_stack") if factory else None
     logging.disable(logging.CRITICAL)
+    if get_stack:
+        factory.get_stack = staticmethod(lambda *_, **__: None)
     try:
         yield
     finally:
         logging.disable(before)
+        if get_stack:
+            factory.get_stack = get_stack
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     text = str(error).partition("| session_id")[0]
     match = re.search(r"Error Message:\s*(.+)", text, re.DOTALL)
     lines = [line.strip() for line in (match[1] if match else text).splitlines() if line.strip()]
@@ -206,11 +257,18 @@ def _checked_readers(table: MLTable, input_path: str) -> list[str]:
     for path in table.paths:
         for address in dict(path).values():
             refuse_remote(str(address).removeprefix("file://"), f"input '{input_path}': its MLTable names '{address}'")
-    steps = re.findall(r"^\s*-?\s*(read_\w+):?", str(table), re.MULTILINE)
-    for step in steps:
-        if step in REFUSED:
-            raise InputError(f"input '{input_path}': {step} of its MLTable is not supported. Save a sample as Parquet.")
-    return list(steps)
+    steps = _call_reader(input_path, lambda: _content(table)).get("transformations") or ()
+    readers = [name for step in steps for name in step if name.startswith("read_")]
+    for reader in readers:
+        if reader in REFUSED:
+            raise InputError(
+                f"input '{input_path}': {reader} of its MLTable is not supported. Save a sample as Parquet."
+            )
+    return readers
+
+
+def _missing_error(missing: Sequence[str], input_path: str) -> InputError:
+    return InputError(f"input '{input_path}': its MLTable names what is not there: {', '.join(missing)}.")
 
 
 def _missing(table: MLTable, folder: str) -> list[str]:
@@ -219,17 +277,40 @@ def _missing(table: MLTable, folder: str) -> list[str]:
         f"{kind} '{address}'"
         for path in table.paths
         for kind, address in dict(path).items()
-        if not REMOTE.match(str(address))
-        and not _exists(kind, os.path.join(folder, str(address).removeprefix("file://")))
+        if not REMOTE.match(str(address)) and not _exists(kind, folder, str(address).removeprefix("file://"))
     ]
 
 
-def _exists(kind: str, path: str) -> bool:
-    return bool(glob.glob(path, recursive=True)) if kind == "pattern" else os.path.exists(path)
+def _exists(kind: str, folder: str, path: str) -> bool:
+    if kind == "pattern":
+        return bool(glob.glob(path, root_dir=folder, recursive=True))
+    return os.path.exists(os.path.join(folder, path))
 
 
-def _keys_of(table: MLTable, input_path: str) -> list[str]:
-    return _call_reader(input_path, lambda: [str(key) for key in table.partition_keys or ()])
+def _check_keys(table: MLTable, keys: Sequence[str], columns: Sequence[str], input_path: str) -> None:
+    """InputError for a key that the MLTable does not take from paths, or that it drops again."""
+    taken = _call_reader(input_path, lambda: [str(key) for key in table.partition_keys or ()])
+    existing = [key for key in taken if key in columns]
+    for key in keys:
+        if key not in existing and key in taken:
+            raise InputError(
+                f"partition_keys: '{key}' is dropped by a later step of the MLTable '{input_path}': take it out of "
+                f"drop_columns. Keys that are left: {', '.join(existing) or 'none'}."
+            )
+        if key not in existing:
+            error = no_such_key(key, existing, f"a partition key of the MLTable '{input_path}'")
+            hint = "" if existing else " Its step extract_columns_from_partition_format would take them from paths."
+            raise InputError(f"{error}{hint}")
+
+
+def _checked_values(split: Splitter, keys: Sequence[str], input_path: str) -> Splitter:
+    """InputError where no path has a value of any key: the one mini-batch that is left is no partition."""
+    if any(value for batch in split.mini_batches() for _, value in batch.partition):
+        return split
+    raise InputError(
+        f"partition_keys={','.join(keys)}: no path in the MLTable '{input_path}' has a value of them. "
+        "partition_format must fit the paths, and after a read_... step that has to have include_path_column: true."
+    )
 
 
 def files_of(folder: str, input_path: str) -> tuple[str, list[str]] | None:
@@ -242,36 +323,49 @@ def files_of(folder: str, input_path: str) -> tuple[str, list[str]] | None:
 
 
 def _files(table: MLTable, folder: str, input_path: str, settings: SplitSettings) -> Splitter:
+    import pandas as pd
+
     keys = settings.partition_keys
-    existing = _keys_of(table, input_path)
-    for key in keys:
-        if key not in existing:
-            raise no_such_key(key, existing, f"a partition key of the MLTable '{input_path}'")
     root, names, frame = _located(table, folder, input_path)
+    missing = _missing(table, folder)
+    if missing:
+        # The reader lists a file that is not there like any other.
+        raise _missing_error(missing, input_path)
+    _check_keys(table, keys, list(frame.columns), input_path)
     label = f"of the MLTable '{input_path}'"
     if not keys:
         grouping = settings.rules.file_grouping
         return FileSplitter(root, names, settings.files_per_mini_batch, grouping=grouping, label=label)
-    values = list(zip(*(map(str, frame[key]) for key in keys), strict=True))
-    return PartitionedFileSplitter(root, names, values, keys, label=label)
+    texts = (["" if pd.isna(value) else text_of(value) for value in frame[key]] for key in keys)
+    values = list(zip(*texts, strict=True))
+    return _checked_values(PartitionedFileSplitter(root, names, values, keys, label=label), keys, input_path)
 
 
 def _located(table: MLTable, folder: str, input_path: str) -> tuple[str, list[str], pd.DataFrame]:
     """The folder that all files have in common with the MLTable, their sorted names in it, and a row for each."""
     frame = _call_reader(input_path, table.to_pandas_dataframe)
-    if not len(frame):
-        raise EmptyInputError(f"input '{input_path}': its MLTable names no file.")
-    if PATH_COLUMN not in frame.columns:
+    if len(frame) and PATH_COLUMN not in frame.columns:
         raise InputError(
             f"input '{input_path}': its MLTable has no column '{PATH_COLUMN}' left, and run() would get its files "
             "by it."
         )
     # The reader lists folders in no order.
-    frame = frame.assign(**{PATH_COLUMN: [os.path.abspath(str(path)) for path in frame[PATH_COLUMN]]})
-    frame = frame.sort_values(PATH_COLUMN)
+    frame = frame.assign(**{PATH_COLUMN: [_files_at(str(path)) for path in frame.get(PATH_COLUMN, ())]})
+    frame = frame.explode(PATH_COLUMN).dropna(subset=[PATH_COLUMN]).sort_values(PATH_COLUMN)
     paths = list(frame[PATH_COLUMN])
+    if not paths:
+        raise EmptyInputError(f"input '{input_path}': its MLTable names no file.")
     root = os.path.join(os.path.commonpath([folder, *map(os.path.dirname, paths)]), "")
     return root, [path[len(root) :] for path in paths], frame
+
+
+def _files_at(path: str) -> list[str]:
+    """A path, or all files below it where it is a folder, which the service finds in its mount."""
+    path = os.path.abspath(path)
+    if not os.path.isdir(path):
+        return [path]
+    root = os.path.join(path, "")
+    return [root + name for name in files_below(root)]
 
 
 _ROOTS = ("azureml", "mltable")

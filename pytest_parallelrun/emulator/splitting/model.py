@@ -260,8 +260,14 @@ def refuse_rows(form: Form, mini_batch_rows: int | None, subject: str) -> None:
         )
 
 
-def without_effect(form: Form, settings: JobSettings) -> Iterator[str]:
-    """Sentences on what was set and has no effect: beside another setting, or on an input of that form."""
+def split_notes(form: Form, settings: JobSettings) -> Iterator[str]:
+    """Sentences on settings that have no effect, beside another one or on an input of that form, or need another."""
+    if settings.partition_keys and form in ("delimited", "parquet"):
+        needed = "a dataset" if settings.profile == "v1" else "an MLTable"
+        yield (
+            f"partition_keys: on the service the input must be {needed} that is partitioned by these keys; here "
+            f"{USED[form].title} will do"
+        )
     set_on_purpose = set(settings.explicit)
     if settings.unused:
         yield settings.unused

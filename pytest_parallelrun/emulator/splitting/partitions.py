@@ -43,27 +43,25 @@ class PartitionedTable:
     is a column, or the name of a folder "key=value", which becomes a column: the first ones, as those that mltable
     extracts from paths are.
 
-    table: opened so that its mini-batches have CHUNK_BYTES. keys: that are wanted; must be among those of `allowed`,
-    where the table has keys of its own. InputError for a key that does not exist.
+    table: opened so that its mini-batches have CHUNK_BYTES. InputError for a key that does not exist.
     """
 
     kind: InputKind = "tabular"
     total_mini_batches: int | None = None
     total_items: int | None = None
 
-    def __init__(self, table: TableSplitter, keys: Sequence[str], *, allowed: Sequence[str] | None = None) -> None:
+    def __init__(self, table: TableSplitter, keys: Sequence[str]) -> None:
         self._table = table
         self.form = table.form
         self._keys = tuple(keys)
         self._kept: OrderedDict[int, pd.DataFrame] = OrderedDict()
         self._chunks = [chunk for chunk in table.mini_batches() if chunk.size]
-        existing = list(table.columns) if allowed is None else list(allowed)
+        existing = list(table.columns)
         self._levels = _LevelColumns([table.path_of(chunk) for chunk in self._chunks], set(keys) - {*existing})
         existing += [name for name in self._levels.existing if name not in existing]
         for key in keys:
             if key not in existing:
-                noun = "a column" if allowed is None else "a partition key"
-                raise no_such_key(key, existing, f"{noun} of {table.title}")
+                raise no_such_key(key, existing, f"a column of {table.title}")
         self._parts: dict[tuple[str, ...], list[tuple[int, np.ndarray]]] = {}
         for number in range(len(self._chunks)):
             for values, rows in _groups(self._chunk(number), self._keys):
@@ -113,7 +111,7 @@ class PartitionedTable:
         chunk = self._chunks[number]
         frame = self._levels.added(self._table.load(chunk), number)
         self._kept[number] = frame
-        while len(self._kept) > 1 and sum(_size(kept) for kept in self._kept.values()) > KEPT_BYTES:
+        while len(self._kept) > 1 and sum(size_of(kept) for kept in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)
         return frame
 
@@ -150,7 +148,7 @@ def _groups(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[st
     columns: list[tuple[np.ndarray, list[str]]] = []
     for key in keys:
         codes, values = pd.factorize(frame.iloc[:, labels.index(key)])
-        texts = [*map(_text, values), ""]
+        texts = [*map(text_of, values), ""]
         columns.append((codes, texts))
         # Null has the code -1, and so the last text. Numbered anew for each key, or many keys would overflow.
         combined, _ = pd.factorize(combined * len(texts) + codes + 1)
@@ -159,14 +157,15 @@ def _groups(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[tuple[st
         yield tuple(texts[codes[rows[0]]] for codes, texts in columns), rows
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """The text of a value of a key, which is no null."""
     if isinstance(value, float) and value.is_integer():
         # Integers in a column that has nulls elsewhere.
         return str(int(value))
     return str(value)
 
 
-def _size(frame: pd.DataFrame) -> int:
+def size_of(frame: pd.DataFrame) -> int:
     return int(frame.memory_usage(deep=False).sum())
 
 

@@ -13,6 +13,7 @@ from time import perf_counter, sleep
 
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.worker import messages
+from pytest_parallelrun.emulator.worker.process_name import ProcessNamer
 from pytest_parallelrun.emulator.worker.process_resources import (
     WorkerOutputFile,
     die_with_parent,
@@ -22,7 +23,7 @@ from pytest_parallelrun.emulator.worker.process_resources import (
     threads_left,
     trace_crashes,
 )
-from pytest_parallelrun.emulator.worker.script import functions_of, import_script
+from pytest_parallelrun.emulator.worker.script import FileMiniBatch, functions_of, import_script
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class ChildWorker:
     def _come_up(self) -> bool:
         start = self._start
         sys.path[:] = self._installed
+        sys.meta_path.insert(0, ProcessNamer(start.name))
         for name in start.preloaded:
             __import__(name)
         sys.argv = start.argv
@@ -248,12 +250,15 @@ class ChildWorker:
                 self._channel.send(messages.Raised(running=0.0, failure=failure, touched=self._files_touched()))
                 return
             self._channel.send(messages.RunBegun())
+        elif not payload or type(payload[0]) is str:
+            payload = FileMiniBatch(payload, message.mini_batch)
         began = perf_counter()
         try:
             if self._context is None:
                 value = run(payload)
             else:
-                value = run(payload, self._context(message.mini_batch, message.first_item, message.partition))
+                context = self._context(message.mini_batch, message.first_item, message.partition, message.attempt)
+                value = run(payload, context)
             running = perf_counter() - began
         except BaseException as error:
             running = perf_counter() - began

@@ -46,11 +46,12 @@ class Message:
 class Start(Message):
     """To the worker, once: how to come up.
 
-    script: dotted name, path and label. stand_ins: the pickle of what they are made of. appended: the file for its
-    results. init_failure: a fault that is put into init(). watch: whether to report the files that are opened.
-    observer: module and name of a class.
+    name: of the worker. script: dotted name, path and label. stand_ins: the pickle of what they are made of.
+    appended: the file for its results. init_failure: a fault that is put into init(). watch: whether to report the
+    files that are opened. observer: module and name of a class.
     """
 
+    name: str
     script: tuple[str, str, str]
     argv: list[str]
     code_path: list[str]
@@ -70,13 +71,14 @@ class Start(Message):
 class Run(Message):
     """To the worker: a mini-batch. payload: a list of paths or of dicts, or the pickle of a DataFrame.
 
-    drops: how many of its results are to be lost.
+    attempt: which one at it, from 1. drops: how many of its results are to be lost.
     """
 
     mini_batch: int
+    attempt: int
     first_item: int
     partition: tuple[tuple[str, str], ...]
-    payload: object
+    payload: Any
     drops: int
     watch: bool
 

@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+class FileMiniBatch(list):  # type: ignore[type-arg]
+    """What run() gets of files: a list of their paths that knows the id of its mini-batch.
+
+    Source: a component that Microsoft ships names its files by task_id.
+    """
+
+    def __init__(self, paths: list[str], task_id: int) -> None:
+        super().__init__(paths)
+        self.task_id = task_id
+
+
 class EntryFunctions:
     """What the emulator calls. `takes_context`: run() has a second positional parameter."""
 

@@ -60,7 +60,20 @@ def test_where_nothing_succeeds_the_first_error_comes_first(judge: Judge) -> Non
 def test_a_variable_that_is_not_set_is_told_with_what_sets_it(judge: Judge) -> None:
     script = "import os\ndef run(mini_batch): raise OSError(os.environ['AZUREML_BI_OUTPUT_PATH'])\n"
     found = judge(script, "--parallelrun-set=error_threshold=0")
-    assert "only with --parallelrun-set=output_action=append_row" in found.messages["job_completes"]
+    message = found.messages["job_completes"]
+    assert "AZUREML_BI_OUTPUT_PATH is set in a batch deployment (--parallelrun-set=profile=batch), " in message
+    assert "give the script a folder as a program argument, such as --out ${{outputs.NAME}}." in message
+
+
+def test_a_deployment_that_writes_files_and_appends_nothing_completes(judge: Judge) -> None:
+    script = (
+        "import os\ndef run(mini_batch):\n    for path in mini_batch:\n"
+        "        with open(os.path.join(os.environ['AZUREML_BI_OUTPUT_PATH'], os.path.basename(path)), 'w') as file:\n"
+        "            file.write('x')\n    return mini_batch\n"
+    )
+    found = judge(script, "--parallelrun-set=profile=batch", "--parallelrun-set=output_action=summary_only")
+    assert not found.failed
+    assert not found.with_outcome("advice")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 from collections import Counter
 from pathlib import Path
@@ -52,6 +53,20 @@ def run(paths, context):
     if answer == "dicts":
         return [{"name": name, "size": 1.5} for name in names]
     return names
+"""
+
+SEES = """
+import json, multiprocessing, os, pickle, sys
+def run(paths, context):
+    if context.minibatch_index == 1 and context.retry_count == 0:
+        raise ValueError("once")
+    copied = pickle.loads(pickle.dumps(paths))
+    names = [os.path.basename(path) for path in paths]
+    assert isinstance(paths, list) and paths == list(paths) == copied and str(paths) == str(list(paths))
+    process = multiprocessing.current_process().name
+    own = [value for value in sys.argv if value.startswith("{") and json.loads(value)]
+    ids = paths.task_id, copied.task_id, context.retry_count
+    return [json.dumps([*names, *ids, process, os.path.basename(os.getcwd()), len(own)])]
 """
 
 ANSWERS = ("all", "raises", "leaves", "dies", "none", "text", "short", "more", "dicts")
@@ -394,3 +409,19 @@ def test_example_scripts_have_the_same_result_on_all_engines(
         for engine in engines
     ]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("engine", ["inprocess", "process"])
+def test_a_script_sees_its_task_its_retries_and_the_name_of_its_process(engine: str, tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text(SEES, encoding="utf-8")
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("a", "b", "c"):
+        (data / name).touch()
+    settings = JobSettings(mini_batch_size=1, max_concurrency_per_instance=2)
+    host = multiprocessing.current_process().name
+    rows = ParallelJob(tmp_path / "score.py", data, settings, engine=engine).run().rows
+    seen = sorted(json.loads(str(row)) for row in rows)
+    assert multiprocessing.current_process().name == host
+    assert [row[:4] for row in seen] == [["a", 0, 0, 0], ["b", 1, 1, 1], ["c", 2, 2, 0]]
+    assert all(process == folder in ("process000", "process001") and own == 1 for *_, process, folder, own in seen)

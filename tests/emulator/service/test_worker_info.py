@@ -5,19 +5,24 @@ import pickle
 
 import pytest
 
-from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
+from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext, mini_batch_context
 
 
 def make() -> MiniBatchContext:
     return MiniBatchContext(minibatch_index=4, global_row_index_lower_bound=40, partition_key_value={"Store": "1000"})
 
 
-def test_the_context_has_the_four_attributes_of_the_service() -> None:
+def test_the_context_has_the_five_attributes_of_the_service() -> None:
     context = make()
     assert context.minibatch_index == 4
     assert context.global_row_index_lower_bound == 40
     assert context.partition_key_value == {"Store": "1000"}
     assert context.dataset is None
+    assert context.retry_count == 0
+
+
+def test_a_retry_is_counted() -> None:
+    assert [mini_batch_context(0, 0, (), attempt).retry_count for attempt in (1, 2)] == [0, 1]
 
 
 def test_without_partition_keys_there_is_no_partition_key_value() -> None:
@@ -36,7 +41,7 @@ def test_another_attribute_says_which_exist() -> None:
         make().input_paths  # noqa: B018
     assert str(caught.value) == (
         "the context of a mini-batch has no attribute 'input_paths'. "
-        "It has: dataset, global_row_index_lower_bound, minibatch_index, partition_key_value."
+        "It has: dataset, global_row_index_lower_bound, minibatch_index, partition_key_value, retry_count."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import pytest
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting import PrebuiltInput, open_input
-from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, without_effect
+from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, split_notes
 from tests.emulator.splitting._settings import Split
 
 FRAME = pd.DataFrame({"a": [1, 2]})
@@ -122,13 +122,25 @@ def test_lines_of_json_are_refused_of_a_dataframe_and_an_mltable(tmp_path: Path)
     ],
 )
 def test_a_setting_without_effect_is_named(form: Form, settings: JobSettings, sentence: str) -> None:
-    [found] = without_effect(form, settings)
+    [found] = split_notes(form, settings)
     assert found.startswith(sentence)
+
+
+@pytest.mark.parametrize(("profile", "needed"), [("v1", "a dataset"), ("v2", "an MLTable")])
+def test_keys_of_a_table_that_the_service_would_not_partition_are_noted(profile: str, needed: str) -> None:
+    settings = JobSettings(profile=cast("Literal['v1', 'v2']", profile), partition_keys=["Store"])
+    for form, title in (("delimited", "CSV files"), ("parquet", "Parquet files")):
+        [found] = split_notes(cast("Form", form), settings)
+        assert found == (
+            f"partition_keys: on the service the input must be {needed} that is partitioned by these keys; here "
+            f"{title} will do"
+        )
+    assert list(split_notes("mltable", settings)) == []
 
 
 @pytest.mark.parametrize("form", USED)
 def test_what_was_not_set_is_not_named(form: Form) -> None:
-    assert list(without_effect(form, JobSettings())) == []
+    assert list(split_notes(form, JobSettings())) == []
 
 
 def test_every_setting_has_an_effect_on_some_input() -> None:

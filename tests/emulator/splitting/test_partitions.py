@@ -178,13 +178,9 @@ def test_a_key_that_no_parquet_file_has_is_refused_with_the_table(tmp_path: Path
         open_input(tmp_path / "a.parquet", Split(partition_keys=("Brand",)))
 
 
-def test_a_table_with_keys_of_its_own_takes_no_other_columns() -> None:
-    frame = FrameSplitter(pd.DataFrame({"a": [1], "b": [2]}), 100)
-    assert len(list(PartitionedTable(frame, ["a"], allowed=["a"]).mini_batches())) == 1
-    with pytest.raises(InputError, match=r"no 'b', a partition key of the DataFrame\. The keys there are: a\.$"):
-        PartitionedTable(frame, ["b"], allowed=["a"])
-    with pytest.raises(InputError, match=r"There are no keys at all\.$"):
-        PartitionedTable(frame, ["b"], allowed=[])
+def test_a_key_that_no_dataframe_has_is_refused() -> None:
+    with pytest.raises(InputError, match=r"no 'b', a column of the DataFrame\. The keys there are: a\.$"):
+        open_input(pd.DataFrame({"a": [1]}), Split(partition_keys=("b",)))
 
 
 def test_every_load_of_a_partition_is_a_fresh_copy(tmp_path: Path) -> None:

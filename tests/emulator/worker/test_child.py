@@ -123,6 +123,7 @@ def live(folder: Path, script: str, *messages: Message, **changes: object) -> Ex
         arguments=("--one", "1"),
     )
     start = {
+        "name": "process000",
         "script": (path.stem, str(path), path.name),
         "argv": [str(path), "--one", "1"],
         "code_path": [str(folder)],
@@ -147,7 +148,7 @@ def live(folder: Path, script: str, *messages: Message, **changes: object) -> Ex
 def run_message(
     payload: object, *, partition: tuple[tuple[str, str], ...] = (), drops: int = 0, watch: bool = False
 ) -> Run:
-    return Run(mini_batch=3, first_item=30, partition=partition, payload=payload, drops=drops, watch=watch)
+    return Run(mini_batch=3, attempt=2, first_item=30, partition=partition, payload=payload, drops=drops, watch=watch)
 
 
 def test_it_comes_up_runs_and_shuts_down(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,6 +198,12 @@ def test_a_fault_in_init_needs_no_call_of_it(here: Path) -> None:
 def test_the_context_goes_to_a_run_that_takes_it(here: Path) -> None:
     script = "def run(paths, context):\n    return [context.minibatch_index, context.global_row_index_lower_bound]"
     assert live(here, script, run_message(["a"])).of(Returned)[0].value == [3, 30]
+
+
+def test_files_and_not_rows_of_json_come_with_the_id_of_their_mini_batch(here: Path) -> None:
+    script = "def run(batch, context):\n    return [str(getattr(batch, 'task_id', None)), context.retry_count]"
+    first, second = live(here, script, run_message(["a"]), run_message([{"a": 1}])).of(Returned)
+    assert (first.value, second.value) == (["3", 1], ["None", 1])
 
 
 def test_the_context_has_the_partition_in_a_worker_process_too(here: Path) -> None:

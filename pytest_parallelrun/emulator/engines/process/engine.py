@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.engines.leftovers import left_open, left_running
 from pytest_parallelrun.emulator.engines.outcome import (
     DispatchedTask,
     Judgement,
     judge_raised,
     judge_returned,
-    left_open,
-    left_running,
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
 from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken
@@ -21,6 +20,7 @@ from pytest_parallelrun.emulator.engines.process.worker_process import MessagePo
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
+from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import Written
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.worker import messages
@@ -118,12 +118,13 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             self._send(worker, prepared.dispatched, prepared.payload, prepared.drops)
 
     def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object, drops: int) -> None:
-        mini_batch = dispatched.task.mini_batch
+        mini_batch, number = dispatched.task
         worker.assigned.append(dispatched._replace(packed=True) if type(payload) is bytes else dispatched)
         if len(worker.assigned) == 1:
             self._begin(worker)
         message = messages.Run(
             mini_batch=mini_batch.id,
+            attempt=number,
             first_item=mini_batch.first_item,
             partition=mini_batch.partition,
             payload=payload,
@@ -162,7 +163,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def _on_up(self, worker: WorkerProcess, message: messages.Up) -> None:
         self._observe(message)
-        self._pool.came_up(worker)
+        self._pool.came_up(worker, sizes_of_files(worker.folder))
 
     def _on_startup_failed(self, worker: WorkerProcess, message: messages.StartupFailed) -> None:
         self._observe(message)

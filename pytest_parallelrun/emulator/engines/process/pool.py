@@ -21,7 +21,7 @@ from pytest_parallelrun.emulator.worker.messages import Start
 from pytest_parallelrun.emulator.worker_plan import Host
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryObject
@@ -82,9 +82,9 @@ class ProcessPool(WorkerPool[WorkerProcess]):
         fault = faults.for_init(worker.number) if faults else None
         return None if fault is None else failure_of("init", fault.exception())
 
-    def came_up(self, worker: WorkerProcess) -> None:
+    def came_up(self, worker: WorkerProcess, files: Mapping[str, int]) -> None:
         worker.deadline = None
-        super().came_up(worker)
+        super().came_up(worker, files)
 
     def tell_and_clear(self) -> None:
         """Shows what the ended workers have printed, and removes the files that they alone appended to."""
@@ -151,6 +151,7 @@ def start_message(
         "python_path": plan.python_path,
     }
     return Start(
+        name=worker.name,
         script=(entry.module_name, str(entry.path), entry.label),
         argv=[str(entry.path), *plan.arguments],
         code_path=[str(entry.code_root), *plan.python_path],

@@ -276,7 +276,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             worker.group = max(1, min(MAX_GROUP_SIZE, 4 * worker.group, int(GROUP_TARGET / max(mean, 1e-6))))
         for event in report.events:
             if isinstance(event, WorkerStarted):
-                self._pool.came_up(worker)
+                self._pool.came_up(worker, event.files)
             elif isinstance(event, WorkerFailed):
                 self._pool.failed(worker, event.failure)
             elif isinstance(event, WorkerStopped) and event.worker == worker.number:

@@ -83,7 +83,7 @@ class Scene:
     def __init__(self, folder: Path, workers: int = 1, **settings: object) -> None:
         chosen = JobSettings.from_mapping({"max_concurrency_per_instance": workers, "timeout": 10, **settings})
         job = ParallelJob(write_script(folder, NAMES), write_items(folder, "a"), chosen, engine="process")
-        plan = job.worker_plan("files", folder, None)
+        plan = job.worker_plan("files", folder, folder / "out")
         self.engine = ProcessEngine(plan, PrebuiltInput([["a"]] * 9, kind="files"), chosen, FaultPlan(()))
         self.poller = RecordingPoller()
         self.engine._poller = self.poller  # type: ignore[assignment]
@@ -390,7 +390,7 @@ def test_a_result_that_cannot_be_taken_over_is_a_failed_attempt(monkeypatch: pyt
 def standing(folder: Path, script: str, workers: int = 1) -> ProcessEngine:
     settings = JobSettings(max_concurrency_per_instance=workers)
     job = ParallelJob(write_script(folder, script), write_items(folder, "a"), settings, engine="process")
-    plan = job.worker_plan("files", folder, None)
+    plan = job.worker_plan("files", folder, folder / "out")
     return ProcessEngine(plan, PrebuiltInput([["a"]], kind="files"), settings, FaultPlan(()))
 
 

@@ -87,7 +87,7 @@ class EntryScript(StandIn):
 
     @property
     def output_dir(self) -> str:
-        """AZUREML_BI_OUTPUT_PATH, or "." without append_row; made where it does not exist."""
+        """AZUREML_BI_OUTPUT_PATH, or "." where that is not set; made where it does not exist."""
         if _worker.output_dir is None:
             return "."
         os.makedirs(_worker.output_dir, exist_ok=True)

@@ -1,0 +1,54 @@
+"""What a script left behind: threads that run, files that are open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.worker_plan import WorkerPlan
+
+_MAX_NAMED = 5
+
+
+class Leftovers:
+    """Those of a job in this process, which had threads and files before."""
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        self._threads = set(threading.enumerate())
+        self._open = open_files()
+        self._left: list[str] = []
+
+    def look(self) -> None:
+        """Remembers the files that are open while the script is there, whose modules hold them."""
+        logs, appended = self._plan.log_folder, self._plan.appended
+        left = files_left(self._open, {None if appended is None else str(appended)})
+        self._left = [path for path in left if not Path(path).is_relative_to(logs)]
+
+    def close(self) -> None:
+        """Closes what is still open after the script is gone."""
+        if open_files() - self._open:
+            close_files_left()
+
+    def notes(self) -> Iterator[str]:
+        """A line each, of threads and of files."""
+        left = [thread.name for thread in threading.enumerate() if thread not in self._threads]
+        if left:
+            yield left_running(left)
+        if self._left:
+            yield left_open(self._left)
+
+
+def left_running(threads: Sequence[str]) -> str:
+    """What is said of threads that a script left, by their names."""
+    return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MAX_NAMED])}"
+
+
+def left_open(files: Sequence[str]) -> str:
+    """What is said of files that a script left open, by their paths."""
+    return f"the script left {len(files)} file(s) open: {', '.join(files[:_MAX_NAMED])}"
