@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
-from pytest_parallelrun.contract.rows.values import is_null
-from pytest_parallelrun.emulator.output import AppendedFile, OutputError
+from pytest_parallelrun.contract.rows.values import is_null, is_plain_array
+from pytest_parallelrun.emulator.output import AppendedFile, OutputError, as_rows
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
+
+_ABBREVIATED = re.compile(r"\[[^\[\]]*(?:[\d.]|True|False|nan),?\s+\.\.\.")
+"""The text of an array of which numpy shows the ends."""
+_ADDRESS = re.compile(r"<[\w.<>]+ object at 0x[0-9a-f]+>")
 
 TOLERANCE = 1e-9
 """Of floats, relative: a text of them may be rounded."""
@@ -46,6 +52,8 @@ def test_output_round_trips(
         skip_without_results(parallelrun_baseline, parallelrun_check)
     labels = {one.mini_batch: one.label for one in returned}
     values = {one.mini_batch: one.value for one in returned}
+    if parallelrun_entry.settings.output_action == "append_row":
+        _fail_where_all_is_lost(parallelrun_baseline, parallelrun_check)
     losses: dict[str, tuple[int, str]] = {}
     for number, what, fix in _losses_of(values, parallelrun_entry.new_folder("appended")):
         losses.setdefault(fix, (number, what))
@@ -67,6 +75,50 @@ def test_output_round_trips(
             fix="; ".join(losses),
         )
     )
+
+
+def _fail_where_all_is_lost(baseline: Baseline, check: Check) -> None:
+    """Fails where every row that is appended has lost data, which no reader can bring back."""
+    __tracebackhide__ = True
+    lost = 0
+    first: tuple[str, object] | None = None
+    for returned in baseline.returned:
+        rows = as_rows(returned.value)
+        for row in rows:
+            value = _lost_in(row)
+            if value is None:
+                return
+            first = first or (returned.label, value)
+        lost += len(rows)
+    if first is None:
+        return
+    label, value = first
+    array = is_plain_array(value) or _ABBREVIATED.search(str(value)) is not None
+    how = "an array is abbreviated" if array else "an object is written as its address"
+    check.fail(
+        Finding(
+            what=f"The appended file does not hold the data: {how} in each of {count_text(lost, 'row')}, as in "
+            f"{row_text(str(value))}.",
+            location=Location(phase="return", detail=f" of run(), {label}"),
+            service="the job completes, and nobody can read the results",
+            fix="write each array to a file of its own below os.environ['AZUREML_BI_OUTPUT_PATH'], and return its name"
+            if array
+            else "return texts or numbers that say what the object holds",
+        )
+    )
+
+
+def _lost_in(value: object) -> object | None:
+    """A part of a row whose text has lost data: an array that is abbreviated, an object shown by its address."""
+    if isinstance(value, dict):
+        return next((part for each in value.values() if (part := _lost_in(each)) is not None), None)
+    if isinstance(value, (list, tuple)):
+        return next((part for each in value if (part := _lost_in(each)) is not None), None)
+    if is_plain_array(value):
+        return value if "..." in str(value) else None
+    if isinstance(value, str):
+        return value if _ABBREVIATED.search(value) or _ADDRESS.search(value) else None
+    return value if not _is_plain(value) and " at 0x" in str(value) else None
 
 
 def _losses_of(values: Mapping[int, object], folder: Path) -> Iterator[tuple[int, str, str]]:

@@ -12,6 +12,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
+
+from pytest_parallelrun.contract.rows.values import is_plain_array
 
 RELATIVE = 1e-4
 """Tolerance of a float, of its own size; float32 models differ by 1e-5 between sizes of a mini-batch."""
@@ -106,7 +109,22 @@ def _identical(expected: Sequence[object], actual: Sequence[object]) -> bool:
         return bool(list(expected) == list(actual)) and repr([*expected]) == repr([*actual])
     except Exception:
         # Arrays do not say whether they are equal, and an object of the script's own may do anything.
+        return _same([*expected], [*actual])
+
+
+def _same(left: object, right: object) -> bool:
+    """Whether two values are equal to the bit: plain values, and arrays of them; False where nobody can tell."""
+    if type(left) is not type(right):
         return False
+    if isinstance(left, (list, tuple)):
+        others = cast("Sequence[object]", right)
+        return len(left) == len(others) and all(map(_same, left, others))
+    if isinstance(left, dict):
+        mapping = cast("dict[object, object]", right)
+        return left.keys() == mapping.keys() and all(_same(value, mapping[key]) for key, value in left.items())
+    if is_plain_array(left):
+        return bool(left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes())  # type: ignore[attr-defined]
+    return isinstance(left, (str, int, float, bytes, type(None))) and (left == right or left is right)
 
 
 def _unmatched(
@@ -185,6 +203,9 @@ def _walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
         yield key, tuple(sorted(map(repr, value)))
     elif isinstance(value, str):
         yield from _words(value, key)
+    elif is_plain_array(value) and value.size > MANY and value.dtype.kind in "biuSU":  # type: ignore[attr-defined]
+        # Nothing in it is compared with a tolerance, and a mask has a million values.
+        yield key, (value.dtype.str, value.shape, value.tobytes())  # type: ignore[attr-defined]
     elif type(value).__module__ == "numpy":
         # Arrays and scalars, as the values that they hold.
         yield from _walk(value.tolist(), key)  # type: ignore[attr-defined]

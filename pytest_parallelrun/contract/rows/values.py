@@ -30,6 +30,13 @@ def text_of(row: object) -> str:
     return " ".join(str(value) for value in _whole_values(row))
 
 
+def is_plain_array(value: object) -> bool:
+    """Whether it is a numpy array of numbers, booleans or texts, and not of objects."""
+    return (
+        type(value).__module__ == "numpy" and getattr(value, "ndim", 0) > 0 and not value.dtype.hasobject  # type: ignore[attr-defined]
+    )
+
+
 def is_null(value: object) -> bool:
     """Whether it stands for no value: None, NaN, an empty text, or the word for one."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):

@@ -20,7 +20,6 @@ LOST = {
     "dict": ("[{'a': 1}]", "a dict is written as its repr, which only Python reads: \"{'a': 1}\""),
     "list": ("[[1, 2]]", "a list is written as its repr"),
     "array": ("[np.array([1, 2])]", "a ndarray is written as its repr"),
-    "object": ("[object()]", "a object is written as its repr, which is an address in memory"),
     "surrogate": ("['\\udc80']", "so that nothing is appended"),
     "newline in a cell": ("pd.DataFrame({'t': ['a\\nb']})", "column 't' holds a newline"),
     "objects in cells": ("pd.DataFrame({'t': [[1, 2]]})", "column 't' holds objects (list), written as their repr"),
@@ -79,3 +78,44 @@ def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
 @pytest.mark.parametrize("body", ["return []", "raise ValueError"])
 def test_without_results_it_cannot_be_decided(judge: Judge, body: str) -> None:
     assert judged(judge, HEAD + f"    {body}\n", "--parallelrun-set=error_threshold=-1")[0] == "skipped"
+
+
+MASKS = """
+    from pathlib import Path
+
+    import numpy as np
+
+    def run(mini_batch):
+        return [RESULT for path in mini_batch]
+"""
+
+
+@pytest.mark.parametrize(
+    ("result", "names"),
+    [
+        ("(Path(path).name, np.full((64, 64), len(path) > 3))", "an array is abbreviated in each of 3 rows"),
+        ("{'file': Path(path).name, 'mask': np.zeros(4000)}", "AZUREML_BI_OUTPUT_PATH"),
+        ("f'{Path(path).name} {np.zeros((64, 64))}'", "an array is abbreviated"),
+        ("(Path(path).name, object())", "an object is written as its address"),
+        ("f'{Path(path).name} {object()}'", "an object is written as its address"),
+    ],
+)
+def test_rows_that_have_all_lost_their_data_fail_where_they_are_appended(judge: Judge, result: str, names: str) -> None:
+    script = MASKS.replace("RESULT", result)
+    appended = judge(script, "-k", NAME, APPEND)
+    assert appended.outcomes == {NAME: "failed"}
+    assert names in appended.messages[NAME]
+    counted = judge(script, "-k", NAME, "--parallelrun-set=output_action=summary_only")
+    assert counted.outcomes[NAME] != "failed"
+
+
+def test_some_rows_that_lost_their_data_are_advice(judge: Judge) -> None:
+    result = "np.zeros(4000) if path.endswith('1.txt') else Path(path).name"
+    judged = judge(MASKS.replace("RESULT", result), "-k", NAME, APPEND)
+    assert judged.outcomes == {NAME: "advice"}
+
+
+@pytest.mark.parametrize("result", ["f'{Path(path).name}: wait ... 5'", "(Path(path).name, np.zeros(3))"])
+def test_dots_of_a_text_and_whole_arrays_have_lost_nothing(judge: Judge, result: str) -> None:
+    judged = judge(MASKS.replace("RESULT", result), "-k", NAME, APPEND)
+    assert judged.outcomes[NAME] != "failed"
