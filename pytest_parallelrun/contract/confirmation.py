@@ -64,7 +64,9 @@ class Confirmation:
     ) -> CheckFailed | None:
         """The finding to report, which worker processes show too; None where the check passes in them."""
         finding = failed.finding
-        if not check.spec.shares_process or not self._possible or finding.cause in self._causes:
+        if not check.spec.shares_process or check.skipped is not None or not self._possible:
+            return failed
+        if finding.cause in self._causes:
             return failed
         again = Check(strict=False)
         again.begin(check.spec)

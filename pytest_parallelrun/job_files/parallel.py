@@ -29,7 +29,7 @@ from pytest_parallelrun.job_files.inputs import (
 )
 from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys
-from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
+from pytest_parallelrun.job_files.settings import Read, check_arguments, note_size_without_effect, read_settings
 from pytest_parallelrun.job_files.tree import (
     Listing,
     Node,
@@ -183,7 +183,7 @@ def _read(parts: _Parts, problems: Problems, other_root: Path | None) -> StepRea
     read = Read()
     read.put("profile", "v2", table.location)
     read_settings(table, parts.keys, parts.look_up, problems, read)
-    check_exclusive(table, problems)
+    note_size_without_effect(table, read)
     _append_row_to(task.entries.get("append_row_to"), parts, problems, read)
     split = _split_input(table.entries.get("input_data"), parts, problems)
     for name in split:

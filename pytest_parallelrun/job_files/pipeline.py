@@ -66,6 +66,10 @@ class PipelineReader:
         self, table: Table, context: StepContext | None = None, prefix: str = "", above: tuple[Path, ...] = ()
     ) -> Iterator[StepReading]:
         """The parallel steps of a pipeline. context: its inputs and outputs, where a step of another one gives them."""
+        node = present(table.entries.get("component"))
+        if context is None and node is not None and "jobs" not in table.entries:
+            yield from self._steps_of_component(table, node)
+            return
         if context is None:
             context = StepContext(
                 read_inputs(table.entries.get("inputs"), ALONE, self.problems),
@@ -89,12 +93,24 @@ class PipelineReader:
             else:
                 self.problems.add(node.location, f"the step '{name}' must be a mapping, and is {kind_of(node)}")
 
+    def _steps_of_component(self, table: Table, node: Node) -> Iterator[StepReading]:
+        """The steps of a job that is a pipeline component and the inputs for it."""
+        check_keys(table, PIPELINE, self.problems, owner="a pipeline")
+        above = (table.location.file,)
+        component = self._component(node, "the pipeline", above)
+        if component is None:
+            return
+        if is_pipeline(component):
+            yield from self.steps(component, self._inside(table, component, ALONE), above=above)
+        else:
+            self.problems.add(node.location, "component must be that of a pipeline (type: pipeline)")
+
     def _step(self, table: Table, name: str, context: StepContext, above: tuple[Path, ...]) -> Iterator[StepReading]:
         kind = type_of(table)
         if kind in NO_STEP_OF_OURS:
             return
         node = table.entries.get("component")
-        component = self._component(node, name, above) if node is not None else None
+        component = self._component(node, f"step '{name}'", above) if node is not None else None
         if node is not None and component is None:
             return
         inner = table if component is None else component
@@ -122,7 +138,7 @@ class PipelineReader:
             outputs = {**read_outputs(component.entries.get("outputs"), ALONE, self.problems), **outputs}
         return StepContext(inputs, outputs)
 
-    def _component(self, node: Node, name: str, above: tuple[Path, ...]) -> Table | None:
+    def _component(self, node: Node, owner: str, above: tuple[Path, ...]) -> Table | None:
         """What `component` refers to: a file, or a mapping in its place; None where it is not here, or not valid."""
         if isinstance(node, Table):
             return node
@@ -133,7 +149,7 @@ class PipelineReader:
             return None
         if text.startswith(REMOTE_COMPONENT):
             self.skipped.append(
-                f"step '{name}' ({node.location.origin}) is not read: its component {text} is registered with the "
+                f"{owner} ({node.location.origin}) is not read: its component {text} is registered with the "
                 "service. Write component: ./FILE to gate it"
             )
             return None
@@ -142,7 +158,7 @@ class PipelineReader:
             self.problems.add(node.location, f"component={text!r}: there is no file '{shown(file)}'")
             return None
         if file in above:
-            self.problems.add(node.location, f"component={text!r} leads back to a pipeline that this step is part of")
+            self.problems.add(node.location, f"component={text!r} leads back to a pipeline that it is part of")
             return None
         if file not in self.files:
             self.files[file] = read_yaml(file, self.problems)

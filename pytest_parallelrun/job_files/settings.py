@@ -80,14 +80,28 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, proble
             read.not_emulated.append(f"{name} ({table.keys[name].origin})")
 
 
+def note_size_without_effect(table: Table, read: Read) -> None:
+    """A mini-batch size beside partition keys, which v2 takes and does not use."""
+    if _size_and_keys(table):
+        size, keys = table.keys["mini_batch_size"], table.keys["partition_keys"]
+        read.notes["mini_batch_size"] = (
+            f"mini_batch_size ({size.origin}) has no effect beside partition_keys (line {keys.line}): a mini-batch is a "
+            "partition, whatever its size"
+        )
+
+
 def check_exclusive(table: Table, problems: Problems) -> None:
-    """Reports a mini-batch size beside partition keys, whatever else is wrong with either."""
-    if all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys")):
+    """Reports a mini-batch size beside partition keys, which v1 refuses, whatever else is wrong with either."""
+    if _size_and_keys(table):
         problems.add(
             table.keys["mini_batch_size"],
             f"mini_batch_size and partition_keys (line {table.keys['partition_keys'].line}) exclude each other: with "
             "partition_keys a mini-batch is a partition, whatever its size. Remove one",
         )
+
+
+def _size_and_keys(table: Table) -> bool:
+    return all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys"))
 
 
 def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read) -> None:

@@ -154,6 +154,17 @@ def test_what_cannot_be_confirmed_is_reported_and_said_to_be(judge: Judge, monke
     )
 
 
+def test_what_could_not_be_checked_needs_no_confirmation(judge: Judge, write: Write) -> None:
+    write("sales.csv", "store,sold\na,1\na,2\nb,3\n")
+    script = """
+        def run(rows):
+            return [f"{store} {sold}" for store, sold in zip(rows["store"], rows["sold"])]
+    """
+    keys = "--parallelrun-set=partition_keys=store"
+    judged = judge(script, "--parallelrun-strict", keys, *checks("mini_batch_size"), input="sales.csv")
+    assert "(a failure under --parallelrun-strict)" in judged.messages["independent_of_mini_batch_size"]
+
+
 def test_a_script_that_comes_up_nowhere_is_tried_once_in_worker_processes(judge: Judge) -> None:
     script = """
         def init():

@@ -103,13 +103,6 @@ REFUSALS = (
     Refusal("a size in bytes", MINIMAL, "mini_batch_size: 10B", "12:18: mini_batch_size='10B': must be"),
     Refusal("a size of 0", MINIMAL, "mini_batch_size: '0'", "12:18: mini_batch_size='0': must be", client_accepts=True),
     Refusal(
-        "mini_batch_size and partition_keys",
-        MINIMAL,
-        "mini_batch_size: '3'\npartition_keys: [a]",
-        "12:1: mini_batch_size and partition_keys (line 13) exclude each other",
-        client_accepts=True,
-    ),
-    Refusal(
         "partition_keys that are a text", MINIMAL, "partition_keys: a", "12:17: partition_keys='a': must be a list"
     ),
     Refusal(

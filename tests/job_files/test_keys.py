@@ -88,6 +88,15 @@ def test_keys_of_a_component_that_a_step_uses_are_noted_once(write: Write) -> No
     assert "environment_variables" not in reading.step.values
 
 
+def test_a_size_beside_partition_keys_is_noted_as_without_effect(step_of: ReadStep) -> None:
+    step = step_of("job.yml", f"{COMPONENT}mini_batch_size: 10kb\npartition_keys: [store]\n")
+    assert step.values["partition_keys"] == ["store"]
+    assert step.notes["mini_batch_size"] == (
+        "mini_batch_size (job.yml:11) has no effect beside partition_keys (line 12): a mini-batch is a partition, "
+        "whatever its size"
+    )
+
+
 @pytest.mark.parametrize("key", ["resources: {instance_count: -1}", "resources: {instance_count: '-1'}"])
 def test_all_nodes_are_gated_as_one_instance_with_a_note(step_of: ReadStep, key: str) -> None:
     step = step_of("job.yml", f"{COMPONENT}{key}\n")

@@ -56,6 +56,40 @@ def test_steps_of_an_inner_pipeline_see_what_the_outer_one_gives_it(corpus: Path
     assert step.sample({}) == (str(corpus / "data"),)
 
 
+def test_a_job_of_a_pipeline_component_gives_it_its_inputs(corpus: Path) -> None:
+    job = read_job_file(corpus / "pipeline_of_component.yml")
+    step = only_step(job)
+    assert step.name == "score"
+    assert step.values["mini_batch_error_threshold"] == 4
+    assert step.sample({}) == (str(corpus / "data"),)
+    assert job.files == {corpus / "pipeline_of_component.yml", corpus / "pipeline_inner.yml"}
+
+
+@pytest.mark.parametrize(
+    ("component", "problem"),
+    [
+        ("./missing.yml", "job.yml:2:12: component='./missing.yml': there is no file"),
+        ("./job.yml", "job.yml:2:12: component='./job.yml' leads back to a pipeline that it is part of"),
+        ("./other.yml", "job.yml:2:12: component must be that of a pipeline (type: pipeline)"),
+        ("{type: pipeline, component: ./other.yml}", "job.yml:2:12: a pipeline needs 'jobs'"),
+        ("", "job.yml:1:1: a pipeline needs 'jobs'"),
+    ],
+)
+def test_a_component_that_gives_a_pipeline_no_steps_is_told(
+    write: Write, problems: Problems, component: str, problem: str
+) -> None:
+    write("other.yml", "type: command\n")
+    [found] = problems("job.yml", f"type: pipeline\ncomponent: {component}\n")
+    assert found.startswith(problem)
+
+
+def test_a_registered_component_of_a_pipeline_is_said_to_be_left_out(write: Write) -> None:
+    job = read_job_file(write("job.yml", "type: pipeline\ncomponent: azureml:scoring@latest\n"))
+    assert not job.steps
+    [skipped] = job.skipped
+    assert skipped.startswith("the pipeline (job.yml:2) is not read: its component azureml:scoring@latest")
+
+
 def test_the_code_of_a_component_starts_at_its_own_folder(write: Write, folder: Path) -> None:
     write(
         "parts/c.yml",
@@ -103,7 +137,7 @@ def test_a_registered_component_is_said_to_be_left_out(write: Write) -> None:
         ),
         (
             "type: pipeline\njobs: {a: {type: pipeline, component: ./pipeline.yml}}\n",
-            "pipeline.yml:2:39: component='./pipeline.yml' leads back to a pipeline that this step is part of",
+            "pipeline.yml:2:39: component='./pipeline.yml' leads back to a pipeline that it is part of",
         ),
         (
             "type: pipeline\njobs: {a: {type: parallel, component: {type: command}}}\n",

@@ -174,7 +174,6 @@ def test_a_setting_that_is_no_literal_is_named_unless_an_option_gives_it(
             call().replace("entry_script='score.py'", "entry_script=name()"),
             "must be a path, and is the expression `name()`",
         ),
-        (call(mini_batch_size="'5'", partition_keys="['a']"), "mini_batch_size and partition_keys (line 10) exclude"),
     ],
 )
 def test_what_is_wrong_is_found_at_its_line(problems: Problems, text: str, problem: str) -> None:

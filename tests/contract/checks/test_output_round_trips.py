@@ -48,6 +48,8 @@ def test_it_is_said_where_nothing_is_appended(judge: Judge, value: str) -> None:
 
 
 KEPT = {
+    "short floats": "pd.DataFrame({'t': np.float32([0.62151879]), 'u': np.float16([0.1])})",
+    "short floats of pandas": "pd.DataFrame({'t': pd.array([0.62151879, None][:len(mini_batch)], dtype='Float32')})",
     "texts": "['a, b; \"c\" d']",
     "numbers": "[1, 2.5, float('nan'), True, None]",
     "json": "[json.dumps({'a': 'first\\nsecond'})]",
