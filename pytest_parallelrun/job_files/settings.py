@@ -85,8 +85,8 @@ def note_size_without_effect(table: Table, read: Read) -> None:
     if _size_and_keys(table):
         size, keys = table.keys["mini_batch_size"], table.keys["partition_keys"]
         read.notes["mini_batch_size"] = (
-            f"mini_batch_size ({size.origin}) has no effect beside partition_keys (line {keys.line}): a mini-batch is a "
-            "partition, whatever its size"
+            f"mini_batch_size ({size.origin}) has no effect beside partition_keys (line {keys.line}): a mini-batch is "
+            "a partition, whatever its size"
         )
 
 
