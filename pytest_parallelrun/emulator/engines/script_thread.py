@@ -6,6 +6,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import WorkerClock, running_under
@@ -14,6 +15,8 @@ from pytest_parallelrun.emulator.sandbox.process_exit import end_forked_child
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_PATIENCE = 1.0
+"""Seconds that a call which is no longer waited for has to come to its end."""
 _Task = tuple[Callable[..., object], tuple[object, ...]]
 
 
@@ -37,7 +40,7 @@ class ScriptThread:
     def __exit__(self, *exc_info: object) -> None:
         self._tasks.put(None)
         # A script that hangs keeps its thread; it is a daemon and ends with the process.
-        self._thread.join(timeout=1)
+        self._thread.join(timeout=_PATIENCE)
 
     def call(self, function: Callable[..., object], *arguments: object) -> object:
         """Returns or raises what the function does on its thread."""
@@ -46,6 +49,9 @@ class ScriptThread:
             value, error = self._results.get()
         except BaseException as interrupt:
             self._on_interrupt(interrupt)
+            # An import changes the folder and the modules of the process, and must not do so after they were put back.
+            with suppress(queue.Empty):
+                self._results.get(timeout=_PATIENCE)
             raise
         if error is not None:
             raise error

@@ -15,6 +15,18 @@ from pytest_parallelrun.emulator.engines.script_thread import ScriptThread
 def _ignore(error: BaseException) -> None: ...
 
 
+class InterruptedOnce(queue.SimpleQueue[object]):
+    """Stands for a Ctrl-C that comes while the caller waits for the first time."""
+
+    done = False
+
+    def get(self, *arguments: object, **keywords: object) -> object:
+        if not self.done:
+            self.done = True
+            raise KeyboardInterrupt
+        return super().get(*arguments, **keywords)  # type: ignore[arg-type]
+
+
 def test_all_calls_are_made_on_one_thread_that_is_not_this_one() -> None:
     with ScriptThread(WorkerClock(), _ignore) as thread:
         idents = {thread.call(threading.get_ident) for _ in range(3)}
@@ -54,15 +66,9 @@ def test_the_thread_ends_with_the_context() -> None:
 
 
 def test_what_interrupts_the_waiting_caller_is_told_apart_from_the_script() -> None:
-    """The queue stands for a Ctrl-C that comes while the caller waits."""
     told: list[BaseException] = []
-
-    class Interrupted(queue.SimpleQueue[object]):
-        def get(self, block: bool = True, timeout: float | None = None) -> object:
-            raise KeyboardInterrupt
-
     with ScriptThread(WorkerClock(), told.append) as thread:
-        thread._results = Interrupted()  # type: ignore[assignment]
+        thread._results = InterruptedOnce()  # type: ignore[assignment]
         with pytest.raises(KeyboardInterrupt) as caught:
             thread.call(len, "abc")
     assert told == [caught.value]
@@ -83,3 +89,27 @@ def test_a_child_that_the_script_forked_on_the_thread_ends(monkeypatch: pytest.M
         with pytest.raises(ValueError, match="in the child"):
             thread.call(fail)
     assert ended == [error]
+
+
+def test_an_interrupted_call_has_ended_before_the_process_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def change() -> None:
+        threading.Event().wait(0.2)
+        ended.set()
+
+    with ScriptThread(WorkerClock(), _ignore) as thread:
+        monkeypatch.setattr(thread, "_results", InterruptedOnce())
+        with pytest.raises(KeyboardInterrupt):
+            thread.call(change)
+        assert ended.is_set()
+
+
+def test_a_call_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script_thread, "_PATIENCE", 0.05)
+    end = threading.Event()
+    with ScriptThread(WorkerClock(), _ignore) as thread:
+        monkeypatch.setattr(thread, "_results", InterruptedOnce())
+        with pytest.raises(KeyboardInterrupt):
+            thread.call(end.wait)
+        end.set()
