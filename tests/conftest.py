@@ -13,13 +13,18 @@ import hypothesis
 import pandas  # noqa: F401
 import pytest
 
+import pytest_parallelrun._check_hooks
+import pytest_parallelrun._job_factory
+import pytest_parallelrun._progress
 import pytest_parallelrun._reporting
 import pytest_parallelrun._show
 import pytest_parallelrun.contract.confirmation
+import pytest_parallelrun.job_files
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
-for _module in pkgutil.walk_packages(pytest_parallelrun.contract.__path__, "pytest_parallelrun.contract."):
-    importlib.import_module(_module.name)
+for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
+    for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
+        importlib.import_module(_module.name)
 
 pytest_plugins = ["pytester"]
 

@@ -40,7 +40,7 @@ ALLOWED = {
 BUDGET = {
     "emulator": 15_800,
     "contract": 10_600,
-    "job_files": 4_130,
+    "job_files": 4_160,
     "report": 2_050,
     "strategies": 1_450,
     "ring 3": 2_600,

@@ -4,18 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract import CHECKS
 from tests.conftest import Run, Write
-from tests.plugin.counts import NEED_INPUT, WITHOUT_INPUT
+from tests.plugin.counts import NAMES, NEED_INPUT, TOTAL, WITHOUT_INPUT
 
 
 def test_a_script_is_gated_without_any_test_file(project: Path, gate: Run) -> None:
-    gate().assert_outcomes(passed=len(CHECKS))
+    gate().assert_outcomes(passed=TOTAL)
 
 
 def test_each_check_is_a_test_below_the_script(project: Path, gate: Run) -> None:
     result = gate("--collect-only", "-q")
-    assert result.outlines[: len(CHECKS)] == [f"score.py::test_{check.name}" for check in CHECKS]
+    assert result.outlines[:TOTAL] == [f"score.py::test_{name}" for name in NAMES]
 
 
 def test_a_path_is_relative_to_where_pytest_was_started(
@@ -25,7 +24,7 @@ def test_a_path_is_relative_to_where_pytest_was_started(
     folder.mkdir()
     monkeypatch.chdir(folder)
     result = run_pytest("--parallelrun-entry=../score.py", "--parallelrun-input=../data")
-    result.assert_outcomes(passed=len(CHECKS))
+    result.assert_outcomes(passed=TOTAL)
 
 
 def test_several_entries_are_gated_side_by_side(project: Path, run_pytest: Run, write: Write) -> None:
@@ -42,7 +41,7 @@ def test_several_entries_are_gated_side_by_side(project: Path, run_pytest: Run, 
 
 
 def test_an_entry_that_is_given_twice_is_gated_once(project: Path, gate: Run) -> None:
-    gate("--parallelrun-entry=./score.py").assert_outcomes(passed=len(CHECKS))
+    gate("--parallelrun-entry=./score.py").assert_outcomes(passed=TOTAL)
 
 
 def test_the_ini_twin_gives_entries_too(project: Path, pytester: pytest.Pytester, run_pytest: Run) -> None:
@@ -57,7 +56,7 @@ def test_a_path_in_the_ini_file_is_relative_to_that_file(
     pytester.makeini("[pytest]\nparallelrun_entry = score.py\nparallelrun_input = data")
     (project / "elsewhere").mkdir()
     monkeypatch.chdir(project / "elsewhere")
-    run_pytest().assert_outcomes(passed=len(CHECKS))
+    run_pytest().assert_outcomes(passed=TOTAL)
 
 
 def test_the_command_line_replaces_the_entries_of_the_ini_file(
@@ -66,7 +65,7 @@ def test_the_command_line_replaces_the_entries_of_the_ini_file(
     write("other.py", "def run(mini_batch):\n    return None\n")
     pytester.makeini("[pytest]\nparallelrun_entry = other.py")
     result = gate()
-    result.assert_outcomes(passed=len(CHECKS))
+    result.assert_outcomes(passed=TOTAL)
     result.stdout.no_fnmatch_line("*other.py*")
 
 
@@ -78,11 +77,11 @@ def test_a_path_with_spaces_and_other_letters_works(project: Path, run_pytest: R
     result = run_pytest(
         "--parallelrun-entry=mein Größter Ordner/bewerten é.py", "--parallelrun-input=mein Größter Ordner/daten ü"
     )
-    result.assert_outcomes(passed=len(CHECKS))
+    result.assert_outcomes(passed=TOTAL)
 
 
 def test_two_entries_that_share_a_check_do_not_share_its_function(project: Path, pytester: pytest.Pytester) -> None:
     (project / "other.py").write_text("def run(mini_batch):\n    return list(mini_batch)\n")
     items, _ = pytester.inline_genitems("--parallelrun-entry=score.py", "--parallelrun-entry=other.py")
     functions = {id(item.function) for item in items if isinstance(item, pytest.Function)}
-    assert len(functions) == 2 * len(CHECKS)
+    assert len(functions) == 2 * TOTAL

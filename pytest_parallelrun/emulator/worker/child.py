@@ -273,7 +273,7 @@ class ChildWorker:
             self._wait_as_requested(failure)
             return
         count: int | None
-        if type(value) is list or type(value) is tuple:
+        if type(value) is list or type(value) is tuple or type(value) is FileMiniBatch:
             count = len(value)
             if count > _MANY or any(type(item) is str and len(item) > _MANY for item in value):
                 self._channel.send(messages.RunFinished())
