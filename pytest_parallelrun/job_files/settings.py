@@ -136,7 +136,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
         return
     kind = resolve_setting(key.setting)[1]
     if key.setting == "instance_count" and _is_whole(raw) and int(str(raw)) == ALL_NODES:
-        read.put(key.setting, 1, node.location)
+        # No value: a check must not take it for a choice of one instance.
         read.notes[setting] = (
             f"instance_count: {ALL_NODES} ({node.location.origin}) stands for all nodes of the cluster, and is gated "
             "as one instance; --parallelrun-set=instance_count=N gates another number"

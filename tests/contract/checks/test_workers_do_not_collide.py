@@ -81,6 +81,25 @@ def test_a_file_of_both_workers_is_found(judged: Judge, script: str, file: str, 
     assert found.messages[CHECK].startswith(f"Two workers collide in '{file}' in the output folder: {how}")
 
 
+@pytest.mark.parametrize(
+    ("script", "settings", "outcome"),
+    [
+        (APPENDED, ("instance_count=1", "max_concurrency_per_instance=1"), "advice"),
+        (TEMPORARY, ("instance_count=1", "max_concurrency_per_instance=1"), "advice"),
+        (FIXED, ("instance_count=1", "max_concurrency_per_instance=1"), "failed"),
+        (APPENDED, ("instance_count=1", "max_concurrency_per_instance=2"), "failed"),
+        (APPENDED, ("instance_count=1",), "failed"),
+    ],
+    ids=["appended", "moved", "replaced", "two workers", "not set"],
+)
+def test_one_worker_that_was_set_may_append(
+    judged: Judge, script: str, settings: tuple[str, ...], outcome: str
+) -> None:
+    found = judged(script, *(f"--parallelrun-set={setting}" for setting in settings))
+    assert found.outcomes == {CHECK: outcome}
+    assert ("set on purpose, leave one worker" in found.messages[CHECK]) == (outcome == "advice")
+
+
 def test_both_mini_batches_are_named(judged: Judge) -> None:
     message = judged(FIXED).messages[CHECK]
     assert "(for mini-batch 0 (item_1.txt) and for mini-batch 1 (item_2.txt))" in message
