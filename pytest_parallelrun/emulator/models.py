@@ -24,6 +24,9 @@ MODEL_DIR = "AZUREML_MODEL_DIR"
 MAX_LISTED = 12
 """Lines of the tree below the variable."""
 
+MAX_COPIED = 50_000_000
+"""Bytes of a file on another disk that is copied for each job; of a larger one there is a symbolic link."""
+
 _BELOW = re.compile(rf".*[\\/]parallelrun-[^\\/]+[\\/]{MODEL_DIR}(?:[\\/]+(.*))?", re.DOTALL)
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\.*)([\w.]*)", re.MULTILINE)
 
@@ -87,7 +90,7 @@ def shadowed_models(models: Mapping[str, Path]) -> list[str]:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Folders are real ones, since os.walk() and Path.rglob() pass by links to folders; their files are links."""
+    """Folders are real ones, since os.walk() and Path.rglob() pass by links to folders; their files are links or copies."""
     if not source.is_dir():
         _link(source, target)
         return
@@ -106,10 +109,18 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
+    """A hard link, or on another disk a copy, since MLflow refuses a file whose real path is outside of its model."""
+    try:
+        os.link(os.path.realpath(source), target)
+        return
+    except OSError:
+        if source.stat().st_size <= MAX_COPIED:
+            shutil.copyfile(source, target)
+            return
     try:
         target.symlink_to(source)
-    except (OSError, NotImplementedError):
-        # Windows makes links for administrators and developers alone.
+    except OSError:
+        # Windows makes them for administrators and developers alone.
         shutil.copyfile(source, target)
 
 

@@ -116,17 +116,33 @@ def test_without_models_there_is_no_folder(job: Path) -> None:
     assert not job.exists()
 
 
-def test_where_links_are_not_possible_files_are_copied(
-    nested: Path, job: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object) -> None:
-        raise OSError("a privilege is not held")
+def refuse(*arguments: object) -> None:
+    raise OSError("not possible")
 
-    monkeypatch.setattr(Path, "symlink_to", refuse)
+
+def test_a_file_is_where_it_seems_to_be(nested: Path, job: Path) -> None:
+    """MLflow refuses a model whose files have their real path elsewhere."""
+    staged = stage_models({"bert": nested}, job)
+    assert staged is not None
+    for file in staged.rglob("*"):
+        assert file.resolve().is_relative_to(staged.resolve())
+
+
+@pytest.mark.parametrize(
+    ("refused", "most", "is_link"),
+    [("link", 50, False), ("link", 0, True), ("link symlink_to", 0, False)],
+)
+def test_a_file_on_another_disk_is_copied_unless_it_is_large(
+    nested: Path, job: Path, monkeypatch: pytest.MonkeyPatch, refused: str, most: int, is_link: bool
+) -> None:
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr("pytest_parallelrun.emulator.models.MAX_COPIED", most)
+    if "symlink_to" in refused:
+        monkeypatch.setattr(Path, "symlink_to", refuse)
     staged = stage_models({"bert": nested}, job)
     assert staged is not None
     copy = staged / "bert" / "weights" / "w.bin"
-    assert (copy.is_symlink(), copy.read_text(encoding="utf-8")) == (False, "0")
+    assert (copy.is_symlink(), copy.read_text(encoding="utf-8")) == (is_link, "0")
 
 
 def test_what_a_script_adds_or_removes_does_not_touch_the_model(nested: Path, job: Path) -> None:
