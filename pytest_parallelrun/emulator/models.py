@@ -90,7 +90,7 @@ def shadowed_models(models: Mapping[str, Path]) -> list[str]:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Folders are real ones, since os.walk() and Path.rglob() pass by links to folders; their files are links or copies."""
+    """Folders are real ones, since os.walk() and Path.rglob() pass by links to folders; files are links or copies."""
     if not source.is_dir():
         _link(source, target)
         return
