@@ -15,7 +15,7 @@ import pytest
 
 from pytest_parallelrun.contract.check import Check, CheckFailed
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, TooManyInitCalls
+from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, InitCalls, TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.generation.runner import ExampleRunner
@@ -120,7 +120,13 @@ class Confirmation:
 
     @cached_property
     def _entry_in_processes(self) -> EntryUnderTest:
-        return replace(self._entry, engine="process", folder=self._entry.new_folder("processes"))
+        return replace(
+            self._entry,
+            engine="process",
+            folder=self._entry.new_folder("processes"),
+            # What is confirmed must not use up the calls of the checks that follow.
+            init_calls=InitCalls(shown_with=self._entry.init_calls),
+        )
 
     @cached_property
     def _comes_up(self) -> bool:

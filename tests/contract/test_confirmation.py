@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pytest_parallelrun.contract import confirmation
 from pytest_parallelrun.contract.entry import entry_under_test
+from pytest_parallelrun.contract.entry.entry_under_test import InitCalls
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
 
@@ -145,7 +147,7 @@ def test_a_flaw_is_found_as_before(judge: Judge, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_cannot_be_confirmed_is_reported_and_said_to_be(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry_under_test, "MAX_INIT_CALLS", 12)
+    monkeypatch.setattr(confirmation, "InitCalls", partial(InitCalls, entry_under_test.MAX_INIT_CALLS))
     judged = judge(COUNTS_CALLS, *checks("history"))
     assert judged.failed == {"independent_of_history"}
     assert (

@@ -50,15 +50,20 @@ class TooManyInitCalls(Exception):
 
 @dataclass
 class InitCalls:
-    """How often the checks of an entry have called init(), all of them and since `take()` was called last."""
+    """How often the checks of an entry have called init(), all of them and since `take()` was called last.
+
+    shown_with: others with which these are shown, though each have a limit of their own.
+    """
 
     total: int = 0
+    shown_with: InitCalls | None = None
     _since: int = 0
 
     def add(self, calls: int) -> None:
         """So many more were made."""
         self.total += calls
-        self._since += calls
+        shown = self.shown_with or self
+        shown._since += calls
 
     def require(self, calls: int, *, reserved: bool = False) -> None:
         """TooManyInitCalls where so many more would be too many."""
