@@ -54,14 +54,12 @@ class CheckHooks:
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
         if check.spec.needs_input and module.plan.sample.paths is None:
             check.cannot_decide(module.plan.sample.no_input)
-        confirmation = self._confirmations.get(module.plan.nodeid)
-        if confirmation is None:
-            confirmation = Confirmation(cast("EntryUnderTest", arguments["parallelrun_entry"]))
-            self._confirmations[module.plan.nodeid] = confirmation
+        confirmation = self._confirmations.setdefault(module.plan.nodeid, Confirmation(subject))
         if confirmation.switched:
             arguments.update(confirmation.with_processes(arguments))
         function = cast("Callable[..., object]", pyfuncitem.obj)
-        given = {name: arguments[name] for name in inspect.signature(function).parameters}
+        names = list(inspect.signature(function).parameters)
+        given = {name: arguments[name] for name in names}
         try:
             try:
                 with _as_finding(check):
@@ -69,7 +67,9 @@ class CheckHooks:
             except (CheckFailed, pytest.skip.Exception):
                 if not confirmation.rescues(check, given):
                     raise
-                given = confirmation.with_processes(given)
+                # In those of the item, as the worker of generated mini-batches is closed by what stands there.
+                arguments.update(confirmation.with_processes(arguments))
+                given = {name: arguments[name] for name in names}
                 with _as_finding(check):
                     result = function(**given)
             if check.advice is not None:

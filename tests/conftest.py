@@ -18,8 +18,9 @@ import pytest_parallelrun._job_factory
 import pytest_parallelrun._progress
 import pytest_parallelrun._reporting
 import pytest_parallelrun._show
-import pytest_parallelrun.contract.confirmation
+import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
+from pytest_parallelrun.contract.confirmation import Confirmation
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
 for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
@@ -66,7 +67,7 @@ def _not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a check finds is not asked again of worker processes, which takes seconds: test_confirmation.py does."""
-    monkeypatch.setattr(pytest_parallelrun.contract.confirmation, "ENABLED", False)
+    monkeypatch.setattr(Confirmation, "_possible", False)
 
 
 @pytest.fixture

@@ -25,9 +25,6 @@ from pytest_parallelrun.emulator.probe import WorkerStartError
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.finding import Cause
 
-ENABLED = True
-"""Off in tests that are about what a check finds in one process."""
-
 
 class Confirmation:
     """For all checks of an entry. switched: whether worker processes serve them from here on."""
@@ -43,9 +40,9 @@ class Confirmation:
         if check.skipped is None or not self._possible:
             return False
         if self._entry.starts.differ and self._comes_up:
-            self._switch(check, "a second worker comes up in a process of its own only")
+            self._switch(check, "a second worker starts only in a process of its own")
         elif check.skipped.workers_differ and self._repeats(arguments):
-            self._switch(check, "two workers give different results only where they share a process")
+            self._switch(check, "two workers give different results only when they share a process")
         return self.switched
 
     def _repeats(self, arguments: Mapping[str, object]) -> bool:
@@ -78,7 +75,7 @@ class Confirmation:
         except (pytest.skip.Exception, TooManyInitCalls, ParallelRunError) as error:
             return CheckFailed(finding.saying(f"not confirmed in worker processes: {error}"))
         if found is None:
-            self._switch(check, f"only where workers share a process: {finding.what}")
+            self._switch(check, f"seen only when workers share a process: {finding.what}")
             check.notes += again.notes
             return None
         if finding.cause is not None:
@@ -108,14 +105,14 @@ class Confirmation:
 
     @property
     def _possible(self) -> bool:
-        return ENABLED and not self.switched and self._entry.engine == "inprocess"
+        return not self.switched and self._entry.engine == "inprocess"
 
     def _switch(self, check: Check, reason: str) -> None:
         self.switched = True
         check.begin(check.spec)
         check.note(
-            f"{reason}. On the service every worker is a process of its own, so that is no flaw of the script. "
-            "From this check on, the gate uses worker processes (as with --parallelrun-engine=process)"
+            f"{reason}. On the service every worker is a process of its own, so this is not a flaw in the script. "
+            "From this check on, the gate uses worker processes, as with --parallelrun-engine=process"
         )
 
     @cached_property

@@ -130,8 +130,8 @@ class Finding:
         if len(gaps) > MAX_GAPS:
             things += f" and {len(gaps) - MAX_GAPS} more"
         what = (
-            f"The stand-ins of emulated workers lack {things}, which the script asked for. What follows may come of "
-            "that, and not of the script:"
+            f"The azureml stand-ins lack {things}, which the script uses. That may be the cause of what follows, and "
+            "not the script:"
         )
         advice = dict.fromkeys(gap.advice for gap in gaps[:MAX_GAPS])
         return replace(self, what=sentences(what, self.what), fix=sentences(*advice, self.fix))

@@ -167,8 +167,9 @@ def _model_hints(failures: Sequence[Failure], subject: EntryUnderTest) -> Iterat
     else:
         entries = {path.name: path for path in Path(given).iterdir()} if os.path.isdir(given) else {}
     if not entries and given is None:
-        if any(error.type == "TypeError" and "NoneType" in error.message for error in _errors_coming_up(failures)):
-            yield from [_VARIABLES[MODEL_DIR]] if reads_model_dir(subject.entry) else []
+        of_none = (error.type == "TypeError" and "NoneType" in error.message for error in _errors_coming_up(failures))
+        if any(of_none) and reads_model_dir(subject.entry):
+            yield _VARIABLES[MODEL_DIR]
         return
     paths = [error.path for failure in failures for error in failure.chain if error.path]
     looked_for = [path for path in (_below_model_dir(path, given) for path in paths) if path is not None]

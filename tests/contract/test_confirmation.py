@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.contract import confirmation
+from pytest_parallelrun.contract.confirmation import Confirmation
 from pytest_parallelrun.contract.entry import entry_under_test
 from pytest_parallelrun.contract.entry.entry_under_test import InitCalls
+from pytest_parallelrun.contract.entry.observations import Observations
+from pytest_parallelrun.contract.generation.runner import ExampleRunner
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
+
+POSSIBLE = vars(Confirmation)["_possible"]
+"""As it is: other tests do without it."""
 
 REGISTRY = """
     NAMES = set()
@@ -82,7 +88,7 @@ COUNTS_CALLS = """
 
 @pytest.fixture(autouse=True)
 def _confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "ENABLED", True)
+    monkeypatch.setattr(Confirmation, "_possible", POSSIBLE)
 
 
 @pytest.fixture
@@ -100,7 +106,7 @@ def checks(*names: str) -> tuple[str, str]:
 
 def noted(judged: Judged) -> list[str]:
     """The checks that say why the engine changed."""
-    return [name for name, notes in judged.notes.items() if any("no flaw of the script" in note for note in notes)]
+    return [name for name, notes in judged.notes.items() if any("not a flaw in the script" in note for note in notes)]
 
 
 @pytest.mark.usefixtures("registry")
@@ -138,7 +144,7 @@ def test_files_named_by_the_number_of_the_process(judge: Judge, tmp_path: Path) 
 
 def test_a_flaw_is_found_as_before(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     found = judge(COUNTS_CALLS, *checks("history", "order"))
-    monkeypatch.setattr(confirmation, "ENABLED", False)
+    monkeypatch.setattr(Confirmation, "_possible", False)
     in_one_process = judge(COUNTS_CALLS, *checks("history", "order"))
     assert found.failed == {"independent_of_history", "independent_of_order"}
     assert found.messages == in_one_process.messages
@@ -178,3 +184,22 @@ def test_a_script_that_comes_up_nowhere_is_tried_once_in_worker_processes(judge:
     judged = judge(script, *checks("init_runs", "valid_type", "history", "job_completes"))
     assert judged.outcomes["init_runs_in_every_worker"] == "failed"
     assert noted(judged) == []
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_worker_for_generated_mini_batches_does_not_outlive_its_check(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ExampleRunner] = []
+
+    make = ExampleRunner.__init__
+
+    def recorded(runner: ExampleRunner, observations: Observations) -> None:
+        make(runner, observations)
+        made.append(runner)
+
+    monkeypatch.setattr(ExampleRunner, "__init__", recorded)
+    judged = judge(AT_IMPORT, *checks("handles_generated"))
+    assert judged.outcomes == {"handles_generated_mini_batches": "passed"}
+    assert len(made) > 1
+    assert [runner._session for runner in made if runner._session is not None] == []

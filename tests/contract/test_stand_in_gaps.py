@@ -20,7 +20,7 @@ def run(mini_batch):
             print("skipped", error)
     return done
 """
-FIRST = "The stand-ins of emulated workers lack azureml.core.run.Run.submit_child, which the script asked for. "
+FIRST = "The azureml stand-ins lack azureml.core.run.Run.submit_child, which the script uses. "
 
 
 def test_child_runs_are_covered(judge: Judge) -> None:
@@ -35,7 +35,7 @@ def test_what_is_not_covered_comes_first_though_the_script_hides_it(judge: Judge
     for name in judged.failed:
         assert judged.messages[name].startswith(FIRST)
     message = judged.messages["returns_one_result_per_item"]
-    assert "What follows may come of that, and not of the script:\nrun() returned fewer results" in message
+    assert "That may be the cause of what follows, and not the script:\nrun() returned fewer results" in message
     assert "to do: Install the real package and give --parallelrun-set azureml=installed" in message
 
 
@@ -48,14 +48,14 @@ def test_advice_on_what_failed_comes_after_it_too(judge: Judge) -> None:
 def test_several_are_named_once_each_and_the_rest_is_counted(judge: Judge) -> None:
     calls = "[getattr(run, f'gap_{number}', None) for number in range(5)]; 1 / 0"
     message = judge(SWALLOWS.replace("CALL", calls)).messages["returns_one_result_per_item"]
-    assert ", azureml.core.run.Run.gap_2 and 2 more, which the script asked for." in message
+    assert ", azureml.core.run.Run.gap_2 and 2 more, which the script uses." in message
     assert message.count("Install the real package") == 1
 
 
 def test_a_model_that_nobody_gave_comes_first(judge: Judge) -> None:
     call = "from azureml.core import Model; Model.get_model_path('risk')"
     message = judge(SWALLOWS.replace("CALL", call)).messages["returns_one_result_per_item"]
-    assert message.startswith("The stand-ins of emulated workers lack the model 'risk', which the script asked for.")
+    assert message.startswith("The azureml stand-ins lack the model 'risk', which the script uses.")
     assert "to do: Give --parallelrun-model risk=PATH." in message
 
 

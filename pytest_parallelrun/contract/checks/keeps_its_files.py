@@ -40,10 +40,10 @@ def test_keeps_its_files(
     if lost:
         parallelrun_check.advise(
             Finding(
-                what=f"Files that run() writes are lost: {items_text(lost)}. A relative path leads to the temporary "
-                "folder in which the worker was started.",
+                what=f"Files that run() writes are lost: {items_text(lost)}. A relative path ends up in the worker's "
+                "temporary folder.",
                 location=Location(phase="run"),
-                service="nothing tells: that folder is gone with the worker, and the output of the job lacks the files",
+                service="no error: the folder is deleted with the worker, and the output of the job lacks the files",
                 fix=_where_to_write(parallelrun_baseline.result.settings),
             )
         )

@@ -113,7 +113,7 @@ def _fail_where_all_is_lost(baseline: Baseline, check: Check) -> None:
 def _lost_in(value: object) -> object | None:
     """A part of a row whose text has lost data: an array that is abbreviated, an object shown by its address."""
     if isinstance(value, dict):
-        return next((part for each in value.values() if (part := _lost_in(each)) is not None), None)
+        value = [*value.values()]
     if isinstance(value, (list, tuple)):
         return next((part for each in value if (part := _lost_in(each)) is not None), None)
     if is_plain_array(value):

@@ -36,8 +36,8 @@ def test_workers_do_not_collide(parallelrun_observations: Observations, parallel
                 check.fail(finding)
             check.advise(
                 finding.saying(
-                    "instance_count=1 and max_concurrency_per_instance=1, set on purpose, leave one worker: this "
-                    "happens with more of them only"
+                    "the job sets instance_count=1 and max_concurrency_per_instance=1, so it has one worker: this "
+                    "only happens with more"
                 )
             )
         _fail_on_a_file_of_the_first(observations, check, run)

@@ -23,6 +23,8 @@ _UNLOADED: Any = None
 """Read where the module is not loaded."""
 _ABSENT = object()
 """The value of an attribute that a module does not have."""
+_modules: set[str] = set()
+"""Those that a setting is of."""
 _known: dict[str, Any] = {}
 """Modules as the host had them loaded: a script may have put others in their place."""
 
@@ -33,6 +35,7 @@ def _loaded(name: str) -> Any:
 
 def _of_module(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], object]) -> Pair:
     """A setting of a module, if that is loaded. write: given _UNLOADED it sets what the module begins with."""
+    _modules.add(name)
 
     def read_loaded() -> Any:
         module = _loaded(name)
@@ -180,19 +183,6 @@ _SETTINGS: tuple[Pair, ...] = (
     _of_module("decimal", lambda it: it.getcontext(), lambda it, value: it.setcontext(value or it.DefaultContext)),
     _of_module("numpy", _numpy_state, _set_numpy_state),
 )
-_MODULES = (
-    "sys",
-    "warnings",
-    "socket",
-    "ssl",
-    "urllib.request",
-    "asyncio.events",
-    "csv",
-    "tracemalloc",
-    "decimal",
-    "numpy",
-)
-
 _FAULT_HANDLER = (
     "enable",
     "disable",
@@ -212,7 +202,7 @@ class Interpreter:
 
     def take_over(self) -> None:
         """From the host to the workers."""
-        _known.update({name: sys.modules[name] for name in _MODULES if name in sys.modules})
+        _known.update({name: sys.modules[name] for name in _modules if name in sys.modules})
         self._of_host = _read_all()
         self._fault_handler = {
             name: getattr(faulthandler, name) for name in _FAULT_HANDLER if hasattr(faulthandler, name)

@@ -97,7 +97,7 @@ def test_one_worker_that_was_set_may_append(
 ) -> None:
     found = judged(script, *(f"--parallelrun-set={setting}" for setting in settings))
     assert found.outcomes == {CHECK: outcome}
-    assert ("set on purpose, leave one worker" in found.messages[CHECK]) == (outcome == "advice")
+    assert ("so it has one worker" in found.messages[CHECK]) == (outcome == "advice")
 
 
 def test_both_mini_batches_are_named(judged: Judge) -> None:
