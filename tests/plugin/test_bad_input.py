@@ -22,11 +22,12 @@ def deny(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     path.chmod(0)
     access, scan = os.access, os.scandir
 
-    def denied_access(asked: str, mode: int) -> bool:
-        return Path(asked) != path and access(asked, mode)
+    def denied_access(asked: str | int, mode: int, **options: object) -> bool:
+        return (isinstance(asked, int) or Path(asked) != path) and access(asked, mode, **options)
 
-    def denied_scan(folder: str) -> object:
-        if Path(folder) == path:
+    def denied_scan(folder: str | int) -> object:
+        # A number is a folder that is open already, as shutil.rmtree() asks, which may run at any time.
+        if not isinstance(folder, int) and Path(folder) == path:
             raise PermissionError(13, "Permission denied", str(folder))
         return scan(folder)
 
