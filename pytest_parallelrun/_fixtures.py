@@ -132,11 +132,16 @@ def parallelrun_replay(request: pytest.FixtureRequest) -> ReplayRequest:
 @pytest.fixture(scope="module")
 def parallelrun_observations(
     parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None
-) -> Observations | None:
-    """What run() makes of the sample on fresh workers, shared by the generated tests; None without a sample."""
+) -> Iterator[Observations | None]:
+    """What run() makes of the sample, shared by the generated tests; None without a sample."""
     from pytest_parallelrun.contract.entry.observations import Observations
 
-    return None if parallelrun_baseline is None else Observations(parallelrun_entry, parallelrun_baseline)
+    if parallelrun_baseline is None:
+        yield None
+        return
+    observations = Observations(parallelrun_entry, parallelrun_baseline)
+    yield observations
+    observations.close()
 
 
 @pytest.fixture(scope="module")

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 
 
 class WorkerStartError(Exception):
-    """No worker comes up: its import or init() failed."""
+    """A worker does not come up: its import or init() failed."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, worker: int = 0) -> None:
         super().__init__(failure.error)
         self.failure = failure
+        self.worker = worker
 
 
 class ProbeResult(NamedTuple):
@@ -79,6 +80,8 @@ class ProbeSession:
         self._on_start = on_start
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
+        self.attempts_made: dict[int, int] = {}
+        """Of each worker since it came up."""
         self.gaps: dict[StandInGap, None] = {}
         """What the script asked for and the stand-ins do not cover; complete when the session is over."""
 
@@ -125,6 +128,7 @@ class ProbeSession:
         """Makes sure that the worker is up. WorkerStartError where it does not come up."""
         if self._engine.is_up(worker):
             return
+        self.attempts_made[worker] = 0
         if self._on_start is not None:
             self._on_start()
         try:
@@ -134,7 +138,7 @@ class ProbeSession:
             self._engine.release()
         self._name_models(self.setting_up)
         if isinstance(event, WorkerFailed):
-            raise WorkerStartError(event.failure)
+            raise WorkerStartError(event.failure, worker)
 
     def renew(self, worker: int = 0) -> None:
         """The next attempt of that worker is the first one of a new worker."""
@@ -162,6 +166,7 @@ class ProbeSession:
         come up.
         """
         self.start(worker)
+        self.attempts_made[worker] += 1
         engine = self._engine
         engine.assign(self._splitter, self._settings, FaultPlan(()))
         touched = FilesTouched()

@@ -29,6 +29,9 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
     """Import and init() work with the runtime's own arguments in sys.argv, and read their own from it."""
     __tracebackhide__ = True
     with_runtime_arguments = parallelrun_entry.probe_startup(observer=RecordedParsers)
+    if startup_failure(with_runtime_arguments) is None and not _parsings(with_runtime_arguments)[0]:
+        # What parses nothing cannot take an argument for another.
+        return
     without_them = parallelrun_entry.probe_startup(observer=RecordedParsers, runtime_arguments=False)
     failure, failure_without = startup_failure(with_runtime_arguments), startup_failure(without_them)
     (with_runtime, complaints), (without, _) = _parsings(with_runtime_arguments), _parsings(without_them)

@@ -225,10 +225,9 @@ def _measured(observations: Observations) -> RunTimeModel | None:
 
 def _times_of_partitions(observations: Observations, mini_batches: Sequence[SampleMiniBatch]) -> dict[int, list[float]]:
     """Size -> seconds of each repetition, for the partitions of the sample, each whole."""
-    observations.restore()
     times: dict[int, list[float]] = {}
     spent = 0.0
-    with observations.entry.session(probe_limit=observations.probe_limit, reserved=True) as session:
+    with observations.session(reserved=True) as session:
         # The first call is slower than all others: it fills caches.
         attempt(session, mini_batches[0])
         for _ in range(MAX_REPETITIONS):
@@ -245,9 +244,8 @@ def _times_of_partitions(observations: Observations, mini_batches: Sequence[Samp
 def _times_of_sizes(observations: Observations, pool: Payload, full_size: int) -> dict[int, list[float]]:
     """Size -> seconds of each repetition, for mini-batches of several sizes made of the items in the pool."""
     answered = bool(observations.answered)
-    observations.restore()
     probe_limit = observations.probe_limit if answered else min(observations.probe_limit, MAX_PROBE)
-    with observations.entry.session(probe_limit=probe_limit, reserved=True) as session:
+    with observations.session(probe_limit=probe_limit, reserved=True) as session:
         # The first call is slower than all others: it fills caches.
         first = _attempt(session, pool, 1)
         if first.outcome == "timeout":

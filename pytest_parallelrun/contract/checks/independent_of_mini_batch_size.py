@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.randomness import is_drawn
+from pytest_parallelrun.contract.dependence.screening import MAX_MERGED, MAX_SINGLES
 from pytest_parallelrun.contract.dependence.state import case_of_history, dependence, on_service, traceback_of
-from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch, answer_of, merged
+from pytest_parallelrun.contract.entry.mini_batches import (
+    RunOutcome,
+    SampleMiniBatch,
+    answer_of,
+    called_as,
+    joined_answers,
+    merged,
+    singles_of,
+)
 from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 
@@ -18,13 +27,10 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.probe import ProbeSession
 
-MAX_SINGLES = 30
-"""Items that are tried alone."""
 MAX_SUSPECTS = 2
 """Mini-batches that are looked into."""
-MAX_MERGED = 8
-"""Mini-batches of one item that are tried as a single one."""
 
+_ONE_ITEM = "the sample has a single item, which makes mini-batches of one size only"
 _FOR_EACH_ITEM = (
     "compute each result from its own item: statistics, ranks, positions and padding over a whole mini-batch, and work "
     "on its first or last item alone, depend on its size. Take such values from the model or a file."
@@ -46,6 +52,11 @@ def test_independent_of_mini_batch_size(parallelrun_observations: Observations, 
         require_rows(observations, check)
         if not observations.groups:
             check.cannot_decide("run() returns fewer results than items, so it sums up: there is nothing to compare")
+        if observations.screening.agrees:
+            if not observations.screening.compares_sizes:
+                check.cannot_decide(_ONE_ITEM)
+            pass_unless_random(observations, check)
+            return
         history = dependence(observations)
         if history is not None and history.origin != "memory":
             check.cannot_decide(history.why_undecided())
@@ -59,7 +70,7 @@ def test_independent_of_mini_batch_size(parallelrun_observations: Observations, 
                 )
             check.fail(_of_size(observations, sizes, kept=history is not None))
         if not search.compared:
-            check.cannot_decide("the sample has a single item, which makes mini-batches of one size only")
+            check.cannot_decide(_ONE_ITEM)
         if history is not None:
             check.note("results depend on what came before, so two items alone were compared, on fresh workers")
         pass_unless_random(observations, check)
@@ -120,12 +131,13 @@ class _SizeSearch:
                 if singles >= MAX_SINGLES:
                     break
                 cut = mini_batch.size > MAX_SINGLES
-                split = _singles_of(mini_batch.part(*range(MAX_SINGLES)) if cut else mini_batch)
+                whole = mini_batch.part(*range(MAX_SINGLES)) if cut else mini_batch
+                split = _Split(whole, singles_of(whole))
                 # What is cut is another mini-batch than the one that was observed.
                 expected = self._ask([split.merged]) if cut else observations.forward.answer(mini_batch)
                 singles += len(split.parts)
                 self.compared += 1
-                actual = self._ask_session(session, _called_as_merged(split))
+                actual = self._ask_session(session, called_as(split.merged, split.parts))
                 if observations.first_difference(expected, actual) is not None:
                     splits.append(split)
         return splits
@@ -153,7 +165,7 @@ class _SizeSearch:
         forward = observations.forward
         if any(part is mini_batch for part in split.parts for mini_batch in observations.groups):
             of_merged = self._ask([split.merged])
-            of_parts = _joined([answer for part in split.parts if (answer := forward.answer(part)) is not None])
+            of_parts = joined_answers([answer for part in split.parts if (answer := forward.answer(part)) is not None])
         else:
             observed = any(split.merged is mini_batch for mini_batch in observations.groups)
             known = forward.answer(split.merged) if observed else None
@@ -168,7 +180,7 @@ class _SizeSearch:
 
     def _renamed(self, split: _Split) -> _SizeDifference | None:
         """The difference where the parts are called as the whole: number and first row may be in the rows."""
-        of_merged, of_parts = self._ask([split.merged]), self._ask(_called_as_merged(split))
+        of_merged, of_parts = self._ask([split.merged]), self._ask(called_as(split.merged, split.parts))
         difference = self._observations.first_difference(of_merged, of_parts)
         if difference is None or of_merged.ended.outcome == "timeout":
             return None
@@ -188,40 +200,17 @@ class _SizeSearch:
             answers.append(answer_of(self._observations.attempt(session, mini_batch).ended))
             if answers[-1].rows is None:
                 break
-        return _joined(answers)
-
-
-def _joined(answers: Sequence[RunOutcome]) -> RunOutcome:
-    """All rows, or the first failure."""
-    rows: list[object] = []
-    for answer in answers:
-        if answer.rows is None:
-            return answer
-        rows.extend(answer.rows)
-    return RunOutcome(rows, answers[-1].ended)
+        return joined_answers(answers)
 
 
 def _pairs(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[_Split]:
     """Two items together and apart."""
     for mini_batch in mini_batches:
         if mini_batch.size > 1:
-            yield _singles_of(mini_batch.part(0, 1))
+            two = mini_batch.part(0, 1)
+            yield _Split(two, singles_of(two))
     if len(mini_batches) > 1:
         yield _Split(merged(mini_batches[:2]), tuple(mini_batches[:2]))
-
-
-def _singles_of(mini_batch: SampleMiniBatch) -> _Split:
-    """Each item as a mini-batch."""
-    return _Split(mini_batch, tuple(mini_batch.part(position) for position in range(mini_batch.size)))
-
-
-def _called_as_merged(split: _Split) -> list[SampleMiniBatch]:
-    """The parts with the id of the whole, and the first rows that they have in it."""
-    first_item, renamed = split.merged.first_item, []
-    for part in split.parts:
-        renamed.append(part.numbered(split.merged.id, first_item))
-        first_item += part.size
-    return renamed
 
 
 def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> Finding:

@@ -12,19 +12,19 @@ from pytest_parallelrun.emulator.folders import is_in_job_folder
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.emulator.events import Failure
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure
 
 
 def test_init_runs_in_every_worker(
-    parallelrun_entry: EntryUnderTest, parallelrun_check: Check, parallelrun_baseline: Baseline | None
+    parallelrun_entry: EntryUnderTest,
+    parallelrun_check: Check,
+    parallelrun_observations: Observations | None,
 ) -> None:
     """A second worker on the same machine comes up, and the first one still works."""
     __tracebackhide__ = True
-    first_works = parallelrun_baseline is not None and parallelrun_baseline.first_mini_batch_works
-    startup = parallelrun_entry.probe_startup(workers=2, first_attempt=first_works)
-    first, second = startup_failure(startup, 0), startup_failure(startup, 1)
+    first, second, attempt = _two_workers(parallelrun_entry, parallelrun_observations)
     if first is not None and first.phase != "init":
         parallelrun_check.cannot_decide(f"no worker comes up: {first.error}")
     if first is not None or second is not None:
@@ -45,7 +45,6 @@ def test_init_runs_in_every_worker(
                 cause=Cause.of_failure(failure),
             )
         )
-    attempt = startup.attempt
     if attempt is not None and attempt.failure is not None and attempt.outcome != "short":
         alone = parallelrun_entry.probe_startup(first_attempt=True).attempt
         if alone is None or (alone.failure is not None and alone.outcome != "short"):
@@ -64,6 +63,21 @@ def test_init_runs_in_every_worker(
                 cause=Cause.of_attempt(attempt),
             )
         )
+
+
+def _two_workers(
+    entry: EntryUnderTest, observations: Observations | None
+) -> tuple[Failure | None, Failure | None, AttemptEnded | None]:
+    """Why either of two workers did not come up, and the first attempt of the first one, where the sample has one."""
+    if observations is None or not observations.asked:
+        startup = entry.probe_startup(workers=2)
+        return startup_failure(startup, 0), startup_failure(startup, 1), None
+    screening = observations.screening
+    attempt = screening.first_attempt
+    if screening.start_error is None:
+        return None, None, attempt
+    worker, failure = screening.start_error
+    return (failure, None, None) if worker == 0 else (None, failure, None)
 
 
 def _on_existing(failure: Failure, *, in_first: bool) -> str:

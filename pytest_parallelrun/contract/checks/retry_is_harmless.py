@@ -17,8 +17,13 @@ from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
-from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
-from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
+from pytest_parallelrun.contract.entry.mini_batches import answer_of, joined_answers, merged
+from pytest_parallelrun.contract.entry.preconditions import (
+    pass_unless_random,
+    require_answers,
+    skip_without_worker,
+    why_random,
+)
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.emulator.faults import Fault
 
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.dependence.concurrency import ConcurrentRun
     from pytest_parallelrun.contract.dependence.written_files import Snapshot, WrittenFile
     from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
@@ -71,6 +77,8 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
     with skip_without_worker(check):
         require_answers(observations, check)
         mini_batch = _to_deliver(observations)
+        if _was_screened(observations, check, mini_batch):
+            return
         deliveries = _deliver_again(observations, mini_batch)
         if deliveries.once.answer.rows is None:
             check.cannot_decide(f"run() {deliveries.once.answer.told()}, so there is nothing to compare")
@@ -96,6 +104,44 @@ def _to_deliver(observations: Observations) -> SampleMiniBatch:
     if several is not None or unmixed or len(answered) < 2 or not observations.groups:
         return several or answered[0]
     return merged(answered[:2])
+
+
+def _was_screened(observations: Observations, check: Check, mini_batch: SampleMiniBatch) -> bool:
+    """Whether two workers have shown that a second delivery is harmless, and one more that a retry is."""
+    __tracebackhide__ = True
+    screening = observations.screening
+    run = screening.pair
+    if run is None or not screening.agrees or _named_after_the_time(run.left, {}):
+        return False
+    before, differences = run.left, list[_FileDifference]()
+    for delivery, after in zip((_TO_THE_SAME, _TO_ANOTHER), run.left_again, strict=True):
+        differences += _file_differences(delivery, before, after)
+        before = after
+    if any(not one.file.is_log for one in differences) or any(file.names_its_process for file in before):
+        return False
+    retry = _deliver_after_a_failure(observations, mini_batch)
+    if retry is not None and not _is_as_screened(observations, run, mini_batch, retry[1]):
+        return False
+    _report_files(check, mini_batch, differences)
+    pass_unless_random(observations, check)
+    return True
+
+
+def _is_as_screened(
+    observations: Observations, run: ConcurrentRun, mini_batch: SampleMiniBatch, retried: _Delivery
+) -> bool:
+    """Whether a retry gives the rows that are known, and leaves what one delivery of these items left."""
+    items, in_turn = set(mini_batch.names), observations.screening.in_turn
+    parts = {one.id: one for one, _ in in_turn.attempts if items.issuperset(one.names)}
+    known = [one for one in parts.values() if one.names == mini_batch.names][:1] or list(parts.values())
+    answers = [answer_of(result.ended) for one, result in in_turn.attempts if any(one is other for other in known)]
+    if not answers or observations.first_difference(joined_answers(answers), retried.answer) is not None:
+        return False
+    left = {file: content for file, content in retried.files.items() if not (file.is_log or file.reports_failures)}
+    expected = {file for part in parts for file in run.written_for.get(part, ()) if file in run.left}
+    return all(file in left or file.is_log for file in expected) and all(
+        file in run.left and changed(run.left[file], content, None) is None for file, content in left.items()
+    )
 
 
 def _deliver_again(observations: Observations, mini_batch: SampleMiniBatch) -> _Deliveries:

@@ -36,24 +36,11 @@ _DESCRIPTIONS: dict[State, str] = {
 }
 
 
-def try_unreadable_file(
-    observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch
-) -> list[CorruptedAttempt]:
-    """The first file missing, then a folder in its place."""
-    return [_try(observations, session, mini_batch, "missing"), _try(observations, session, mini_batch, "folder")]
-
-
-def try_empty_file(observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch) -> CorruptedAttempt:
-    """The first file empty: it can be read, so that there may be nothing to report, and still cost the others."""
-    return _try(observations, session, mini_batch, "empty")
-
-
-def _try(
+def try_bad_file(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, state: State
 ) -> CorruptedAttempt:
+    """The first file in that state."""
     path = paths_of(mini_batch.payload)[0]
-    # A script may refuse what it has seen, or move it away: each attempt is the first on its worker and with its files.
-    session.renew()
     observations.restore()
     with _corrupted(path, state, observations.entry.new_folder("aside")):
         result = observations.attempt(session, mini_batch)

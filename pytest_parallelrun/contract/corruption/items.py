@@ -1,4 +1,4 @@
-"""Corrupts one item of a mini-batch where the script meets the world, and gives it to a fresh worker.
+"""Corrupts one item of a mini-batch where the script meets the world, and gives it to a worker.
 
 A file that is missing, a folder in its place, a cell that is no number: nothing of the script is patched.
 """
@@ -6,12 +6,13 @@ A file that is missing, a folder in its place, a cell that is no number: nothing
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
-from pytest_parallelrun.contract.corruption.injection import try_cells, try_empty_file, try_unreadable_file, with_needs
+from pytest_parallelrun.contract.corruption.injection import State, try_bad_file, try_cells, with_needs
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
-from pytest_parallelrun.contract.entry.mini_batches import merged
+from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 
+
+_UNREADABLE: tuple[State, ...] = ("missing", "folder")
 
 MAX_ITEMS = 4
 """In the mini-batch: enough to see what one bad item does to the others."""
@@ -38,14 +41,18 @@ def require_corruption_trial(observations: Observations, check: Check) -> Corrup
 
 
 def _try_items(observations: Observations) -> CorruptionTrial | str:
-    """One fresh worker, one mini-batch of up to MAX_ITEMS items, one bad item at a time; or why there is none."""
+    """One mini-batch of up to MAX_ITEMS items, with one bad item at a time; or why there is none."""
     if not observations.groups:
         return (
             "no mini-batch of the sample has a result for each of its items, so a loss would not show: see "
             "test_returns_valid_type and test_returns_one_result_per_item"
         )
-    observations.restore()
     several, single = _several_items(observations), _single_item(observations)
+    if observations.is_known:
+        trial = _try_with_known_worker(observations, several)
+        if trial is not None:
+            return trial
+    observations.restore()
     with observations.entry.session(probe_limit=observations.probe_limit) as session:
         for mini_batch in (several, single):
             trial = _try_mini_batch(observations, session, mini_batch)
@@ -57,15 +64,57 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
     )
 
 
+def _try_with_known_worker(observations: Observations, mini_batch: SampleMiniBatch) -> CorruptionTrial | None:
+    """Asks the worker that has answered everything before; None where that may be why it answers as it does.
+
+    It is not where each bad item shows, and the valid items have the same results after it.
+    """
+    with observations.session() as session:
+        valid = observations.attempt(session, mini_batch)
+        trial = CorruptionTrial(
+            observations=observations,
+            mini_batch=mini_batch,
+            valid=valid,
+            setting_up=observations.screening.opened,
+            attempts=[],
+        )
+        if valid.ended.outcome != "succeeded":
+            return None
+        if observations.kind != "files":
+            trial.attempts.extend(try_cells(session, mini_batch, valid))
+            return trial
+        for state in _UNREADABLE:
+            bad = try_bad_file(observations, session, mini_batch, state)
+            shows = bad.ended.outcome in ("exception", "short") or trial.names_error(bad)
+            if not shows or not _answers_as_before(observations, session, trial):
+                return None
+            trial.attempts.append(bad._replace(need="needed"))
+        if any(attempt.lost > 1 for attempt in trial.attempts):
+            return trial
+        empty = try_bad_file(observations, session, mini_batch, "empty")
+        if empty.ended.outcome not in ("exception", "short"):
+            return trial
+        return replace(trial, empty=empty) if _answers_as_before(observations, session, trial) else None
+
+
+def _answers_as_before(observations: Observations, session: ProbeSession, trial: CorruptionTrial) -> bool:
+    """Whether the valid mini-batch still has its rows."""
+    again = observations.attempt(session, trial.mini_batch)
+    return observations.first_difference(answer_of(trial.valid.ended), answer_of(again.ended)) is None
+
+
 def _try_mini_batch(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch
 ) -> CorruptionTrial | None:
-    """None where run() does not succeed for the valid items."""
+    """None where run() does not succeed for the valid items. All by fresh workers."""
     attempts: list[CorruptedAttempt] = []
     empty = None
     if observations.kind == "files":
-        # First the bad ones: what a script has kept of a valid item would hide that it cannot be read.
-        attempts = try_unreadable_file(observations, session, mini_batch)
+        # First the bad ones: what a script has kept of a valid item would hide that it cannot be read. It may refuse
+        # what it has seen, too: each attempt is the first on its worker.
+        for state in _UNREADABLE:
+            session.renew()
+            attempts.append(try_bad_file(observations, session, mini_batch, state))
     valid = _try_valid(observations, session, mini_batch)
     if valid is None:
         return None
@@ -87,12 +136,16 @@ def _try_mini_batch(
 def _try_empty(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, attempts: list[CorruptedAttempt]
 ) -> CorruptedAttempt | None:
-    """What an empty file came to, where it raises or returns fewer, as those that cannot be read do not."""
+    """What an empty file came to, where it raises or returns fewer, as those that cannot be read do not.
+
+    It can be read, so that there may be nothing to report, and still cost the others.
+    """
     if any(attempt.lost > 1 for attempt in attempts):
         return None
     # There may be no further worker for it, and what is known of the others stays.
     with suppress(TooManyInitCalls, WorkerStartError):
-        empty = try_empty_file(observations, session, mini_batch)
+        session.renew()
+        empty = try_bad_file(observations, session, mini_batch, "empty")
         # Any other outcome is an error of its own: see test_handles_generated_mini_batches.
         return empty if empty.ended.outcome in ("exception", "short") else None
     return None

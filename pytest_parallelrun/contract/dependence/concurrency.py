@@ -1,4 +1,7 @@
-"""Two workers side by side, given different mini-batches of the sample: their answers, and files that both write."""
+"""Two workers side by side, given different mini-batches of the sample: their answers, and files that both write.
+
+Then both get the first one again, as a retry or a queue that delivers at least once does.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,9 @@ from pytest_parallelrun.contract.entry.mini_batches import Observation
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.dependence.written_files import Content, WrittenFile
-    from pytest_parallelrun.contract.entry.observations import Observations
-
-MAX_MINI_BATCHES = 6
-"""That are given to the two workers in turn."""
+    from pytest_parallelrun.contract.dependence.written_files import Content, Snapshot, WrittenFile
+    from pytest_parallelrun.contract.entry.sample_attempts import SampleAttempts
+    from pytest_parallelrun.emulator.events import AttemptEnded
 
 _LOCK = re.compile(r"lock|lck|mutex|semaphore|guard|busy|in.?progress|running", re.IGNORECASE)
 _TEMPORARY = re.compile(r"te?mp|part|work|scratch|staging", re.IGNORECASE)
@@ -50,51 +51,66 @@ class ConcurrentRun:
     """What two workers did.
 
     same: files that both wrote with the same content. written: those that the first worker wrote first, with the
-    attempt in which it did, None for init(). Those in the workers' own folders are in none of them.
+    attempt in which it did, None for init(). written_for: those that were written for a mini-batch, by its id. Those in
+    the workers' own folders are in none of them. again: the answers of both to the first mini-batch once more. left:
+    all files that one delivery of each mini-batch leaves, and `left_again` after each of the others.
     """
 
     observation: Observation = field(default_factory=Observation)
     collisions: list[Collision] = field(default_factory=list)
     same: list[WrittenFile] = field(default_factory=list)
     written: dict[WrittenFile, int | None] = field(default_factory=dict)
+    written_for: dict[int, set[WrittenFile]] = field(default_factory=dict)
+    again: list[AttemptEnded] = field(default_factory=list)
+    left: Snapshot = field(default_factory=dict)
+    left_again: list[Snapshot] = field(default_factory=list)
 
 
-def side_by_side(observations: Observations) -> ConcurrentRun:
+def side_by_side(attempts: SampleAttempts) -> ConcurrentRun:
     """Two fresh workers with the mini-batches of the sample in turn. Asked once."""
-    return observations.remember("side by side", lambda: _run(observations))
+    return attempts.remember("side by side", lambda: _run(attempts))
 
 
-def _run(observations: Observations) -> ConcurrentRun:
+def _run(attempts: SampleAttempts) -> ConcurrentRun:
     run = ConcurrentRun()
     writes: dict[WrittenFile, list[_Write]] = {}
-    mini_batches = observations.asked[:MAX_MINI_BATCHES]
+    mini_batches = attempts.asked
     if len(mini_batches) == 1:
         mini_batches = (mini_batches[0], mini_batches[0].numbered(mini_batches[0].id + 1))
-    redirected = observations.entry.redirected()
-    observations.restore()
-    with observations.entry.session(
+    redirected = attempts.entry.redirected()
+    attempts.restore()
+    with attempts.entry.session(
         workers=2,
-        probe_limit=observations.probe_limit,
+        probe_limit=attempts.probe_limit,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
     ) as session:
-        files = WrittenFiles(session, redirected.folders, observations.root)
+        files = WrittenFiles(session, redirected.folders, attempts.root)
         for worker in (0, 1):
             session.setting_up = FilesTouched()
             session.start(worker)
-            observations.entry.outputs.note(session.setting_up)
+            attempts.entry.outputs.note(session.setting_up)
             _record(files, writes, None, worker, session.setting_up)
         for number, mini_batch in enumerate(mini_batches):
             worker = number % 2
             before = files.listed()
-            result = observations.attempt(session, mini_batch, worker=worker)
+            result = attempts.attempt(session, mini_batch, worker=worker)
             run.observation.attempts.append((mini_batch, result))
             # A native writer is seen by what it leaves alone.
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
             result.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, result.files)
+        run.left = files.snapshot()
+        for worker in (0, 1):
+            result = attempts.attempt(session, mini_batches[0], worker=worker, number=worker + 1)
+            files.saw(result.files, worker)
+            run.again.append(result.ended)
+            run.left_again.append(files.snapshot())
     for file, made in writes.items():
         _judge(run, file, made)
+        for write in made:
+            if write.attempt is not None:
+                run.written_for.setdefault(mini_batches[write.attempt].id, set()).add(file)
     run.written = {file: made[0].attempt for file, made in writes.items() if made[0].worker == 0}
     return run
 

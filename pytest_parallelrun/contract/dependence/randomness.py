@@ -217,7 +217,7 @@ def changes_undrawn(observations: Observations) -> bool:
 def _fails_at_times(observations: Observations) -> bool:
     """Whether one of the two runs failed: what is outside of the script may do that."""
     both = [
-        (observations.forward.rows(mini_batch), observations.again.rows(mini_batch))
+        (observations.backward.rows(mini_batch), observations.again.rows(mini_batch))
         for mini_batch in observations.asked
     ]
     return any((first is None) != (second is None) for first, second in both)

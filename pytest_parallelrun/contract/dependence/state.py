@@ -102,6 +102,8 @@ def dependence(observations: Observations) -> StateDependence | None:
 
 
 def _find(observations: Observations) -> StateDependence | None:
+    if observations.screening.agrees:
+        return None
     asked = observations.asked
     suspects = _suspects(observations, observations.backward)
     if suspects:

@@ -56,6 +56,20 @@ def merged(mini_batches: Sequence[SampleMiniBatch]) -> SampleMiniBatch:
     return mini_batches[0]._replace(payload=joined([mini_batch.payload for mini_batch in mini_batches]), names=names)
 
 
+def singles_of(mini_batch: SampleMiniBatch) -> tuple[SampleMiniBatch, ...]:
+    """Each item as a mini-batch."""
+    return tuple(mini_batch.part(position) for position in range(mini_batch.size))
+
+
+def called_as(whole: SampleMiniBatch, parts: Sequence[SampleMiniBatch]) -> list[SampleMiniBatch]:
+    """The parts with the id of the whole, and the first rows that they have in it."""
+    first_item, renamed = whole.first_item, []
+    for part in parts:
+        renamed.append(part.numbered(whole.id, first_item))
+        first_item += part.size
+    return renamed
+
+
 class RunOutcome(NamedTuple):
     """What run() made of a mini-batch: rows, or None where it returned nothing legal."""
 
@@ -77,6 +91,16 @@ class RunOutcome(NamedTuple):
 def answer_of(ended: AttemptEnded) -> RunOutcome:
     """The answer that an attempt is."""
     return RunOutcome(None if ended.returned is None else as_rows(ended.value), ended)
+
+
+def joined_answers(answers: Sequence[RunOutcome]) -> RunOutcome:
+    """All rows, or the first failure."""
+    rows: list[object] = []
+    for answer in answers:
+        if answer.rows is None:
+            return answer
+        rows.extend(answer.rows)
+    return RunOutcome(rows, answers[-1].ended)
 
 
 def first_difference(

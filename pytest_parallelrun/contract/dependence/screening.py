@@ -1,0 +1,202 @@
+"""Few workers that are asked everything first: where all of their answers agree, no check needs others.
+
+Two workers get the mini-batches of the sample in turn, and the first one again. A third gets them backward, and their
+items one by one. Whatever an answer depends on beside its item (order, size, the worker, a second delivery) differs
+between these. What it is, this does not tell: where something differs, the checks ask workers of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.dependence.concurrency import side_by_side
+from pytest_parallelrun.contract.entry.mini_batches import (
+    Observation,
+    RunOutcome,
+    answer_of,
+    called_as,
+    first_difference,
+    joined_answers,
+    merged,
+    singles_of,
+)
+from pytest_parallelrun.emulator.probe import WorkerStartError
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.dependence.concurrency import ConcurrentRun
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
+    from pytest_parallelrun.contract.entry.sample_attempts import SampleAttempts
+    from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues
+    from pytest_parallelrun.emulator.events import AttemptEnded, Failure
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
+    from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
+
+MAX_SINGLES = 30
+"""Items that are asked alone."""
+MAX_MERGED = 8
+"""Mini-batches of one item that are asked as a single one."""
+
+Pair = tuple[RunOutcome, RunOutcome]
+"""Two answers that should be the same."""
+
+
+class Screening:
+    """The questions and their answers. They are asked when the first of them is needed."""
+
+    def __init__(self, attempts: SampleAttempts) -> None:
+        self._attempts = attempts
+        self._stack = ExitStack()
+        self._session: ProbeSession | None = None
+        self._of_sizes: list[Pair] = []
+        self._whole = Observation()
+        self.start_error: tuple[int, Failure] | None = None
+        """The worker of `pair` that did not come up, and why."""
+        self.again: Observation | None = None
+        """The same as `backward` by another fresh worker, where something differed."""
+        self.nondeterministic: NondeterministicValues | None = None
+        """What differs between these two."""
+
+    def close(self) -> None:
+        """Ends the worker that stayed up."""
+        self._stack.close()
+
+    @cached_property
+    def pair(self) -> ConcurrentRun | None:
+        """What two workers did; None where there is nothing to ask them, or one did not come up."""
+        if not self._attempts.asked:
+            return None
+        try:
+            return side_by_side(self._attempts)
+        except WorkerStartError as error:
+            self.start_error = error.worker, error.failure
+            return None
+
+    @cached_property
+    def backward(self) -> Observation | None:
+        """All mini-batches in reversed order, by a third worker, which stays up; None where there is no `pair`."""
+        attempts, observation = self._attempts, Observation()
+        if self.pair is None:
+            return None
+        session = attempts.entry.session(probe_limit=attempts.probe_limit, reserved=True, restores=False)
+        try:
+            self._session = self._stack.enter_context(session)
+            with self.worker() as worker:
+                for mini_batch in attempts.asked[::-1]:
+                    observation.attempts.append((mini_batch, attempts.attempt(worker, mini_batch)))
+                self._of_sizes = list(self._ask_other_sizes(worker, observation))
+        except WorkerStartError:
+            return None
+        return observation
+
+    @property
+    def opened(self) -> FilesTouched:
+        """What import and init() of the third worker opened, and its run() for the mini-batches of the sample."""
+        assert self._session is not None
+        assert self.backward is not None
+        opened = self._session.setting_up
+        for _, result in self.backward.attempts:
+            opened.read.update(result.files.read)
+        return opened
+
+    @contextmanager
+    def worker(self) -> Iterator[ProbeSession]:
+        """The third worker, with all files as they were before."""
+        assert self._session is not None
+        with self._attempts.entry.outputs.kept():
+            self._attempts.restore()
+            try:
+                yield self._session
+            except WorkerStartError as error:
+                self._attempts.entry.starts.note(error.failure)
+                raise
+
+    @cached_property
+    def agrees(self) -> bool:
+        """Whether all answers are the same in what is not random."""
+        backward = self.backward
+        if backward is None or self._fails_what_succeeded():
+            return False
+        if self._agree(()):
+            return True
+        try:
+            self.again = self._attempts.observe(self._attempts.asked[::-1])
+        except WorkerStartError:
+            return False
+        random = self.nondeterministic = self._attempts.differing(backward, self.again)
+        return random is not None and (random.all_rows or self._agree(random.keys))
+
+    @cached_property
+    def in_turn(self) -> Observation:
+        """The answers of the two workers; where a mini-batch was halved, with that of the third to the whole."""
+        assert self.pair is not None
+        return Observation([*self.pair.observation.attempts, *self._whole.attempts])
+
+    @property
+    def compares_sizes(self) -> bool:
+        """Whether items were asked alone and together."""
+        return bool(self._of_sizes)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all was asked already."""
+        return "agrees" in self.__dict__
+
+    @property
+    def first_attempt(self) -> AttemptEnded | None:
+        """That of the first worker, which the second one came up beside, at what was answered in the baseline."""
+        return None if self.pair is None else next((result.ended for result in self._of_answered(step=2)), None)
+
+    def _fails_what_succeeded(self) -> bool:
+        return any(result.ended.returned is None for result in self._of_answered())
+
+    def _of_answered(self, step: int = 1) -> Iterator[ProbeResult]:
+        """The attempts of the two workers at what was answered in the baseline."""
+        assert self.pair is not None
+        answered = {mini_batch.id for mini_batch in self._attempts.answered}
+        for mini_batch, result in self.pair.observation.attempts[::step]:
+            if mini_batch.id in answered or self._attempts.is_halved:
+                yield result
+
+    def _agree(self, ignoring: Collection[Key]) -> bool:
+        return all(first_difference(expected, actual, ignoring) is None for expected, actual in self._answers())
+
+    def _answers(self) -> Iterator[Pair]:
+        """Two answers each that should be the same."""
+        assert self.pair is not None
+        assert self.backward is not None
+        for mini_batch, result in self.pair.observation.attempts:
+            backward = self.backward.answer(mini_batch)
+            # A single one was called differently for the second worker.
+            yield answer_of(result.ended), backward or answer_of(self.pair.observation.attempts[0][1].ended)
+        for ended in self.pair.again:
+            yield answer_of(self.pair.observation.attempts[0][1].ended), answer_of(ended)
+        yield from self._of_sizes
+
+    def _ask_other_sizes(self, worker: ProbeSession, observation: Observation) -> Iterator[Pair]:
+        """Items one by one, and mini-batches of one item together, called as the whole. Nothing of partitions."""
+        attempts, groups = self._attempts, self._attempts.groups
+        if attempts.is_halved:
+            (whole,) = attempts.answered
+            self._whole.attempts.append((whole, attempts.attempt(worker, whole)))
+            if groups:
+                yield self._ask(worker, attempts.asked), answer_of(self._whole.attempts[0][1].ended)
+        if attempts.entry.settings.partition_keys or not groups:
+            return
+        several = [mini_batch for mini_batch in groups if mini_batch.size > 1]
+        if not several and len(groups) > 1:
+            parts = groups[:MAX_MERGED]
+            apart = [answer for part in parts if (answer := observation.answer(part)) is not None]
+            yield self._ask(worker, [merged(parts)]), joined_answers(apart)
+        singles = 0
+        for mini_batch in several:
+            if singles >= MAX_SINGLES:
+                break
+            some = mini_batch.part(*range(min(mini_batch.size, MAX_SINGLES)))
+            singles += some.size
+            yield self._ask(worker, [some]), self._ask(worker, called_as(some, singles_of(some)))
+
+    def _ask(self, worker: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> RunOutcome:
+        return joined_answers([answer_of(self._attempts.attempt(worker, one).ended) for one in mini_batches])

@@ -1,0 +1,227 @@
+"""The mini-batches of the sample that checks compare, and attempts at them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from pytest_parallelrun.contract.entry.mini_batches import Observation, SampleMiniBatch, attempt, paths_of
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
+from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues, nondeterministic_values
+from pytest_parallelrun.emulator.splitting import open_input
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
+    from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
+    from pytest_parallelrun.emulator.result import MiniBatchResult
+    from pytest_parallelrun.emulator.splitting.model import InputKind
+
+T = TypeVar("T")
+
+MAX_GROUPS = 12
+MAX_ITEMS = 300
+"""Mini-batches of the sample, and items in them, that the checks compare; more would only take more time."""
+
+MAX_FAILED = 3
+"""Mini-batches that failed in the baseline and are asked again."""
+
+PROBE_FACTOR = 20
+MIN_PROBE = 1.0
+"""Seconds."""
+
+
+class SampleAttempts:
+    """Attempts of one entry at a copy of its sample.
+
+    The copy is the same for all, since rows may name paths; what a script did to it is undone before each worker.
+    """
+
+    def __init__(self, entry: EntryUnderTest, baseline: Baseline) -> None:
+        self.entry = entry
+        self.baseline = baseline
+        slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
+        # Sleep that was skipped is in the one, and other mini-batches are in the other.
+        self.probe_limit = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
+        """Seconds of real time that a generated attempt may take; the setting `timeout` bounds it too."""
+        self._remembered: dict[str, object] = {}
+        self._strays: set[str] = set()
+
+    @property
+    def kind(self) -> InputKind:
+        return self.entry.kind
+
+    @cached_property
+    def groups(self) -> tuple[SampleMiniBatch, ...]:
+        """The mini-batches of the sample that succeeded in the baseline; an even choice where there are many."""
+        good = {batch.id for batch in self.baseline.result.mini_batches if batch.status == "succeeded"}
+        return tuple(mini_batch for mini_batch in self.answered if mini_batch.id in good)
+
+    @cached_property
+    def answered(self) -> tuple[SampleMiniBatch, ...]:
+        """The same, or where none succeeded those for which run() returned something legal, if too little."""
+        batches = [batch for batch in self.baseline.result.mini_batches if batch.size]
+        good = [batch.id for batch in batches if batch.status == "succeeded"]
+        legal = [batch.id for batch in batches if any(attempt.returned is not None for attempt in batch.attempts)]
+        return self._load(set(_evenly(good or legal, MAX_GROUPS)))
+
+    @cached_property
+    def timed_out(self) -> tuple[SampleMiniBatch, ...]:
+        """Mini-batches of the sample of which every attempt ran into its timeout."""
+        batches = [batch for batch in self.baseline.result.mini_batches if batch.attempts]
+        late = [batch.id for batch in batches if all(attempt.outcome == "timeout" for attempt in batch.attempts)]
+        return self._load(set(_evenly(late, MAX_GROUPS)))
+
+    @cached_property
+    def asked(self) -> tuple[SampleMiniBatch, ...]:
+        """Mini-batches to compare with each other: those answered and a few that failed, or the halves of a single one.
+
+        One that failed may succeed on a fresh worker. No item is in two of them: a script may well refuse, or leave
+        out, what it has seen.
+        """
+        answered = self.answered
+        failed = [batch.id for batch in self.baseline.result.mini_batches if _raised(batch)][:MAX_FAILED]
+        if answered and failed:
+            return tuple(sorted((*answered, *self._load(set(failed))), key=lambda mini_batch: mini_batch.id))
+        if len(answered) != 1 or answered[0].size == 1 or self.entry.settings.partition_keys:
+            return answered
+        (single,) = answered
+        middle = single.size // 2
+        first, second = single.part(*range(middle)), single.part(*range(middle, single.size))
+        return first.numbered(single.id + 1), second.numbered(single.id + 2)
+
+    @property
+    def is_halved(self) -> bool:
+        """Whether a single mini-batch is asked in two halves."""
+        return not {mini_batch.id for mini_batch in self.answered} <= {mini_batch.id for mini_batch in self.asked}
+
+    def _load(self, chosen: set[int]) -> tuple[SampleMiniBatch, ...]:
+        """The mini-batches with these ids, or as many as do not have too many items."""
+        copy = self._copy
+        splitter = open_input(copy.input, self.entry.settings)
+        loaded: list[SampleMiniBatch] = []
+        items = 0
+        for batch in splitter.mini_batches() if chosen else ():
+            if batch.id not in chosen or (loaded and items + batch.size > MAX_ITEMS):
+                continue
+            names = tuple(copy.item_name(name) for name in splitter.item_names(batch))
+            loaded.append(
+                SampleMiniBatch(
+                    id=batch.id,
+                    first_item=batch.first_item,
+                    payload=splitter.load(batch),
+                    names=names,
+                    partition=batch.partition,
+                )
+            )
+            items += batch.size
+        return tuple(loaded)
+
+    def differing(self, first: Observation, second: Observation) -> NondeterministicValues | None:
+        """What differs between two identical runs; None where nothing does."""
+        keys: set[Key] = set()
+        harmless = swapped = True
+        for mini_batch in self.asked:
+            rows, others = first.rows(mini_batch), second.rows(mini_batch)
+            if rows is None and others is None:
+                continue
+            if rows is None or others is None:
+                return NondeterministicValues(frozenset(), all_rows=True)
+            values = nondeterministic_values(rows, others)
+            if values is not None:
+                if values.all_rows:
+                    return values
+                keys.update(values.keys)
+                harmless = harmless and values.harmless
+                swapped = swapped and values.swapped
+        return NondeterministicValues(frozenset(keys), harmless=harmless, swapped=swapped) if keys else None
+
+    def shown(self, text: str) -> str:
+        """A text without the folder of the copy, which is long and says nothing to a user."""
+        return text.replace(self.root, "")
+
+    def remember(self, name: str, ask: Callable[[], T]) -> T:
+        """What `ask` returns, which is asked once for all checks."""
+        if name not in self._remembered:
+            self._remembered[name] = ask()
+        return cast("T", self._remembered[name])
+
+    def observe(self, mini_batches: Sequence[SampleMiniBatch]) -> Observation:
+        """Attempts at the mini-batches in this order by a fresh worker. WorkerStartError where none comes up."""
+        observation = Observation()
+        self.restore()
+        with self.entry.session(probe_limit=self.probe_limit) as session:
+            for mini_batch in mini_batches:
+                observation.attempts.append((mini_batch, self.attempt(session, mini_batch)))
+        return observation
+
+    def attempt(
+        self, session: ProbeSession, mini_batch: SampleMiniBatch, *, worker: int = 0, number: int = 1
+    ) -> ProbeResult:
+        """One attempt at a mini-batch; new files that it leaves beside the sample are taken away by `restore()`."""
+        result = attempt(session, mini_batch, worker=worker, number=number)
+        self.entry.outputs.note(result.files)
+        self._strays.update(path for path in result.files.written if path.startswith(self._copy.root))
+        return result
+
+    def restore(self) -> None:
+        """Puts back files of the copy that a script changed, moved or deleted, and removes those that it made."""
+        originals = self._originals
+        for path in self._strays - originals.keys():
+            with suppress(OSError):
+                os.remove(path)
+        self._strays.clear()
+        for path, (original, stat) in originals.items():
+            try:
+                now = os.stat(path)
+            except OSError:
+                copy_file(original, path)
+                continue
+            if (now.st_size, now.st_mtime_ns) != stat:
+                os.remove(path)
+                copy_file(original, path)
+
+    @property
+    def root(self) -> str:
+        """The folder of the sample that the mini-batches are from; it ends with a separator."""
+        return self._copy.root
+
+    @cached_property
+    def _copy(self) -> SampleCopy:
+        return self.entry.copy_sample()
+
+    @cached_property
+    def _originals(self) -> dict[str, tuple[str, tuple[int, int]]]:
+        """Path in the copy -> a second copy, and size and time of the first."""
+        if self.kind != "files":
+            return {}
+        spare = self.entry.new_folder("spare")
+        originals = {}
+        for number, path in enumerate(dict.fromkeys((*_paths(self.answered), *_paths(self.asked)))):
+            target = str(spare / str(number))
+            copy_file(path, target)
+            try:
+                stat = os.stat(path)
+            except OSError:
+                continue
+            originals[path] = target, (stat.st_size, stat.st_mtime_ns)
+        return originals
+
+
+def _paths(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[str]:
+    for mini_batch in mini_batches:
+        yield from paths_of(mini_batch.payload)
+
+
+def _raised(batch: MiniBatchResult) -> bool:
+    return bool(batch.attempts) and batch.attempts[-1].outcome in ("exception", "wrong_type")
+
+
+def _evenly(values: Sequence[int], most: int) -> Sequence[int]:
+    if len(values) <= most:
+        return values
+    return [values[position * (len(values) - 1) // (most - 1)] for position in range(most)]
