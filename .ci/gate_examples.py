@@ -62,16 +62,18 @@ class Report(TypedDict):
     """An entry of the JSON report, as far as it is compared."""
 
     verdict: str
+    init_calls: int
     job: dict[str, object] | None
     checks: list[Check]
 
 
 @dataclass(frozen=True)
 class Gated:
-    """What came of one example. differences: a line for each; status: the exit code of pytest."""
+    """What came of one example. differences: a line for each."""
 
     name: str
     verdict: str
+    init_calls: int
     output: str
     differences: list[str]
     seconds: float
@@ -112,7 +114,10 @@ def main() -> int:
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for gated in pool.map(lambda run: gate(run[0], run[1], arguments.engine), runs):
             good = "FAILED" if gated.differences else "ok    "
-            print(f"{good}  {gated.seconds:5.1f} s  {gated.name}: {gated.verdict}", flush=True)
+            print(
+                f"{good}  {gated.seconds:5.1f} s  {gated.init_calls:3} init() calls  {gated.name}: {gated.verdict}",
+                flush=True,
+            )
             if gated.differences:
                 failures += 1
                 print(gated.output, *gated.differences, sep="\n")
@@ -165,7 +170,14 @@ def gate(file: Path, seed: int | None, engine: str) -> Gated:
     if done.returncode != wanted:
         differences.append(f"exit code: expected {wanted}, got {done.returncode}")
     name = name_of(file) if seed is None else f"{name_of(file)}, seed {seed}"
-    return Gated(name, expected["verdict"], done.stdout, differences, time.monotonic() - started)
+    return Gated(
+        name=name,
+        verdict=expected["verdict"],
+        init_calls=0 if report is None else report["init_calls"],
+        output=done.stdout,
+        differences=differences,
+        seconds=time.monotonic() - started,
+    )
 
 
 def compare(expected: Expected, report: Report, generated_only: bool) -> Iterator[str]:

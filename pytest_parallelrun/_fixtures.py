@@ -132,16 +132,12 @@ def parallelrun_replay(request: pytest.FixtureRequest) -> ReplayRequest:
 @pytest.fixture(scope="module")
 def parallelrun_observations(
     parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None
-) -> Iterator[Observations | None]:
+) -> Observations | None:
     """What run() makes of the sample, shared by the generated tests; None without a sample."""
     from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.contract.entry.questions import QUESTIONS
 
-    if parallelrun_baseline is None:
-        yield None
-        return
-    observations = Observations(parallelrun_entry, parallelrun_baseline)
-    yield observations
-    observations.close()
+    return None if parallelrun_baseline is None else Observations(parallelrun_entry, parallelrun_baseline, QUESTIONS)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
 from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, InitCalls, TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.entry.questions import QUESTIONS
 from pytest_parallelrun.contract.generation.runner import ExampleRunner
 from pytest_parallelrun.emulator.errors import ParallelRunError
 from pytest_parallelrun.emulator.probe import WorkerStartError
@@ -100,7 +101,8 @@ class Confirmation:
     def _observe(self, baseline: Baseline) -> Observations:
         if self._observations is None:
             entry = self._entry_in_processes
-            self._observations = Observations(entry, baseline if baseline.result.attempts else run_baseline(entry))
+            baseline = baseline if baseline.result.attempts else run_baseline(entry)
+            self._observations = Observations(entry, baseline, QUESTIONS)
         return self._observations
 
     @property

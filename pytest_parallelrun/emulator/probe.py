@@ -80,8 +80,6 @@ class ProbeSession:
         self._on_start = on_start
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
-        self.attempts_made: dict[int, int] = {}
-        """Of each worker since it came up."""
         self.gaps: dict[StandInGap, None] = {}
         """What the script asked for and the stand-ins do not cover; complete when the session is over."""
 
@@ -116,6 +114,11 @@ class ProbeSession:
             self.note_gaps()
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    @property
+    def observed(self) -> Sequence[object]:
+        """The results of observers, in the order of the starts."""
+        return tuple(self._engine.observed)
+
     def note_gaps(self) -> None:
         """Takes what happened to the workers, of which the gaps alone are of interest here."""
         self.gaps.update(dict.fromkeys(gaps_in(self._engine.worker_events())))
@@ -124,16 +127,18 @@ class ProbeSession:
         """Whether the worker is there."""
         return self._engine.is_up(worker)
 
-    def start(self, worker: int = 0) -> None:
-        """Makes sure that the worker is up. WorkerStartError where it does not come up."""
+    def start(self, worker: int = 0, observer: type[Observer] | None = None) -> None:
+        """Makes sure that the worker is up. WorkerStartError where it does not come up.
+
+        observer: a class, made and entered in the process of the worker; see `observed`.
+        """
         if self._engine.is_up(worker):
             return
-        self.attempts_made[worker] = 0
         if self._on_start is not None:
             self._on_start()
         try:
             with files_watched(self.setting_up):
-                event = self._engine.start_worker(worker)
+                event = self._engine.start_worker(worker, observer=observer)
         finally:
             self._engine.release()
         self._name_models(self.setting_up)
@@ -166,7 +171,6 @@ class ProbeSession:
         come up.
         """
         self.start(worker)
-        self.attempts_made[worker] += 1
         engine = self._engine
         engine.assign(self._splitter, self._settings, FaultPlan(()))
         touched = FilesTouched()

@@ -15,8 +15,8 @@ from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.entry.observers import Parsing
-    from pytest_parallelrun.emulator.probe import StartupResult
 
 
 # The thresholds are the user's own arguments as well, so they are not in that set.
@@ -25,16 +25,22 @@ RUNTIME_FLAGS = sorted(
 )
 
 
-def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
+def test_accepts_runtime_arguments(
+    parallelrun_entry: EntryUnderTest, parallelrun_observations: Observations | None, parallelrun_check: Check
+) -> None:
     """Import and init() work with the runtime's own arguments in sys.argv, and read their own from it."""
     __tracebackhide__ = True
-    with_runtime_arguments = parallelrun_entry.probe_startup(observer=RecordedParsers)
-    if startup_failure(with_runtime_arguments) is None and not _parsings(with_runtime_arguments)[0]:
+    pair = None if parallelrun_observations is None else parallelrun_observations.screening.pair
+    if pair is not None:
+        failure, (with_runtime, complaints) = None, _parsings(pair.observed)
+    else:
+        startup = parallelrun_entry.probe_startup(observer=RecordedParsers)
+        failure, (with_runtime, complaints) = startup_failure(startup), _parsings(startup.observed)
+    if failure is None and not with_runtime:
         # What parses nothing cannot take an argument for another.
         return
     without_them = parallelrun_entry.probe_startup(observer=RecordedParsers, runtime_arguments=False)
-    failure, failure_without = startup_failure(with_runtime_arguments), startup_failure(without_them)
-    (with_runtime, complaints), (without, _) = _parsings(with_runtime_arguments), _parsings(without_them)
+    failure_without, (without, _) = startup_failure(without_them), _parsings(without_them.observed)
     if failure is not None:
         if failure_without is not None:
             parallelrun_check.cannot_decide(
@@ -83,9 +89,9 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
         )
 
 
-def _parsings(startup: StartupResult) -> tuple[list[Parsing], list[str]]:
-    """What RecordedParsers saw in the one worker; nothing where it died."""
-    return cast("tuple[list[Parsing], list[str]]", startup.observed[0]) if startup.observed else ([], [])
+def _parsings(observed: Sequence[object]) -> tuple[list[Parsing], list[str]]:
+    """What RecordedParsers saw in the first worker; nothing where it died."""
+    return cast("tuple[list[Parsing], list[str]]", observed[0]) if observed else ([], [])
 
 
 class Taken(NamedTuple):

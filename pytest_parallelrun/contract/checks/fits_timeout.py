@@ -1,43 +1,23 @@
-"""A mini-batch takes more than half of its timeout.
-
-How the time of run() grows with the items of a mini-batch is a straight line through several sizes.
-"""
+"""A mini-batch takes more than half of its timeout."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.entry.mini_batches import attempt, joined, some_of
+from pytest_parallelrun.contract.dependence.run_time import run_time
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import shown_for
-from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.input_paths import locate
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
+    from pytest_parallelrun.contract.dependence.run_time import RunTimeModel
     from pytest_parallelrun.contract.entry.baseline import Baseline
-    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
-    from pytest_parallelrun.emulator.events import AttemptEnded
-    from pytest_parallelrun.emulator.probe import ProbeSession
-    from pytest_parallelrun.emulator.splitting.model import Payload
 
 MARGIN = 2
 """A machine of the service may be slower than this one, and some items are larger than those of the sample."""
-
-MAX_SECONDS = 0.1
-"""In run(), until no further attempt begins; each size gets one at least."""
-MAX_REPETITIONS = 5
-MAX_PROBE = 10.0
-"""Seconds of real time for an attempt at items whose mini-batches all took too long."""
-MAX_ROWS = 4096
-"""Of a table, whose rows may come again."""
-CLEAR = 0.005
-"""Seconds by which the largest size must be slower than the smallest for a slope to be more than noise."""
 
 
 def test_fits_timeout(
@@ -49,7 +29,7 @@ def test_fits_timeout(
     limit = float(settings.timeout)
     over = next((attempt for attempt in parallelrun_baseline.result.attempts if attempt.outcome == "timeout"), None)
     with skip_without_worker(parallelrun_check):
-        model = _measured(parallelrun_observations)
+        model = run_time(parallelrun_observations)
     if model is None and over is None:
         skip_without_results(parallelrun_baseline, parallelrun_check, introduction="there is nothing to measure. ")
     if model is not None:
@@ -160,157 +140,3 @@ def _seconds(seconds: float) -> str:
         return f"{seconds:.3g} s"
     scaled, unit = (seconds * 1e3, "ms") if seconds >= 1e-4 else (max(seconds, 1e-7) * 1e6, "us")
     return f"{float(f'{scaled:.2g}'):g} {unit}"
-
-
-class RunTimeModel(NamedTuple):
-    """Seconds that run() takes. sizes: in items, ascending. at_once, per_item: the line through the shortest times.
-
-    full_size: items in a mini-batch of the size that is set. is_solid: whether the line is more than noise; if not,
-    per_item is an upper bound, with the whole time of the largest size ascribed to its items.
-    bytes_per_item: of a table, else 0. sized_by: the setting that decides on the size; "" where partitions do.
-    """
-
-    sizes: tuple[int, ...]
-    at_once: float
-    per_item: float
-    full_size: int
-    is_solid: bool
-    noun: str
-    bytes_per_item: float = 0.0
-    sized_by: str = "mini_batch_size"
-
-    def seconds(self, items: int) -> float:
-        """What a mini-batch of so many items takes."""
-        return self.at_once + self.per_item * items
-
-    def items_within(self, seconds: float) -> int:
-        """The largest mini-batch that is done in time; 0 where one item takes longer."""
-        return max(0, int((seconds - self.at_once) / max(self.per_item, 1e-9)))
-
-
-def _measured(observations: Observations) -> RunTimeModel | None:
-    """The run time of one warm worker; None where nothing can be measured."""
-    settings, answered = observations.entry.settings, observations.answered
-    bytes_per_item, sized_by = 0.0, "mini_batch_size" if settings.mini_batch_rows is None else "mini_batch_rows"
-    if settings.partition_keys:
-        sized_by = ""
-        times = _times_of_partitions(observations, answered) if answered else {}
-        full_size = max((batch.size for batch in observations.baseline.result.mini_batches), default=0)
-    else:
-        # A mini-batch that takes too long may have items that do not.
-        mini_batches = answered or observations.timed_out
-        if not mini_batches:
-            return None
-        if observations.kind == "files":
-            full_size = settings.files_per_mini_batch
-        elif settings.mini_batch_rows is not None:
-            full_size = settings.mini_batch_rows
-        else:
-            bytes_per_item, full_size = _rows_of(observations)
-        times = _times_of_sizes(observations, joined([one.payload for one in mini_batches]), full_size)
-    if not times:
-        return None
-    at_once, per_item, is_solid = line(times)
-    return RunTimeModel(
-        sizes=tuple(sorted(times)),
-        at_once=at_once,
-        per_item=per_item,
-        full_size=full_size,
-        is_solid=is_solid,
-        noun="file" if observations.kind == "files" else "row",
-        bytes_per_item=bytes_per_item,
-        sized_by=sized_by,
-    )
-
-
-def _times_of_partitions(observations: Observations, mini_batches: Sequence[SampleMiniBatch]) -> dict[int, list[float]]:
-    """Size -> seconds of each repetition, for the partitions of the sample, each whole."""
-    times: dict[int, list[float]] = {}
-    spent = 0.0
-    with observations.session(reserved=True) as session:
-        # The first call is slower than all others: it fills caches.
-        attempt(session, mini_batches[0])
-        for _ in range(MAX_REPETITIONS):
-            for mini_batch in mini_batches:
-                if spent > MAX_SECONDS and times:
-                    continue
-                ended = attempt(session, mini_batch).ended
-                spent += ended.running
-                if ended.returned is not None:
-                    times.setdefault(mini_batch.size, []).append(ended.running)
-    return times
-
-
-def _times_of_sizes(observations: Observations, pool: Payload, full_size: int) -> dict[int, list[float]]:
-    """Size -> seconds of each repetition, for mini-batches of several sizes made of the items in the pool."""
-    answered = bool(observations.answered)
-    probe_limit = observations.probe_limit if answered else min(observations.probe_limit, MAX_PROBE)
-    with observations.session(probe_limit=probe_limit, reserved=True) as session:
-        # The first call is slower than all others: it fills caches.
-        first = _attempt(session, pool, 1)
-        if first.outcome == "timeout":
-            return {}
-        if observations.kind != "files" and answered:
-            pool = _enlarged(session, pool, min(full_size, MAX_ROWS))
-        largest = min(len(pool), max(full_size, 4))
-        sizes = sorted({1, (largest + 1) // 2, largest})
-        times = {} if answered or first.returned is None else {1: [first.running]}
-        spent = first.running
-        for repetition in range(MAX_REPETITIONS):
-            for size in sizes:
-                if (spent > MAX_SECONDS or size not in times) if repetition else size in times:
-                    continue
-                ended = _attempt(session, pool, size)
-                spent += ended.running
-                if ended.returned is not None:
-                    times.setdefault(size, []).append(ended.running)
-                elif ended.outcome == "timeout":
-                    # Larger ones take longer.
-                    break
-    return times
-
-
-def _attempt(session: ProbeSession, pool: Payload, size: int) -> AttemptEnded:
-    return session.attempt(some_of(pool, 0, size)).ended
-
-
-def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
-    """The rows again and again up to so many, as far as run() stays quick: a sample is smaller than what a job gets."""
-    seconds = _attempt(session, pool, len(pool)).running
-    affordable = min(rows, int(len(pool) * MAX_SECONDS / 4 / max(seconds, 1e-6)))
-    if affordable <= len(pool):
-        return pool
-    return some_of(joined([pool] * -(-affordable // len(pool))), 0, affordable)
-
-
-def _rows_of(observations: Observations) -> tuple[float, int]:
-    """Bytes of a row of the sample, and how many make a mini-batch of the size that is set."""
-    sample, settings = observations.baseline.sample.input, observations.entry.settings
-    rows = sum(batch.size for batch in open_input(sample, settings).mini_batches())
-    paths = [sample] if isinstance(sample, str) else sample
-    locations = [locate(path, os.getcwd(), must_exist=True) for path in paths]
-    size = sum(os.path.getsize(path) for location in locations for path in location.paths())
-    bytes_per_row = max(1.0, size / max(rows, 1))
-    return bytes_per_row, max(1, int(settings.bytes_per_mini_batch / bytes_per_row))
-
-
-def line(times: dict[int, list[float]]) -> tuple[float, float, bool]:
-    """(seconds at once, seconds per item, whether that is more than noise) by least squares through the shortest times.
-
-    times: size -> seconds of each repetition. Neither value is negative.
-    """
-    points = [(size, min(seconds)) for size, seconds in sorted(times.items())]
-    largest, slowest = points[-1]
-    noise = max(sorted(seconds)[len(seconds) // 2] - min(seconds) for seconds in times.values())
-    if len(points) == 1:
-        return 0.0, slowest / largest, False
-    rise = slowest - points[0][1]
-    if rise < max(CLEAR, 3 * noise):
-        return 0.0, max(seconds for _, seconds in points) / largest, False
-    mean_size = sum(size for size, _ in points) / len(points)
-    mean = sum(seconds for _, seconds in points) / len(points)
-    spread = sum((size - mean_size) ** 2 for size, _ in points)
-    slope = sum((size - mean_size) * (seconds - mean) for size, seconds in points) / spread
-    at_once = mean - slope * mean_size
-    # A line that starts below zero would promise too much for small sizes: then through zero, and the largest.
-    return (at_once, slope, True) if at_once >= 0 else (0.0, slowest / largest, True)

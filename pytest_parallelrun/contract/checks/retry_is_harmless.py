@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.check import SkipReason
+from pytest_parallelrun.contract.corruption.items import raises_for_bad_items
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
@@ -24,6 +25,7 @@ from pytest_parallelrun.contract.entry.preconditions import (
     skip_without_worker,
     why_random,
 )
+from pytest_parallelrun.contract.entry.sample_attempts import OFF_MAIN_THREAD
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.emulator.faults import Fault
 
@@ -84,9 +86,8 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
             check.cannot_decide(f"run() {deliveries.once.answer.told()}, so there is nothing to compare")
         undecided = _compare_rows(observations, check, mini_batch, deliveries)
         differences = _compare_files(observations, mini_batch, deliveries)
-        retry = None if differences else _deliver_after_a_failure(observations, mini_batch)
-        if retry is not None:
-            failed, retried = retry
+        failed, retried = (None, None) if differences else _deliver_after_a_failure(observations, mini_batch)
+        if failed is not None and retried is not None:
             undecided = undecided or _compare_retry(
                 observations, check, mini_batch, deliveries.once.answer, failed, retried.answer
             )
@@ -119,9 +120,14 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
         before = after
     if any(not one.file.is_log for one in differences) or any(file.names_its_process for file in before):
         return False
-    retry = _deliver_after_a_failure(observations, mini_batch)
-    if retry is not None and not _is_as_screened(observations, run, mini_batch, retry[1]):
-        return False
+    if observations.kind == "files":
+        # Off the main thread where nothing hangs there: what is as it was says that this is no matter either.
+        thread = "worker" if raises_for_bad_items(observations) else None
+        _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
+        if retried is None or not _is_as_screened(observations, run, mini_batch, retried):
+            return False
+        if thread is not None:
+            observations.remember(OFF_MAIN_THREAD, lambda: True)
     _report_files(check, mini_batch, differences)
     pass_unless_random(observations, check)
     return True
@@ -158,13 +164,16 @@ def _deliver_again(observations: Observations, mini_batch: SampleMiniBatch) -> _
 
 
 def _deliver_after_a_failure(
-    observations: Observations, mini_batch: SampleMiniBatch
-) -> tuple[ProbeResult, _Delivery] | None:
-    """An attempt while its last item is away, and a retry; None where that attempt does not fail, or has no files."""
+    observations: Observations, mini_batch: SampleMiniBatch, thread: str | None = None
+) -> tuple[ProbeResult | None, _Delivery | None]:
+    """An attempt while its last item is away, and a retry; None twice where that attempt does not fail, or of rows.
+
+    thread: other than that of the settings; then there is a second attempt in any case.
+    """
     if observations.kind != "files":
-        return None
+        return None, None
     path = str(mini_batch.payload[mini_batch.size - 1])
-    with _workers(observations, 1) as (session, files):
+    with _workers(observations, 1, **({"thread": thread} if thread else {})) as (session, files):
         session.start(0)
         away = str(observations.entry.new_folder("away") / os.path.basename(path))
         os.rename(path, away)
@@ -173,13 +182,15 @@ def _deliver_after_a_failure(
         finally:
             os.rename(away, path)
         files.saw(failed.files)
-        if failed.ended.outcome not in ("exception", "short"):
-            return None
+        if failed.ended.outcome not in ("exception", "short") and thread is None:
+            return None, None
         return failed, _deliver(observations, session, files, mini_batch, number=2)
 
 
 @contextmanager
-def _workers(observations: Observations, workers: int) -> Iterator[tuple[ProbeSession, WrittenFiles]]:
+def _workers(
+    observations: Observations, workers: int, **settings: object
+) -> Iterator[tuple[ProbeSession, WrittenFiles]]:
     """Workers that are up, in folders of their own."""
     redirected = observations.entry.redirected()
     observations.restore()
@@ -188,6 +199,7 @@ def _workers(observations: Observations, workers: int) -> Iterator[tuple[ProbeSe
         probe_limit=observations.probe_limit,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
+        **settings,
     ) as session:
         for worker in range(workers):
             session.start(worker)
@@ -280,8 +292,8 @@ def _compare_retry(
     if state is not None and state.origin == "random numbers":
         return "run() draws random numbers from a generator that was seeded once, so a retry gets others"
     # Once more, since a difference that comes and goes is no fault of the retry.
-    more = _deliver_after_a_failure(observations, mini_batch)
-    if more is None or observations.first_difference(once, more[1].answer) is None:
+    _, more = _deliver_after_a_failure(observations, mini_batch)
+    if more is None or observations.first_difference(once, more.answer) is None:
         return f"a retry of mini-batch {mini_batch.id} was answered differently, but not every time"
     failure = failed.ended.failure
     before = "" if failure is None else observations.shown(f" (which failed with {failure.error})")

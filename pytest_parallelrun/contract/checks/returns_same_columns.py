@@ -62,8 +62,9 @@ def _of_parts(observations: Observations) -> list[ReturnedRows]:
     if size < 2 or mini_batch.partition:
         return []
     parts = [mini_batch.part(0), mini_batch.part(size - 1), mini_batch.part(*range((size + 1) // 2))]
+    observations.restore()
     returned = []
-    with observations.session() as session:
+    with observations.entry.session(probe_limit=observations.probe_limit) as session:
         for part in parts:
             ended = attempt(session, part).ended
             if ended.returned is not None:

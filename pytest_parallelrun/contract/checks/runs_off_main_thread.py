@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
+from pytest_parallelrun.contract.entry.sample_attempts import OFF_MAIN_THREAD
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.output import as_rows
@@ -37,8 +38,8 @@ def test_runs_off_main_thread(
     # Where a script returns nothing on purpose, a short return is all that it has.
     if not observations.answered:
         skip_without_results(parallelrun_baseline, parallelrun_check)
-    if parallelrun_entry.settings.thread == "worker":
-        # What the baseline did, it did there.
+    if parallelrun_entry.settings.thread == "worker" or observations.remembers(OFF_MAIN_THREAD):
+        # What the baseline or another check did, it did there.
         return
     mini_batch = observations.answered[0]
     usual = _usual_attempt(observations, mini_batch)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
 from pytest_parallelrun.contract.corruption.injection import State, try_bad_file, try_cells, with_needs
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 
+
+CORRUPTION = "corruption"
+"""The name of this question to the worker that is asked everything."""
 
 _UNREADABLE: tuple[State, ...] = ("missing", "folder")
 
@@ -48,10 +51,9 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
             "test_returns_valid_type and test_returns_one_result_per_item"
         )
     several, single = _several_items(observations), _single_item(observations)
-    if observations.is_known:
-        trial = _try_with_known_worker(observations, several)
-        if trial is not None:
-            return trial
+    known = _of_known_worker(observations)
+    if known is not None:
+        return known
     observations.restore()
     with observations.entry.session(probe_limit=observations.probe_limit) as session:
         for mini_batch in (several, single):
@@ -64,43 +66,60 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
     )
 
 
-def _try_with_known_worker(observations: Observations, mini_batch: SampleMiniBatch) -> CorruptionTrial | None:
-    """Asks the worker that has answered everything before; None where that may be why it answers as it does.
+class KnownTrial(NamedTuple):
+    """A trial by a worker that has seen the items before. after: the valid mini-batch again, after each bad one."""
 
-    It is not where each bad item shows, and the valid items have the same results after it.
-    """
-    with observations.session() as session:
-        valid = observations.attempt(session, mini_batch)
-        trial = CorruptionTrial(
-            observations=observations,
-            mini_batch=mini_batch,
-            valid=valid,
-            setting_up=observations.screening.opened,
-            attempts=[],
-        )
-        if valid.ended.outcome != "succeeded":
-            return None
-        if observations.kind != "files":
-            trial.attempts.extend(try_cells(session, mini_batch, valid))
-            return trial
-        for state in _UNREADABLE:
-            bad = try_bad_file(observations, session, mini_batch, state)
-            shows = bad.ended.outcome in ("exception", "short") or trial.names_error(bad)
-            if not shows or not _answers_as_before(observations, session, trial):
-                return None
-            trial.attempts.append(bad._replace(need="needed"))
-        if any(attempt.lost > 1 for attempt in trial.attempts):
-            return trial
+    trial: CorruptionTrial
+    after: list[ProbeResult]
+
+
+def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTrial | None:
+    """What a worker makes of bad items; None where it fails for the valid ones."""
+    if not observations.groups:
+        return None
+    mini_batch = _several_items(observations)
+    valid = observations.attempt(session, mini_batch)
+    if valid.ended.outcome != "succeeded":
+        return None
+    trial = CorruptionTrial(
+        observations=observations,
+        mini_batch=mini_batch,
+        valid=valid,
+        setting_up=observations.screening.opened,
+        attempts=[],
+    )
+    if observations.kind != "files":
+        return KnownTrial(replace(trial, attempts=try_cells(session, mini_batch, valid)), [])
+    after = []
+    for state in _UNREADABLE:
+        trial.attempts.append(try_bad_file(observations, session, mini_batch, state)._replace(need="needed"))
+        after.append(observations.attempt(session, mini_batch))
+    if all(attempt.lost <= 1 for attempt in trial.attempts):
         empty = try_bad_file(observations, session, mini_batch, "empty")
-        if empty.ended.outcome not in ("exception", "short"):
-            return trial
-        return replace(trial, empty=empty) if _answers_as_before(observations, session, trial) else None
+        after.append(observations.attempt(session, mini_batch))
+        trial = replace(trial, empty=empty if empty.ended.outcome in ("exception", "short") else None)
+    return KnownTrial(trial, after)
 
 
-def _answers_as_before(observations: Observations, session: ProbeSession, trial: CorruptionTrial) -> bool:
-    """Whether the valid mini-batch still has its rows."""
-    again = observations.attempt(session, trial.mini_batch)
-    return observations.first_difference(answer_of(trial.valid.ended), answer_of(again.ended)) is None
+def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
+    """What that worker answered; None where it may answer so because of what it had seen.
+
+    It does not where each bad item shows, and the valid ones have the same results afterwards.
+    """
+    known = cast("KnownTrial | None", observations.screening.answers[CORRUPTION]) if observations.is_known else None
+    if known is None:
+        return None
+    trial, valid = known.trial, answer_of(known.trial.valid.ended)
+    if any(observations.first_difference(valid, answer_of(result.ended)) is not None for result in known.after):
+        return None
+    shows = (bad.ended.outcome in ("exception", "short") or trial.names_error(bad) for bad in trial.attempts)
+    return trial if observations.kind != "files" or all(shows) else None
+
+
+def raises_for_bad_items(observations: Observations) -> bool:
+    """Whether run() is known to fail at once where a file of its mini-batch cannot be read."""
+    trial = _of_known_worker(observations)
+    return trial is not None and all(bad.ended.outcome in ("exception", "short") for bad in trial.attempts)
 
 
 def _try_mini_batch(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -16,6 +17,7 @@ from pytest_parallelrun.contract.dependence.written_files import (
     is_database,
 )
 from pytest_parallelrun.contract.entry.mini_batches import Observation
+from pytest_parallelrun.contract.entry.observers import RecordedParsers
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:
@@ -53,13 +55,15 @@ class ConcurrentRun:
     same: files that both wrote with the same content. written: those that the first worker wrote first, with the
     attempt in which it did, None for init(). written_for: those that were written for a mini-batch, by its id. Those in
     the workers' own folders are in none of them. again: the answers of both to the first mini-batch once more. left:
-    all files that one delivery of each mini-batch leaves, and `left_again` after each of the others.
+    all files that one delivery of each mini-batch leaves, and `left_again` after each of the others. observed: what
+    RecordedParsers saw in each of them.
     """
 
     observation: Observation = field(default_factory=Observation)
     collisions: list[Collision] = field(default_factory=list)
     same: list[WrittenFile] = field(default_factory=list)
     written: dict[WrittenFile, int | None] = field(default_factory=dict)
+    observed: Sequence[object] = ()
     written_for: dict[int, set[WrittenFile]] = field(default_factory=dict)
     again: list[AttemptEnded] = field(default_factory=list)
     left: Snapshot = field(default_factory=dict)
@@ -88,7 +92,7 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
         files = WrittenFiles(session, redirected.folders, attempts.root)
         for worker in (0, 1):
             session.setting_up = FilesTouched()
-            session.start(worker)
+            session.start(worker, observer=RecordedParsers)
             attempts.entry.outputs.note(session.setting_up)
             _record(files, writes, None, worker, session.setting_up)
         for number, mini_batch in enumerate(mini_batches):
@@ -100,6 +104,7 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
             result.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, result.files)
+        run.observed = session.observed
         run.left = files.snapshot()
         for worker in (0, 1):
             result = attempts.attempt(session, mini_batches[0], worker=worker, number=worker + 1)

@@ -1,14 +1,13 @@
 """Few workers that are asked everything first: where all of their answers agree, no check needs others.
 
-Two workers get the mini-batches of the sample in turn, and the first one again. A third gets them backward, and their
-items one by one. Whatever an answer depends on beside its item (order, size, the worker, a second delivery) differs
+Two workers get the mini-batches of the sample in turn, and the first one again. A third gets them backward, their items
+one by one, and what other checks would ask a fresh worker. Whatever an answer depends on beside its item (order, size, the worker, a second delivery) differs
 between these. What it is, this does not tell: where something differs, the checks ask workers of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from pytest_parallelrun.contract.entry.mini_batches import (
     singles_of,
 )
 from pytest_parallelrun.emulator.probe import WorkerStartError
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.dependence.concurrency import ConcurrentRun
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
-    from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 MAX_SINGLES = 30
 """Items that are asked alone."""
@@ -41,15 +40,20 @@ MAX_MERGED = 8
 
 Pair = tuple[RunOutcome, RunOutcome]
 """Two answers that should be the same."""
+Question = Callable[["ProbeSession"], object]
+"""What a check would ask a fresh worker."""
 
 
 class Screening:
     """The questions and their answers. They are asked when the first of them is needed."""
 
-    def __init__(self, attempts: SampleAttempts) -> None:
+    def __init__(self, attempts: SampleAttempts, questions: Mapping[str, Question]) -> None:
         self._attempts = attempts
-        self._stack = ExitStack()
-        self._session: ProbeSession | None = None
+        self._questions = questions
+        self.opened = FilesTouched()
+        """What the third worker opened for the mini-batches of the sample, its import and init() included."""
+        self.answers: dict[str, object] = {}
+        """To the questions of other checks, which count where all agrees."""
         self._of_sizes: list[Pair] = []
         self._whole = Observation()
         self.start_error: tuple[int, Failure] | None = None
@@ -58,10 +62,6 @@ class Screening:
         """The same as `backward` by another fresh worker, where something differed."""
         self.nondeterministic: NondeterministicValues | None = None
         """What differs between these two."""
-
-    def close(self) -> None:
-        """Ends the worker that stayed up."""
-        self._stack.close()
 
     @cached_property
     def pair(self) -> ConcurrentRun | None:
@@ -76,42 +76,24 @@ class Screening:
 
     @cached_property
     def backward(self) -> Observation | None:
-        """All mini-batches in reversed order, by a third worker, which stays up; None where there is no `pair`."""
+        """All mini-batches in reversed order, by a third worker; None where there is no `pair`."""
         attempts, observation = self._attempts, Observation()
         if self.pair is None:
             return None
-        session = attempts.entry.session(probe_limit=attempts.probe_limit, reserved=True, restores=False)
+        attempts.restore()
         try:
-            self._session = self._stack.enter_context(session)
-            with self.worker() as worker:
+            with attempts.entry.session(probe_limit=attempts.probe_limit) as worker:
                 for mini_batch in attempts.asked[::-1]:
                     observation.attempts.append((mini_batch, attempts.attempt(worker, mini_batch)))
                 self._of_sizes = list(self._ask_other_sizes(worker, observation))
+                for files in (worker.setting_up, *(result.files for _, result in observation.attempts)):
+                    self.opened.read.update(files.read)
+                for name, question in self._questions.items():
+                    attempts.restore()
+                    self.answers[name] = question(worker)
         except WorkerStartError:
             return None
         return observation
-
-    @property
-    def opened(self) -> FilesTouched:
-        """What import and init() of the third worker opened, and its run() for the mini-batches of the sample."""
-        assert self._session is not None
-        assert self.backward is not None
-        opened = self._session.setting_up
-        for _, result in self.backward.attempts:
-            opened.read.update(result.files.read)
-        return opened
-
-    @contextmanager
-    def worker(self) -> Iterator[ProbeSession]:
-        """The third worker, with all files as they were before."""
-        assert self._session is not None
-        with self._attempts.entry.outputs.kept():
-            self._attempts.restore()
-            try:
-                yield self._session
-            except WorkerStartError as error:
-                self._attempts.entry.starts.note(error.failure)
-                raise
 
     @cached_property
     def agrees(self) -> bool:
@@ -140,9 +122,9 @@ class Screening:
         return bool(self._of_sizes)
 
     @property
-    def is_over(self) -> bool:
-        """Whether all was asked already."""
-        return "agrees" in self.__dict__
+    def has_begun(self) -> bool:
+        """Whether the first two workers were asked: then the third costs no more than any other."""
+        return "pair" in self.__dict__
 
     @property
     def first_attempt(self) -> AttemptEnded | None:

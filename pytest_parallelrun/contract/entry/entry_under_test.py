@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -182,16 +182,14 @@ class EntryUnderTest:
         arguments: tuple[str, ...] | None = None,
         entry: EntryFile | None = None,
         reserved: bool = False,
-        restores: bool = True,
         **settings: object,
     ) -> Iterator[ProbeSession]:
         """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
 
         probe_limit: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry:
         other than those of the entry. Folders that the script writes to are fresh ones, where they are among its
-        arguments or variables; other files that it is known to write are put back at the end, if it `restores`.
-        reserved: these workers may be of those that are kept for the last checks. TooManyInitCalls, also later, where
-        the workers would be too many.
+        arguments or variables. reserved: these workers may be of those that are kept for the last checks.
+        TooManyInitCalls, also later, where the workers would be too many.
         """
         self.init_calls.require(workers, reserved=reserved)
         if arguments is None and self.outputs.folders:
@@ -209,7 +207,7 @@ class EntryUnderTest:
             announced += 1
 
         session = ProbeSession(job, self.kind, workers=workers, probe_limit=probe_limit, on_start=announce)
-        with self.outputs.kept() if restores else nullcontext():
+        with self.outputs.kept():
             try:
                 with session:
                     yield session

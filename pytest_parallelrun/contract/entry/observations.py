@@ -5,9 +5,8 @@ The checks on order, history, size and repetition share these observations, as e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.dependence.screening import Screening
@@ -21,35 +20,24 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession
 
 
+Ask = Callable[["Observations", "ProbeSession"], object]
+"""What a check asks a worker."""
+
+
 class Observations(SampleAttempts):
-    """The answers that checks compare. `screening` made most of them, and where it found no difference, all."""
+    """The answers that checks compare. `screening` made most of them, and where it found no difference, all.
 
-    def __init__(self, entry: EntryUnderTest, baseline: Baseline) -> None:
+    questions: of checks, by name, for the worker that is asked everything.
+    """
+
+    def __init__(self, entry: EntryUnderTest, baseline: Baseline, questions: Mapping[str, Ask] | None = None) -> None:
         super().__init__(entry, baseline)
-        self.screening = Screening(self)
-
-    def close(self) -> None:
-        """Ends the worker that stayed up for further questions."""
-        self.screening.close()
+        self.screening = Screening(self, {name: partial(ask, self) for name, ask in (questions or {}).items()})
 
     @property
     def is_known(self) -> bool:
-        """Whether a worker has shown already that its answers depend on nothing but the items."""
-        return self.screening.is_over and self.screening.agrees
-
-    @contextmanager
-    def session(self, *, probe_limit: float | None = None, reserved: bool = False) -> Iterator[ProbeSession]:
-        """A worker for a check: a fresh one, or that of the screening, where it is over and all answers agreed.
-
-        probe_limit, reserved: for a fresh one, see EntryUnderTest.session().
-        """
-        if self.is_known:
-            with self.screening.worker() as session:
-                yield session
-        else:
-            self.restore()
-            with self.entry.session(probe_limit=probe_limit or self.probe_limit, reserved=reserved) as session:
-                yield session
+        """Whether the answers are known to depend on nothing but the items; not asked for one check alone."""
+        return self.screening.has_begun and self.screening.agrees
 
     @cached_property
     def forward(self) -> Observation:

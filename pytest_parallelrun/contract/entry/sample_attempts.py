@@ -30,6 +30,9 @@ MAX_ITEMS = 300
 MAX_FAILED = 3
 """Mini-batches that failed in the baseline and are asked again."""
 
+OFF_MAIN_THREAD = "off the main thread"
+"""What is remembered where a mini-batch has succeeded there."""
+
 PROBE_FACTOR = 20
 MIN_PROBE = 1.0
 """Seconds."""
@@ -143,6 +146,10 @@ class SampleAttempts:
     def shown(self, text: str) -> str:
         """A text without the folder of the copy, which is long and says nothing to a user."""
         return text.replace(self.root, "")
+
+    def remembers(self, name: str) -> bool:
+        """Whether `remember()` was called with that name."""
+        return name in self._remembered
 
     def remember(self, name: str, ask: Callable[[], T]) -> T:
         """What `ask` returns, which is asked once for all checks."""

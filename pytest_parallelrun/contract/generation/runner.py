@@ -71,16 +71,13 @@ class ExampleRunner:
         self._stack = ExitStack()
         self._session: ProbeSession | None = None
         self._spent = 0.0
-        self._findings: dict[object, Finding | None] = {}
         self.close()
 
     def close(self) -> None:
-        """Lets the worker go; the next test remembers nothing, and does not get one that was found to be spoiled."""
-        if self._session is not None and any(self._findings.values()):
-            self._session.renew()
+        """Ends the worker; the next test begins with a fresh one, and remembers nothing."""
         self._session = None
         self._stack.close()
-        self._findings = {}
+        self._findings: dict[object, Finding | None] = {}
         self.hanging: dict[object, Finding] = {}
         """What is known to hang: a part of a recipe -> its finding."""
         self.confirmed = False
@@ -89,6 +86,8 @@ class ExampleRunner:
         """Whether the rows of the sentinel tell something, which they do not where any mini-batch changes them."""
         self.attempts = 0
         """Mini-batches that were made up, or jobs, of this test."""
+        self.seen = 0
+        """Mini-batches that the worker has got until now."""
         self._seconds_afterwards: float | None = None
         self._attempts_before_finding = 0
         self._waited = 0.0
@@ -99,14 +98,10 @@ class ExampleRunner:
     def _worker(self) -> ProbeSession:
         """The session, with one worker that stays up."""
         if self._session is None:
-            self._session = self._stack.enter_context(self.observations.session(reserved=True))
+            session = self.observations.entry.session(probe_limit=self.observations.probe_limit, reserved=True)
+            self._session = self._stack.enter_context(session)
             self._session.start()
         return self._session
-
-    @property
-    def seen(self) -> int:
-        """Mini-batches that the worker has got until now."""
-        return self._worker.attempts_made[0]
 
     @cached_property
     def sample(self) -> Sample:
@@ -183,13 +178,16 @@ class ExampleRunner:
         self.attempts += 1
         before = real_monotonic()
         ended = self._worker.attempt(payload, id=self.attempts, partition=self.sample.partition_of(recipe)).ended
+        self.seen += 1
         if ended.outcome in ("timeout", "crashed"):
+            self.seen = 0
             self._replaced += 1
             self._waited += real_monotonic() - before
         return ended
 
     def attempt_of_sample(self, mini_batch: SampleMiniBatch) -> AttemptEnded:
         """One attempt at a mini-batch of the sample, with its own identity."""
+        self.seen += 1
         return attempt(self._worker, mini_batch).ended
 
     def renew(self) -> bool:
@@ -198,6 +196,7 @@ class ExampleRunner:
             return False
         self._replaced += 1
         self._worker.renew()
+        self.seen = 0
         return True
 
     def judged(self, recipe: object, judge: Callable[[], Finding | None]) -> Finding | None:

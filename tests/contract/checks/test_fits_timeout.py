@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pytest_parallelrun.contract.checks.fits_timeout import RunTimeModel, line
+from pytest_parallelrun.contract.dependence.run_time import RunTimeModel, line
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,15 +49,12 @@ class Sample:
             folder=work,
         )
         copy = entry.copy_sample()
-        self.made = Observations(entry, Baseline(entry.job(copy.input), copy))
-        return self.made
+        return Observations(entry, Baseline(entry.job(copy.input), copy))
 
 
 @pytest.fixture
-def sample(tmp_path: Path) -> Iterator[Sample]:
-    sample = Sample(tmp_path)
-    yield sample
-    sample.made.close()
+def sample(tmp_path: Path) -> Sample:
+    return Sample(tmp_path)
 
 
 def ids(groups: tuple[SampleMiniBatch, ...]) -> list[int]:
