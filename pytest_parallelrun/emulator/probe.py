@@ -80,6 +80,8 @@ class ProbeSession:
         self._on_start = on_start
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
+        self.written: dict[str, None] = {}
+        """Paths that any attempt wrote to."""
         self.gaps: dict[StandInGap, None] = {}
         """What the script asked for and the stand-ins do not cover; complete when the session is over."""
 
@@ -184,6 +186,7 @@ class ProbeSession:
         finally:
             engine.release()
         self._name_models(touched)
+        self.written.update(touched.written)
         return ProbeResult(ended, touched)
 
     def _name_models(self, touched: FilesTouched) -> None:

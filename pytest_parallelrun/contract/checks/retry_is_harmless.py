@@ -173,7 +173,7 @@ def _deliver_after_a_failure(
     if observations.kind != "files":
         return None, None
     path = str(mini_batch.payload[mini_batch.size - 1])
-    with _workers(observations, 1, **({"thread": thread} if thread else {})) as (session, files):
+    with _workers(observations, 1, thread) as (session, files):
         session.start(0)
         away = str(observations.entry.new_folder("away") / os.path.basename(path))
         os.rename(path, away)
@@ -189,7 +189,7 @@ def _deliver_after_a_failure(
 
 @contextmanager
 def _workers(
-    observations: Observations, workers: int, **settings: object
+    observations: Observations, workers: int, thread: str | None = None
 ) -> Iterator[tuple[ProbeSession, WrittenFiles]]:
     """Workers that are up, in folders of their own."""
     redirected = observations.entry.redirected()
@@ -199,7 +199,7 @@ def _workers(
         probe_limit=observations.probe_limit,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
-        **settings,
+        thread=thread or observations.entry.settings.thread,
     ) as session:
         for worker in range(workers):
             session.start(worker)

@@ -1,8 +1,9 @@
 """Few workers that are asked everything first: where all of their answers agree, no check needs others.
 
 Two workers get the mini-batches of the sample in turn, and the first one again. A third gets them backward, their items
-one by one, and what other checks would ask a fresh worker. Whatever an answer depends on beside its item (order, size, the worker, a second delivery) differs
-between these. What it is, this does not tell: where something differs, the checks ask workers of their own.
+one by one, and what other checks would ask a fresh worker. Whatever an answer depends on beside its item (order, size,
+the worker, a second delivery) differs between these. What it is, this does not tell: where something differs, the
+checks ask workers of their own.
 """
 
 from __future__ import annotations
@@ -135,11 +136,15 @@ class Screening:
         return any(result.ended.returned is None for result in self._of_answered())
 
     def _of_answered(self, step: int = 1) -> Iterator[ProbeResult]:
-        """The attempts of the two workers at what was answered in the baseline."""
+        """The attempts of the two workers at what was answered at once in the baseline."""
         assert self.pair is not None
-        answered = {mini_batch.id for mini_batch in self._attempts.answered}
+        at_once = {
+            attempt.mini_batch.id
+            for attempt in self._attempts.baseline.result.attempts
+            if attempt.number == 1 and attempt.returned is not None
+        }
         for mini_batch, result in self.pair.observation.attempts[::step]:
-            if mini_batch.id in answered or self._attempts.is_halved:
+            if mini_batch.id in at_once or self._attempts.is_halved:
                 yield result
 
     def _agree(self, ignoring: Collection[Key]) -> bool:

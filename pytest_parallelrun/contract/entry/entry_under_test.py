@@ -22,6 +22,7 @@ from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, WorkerStartError, probe_startup
 from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
@@ -218,6 +219,7 @@ class EntryUnderTest:
                 # Those that a job replaced are not announced.
                 self.init_calls.add(session.init_calls - announced)
                 self.outputs.note(session.setting_up)
+                self.outputs.note(FilesTouched(written=session.written))
                 self.gaps.update(session.gaps)
 
     def redirected(self) -> Redirected:

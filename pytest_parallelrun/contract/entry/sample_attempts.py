@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -179,8 +180,8 @@ class SampleAttempts:
         """Puts back files of the copy that a script changed, moved or deleted, and removes those that it made."""
         originals = self._originals
         for path in self._strays - originals.keys():
-            with suppress(OSError):
-                os.remove(path)
+            # A folder too: a script may move what it was given.
+            shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else _remove(path)
         self._strays.clear()
         for path, (original, stat) in originals.items():
             try:
@@ -217,6 +218,11 @@ class SampleAttempts:
                 continue
             originals[path] = target, (stat.st_size, stat.st_mtime_ns)
         return originals
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.remove(path)
 
 
 def _paths(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[str]:
