@@ -51,7 +51,7 @@ from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
-from pytest_parallelrun.emulator.service.missing_api import StandInGap, gaps_told_to
+from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.script import FileMiniBatch
@@ -118,7 +118,7 @@ class InProcessEngine:
     def acquire(self) -> None:
         """Takes over the process, without any worker yet."""
         self._leftovers = Leftovers(self._plan)
-        self._stack.enter_context(gaps_told_to(self._record_gap))
+        self._gap_watch = self._stack.enter_context(GapWatch(self._record_gap))
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -297,6 +297,7 @@ class InProcessEngine:
         if os.getpid() != self._process:
             end_forked_child(ending)
         ending = None
+        self._gap_watch.collect()
         if self._guard.outside is not None:
             raise self._guard.outside
         if self._clock.now() >= deadline and not self._guard.suspended:
@@ -458,6 +459,7 @@ class InProcessEngine:
             end_forked_child(ending)
         # It refers to this very frame, which would keep the payload alive.
         ending = None
+        self._gap_watch.collect()
         clock.probe_limit = None
         ended = real_perf_counter() + clock.skipped
         if guard.outside is not None:
