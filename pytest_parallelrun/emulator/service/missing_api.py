@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from io import FileIO
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ class GapWatch:
     def __init__(self, listener: Callable[[StandInGap], None]) -> None:
         self._listener = listener
         self._process = os.getpid()
-        self._pipe: tuple[int, ...] = ()
+        self._pipe: tuple[FileIO, ...] = ()
 
     def __enter__(self) -> Self:
         if hasattr(os, "fork"):
-            self._pipe = os.pipe()
-            for end in self._pipe:
+            ends = os.pipe()
+            for end in ends:
                 # A child must not wait until somebody reads, nor the parent until there is something.
                 os.set_blocking(end, False)
+            # Not os.read(): a script may have put one in its place that waits (eventlet).
+            self._pipe = FileIO(ends[0], "r"), FileIO(ends[1], "w")
         _WATCHES.append(self)
         return self
 
@@ -50,7 +53,7 @@ class GapWatch:
         self.collect()
         for end in self._pipe:
             with suppress(OSError):
-                os.close(end)
+                end.close()
 
     def met(self, gap: StandInGap) -> None:
         """Called for each gap, in the process that met it."""
@@ -58,13 +61,13 @@ class GapWatch:
             self._listener(gap)
         elif self._pipe:
             with suppress(OSError):
-                os.write(self._pipe[1], json.dumps(gap).encode() + b"\n")
+                self._pipe[1].write(json.dumps(gap).encode() + b"\n")
 
     def collect(self) -> None:
         """Tells what forked children have met since the last call."""
         data = b""
         with suppress(OSError):
-            while self._pipe and (part := os.read(self._pipe[0], 65536)):
+            while self._pipe and (part := self._pipe[0].read(65536)):
                 data += part
         for line in data.splitlines():
             with suppress(ValueError, TypeError):
