@@ -67,7 +67,8 @@ def test_what_a_package_patches_stays_as_a_whole_but_not_what_the_script_does(va
     patch(queue, "Queue", value)
     patch(json, "dumps", mine)
     patches.give_back()
-    assert (os.rename, queue.Queue, json.dumps) == (of_package, value, dumps)
+    now: list[object] = [os.rename, queue.Queue, json.dumps]
+    assert now == [of_package, value, dumps]
 
 
 def test_what_is_no_function_or_cannot_be_compared_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +85,7 @@ def test_what_is_no_function_or_cannot_be_compared_is_passed_over(monkeypatch: p
     monkeypatch.setattr(json, "__version__", Odd())
     patch(json, "dumps", mine)
     patches.give_back()
-    assert isinstance(json.__version__, Odd)
+    assert isinstance(vars(json)["__version__"], Odd)
     assert json.dumps is dumps
     monkeypatch.setitem(sys.modules, "json", ModuleType("json"))
     patches.take_over()

@@ -222,7 +222,7 @@ def test_the_models_of_a_workspace_are_found_as_models_are_and_a_missing_one_is_
     activate(models={"credit.pkl": disk / "credit.pkl"})
     from azureml.core import Workspace
 
-    models = Workspace().models  # type: ignore[attr-defined]
+    models = Workspace().models
     assert list(models) == ["credit.pkl"]
     assert models["credit"].path == str(disk / "credit.pkl")
     met: list[StandInGap] = []
