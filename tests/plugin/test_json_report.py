@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import Run, Write
 from tests.plugin.counts import NAMES
 from tests.report.schema import read_valid

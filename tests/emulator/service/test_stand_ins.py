@@ -354,6 +354,11 @@ def test_what_a_forked_child_meets_is_told_when_it_is_asked_for() -> None:
         assert met == [StandInGap("azureml.core.x", "do this")]
         watch.collect()
         assert len(met) == 1
+        # As a child does it, where the coverage of this process sees it.
+        watch._process = child
+        record_gap("azureml.core.y", "")
+        watch.collect()
+    assert [gap.thing for gap in met] == ["azureml.core.x", "azureml.core.y"]
 
 
 def test_without_forks_there_is_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
