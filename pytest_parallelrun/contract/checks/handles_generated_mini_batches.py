@@ -13,9 +13,10 @@ from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.generation.examples import describe, edge_cases, mini_batches_to_draw, recipe_of
 from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
-from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.contract.phrases import sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.strategies import Cell, Files, Item, Rows
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
 _VERBS: dict[Outcome, str] = {
     "timeout": "hangs",
     "crashed": "ends its worker process",
-    "wrong_type": "returns nothing that counts",
+    "wrong_type": "returns something that is not a list or a DataFrame",
     "exception": "raises",
     "short": "returns fewer results than items",
-    "load_error": "cannot be given its items",
+    "load_error": "cannot load its items",
 }
 
 _KEPT = (
-    "something is kept or used up between calls of run(), such as a global, an open file or a cache; "
-    "see also test_independent_of_history"
+    "find what run() keeps or uses up between its calls, such as a global, an open file or a cache, and create it "
+    "inside run()"
 )
 
 
@@ -130,6 +131,7 @@ def _confirmed(
         return None
     items = describe(runner.sample, recipe)
     return _only_warm(
+        runner,
         ended,
         before,
         which=f"{_kind(recipe)} mini-batch ({items})",
@@ -180,6 +182,7 @@ def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) ->
     location = Location(phase="run", mini_batch=sentinel.id, items=sentinel.items())
     if problem is None and after.outcome not in runner.valid_outcomes and after.outcome not in ("timeout", "crashed"):
         return _only_warm(
+            runner,
             after,
             before,
             which=f"a sound mini-batch ({sentinel.items()})",
@@ -241,16 +244,22 @@ def _sentinel_problem(runner: ExampleRunner) -> tuple[str | None, AttemptEnded]:
     return problem, ended
 
 
-def _only_warm(ended: AttemptEnded, before: int, *, which: str, location: Location, case: Case) -> Finding:
+def _only_warm(
+    runner: ExampleRunner, ended: AttemptEnded, before: int, *, which: str, location: Location, case: Case
+) -> Finding:
     assert ended.failure is not None
+    kept, cause = runner.kept_state(), runner.cause_of_state(Cause.of_attempt(ended))
     return Finding(
-        what=f"run() {_VERBS[ended.outcome]} for {which} on a worker that had {before} others before, and not on a "
-        f"fresh one: {ended.failure.error}",
+        what=sentences(
+            f"run() {_VERBS[ended.outcome]} for {which} on a worker that had {count_text(before, 'mini-batch')} "
+            f"before, and not on a fresh one: {ended.failure.error}",
+            kept.evidence,
+        ),
         location=location,
         traceback=ended.failure.traceback,
         service=shown_for(ended.outcome),
-        fix=_KEPT,
-        cause=Cause.of_attempt(ended),
+        fix=kept.fix or _KEPT,
+        cause=cause,
         case=case,
     )
 

@@ -14,12 +14,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.check import SkipReason
+from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
 from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.phrases import sentences
 from pytest_parallelrun.emulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -191,10 +193,13 @@ def _compare_rows(
         if undecided:
             return undecided
         state = dependence(observations) if delivery == _TO_THE_SAME else None
-        kept = state is not None and state.origin == "memory" and answer.rows is not None
+        kept = state is not None and state.origin == "memory"
         finding = _of_rows(mini_batch, delivery, answer, difference)
         faults = (Fault.delivers_twice(mini_batch=mini_batch.id, attempt=1),) if delivery == _TO_THE_SAME else ()
         case = replace(case_of_history(observations, (mini_batch,), once), faults=faults)
+        if delivery == _TO_THE_SAME:
+            changes = kept_state(observations, mini_batch)
+            finding = replace(finding, what=sentences(finding.what, changes.evidence), fix=changes.fix or finding.fix)
         check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause, case=case))
     return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 
@@ -239,14 +244,16 @@ def _compare_retry(
         return f"a retry of mini-batch {mini_batch.id} was answered differently, but not every time"
     failure = failed.ended.failure
     before = "" if failure is None else observations.shown(f" (which failed with {failure.error})")
-    check.fail(_of_rows(mini_batch, _AFTER_A_FAILURE + before, retried, difference))
+    kept = state is not None and state.origin == "memory"
+    finding = _of_rows(mini_batch, _AFTER_A_FAILURE + before, retried, difference)
+    check.fail(replace(finding, cause=STATE_KEPT) if kept else finding)
 
 
 def _of_rows(mini_batch: SampleMiniBatch, delivery: str, answer: RunOutcome, difference: tuple[str, str]) -> Finding:
     return Finding(
         what=(
-            f"A mini-batch that is delivered again is answered differently: the first time run() {difference[0]}; "
-            f"in {delivery} it {difference[1]}."
+            f"A retried mini-batch gives a different result: the first time run() {difference[0]}; in {delivery} it "
+            f"{difference[1]}."
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
         traceback=traceback_of(answer),

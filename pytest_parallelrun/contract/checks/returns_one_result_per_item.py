@@ -15,6 +15,7 @@ from pytest_parallelrun.contract.phrases import (
     shown_for,
     values_text,
 )
+from pytest_parallelrun.contract.wrong_input import wrong_kind_of_input
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -38,10 +39,13 @@ def test_returns_one_result_per_item(
         return
     missing = sum(_missing(attempt) for attempt in short.values())
     first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
+    all_short = len(short) == result.total_mini_batches
+    mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short else None
     finding = Finding(
         what=sentences(
             f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
             f"{result.total_mini_batches} mini-batches.",
+            "" if mistaken is None else mistaken.evidence,
             _repaired(parallelrun_baseline, set(short)),
         ),
         location=parallelrun_baseline.location_of(first),
@@ -49,7 +53,9 @@ def test_returns_one_result_per_item(
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
         service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
-        fix="Return one result for every item, an error row for one that could not be scored.",
+        fix="Return one result for every item, an error row for one that could not be scored."
+        if mistaken is None
+        else mistaken.fix,
         cause=Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
     )
