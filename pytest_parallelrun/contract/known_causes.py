@@ -254,15 +254,13 @@ def _missing_below(name: str, below: Sequence[str], root: Path) -> str:
     if not near and len(modules) <= 8:
         near = modules
     hint = f" Did you mean {', '.join(near)}?" if near else ""
-    repair = (
-        "correct the name or add the file" if own.is_dir() else "correct the name, or install a version that has it"
-    )
-    return f"{origin} has no module '{'.'.join(below)}'.{hint} In the import {repair}."
+    repair = "add the file" if own.is_dir() else "install a version that has it"
+    return f"{origin} has no module '{'.'.join(below)}'.{hint} Correct the name in the import, or {repair}."
 
 
 def _version_of(name: str) -> str:
     with suppress(Exception):
-        distribution = importlib.metadata.packages_distributions()[name][0]  # type: ignore[attr-defined]
+        distribution = importlib.metadata.packages_distributions()[name][0]
         return f" {importlib.metadata.version(distribution)}"
     return ""
 
@@ -313,7 +311,7 @@ def _nowhere(name: str, root: Path) -> str:
     near = get_close_matches(name, modules, 1) or get_close_matches(name, sorted(sys.stdlib_module_names), 1, 0.85)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return (
-        f"There is no '{name}' in the code root '{root}', nor an installed package of that name.{hint} Copy a module of "
-        "your own to the code root, which alone is uploaded with the script; install a package here, and list it in "
+        f"There is no '{name}' in the code root '{root}', nor an installed package of that name.{hint} Copy a module "
+        "of your own to the code root, which alone is uploaded with the script; install a package here, and list it in "
         "the environment of the job."
     )

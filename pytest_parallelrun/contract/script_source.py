@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ def parsed(path: str) -> ast.Module:
 
 
 def set_under_main_guard(frame: Frame) -> tuple[str, int] | None:
-    """A name that the line uses and that only code below `if __name__ == "__main__":` sets, and the line of the guard."""
+    """A name that the line uses and that code below `if __name__ == "__main__":` alone sets, and the guard's line."""
     tree = parsed(frame.file)
     guards = [node for node in tree.body if isinstance(node, ast.If) and _is_main_guard(node.test)]
     if not guards:
@@ -44,7 +44,8 @@ def set_under_main_guard(frame: Frame) -> tuple[str, int] | None:
 
 def changes_folder(path: str) -> int | None:
     """The first line of a script that calls os.chdir(), as far as its text shows it."""
-    return next((node.lineno for node in ast.walk(parsed(path)) if _name_called(node) == "chdir"), None)
+    calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
+    return next((call.lineno for call in calls if _name_called(call) == "chdir"), None)
 
 
 def run_has_loop(path: str) -> bool:
@@ -66,9 +67,7 @@ def _is_main_guard(test: ast.expr) -> bool:
     return "__name__" in names and "__main__" in values
 
 
-def _called(
-    roots: list[ast.FunctionDef] | list[ast.If] | list[_Function], functions: dict[str, _Function]
-) -> list[ast.AST]:
+def _called(roots: Sequence[ast.AST], functions: Mapping[str, _Function]) -> list[ast.AST]:
     """The nodes, and the functions of the module that they call, directly or not."""
     reached: list[ast.AST] = list(roots)
     for node in reached:
@@ -101,19 +100,21 @@ def _bound(node: ast.AST) -> Iterator[str]:
             yield each.id
         elif isinstance(each, (ast.Import, ast.ImportFrom)):
             yield from ((alias.asname or alias.name).partition(".")[0] for alias in each.names)
-        elif isinstance(each, (*(_Function.__args__), ast.ClassDef)):  # type: ignore[attr-defined]
+        elif isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield each.name
 
 
 def parameters_used(frame: Frame) -> str:
-    """How the line uses a parameter of run(), or of the function around it, such as "mini_batch['price']"; "" if not."""
+    """How the line uses a parameter of its function, such as "mini_batch['price']"; "" where it uses none."""
     tree = parsed(frame.file)
-    functions = [
-        node for node in ast.walk(tree) if isinstance(node, _Function) and node.name in ("run", frame.function)
-    ]
+    functions = [node for node in ast.walk(tree) if isinstance(node, _Function) and node.name == frame.function]
     names = {argument.arg for function in functions for argument in function.args.args}
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Subscript, ast.Attribute)) and node.lineno <= frame.line <= (node.end_lineno or 0):
-            if isinstance(node.value, ast.Name) and node.value.id in names:
-                return ast.unparse(node)
-    return ""
+    uses = (
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Subscript, ast.Attribute))
+        and node.lineno <= frame.line <= (node.end_lineno or 0)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in names
+    )
+    return next(uses, "")

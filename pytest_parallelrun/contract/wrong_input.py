@@ -39,8 +39,8 @@ _AS_FRAME_IN_BATCH = (
     "pd.concat(pd.read_csv(path) for path in mini_batch)"
 )
 _AS_PATHS = (
-    "declare the input as a folder of files: --parallelrun-set=input_type=uri_folder, and `type: uri_folder` in the job. "
-    "Or take the rows from the DataFrame, as in mini_batch.itertuples()"
+    "declare the input as a folder of files: --parallelrun-set=input_type=uri_folder, and `type: uri_folder` in the "
+    "job. Or take the rows from the DataFrame, as in mini_batch.itertuples()"
 )
 _AS_DICTS = "set --parallelrun-set=mini_batch_rows=10: run() then gets lines of JSON as dicts, and no paths"
 _NO_DICTS = "remove mini_batch_rows: run() then gets the paths of the files, and no lines of them as dicts"

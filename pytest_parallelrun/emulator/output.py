@@ -274,7 +274,7 @@ def _describe_wrong(value: object) -> tuple[str, str]:
         return "", "return a list of dicts, one per item, or list(result.items())"
     if _is_pandas(value, "Series"):
         return "a pandas Series", "return result.tolist(), or result.to_frame() for a DataFrame"
-    if _is_pandas(value, "ndarray", "numpy") and getattr(value, "ndim", 0):
+    if _is_pandas(value, "ndarray", "numpy") and getattr(value, "shape", ()) != ():
         return "a numpy array", "return result.tolist()"
     if isinstance(value, Coroutine):
         value.close()  # else Python warns that it was never awaited, in the middle of the report

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.generation.examples import describe, edge_cases, mini_batches_to_draw, recipe_of
+from pytest_parallelrun.contract.generation.examples import (
+    describe,
+    edge_cases,
+    mini_batches_to_draw,
+    part_of,
+    recipe_of,
+)
 from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
 from pytest_parallelrun.contract.phrases import sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference
@@ -55,7 +61,7 @@ def test_handles_generated_mini_batches(
         conclude(runner, parallelrun_check, partial(_judge, runner, edge_case))
     recipe = data.draw(mini_batches_to_draw(runner), label="mini-batch")
     event("odd" if recipe.odd else "sound")
-    conclude(runner, parallelrun_check, lambda: _judge(runner, recipe))
+    conclude(runner, parallelrun_check, lambda: _judge_fewest(runner, recipe))
 
 
 def _judge(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
@@ -79,6 +85,38 @@ def _judge_largest(runner: ExampleRunner) -> Finding | None:
             succeeds = middle
         else:
             fails, finding = middle, shorter
+    return None if finding is None else _fewest(runner, _beginning(runner, fails), finding)
+
+
+def _judge_fewest(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
+    finding = _judge(runner, recipe)
+    return None if finding is None else _fewest(runner, recipe, finding)
+
+
+def _fewest(runner: ExampleRunner, recipe: Recipe, finding: Finding) -> Finding:
+    """The finding of the same cause with as few items of a mini-batch as are needed, as far as there is time."""
+    if runner.sample.partition_of(recipe):
+        return finding
+
+    def found(positions: Sequence[int]) -> Finding | None:
+        smaller = _judge(runner, part_of(recipe, positions)) if positions else None
+        return smaller if smaller is not None and smaller.cause == finding.cause else None
+
+    positions = list(range(recipe.size))
+    # The last item is what makes the shortest beginning fail, and often enough.
+    for alone in dict.fromkeys((positions[-1], positions[0])):
+        if len(positions) > 1 and (smaller := found([alone])) is not None:
+            return smaller
+    count = len(positions) // 2
+    while count:
+        first = 0
+        while first < len(positions):
+            fewer = positions[:first] + positions[first + count :]
+            if (smaller := found(fewer)) is not None:
+                positions, finding = fewer, smaller
+            else:
+                first += count
+        count //= 2
     return finding
 
 
@@ -122,7 +160,11 @@ def _confirmed(
     before: int,
 ) -> Finding | None:
     """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
-    again = ended if runner.confirmed or not runner.renew() else runner.attempt(payload, recipe)
+    fresh = not runner.confirmed and runner.renew()
+    if not fresh and not runner.confirmed and ended.outcome == "timeout":
+        # A machine that stood still looks like a script that waits.
+        return None
+    again = runner.attempt(payload, recipe) if fresh else ended
     if again.outcome not in allowed:
         runner.confirmed = True
         finding = _finding(runner, recipe, payload, again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from pytest_parallelrun.contract.phrases import (
 from pytest_parallelrun.contract.wrong_input import wrong_kind_of_input
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -53,9 +56,7 @@ def test_returns_one_result_per_item(
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
         service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
-        fix="Return one result for every item, an error row for one that could not be scored."
-        if mistaken is None
-        else mistaken.fix,
+        fix=_fix(short.values()) if mistaken is None else mistaken.fix,
         cause=Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
     )
@@ -67,6 +68,19 @@ def test_returns_one_result_per_item(
     finding = finding.saying(f"The job may lose them: {allowed} was set on purpose.")
     if not readings.advise_on_other(parallelrun_check, finding):
         parallelrun_check.advise(finding)
+
+
+def _fix(short: Collection[AttemptEnded]) -> str:
+    fix = "Return one result for every item, an error row for one that could not be scored."
+    returned = [attempt.returned or 0 for attempt in short]
+    size = math.gcd(*returned)
+    # Where every mini-batch is short by less than a chunk, and what there is comes in whole chunks.
+    if size > 1 and all(_missing(attempt) < size for attempt in short):
+        fix += (
+            f" Each number of results is a multiple of {size}: a loop that works in chunks may leave out the last "
+            "one where it is not full. Work on what is left after the loop too."
+        )
+    return fix
 
 
 def _missing(attempt: AttemptEnded) -> int:
