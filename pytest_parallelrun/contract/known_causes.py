@@ -1,6 +1,6 @@
 """Known causes of exceptions in a script, and what helps against each.
 
-Every sentence is one that a script repaired as it says then passes: see tests/contract/test_known_causes.py.
+Every sentence is one that a script repaired as it says then passes: see tests/contract/test_repairs.py.
 """
 
 from __future__ import annotations
