@@ -65,7 +65,7 @@ def hints(failures: Iterable[Failure], subject: EntryUnderTest) -> str:
         *(hint for failure in failures for hint in _of_source(failure)),
     ]
     if not found:
-        found = [hint for failure in failures for hint in _missing_files(failure, subject.entry)]
+        found = [hint for failure in failures for hint in _missing_files(failure, subject)]
     return "\n".join(dict.fromkeys(found))
 
 
@@ -192,10 +192,14 @@ def _of_source(failure: Failure) -> Iterator[str]:
         )
 
 
-def _missing_files(failure: Failure, entry: EntryFile) -> Iterator[str]:
+def _missing_files(failure: Failure, subject: EntryUnderTest) -> Iterator[str]:
     """Where a file was looked for that is not there; nothing better is known."""
     for error in failure.chain[:1]:
         if error.type != "FileNotFoundError" or not error.path or is_in_job_folder(error.path):
+            continue
+        entry = subject.entry
+        if not subject.models and reads_model_dir(entry):
+            yield f"The script reads {MODEL_DIR}, and no model is given. {_VARIABLES[MODEL_DIR]}"
             continue
         where = (
             "That path does not exist here, and on the service no folder of this machine does"

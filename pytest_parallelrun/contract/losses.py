@@ -64,7 +64,8 @@ def _at_the_line(attempt: AttemptEnded, failure: Failure) -> str:
         return "raise an exception instead of ending the process; if native code dies, check its input first"
     if frame is None:
         return ""
+    function = "" if frame.function.startswith("<") else f", in {frame.function}()"
     return (
-        f"correct line {frame.line} of {os.path.basename(frame.file)}, in {frame.function}(), or what it is given: "
-        "every mini-batch meets it, whatever the thresholds"
+        f"correct line {frame.line} of {os.path.basename(frame.file)}{function}, or what it is given: every mini-batch "
+        "meets it, whatever the thresholds"
     )

@@ -160,11 +160,14 @@ def _confirmed(
     before: int,
 ) -> Finding | None:
     """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
-    fresh = not runner.confirmed and runner.renew()
-    if not fresh and not runner.confirmed and ended.outcome == "timeout":
+    hangs = ended.outcome == "timeout"
+    confirmed = runner.hang_confirmed if hangs else runner.confirmed
+    fresh = not confirmed and runner.renew()
+    if hangs and not fresh and not confirmed:
         # A machine that stood still looks like a script that waits.
         return None
-    again = runner.attempt(payload, recipe) if fresh else ended
+    again = runner.attempt(payload, recipe, patient=hangs) if fresh else ended
+    runner.hang_confirmed = runner.hang_confirmed or (fresh and again.outcome == "timeout")
     if again.outcome not in allowed:
         runner.confirmed = True
         finding = _finding(runner, recipe, payload, again)
@@ -241,12 +244,11 @@ def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) ->
         runner.rows_count = False
         return None
     return Finding(
-        what=f"After an odd mini-batch ({describe(runner.sample, recipe)}) run() is spoiled for a sound one: "
-        f"{problem}.",
+        what=f"An odd mini-batch ({describe(runner.sample, recipe)}) breaks the valid one after it: {problem}.",
         location=location,
         counts=f"the odd mini-batch itself: {first.outcome}; the sound one succeeds on a fresh worker",
         service="mini-batches that have nothing wrong fail or come out wrong, on one worker only, and at random",
-        fix="undo what run() changes (globals, open files, buffers) also when it fails: with, try/finally",
+        fix="undo what run() changes (globals, locks, open files, buffers) on every code path: `with`, try/finally",
         cause=Cause(kind="spoiled"),
         case=Case(
             kind=runner.observations.kind,

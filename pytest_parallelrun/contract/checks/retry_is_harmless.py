@@ -22,6 +22,7 @@ from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import sentences
+from pytest_parallelrun.contract.script_source import changes_folder
 from pytest_parallelrun.emulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
                 observations, check, mini_batch, deliveries.once.answer, failed, retried.answer
             )
             differences += _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
-        _report_files(check, mini_batch, differences)
+        _report_files(observations, check, mini_batch, differences)
         if undecided:
             check.cannot_decide(SkipReason(undecided, workers_differ=True))
 
@@ -268,7 +269,10 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
     if failure is not None and any(error.type == "FileExistsError" for error in failure.chain):
         return "let run() replace what an earlier attempt left: os.makedirs(path, exist_ok=True), open(path, 'w')."
     if answer.rows is None:
-        return "let run() start anew whatever an earlier attempt did: what it needs may not be used up or moved away."
+        return (
+            "let run() start anew whatever an earlier attempt did: what it needs may not be used up, moved away, or "
+            "still be held. Release locks and files with `with` or try/finally."
+        )
     if delivery == _TO_ANOTHER:
         return (
             "look for what the workers do not have in common, such as their names, and for files of the first delivery "
@@ -278,6 +282,14 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
         "do not skip or collect what was seen before: return a result for each item of each call. What is done already "
         "may be read from a file, as long as its result is returned again."
     )
+
+
+def _of_folder(observations: Observations) -> str:
+    """What a script that changes its working folder is to do first."""
+    line = changes_folder(str(observations.entry.entry.path))
+    if line is None:
+        return ""
+    return f"leave the working folder alone (os.chdir() in line {line}), and use absolute paths; "
 
 
 def _compare_files(
@@ -343,7 +355,9 @@ def _beyond_chance(
     return kept
 
 
-def _report_files(check: Check, mini_batch: SampleMiniBatch, differences: list[_FileDifference]) -> None:
+def _report_files(
+    observations: Observations, check: Check, mini_batch: SampleMiniBatch, differences: list[_FileDifference]
+) -> None:
     __tracebackhide__ = True
     for difference in differences:
         if difference.file.is_log:
@@ -359,7 +373,8 @@ def _report_files(check: Check, mini_batch: SampleMiniBatch, differences: list[_
             f"{others}",
             location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
             service=_TWICE,
-            fix=(
+            fix=_of_folder(observations)
+            + (
                 "name a file after its item or mini-batch, write it as a whole with mode 'w', under another name and "
                 "then os.replace(), and never append. Rows that are returned need no file: append_row collects them."
             ),

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from io import IOBase
 from types import FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -144,7 +145,8 @@ def _described(value: object) -> Value:
         return Value("iterator", "exhausted" if frame is None else str(frame.f_lasti))
     kind = type(value).__name__
     with suppress(Exception):
-        if hasattr(value, "tell") and hasattr(value, "read"):
+        # Of its type: a stand-in takes note of who asks it for an attribute.
+        if isinstance(value, IOBase):
             return Value("iterator", str(value.tell()))
         if hasattr(type(value), "__next__"):
             # How far it got shows in its reduced form, which does not move it.

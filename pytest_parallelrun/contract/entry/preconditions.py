@@ -39,7 +39,7 @@ def skip_without_worker(check: Check) -> Iterator[None]:
         check.cannot_decide(why_no_worker(down.failure))
 
 
-def skip_without_results(baseline: Baseline, check: Check, *, introduction: str = "") -> NoReturn:
+def skip_without_results(baseline: Baseline, check: Check) -> NoReturn:
     """Ends a check for which run() never returned anything, with the reason that all such checks have in common."""
     __tracebackhide__ = True
     result = baseline.result
@@ -51,7 +51,7 @@ def skip_without_results(baseline: Baseline, check: Check, *, introduction: str 
         direct = "returns_valid_type"
     failure = result.attempts[0].failure
     error = failure.error if failure else "it got no items"
-    check.cannot_decide(SkipReason(f"{introduction}run() fails for every mini-batch; see test_{direct}", error))
+    check.cannot_decide(SkipReason(f"run() fails for every mini-batch; see test_{direct}", error))
 
 
 def writes_files_instead(observations: Observations, check: Check) -> bool:

@@ -41,6 +41,8 @@ Recipe = Rows | Files
 
 MAX_WAITING = 10.0
 """Seconds that one test waits for mini-batches that hang, while it finds the smallest one too."""
+PATIENCE = 5.0
+"""Seconds that a mini-batch has, at least, before it is said to hang: it may be slower than those of the sample."""
 MAX_REPLACED = 6
 """Workers that one test starts for those that a mini-batch ended: each costs an init()."""
 MAX_ATTEMPTS_AFTERWARDS = 80
@@ -82,6 +84,8 @@ class ExampleRunner:
         self._findings: dict[object, Finding | None] = {}
         self.hanging: dict[object, Finding] = {}
         """What is known to hang: a part of a recipe -> its finding."""
+        self.hang_confirmed = False
+        """Whether it was one that hung, which had the more time for it."""
         self.confirmed = False
         """Whether a fresh worker has shown the failure too: it need not show it again while the case shrinks."""
         self.rows_count = True
@@ -185,10 +189,12 @@ class ExampleRunner:
         known = self.observations.recalled("dependence")
         return STATE_KEPT if isinstance(known, StateDependence) and known.origin == "memory" else cause
 
-    def attempt(self, payload: Payload, recipe: Recipe) -> AttemptEnded:
-        """One attempt at the mini-batch of a recipe; each has an id of its own."""
+    def attempt(self, payload: Payload, recipe: Recipe, *, patient: bool = False) -> AttemptEnded:
+        """One attempt at the mini-batch of a recipe; each has an id of its own. patient: it may take longer."""
         self.attempts += 1
         before = real_monotonic()
+        limit = self.observations.probe_limit
+        self._worker.probe_limit = max(limit, PATIENCE) if patient else limit
         ended = self._worker.attempt(payload, id=self.attempts, partition=self.sample.partition_of(recipe)).ended
         self.seen += 1
         if ended.outcome in ("timeout", "crashed"):

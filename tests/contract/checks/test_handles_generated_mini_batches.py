@@ -76,28 +76,28 @@ FLAWED = {
         "kept = []\ndef run(mini_batch):\n    for p in mini_batch:\n        text = open(p).read()\n"
         "        if set(text) != {'x'}: raise ValueError(text)\n        kept.append(text[0])\n"
         "    rows = list(kept)\n    kept.clear()\n    return rows",
-        "After an odd mini-batch",
-        "for a sound one: it returns",
+        "An odd mini-batch (",
+        "breaks the valid one after it: it returns",
     ),
     "stays broken after an error": (
         "broken = False\ndef run(mini_batch):\n    global broken\n"
         "    if broken: raise RuntimeError('session is closed')\n    broken = True\n"
         "    rows = [open(p).read()[0] for p in mini_batch]\n    broken = False\n    return rows",
-        "After an odd mini-batch",
+        "An odd mini-batch (",
         "session is closed",
     ),
     "keeps what an empty file set, though it succeeds": (
         "width = None\ndef run(mini_batch):\n    global width\n"
         "    texts = [open(p, errors='replace').read() for p in mini_batch]\n"
         "    width = width if all(texts) else 0\n    return [text[:width] for text in texts]",
-        "After an odd mini-batch (item_1.txt (empty)) run() is spoiled",
+        "An odd mini-batch (item_1.txt (empty)) breaks the valid one after it",
         "the odd mini-batch itself: succeeded",
     ),
     "keeps what an empty file among others set, though it succeeds": (
         "width = None\ndef run(mini_batch):\n    global width\n"
         "    texts = [open(p, errors='replace').read() for p in mini_batch]\n"
         "    width = width if all(texts) or len(texts) == 1 else 0\n    return [text[:width] for text in texts]",
-        "After an odd mini-batch (item_1.txt (",
+        "An odd mini-batch (item_1.txt (",
         "the odd mini-batch itself: succeeded",
     ),
     "is used up": (
@@ -147,7 +147,7 @@ def test_a_hang_is_found_in_seconds_and_waited_for_no_more_than_needed(found: Ju
     assert result.outcomes == {CHECK: "failed"}
     assert "run() hangs for an odd mini-batch" in result.messages[CHECK]
     assert "(empty)" in result.messages[CHECK]
-    assert " s working (limit of generated mini-batches: 1 s)" in result.messages[CHECK]
+    assert " s working (limit of generated mini-batches: " in result.messages[CHECK]
 
 
 TABLE = "--parallelrun-set=mini_batch_size=40"
