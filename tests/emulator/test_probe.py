@@ -297,6 +297,8 @@ def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
                 time.sleep(20)
             elif paths == ["spins"]:
                 spin(60)
+            elif paths == ["spins shortly"]:
+                spin(0.4)
             elif paths == ["waits too long"]:
                 time.sleep(61)
             return paths
@@ -306,6 +308,9 @@ def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
         spinning = bench.attempt(["spins"]).ended
         waiting = bench.attempt(["waits too long"]).ended
         assert bench.attempt(["waits"]).ended.outcome == "succeeded"
+        assert bench.probe_limit == 0.2
+        bench.probe_limit = 30
+        assert bench.attempt(["spins shortly"]).ended.outcome == "succeeded"
     assert spinning.outcome == waiting.outcome == "timeout"
     assert spinning.failure is not None
     assert " s working (limit of generated mini-batches: 0.2 s)" in spinning.failure.error

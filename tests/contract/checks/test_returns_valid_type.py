@@ -63,7 +63,9 @@ def test_it_cannot_be_decided_where_every_mini_batch_raises(judge: Judge) -> Non
     found = judge("def run(mini_batch):\n    raise ValueError('no luck')\n")
     assert found.failed == COMPANIONS
     assert found.outcomes["returns_valid_type"] == "skipped"
-    assert found.messages["returns_valid_type"] == "run() never returned anything to count: ValueError: no luck"
+    assert found.messages["returns_valid_type"] == (
+        "run() fails for every mini-batch; see test_no_silent_losses: ValueError: no luck"
+    )
 
 
 def test_it_cannot_be_decided_where_no_worker_came_up(judge: Judge) -> None:
