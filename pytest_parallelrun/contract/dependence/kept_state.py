@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
 
 MAX_TEXT = 60
+MAX_SENT = 400
+"""Characters of a value that are shown, and that a worker sends: the path of the sample may be in it."""
 MAX_KEYS = 200
 MAX_SHOWN = 3
 """Changes that a finding names."""
@@ -72,15 +74,26 @@ def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observatio
         then = before.get(name)
         if then == now and now.kind != "iterator":
             continue
-        what, fix = _change(name, then, now)
+        what, fix = _change(name, then and _shown(then, observations), _shown(now, observations))
         if what:
-            changes[observations.shown(what)] = fix
+            changes[what] = fix
     if not changes:
         return KeptState()
     return KeptState(
         f"In a call, run() changes {items_text(tuple(changes), MAX_SHOWN)}.",
         "; ".join(dict.fromkeys(changes.values())),
     )
+
+
+def _shown(value: Value, observations: Observations) -> Value:
+    """The value with its texts as a finding shows them."""
+
+    def short(text: str) -> str:
+        text = observations.shown(text)
+        return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}..."
+
+    entries = None if value.entries is None else tuple(map(short, value.entries))
+    return Value(value.kind, short(value.text), entries)
 
 
 def _change(name: str, then: Value | None, now: Value) -> tuple[str, str]:
@@ -152,8 +165,8 @@ def _described(value: object) -> Value:
             # How far it got shows in its reduced form, which does not move it.
             return Value("iterator", repr(value.__reduce__()))
         if isinstance(value, (dict, set, frozenset, list, tuple)) or kind == "deque":
-            entries = tuple(repr(entry)[:MAX_TEXT] for entry in list(value)[:MAX_KEYS])  # type: ignore[call-overload]
-            return Value(kind, repr(value)[: 2 * MAX_TEXT], entries)
+            entries = tuple(repr(entry)[:MAX_SENT] for entry in list(value)[:MAX_KEYS])  # type: ignore[call-overload]
+            return Value(kind, repr(value)[:MAX_SENT], entries)
         if type(value).__repr__ is not object.__repr__:
-            return Value(kind, repr(value)[:MAX_TEXT])
+            return Value(kind, repr(value)[:MAX_SENT])
     return Value(kind, kind)
