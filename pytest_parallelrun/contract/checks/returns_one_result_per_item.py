@@ -56,7 +56,7 @@ def test_returns_one_result_per_item(
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
         service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
-        fix=_fix(short.values()) if mistaken is None else mistaken.fix,
+        fix=_fix(short.values(), returned) if mistaken is None else mistaken.fix,
         cause=Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
     )
@@ -70,11 +70,10 @@ def test_returns_one_result_per_item(
         parallelrun_check.advise(finding)
 
 
-def _fix(short: Collection[AttemptEnded]) -> str:
+def _fix(short: Collection[AttemptEnded], all_attempts: Collection[AttemptEnded]) -> str:
     fix = "Return one result for every item, an error row for one that could not be scored."
-    returned = [attempt.returned or 0 for attempt in short]
-    size = math.gcd(*returned)
-    # Where every mini-batch is short by less than a chunk, and what there is comes in whole chunks.
+    size = math.gcd(*(attempt.returned or 0 for attempt in all_attempts))
+    # Whatever there is comes in whole chunks, and what is missing is less than one.
     if size > 1 and all(_missing(attempt) < size for attempt in short):
         fix += (
             f" Each number of results is a multiple of {size}: a loop that works in chunks may leave out the last "
