@@ -84,7 +84,7 @@ class CheckHooks:
                 return True
             finding = replace(
                 confirmed.finding.after_gaps(subject.gaps),
-                example=example_of(failed) or confirmed.finding.example,
+                example=confirmed.finding.example or example_of(failed),
                 explained=explain_command(check.spec.name),
             )
             if self._is_accepted(module, check, finding):

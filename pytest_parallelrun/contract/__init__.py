@@ -69,6 +69,11 @@ CHECKS = (
     ),
     CheckSpec(name="one_bad_item_costs_one_item", level="advice", finds="one bad item fails its whole mini-batch"),
     CheckSpec(
+        name="independent_of_history",
+        shares_process=True,
+        finds="a warm worker answers differently from a fresh one",
+    ),
+    CheckSpec(
         name="retry_is_harmless",
         shares_process=True,
         finds="a retry or a second delivery changes rows, or leaves other files than one delivery does",
@@ -82,11 +87,6 @@ CHECKS = (
         name="independent_of_order",
         shares_process=True,
         finds="the order of mini-batches or the choice of a worker changes results",
-    ),
-    CheckSpec(
-        name="independent_of_history",
-        shares_process=True,
-        finds="a warm worker answers differently from a fresh one",
     ),
     CheckSpec(
         name="workers_do_not_collide",

@@ -150,7 +150,7 @@ def test_under_strict_too(judge: Judge) -> None:
 def test_what_a_package_keeps_between_workers(judge: Judge) -> None:
     judged = judge(COUNTS_IN_A_PACKAGE, *checks("mini_batch_size", "order", "history"))
     assert set(judged.outcomes.values()) == {"passed"}
-    assert noted(judged) == ["independent_of_mini_batch_size"]
+    assert noted(judged) == ["independent_of_history"]
 
 
 @pytest.mark.usefixtures("registry")

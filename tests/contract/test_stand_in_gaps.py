@@ -75,7 +75,7 @@ def run(mini_batch):
     given = "--parallelrun-model=risk=models/risk"
     judged = judge(script.replace("PATH", "Model.get_model_path('risk/model.cb')"), given)
     message = judged.messages["init_runs_in_every_worker"]
-    assert message.startswith("init() fails in the first worker: ")
+    assert message.startswith("init() fails: ")
     told = 'os.path.join(Model.get_model_path("risk"), "model.cb")'
     assert f"Use {told}." in message
     assert "--parallelrun-model risk" not in message

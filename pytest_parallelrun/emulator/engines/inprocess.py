@@ -72,8 +72,8 @@ class InProcessEngine:
     """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
 
     probe_limit: float | None = None
-    """Seconds of real time that run() may take, for mini-batches of which many are tried. Sleep that is skipped counts
-    against the timeout alone: who waits and tries again does not hang."""
+    """Seconds that run() may take, see `probe_time_left`, for mini-batches of which many are tried. Sleep that is
+    skipped counts against the timeout alone: who waits and tries again does not hang."""
 
     observed: list[object]
     """The results of the observers of workers."""
@@ -474,7 +474,7 @@ class InProcessEngine:
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
-            return over_probe(self.probe_limit)
+            return over_probe(self.probe_limit, *self._clock.spent())
         return self._limits.over(
             late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )
