@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
 from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, check_keys
-from pytest_parallelrun.job_files.notebook import SourceText, read_source
+from pytest_parallelrun.job_files.notebook import parse_source, read_source
 from pytest_parallelrun.job_files.parallel import find_script, read_function
 from pytest_parallelrun.job_files.python_source import DEPLOYMENTS, JobCall, PythonSource
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
@@ -45,7 +44,7 @@ def read_python(file: Path, other_root: Path | None) -> JobFile:
     """The jobs that a Python file builds."""
     problems = Problems()
     text = read_source(file, problems)
-    module = None if text is None else _parse(text, problems)
+    module = None if text is None else parse_source(text, problems)
     if text is None or module is None:
         return JobFile.none(file, problems)
     try:
@@ -62,23 +61,6 @@ def read_python(file: Path, other_root: Path | None) -> JobFile:
             "ModelBatchDeployment(); --parallelrun-job takes the file that does",
         )
     return JobFile(path=file, steps=steps, problems=tuple(problems), files=frozenset({file}), is_job=bool(calls))
-
-
-def _parse(source: SourceText, problems: Problems) -> ast.Module | None:
-    try:
-        with warnings.catch_warnings():
-            # Of escapes in the user's texts, say.
-            warnings.simplefilter("ignore")
-            # A notebook may await outside of functions.
-            flags = ast.PyCF_ONLY_AST | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if source.starts else 0)
-            module = compile(source.text, "job", "exec", flags, dont_inherit=True)
-            assert isinstance(module, ast.Module)
-            return module
-    except SyntaxError as error:
-        problems.add(source.location(error.lineno or 1, error.offset or 1), f"this is not valid Python: {error.msg}")
-    except (RecursionError, MemoryError, ValueError) as error:
-        problems.add(source.location(1), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
-    return None
 
 
 def _steps(calls: list[JobCall], source: PythonSource, other_root: Path | None) -> Iterator[StepReading]:

@@ -12,7 +12,8 @@ from pytest_parallelrun.job_files.environment import ADDED
 from pytest_parallelrun.job_files.inputs import local_path
 from pytest_parallelrun.job_files.keys import METADATA
 from pytest_parallelrun.job_files.notebook import SourceText
-from pytest_parallelrun.job_files.python_reader import Names, Scope, Values
+from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
+from pytest_parallelrun.job_files.python_reader import Modules, Values
 from pytest_parallelrun.job_files.tree import (
     Node,
     Opaque,
@@ -69,7 +70,7 @@ class PythonSource:
     def __init__(self, source: SourceText, module: ast.Module) -> None:
         self._module = module
         self._names = Names(module)
-        self._values = Values(source, self._names)
+        self._values = Values(source, self._names, Modules(source.file))
         self._parents = {id(child): node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
         self._calls = self._all(ast.Call)
         self._changes = list(self._all_changes())
@@ -236,7 +237,11 @@ class PythonSource:
     def _made_by(self, node: ast.expr, at: ast.AST, depth: int = 0) -> ast.Call | None:
         """The call whose value a name has, through other names and parameters."""
         if isinstance(node, ast.Call):
-            return node
+            value = self._names.returned(node)
+            return node if value is None or depth > 20 else self._made_by(value, value, depth + 1)
+        if is_own(node) and depth <= 20:
+            value = self._names.attribute(node.attr, getattr(at, "lineno", 0))
+            return None if value is None else self._made_by(value, value, depth + 1)
         if not isinstance(node, ast.Name) or depth > 20:
             return None
         scope = self._names.scope_of(at)
@@ -253,10 +258,10 @@ class PythonSource:
 
 
 def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
-    """`node.a.b` or `node.a["b"]` -> node, and ("a", "b")."""
+    """`node.a.b`, `self.node.a.b` or `node.a["b"]` -> node or self.node, and ("a", "b")."""
     names: Sequence[str] = ()
     while True:
-        if isinstance(target, ast.Attribute):
+        if isinstance(target, ast.Attribute) and not is_own(target):
             names, target = (target.attr, *names), target.value
         elif (
             isinstance(target, ast.Subscript)
