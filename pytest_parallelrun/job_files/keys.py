@@ -164,8 +164,15 @@ CONFIG_STEP = {
     "side_inputs": READ,
     "arguments": READ,
     "allow_reuse": NAMED,
+    "models": NAMED,
 }
-"""Keywords of ParallelRunStep(): SDK reference."""
+"""Keywords of ParallelRunStep(): SDK reference; of azureml.contrib for `models`."""
+
+PIPELINE_STEP = {
+    **dict.fromkeys(("type", "name", "source_directory", "parameters", "outputs", "compute_target"), READ),
+    **{name: key for name, key in CONFIG_STEP.items() if name not in ("name", "output")},
+}
+"""Keys of a step in a pipeline of the CLI v1: its YAML reference."""
 
 OTHER_VERSION = {
     "allowed_failed_count": "mini_batch_error_threshold",

@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeGuard
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 OWN = "self."
 
+
 @dataclass
 class Scope:
     """The assignments of a module or function.

@@ -11,15 +11,33 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pytest_parallelrun.job_files.inputs import local_path
 from pytest_parallelrun.job_files.notebook import SourceText, parse_source, read_source
 from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
-from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Problems, Scalar, SourceLocation, Table, text_of
+from pytest_parallelrun.job_files.run_config import config_of, is_config_file
+from pytest_parallelrun.job_files.tree import (
+    Listing,
+    Node,
+    Opaque,
+    Problems,
+    Scalar,
+    SourceLocation,
+    Table,
+    shown,
+    text_of,
+)
+from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 LITERAL = "write a literal, or a constant that is assigned once in this file"
 MAX_SHOWN_LENGTH = 60
 MAX_STEPS = 20_000
 """Expressions that are looked at: constants may name each other many times over."""
 MAX_MODULES = 50
+MAX_CHAIN = 20
+"""Calls in `a().b().c()`."""
+OUTPUTS = ("PipelineData", "OutputFileDatasetConfig", "OutputTabularDatasetConfig", "HDFSOutputDatasetConfig")
+"""Outputs of a step of v1."""
+LOAD_CONFIG = "ParallelRunConfig.load_yaml"
 
 RECORDS: dict[str, dict[str, str]] = {
     "dict": {},
@@ -231,16 +249,33 @@ class Values:
             return self.node(node.args[0], scope)
         method = ".".join(dotted.split(".")[-2:])
         name = method if method in METHODS else name
+        if dotted.endswith(LOAD_CONFIG):
+            return self._loaded_config(node, scope)
         returned = self._names.returned(node)
         if returned is not None:
             return self.node(returned, self._names.scope_of(returned))
         if name not in RECORDS and name not in METHODS:
-            return replace(self._opaque(node, LITERAL), input_name=self._input_name(node, scope))
+            return self._data(node, scope, LITERAL)
         table, unread = self.keywords(node, scope, POSITIONS.get(name, ()))
         if unread:
             return unread[0]
         added = {key: Scalar(table.location, value) for key, value in RECORDS.get(name, {}).items()}
         return Table(table.location, added, dict.fromkeys(added, table.location)).with_entries(table)
+
+    def _loaded_config(self, node: ast.Call, scope: Scope) -> Node:
+        """The mapping in the file of `ParallelRunConfig.load_yaml(workspace, path)`."""
+        source = self.keywords(node, scope, ("workspace", "path"))[0].entries.get("path")
+        text = text_of(source)
+        if source is None or not text:
+            return self._opaque(node, source.why if isinstance(source, Opaque) else LITERAL)
+        file, problems = Path(local_path(text, source.location)), Problems()
+        table = read_yaml(file, problems)
+        if table is None:
+            return self._opaque(node, "; ".join(map(str, problems)))
+        if not is_config_file(table):
+            return self._opaque(node, f"'{shown(file)}' has no 'parallel_run_config'")
+        config = config_of(table, source.location.file.parent)
+        return replace(config, location=self.location(node))
 
     def _path(self, node: ast.Call, dotted: str, scope: Scope) -> Node | None:
         """The path that a call of pathlib or os makes; None for any other call."""
@@ -278,19 +313,29 @@ class Values:
             texts.append(value.value)
         return Scalar(self.location(node), os.path.join(*texts))
 
-    def _input_name(self, call: ast.Call, scope: Scope) -> str | None:
-        """The name in `data.as_named_input("name").as_mount()`."""
-        function: ast.expr = call.func
-        if isinstance(function, ast.Name) and function.id == "DatasetConsumptionConfig":
-            table, _ = self.keywords(call, scope, ("name",))
-            return text_of(table.entries.get("name"))
-        while isinstance(function, ast.Attribute):
+    def _data(self, call: ast.Call, scope: Scope, why: str) -> Opaque:
+        """A call that is no literal, with the name of the data in `data.as_named_input("name").as_mount()` or of the
+        output in `PipelineData("name").as_dataset()`, of v1.
+        """
+        opaque, function = self._opaque(call, why), call.func
+        for _ in range(MAX_CHAIN):
+            name = (self._names.dotted(function, scope) or "").rpartition(".")[2]
+            named = self.keywords(call, scope, ("name",))[0].entries.get("name")
+            if name in OUTPUTS:
+                return replace(opaque, output_name=text_of(named) or "output")
+            if name == "DatasetConsumptionConfig":
+                return replace(opaque, input_name=text_of(named))
+            if not isinstance(function, ast.Attribute):
+                break
             if function.attr == "as_named_input" and call.args:
-                return text_of(self.node(call.args[0], scope))
-            if not isinstance(function.value, ast.Call):
-                return None
-            call, function = function.value, function.value.func
-        return None
+                return replace(opaque, input_name=text_of(self.node(call.args[0], scope)))
+            owner: ast.expr | None = function.value
+            if isinstance(owner, ast.Name):
+                owner, scope, _ = scope.find(owner.id)
+            if not isinstance(owner, ast.Call):
+                break
+            call, function = owner, owner.func
+        return opaque
 
     def _joined(self, node: ast.JoinedStr, scope: Scope) -> Node:
         text = ""

@@ -78,13 +78,14 @@ class Table:
 class Opaque:
     """An expression of a Python file that is no literal: `text` is its source, `why` says what would have helped.
 
-    input_name: of `data.as_named_input("name")`, which names an input of v1.
+    input_name: of `data.as_named_input("name")`, which names an input of v1. output_name: of `PipelineData("name")`.
     """
 
     location: SourceLocation
     text: str
     why: str
     input_name: str | None = None
+    output_name: str | None = None
 
 
 Node: TypeAlias = Scalar | Listing | Table | Opaque
