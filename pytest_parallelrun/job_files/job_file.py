@@ -7,6 +7,7 @@ from pathlib import Path
 from pytest_parallelrun.job_files.job_step import JobFile
 from pytest_parallelrun.job_files.job_table import TAKES, read_job_table
 from pytest_parallelrun.job_files.python_sdk import read_python
+from pytest_parallelrun.job_files.script import NO_CODE, GivenCode
 from pytest_parallelrun.job_files.tree import Problems, SourceLocation
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
@@ -37,17 +38,17 @@ ENDINGS = {
 }
 
 
-def read_job_file(file: Path, other_root: Path | None = None) -> JobFile:
-    """All parallel jobs of a file, and what is wrong with it. other_root: a code root over those of the file."""
+def read_job_file(file: Path, given: GivenCode = NO_CODE) -> JobFile:
+    """All parallel jobs of a file, and what is wrong with it. given: code beside the file."""
     if file.suffix.lower() in (".py", ".pyw", ".ipynb"):
-        return read_python(file, other_root)
+        return read_python(file, given)
     problems = Problems()
     other = _other_kind(file)
     if other is not None:
         problems.add(SourceLocation(file), f"this is no job definition: it appears to be {other}. {TAKES}")
         return JobFile.none(file, problems)
     table = read_yaml(file, problems)
-    return JobFile.none(file, problems) if table is None else read_job_table(table, file, other_root)
+    return JobFile.none(file, problems) if table is None else read_job_table(table, file, given)
 
 
 def _other_kind(file: Path) -> str | None:

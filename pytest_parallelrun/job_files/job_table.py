@@ -9,6 +9,7 @@ from pytest_parallelrun.job_files.job_step import JobFile
 from pytest_parallelrun.job_files.parallel import read_component
 from pytest_parallelrun.job_files.pipeline import PipelineReader, is_parallel, is_pipeline
 from pytest_parallelrun.job_files.run_config import is_config_file, is_pipeline_v1, read_config_file, read_pipeline_v1
+from pytest_parallelrun.job_files.script import NO_CODE, GivenCode
 from pytest_parallelrun.job_files.tree import Problems, Table, entry_text
 
 KINDS = (
@@ -27,20 +28,20 @@ OTHER_YAML = (
 )
 
 
-def read_job_table(table: Table, file: Path, other_root: Path | None = None) -> JobFile:
-    """All parallel jobs of a file. other_root: a code root over those of the file."""
+def read_job_table(table: Table, file: Path, given: GivenCode = NO_CODE) -> JobFile:
+    """All parallel jobs of a file. given: code beside the file."""
     files = frozenset({file})
     if is_deployment(table):
-        return JobFile(path=file, steps=(read_deployment(table, other_root=other_root),), files=files)
+        return JobFile(path=file, steps=(read_deployment(table, given=given),), files=files)
     if is_parallel(table):
         name = entry_text(table, "name") or file.stem
-        return JobFile(path=file, steps=(read_component(table, name, other_root=other_root),), files=files)
+        return JobFile(path=file, steps=(read_component(table, name, given=given),), files=files)
     if is_config_file(table):
-        return read_config_file(table, file, other_root)
+        return read_config_file(table, file, given)
     if is_pipeline_v1(table):
-        return read_pipeline_v1(table, file, other_root)
+        return read_pipeline_v1(table, file, given)
     if is_pipeline(table):
-        reader = PipelineReader(other_root)
+        reader = PipelineReader(given)
         return JobFile(
             path=file,
             steps=tuple(reader.steps(table)),

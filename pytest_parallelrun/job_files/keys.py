@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_parallelrun.job_files.tree import Opaque, Problems, Table, present, value_text
+from pytest_parallelrun.job_files.tree import STARS, Opaque, Problems, Table, present, value_text
 
 
 @dataclass(frozen=True)
@@ -234,10 +234,10 @@ def check_keys(
     """
     for argument in unread:
         problems.add(argument.location, f"`{argument.text}` cannot be read: {argument.why}")
-    if unread:
+    if unread or STARS in table.entries:
         optional = keys
     for name in table.entries:
-        if name in keys:
+        if name in keys or name == STARS:
             continue
         if dropped is None or _may_decide(name, keys) or _nearest_required(name, keys, table):
             problems.add(table.keys[name], f"there is no key '{name}' in {owner}. {_advice(name, keys)}")
@@ -253,7 +253,7 @@ def check_keys(
         elif key.below is not None and node is not None:
             if isinstance(node, Table):
                 check_keys(node, key.below, problems, owner=f"'{name}'", optional=optional, dropped=dropped)
-            elif not (isinstance(node, Opaque) and deciding_below(key.below)):
+            elif not (isinstance(node, Opaque) and (deciding_below(key.below) or name == "task")):
                 problems.add(node.location, f"'{name}' must be a mapping, and is {value_text(node)}")
 
 

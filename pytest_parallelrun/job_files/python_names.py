@@ -30,12 +30,16 @@ class Scope:
         scope: Scope | None = self
         while scope is not None:
             if name in scope.parameters:
-                return None, scope, f"'{name}' is a parameter of a function"
+                return None, scope, f"'{name}' is a parameter of a function; write a literal"
             if name in scope.values:
                 value = scope.values[name]
-                return value, scope, "" if value is not None else f"'{name}' is not assigned exactly once"
+                return (
+                    value,
+                    scope,
+                    "" if value is not None else f"'{name}' is not assigned exactly once; write a literal",
+                )
             scope = scope.outer
-        return None, self, f"'{name}' is not assigned in this file"
+        return None, self, f"'{name}' is not assigned in this file; write a literal"
 
     def home(self, name: str) -> Scope | None:
         """The scope that gives the name a value."""

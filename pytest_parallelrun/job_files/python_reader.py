@@ -16,6 +16,7 @@ from pytest_parallelrun.job_files.notebook import SourceText, parse_source, read
 from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
 from pytest_parallelrun.job_files.run_config import config_of, is_config_file
 from pytest_parallelrun.job_files.tree import (
+    STARS,
     Listing,
     Node,
     Opaque,
@@ -58,6 +59,12 @@ RECORDS: dict[str, dict[str, str]] = {
 }
 """Calls that are read as the mapping of their keywords, with what they add. SDK reference of azure.ai.ml."""
 
+
+OF_SETTINGS = (
+    *("RetrySettings", "BatchRetrySettings", "JobResourceConfiguration", "ResourceConfiguration"),
+    *("ParallelRunConfig", "ModelBatchDeploymentSettings", "RunFunction", "ParallelTask", "CodeConfiguration"),
+)
+"""Those whose parts can be given by options, so that they are of use although one part cannot be read."""
 
 METHODS = (
     "Environment.from_conda_specification",
@@ -124,9 +131,9 @@ class Values:
         """The value of an expression."""
         self._steps += 1
         if id(node) in self._open:
-            return self._opaque(node, "it is made of itself")
+            return self._opaque(node, "it is made of itself; write a literal")
         if self._steps > MAX_STEPS:
-            return self._opaque(node, "the file is too intricate")
+            return self._opaque(node, "the file is too intricate; write a literal")
         self._open.add(id(node))
         try:
             return self._evaluate(node, scope)
@@ -134,9 +141,9 @@ class Values:
             self._open.discard(id(node))
 
     def keywords(self, call: ast.Call, scope: Scope, positions: Sequence[str] = ()) -> tuple[Table, list[Opaque]]:
-        """The keywords of a call, and what of its arguments cannot be read: `**expression`, positional ones.
+        """The keywords of a call, and the positional arguments that have no name.
 
-        positions: names of arguments that are given by position.
+        positions: names of arguments that are given by position. `**expression` that cannot be read has the name STARS.
         """
         table = Table(self.location(call), {}, {})
         unread = [self._opaque(argument, "give it by its name") for argument in call.args[len(positions) :]]
@@ -152,7 +159,8 @@ class Values:
             elif isinstance(value, Table):
                 table = table.with_entries(value)
             else:
-                unread.append(self._opaque(keyword.value, LITERAL, stars=True))
+                stars = self._opaque(keyword.value, LITERAL, stars=True)
+                table = table.with_entries(Table(table.location, {STARS: stars}, {STARS: stars.location}))
         return table, unread
 
     def _evaluate(self, node: ast.expr, scope: Scope) -> Node:
@@ -241,7 +249,7 @@ class Values:
             default = self.keywords(node, scope, POSITIONS[name])[0].entries.get("default_value")
             if isinstance(default, Scalar):
                 return default
-            return self._opaque(node, "its default_value is no literal")
+            return self._opaque(node, "write its default_value as a literal")
         path = self._path(node, dotted, scope)
         if path is not None:
             return path
@@ -257,8 +265,9 @@ class Values:
         if name not in RECORDS and name not in METHODS:
             return self._data(node, scope, LITERAL)
         table, unread = self.keywords(node, scope, POSITIONS.get(name, ()))
-        if unread:
-            return unread[0]
+        stars = table.entries.get(STARS)
+        if unread or (stars is not None and name not in OF_SETTINGS):
+            return unread[0] if unread else stars or table
         added = {key: Scalar(table.location, value) for key, value in RECORDS.get(name, {}).items()}
         return Table(table.location, added, dict.fromkeys(added, table.location)).with_entries(table)
 

@@ -16,10 +16,11 @@ from pytest_parallelrun.job_files.parallel import read_function
 from pytest_parallelrun.job_files.pipeline import is_parallel
 from pytest_parallelrun.job_files.python_source import DEPLOYMENTS, LOADERS, JobCall, PythonSource
 from pytest_parallelrun.job_files.run_config import read_config
+from pytest_parallelrun.job_files.script import GivenCode
 from pytest_parallelrun.job_files.tree import Problems, SourceLocation, Table
 
 
-def read_python(file: Path, other_root: Path | None) -> JobFile:
+def read_python(file: Path, given: GivenCode) -> JobFile:
     """The jobs that a Python file builds."""
     problems = Problems()
     text = read_source(file, problems)
@@ -29,7 +30,7 @@ def read_python(file: Path, other_root: Path | None) -> JobFile:
     try:
         source = PythonSource(text, module)
         calls = list(source.calls())
-        steps = tuple(_steps(calls, source, other_root))
+        steps = tuple(_steps(calls, source, given))
     except RecursionError:
         problems.add(SourceLocation(file), "the file is nested too deep to be read")
         return JobFile.none(file, problems)
@@ -50,34 +51,34 @@ def read_python(file: Path, other_root: Path | None) -> JobFile:
     )
 
 
-def _steps(calls: list[JobCall], source: PythonSource, other_root: Path | None) -> Iterator[StepReading]:
+def _steps(calls: list[JobCall], source: PythonSource, given: GivenCode) -> Iterator[StepReading]:
     used: set[SourceLocation] = set()
     changed = {call.table.location: source.changed(call) for call in calls if call.function == "ParallelRunConfig"}
     for call in calls:
         if call.function in LOADERS and not (call.function == "load_component" and is_parallel(call.table)):
-            yield from _steps_of_file(call, source, other_root)
+            yield from _steps_of_file(call, source, given)
         elif call.function in ("parallel_run_function", "load_component"):
             for name, table in source.nodes_of(call):
-                yield read_function(table, name, other_root=other_root, unread=call.unread)
+                yield read_function(table, name, given=given, unread=call.unread)
         elif call.function in DEPLOYMENTS:
             table = source.changed(call)
-            yield read_deployment_call(table, call.name, call.function, other_root=other_root, unread=call.unread)
+            yield read_deployment_call(table, call.name, call.function, given=given, unread=call.unread)
         elif call.function == "ParallelRunStep":
             config = call.table.entries.get("parallel_run_config")
             if isinstance(config, Table):
                 used.add(config.location)
                 config = changed.get(config.location, config)
-            yield read_config(config, call.table, call.name, other_root=other_root, unread=call.unread)
+            yield read_config(config, call.table, call.name, given=given, unread=call.unread)
     for call in calls:
         if call.function == "ParallelRunConfig" and call.table.location not in used:
             table = changed[call.table.location]
-            yield read_config(table, None, call.name, other_root=other_root, unread=call.unread)
+            yield read_config(table, None, call.name, given=given, unread=call.unread)
 
 
-def _steps_of_file(call: JobCall, source: PythonSource, other_root: Path | None) -> Iterator[StepReading]:
+def _steps_of_file(call: JobCall, source: PythonSource, given: GivenCode) -> Iterator[StepReading]:
     """The jobs of a YAML file that the Python file loads, with what it changes in them."""
     table = source.changed(call)
-    job = read_job_table(table, table.location.file, other_root)
+    job = read_job_table(table, table.location.file, given)
     if job.is_job:
         source.problems += job.problems
         source.skipped += job.skipped

@@ -15,6 +15,7 @@ from pytest_parallelrun.job_files.notebook import SourceText
 from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
 from pytest_parallelrun.job_files.python_reader import LOAD_CONFIG, Modules, Values
 from pytest_parallelrun.job_files.tree import (
+    STARS,
     Listing,
     Node,
     Opaque,
@@ -116,11 +117,10 @@ class PythonSource:
         source = next((arguments.entries[name] for name in SOURCES if name in arguments.entries), None)
         text = text_of(source)
         if source is None or not text:
-            why = (
-                "the component is registered with the service"
-                if source is None
-                else f"its file is {value_text(source)}"
+            unnamed = (
+                "its arguments cannot be read" if STARS in arguments.entries else "it is registered with the service"
             )
+            why = unnamed if source is None else f"its file is {value_text(source)}"
             self._skip(node, function, why)
             return
         file = Path(local_path(text, source.location))
@@ -261,7 +261,7 @@ class PythonSource:
         if path and path[0] not in UNCHANGED and (path[0] != "inputs" or len(path) > 1):
             if not self._conditions(statement) <= self._conditions(base):
                 source = " ".join(ast.unparse(statement).split())
-                value = Opaque(self._values.location(target), source, "it is set under a condition")
+                value = Opaque(self._values.location(target), source, "it is set under a condition; set it always")
             yield Change(path=path, value=value, location=self._values.location(target), base=base)
 
     def _conditions(self, node: ast.AST) -> set[int]:

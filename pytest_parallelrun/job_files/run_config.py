@@ -15,9 +15,10 @@ from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import InputValue, local_path
 from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
 from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, PIPELINE_STEP, check_keys
-from pytest_parallelrun.job_files.parallel import find_script
+from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
 from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
+    STARS,
     Listing,
     Node,
     Opaque,
@@ -68,14 +69,14 @@ def config_of(table: Table, folder: Path) -> Node:
     return config
 
 
-def read_config_file(table: Table, file: Path, other_root: Path | None) -> JobFile:
+def read_config_file(table: Table, file: Path, given: GivenCode) -> JobFile:
     """A file for ParallelRunConfig.load_yaml() by itself."""
     name = entry_text(table, "name") or file.stem
-    step = read_config(config_of(table, file.parent), None, name, other_root=other_root, unread=())
+    step = read_config(config_of(table, file.parent), None, name, given=given, unread=())
     return JobFile(path=file, steps=(step,), files=frozenset({file}))
 
 
-def read_pipeline_v1(table: Table, file: Path, other_root: Path | None) -> JobFile:
+def read_pipeline_v1(table: Table, file: Path, given: GivenCode) -> JobFile:
     """A pipeline of the CLI v1. Source: YAML reference of pipelines of the CLI v1."""
     pipeline = table.entries["pipeline"]
     assert isinstance(pipeline, Table)
@@ -85,14 +86,14 @@ def read_pipeline_v1(table: Table, file: Path, other_root: Path | None) -> JobFi
         problems.add(steps.location, f"'steps' must be a mapping of steps, and is {value_text(steps)}")
         return JobFile(path=file, problems=tuple(problems), files=frozenset(files))
     readings = tuple(
-        _read_step(step, name, pipeline, files, other_root)
+        _read_step(step, name, pipeline, files, given)
         for name, step in steps.entries.items()
         if isinstance(step, Table) and (type_of(step) == "parallelrunstep" or CONFIG_FILE in step.entries)
     )
     return JobFile(path=file, steps=readings, files=frozenset(files))
 
 
-def _read_step(step: Table, key: str, pipeline: Table, files: set[Path], other_root: Path | None) -> StepReading:
+def _read_step(step: Table, key: str, pipeline: Table, files: set[Path], given: GivenCode) -> StepReading:
     """A step of such a pipeline. files: takes the file that has its config."""
     name, problems, dropped = entry_text(step, "name") or key, Problems(), dict[str, str]()
     check_keys(step, PIPELINE_STEP, problems, owner=f"the step '{key}'", dropped=dropped)
@@ -107,7 +108,7 @@ def _read_step(step: Table, key: str, pipeline: Table, files: set[Path], other_r
         entries["output"] = entries["outputs"]
     call = Table(step.location, entries, {**dict.fromkeys(entries, step.location), **step.keys})
     call = call.without(*(name for name in entries if name not in CONFIG_STEP))
-    reading = read_config(config, call, name, other_root=other_root, unread=())
+    reading = read_config(config, call, name, given=given, unread=())
     if reading.step is None:
         return reading
     return replace(reading, step=replace(reading.step, notes={**dropped, **reading.step.notes}))
@@ -168,11 +169,13 @@ def _below(table: Table, *names: str) -> Node | None:
 
 
 def read_config(
-    config: Node | None, step: Table | None, name: str, *, other_root: Path | None, unread: Sequence[Opaque]
+    config: Node | None, step: Table | None, name: str, *, given: GivenCode, unread: Sequence[Opaque]
 ) -> StepReading:
     """A ParallelRunStep() with its config, or a config alone. unread: arguments that are no literals."""
     problems = Problems()
     if step is not None:
+        stars = step.entries.get(STARS)
+        unread = [*unread, *([stars] if isinstance(stars, Opaque) else [])]
         check_keys(step, CONFIG_STEP, problems, owner="ParallelRunStep()", unread=unread)
     if not isinstance(config, Table):
         if config is not None:
@@ -191,7 +194,7 @@ def read_config(
     names = ("source_directory", "entry_script")
     # Without it the client takes the folder that it runs in.
     source = config.entries.get("source_directory", Scalar(config.location, "."))
-    entry = find_script(source, config.entries.get("entry_script"), problems, names=names, other_root=other_root)
+    entry = find_script(source, config.entries.get("entry_script"), problems, names=names, given=given)
 
     read = Read()
     read.put("profile", "v1", config.location)
@@ -206,6 +209,7 @@ def read_config(
                 read.not_emulated.append(f"{key} ({step.keys[key].origin})")
         _check_output(step, read, problems)
         _check_name(step.entries.get("name"), problems)
+    check_found(entry, config.location, problems)
     if problems or entry is None:
         return StepReading.failed(name, entry, problems)
     job_step = JobStep(

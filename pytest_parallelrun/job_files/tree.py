@@ -88,6 +88,9 @@ class Opaque:
     output_name: str | None = None
 
 
+STARS = "**"
+"""The name of what a call gets by `**expression`, where that cannot be read: it may hold any keyword."""
+
 Node: TypeAlias = Scalar | Listing | Table | Opaque
 
 
