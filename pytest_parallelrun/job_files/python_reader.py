@@ -377,10 +377,20 @@ class Modules:
     def __init__(self, file: Path) -> None:
         self._folders = dict.fromkeys((file.absolute().parent, Path.cwd()))
         self._values: dict[Path, Values | None] = {}
+        self._open: set[str] = set()
 
     def constant(self, dotted: str) -> Node | None:
         """The value of `module.NAME`; None where there is no such module, or it has no such constant."""
         *parts, name = dotted.split(".")
+        if dotted in self._open:
+            return None
+        self._open.add(dotted)
+        try:
+            return self._constant(parts, name)
+        finally:
+            self._open.discard(dotted)
+
+    def _constant(self, parts: Sequence[str], name: str) -> Node | None:
         for folder in self._folders if all(parts) and parts else ():
             module = folder.joinpath(*parts)
             for file in (module.with_suffix(".py"), module / "__init__.py"):

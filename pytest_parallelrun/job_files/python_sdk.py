@@ -35,7 +35,7 @@ def read_python(file: Path, given: GivenCode) -> JobFile:
         problems.add(SourceLocation(file), "the file is nested too deep to be read")
         return JobFile.none(file, problems)
     problems += source.problems
-    if not calls and not source.skipped:
+    if not calls and not source.skipped and not problems:
         problems.add(
             SourceLocation(file),
             "this file calls neither parallel_run_function() nor ParallelRunConfig(), nor does it make a "

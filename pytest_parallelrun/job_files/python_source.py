@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_parallelrun.job_files.environment import ADDED
-from pytest_parallelrun.job_files.inputs import local_path
+from pytest_parallelrun.job_files.inputs import DATA_TYPES, local_path
 from pytest_parallelrun.job_files.keys import METADATA
 from pytest_parallelrun.job_files.notebook import SourceText
 from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
@@ -26,6 +26,7 @@ from pytest_parallelrun.job_files.tree import (
     entry_text,
     shown,
     text_of,
+    type_of,
     value_text,
 )
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
@@ -117,11 +118,8 @@ class PythonSource:
         source = next((arguments.entries[name] for name in SOURCES if name in arguments.entries), None)
         text = text_of(source)
         if source is None or not text:
-            unnamed = (
-                "its arguments cannot be read" if STARS in arguments.entries else "it is registered with the service"
-            )
-            why = unnamed if source is None else f"its file is {value_text(source)}"
-            self._skip(node, function, why)
+            no_source = "its arguments cannot be read" if STARS in arguments.entries else "it is not given a file"
+            self._skip(node, function, no_source if source is None else f"its file is {value_text(source)}")
             return
         file = Path(local_path(text, source.location))
         if not file.is_file():
@@ -321,6 +319,9 @@ def _entry(table: Table, name: str, node: Node, key: SourceLocation) -> Table:
 def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Table:
     """The declared inputs with what a call gives for one of them."""
     declaration = inputs.entries.get(name)
+    if isinstance(declaration, Table) and type_of(declaration) in DATA_TYPES and text_of(node) is not None:
+        # A text is a path where data are declared.
+        node = Table(node.location, {"path": node}, {"path": key})
     if isinstance(declaration, Table) and isinstance(node, Table):
         return _entry(inputs, name, replace(declaration.with_entries(node), location=node.location), key)
     return _entry(inputs, name, node, key) if isinstance(node, (Table, Scalar)) else inputs
