@@ -43,7 +43,9 @@ _VARIABLES = {
         "output (profile=v1), and in a parallel job with append_row_to (output_action=append_row). In any other one "
         "give the script a folder as a program argument, such as --out ${{outputs.NAME}}."
     ),
-    "AZUREML_MODEL_DIR": "AZUREML_MODEL_DIR is set where a model is given: --parallelrun-model=PATH.",
+    "AZUREML_MODEL_DIR": (
+        "The service sets AZUREML_MODEL_DIR in batch deployments only; here --parallelrun-model=PATH sets it."
+    ),
 }
 _NOT_OF_A_MODEL = ("ImportError", "ModuleNotFoundError", "SyntaxError", "KeyError", "SystemExit")
 """Errors of import and init() that have nothing to do with where a model lies."""
