@@ -29,7 +29,7 @@ from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, locate
 from pytest_parallelrun.job_files.inputs import TypedInput
-from pytest_parallelrun.job_files.tree import JobFileError, Problem
+from pytest_parallelrun.job_files.tree import STARS, JobFileError, Problem
 from pytest_parallelrun.report.sanitize import Redaction
 
 if TYPE_CHECKING:
@@ -146,6 +146,10 @@ class RunEntries:
             known |= {f"environment_variables.{name}" for name in with_arguments.environment_variables}
             if self.configuration.program_arguments:
                 known.add("program_arguments")
+            if self.sample.paths is not None:
+                known.add("input_data")
+            if settings.explicit:
+                known.add(STARS)
             problems += [problem for name, problem in step.unresolved.items() if name not in known]
             if not models and step.model is not None:
                 models = find_models([str(step.model)])

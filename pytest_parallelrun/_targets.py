@@ -108,7 +108,7 @@ def _script(item: OptionValue, code: Path | None) -> EntryFile:
 def _of_jobs(
     jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: Path | None, root: Path
 ) -> tuple[Target, ...]:
-    files = [(item, *_read_job(item, code)) for item in jobs]
+    files = _read_jobs(jobs, entries, code)
     readings = [reading for _, _, steps in files for reading in steps]
     wanted = {os.path.realpath(absolute_path(entry)): entry for entry in entries}
     scripts = {os.path.realpath(reading.script) for reading in readings if reading.script is not None}
@@ -144,12 +144,27 @@ def _of_jobs(
     return tuple(targets.values())
 
 
-def _read_job(item: OptionValue, code: Path | None) -> tuple[JobFile, list[StepReading]]:
-    """A job definition, and the steps of it that are meant."""
+def _read_jobs(
+    jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: Path | None
+) -> list[tuple[OptionValue, JobFile, list[StepReading]]]:
+    """All definitions; an entry that is the script of no step is that of the steps whose script cannot be read."""
+    files = [(item, *_read_job(item, code)) for item in jobs]
+    scripts = [reading.script for _, _, steps in files for reading in steps]
+    known = {os.path.realpath(script) for script in scripts if script is not None}
+    others = [entry for entry in entries if os.path.realpath(absolute_path(entry)) not in known]
+    if len(others) != 1 or None not in scripts:
+        return files
+    script = _script(others[0], code).path
+    return [(item, *_read_job(item, code, script)) for item in jobs]
+
+
+def _read_job(item: OptionValue, code: Path | None, script: Path | None = None) -> tuple[JobFile, list[StepReading]]:
+    """A job definition, and the steps of it that are meant. script: where that of a step cannot be read."""
     from pytest_parallelrun.job_files.job_file import read_job_file
+    from pytest_parallelrun.job_files.script import GivenCode
 
     file, separator, wanted = item.value.partition(STEP)
-    job = read_job_file(_job_path(replace(item, value=file)), code)
+    job = read_job_file(_job_path(replace(item, value=file)), GivenCode(code, script))
     if job.problems and not job.steps:
         raise JobFileError(job.problems)
     if not separator:

@@ -19,7 +19,7 @@ from pytest_parallelrun.job_files.keys import (
     Key,
     check_keys,
 )
-from pytest_parallelrun.job_files.parallel import find_script
+from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
 from pytest_parallelrun.job_files.settings import Read, read_settings
 from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, entry_text, present, text_of, type_of
 
@@ -55,7 +55,7 @@ def is_deployment(table: Table) -> bool:
     return any(name in table.entries for name in BATCH)
 
 
-def read_deployment(table: Table, *, other_root: Path | None) -> StepReading:
+def read_deployment(table: Table, *, given: GivenCode) -> StepReading:
     """The one entry of a batch deployment."""
     problems = Problems()
     name = entry_text(table, "name") or table.location.file.stem
@@ -78,16 +78,16 @@ def read_deployment(table: Table, *, other_root: Path | None) -> StepReading:
             problems.add(table.keys[key], f"with type: model '{key}' belongs below 'settings': settings.{key}")
         table = table.without(*misplaced)
     check_keys(table, keys, problems, owner="a batch deployment")
-    return _read(table, name, keys, problems, other_root, {})
+    return _read(table, name, keys, problems, given, {})
 
 
 def read_deployment_call(
-    table: Table, name: str, function: str, *, other_root: Path | None, unread: Sequence[Opaque]
+    table: Table, name: str, function: str, *, given: GivenCode, unread: Sequence[Opaque]
 ) -> StepReading:
     """A call of ModelBatchDeployment() or BatchDeployment(). unread: arguments of it that are no literals."""
     problems, dropped = Problems(), dict[str, str]()
     check_keys(table, CALL, problems, owner=f"{function}()", unread=unread, dropped=dropped)
-    return _read(table, name, CALL, problems, other_root, dropped)
+    return _read(table, name, CALL, problems, given, dropped)
 
 
 def _read(
@@ -95,7 +95,7 @@ def _read(
     name: str,
     keys: Mapping[str, Key],
     problems: Problems,
-    other_root: Path | None,
+    given: GivenCode,
     dropped: Mapping[str, str],
 ) -> StepReading:
     configuration = present(table.entries.get("code_configuration"))
@@ -115,7 +115,7 @@ def _read(
     parts = configuration if isinstance(configuration, Table) else Table(table.location, {}, {})
     names = ("code_configuration.code", "code_configuration.scoring_script")
     code, script = parts.entries.get("code"), parts.entries.get("scoring_script")
-    entry = find_script(code, script, problems, names=names, other_root=other_root)
+    entry = find_script(code, script, problems, names=names, given=given)
 
     read = Read()
     read.put("profile", "batch", table.location)
@@ -127,6 +127,7 @@ def _read(
             "summary_only nothing is appended. Remove one",
         )
     model_path = _model(table.entries.get("model"), problems)
+    check_found(entry, table.location, problems)
     if problems or entry is None:
         return StepReading.failed(name, entry, problems)
     step = JobStep(

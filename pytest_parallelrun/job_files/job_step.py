@@ -10,7 +10,13 @@ from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.job_environment import JobEnvironment
 from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.job_files.bindings import Binding, outside_options, split_arguments, without_missing_options
+from pytest_parallelrun.job_files.bindings import (
+    Binding,
+    outside_options,
+    split_arguments,
+    whole_binding,
+    without_missing_options,
+)
 from pytest_parallelrun.job_files.inputs import (
     ALONE,
     InputValue,
@@ -113,8 +119,6 @@ class JobStep:
 
         JobFileError where the value of an input is not known.
         """
-        if not isinstance(self.arguments, str):
-            return tuple(self.arguments)
         location = self.arguments_location or self.location
         problems = Problems()
 
@@ -127,8 +131,14 @@ class JobStep:
                 return ""
             return value
 
-        kept = without_missing_options(self.arguments, lambda binding: self._is_left_out(binding, options, location))
-        filled = tuple(split_arguments(kept, fill))
+        if isinstance(self.arguments, str):
+            kept = without_missing_options(
+                self.arguments, lambda binding: self._is_left_out(binding, options, location)
+            )
+            filled = tuple(split_arguments(kept, fill))
+        else:
+            bound = ((text, whole_binding(text) if "inputs." in text else None) for text in self.arguments)
+            filled = tuple(text if binding is None else fill(binding) for text, binding in bound)
         if problems:
             raise JobFileError(problems)
         return filled

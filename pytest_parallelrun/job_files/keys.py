@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_parallelrun.job_files.tree import Opaque, Problems, Table, present, value_text
+from pytest_parallelrun.job_files.tree import STARS, Opaque, Problems, Table, present, value_text
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,15 @@ CONFIG_STEP = {
     "side_inputs": READ,
     "arguments": READ,
     "allow_reuse": NAMED,
+    "models": NAMED,
 }
-"""Keywords of ParallelRunStep(): SDK reference."""
+"""Keywords of ParallelRunStep(): SDK reference; of azureml.contrib for `models`."""
+
+PIPELINE_STEP = {
+    **dict.fromkeys(("type", "name", "source_directory", "parameters", "outputs", "compute_target"), READ),
+    **{name: key for name, key in CONFIG_STEP.items() if name not in ("name", "output")},
+}
+"""Keys of a step in a pipeline of the CLI v1: its YAML reference."""
 
 OTHER_VERSION = {
     "allowed_failed_count": "mini_batch_error_threshold",
@@ -227,10 +234,10 @@ def check_keys(
     """
     for argument in unread:
         problems.add(argument.location, f"`{argument.text}` cannot be read: {argument.why}")
-    if unread:
+    if unread or STARS in table.entries:
         optional = keys
     for name in table.entries:
-        if name in keys:
+        if name in keys or name == STARS:
             continue
         if dropped is None or _may_decide(name, keys) or _nearest_required(name, keys, table):
             problems.add(table.keys[name], f"there is no key '{name}' in {owner}. {_advice(name, keys)}")
@@ -246,7 +253,7 @@ def check_keys(
         elif key.below is not None and node is not None:
             if isinstance(node, Table):
                 check_keys(node, key.below, problems, owner=f"'{name}'", optional=optional, dropped=dropped)
-            elif not (isinstance(node, Opaque) and deciding_below(key.below)):
+            elif not (isinstance(node, Opaque) and (deciding_below(key.below) or name == "task")):
                 problems.add(node.location, f"'{name}' must be a mapping, and is {value_text(node)}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,24 @@ def read_source(file: Path, problems: Problems) -> SourceText | None:
         return None if text is None else SourceText(file, text)
     text = read_text(file, problems, MAX_NOTEBOOK_BYTES)
     return None if text is None else _source_of_notebook(file, text, problems)
+
+
+def parse_source(source: SourceText, problems: Problems) -> ast.Module | None:
+    """The module of a source; None, with a problem, where it is no Python."""
+    try:
+        with warnings.catch_warnings():
+            # Of escapes in the user's texts, say.
+            warnings.simplefilter("ignore")
+            # A notebook may await outside of functions.
+            flags = ast.PyCF_ONLY_AST | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if source.starts else 0)
+            module = compile(source.text, "job", "exec", flags, dont_inherit=True)
+            assert isinstance(module, ast.Module)
+            return module
+    except SyntaxError as error:
+        problems.add(source.location(error.lineno or 1, error.offset or 1), f"this is not valid Python: {error.msg}")
+    except (RecursionError, MemoryError, ValueError) as error:
+        problems.add(source.location(1), f"this is not valid Python: {str(error) or 'it is nested too deep'}")
+    return None
 
 
 def _source_of_notebook(file: Path, text: str, problems: Problems) -> SourceText | None:

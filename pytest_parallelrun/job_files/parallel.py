@@ -1,19 +1,19 @@
-"""A parallel job of v2: a component, a step of a pipeline, or a call of parallel_run_function(), all as one mapping.
-
-`find_script()` is that of the other kinds of jobs as well.
-"""
+"""A parallel job of v2: a component, a step of a pipeline, or a call of parallel_run_function(), all as one mapping."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from pytest_parallelrun.emulator.entry import EntryFile, find_entry
-from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError, did_you_mean
-from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
-from pytest_parallelrun.job_files.bindings import Binding, BindingError, bindings_in, split_arguments, whole_binding
+from pytest_parallelrun.emulator.errors import SettingsError, did_you_mean
+from pytest_parallelrun.job_files.bindings import (
+    BINDING,
+    Binding,
+    BindingError,
+    bindings_in,
+    split_arguments,
+    whole_binding,
+)
 from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import (
     ALONE,
@@ -21,7 +21,6 @@ from pytest_parallelrun.job_files.inputs import (
     OutputValue,
     StepContext,
     filled_inputs,
-    local_path,
     look_up,
     read_inputs,
     read_outputs,
@@ -29,6 +28,7 @@ from pytest_parallelrun.job_files.inputs import (
 )
 from pytest_parallelrun.job_files.job_step import JobStep, StepReading
 from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys
+from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
 from pytest_parallelrun.job_files.settings import Read, check_arguments, note_size_without_effect, read_settings
 from pytest_parallelrun.job_files.tree import (
     Listing,
@@ -46,15 +46,11 @@ from pytest_parallelrun.job_files.tree import (
 )
 
 TASK_TYPES = ("run_function", "function", "model")
-MODULE = re.compile(r"(?!.*\.py$)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-"""An entry script as the name of a module. Source: specification of the batch_score component."""
-CODE = ("task.code", "source_directory", "code_configuration.code")
-SCRIPT_ALONE = " (the script alone is gated with --parallelrun-entry=PATH)"
 FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
 """Keys whose 0 in a step the client takes for "not set" where the component has a value (azure-ai-ml 1.35)."""
 
 
-def read_component(table: Table, name: str, *, other_root: Path | None) -> StepReading:
+def read_component(table: Table, name: str, *, given: GivenCode) -> StepReading:
     """A file with `type: parallel`."""
     problems = Problems()
     dropped: dict[str, str] = {}
@@ -62,25 +58,48 @@ def read_component(table: Table, name: str, *, other_root: Path | None) -> StepR
     inputs = read_inputs(table.entries.get("inputs"), ALONE, problems)
     outputs = read_outputs(table.entries.get("outputs"), ALONE, problems)
     parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=PARALLEL, dropped=dropped)
-    return _read(parts, problems, other_root)
+    return _read(parts, problems, given)
 
 
-def read_function(table: Table, name: str, *, other_root: Path | None, unread: Sequence[Opaque]) -> StepReading:
+def read_function(table: Table, name: str, *, given: GivenCode, unread: Sequence[Opaque]) -> StepReading:
     """A call of parallel_run_function(). unread: arguments of it that are no literals."""
     problems = Problems()
     dropped: dict[str, str] = {}
     check_keys(table, FUNCTION, problems, owner="parallel_run_function()", unread=unread, dropped=dropped)
-    if isinstance(table.entries.get("task"), Opaque):
-        task = table.entries["task"]
-        problems.add(task.location, f"task must be RunFunction(...), and is {value_text(task)}")
-    inputs = read_inputs(table.entries.get("inputs"), ALONE, problems)
-    outputs = read_outputs(table.entries.get("outputs"), ALONE, problems)
+    task = table.entries.get("task")
+    if isinstance(task, Opaque):
+        dropped["task"] = (
+            f"task is the expression `{task.text}` ({task.location.origin}), and is not read: give the script's "
+            "arguments with --parallelrun-args, and --parallelrun-set=output_action=append_row where it appends"
+        )
+    names = _bound_names(table)
+    node = table.entries.get("inputs")
+    if isinstance(node, Opaque):
+        why = f"is among the inputs `{node.text}`, which cannot be read"
+        inputs = {one: InputValue(name=one, location=node.location, why=why) for one in names["inputs"]}
+    else:
+        inputs = read_inputs(node, ALONE, problems)
+    node = table.entries.get("outputs")
+    known = isinstance(node, Opaque)
+    outputs = {one: OutputValue(one) for one in names["outputs"]} if known else read_outputs(node, ALONE, problems)
     parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=FUNCTION, dropped=dropped)
-    return _read(parts, problems, other_root)
+    return _read(parts, problems, given)
+
+
+def _bound_names(table: Table) -> dict[str, list[str]]:
+    """The names of inputs and outputs that the call binds, by which they are known where they cannot be read."""
+    task = table.entries.get("task")
+    parts = task.entries if isinstance(task, Table) else {}
+    nodes = (table.entries.get("input_data"), parts.get("program_arguments"), parts.get("append_row_to"))
+    names: dict[str, list[str]] = {"inputs": [], "outputs": []}
+    for match in (match for node in nodes for match in BINDING.finditer(text_of(node) or "")):
+        source, _, name = match[1].strip().partition(".")
+        names.setdefault(source, []).append(name)
+    return names
 
 
 def read_step(
-    table: Table, component: Table | None, name: str, context: StepContext, *, other_root: Path | None
+    table: Table, component: Table | None, name: str, context: StepContext, *, given: GivenCode
 ) -> StepReading:
     """A step of a pipeline. component: what its `component` refers to, None where the step has all itself."""
     problems = Problems()
@@ -92,7 +111,7 @@ def read_step(
         parts = _Parts(
             name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped
         )
-        return _read(parts, problems, other_root)
+        return _read(parts, problems, given)
     optional = ("task", "input_data")
     check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", optional=optional, dropped=dropped)
     check_keys(component, PARALLEL, problems, owner="a parallel component", dropped=dropped)
@@ -117,7 +136,7 @@ def read_step(
         component.with_entries(table.without("inputs", "outputs", "component", "type")), location=table.location
     )
     parts = _Parts(name=name, table=merged, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped)
-    return _read(parts, problems, other_root)
+    return _read(parts, problems, given)
 
 
 def _typed_outputs(
@@ -167,7 +186,7 @@ class _Parts:
         return binding.text if value is None else str(value)
 
 
-def _read(parts: _Parts, problems: Problems, other_root: Path | None) -> StepReading:
+def _read(parts: _Parts, problems: Problems, given: GivenCode) -> StepReading:
     table = parts.table
     task = table.entries.get("task")
     task = task if isinstance(task, Table) else Table(table.location, {}, {})
@@ -178,19 +197,20 @@ def _read(parts: _Parts, problems: Problems, other_root: Path | None) -> StepRea
         )
     names = ("task.code", "task.entry_script")
     code, script = task.entries.get("code"), task.entries.get("entry_script")
-    entry = find_script(code, script, problems, names=names, other_root=other_root)
+    entry = find_script(code, script, problems, names=names, given=given)
 
     read = Read()
     read.put("profile", "v2", table.location)
     read_settings(table, parts.keys, parts.look_up, problems, read)
     note_size_without_effect(table, read)
     _append_row_to(task.entries.get("append_row_to"), parts, problems, read)
-    split = _split_input(table.entries.get("input_data"), parts, problems)
+    split = _split_input(table.entries.get("input_data"), parts, problems, read)
     for name in split:
         refused = refused_type(parts.inputs[name])
         if refused is not None:
             read.unresolved["mini_batch_rows"] = refused
     arguments, location = _arguments(task.entries.get("program_arguments"), parts, problems, read)
+    check_found(entry, table.location, problems)
     if problems or entry is None:
         return StepReading.failed(parts.name, entry, problems)
     step = JobStep(
@@ -238,9 +258,15 @@ def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: R
         read.put("append_row_file_name", file_name, node.location)
 
 
-def _split_input(node: Node | None, parts: _Parts, problems: Problems) -> tuple[str, ...]:
+def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: Read) -> tuple[str, ...]:
     node = present(node)
     if node is None:
+        return ()
+    if isinstance(node, Opaque):
+        message = (
+            f"input_data is the expression `{node.text}`: {node.why}, or give a sample with --parallelrun-input=PATH"
+        )
+        read.unresolved["input_data"] = Problem(node.location, message)
         return ()
     try:
         binding = whole_binding(text_of(node) or "")
@@ -286,65 +312,3 @@ def _arguments(
     except ValueError as error:
         problems.add(node.location, f"program_arguments: {str(error).lower()}; quote them as for a POSIX shell")
     return text, node.location
-
-
-def find_script(
-    code: Node | None, script: Node | None, problems: Problems, *, names: tuple[str, str], other_root: Path | None
-) -> EntryFile | None:
-    """The script of a definition; None, with problems, where it is not there, and for what is missing altogether.
-
-    names: of the two keys. other_root: a code root that is given otherwise, over that of the file.
-    """
-    script_text = _text(script, names[1], problems)
-    code_text = _text(code, names[0], problems) if other_root is None else ""
-    if script is None or not script_text or code_text is None:
-        return None
-    if other_root is not None:
-        root = other_root
-    elif code is None:
-        return None
-    elif REMOTE.match(code_text) or code_text.startswith(("git+", "git@")):
-        problems.add(
-            code.location, f"{names[0]}={code_text!r} is not on this machine: give a copy with --parallelrun-code=DIR"
-        )
-        return None
-    else:
-        root = Path(local_path(code_text, code.location))
-        if not root.is_dir():
-            reason = "is a file; give its folder" if root.is_file() else f"is no folder (looked for '{root}')"
-            hint = "; write it with forward slashes" if "\\" in code_text and not root.exists() else ""
-            problems.add(code.location, f"{names[0]}={code_text!r} {reason}{hint}")
-            return None
-    path = _script_path(root, script_text)
-    try:
-        entry = find_entry(path, root)
-    except EntryScriptError as error:
-        problems.add(script.location, f"{names[1]}={script_text!r}: {error}")
-        return None
-    assert isinstance(entry, EntryFile)
-    return entry
-
-
-def _script_path(root: Path, script: str) -> Path:
-    """The file of a script that is written as a path, or as a dotted module without `.py`."""
-    # Both slashes are those of folders to the runtime, which makes a dotted name of the path.
-    path = root / script.replace("\\", "/")
-    if (path.exists() and not path.is_dir()) or not MODULE.fullmatch(script):
-        return path
-    module = root.joinpath(*script.split(".")).with_suffix(".py")
-    return path if path.is_dir() and not module.is_file() else module
-
-
-def _text(node: Node | None, name: str, problems: Problems) -> str | None:
-    """The text of a key; "" where it is not there, None with a problem where it is something else."""
-    node = present(node)
-    if node is None:
-        return ""
-    text = text_of(node)
-    if text is None or not text.strip():
-        hint = ""
-        if isinstance(node, Opaque):
-            hint = " (a code root can be given with --parallelrun-code=DIR)" if name in CODE else SCRIPT_ALONE
-        problems.add(node.location, f"{name} must be a path, and is {value_text(node)}{hint}")
-        return None
-    return text.strip()

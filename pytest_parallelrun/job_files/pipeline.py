@@ -10,6 +10,7 @@ from pytest_parallelrun.job_files.inputs import ALONE, StepContext, filled_input
 from pytest_parallelrun.job_files.job_step import StepReading
 from pytest_parallelrun.job_files.keys import PIPELINE, check_keys
 from pytest_parallelrun.job_files.parallel import read_step
+from pytest_parallelrun.job_files.script import GivenCode
 from pytest_parallelrun.job_files.tree import (
     Node,
     Problems,
@@ -53,10 +54,10 @@ def is_pipeline(table: Table) -> bool:
 class PipelineReader:
     """Reads one file and all that it refers to.
 
-    other_root: a code root given otherwise. files: what was read. skipped: see JobFile.
+    given: code beside the file. files: what was read. skipped: see JobFile.
     """
 
-    other_root: Path | None
+    given: GivenCode
     problems: Problems = field(default_factory=Problems)
     files: dict[Path, Table | None] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
@@ -115,7 +116,7 @@ class PipelineReader:
             return
         inner = table if component is None else component
         if is_parallel(inner):
-            yield read_step(table, component, name, context, other_root=self.other_root)
+            yield read_step(table, component, name, context, given=self.given)
         elif is_pipeline(inner):
             if len(above) > MAX_DEPTH:
                 self.problems.add(table.location, f"pipelines are more than {MAX_DEPTH} deep inside of each other")

@@ -1,23 +1,44 @@
-"""The names and expressions of a Python file, read without running it.
+"""The expressions of a Python file, read without running it.
 
-`Names` tells what a name stands for, `Values` makes nodes of expressions; what is no literal becomes an Opaque that
-says so.
+`Values` makes nodes of them; what is no literal becomes an Opaque that says so.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from pytest_parallelrun.job_files.notebook import SourceText
-from pytest_parallelrun.job_files.tree import Listing, Node, Opaque, Scalar, SourceLocation, Table, text_of
+from pytest_parallelrun.job_files.inputs import local_path
+from pytest_parallelrun.job_files.notebook import SourceText, parse_source, read_source
+from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
+from pytest_parallelrun.job_files.run_config import config_of, is_config_file
+from pytest_parallelrun.job_files.tree import (
+    STARS,
+    Listing,
+    Node,
+    Opaque,
+    Problems,
+    Scalar,
+    SourceLocation,
+    Table,
+    shown,
+    text_of,
+)
+from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 LITERAL = "write a literal, or a constant that is assigned once in this file"
 MAX_SHOWN_LENGTH = 60
 MAX_STEPS = 20_000
 """Expressions that are looked at: constants may name each other many times over."""
+MAX_MODULES = 50
+MAX_CHAIN = 20
+"""Calls in `a().b().c()`."""
+OUTPUTS = ("PipelineData", "OutputFileDatasetConfig", "OutputTabularDatasetConfig", "HDFSOutputDatasetConfig")
+"""Outputs of a step of v1."""
+LOAD_CONFIG = "ParallelRunConfig.load_yaml"
 
 RECORDS: dict[str, dict[str, str]] = {
     "dict": {},
@@ -38,6 +59,12 @@ RECORDS: dict[str, dict[str, str]] = {
 }
 """Calls that are read as the mapping of their keywords, with what they add. SDK reference of azure.ai.ml."""
 
+
+OF_SETTINGS = (
+    *("RetrySettings", "BatchRetrySettings", "JobResourceConfiguration", "ResourceConfiguration"),
+    *("ParallelRunConfig", "ModelBatchDeploymentSettings", "RunFunction", "ParallelTask", "CodeConfiguration"),
+)
+"""Those whose parts can be given by options, so that they are of use although one part cannot be read."""
 
 METHODS = (
     "Environment.from_conda_specification",
@@ -87,190 +114,13 @@ ENUMERATIONS: dict[str, dict[str, str]] = {
 }
 
 
-@dataclass
-class Scope:
-    """The assignments of a module or function.
-
-    values: what a name is assigned; None where that is not one thing. assignments: all that it is assigned, by line.
-    function: the one whose scope this is.
-    """
-
-    values: dict[str, ast.expr | None] = field(default_factory=dict)
-    parameters: set[str] = field(default_factory=set)
-    outer: Scope | None = None
-    assignments: dict[str, list[tuple[int, ast.expr | None]]] = field(default_factory=dict)
-    function: ast.FunctionDef | ast.AsyncFunctionDef | None = None
-
-    def find(self, name: str) -> tuple[ast.expr | None, Scope, str]:
-        """What the name is assigned, the scope that says so, and why it has no value: "" where it has one."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.parameters:
-                return None, scope, f"'{name}' is a parameter of a function"
-            if name in scope.values:
-                value = scope.values[name]
-                return value, scope, "" if value is not None else f"'{name}' is not assigned exactly once"
-            scope = scope.outer
-        return None, self, f"'{name}' is not assigned in this file"
-
-    def home(self, name: str) -> Scope | None:
-        """The scope that gives the name a value."""
-        scope: Scope | None = self
-        while scope is not None and name not in scope.parameters and name not in scope.values:
-            scope = scope.outer
-        return scope
-
-    def latest(self, name: str, line: int) -> ast.expr | None:
-        """What the name was assigned last before a line, or at all where that was in a scope around."""
-        scope = self.home(name)
-        if scope is None or name in scope.parameters:
-            return None
-        values = [value for at, value in scope.assignments[name] if scope is not self or at < line]
-        return values[-1] if values else None
-
-    def has(self, name: str) -> bool:
-        """Whether the name is assigned here or outside, or a parameter."""
-        here = name in self.parameters or name in self.values
-        return here or (self.outer is not None and self.outer.has(name))
-
-
-class Names:
-    """Names of a module: `scope_of` a call, and the dotted name that an expression stands for."""
-
-    def __init__(self, module: ast.Module) -> None:
-        self.imported: dict[str, str] = {}
-        self.top = Scope()
-        self._scopes: dict[int, Scope] = {}
-        self._calls: dict[str, list[ast.Call]] = {}
-        for node in ast.walk(module):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                self._calls.setdefault(node.func.id, []).append(node)
-        self._fill(module, self.top)
-
-    def scope_of(self, node: ast.AST) -> Scope:
-        return self._scopes.get(id(node), self.top)
-
-    def dotted(self, node: ast.expr, scope: Scope, seen: frozenset[str] = frozenset()) -> str | None:
-        """`p.parallel_run_function` -> "azure.ai.ml.parallel.parallel_run_function", if p was imported as that."""
-        if isinstance(node, ast.Attribute):
-            start = self.dotted(node.value, scope, seen)
-            return None if start is None else f"{start}.{node.attr}"
-        if not isinstance(node, ast.Name):
-            return None
-        if node.id in self.imported:
-            return self.imported[node.id]
-        value, home, _ = scope.find(node.id)
-        if isinstance(value, (ast.Name, ast.Attribute)) and node.id not in seen:
-            return self.dotted(value, home, seen | {node.id})
-        return None if scope.has(node.id) else node.id
-
-    def argument(self, name: str, scope: Scope) -> tuple[ast.expr, Scope] | None:
-        """What the one call of a function gives its parameter, else the default of that."""
-        function = scope.function
-        if function is None or scope.outer is None:
-            return None
-        calls = [
-            call
-            for call in self._calls.get(function.name, [])
-            if self.scope_of(call).home(function.name) is scope.outer
-        ]
-        if len(calls) > 1:
-            return None
-        arguments = function.args
-        positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
-        for call in calls:
-            if any(isinstance(value, ast.Starred) for value in call.args) or any(not one.arg for one in call.keywords):
-                return None
-            values = {**dict(zip(positional, call.args, strict=False))}
-            values.update({keyword.arg: keyword.value for keyword in call.keywords if keyword.arg})
-            if name in values:
-                return values[name], self.scope_of(call)
-        count = len(arguments.defaults)
-        defaults: dict[str, ast.expr | None] = dict(
-            zip(positional[len(positional) - count :], arguments.defaults, strict=True)
-        )
-        defaults.update(zip((one.arg for one in arguments.kwonlyargs), arguments.kw_defaults, strict=True))
-        default = defaults.get(name)
-        if default is None or (isinstance(default, ast.Constant) and default.value is None):
-            return None
-        return default, scope.outer
-
-    def _fill(self, node: ast.AST, scope: Scope) -> None:
-        """Walks statements and notes what they assign; a function is a scope of its own."""
-        waiting: list[ast.AST] = list(ast.iter_child_nodes(node))
-        while waiting:
-            child = waiting.pop(0)
-            self._scopes[id(child)] = scope
-            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                inner = Scope(outer=scope)
-                inner.parameters.update(_parameters(child.args))
-                if not isinstance(child, ast.Lambda):
-                    inner.function = child
-                    self._assign(scope, child.name, None, child.lineno)
-                    waiting.extend(child.decorator_list)
-                self._fill(child, inner)
-                continue
-            if isinstance(child, (ast.Import, ast.ImportFrom)):
-                self._import(child)
-            for name, value in _assigned(child):
-                self._assign(scope, name, value, getattr(child, "lineno", 0))
-            waiting.extend(ast.iter_child_nodes(child))
-
-    def _assign(self, scope: Scope, name: str, value: ast.expr | None, line: int) -> None:
-        scope.assignments.setdefault(name, []).append((line, value))
-        scope.values[name] = None if name in scope.values else value
-
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for alias in node.names:
-            if isinstance(node, ast.ImportFrom):
-                self.imported[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
-            elif alias.asname:
-                self.imported[alias.asname] = alias.name
-            else:
-                first = alias.name.partition(".")[0]
-                self.imported[first] = first
-
-
-def _parameters(arguments: ast.arguments) -> Iterator[str]:
-    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-        yield argument.arg
-    for argument_of_many in (arguments.vararg, arguments.kwarg):
-        if argument_of_many is not None:
-            yield argument_of_many.arg
-
-
-def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-    """Names that a statement or expression gives a value to; None where that is no expression of one value."""
-    if isinstance(node, ast.Assign):
-        for target in node.targets:
-            yield from _targets(target, node.value)
-    elif isinstance(node, ast.NamedExpr) or (isinstance(node, ast.AnnAssign) and node.value is not None):
-        yield from _targets(node.target, node.value)
-    elif isinstance(node, (ast.AugAssign, ast.For, ast.AsyncFor, ast.comprehension)):
-        # Twice, since what is added to or looped over has no single value.
-        for name, _ in _targets(node.target, None):
-            yield name, None
-            yield name, None
-    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
-        yield from _targets(node.optional_vars, None)
-    elif isinstance(node, ast.ExceptHandler) and node.name:
-        yield node.name, None
-
-
-def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.expr | None]]:
-    if isinstance(target, ast.Name):
-        yield target.id, value
-    elif isinstance(target, (ast.Tuple, ast.List)):
-        for element in target.elts:
-            yield from _targets(element, None)
-
-
 class Values:
     """Evaluates expressions of one module."""
 
-    def __init__(self, source: SourceText, names: Names) -> None:
+    def __init__(self, source: SourceText, names: Names, modules: Modules) -> None:
         self._source = source
         self._names = names
+        self._modules = modules
         self._steps = 0
         self._open: set[int] = set()
 
@@ -281,9 +131,9 @@ class Values:
         """The value of an expression."""
         self._steps += 1
         if id(node) in self._open:
-            return self._opaque(node, "it is made of itself")
+            return self._opaque(node, "it is made of itself; write a literal")
         if self._steps > MAX_STEPS:
-            return self._opaque(node, "the file is too intricate")
+            return self._opaque(node, "the file is too intricate; write a literal")
         self._open.add(id(node))
         try:
             return self._evaluate(node, scope)
@@ -291,9 +141,9 @@ class Values:
             self._open.discard(id(node))
 
     def keywords(self, call: ast.Call, scope: Scope, positions: Sequence[str] = ()) -> tuple[Table, list[Opaque]]:
-        """The keywords of a call, and what of its arguments cannot be read: `**expression`, positional ones.
+        """The keywords of a call, and the positional arguments that have no name.
 
-        positions: names of arguments that are given by position.
+        positions: names of arguments that are given by position. `**expression` that cannot be read has the name STARS.
         """
         table = Table(self.location(call), {}, {})
         unread = [self._opaque(argument, "give it by its name") for argument in call.args[len(positions) :]]
@@ -309,7 +159,8 @@ class Values:
             elif isinstance(value, Table):
                 table = table.with_entries(value)
             else:
-                unread.append(self._opaque(keyword.value, LITERAL, stars=True))
+                stars = self._opaque(keyword.value, LITERAL, stars=True)
+                table = table.with_entries(Table(table.location, {STARS: stars}, {STARS: stars.location}))
         return table, unread
 
     def _evaluate(self, node: ast.expr, scope: Scope) -> Node:
@@ -325,7 +176,8 @@ class Values:
             if node.id == "__file__" and not scope.has(node.id):
                 return Scalar(location, os.path.abspath(self._source.file))
             if value is None:
-                return self._opaque(node, why)
+                imported = None if scope.has(node.id) else self._imported(node.id)
+                return self._opaque(node, why) if imported is None else _moved(imported, location, node.id)
             return _moved(self.node(value, home), location, node.id)
         if isinstance(node, ast.Dict):
             return self._dict(node, scope)
@@ -333,6 +185,12 @@ class Values:
             return Listing(location, [self.node(element, scope) for element in node.elts])
         if isinstance(node, ast.Attribute):
             member = self._member(node, scope)
+            value = self._names.attribute(node.attr) if is_own(node) else None
+            if value is not None:
+                return _moved(self.node(value, self._names.scope_of(value)), location, ast.unparse(node))
+            imported = self._modules.constant(self._names.dotted(node, scope) or "")
+            if imported is not None:
+                return _moved(imported, location, ast.unparse(node))
             if member is None and node.attr in ("parent", "name"):
                 owner = self.node(node.value, scope)
                 if isinstance(owner, Scalar) and isinstance(owner.value, str):
@@ -359,6 +217,16 @@ class Values:
                 return Listing(location, [*left.items, *right.items])
         return self._opaque(node, LITERAL)
 
+    def constant(self, name: str) -> Node | None:
+        """What the module assigns a name, or imports by it; None where that is not one thing."""
+        value, home, _ = self._names.top.find(name)
+        return self._imported(name) if value is None else self.node(value, home)
+
+    def _imported(self, name: str) -> Node | None:
+        """What is imported by a name from a module beside this file."""
+        sources = [self._names.imported.get(name, ""), *(f"{module}.{name}" for module in self._names.starred)]
+        return next((node for node in map(self._modules.constant, sources) if node is not None), None)
+
     def _dict(self, node: ast.Dict, scope: Scope) -> Node:
         table = Table(self.location(node), {}, {})
         for key, value in zip(node.keys, node.values, strict=True):
@@ -381,7 +249,7 @@ class Values:
             default = self.keywords(node, scope, POSITIONS[name])[0].entries.get("default_value")
             if isinstance(default, Scalar):
                 return default
-            return self._opaque(node, "its default_value is no literal")
+            return self._opaque(node, "write its default_value as a literal")
         path = self._path(node, dotted, scope)
         if path is not None:
             return path
@@ -389,13 +257,34 @@ class Values:
             return self.node(node.args[0], scope)
         method = ".".join(dotted.split(".")[-2:])
         name = method if method in METHODS else name
+        if dotted.endswith(LOAD_CONFIG):
+            return self._loaded_config(node, scope)
+        returned = self._names.returned(node)
+        if returned is not None:
+            return self.node(returned, self._names.scope_of(returned))
         if name not in RECORDS and name not in METHODS:
-            return replace(self._opaque(node, LITERAL), input_name=self._input_name(node, scope))
+            return self._data(node, scope, LITERAL)
         table, unread = self.keywords(node, scope, POSITIONS.get(name, ()))
-        if unread:
-            return unread[0]
+        stars = table.entries.get(STARS)
+        if unread or (stars is not None and name not in OF_SETTINGS):
+            return unread[0] if unread else stars or table
         added = {key: Scalar(table.location, value) for key, value in RECORDS.get(name, {}).items()}
         return Table(table.location, added, dict.fromkeys(added, table.location)).with_entries(table)
+
+    def _loaded_config(self, node: ast.Call, scope: Scope) -> Node:
+        """The mapping in the file of `ParallelRunConfig.load_yaml(workspace, path)`."""
+        source = self.keywords(node, scope, ("workspace", "path"))[0].entries.get("path")
+        text = text_of(source)
+        if source is None or not text:
+            return self._opaque(node, source.why if isinstance(source, Opaque) else LITERAL)
+        file, problems = Path(local_path(text, source.location)), Problems()
+        table = read_yaml(file, problems)
+        if table is None:
+            return self._opaque(node, "; ".join(map(str, problems)))
+        if not is_config_file(table):
+            return self._opaque(node, f"'{shown(file)}' has no 'parallel_run_config'")
+        config = config_of(table, source.location.file.parent)
+        return replace(config, location=self.location(node))
 
     def _path(self, node: ast.Call, dotted: str, scope: Scope) -> Node | None:
         """The path that a call of pathlib or os makes; None for any other call."""
@@ -433,19 +322,29 @@ class Values:
             texts.append(value.value)
         return Scalar(self.location(node), os.path.join(*texts))
 
-    def _input_name(self, call: ast.Call, scope: Scope) -> str | None:
-        """The name in `data.as_named_input("name").as_mount()`."""
-        function: ast.expr = call.func
-        if isinstance(function, ast.Name) and function.id == "DatasetConsumptionConfig":
-            table, _ = self.keywords(call, scope, ("name",))
-            return text_of(table.entries.get("name"))
-        while isinstance(function, ast.Attribute):
+    def _data(self, call: ast.Call, scope: Scope, why: str) -> Opaque:
+        """A call that is no literal, with the name of the data in `data.as_named_input("name").as_mount()` or of the
+        output in `PipelineData("name").as_dataset()`, of v1.
+        """
+        opaque, function = self._opaque(call, why), call.func
+        for _ in range(MAX_CHAIN):
+            name = (self._names.dotted(function, scope) or "").rpartition(".")[2]
+            named = self.keywords(call, scope, ("name",))[0].entries.get("name")
+            if name in OUTPUTS:
+                return replace(opaque, output_name=text_of(named) or "output")
+            if name == "DatasetConsumptionConfig":
+                return replace(opaque, input_name=text_of(named))
+            if not isinstance(function, ast.Attribute):
+                break
             if function.attr == "as_named_input" and call.args:
-                return text_of(self.node(call.args[0], scope))
-            if not isinstance(function.value, ast.Call):
-                return None
-            call, function = function.value, function.value.func
-        return None
+                return replace(opaque, input_name=text_of(self.node(call.args[0], scope)))
+            owner: ast.expr | None = function.value
+            if isinstance(owner, ast.Name):
+                owner, scope, _ = scope.find(owner.id)
+            if not isinstance(owner, ast.Call):
+                break
+            call, function = owner, owner.func
+        return opaque
 
     def _joined(self, node: ast.JoinedStr, scope: Scope) -> Node:
         text = ""
@@ -470,6 +369,43 @@ class Values:
         if len(text) > MAX_SHOWN_LENGTH:
             text = text[: MAX_SHOWN_LENGTH - 4] + " ..."
         return Opaque(self.location(node), " ".join(text.split()), why)
+
+
+class Modules:
+    """The modules beside a file, for the constants that it imports from them; each is parsed once, and not run."""
+
+    def __init__(self, file: Path) -> None:
+        self._folders = dict.fromkeys((file.absolute().parent, Path.cwd()))
+        self._values: dict[Path, Values | None] = {}
+        self._open: set[str] = set()
+
+    def constant(self, dotted: str) -> Node | None:
+        """The value of `module.NAME`; None where there is no such module, or it has no such constant."""
+        *parts, name = dotted.split(".")
+        if dotted in self._open:
+            return None
+        self._open.add(dotted)
+        try:
+            return self._constant(parts, name)
+        finally:
+            self._open.discard(dotted)
+
+    def _constant(self, parts: Sequence[str], name: str) -> Node | None:
+        for folder in self._folders if all(parts) and parts else ():
+            module = folder.joinpath(*parts)
+            for file in (module.with_suffix(".py"), module / "__init__.py"):
+                values = self._values_of(file)
+                if values is not None:
+                    return values.constant(name)
+        return None
+
+    def _values_of(self, file: Path) -> Values | None:
+        if file not in self._values and file.is_file() and len(self._values) < MAX_MODULES:
+            problems = Problems()
+            source = read_source(file, problems)
+            module = None if source is None else parse_source(source, problems)
+            self._values[file] = None if source is None or module is None else Values(source, Names(module), self)
+        return self._values.get(file)
 
 
 def _moved(node: Node, location: SourceLocation, name: str) -> Node:

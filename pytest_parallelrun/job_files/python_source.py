@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_parallelrun.job_files.environment import ADDED
-from pytest_parallelrun.job_files.inputs import local_path
+from pytest_parallelrun.job_files.inputs import DATA_TYPES, local_path
 from pytest_parallelrun.job_files.keys import METADATA
 from pytest_parallelrun.job_files.notebook import SourceText
-from pytest_parallelrun.job_files.python_reader import Names, Scope, Values
+from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
+from pytest_parallelrun.job_files.python_reader import LOAD_CONFIG, Modules, Values
 from pytest_parallelrun.job_files.tree import (
+    STARS,
+    Listing,
     Node,
     Opaque,
     Problems,
@@ -21,13 +24,19 @@ from pytest_parallelrun.job_files.tree import (
     SourceLocation,
     Table,
     entry_text,
+    shown,
     text_of,
     type_of,
+    value_text,
 )
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 DEPLOYMENTS = ("ModelBatchDeployment", "BatchDeployment")
 FUNCTIONS = ("parallel_run_function", "ParallelRunConfig", "ParallelRunStep", *DEPLOYMENTS)
+LOADERS = ("load_component", "load_job", "load_batch_deployment")
+"""Functions of the SDK that make an object of a YAML file."""
+SOURCES = ("source", "path", "yaml_file")
+"""What their argument is called, and was in earlier versions."""
 SDK = ("azure", "azureml", *FUNCTIONS)
 UNCHANGED = (*METADATA, "outputs", "type", "component")
 """Attributes whose assignment after the call says nothing of a run here."""
@@ -40,11 +49,11 @@ _N = TypeVar("_N", bound=ast.AST)
 
 @dataclass(frozen=True, kw_only=True)
 class JobCall:
-    """A call that makes a job. variable: what its value is assigned to."""
+    """A call that makes a job. unread: arguments that are no literals. variable: what its value is assigned to."""
 
     function: str
     table: Table
-    unread: list[Opaque]
+    unread: Sequence[Opaque] = ()
     variable: str | None
     node: ast.Call
 
@@ -64,15 +73,21 @@ class Change:
 
 
 class PythonSource:
-    """The calls of a module, and what is done with what they return."""
+    """The calls of a module, and what is done with what they return.
+
+    problems, skipped, files: see JobFile; what `calls()` came upon.
+    """
 
     def __init__(self, source: SourceText, module: ast.Module) -> None:
         self._module = module
         self._names = Names(module)
-        self._values = Values(source, self._names)
+        self._values = Values(source, self._names, Modules(source.file))
         self._parents = {id(child): node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
         self._calls = self._all(ast.Call)
         self._changes = list(self._all_changes())
+        self.problems = Problems()
+        self.skipped: list[str] = []
+        self.files = {source.file}
 
     def calls(self) -> Iterator[JobCall]:
         """Calls that make jobs, in the order of the file."""
@@ -84,28 +99,53 @@ class PythonSource:
         for node in self._calls:
             scope = self._names.scope_of(node)
             dotted = self._names.dotted(node.func, scope) or ""
-            if dotted.rpartition(".")[2] == "load_component":
-                yield from self._loaded(node, scope, assigned.get(id(node)))
-            elif dotted.rpartition(".")[2] in FUNCTIONS and dotted.partition(".")[0] in SDK:
+            function = dotted.rpartition(".")[2]
+            if function in LOADERS and not scope.has(function):
+                yield from self._loaded(node, scope, function, assigned.get(id(node)))
+            elif dotted.endswith(LOAD_CONFIG):
+                made = self._values.node(node, scope)
+                if isinstance(made, Table):
+                    yield JobCall(function="ParallelRunConfig", table=made, variable=assigned.get(id(node)), node=node)
+                else:
+                    self._skip(node, LOAD_CONFIG, value_text(made))
+            elif function in FUNCTIONS and dotted.partition(".")[0] in SDK:
                 table, unread = self._values.keywords(node, scope)
-                yield JobCall(
-                    function=dotted.rpartition(".")[2],
-                    table=table,
-                    unread=unread,
-                    variable=assigned.get(id(node)),
-                    node=node,
-                )
+                yield JobCall(function=function, table=table, unread=unread, variable=assigned.get(id(node)), node=node)
 
-    def _loaded(self, node: ast.Call, scope: Scope, variable: str | None) -> Iterator[JobCall]:
-        """`load_component("file.yml")`, where that is a parallel component on this machine."""
+    def _loaded(self, node: ast.Call, scope: Scope, function: str, variable: str | None) -> Iterator[JobCall]:
+        """`load_component("file.yml")` and its kin, where that is a file on this machine."""
         arguments, _ = self._values.keywords(node, scope, ("source",))
-        source = arguments.entries.get("source")
+        source = next((arguments.entries[name] for name in SOURCES if name in arguments.entries), None)
         text = text_of(source)
-        if source is None or not text or not Path(local_path(text, source.location)).is_file():
+        if source is None or not text:
+            no_source = "its arguments cannot be read" if STARS in arguments.entries else "it is not given a file"
+            self._skip(node, function, no_source if source is None else f"its file is {value_text(source)}")
             return
-        table = read_yaml(Path(local_path(text, source.location)), Problems())
-        if table is not None and type_of(table) == "parallel":
-            yield JobCall(function="load_component", table=table, unread=[], variable=variable, node=node)
+        file = Path(local_path(text, source.location))
+        if not file.is_file():
+            self._skip(node, function, f"there is no file '{shown(file)}'")
+            return
+        table = read_yaml(file, self.problems)
+        if table is not None:
+            self.files.add(file)
+            table = self._overridden(table, arguments.entries.get("params_override"))
+            yield JobCall(function=function, table=table, variable=variable, node=node)
+
+    def _overridden(self, table: Table, node: Node | None) -> Table:
+        """A file with what `params_override` puts in its place: a list of mappings, keys dotted."""
+        for item in node.items if isinstance(node, Listing) else [] if node is None else [node]:
+            if not isinstance(item, Table):
+                self.problems.add(item.location, f"params_override cannot be read: it is {value_text(item)}")
+                continue
+            for key, value in item.entries.items():
+                table = _with_entry(table, tuple(key.split(".")), value, item.keys[key])
+        return table
+
+    def _skip(self, node: ast.Call, function: str, why: str) -> None:
+        self.skipped.append(
+            f"{function}() ({self._values.location(node).origin}) is not read: {why}. If that is a parallel job, give "
+            "its file with --parallelrun-job=FILE"
+        )
 
     def changed(self, call: JobCall) -> Table:
         """The keywords of a call with the changes that are made to what it returns, and to its environment."""
@@ -216,10 +256,10 @@ class PythonSource:
     def _change(
         self, path: tuple[str, ...], value: Node, target: ast.expr, statement: ast.AST, base: ast.Call
     ) -> Iterator[Change]:
-        if path and path[0] not in UNCHANGED and (path[0] != "inputs" or len(path) == 2):
+        if path and path[0] not in UNCHANGED and (path[0] != "inputs" or len(path) > 1):
             if not self._conditions(statement) <= self._conditions(base):
                 source = " ".join(ast.unparse(statement).split())
-                value = Opaque(self._values.location(target), source, "it is set under a condition")
+                value = Opaque(self._values.location(target), source, "it is set under a condition; set it always")
             yield Change(path=path, value=value, location=self._values.location(target), base=base)
 
     def _conditions(self, node: ast.AST) -> set[int]:
@@ -236,7 +276,11 @@ class PythonSource:
     def _made_by(self, node: ast.expr, at: ast.AST, depth: int = 0) -> ast.Call | None:
         """The call whose value a name has, through other names and parameters."""
         if isinstance(node, ast.Call):
-            return node
+            value = self._names.returned(node)
+            return node if value is None or depth > 20 else self._made_by(value, value, depth + 1)
+        if is_own(node) and depth <= 20:
+            value = self._names.attribute(node.attr, getattr(at, "lineno", 0))
+            return None if value is None else self._made_by(value, value, depth + 1)
         if not isinstance(node, ast.Name) or depth > 20:
             return None
         scope = self._names.scope_of(at)
@@ -253,10 +297,10 @@ class PythonSource:
 
 
 def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
-    """`node.a.b` or `node.a["b"]` -> node, and ("a", "b")."""
+    """`node.a.b`, `self.node.a.b` or `node.a["b"]` -> node or self.node, and ("a", "b")."""
     names: Sequence[str] = ()
     while True:
-        if isinstance(target, ast.Attribute):
+        if isinstance(target, ast.Attribute) and not is_own(target):
             names, target = (target.attr, *names), target.value
         elif (
             isinstance(target, ast.Subscript)
@@ -275,24 +319,31 @@ def _entry(table: Table, name: str, node: Node, key: SourceLocation) -> Table:
 def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Table:
     """The declared inputs with what a call gives for one of them."""
     declaration = inputs.entries.get(name)
+    if isinstance(declaration, Table) and type_of(declaration) in DATA_TYPES and text_of(node) is not None:
+        # A text is a path where data are declared.
+        node = Table(node.location, {"path": node}, {"path": key})
     if isinstance(declaration, Table) and isinstance(node, Table):
         return _entry(inputs, name, replace(declaration.with_entries(node), location=node.location), key)
     return _entry(inputs, name, node, key) if isinstance(node, (Table, Scalar)) else inputs
 
 
 def _with_change(table: Table, path: tuple[str, ...], change: Change) -> Table:
+    return _with_entry(table, path, change.value, change.location)
+
+
+def _with_entry(table: Table, path: tuple[str, ...], value: Node, location: SourceLocation) -> Table:
     name, *below = path
     present = table.entries.get(name)
     if not below:
         # A number at the root goes over that in `resources`.
-        return _entry(table.without(name), name, change.value, change.location)
+        return _entry(table.without(name), name, value, location)
     if isinstance(present, Opaque):
         # Nothing is known of it, before the change or after.
         return table
-    inner = present if isinstance(present, Table) else Table(change.location, {}, {})
-    if name == "inputs":
-        return _entry(table, name, _with_input(inner, below[0], change.value, change.location), change.location)
-    made = _with_change(inner, tuple(below), change)
+    inner = present if isinstance(present, Table) else Table(location, {}, {})
+    if name == "inputs" and len(below) == 1:
+        return _entry(table, name, _with_input(inner, below[0], value, location), location)
+    made = _with_entry(inner, tuple(below), value, location)
     if name == "resources":
         table = table.without(*below)
-    return _entry(table, name, made, table.keys.get(name, change.location))
+    return _entry(table, name, made, table.keys.get(name, location))

@@ -13,6 +13,7 @@ from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.keys import WHOLE, Key, deciding_below
 from pytest_parallelrun.job_files.tree import (
+    STARS,
     Listing,
     Node,
     Opaque,
@@ -68,6 +69,8 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, proble
     """Reads all keys that set something, here and below, into `read`."""
     for name, node in table.entries.items():
         key = keys.get(name)
+        if name == STARS and isinstance(node, Opaque):
+            _stars_unread(node, read)
         if key is None or present(node) is None:
             continue
         if key.below is not None and isinstance(node, Table):
@@ -110,6 +113,15 @@ def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read
     for setting in settings:
         message = f"{name} is the expression `{node.text}`: {node.why}, or give {options}"
         read.unresolved[setting] = Problem(node.location, message)
+
+
+def _stars_unread(node: Opaque, read: Read) -> None:
+    """`**expression` leaves all settings open that are not beside it."""
+    message = f"`{node.text}` cannot be read: {node.why}, or give what it sets with --parallelrun-set=NAME=VALUE"
+    read.unresolved[STARS] = Problem(node.location, message)
+    read.notes[STARS] = (
+        f"`{node.text}` ({node.location.origin}) is not read: of what it sets, only what --parallelrun-set gives counts"
+    )
 
 
 def _option(setting: str) -> str:

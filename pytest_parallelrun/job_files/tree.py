@@ -78,14 +78,18 @@ class Table:
 class Opaque:
     """An expression of a Python file that is no literal: `text` is its source, `why` says what would have helped.
 
-    input_name: of `data.as_named_input("name")`, which names an input of v1.
+    input_name: of `data.as_named_input("name")`, which names an input of v1. output_name: of `PipelineData("name")`.
     """
 
     location: SourceLocation
     text: str
     why: str
     input_name: str | None = None
+    output_name: str | None = None
 
+
+STARS = "**"
+"""The name of what a call gets by `**expression`, where that cannot be read: it may hold any keyword."""
 
 Node: TypeAlias = Scalar | Listing | Table | Opaque
 

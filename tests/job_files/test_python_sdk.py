@@ -157,7 +157,6 @@ def test_a_setting_that_is_no_literal_is_named_unless_an_option_gives_it(
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (call(task=", **extra"), "task must be RunFunction(...), and is the expression `**extra`: write a literal"),
         (
             call(error_treshold="1"),
             "there is no key 'error_treshold' in parallel_run_function(). Did you mean 'error_threshold'",
@@ -182,11 +181,18 @@ def test_what_is_wrong_is_found_at_its_line(problems: Problems, text: str, probl
     assert found[0].startswith("job.py:")
 
 
-def test_keywords_that_cannot_be_read_are_named_and_nothing_is_missed_for_them(problems: Problems) -> None:
-    text = call(input_data="").replace("\n)", "\n    **settings(),\n)")
-    assert problems("job.py", text) == [
-        "job.py:8:7: `**settings()` cannot be read: write a literal, or a constant that is assigned once in this file"
-    ]
+@pytest.mark.parametrize(
+    "text",
+    [
+        call(input_data="").replace("\n)", "\n    **settings(),\n)"),
+        call(retry_settings="RetrySettings(timeout=5, **settings())"),
+        f"{call()}made.set_resources(**settings())\n",
+    ],
+)
+def test_keywords_that_cannot_be_read_need_options_and_nothing_is_missed_for_them(step_of: ReadStep, text: str) -> None:
+    step = step_of("job.py", text)
+    assert str(step.unresolved["**"]).endswith("or give what it sets with --parallelrun-set=NAME=VALUE")
+    assert "`**settings()` (job.py:" in step.notes["**"]
 
 
 def test_what_has_no_effect_on_a_run_may_be_changed(step_of: ReadStep) -> None:

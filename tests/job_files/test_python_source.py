@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
-from tests.job_files.conftest import Problems, ReadStep, Write, all_problems
+from pytest_parallelrun.job_files.script import GivenCode
+from tests.job_files.conftest import Problems, ReadStep, Write, all_problems, only_step
 from tests.job_files.test_keys import COMPONENT
 from tests.job_files.test_python_sdk import V1, call
 
@@ -285,3 +286,137 @@ def test_a_component_that_a_python_file_loads_gets_the_settings_of_its_step(step
     assert (step.name, step.entry.label) == ("rate", "score.py")
     assert step.origins["mini_batch_error_threshold"] == "job.py:6"
     assert step.sample({})
+
+
+LOADED_PIPELINE = """
+type: pipeline
+jobs:
+  score:
+    type: parallel
+    component: ./parts/rate.yml
+    inputs: {files: {type: uri_folder, path: ./data}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "setting", "value"),
+    [
+        ("job.experiment_name = 'x'", "mini_batch_size", "5"),
+        ("job.settings.default_compute = 'x'", "mini_batch_size", "5"),
+        ("job.jobs['score'].mini_batch_error_threshold = 8", "mini_batch_error_threshold", 8),
+        ("job.jobs['score'].resources.instance_count = 2", "instance_count", 2),
+    ],
+)
+def test_a_job_that_python_loads_is_gated_with_what_is_changed_in_it(
+    step_of: ReadStep, write: Write, change: str, setting: str, value: object
+) -> None:
+    write("parts/rate.yml", COMPONENT.replace("code: src", "code: ../src") + 'mini_batch_size: "5"\n')
+    write("pipeline.yml", LOADED_PIPELINE)
+    step = step_of("submit.py", f"from azure.ai.ml import load_job\njob = load_job(source='pipeline.yml')\n{change}\n")
+    assert (step.name, step.values[setting]) == ("score", value)
+
+
+def test_the_path_of_an_input_may_be_changed_after_loading(step_of: ReadStep, write: Write, folder: Path) -> None:
+    write("parts/rate.yml", COMPONENT.replace("code: src", "code: ../src"))
+    write("pipeline.yml", LOADED_PIPELINE)
+    (folder / "more").mkdir()
+    head = "from azure.ai.ml import load_job\njob = load_job('pipeline.yml')\n"
+    step = step_of("submit.py", f"{head}job.jobs['score'].inputs.files.path = 'more'\n")
+    assert step.sample({}) == (str(folder / "more"),)
+
+
+DEPLOYED = """
+name: rate
+type: model
+code_configuration: {code: ../src, scoring_script: score.py}
+settings: {mini_batch_size: 2}
+"""
+
+
+@pytest.mark.parametrize(
+    ("load", "size", "origin"),
+    [
+        ("made = load_batch_deployment(source=ROOT / 'deploy' / 'rate.yml')", 2, "deploy/rate.yml:4"),
+        ("made = load_batch_deployment('deploy/rate.yml')\nmade.settings.mini_batch_size = 3", 3, "deploy.py:5"),
+        (
+            "made = load_batch_deployment('deploy/rate.yml', params_override=[{'settings.mini_batch_size': 4}])",
+            4,
+            "deploy.py:4",
+        ),
+    ],
+)
+def test_a_deployment_that_python_loads_is_read(
+    step_of: ReadStep, write: Write, load: str, size: int, origin: str
+) -> None:
+    write("deploy/rate.yml", DEPLOYED)
+    head = "from pathlib import Path\nfrom azure.ai.ml import load_batch_deployment\nROOT = Path(__file__).parent\n"
+    step = step_of("deploy.py", f"{head}{load}\nmade.name = 'other'\nmade.endpoint_name = 'night'\n")
+    assert (step.profile, step.values["mini_batch_size"]) == ("batch", size)
+    assert step.origins["mini_batch_size"] == origin
+
+
+@pytest.mark.parametrize(
+    ("load", "why"),
+    [
+        ("load_job(args.file)", "load_job() (job.py:2) is not read: its file is the expression `args.file`"),
+        ("load_job('no.yml')", "there is no file 'no.yml'. If that is a parallel job, give its file with "),
+        (
+            "load_component(client=client, name='rate')",
+            "load_component() (job.py:2) is not read: it is not given a file",
+        ),
+        ("load_component(**known)", "its arguments cannot be read"),
+    ],
+)
+def test_a_file_that_python_loads_and_that_cannot_be_found_is_named(write: Write, load: str, why: str) -> None:
+    job = read_job_file(write("job.py", f"from azure.ai.ml import *\nx = {load}\n"))
+    [sentence] = job.skipped
+    assert why in sentence
+    assert not all_problems(job)
+
+
+def test_a_file_that_python_loads_and_that_is_wrong_is_told(problems: Problems, write: Write) -> None:
+    write("pipeline.yml", "jobs: [\n")
+    head = "from azure.ai.ml import load_job\n"
+    [problem] = problems("job.py", f"{head}load_job('pipeline.yml')\n")
+    assert "pipeline.yml:2:1: this is not valid YAML" in problem
+    write("pipeline.yml", LOADED_PIPELINE)
+    found = problems("job.py", f"{head}load_job('pipeline.yml', params_override=overrides)\n")
+    assert any("params_override cannot be read: it is the expression `overrides`" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting", "message"),
+    [
+        (
+            {"input_data": "'${{inputs.' + name() + '}}'"},
+            "input_data",
+            "or give a sample with --parallelrun-input=PATH",
+        ),
+        ({"error_threshold": "args.limit"}, "error_threshold", "or give --parallelrun-set=error_threshold=VALUE"),
+    ],
+)
+def test_what_cannot_be_read_names_its_option(
+    step_of: ReadStep, changes: dict[str, str], setting: str, message: str
+) -> None:
+    assert str(step_of("job.py", call(**changes)).unresolved[setting]).endswith(message)
+
+
+def test_inputs_and_outputs_that_cannot_be_read_are_known_by_what_is_bound_to_them(step_of: ReadStep) -> None:
+    task = ", program_arguments='--cut ${{inputs.cut}}', append_row_to='${{outputs.rated}}'"
+    step = step_of("job.py", call(inputs="known.inputs", outputs="{name: Output() for name in names}", task=task))
+    assert step.split == ("files",)
+    assert {*step.known_inputs(), *step.outputs} == {"files", "cut", "rated"}
+    assert step.program_arguments({"cut": "3"}) == ("--cut", "3")
+    assert str(step.missing_sample({})).endswith("cannot be read; give a sample with --parallelrun-input=files=PATH")
+
+
+def test_a_task_that_cannot_be_read_needs_its_script(write: Write, folder: Path) -> None:
+    text = call().replace("task=RunFunction", "task=other").replace("(code='src'", "(code=1, c='src'")
+    file = write("job.py", text)
+    assert any(
+        "the entry script cannot be read: give it with --parallelrun-entry=PATH" in one
+        for one in all_problems(read_job_file(file))
+    )
+    step = only_step(read_job_file(file, GivenCode(script=folder / "src" / "score.py")))
+    assert (step.entry.path, step.entry.code_root) == (folder / "src" / "score.py", folder / "src")
+    assert "--parallelrun-args" in step.notes["task"]

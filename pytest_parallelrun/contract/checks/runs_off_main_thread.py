@@ -38,7 +38,7 @@ def test_runs_off_main_thread(
     # Where a script returns nothing on purpose, a short return is all that it has.
     if not observations.answered:
         skip_without_results(parallelrun_baseline, parallelrun_check)
-    if parallelrun_entry.settings.thread == "worker" or observations.remembers(OFF_MAIN_THREAD):
+    if parallelrun_entry.settings.thread == "worker" or observations.recalled(OFF_MAIN_THREAD):
         # What the baseline or another check did, it did there.
         return
     mini_batch = observations.answered[0]

@@ -148,9 +148,9 @@ class SampleAttempts:
         """A text without the folder of the copy, which is long and says nothing to a user."""
         return text.replace(self.root, "")
 
-    def remembers(self, name: str) -> bool:
-        """Whether `remember()` was called with that name."""
-        return name in self._remembered
+    def recalled(self, name: str) -> object:
+        """What `remember` returned, where it was asked already, else None."""
+        return self._remembered.get(name)
 
     def remember(self, name: str, ask: Callable[[], T]) -> T:
         """What `ask` returns, which is asked once for all checks."""

@@ -1,0 +1,255 @@
+"""The names of a Python file: what each is assigned, in which scope, and what functions are given and return."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeGuard
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+OWN = "self."
+
+
+@dataclass
+class Scope:
+    """The assignments of a module or function.
+
+    values: what a name is assigned; None where that is not one thing. assignments: all that it is assigned, by line.
+    function: the one whose scope this is.
+    """
+
+    values: dict[str, ast.expr | None] = field(default_factory=dict)
+    parameters: set[str] = field(default_factory=set)
+    outer: Scope | None = None
+    assignments: dict[str, list[tuple[int, ast.expr | None]]] = field(default_factory=dict)
+    function: Function | None = None
+
+    def find(self, name: str) -> tuple[ast.expr | None, Scope, str]:
+        """What the name is assigned, the scope that says so, and why it has no value: "" where it has one."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.parameters:
+                return None, scope, f"'{name}' is a parameter of a function; write a literal"
+            if name in scope.values:
+                value = scope.values[name]
+                return (
+                    value,
+                    scope,
+                    "" if value is not None else f"'{name}' is not assigned exactly once; write a literal",
+                )
+            scope = scope.outer
+        return None, self, f"'{name}' is not assigned in this file; write a literal"
+
+    def home(self, name: str) -> Scope | None:
+        """The scope that gives the name a value."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.parameters and name not in scope.values:
+            scope = scope.outer
+        return scope
+
+    def latest(self, name: str, line: int) -> ast.expr | None:
+        """What the name was assigned last before a line, or at all where that was in a scope around."""
+        scope = self.home(name)
+        if scope is None or name in scope.parameters:
+            return None
+        values = [value for at, value in scope.assignments[name] if scope is not self or at < line]
+        return values[-1] if values else None
+
+    def has(self, name: str) -> bool:
+        """Whether the name is assigned here or outside, or a parameter."""
+        here = name in self.parameters or name in self.values
+        return here or (self.outer is not None and self.outer.has(name))
+
+
+class Names:
+    """Names of a module: `scope_of` a call, and the dotted name that an expression stands for."""
+
+    def __init__(self, module: ast.Module) -> None:
+        self.imported: dict[str, str] = {}
+        self.starred: list[str] = []
+        self.top = Scope()
+        self._scopes: dict[int, Scope] = {}
+        self._calls: dict[str, list[ast.Call]] = {}
+        self._functions: dict[str, list[Function]] = {}
+        self._classes: dict[int, str] = {}
+        self._own: dict[str, list[tuple[int, ast.expr | None]]] = {}
+        for node in ast.walk(module):
+            if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
+                name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+                self._calls.setdefault(name, []).append(node)
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                self._functions.setdefault(node.name, []).append(node)
+            elif isinstance(node, ast.ClassDef):
+                self._classes.update({id(method): node.name for method in node.body})
+        self._fill(module, self.top)
+
+    def scope_of(self, node: ast.AST) -> Scope:
+        return self._scopes.get(id(node), self.top)
+
+    def dotted(self, node: ast.expr, scope: Scope, seen: frozenset[str] = frozenset()) -> str | None:
+        """`p.parallel_run_function` -> "azure.ai.ml.parallel.parallel_run_function", if p was imported as that."""
+        if isinstance(node, ast.Attribute):
+            start = self.dotted(node.value, scope, seen)
+            return None if start is None else f"{start}.{node.attr}"
+        if not isinstance(node, ast.Name):
+            return None
+        if node.id in self.imported:
+            return self.imported[node.id]
+        value, home, _ = scope.find(node.id)
+        if isinstance(value, (ast.Name, ast.Attribute)) and node.id not in seen:
+            return self.dotted(value, home, seen | {node.id})
+        return None if scope.has(node.id) else node.id
+
+    def attribute(self, name: str, line: int | None = None) -> ast.expr | None:
+        """What `self.name` is assigned once in the file, or, given a line, was assigned last before it."""
+        values = self._own.get(name, [])
+        if line is not None:
+            values = [(at, value) for at, value in values if at < line][-1:] or values[-1:]
+        return values[0][1] if len(values) == 1 else None
+
+    def returned(self, call: ast.Call) -> ast.expr | None:
+        """What a function of this file returns that is called here and nowhere else, in its only `return`."""
+        functions = self._functions.get(_name_of(call.func), [])
+        if len(functions) != 1 or functions[0].decorator_list or self._calls_of(functions[0]) != [call]:
+            return None
+        returns = [
+            node
+            for node in ast.walk(functions[0])
+            if isinstance(node, ast.Return) and self.scope_of(node).function is functions[0]
+        ]
+        return returns[0].value if len(returns) == 1 else None
+
+    def argument(self, name: str, scope: Scope) -> tuple[ast.expr, Scope] | None:
+        """What the one call of a function gives its parameter, else the default of that."""
+        function = scope.function
+        if function is None or scope.outer is None:
+            return None
+        calls = self._calls_of(function)
+        if len(calls) > 1:
+            return None
+        arguments = function.args
+        positional = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+        bound = 1 if id(function) in self._classes and positional[:1] in (["self"], ["cls"]) else 0
+        for call in calls:
+            if any(isinstance(value, ast.Starred) for value in call.args) or any(not one.arg for one in call.keywords):
+                return None
+            values = {**dict(zip(positional[bound:], call.args, strict=False))}
+            values.update({keyword.arg: keyword.value for keyword in call.keywords if keyword.arg})
+            if name in values:
+                return values[name], self.scope_of(call)
+        count = len(arguments.defaults)
+        defaults: dict[str, ast.expr | None] = dict(
+            zip(positional[len(positional) - count :], arguments.defaults, strict=True)
+        )
+        defaults.update(zip((one.arg for one in arguments.kwonlyargs), arguments.kw_defaults, strict=True))
+        default = defaults.get(name)
+        if default is None or (isinstance(default, ast.Constant) and default.value is None):
+            return None
+        return default, scope.outer
+
+    def _calls_of(self, function: Function) -> list[ast.Call]:
+        """The calls of a function; of a method those that have its name, and for `__init__()` those of the class."""
+        owner = self._classes.get(id(function))
+        if owner is None:
+            outer = self.scope_of(function)
+            return [
+                call
+                for call in self._calls.get(function.name, [])
+                if isinstance(call.func, ast.Name) and self.scope_of(call).home(function.name) is outer
+            ]
+        name = owner if function.name == "__init__" else function.name
+        return [call for call in self._calls.get(name, []) if not self._is_imported(call.func)]
+
+    def _is_imported(self, node: ast.expr) -> bool:
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self.imported
+
+    def _fill(self, node: ast.AST, scope: Scope) -> None:
+        """Walks statements and notes what they assign; a function is a scope of its own."""
+        waiting: list[ast.AST] = list(ast.iter_child_nodes(node))
+        while waiting:
+            child = waiting.pop(0)
+            self._scopes[id(child)] = scope
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                inner = Scope(outer=scope)
+                inner.parameters.update(_parameters(child.args))
+                if not isinstance(child, ast.Lambda):
+                    inner.function = child
+                    self._assign(scope, child.name, None, child.lineno)
+                    waiting.extend(child.decorator_list)
+                self._fill(child, inner)
+                continue
+            if isinstance(child, (ast.Import, ast.ImportFrom)):
+                self._import(child)
+            for name, value in _assigned(child):
+                if name.startswith(OWN):
+                    self._own.setdefault(name.removeprefix(OWN), []).append((getattr(child, "lineno", 0), value))
+                else:
+                    self._assign(scope, name, value, getattr(child, "lineno", 0))
+            waiting.extend(ast.iter_child_nodes(child))
+
+    def _assign(self, scope: Scope, name: str, value: ast.expr | None, line: int) -> None:
+        scope.assignments.setdefault(name, []).append((line, value))
+        scope.values[name] = None if name in scope.values else value
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            if isinstance(node, ast.ImportFrom):
+                # A single dot is the folder of the file, where modules are looked for anyway.
+                module = "." * (node.level - 1) + (node.module or "")
+                if alias.name == "*":
+                    self.starred.append(module)
+                self.imported[alias.asname or alias.name] = f"{module}.{alias.name}"
+            elif alias.asname:
+                self.imported[alias.asname] = alias.name
+            else:
+                first = alias.name.partition(".")[0]
+                self.imported[first] = first
+
+
+def is_own(node: ast.expr) -> TypeGuard[ast.Attribute]:
+    """Whether an expression is `self.name`."""
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def _name_of(function: ast.expr) -> str:
+    """The name of a function or method that is called: of `build`, or `self.build`."""
+    return function.id if isinstance(function, ast.Name) else function.attr if is_own(function) else ""
+
+
+def _parameters(arguments: ast.arguments) -> Iterator[str]:
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        yield argument.arg
+    for argument_of_many in (arguments.vararg, arguments.kwarg):
+        if argument_of_many is not None:
+            yield argument_of_many.arg
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
+    """Names that a statement or expression gives a value to; None where that is no expression of one value."""
+    if isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from _targets(target, node.value)
+    elif isinstance(node, ast.NamedExpr) or (isinstance(node, ast.AnnAssign) and node.value is not None):
+        yield from _targets(node.target, node.value)
+    elif isinstance(node, (ast.AugAssign, ast.For, ast.AsyncFor, ast.comprehension)):
+        # Twice, since what is added to or looped over has no single value.
+        for name, _ in _targets(node.target, None):
+            yield name, None
+            yield name, None
+    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+        yield from _targets(node.optional_vars, None)
+    elif isinstance(node, ast.ExceptHandler) and node.name:
+        yield node.name, None
+
+
+def _targets(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.expr | None]]:
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif is_own(target):
+        yield f"{OWN}{target.attr}", value
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        for element in target.elts:
+            yield from _targets(element, None)
