@@ -109,9 +109,7 @@ def test_a_mapping_of_another_scope_is_another_one(step_of: ReadStep) -> None:
 
 
 def test_a_pipeline_parameter_that_is_no_literal_needs_an_option(step_of: ReadStep) -> None:
-    imports = (
-        "from azureml.pipeline.core import PipelineParameter\nfrom azureml.pipeline.steps import ParallelRunConfig\n"
-    )
+    imports = "from azureml.pipeline.core import *\nfrom azureml.pipeline.steps import ParallelRunConfig\n"
     config = (
         "config = ParallelRunConfig(source_directory='src', entry_script='score.py', output_action='summary_only',\n"
         "    environment=env, compute_target=c, error_threshold=1, node_count=PipelineParameter('n', int(x)))\n"
