@@ -4,6 +4,7 @@ python .ci/gate_examples.py                      all of them
 python .ci/gate_examples.py sound/ iris_table    those with one of these texts in their name
 python .ci/gate_examples.py --seeds 20           only what Hypothesis generates, once with each of 20 seeds
 python .ci/gate_examples.py --engine process     with worker processes
+python .ci/gate_examples.py --few                with few generated mini-batches, the same in every run
 """
 
 # ruff: noqa: T201  # printing is what it is for
@@ -32,6 +33,7 @@ EXAMPLES = ROOT / "example_scripts"
 GENERATED = ("handles_generated_mini_batches", "behaves_under_error_thresholds")
 """The checks that Hypothesis drives."""
 PROFILE = "seeds"
+FEW = "few"
 SLEEPING = ("flawed/close_to_the_timeout",)
 """Examples that sleep, which takes its time in worker processes: in hundreds of mini-batches, many minutes."""
 
@@ -78,9 +80,10 @@ class Gated:
 
 
 def pytest_configure() -> None:
-    """With --seeds this file is a plugin of the runs: no seed shall profit from what another one found."""
+    """With --seeds or --few this file is a plugin of the runs: none shall profit from what another one found."""
     from hypothesis import settings
 
+    settings.register_profile(FEW, database=None, derandomize=True, max_examples=25)
     settings.register_profile(PROFILE, database=None, derandomize=False)
 
 
@@ -92,6 +95,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="parts of folder names; all examples without")
     parser.add_argument("--seeds", type=int, default=0, metavar="N", help="how many seeds to try")
     parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="the first of them")
+    parser.add_argument("--few", action="store_true", help="try few generated mini-batches")
     parser.add_argument("--engine", default="inprocess", metavar="NAME", help="who executes attempts")
     arguments = parser.parse_args()
     files = sorted(EXAMPLES.rglob("expected.json"))
@@ -110,7 +114,7 @@ def main() -> int:
     runs = [(file, seed) for seed in drawn or [None] for file in files]
     failures = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for gated in pool.map(lambda run: gate(run[0], run[1], arguments.engine), runs):
+        for gated in pool.map(lambda run: gate(run[0], run[1], arguments.engine, few=arguments.few), runs):
             good = "FAILED" if gated.differences else "ok    "
             print(f"{good}  {gated.seconds:5.1f} s  {gated.name}: {gated.verdict}", flush=True)
             if gated.differences:
@@ -131,7 +135,7 @@ def name_of(file: Path) -> str:
     return file.parent.relative_to(EXAMPLES).as_posix()
 
 
-def gate(file: Path, seed: int | None, engine: str) -> Gated:
+def gate(file: Path, seed: int | None, engine: str, *, few: bool) -> Gated:
     """Runs pytest for one example; with a seed only the checks that Hypothesis drives."""
     expected: Expected = json.loads(file.read_text(encoding="utf-8"))
     started = time.monotonic()
@@ -144,10 +148,11 @@ def gate(file: Path, seed: int | None, engine: str) -> Gated:
         # The flaws of the examples are not to be annotated in a CI run of this project.
         ci = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TF_BUILD")
         environment = {name: value for name, value in os.environ.items() if name not in ci}
-        if seed is not None:
-            command += ["-p", Path(__file__).stem, f"--hypothesis-profile={PROFILE}", f"--hypothesis-seed={seed}"]
-            command += ["-k", " or ".join(GENERATED)]
+        if few or seed is not None:
+            command += ["-p", Path(__file__).stem, f"--hypothesis-profile={FEW if few else PROFILE}"]
             environment["PYTHONPATH"] = str(Path(__file__).parent)
+        if seed is not None:
+            command += [f"--hypothesis-seed={seed}", "-k", " or ".join(GENERATED)]
         done = subprocess.run(
             command,
             cwd=ROOT,

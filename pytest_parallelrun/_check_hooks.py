@@ -55,6 +55,7 @@ class CheckHooks:
         if check.spec.needs_input and module.plan.sample.paths is None:
             check.cannot_decide(module.plan.sample.no_input)
         confirmation = self._confirmations.setdefault(module.plan.nodeid, Confirmation(subject))
+        confirmation.begin(check, arguments)
         if confirmation.switched:
             arguments.update(confirmation.with_processes(arguments))
         function = cast("Callable[..., object]", pyfuncitem.obj)
@@ -83,7 +84,7 @@ class CheckHooks:
                 return True
             finding = replace(
                 confirmed.finding.after_gaps(subject.gaps),
-                example=example_of(failed) or confirmed.finding.example,
+                example=confirmed.finding.example or example_of(failed),
                 explained=explain_command(check.spec.name),
             )
             if self._is_accepted(module, check, finding):
@@ -91,9 +92,9 @@ class CheckHooks:
             failed.finding = self._case_saver.keep(module.plan, check.spec.name, finding)
             raise
         finally:
-            runner = cast("ExampleRunner | None", arguments.get("parallelrun_examples"))
-            if runner is not None:
-                runner.close()
+            # Where worker processes took its place there are two.
+            for runner in {given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
+                cast("ExampleRunner", runner).close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
             advice = check.advice if check.advice.cause is None else check.advice.after_gaps(subject.gaps)
             finding = replace(advice, explained=explain_command(check.spec.name))

@@ -321,6 +321,14 @@ def _record(
         finding = check.advice
         outcome, message = "advice", finding.text()
     job = baseline if with_job else None
+    notes = [] if check is None else list(check.notes)
+    trace = None
+    if job is not None:
+        try:
+            trace = trace_of(job.result, job.items, job.sample.relative).as_json()
+        except Exception as lost:
+            # In a hook of pytest it would end the run.
+            notes.append(f"the timeline cannot be made: {_reason(lost)}")
     return CheckRecord(
         entry=entry,
         name=item.name.removeprefix("test_"),
@@ -328,12 +336,12 @@ def _record(
         message=message,
         reason=reason,
         skipped=skipped,
-        notes=() if check is None else tuple(check.notes),
+        notes=tuple(notes),
         details=() if check is None else tuple(check.details),
         finding=finding,
         figures={} if check is None else dict(check.figures),
         init_calls=0 if subject is None else subject.init_calls.take(),
         duration=report.duration,
         job=None if job is None else job_facts(job.result),
-        trace=None if job is None else trace_of(job.result, job.items, job.sample.relative).as_json(),
+        trace=trace,
     )

@@ -62,8 +62,17 @@ CHECKS = (
     CheckSpec(name="returns_valid_type", finds="run() returns neither list, tuple nor DataFrame"),
     CheckSpec(name="returns_one_result_per_item", finds="run() returns fewer results than items"),
     CheckSpec(name="returns_same_columns", level="advice", finds="columns, order or types differ between mini-batches"),
-    CheckSpec(name="reports_failures", finds="an item that cannot be read, or a missing model, is swallowed"),
+    CheckSpec(
+        name="reports_failures",
+        shares_process=True,
+        finds="an item that cannot be read, or a missing model, is swallowed",
+    ),
     CheckSpec(name="one_bad_item_costs_one_item", level="advice", finds="one bad item fails its whole mini-batch"),
+    CheckSpec(
+        name="independent_of_history",
+        shares_process=True,
+        finds="a warm worker answers differently from a fresh one",
+    ),
     CheckSpec(
         name="retry_is_harmless",
         shares_process=True,
@@ -78,11 +87,6 @@ CHECKS = (
         name="independent_of_order",
         shares_process=True,
         finds="the order of mini-batches or the choice of a worker changes results",
-    ),
-    CheckSpec(
-        name="independent_of_history",
-        shares_process=True,
-        finds="a warm worker answers differently from a fresh one",
     ),
     CheckSpec(
         name="workers_do_not_collide",
@@ -106,10 +110,12 @@ CHECKS = (
     ),
     CheckSpec(
         name="handles_generated_mini_batches",
+        shares_process=True,
         finds="mini-batches that Hypothesis makes of the sample: sound ones fail, odd ones hang, crash or spoil others",
     ),
     CheckSpec(
         name="behaves_under_error_thresholds",
+        shares_process=True,
         finds="in generated jobs, counts, retries and verdict are not what the thresholds allow",
     ),
     CheckSpec(name="job_completes", finds="the sample fails under the settings of the job"),

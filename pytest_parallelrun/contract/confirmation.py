@@ -25,6 +25,9 @@ from pytest_parallelrun.emulator.probe import WorkerStartError
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.finding import Cause
 
+MAX_REPEATED = 30.0
+"""Seconds of run() for a sample that is run once more."""
+
 
 class Confirmation:
     """For all checks of an entry. switched: whether worker processes serve them from here on."""
@@ -33,7 +36,26 @@ class Confirmation:
         self._entry = entry
         self._causes: set[Cause] = set()
         self._observations: Observations | None = None
+        self._sample_asked = self._fresh_asked = False
         self.switched = False
+
+    def begin(self, check: Check, arguments: Mapping[str, object]) -> None:
+        """To be called before a check: worker processes serve it where the sample fails only without them."""
+        baseline = next((value for value in arguments.values() if isinstance(value, Baseline)), None)
+        if baseline is None or self._sample_asked or not self._possible:
+            return
+        self._sample_asked = True
+        attempts, lost = baseline.result.attempts, baseline.result.failed_items
+        # That no worker comes up is the business of `rescues`. A process does not skip what a script sleeps.
+        if not lost or sum(attempt.loading + attempt.running for attempt in attempts) > MAX_REPEATED:
+            return
+        try:
+            again = run_baseline(self._entry_in_processes)
+        except (WorkerStartError, TooManyInitCalls, ParallelRunError):
+            return
+        if again.result.attempts and again.result.failed_items < lost:
+            self._observations = Observations(self._entry_in_processes, again)
+            self._switch(check, "items of the sample fail only when workers share a process")
 
     def rescues(self, check: Check, arguments: Mapping[str, object]) -> bool:
         """Whether a check that could not decide is to be run again, in worker processes."""
@@ -43,7 +65,22 @@ class Confirmation:
             self._switch(check, "a second worker starts only in a process of its own")
         elif check.skipped.workers_differ and self._repeats(arguments):
             self._switch(check, "two workers give different results only when they share a process")
+        elif self._fails_beside_others_only(arguments):
+            self._switch(check, "a worker fails at what another one has done only when they share a process")
         return self.switched
+
+    def _fails_beside_others_only(self, arguments: Mapping[str, object]) -> bool:
+        """Whether a fresh worker fails at mini-batches that went well in the sample, and a fresh process does not."""
+        observations = next((value for value in arguments.values() if isinstance(value, Observations)), None)
+        if observations is None or self._fresh_asked:
+            return False
+        try:
+            if not (observations.groups and _failed(observations)):
+                return False
+            self._fresh_asked = True
+            return not _failed(self._observe(observations.baseline))
+        except (WorkerStartError, TooManyInitCalls, ParallelRunError):
+            return False
 
     def _repeats(self, arguments: Mapping[str, object]) -> bool:
         """Whether two worker processes give the same results."""
@@ -67,13 +104,18 @@ class Confirmation:
             return failed
         again = Check(strict=False)
         again.begin(check.spec)
+        in_processes = self.with_processes({**arguments, "parallelrun_check": again})
         try:
-            function(**self.with_processes({**arguments, "parallelrun_check": again}))
+            function(**in_processes)
             found = again.advice
         except CheckFailed as error:
             found = error.finding
         except (pytest.skip.Exception, TooManyInitCalls, ParallelRunError) as error:
             return CheckFailed(finding.saying(f"not confirmed in worker processes: {error}"))
+        finally:
+            for value in in_processes.values():
+                if isinstance(value, ExampleRunner):
+                    value.close()
         if found is None:
             self._switch(check, f"seen only when workers share a process: {finding.what}")
             check.notes += again.notes
@@ -128,3 +170,8 @@ class Confirmation:
     @cached_property
     def _comes_up(self) -> bool:
         return startup_failure(self._entry_in_processes.probe_startup()) is None
+
+
+def _failed(observations: Observations) -> bool:
+    """Whether a fresh worker fails at a mini-batch that went well in the sample."""
+    return any(observations.forward.rows(mini_batch) is None for mini_batch in observations.groups)

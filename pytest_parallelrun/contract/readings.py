@@ -66,9 +66,10 @@ class Readings:
     def __init__(self, result: JobResult) -> None:
         self._settings = result.settings
         self._comparison = result.comparison
-        self._has_short_returns = any(
-            isinstance(event, AttemptEnded) and event.outcome == "short" for event in result.events.others
-        )
+        attempts = [event for event in result.events.others if isinstance(event, AttemptEnded)]
+        # A threshold allows losses, and not a script that never works.
+        self._nothing_returned = bool(result.attempts) and all(a.returned is None for a in result.attempts)
+        self._has_short_returns = any(attempt.outcome == "short" for attempt in attempts)
         self.own = self._judge(result.settings.preset, result.outcome)
         self.other_preset = other_preset(result.settings).preset
         outcome = self._comparison.outcomes[self.other_preset]
@@ -82,7 +83,7 @@ class Readings:
             errors.add("returns_one_result_per_item")
         if not completes:
             errors.add("job_completes")
-        elif outcome.failed_items and not consent:
+        elif outcome.failed_items and (not consent or self._nothing_returned):
             errors.add("no_silent_losses")
         return Judgement(preset=preset, outcome=outcome, consent=tuple(consent), errors=frozenset(errors))
 

@@ -34,6 +34,21 @@ BLIND_SLEEPS = 20
 """Sleeps in a row, within one call of the script, that are skipped although it does not look at the clock."""
 
 
+WAITING = 0.05
+"""Share of its time for which an attempt that waits, for a socket, a lock or a sleep, uses the processor at most."""
+
+
+def probe_time_left(limit: float, passed: float, used: float) -> float:
+    """Seconds that a made-up attempt still has after `passed` seconds, in `used` of which it used the processor.
+
+    On a busy machine an attempt is slow, and does not hang: while it works it has the limit in processor time, up to
+    1 / WAITING times as long. One that waits has it in real time.
+    """
+    if passed < limit:
+        return limit - passed
+    return 0.0 if used < WAITING * passed else max(limit - used, 0.0)
+
+
 class AttemptTimeout(BaseException):
     """Interrupts the script when its time is up.
 
@@ -57,8 +72,9 @@ class WorkerClock:
         """Sleeps in the current call that were skipped since the script last looked at the clock."""
         self.skipping = skipping
         self.probe_limit: float | None = None
-        """Seconds of real time that a call may take, beside its limit on the clock of the script, if any."""
+        """Seconds that a call may take, see `probe_time_left`, beside its limit on the clock of the script, if any."""
         self._began = 0.0
+        self._used_before = 0.0
         # The threads themselves: the number of one that ended goes to another.
         self._known_threads = set(threading.enumerate())
         self._known_children = _child_processes()
@@ -73,12 +89,17 @@ class WorkerClock:
         self.slept_ahead = 0.0
         self.blind_sleeps = 0
         self._began = real_perf_counter()
+        self._used_before = time.process_time()
 
     def remaining(self) -> float:
         """Seconds until the current call is due to end, negative where it is over time."""
         assert self.deadline is not None
         left = self.deadline - self.now()
-        return left if self.probe_limit is None else min(left, self._began + self.probe_limit - real_perf_counter())
+        return left if self.probe_limit is None else min(left, probe_time_left(self.probe_limit, *self.spent()))
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds of real time, and of processor time of this process, that the current call has taken so far."""
+        return real_perf_counter() - self._began, time.process_time() - self._used_before
 
     def sleep(self, seconds: float) -> None:
         """`time.sleep` as the script gets it."""

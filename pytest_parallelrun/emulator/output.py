@@ -274,7 +274,7 @@ def _describe_wrong(value: object) -> tuple[str, str]:
         return "", "return a list of dicts, one per item, or list(result.items())"
     if _is_pandas(value, "Series"):
         return "a pandas Series", "return result.tolist(), or result.to_frame() for a DataFrame"
-    if _is_pandas(value, "ndarray", "numpy"):
+    if _is_pandas(value, "ndarray", "numpy") and getattr(value, "shape", ()) != ():
         return "a numpy array", "return result.tolist()"
     if isinstance(value, Coroutine):
         value.close()  # else Python warns that it was never awaited, in the middle of the report
@@ -283,8 +283,35 @@ def _describe_wrong(value: object) -> tuple[str, str]:
         return f"an iterator ({type(value).__name__})", "return list(result); without `yield` in run()"
     if isinstance(value, Set):
         return "", "return sorted(result), or a list from the start, as a set drops equal results"
+    conversion = _conversion_of(value)
+    if conversion:
+        return "", f"return {conversion}"
     if isinstance(value, (bool, int, float, complex)) or hasattr(value, "__float__"):
         return "", "return the list of results, not how many there are; [result] for a single one"
     if isinstance(value, Iterable):
         return "", "return list(result)"
     return "", "return [result] for a single one"
+
+
+_CONVERSIONS = {
+    "to_dicts": "result.to_dicts(), or result.to_pandas() where pandas and pyarrow are installed",
+    "to_pylist": "result.to_pylist()",
+    "to_list": "result.to_list()",
+    "to_pandas": "result.to_pandas()",
+    "toPandas": "result.toPandas()",
+    "collect": "result.collect().to_dicts()",
+    "compute": "result.compute()",
+    "tolist": "result.tolist()",
+    "toarray": "result.toarray().tolist()",
+    "numpy": "result.numpy().tolist()",
+}
+"""Method that a type of another library has -> what to return: the first is right for polars, pyarrow, Spark, Dask,
+torch, SciPy and TensorFlow. Iterating a frame gives its columns, or their names, and never its rows."""
+
+
+def _conversion_of(value: object) -> str:
+    """How a value of another library becomes a list or a DataFrame; "" for a single value, and where none is known."""
+    kind = type(value)
+    if kind.__module__ == "builtins" or getattr(value, "shape", None) == ():
+        return ""
+    return next((text for method, text in _CONVERSIONS.items() if hasattr(kind, method)), "")

@@ -57,8 +57,8 @@ class ProbeSession:
     """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
 
     job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
-    workers: how many, numbered from 0 by `worker`. probe_limit: seconds of real time for run(), beside the setting
-    `timeout`, which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a
+    workers: how many, numbered from 0 by `worker`. probe_limit: seconds for run(), see `probe_time_left`, beside the
+    setting `timeout`, which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a
     worker, and may raise to prevent it.
     """
 
@@ -100,6 +100,15 @@ class ProbeSession:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
         return self
+
+    @property
+    def probe_limit(self) -> float | None:
+        """Seconds that run() may take in the attempts to come, beside the setting `timeout`."""
+        return self._engine.probe_limit
+
+    @probe_limit.setter
+    def probe_limit(self, seconds: float | None) -> None:
+        self._engine.probe_limit = seconds
 
     @property
     def init_calls(self) -> int:

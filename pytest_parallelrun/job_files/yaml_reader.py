@@ -6,6 +6,7 @@ and every value keeps its line and column.
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,8 @@ def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> st
         problems.add(location, f"the file cannot be read: {error.strerror}")
         return None
     try:
-        return data.decode("utf-8-sig")
+        # With its mark, PowerShell writes UTF-16 (`pip freeze > requirements.txt`), and pip and YAML take it.
+        return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line = before.count(b"\n") + 1

@@ -57,6 +57,23 @@ COUNTS_IN_A_PACKAGE = """
         return [f"{Path(path).name}: worker {number}" for path in mini_batch]
 """
 
+OWNED = """
+    import os
+    from pathlib import Path
+
+    import registry
+
+    def FIRST():
+        if not registry.CALLS:
+            registry.CALLS.append(os.getcwd())
+
+    def run(mini_batch):
+        FIRST()
+        assert registry.CALLS == [os.getcwd()]
+        return [f"{Path(path).name}: {len(Path(path).read_bytes())}" for path in mini_batch]
+"""
+"""A package that belongs to the first worker which asks for it."""
+
 NAMES_FILES_BY_PROCESS = """
     import os
     from pathlib import Path
@@ -133,7 +150,27 @@ def test_under_strict_too(judge: Judge) -> None:
 def test_what_a_package_keeps_between_workers(judge: Judge) -> None:
     judged = judge(COUNTS_IN_A_PACKAGE, *checks("mini_batch_size", "order", "history"))
     assert set(judged.outcomes.values()) == {"passed"}
-    assert noted(judged) == ["independent_of_mini_batch_size"]
+    assert noted(judged) == ["independent_of_history"]
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_sample_that_fails_only_after_other_workers(judge: Judge) -> None:
+    judged = judge(OWNED.replace("FIRST", "init"), *checks("accepts", "valid_type", "no_silent", "job_completes"))
+    assert set(judged.outcomes.values()) == {"passed"}
+    assert noted(judged) == ["returns_valid_type"]
+
+
+@pytest.mark.usefixtures("registry")
+def test_fresh_workers_that_fail_only_beside_others(judge: Judge) -> None:
+    judged = judge(OWNED.replace("FIRST", "first"), *checks("valid_type", "reports_failures", "history", "generated"))
+    assert set(judged.outcomes.values()) == {"passed"}
+    assert noted(judged) == ["reports_failures"]
+
+
+def test_a_sample_that_fails_anywhere_is_a_finding(judge: Judge) -> None:
+    judged = judge("def run(mini_batch):\n    raise ValueError('always')\n", *checks("valid_type", "no_silent"))
+    assert judged.failed == {"no_silent_losses"}
+    assert noted(judged) == []
 
 
 def test_files_named_by_the_number_of_the_process(judge: Judge, tmp_path: Path) -> None:

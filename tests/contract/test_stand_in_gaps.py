@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.conftest import Write
@@ -73,7 +75,7 @@ def run(mini_batch):
     given = "--parallelrun-model=risk=models/risk"
     judged = judge(script.replace("PATH", "Model.get_model_path('risk/model.cb')"), given)
     message = judged.messages["init_runs_in_every_worker"]
-    assert message.startswith("init() fails in the first worker: ")
+    assert message.startswith("init() fails: ")
     told = 'os.path.join(Model.get_model_path("risk"), "model.cb")'
     assert f"Use {told}." in message
     assert "--parallelrun-model risk" not in message
@@ -88,3 +90,19 @@ def test_advice_on_a_sound_job_is_left_as_it_is(judge: Judge) -> None:
     )
     assert judged.outcomes["rows_name_their_item"] == "advice"
     assert judged.messages["rows_name_their_item"].startswith("In the appended output")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.parametrize("engine", ["inprocess", "process"])
+def test_what_a_forked_child_meets_and_hides_comes_first_too(judge: Judge, engine: str) -> None:
+    call = """child = os.fork()
+            if not child:
+                try:
+                    run.submit_child(path)
+                except Exception:
+                    os._exit(1)
+            assert not os.waitpid(child, 0)[1]"""
+    judged = judge(
+        SWALLOWS.replace("CALL", call), f"--parallelrun-engine={engine}", "-k", "one_result or job_completes"
+    )
+    assert judged.messages["returns_one_result_per_item"].startswith(FIRST)

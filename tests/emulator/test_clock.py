@@ -16,6 +16,7 @@ from pytest_parallelrun.emulator.clock import (
     AttemptTimeout,
     WorkerClock,
     patched_time,
+    probe_time_left,
     real_perf_counter,
     real_sleep,
     running_under,
@@ -294,3 +295,26 @@ def test_the_functions_of_the_module_are_put_back() -> None:
         assert time.sleep is not before["sleep"]
     assert dict(vars(time)) == before
     assert time.sleep is real_sleep
+
+
+@pytest.mark.parametrize(
+    ("passed", "used", "left"),
+    [
+        pytest.param(0.5, 0.0, 0.5, id="at first everybody has the limit in real time"),
+        pytest.param(1.0, 0.04, 0.0, id="who waited has no more"),
+        pytest.param(1.0, 0.3, 0.7, id="who worked has it in processor time"),
+        pytest.param(4.0, 1.2, 0.0, id="until that is used up"),
+    ],
+)
+def test_a_made_up_attempt_that_works_has_its_limit_in_processor_time(passed: float, used: float, left: float) -> None:
+    assert probe_time_left(1.0, passed, used) == pytest.approx(left)
+
+
+def test_the_processor_time_of_a_call_counts_from_its_beginning() -> None:
+    clock = WorkerClock()
+    clock.begin(clock.now() + 10)
+    clock.probe_limit = 5.0
+    passed, used = clock.spent()
+    assert 0 <= passed < 5
+    assert 0 <= used < 5
+    assert clock.remaining() < 5

@@ -377,3 +377,34 @@ def test_what_a_worker_wrote_and_is_gone_is_an_error_that_names_its_file(tmp_pat
         appended.append(["a"], Written(str(tmp_path / "of a worker"), 0, 2))
     appended.close()
     assert (tmp_path / "all.txt").read_bytes() == b""
+
+
+class Frame:
+    """Stands for a table of another library; iterating one gives the names of its columns."""
+
+    shape = (2, 1)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["column"])
+
+
+@pytest.mark.parametrize(
+    ("methods", "conversion"),
+    [
+        (("to_dicts", "to_pandas", "to_numpy"), r"result.to_dicts(), or result.to_pandas()"),
+        (("to_pylist", "to_pandas"), "result.to_pylist()"),
+        (("to_list", "to_pandas"), "result.to_list()"),
+        (("toPandas", "collect"), "result.toPandas()"),
+        (("collect", "columns"), "result.collect().to_dicts()"),
+        (("tolist", "numpy"), "result.tolist()"),
+        ((), "return list(result)"),
+    ],
+    ids=["polars", "pyarrow", "polars.Series", "Spark", "LazyFrame", "torch", "unknown"],
+)
+def test_a_value_of_another_library_is_told_how_it_becomes_rows(methods: tuple[str, ...], conversion: str) -> None:
+    kind = type("Table", (Frame,), dict.fromkeys(methods))
+    assert conversion in wrong_type_message(kind())
+
+
+def test_an_array_without_a_dimension_is_a_single_value() -> None:
+    assert "[result] for a single one" in wrong_type_message(np.array(1.5))

@@ -297,6 +297,8 @@ def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
                 time.sleep(20)
             elif paths == ["spins"]:
                 spin(60)
+            elif paths == ["spins shortly"]:
+                spin(0.4)
             elif paths == ["waits too long"]:
                 time.sleep(61)
             return paths
@@ -306,9 +308,12 @@ def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
         spinning = bench.attempt(["spins"]).ended
         waiting = bench.attempt(["waits too long"]).ended
         assert bench.attempt(["waits"]).ended.outcome == "succeeded"
+        assert bench.probe_limit == 0.2
+        bench.probe_limit = 30
+        assert bench.attempt(["spins shortly"]).ended.outcome == "succeeded"
     assert spinning.outcome == waiting.outcome == "timeout"
     assert spinning.failure is not None
-    assert spinning.failure.error == "run() was interrupted after 0.2 s, the limit of generated mini-batches"
+    assert " s working (limit of generated mini-batches: 0.2 s)" in spinning.failure.error
     assert spinning.running < 10
     assert waiting.failure is not None
     assert "run() was interrupted at its limit of 60 s (timeout)" in waiting.failure.error

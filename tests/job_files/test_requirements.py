@@ -109,3 +109,12 @@ def test_what_pip_would_refuse_is_a_problem_with_its_line(write: Write, line: st
     [problem] = read(write("requirements.txt", f"numpy\n{line}\n")).problems
     assert str(problem).startswith("requirements.txt:2:1: ")
     assert message in str(problem)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_mark_of_an_encoding_is_heeded(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "requirements.txt"
+    path.write_bytes("pandas==2.2.3\r\nnumpy\r\n".encode(encoding))
+    listing = read(path)
+    assert listed(listing) == ["pandas==2.2.3", "numpy"]
+    assert not listing.problems

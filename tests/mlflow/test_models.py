@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from tests.emulator._scripts import errors, make_input, write_files
+from tests.emulator._scripts import errors, make_input, run_script, write_files
 
 LOADS = """
 import os
@@ -23,6 +23,16 @@ def init():
 
 def run(paths):
     return [float(model.predict(pd.DataFrame({"x": [len(path)]}))[0]) for path in paths]
+"""
+
+COUNTS_FINDERS = """
+import sys
+import mlflow
+
+mlflow.autolog(log_models=False)
+
+def run(paths):
+    return [sum(type(finder).__name__ == "ImportHookFinder" for finder in sys.meta_path) for _ in paths]
 """
 
 LEARNS = """
@@ -65,3 +75,11 @@ def test_what_is_fitted_is_logged_and_the_host_keeps_its_packages(tmp_path: Path
     assert result.rows == [("False", True)] * 3
     assert LinearRegression.fit is before
     assert mlflow.active_run() is None
+
+
+def test_autolog_of_many_workers_adds_one_finder(tmp_path: Path) -> None:
+    for job in ("first", "second"):
+        folder = tmp_path / job
+        folder.mkdir()
+        result = run_script(folder, COUNTS_FINDERS, files=4, max_concurrency_per_instance=4)
+        assert result.rows == [1] * 4

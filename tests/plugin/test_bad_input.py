@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def deny(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     path.chmod(0)
     access, scan = os.access, os.scandir
 
-    def denied_access(asked: str | int, mode: int, **options: object) -> bool:
+    def denied_access(asked: str | int, mode: int, **options: Any) -> bool:
         return (isinstance(asked, int) or Path(asked) != path) and access(asked, mode, **options)
 
     def denied_scan(folder: str | int) -> object:

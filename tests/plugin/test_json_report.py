@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import Run, Write
 from tests.plugin.counts import NAMES
 from tests.report.schema import read_valid
@@ -251,3 +253,16 @@ def test_errors_in_the_course_of_the_job_name_no_folder_that_is_gone_tomorrow(
         f"ValueError: bad item_{number}.txt" for number in (1, 2, 3)
     ]
     assert {bar["error"] for bar in entry["trace"]["bars"]} == {cell["error"] for cell in entry["trace"]["cells"]}
+
+
+def test_a_timeline_that_cannot_be_made_costs_only_that(
+    project: Path, gate: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise ValueError("no such lane")
+
+    monkeypatch.setattr("pytest_parallelrun._reporting.trace_of", broken)
+    (entry,) = report(project, gate, "-k", "job_completes")["entries"]
+    assert outcomes(entry) == {"job_completes": "passed"}
+    (check,) = entry["checks"]
+    assert check["notes"] == ["the timeline cannot be made: ValueError: no such lane (an error of pytest-parallelrun)"]

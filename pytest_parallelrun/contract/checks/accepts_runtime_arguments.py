@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.observers import RecordedParsers
-from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.entry.preconditions import startup_failure, why_no_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.phrases import ERROR_LOG
 from pytest_parallelrun.emulator.arguments import PASSED_BY_THE_RUNTIME
@@ -34,9 +34,7 @@ def test_accepts_runtime_arguments(parallelrun_entry: EntryUnderTest, parallelru
     (with_runtime, complaints), (without, _) = _parsings(with_runtime_arguments), _parsings(without_them)
     if failure is not None:
         if failure_without is not None:
-            parallelrun_check.cannot_decide(
-                f"{failure_without.phase} fails without the runtime's arguments too: {failure_without.error}"
-            )
+            parallelrun_check.cannot_decide(why_no_worker(failure_without))
         parallelrun_check.fail(
             Finding(
                 what=f"The script works with its own arguments alone, and fails in {failure.phase} when the runtime's "

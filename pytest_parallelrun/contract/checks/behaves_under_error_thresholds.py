@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.dependence.kept_state import KeptState
 from pytest_parallelrun.contract.entry.mini_batches import some_of
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.generation.examples import describe, jobs_to_draw, plain_jobs
 from pytest_parallelrun.contract.generation.expected_counts import predict
 from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
-from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.contract.phrases import sentences, shown_for
 from pytest_parallelrun.emulator.errors import FaultError
 from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
 from pytest_parallelrun.strategies import Files
@@ -129,9 +130,14 @@ def _confirmed(
     earlier = [a for a in result.attempts if a.mini_batch.id == culprit.mini_batch.id and a.number < culprit.number]
     after = f" after {_before(earlier[-1])}" if earlier else ""
     unreadable = job.bad_mini_batch == culprit.mini_batch.id
-    which = "a mini-batch with an item that cannot be read" if unreadable else "a sound mini-batch"
+    which = "a mini-batch with an item that cannot be read" if unreadable else "a valid mini-batch"
+    warm = bool(earlier or history) and not unreadable
+    kept = runner.kept_state() if warm else KeptState()
     return Finding(
-        what=f"In a generated job run() does not hold for {which}{after}{history}: {failure.error}",
+        what=sentences(
+            f"In a generated job, run() fails on {which}{after}{history}: {failure.error}",
+            kept.evidence,
+        ),
         location=Location(
             phase="run",
             mini_batch=culprit.mini_batch.id,
@@ -144,8 +150,8 @@ def _confirmed(
         + (f" ({result.reason})" if result.reason else "")
         + f", {result.failed_items} item(s) and {result.failed_mini_batches} mini-batch(es) failed",
         service=shown_for(culprit.outcome),
-        fix=_fix(culprit.outcome, unreadable=unreadable, again=bool(earlier or history)),
-        cause=Cause.of_attempt(culprit),
+        fix=kept.fix or _fix(culprit.outcome, unreadable=unreadable, again=bool(earlier or history)),
+        cause=runner.cause_of_state(Cause.of_attempt(culprit)) if warm else Cause.of_attempt(culprit),
         case=Case(
             kind=runner.observations.kind,
             mini_batches=tuple(parts) * (2 if history else 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.observers import SeenFunctions
-from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.entry.preconditions import startup_failure, why_no_worker
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.phrases import shown_for_phase
 
@@ -24,7 +24,7 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
             Finding(what=failure.error, service=shown_for_phase("define"), cause=Cause.of_failure(failure)),
         )
     if failure is not None:
-        parallelrun_check.cannot_decide("the script does not import; see test_entry_imports")
+        parallelrun_check.cannot_decide(why_no_worker(failure))
     problems, default = cast("tuple[list[str], str | None]", startup.observed[0])
     if problems:
         parallelrun_check.fail(Finding(what="\n".join(problems)))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.phrases import hints, sentences, shown_for_phase
+from pytest_parallelrun.contract.known_causes import hints
+from pytest_parallelrun.contract.phrases import shown_for_phase
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -35,7 +36,7 @@ def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Che
             ),
             traceback=failure.traceback,
             service=shown_for_phase("import"),
-            fix=sentences(parallelrun_entry.where_is(failure), hints([failure], parallelrun_entry)),
+            fix=hints([failure], parallelrun_entry),
             cause=Cause.of_failure(failure),
         )
     )

@@ -51,7 +51,7 @@ def test_fits_timeout(
     with skip_without_worker(parallelrun_check):
         model = _measured(parallelrun_observations)
     if model is None and over is None:
-        skip_without_results(parallelrun_baseline, parallelrun_check, introduction="there is nothing to measure. ")
+        skip_without_results(parallelrun_baseline, parallelrun_check)
     if model is not None:
         parallelrun_check.measured(
             _figures(model, limit, some_left_out=over is not None and bool(parallelrun_observations.answered)),

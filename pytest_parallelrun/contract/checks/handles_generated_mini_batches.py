@@ -11,11 +11,18 @@ from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.generation.examples import describe, edge_cases, mini_batches_to_draw, recipe_of
+from pytest_parallelrun.contract.generation.examples import (
+    describe,
+    edge_cases,
+    mini_batches_to_draw,
+    part_of,
+    recipe_of,
+)
 from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
-from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.contract.phrases import sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.strategies import Cell, Files, Item, Rows
 
 if TYPE_CHECKING:
@@ -27,15 +34,15 @@ if TYPE_CHECKING:
 _VERBS: dict[Outcome, str] = {
     "timeout": "hangs",
     "crashed": "ends its worker process",
-    "wrong_type": "returns nothing that counts",
+    "wrong_type": "returns something that is not a list or a DataFrame",
     "exception": "raises",
     "short": "returns fewer results than items",
-    "load_error": "cannot be given its items",
+    "load_error": "cannot load its items",
 }
 
 _KEPT = (
-    "something is kept or used up between calls of run(), such as a global, an open file or a cache; "
-    "see also test_independent_of_history"
+    "find what run() keeps or uses up between its calls, such as a global, an open file or a cache, and create it "
+    "inside run()"
 )
 
 
@@ -54,7 +61,7 @@ def test_handles_generated_mini_batches(
         conclude(runner, parallelrun_check, partial(_judge, runner, edge_case))
     recipe = data.draw(mini_batches_to_draw(runner), label="mini-batch")
     event("odd" if recipe.odd else "sound")
-    conclude(runner, parallelrun_check, lambda: _judge(runner, recipe))
+    conclude(runner, parallelrun_check, lambda: _judge_fewest(runner, recipe))
 
 
 def _judge(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
@@ -78,6 +85,38 @@ def _judge_largest(runner: ExampleRunner) -> Finding | None:
             succeeds = middle
         else:
             fails, finding = middle, shorter
+    return None if finding is None else _fewest(runner, _beginning(runner, fails), finding)
+
+
+def _judge_fewest(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
+    finding = _judge(runner, recipe)
+    return None if finding is None else _fewest(runner, recipe, finding)
+
+
+def _fewest(runner: ExampleRunner, recipe: Recipe, finding: Finding) -> Finding:
+    """The finding of the same cause with as few items of a mini-batch as are needed, as far as there is time."""
+    if runner.sample.partition_of(recipe):
+        return finding
+
+    def found(positions: Sequence[int]) -> Finding | None:
+        smaller = _judge(runner, part_of(recipe, positions)) if positions else None
+        return smaller if smaller is not None and smaller.cause == finding.cause else None
+
+    positions = list(range(recipe.size))
+    # The last item is what makes the shortest beginning fail, and often enough.
+    for alone in dict.fromkeys((positions[-1], positions[0])):
+        if len(positions) > 1 and (smaller := found([alone])) is not None:
+            return smaller
+    count = len(positions) // 2
+    while count:
+        first = 0
+        while first < len(positions):
+            fewer = positions[:first] + positions[first + count :]
+            if (smaller := found(fewer)) is not None:
+                positions, finding = fewer, smaller
+            else:
+                first += count
+        count //= 2
     return finding
 
 
@@ -121,7 +160,14 @@ def _confirmed(
     before: int,
 ) -> Finding | None:
     """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
-    again = ended if runner.confirmed or not runner.renew() else runner.attempt(payload, recipe)
+    hangs = ended.outcome == "timeout"
+    confirmed = runner.hang_confirmed if hangs else runner.confirmed
+    fresh = not confirmed and runner.renew()
+    if hangs and not fresh and not confirmed:
+        # A machine that stood still looks like a script that waits.
+        return None
+    again = runner.attempt(payload, recipe, patient=hangs) if fresh else ended
+    runner.hang_confirmed = runner.hang_confirmed or (fresh and again.outcome == "timeout")
     if again.outcome not in allowed:
         runner.confirmed = True
         finding = _finding(runner, recipe, payload, again)
@@ -130,6 +176,7 @@ def _confirmed(
         return None
     items = describe(runner.sample, recipe)
     return _only_warm(
+        runner,
         ended,
         before,
         which=f"{_kind(recipe)} mini-batch ({items})",
@@ -180,6 +227,7 @@ def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) ->
     location = Location(phase="run", mini_batch=sentinel.id, items=sentinel.items())
     if problem is None and after.outcome not in runner.valid_outcomes and after.outcome not in ("timeout", "crashed"):
         return _only_warm(
+            runner,
             after,
             before,
             which=f"a sound mini-batch ({sentinel.items()})",
@@ -196,12 +244,11 @@ def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) ->
         runner.rows_count = False
         return None
     return Finding(
-        what=f"After an odd mini-batch ({describe(runner.sample, recipe)}) run() is spoiled for a sound one: "
-        f"{problem}.",
+        what=f"An odd mini-batch ({describe(runner.sample, recipe)}) breaks the valid one after it: {problem}.",
         location=location,
         counts=f"the odd mini-batch itself: {first.outcome}; the sound one succeeds on a fresh worker",
         service="mini-batches that have nothing wrong fail or come out wrong, on one worker only, and at random",
-        fix="undo what run() changes (globals, open files, buffers) also when it fails: with, try/finally",
+        fix="undo what run() changes (globals, locks, open files, buffers) on every code path: `with`, try/finally",
         cause=Cause(kind="spoiled"),
         case=Case(
             kind=runner.observations.kind,
@@ -241,16 +288,22 @@ def _sentinel_problem(runner: ExampleRunner) -> tuple[str | None, AttemptEnded]:
     return problem, ended
 
 
-def _only_warm(ended: AttemptEnded, before: int, *, which: str, location: Location, case: Case) -> Finding:
+def _only_warm(
+    runner: ExampleRunner, ended: AttemptEnded, before: int, *, which: str, location: Location, case: Case
+) -> Finding:
     assert ended.failure is not None
+    kept, cause = runner.kept_state(), runner.cause_of_state(Cause.of_attempt(ended))
     return Finding(
-        what=f"run() {_VERBS[ended.outcome]} for {which} on a worker that had {before} others before, and not on a "
-        f"fresh one: {ended.failure.error}",
+        what=sentences(
+            f"run() {_VERBS[ended.outcome]} for {which} on a worker that had {count_text(before, 'mini-batch')} "
+            f"before, and not on a fresh one: {ended.failure.error}",
+            kept.evidence,
+        ),
         location=location,
         traceback=ended.failure.traceback,
         service=shown_for(ended.outcome),
-        fix=_KEPT,
-        cause=Cause.of_attempt(ended),
+        fix=kept.fix or _KEPT,
+        cause=cause,
         case=case,
     )
 

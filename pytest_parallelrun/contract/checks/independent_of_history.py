@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.state import (
     STATE_KEPT,
     case_of_history,
@@ -18,6 +19,7 @@ from pytest_parallelrun.contract.entry.preconditions import (
     skip_without_worker,
 )
 from pytest_parallelrun.contract.finding import Finding, Location
+from pytest_parallelrun.contract.phrases import sentences
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -42,18 +44,21 @@ def test_independent_of_history(parallelrun_observations: Observations, parallel
 
 def _of_history(observations: Observations, state: StateDependence) -> Finding:
     mini_batch = state.mini_batch
+    kept = kept_state(observations, state.before[-1])
     return Finding(
-        what=(
-            f"A warm worker answers differently from a fresh one: run() of mini-batch {mini_batch.id} on a fresh "
-            f"worker {state.difference[0]}; on the same worker after {state.before_text()} it {state.difference[1]}."
+        what=sentences(
+            f"run() depends on earlier mini-batches: for mini-batch {mini_batch.id} a fresh worker "
+            f"{state.difference[0]}; after {state.before_text()} the same worker {state.difference[1]}.",
+            kept.evidence,
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(state.warm),
-        service=on_service("which mini-batches a worker gets, and in which order, is another matter in every job"),
-        fix=(
-            "find what run() changes outside of itself: a module variable, a list or cache that grows, an object made "
-            "by init(), a generator that is used up. Make it anew in each call, or key it by the item."
+        service=on_service(
+            "which mini-batches a worker gets, and in what order, changes with every job", state.fresh, state.warm
         ),
+        fix=kept.fix
+        or "find what run() changes outside of itself: a module variable, a list or cache that grows, an object made "
+        "by init(), an exhausted generator. Create it inside run(), or key it by the item.",
         cause=STATE_KEPT,
         case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
     )

@@ -7,8 +7,15 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import is_drawn
-from pytest_parallelrun.contract.dependence.state import case_of_history, dependence, on_service, traceback_of
+from pytest_parallelrun.contract.dependence.state import (
+    STATE_KEPT,
+    case_of_history,
+    dependence,
+    on_service,
+    traceback_of,
+)
 from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch, answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
@@ -29,9 +36,9 @@ _FOR_EACH_ITEM = (
     "compute each result from its own item: statistics, ranks, positions and padding over a whole mini-batch, and work "
     "on its first or last item alone, depend on its size. Take such values from the model or a file."
 )
-_AFTER_HISTORY = (
-    "mend first what test_independent_of_history found: what run() keeps from one call to the next, it may keep from "
-    "one item to the next. If this stays: "
+_OF_CHUNKS = (
+    "return a result for each item: a loop that works in chunks leaves out, or cuts, the last chunk where that is not "
+    "full. Work on what is left after the loop too, as range(0, len(items), size) with items[start:start + size] does."
 )
 
 
@@ -224,6 +231,16 @@ def _called_as_merged(split: _Split) -> list[SampleMiniBatch]:
     return renamed
 
 
+def _fix(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> str:
+    if kept:
+        return (kept_state(observations, sizes.split.parts[0]).fix or "create what run() changes inside of run()") + (
+            ". What it keeps from one call to the next, it may keep from one item to the next"
+        )
+    merged_rows, rows = sizes.of_merged.rows, sizes.of_parts.rows
+    lost = merged_rows is not None and rows is not None and len(merged_rows) != len(rows)
+    return _OF_CHUNKS if lost else _FOR_EACH_ITEM
+
+
 def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> Finding:
     (combined, parts), rows = sizes.split, sizes.of_parts.rows
     together, apart = sizes.difference
@@ -249,8 +266,12 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
         location=Location(phase="run", mini_batch=combined.id, items=combined.items()),
         traceback=traceback_of(failed),
         counts=counts,
-        service=on_service("mini_batch_size is changed to make a job faster, and the last mini-batch is often smaller"),
-        fix=_AFTER_HISTORY + _FOR_EACH_ITEM if kept else _FOR_EACH_ITEM,
-        cause=None if failed.ended.failure is None else Cause.of_attempt(failed.ended),
+        service=on_service(
+            "mini_batch_size is changed to make a job faster, and the last mini-batch is often smaller",
+            sizes.of_merged,
+            sizes.of_parts,
+        ),
+        fix=_fix(observations, sizes, kept=kept),
+        cause=STATE_KEPT if kept else (None if failed.ended.failure is None else Cause.of_attempt(failed.ended)),
         case=case,
     )

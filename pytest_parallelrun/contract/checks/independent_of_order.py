@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
+from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import changes_undrawn
 from pytest_parallelrun.contract.dependence.state import (
     STATE_KEPT,
@@ -85,12 +86,14 @@ def _of_order(observations: Observations, state: StateDependence) -> Finding:
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(state.warm),
-        service=on_service("mini-batches come in any order, and retries at the end"),
+        service=on_service("mini-batches come in any order, and retries at the end", state.fresh, state.warm),
         fix=(
             "the script finds something in files that earlier mini-batches left, in the output folder or at a fixed "
             "path. Take what a result needs from its own item, or from files that no run() changes."
             if in_files
-            else "see test_independent_of_history: a result may depend on its own item alone."
+            else kept_state(observations, state.before[-1]).fix
+            or "create what run() changes inside of run(), or key it by the item: a result may depend on its own item "
+            "alone."
         ),
         cause=Cause(kind="run() depends on files of earlier mini-batches") if in_files else STATE_KEPT,
         case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
@@ -108,7 +111,7 @@ def _of_chance(observations: Observations) -> Finding:
             + (". The values are the same, in other rows: they have come to the wrong items." if swapped else ".")
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
-        service=on_service("what ends first is another matter in every job"),
+        service=on_service("what ends first differs from job to job"),
         fix=(
             "take results in the order of the items, not in that in which threads or processes end: pool.map() keeps "
             "it, as_completed() and imap_unordered() do not. Sort a set before it is walked, and take hashlib instead "
@@ -144,7 +147,7 @@ def _of_worker(
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(on_second),
-        service=on_service("any worker may get any mini-batch"),
+        service=on_service("any worker may get any mini-batch", on_first, on_second),
         fix=(
             "look for what differs between workers: the name or number of the process, its folder, what init() found "
             "or claimed first. A result may depend on its own item alone."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.entry.preconditions import startup_failure
+from pytest_parallelrun.contract.entry.preconditions import startup_failure, why_no_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.phrases import hints, sentences, shown_for, shown_for_phase
+from pytest_parallelrun.contract.known_causes import hints
+from pytest_parallelrun.contract.phrases import sentences, shown_for, shown_for_phase
 from pytest_parallelrun.emulator.folders import is_in_job_folder
 
 if TYPE_CHECKING:
@@ -26,10 +27,10 @@ def test_init_runs_in_every_worker(
     startup = parallelrun_entry.probe_startup(workers=2, first_attempt=first_works)
     first, second = startup_failure(startup, 0), startup_failure(startup, 1)
     if first is not None and first.phase != "init":
-        parallelrun_check.cannot_decide(f"no worker comes up: {first.error}")
+        parallelrun_check.cannot_decide(why_no_worker(first))
     if first is not None or second is not None:
         failure = second or first
-        which = "init() fails in the first worker" if first else "init() fails in the second worker of a machine"
+        which = "init() fails" if first else "init() fails in the second worker of a machine"
         assert failure is not None
         parallelrun_check.fail(
             Finding(

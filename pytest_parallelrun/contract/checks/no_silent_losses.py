@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
+from pytest_parallelrun.contract.dependence.state import cause_of_losses
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Finding
+from pytest_parallelrun.contract.known_causes import hints
+from pytest_parallelrun.contract.losses import finding_of_total_failure
 from pytest_parallelrun.contract.phrases import (
     THRESHOLDS,
-    hints,
     sentences,
     shown_for,
     thresholds_set,
@@ -19,19 +22,25 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.result import JobResult
 
 DISPUTED = "By one reading of the rules the job completes, and items are lost without a word."
 
 
 def test_no_silent_losses(
-    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+    parallelrun_entry: EntryUnderTest,
+    parallelrun_baseline: Baseline,
+    parallelrun_observations: Observations,
+    parallelrun_check: Check,
 ) -> None:
     """No item is lost in a job that completes, unless somebody set a threshold that allows it."""
     __tracebackhide__ = True
     result, readings = parallelrun_baseline.result, parallelrun_baseline.readings
     judged = readings.counting
     if parallelrun_check.spec.name not in readings.own.errors:
+        if not result.attempts:
+            skip_without_results(parallelrun_baseline, parallelrun_check)
         if judged.outcome.status != "Completed":
             parallelrun_check.cannot_decide("the job fails, so nothing is lost silently; see test_job_completes")
         if judged.consent:
@@ -44,13 +53,18 @@ def test_no_silent_losses(
         )
         return
     losing = parallelrun_baseline.losing_attempts
-    readings.conclude(
-        parallelrun_check,
-        Finding(
-            what=sentences(
-                f"The job ends Completed, and {_losses(result.failed_items, result)}: {_why_it_passed(result)}",
-                parallelrun_baseline.first_error(),
-            ),
+    if parallelrun_baseline.nothing_succeeded:
+        set_on_purpose = values_text(result.settings, thresholds_set(result.settings))
+        finding = finding_of_total_failure(
+            parallelrun_entry,
+            parallelrun_baseline,
+            job="the job would still be Completed, because "
+            + (f"{set_on_purpose} allows it" if set_on_purpose else "no threshold is set (such as error_threshold=0)"),
+            service="the job is green; ",
+        )
+    else:
+        finding = Finding(
+            what=f"The job ends Completed, and {_losses(result.failed_items, result)}: {_why_it_passed(result)}",
             location=parallelrun_baseline.location_of(losing[0]),
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
@@ -60,11 +74,10 @@ def test_no_silent_losses(
                 f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
                 "error_threshold=-1 on purpose if the loss is meant.",
             ),
-            cause=parallelrun_baseline.cause_of_losses(),
+            cause=cause_of_losses(parallelrun_observations),
             case=case_of(parallelrun_entry, losing[0]),
-        ),
-        headline=DISPUTED,
-    )
+        )
+    readings.conclude(parallelrun_check, finding, headline=DISPUTED)
 
 
 def _losses(failed: int, result: JobResult) -> str:

@@ -8,6 +8,7 @@ from pytest_parallelrun.contract.corruption.attempts import AN_ERROR_ROW
 from pytest_parallelrun.contract.corruption.items import require_corruption_trial
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.contract.script_source import run_has_loop
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -48,6 +49,19 @@ def test_one_bad_item_costs_one_item(parallelrun_observations: Observations, par
         )
 
 
+def _fix(trial: CorruptionTrial) -> str:
+    if run_has_loop(str(trial.observations.entry.entry.path)):
+        return (
+            "handle errors per item inside the loop; let those that affect every item (missing model, out of memory) "
+            f"propagate: {AN_ERROR_ROW}"
+        )
+    return (
+        "run() takes all items at once. Check them before, as with pd.to_numeric(column, errors='coerce') for a table, "
+        "or try them one by one where the whole mini-batch raises, and return for each that cannot be read a row that "
+        "names the item and its error"
+    )
+
+
 def _costs_more(trial: CorruptionTrial, costly: CorruptedAttempt, *, one_by_one: bool) -> Finding:
     ended, lost = costly.ended, costly.lost
     attempts = trial.observations.entry.settings.max_retries + 1
@@ -60,7 +74,7 @@ def _costs_more(trial: CorruptionTrial, costly: CorruptedAttempt, *, one_by_one:
         traceback="" if ended.failure is None else ended.failure.traceback,
         counts=f"{trial.mini_batch.size} items in, 1 of them bad, {lost} lost: {lost - 1} sound item(s) too{again}",
         service=shown_for(ended.outcome),
-        fix=f"in the loop over the items {AN_ERROR_ROW}, and raise for what would fail every item alike",
+        fix=_fix(trial),
         remark=remark if one_by_one else "",
         cause=Cause.of_attempt(ended),
         case=trial.case_of(costly, "results"),

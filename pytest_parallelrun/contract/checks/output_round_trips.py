@@ -7,9 +7,11 @@ index (authoring guide of batch scoring scripts, issues on the parallel run step
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, writes_files_instead
@@ -21,7 +23,7 @@ from pytest_parallelrun.emulator.output import AppendedFile, OutputError, as_row
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -155,7 +157,7 @@ def _lost_of_list(elements: list[object], path: Path) -> Iterator[tuple[str, str
             f"a {type(opaque).__name__} is written as its repr"
             + (", which is an address in memory" if address else ", which only Python reads")
             + f": {row_text(str(opaque))}",
-            "return a text of it, such as json.dumps(row), or a DataFrame of plain columns",
+            f"return a text of it: {_as_text(opaque, 'row')}",
         )
 
 
@@ -172,7 +174,8 @@ def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]
             kind, text = type(opaque).__name__, row_text(str(opaque))
             yield (
                 f"column {column!r} holds objects ({kind}), written as their repr: {text}",
-                "make a text of them, such as with json.dumps()",
+                f"make a text of each: frame[{column!r}] = frame[{column!r}].map(lambda value: "
+                f"{_as_text(opaque, 'value')})",
             )
     broken = next(((column, value) for column, values in cells for value in values if _breaks(value)), None)
     if broken is not None:
@@ -195,6 +198,28 @@ def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]
                     "return a value that a text can hold",
                 )
                 return
+
+
+def _as_text(value: object, name: str) -> str:
+    """An expression that makes a text of such a value, of those that were seen to work on it."""
+    if isinstance(value, (bytes, bytearray)):
+        return f"base64.b64encode({name}).decode()"
+    forms: dict[str, Callable[[], str]] = {
+        f"json.dumps({name})": lambda: json.dumps(value),
+        f"json.dumps({name}.tolist())": lambda: json.dumps(value.tolist()),  # type: ignore[attr-defined]
+        f"json.dumps(sorted({name}))": lambda: json.dumps(sorted(value)),  # type: ignore[call-overload]
+        f"json.dumps({name}, default=lambda part: part.tolist())": lambda: json.dumps(
+            value, default=lambda part: part.tolist()
+        ),
+        f"json.dumps({name}, default=str)": lambda: json.dumps(value, default=str),
+        f"json.dumps(vars({name}), default=str)": lambda: json.dumps(vars(value), default=str),
+    }
+    for expression, make in forms.items():
+        with suppress(Exception):
+            text = make()
+            if not (_ADDRESS.search(text) or _ABBREVIATED.search(text)):
+                return expression
+    return f"one that says what the {type(value).__name__} holds"
 
 
 def _came_back(value: object, text: str, tolerance: float) -> bool:

@@ -10,7 +10,8 @@ from pytest_parallelrun.contract.corruption.items import require_corruption_tria
 from pytest_parallelrun.contract.corruption.missing_files import missing_model, side_files
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.finding import Finding
-from pytest_parallelrun.contract.phrases import OVERVIEW, model_layout, sentences, shown_for
+from pytest_parallelrun.contract.known_causes import model_layout
+from pytest_parallelrun.contract.phrases import OVERVIEW, sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, difference, row_text
 from pytest_parallelrun.contract.rows.errors import ValidRows, says_nothing
 from pytest_parallelrun.emulator.models import below_model_dir, model_dir_entries

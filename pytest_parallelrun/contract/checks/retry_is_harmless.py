@@ -14,12 +14,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.check import SkipReason
+from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
 from pytest_parallelrun.contract.dependence.written_files import WrittenFiles, changed
 from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker, why_random
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.phrases import sentences
+from pytest_parallelrun.contract.script_source import changes_folder
 from pytest_parallelrun.emulator.faults import Fault
 
 if TYPE_CHECKING:
@@ -83,7 +86,7 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
                 observations, check, mini_batch, deliveries.once.answer, failed, retried.answer
             )
             differences += _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
-        _report_files(check, mini_batch, differences)
+        _report_files(observations, check, mini_batch, differences)
         if undecided:
             check.cannot_decide(SkipReason(undecided, workers_differ=True))
 
@@ -191,10 +194,13 @@ def _compare_rows(
         if undecided:
             return undecided
         state = dependence(observations) if delivery == _TO_THE_SAME else None
-        kept = state is not None and state.origin == "memory" and answer.rows is not None
+        kept = state is not None and state.origin == "memory"
         finding = _of_rows(mini_batch, delivery, answer, difference)
         faults = (Fault.delivers_twice(mini_batch=mini_batch.id, attempt=1),) if delivery == _TO_THE_SAME else ()
         case = replace(case_of_history(observations, (mini_batch,), once), faults=faults)
+        if delivery == _TO_THE_SAME:
+            changes = kept_state(observations, mini_batch)
+            finding = replace(finding, what=sentences(finding.what, changes.evidence), fix=changes.fix or finding.fix)
         check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause, case=case))
     return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 
@@ -239,14 +245,16 @@ def _compare_retry(
         return f"a retry of mini-batch {mini_batch.id} was answered differently, but not every time"
     failure = failed.ended.failure
     before = "" if failure is None else observations.shown(f" (which failed with {failure.error})")
-    check.fail(_of_rows(mini_batch, _AFTER_A_FAILURE + before, retried, difference))
+    kept = state is not None and state.origin == "memory"
+    finding = _of_rows(mini_batch, _AFTER_A_FAILURE + before, retried, difference)
+    check.fail(replace(finding, cause=STATE_KEPT) if kept else finding)
 
 
 def _of_rows(mini_batch: SampleMiniBatch, delivery: str, answer: RunOutcome, difference: tuple[str, str]) -> Finding:
     return Finding(
         what=(
-            f"A mini-batch that is delivered again is answered differently: the first time run() {difference[0]}; "
-            f"in {delivery} it {difference[1]}."
+            f"A retried mini-batch gives a different result: the first time run() {difference[0]}; in {delivery} it "
+            f"{difference[1]}."
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
         traceback=traceback_of(answer),
@@ -261,7 +269,10 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
     if failure is not None and any(error.type == "FileExistsError" for error in failure.chain):
         return "let run() replace what an earlier attempt left: os.makedirs(path, exist_ok=True), open(path, 'w')."
     if answer.rows is None:
-        return "let run() start anew whatever an earlier attempt did: what it needs may not be used up or moved away."
+        return (
+            "let run() start anew whatever an earlier attempt did: what it needs may not be used up, moved away, or "
+            "still be held. Release locks and files with `with` or try/finally."
+        )
     if delivery == _TO_ANOTHER:
         return (
             "look for what the workers do not have in common, such as their names, and for files of the first delivery "
@@ -271,6 +282,14 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
         "do not skip or collect what was seen before: return a result for each item of each call. What is done already "
         "may be read from a file, as long as its result is returned again."
     )
+
+
+def _of_folder(observations: Observations) -> str:
+    """What a script that changes its working folder is to do first."""
+    line = changes_folder(str(observations.entry.entry.path))
+    if line is None:
+        return ""
+    return f"leave the working folder alone (os.chdir() in line {line}), and use absolute paths; "
 
 
 def _compare_files(
@@ -336,7 +355,9 @@ def _beyond_chance(
     return kept
 
 
-def _report_files(check: Check, mini_batch: SampleMiniBatch, differences: list[_FileDifference]) -> None:
+def _report_files(
+    observations: Observations, check: Check, mini_batch: SampleMiniBatch, differences: list[_FileDifference]
+) -> None:
     __tracebackhide__ = True
     for difference in differences:
         if difference.file.is_log:
@@ -352,7 +373,8 @@ def _report_files(check: Check, mini_batch: SampleMiniBatch, differences: list[_
             f"{others}",
             location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
             service=_TWICE,
-            fix=(
+            fix=_of_folder(observations)
+            + (
                 "name a file after its item or mini-batch, write it as a whole with mode 'w', under another name and "
                 "then os.replace(), and never append. Rows that are returned need no file: append_row collects them."
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,11 @@ from pytest_parallelrun.contract.phrases import (
     shown_for,
     values_text,
 )
+from pytest_parallelrun.contract.wrong_input import wrong_kind_of_input
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -38,10 +42,13 @@ def test_returns_one_result_per_item(
         return
     missing = sum(_missing(attempt) for attempt in short.values())
     first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
+    all_short = len(short) == result.total_mini_batches
+    mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short else None
     finding = Finding(
         what=sentences(
             f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
             f"{result.total_mini_batches} mini-batches.",
+            "" if mistaken is None else mistaken.evidence,
             _repaired(parallelrun_baseline, set(short)),
         ),
         location=parallelrun_baseline.location_of(first),
@@ -49,7 +56,7 @@ def test_returns_one_result_per_item(
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
         service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
-        fix="Return one result for every item, an error row for one that could not be scored.",
+        fix=_fix(short.values(), returned) if mistaken is None else mistaken.fix,
         cause=Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
     )
@@ -61,6 +68,18 @@ def test_returns_one_result_per_item(
     finding = finding.saying(f"The job may lose them: {allowed} was set on purpose.")
     if not readings.advise_on_other(parallelrun_check, finding):
         parallelrun_check.advise(finding)
+
+
+def _fix(short: Collection[AttemptEnded], all_attempts: Collection[AttemptEnded]) -> str:
+    fix = "Return one result for every item, an error row for one that could not be scored."
+    size = math.gcd(*(attempt.returned or 0 for attempt in all_attempts))
+    # Whatever there is comes in whole chunks, and what is missing is less than one.
+    if size > 1 and all(_missing(attempt) < size for attempt in short):
+        fix += (
+            f" Each number of results is a multiple of {size}: a loop that works in chunks may leave out the last "
+            "one where it is not full. Work on what is left after the loop too."
+        )
+    return fix
 
 
 def _missing(attempt: AttemptEnded) -> int:

@@ -12,7 +12,7 @@ from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
 from pytest_parallelrun.contract.corruption.injection import try_cells, try_empty_file, try_unreadable_file, with_needs
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import merged
-from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
+from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def require_corruption_trial(observations: Observations, check: Check) -> Corrup
     """What was tried, once for both checks that ask. Ends the check where nothing could be."""
     __tracebackhide__ = True
     with skip_without_worker(check):
+        require_answers(observations, check)
         trial = observations.remember("corruption", lambda: _try_items(observations))
     if isinstance(trial, str):
         check.cannot_decide(trial)

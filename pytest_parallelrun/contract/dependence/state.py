@@ -17,6 +17,7 @@ from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, answer_of
 from pytest_parallelrun.contract.finding import Cause
+from pytest_parallelrun.contract.phrases import shown_for
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.mini_batches import Observation, SampleMiniBatch
@@ -74,9 +75,12 @@ class StateDependence(NamedTuple):
         )
 
 
-def on_service(reason: str) -> str:
-    """What the service shows of results that depend on more than their item."""
-    return f"nothing tells: the rows are wrong, and others in the next job, since {reason}"
+def on_service(reason: str, *answers: RunOutcome) -> str:
+    """What the service shows of results that depend on more than their item. answers: those that may have failed."""
+    failed = next((answer for answer in answers if answer.rows is None), None)
+    if failed is not None:
+        return f"{shown_for(failed.ended.outcome)}. Which mini-batches fail differs from job to job: {reason}"
+    return f"no error is raised: rows are wrong, and differ from job to job, because {reason}"
 
 
 def traceback_of(answer: RunOutcome) -> str:
@@ -99,6 +103,19 @@ def case_of_history(observations: Observations, mini_batches: Sequence[SampleMin
 def dependence(observations: Observations) -> StateDependence | None:
     """What the answers of the sample depend on beside their items; None where they do not. Asked once."""
     return observations.remember("dependence", lambda: _find(observations))
+
+
+def cause_of_losses(observations: Observations) -> Cause | None:
+    """What the job lost its items by: kept state, where checks found some and a fresh worker has their results."""
+    baseline = observations.baseline
+    known = observations.recalled("dependence")
+    if isinstance(known, StateDependence) and known.origin == "memory":
+        lost = {attempt.mini_batch.id for attempt in baseline.losing_attempts}
+        for mini_batch in observations.asked:
+            orders = (observations.forward, observations.backward)
+            if mini_batch.id in lost and any(order.rows(mini_batch) is not None for order in orders):
+                return STATE_KEPT
+    return baseline.cause_of_losses()
 
 
 def _find(observations: Observations) -> StateDependence | None:

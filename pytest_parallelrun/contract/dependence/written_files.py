@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 from pytest_parallelrun.emulator.worker.process_resources import flush_files
 
@@ -209,6 +210,11 @@ def changed(before: Content, after: Content, alike: tuple[Content, Content] | No
     lines = difference(before.lines, after.lines, ignoring=() if ignoring is None else ignoring.keys)
     if lines is None:
         return None
+    if is_database(before) and is_database(after):
+        counts = [sum(line.startswith("INSERT INTO") for line in content.lines or ()) for content in (before, after)]
+        if counts[0] != counts[1]:
+            return f"it has {count_text(counts[1], 'row')} instead of {counts[0]}"
+        return f"its statement {lines[1]} was {lines[0]}"
     if len(after.lines) != len(before.lines):
         return f"it has {len(after.lines)} lines instead of {len(before.lines)}"
     return f"it has {lines[1]} where it had {lines[0]}"

@@ -101,12 +101,11 @@ class Baseline:
         """The job in words."""
         return self.sample.without_root(self.result.explain())
 
-    def first_error(self) -> str:
-        """The first error of an attempt, told where no item at all succeeded, or ''."""
-        if self.result.succeeded_items:
-            return ""
-        failure = next((attempt.failure for attempt in self.result.attempts if attempt.failure is not None), None)
-        return "" if failure is None else f"No item succeeded. The first error: {failure.error}"
+    @property
+    def nothing_succeeded(self) -> bool:
+        """Whether run() was called, and every attempt at every mini-batch failed."""
+        attempts = self.result.attempts
+        return bool(attempts) and all(attempt.returned is None for attempt in attempts)
 
     def first_traceback(self) -> str:
         """The first traceback of the user's code in this run, or ''."""

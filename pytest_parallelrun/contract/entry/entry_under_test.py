@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
-from pytest_parallelrun.contract.environment.packages import listed_elsewhere
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
@@ -253,24 +251,6 @@ class EntryUnderTest:
             result.item_names(batch.id)[0]
             for batch in result.mini_batches
             if batch.attempts and batch.attempts[0].returned == 0
-        )
-
-    def where_is(self, failure: Failure) -> str:
-        """A hint where a module that a worker does not find lies, if it is near by."""
-        missing = (error.module for error in failure.chain if error.type == "ModuleNotFoundError")
-        name = next(missing, "").partition(".")[0]
-        if not name:
-            return ""
-        for folder in (str(self.entry.path.parent), *sys.path):
-            for path in (Path(folder) / f"{name}.py", Path(folder) / name / "__init__.py"):
-                if folder and path.is_file() and Path(folder) != self.entry.code_root:
-                    return (
-                        f"'{path}' would be it, but that folder is not on sys.path in a worker. Move it below the "
-                        "code root, make the folder above both the code root (--parallelrun-code=DIR), or add "
-                        "the folder of __file__ to sys.path in the script."
-                    )
-        return listed_elsewhere(name, self.environment) or (
-            f"If '{name}' is a package to install, it is missing in this Python."
         )
 
     def _run(self, job: ParallelJob, *, beyond_threshold: bool = False) -> JobResult:

@@ -205,6 +205,10 @@ class Observations:
             self._remembered[name] = ask()
         return cast("T", self._remembered[name])
 
+    def recalled(self, name: str) -> object:
+        """The same where it was asked already, else None."""
+        return self._remembered.get(name)
+
     def observe(self, mini_batches: Sequence[SampleMiniBatch]) -> Observation:
         """Attempts at the mini-batches in this order by a fresh worker. WorkerStartError where none comes up."""
         observation = Observation()

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.rows.comparison import NondeterministicValues
-    from pytest_parallelrun.emulator.events import Failure
+    from pytest_parallelrun.emulator.events import Failure, Phase
     from pytest_parallelrun.emulator.probe import StartupResult
+
+
+_DIRECT_CHECKS: dict[Phase, str] = {"import": "entry_imports", "define": "entry_defines_run"}
+"""Phase in which a worker fails -> the check that reports it; the others name that one, and never each other."""
+
+
+def why_no_worker(failure: Failure) -> SkipReason:
+    """The reason of all checks that need a worker where none comes up."""
+    direct = _DIRECT_CHECKS.get(failure.phase, "init_runs_in_every_worker")
+    return SkipReason(f"no worker could start; see test_{direct}", failure.error)
 
 
 @contextmanager
@@ -26,18 +36,22 @@ def skip_without_worker(check: Check) -> Iterator[None]:
     try:
         yield
     except WorkerStartError as down:
-        check.cannot_decide(f"no worker comes up: {down}; see test_init_runs_in_every_worker")
+        check.cannot_decide(why_no_worker(down.failure))
 
 
-def skip_without_results(baseline: Baseline, check: Check, *, introduction: str = "") -> NoReturn:
-    """Ends a check for which run() never returned anything."""
+def skip_without_results(baseline: Baseline, check: Check) -> NoReturn:
+    """Ends a check for which run() never returned anything, with the reason that all such checks have in common."""
     __tracebackhide__ = True
     result = baseline.result
     if not result.attempts:
-        check.cannot_decide(SkipReason(f"{introduction}run() was never called", str(result.reason)))
+        failure = next((event.failure for event in result.worker_failures), None)
+        check.cannot_decide(SkipReason(str(result.reason)) if failure is None else why_no_worker(failure))
+    direct = "job_completes" if result.status == "Failed" else "no_silent_losses"
+    if any(attempt.outcome == "wrong_type" for attempt in result.attempts):
+        direct = "returns_valid_type"
     failure = result.attempts[0].failure
     error = failure.error if failure else "it got no items"
-    check.cannot_decide(f"{introduction}run() never returned anything to count: {error}")
+    check.cannot_decide(SkipReason(f"run() fails for every mini-batch; see test_{direct}", error))
 
 
 def writes_files_instead(observations: Observations, check: Check) -> bool:

@@ -62,6 +62,19 @@ def describe(sample: Sample, recipe: Recipe) -> str:
     return f"{rows}; {', '.join(cells)}" if cells else rows
 
 
+def part_of(recipe: Recipe, positions: Sequence[int]) -> Recipe:
+    """Some of the items of a recipe, with what is malformed in them."""
+    if isinstance(recipe, Files):
+        return Files(tuple(recipe.items[position] for position in positions))
+    moved = {position: number for number, position in enumerate(positions)}
+    cells = tuple(
+        Cell(None if cell.row is None else moved[cell.row], cell.column, cell.kind)
+        for cell in recipe.cells
+        if cell.row is None or cell.row in moved
+    )
+    return Rows(tuple(recipe.rows[position] for position in positions), cells)
+
+
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
 

@@ -13,9 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
+from pytest_parallelrun.contract.dependence.state import STATE_KEPT, StateDependence
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
-from pytest_parallelrun.contract.entry.preconditions import skip_without_worker
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.phrases import consenting
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
-    from pytest_parallelrun.contract.finding import Finding
+    from pytest_parallelrun.contract.finding import Cause, Finding
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.probe import ProbeSession
@@ -39,6 +41,8 @@ Recipe = Rows | Files
 
 MAX_WAITING = 10.0
 """Seconds that one test waits for mini-batches that hang, while it finds the smallest one too."""
+PATIENCE = 5.0
+"""Seconds that a mini-batch has, at least, before it is said to hang: it may be slower than those of the sample."""
 MAX_REPLACED = 6
 """Workers that one test starts for those that a mini-batch ended: each costs an init()."""
 MAX_ATTEMPTS_AFTERWARDS = 80
@@ -80,6 +84,8 @@ class ExampleRunner:
         self._findings: dict[object, Finding | None] = {}
         self.hanging: dict[object, Finding] = {}
         """What is known to hang: a part of a recipe -> its finding."""
+        self.hang_confirmed = False
+        """Whether it was one that hung, which had the more time for it."""
         self.confirmed = False
         """Whether a fresh worker has shown the failure too: it need not show it again while the case shrinks."""
         self.rows_count = True
@@ -173,10 +179,22 @@ class ExampleRunner:
                 expected = None
         return smallest, expected
 
-    def attempt(self, payload: Payload, recipe: Recipe) -> AttemptEnded:
-        """One attempt at the mini-batch of a recipe; each has an id of its own."""
+    def kept_state(self) -> KeptState:
+        """What run() changes in its worker between calls."""
+        mini_batches = self.observations.groups
+        return kept_state(self.observations, mini_batches[0]) if mini_batches else KeptState()
+
+    def cause_of_state(self, cause: Cause) -> Cause:
+        """The cause of what only a warm worker shows: that of the other checks where they found the same."""
+        known = self.observations.recalled("dependence")
+        return STATE_KEPT if isinstance(known, StateDependence) and known.origin == "memory" else cause
+
+    def attempt(self, payload: Payload, recipe: Recipe, *, patient: bool = False) -> AttemptEnded:
+        """One attempt at the mini-batch of a recipe; each has an id of its own. patient: it may take longer."""
         self.attempts += 1
         before = real_monotonic()
+        limit = self.observations.probe_limit
+        self._worker.probe_limit = max(limit, PATIENCE) if patient else limit
         ended = self._worker.attempt(payload, id=self.attempts, partition=self.sample.partition_of(recipe)).ended
         self.seen += 1
         if ended.outcome in ("timeout", "crashed"):
@@ -274,10 +292,10 @@ class ExampleRunner:
 def require_valid_items(runner: ExampleRunner, check: Check) -> None:
     __tracebackhide__ = True
     if not runner.has_valid_items:
-        check.cannot_decide(
-            "no mini-batch of the sample succeeded, so there is nothing sound to make others of; "
-            "see test_job_completes and test_no_silent_losses"
-        )
+        baseline = runner.observations.baseline
+        if not baseline.returned:
+            skip_without_results(baseline, check)
+        check.cannot_decide("no mini-batch of the sample has all its results, so there is nothing to make others of")
 
 
 def conclude(runner: ExampleRunner, check: Check, judge: Callable[[], Finding | None]) -> None:

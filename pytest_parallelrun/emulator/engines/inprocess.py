@@ -51,7 +51,7 @@ from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import count_returned
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
-from pytest_parallelrun.emulator.service.missing_api import StandInGap, gaps_told_to
+from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.worker.script import FileMiniBatch
@@ -72,8 +72,8 @@ class InProcessEngine:
     """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
 
     probe_limit: float | None = None
-    """Seconds of real time that run() may take, for mini-batches of which many are tried. Sleep that is skipped counts
-    against the timeout alone: who waits and tries again does not hang."""
+    """Seconds that run() may take, see `probe_time_left`, for mini-batches of which many are tried. Sleep that is
+    skipped counts against the timeout alone: who waits and tries again does not hang."""
 
     observed: list[object]
     """The results of the observers of workers."""
@@ -118,7 +118,7 @@ class InProcessEngine:
     def acquire(self) -> None:
         """Takes over the process, without any worker yet."""
         self._leftovers = Leftovers(self._plan)
-        self._stack.enter_context(gaps_told_to(self._record_gap))
+        self._gap_watch = self._stack.enter_context(GapWatch(self._record_gap))
         self._call: Callable[..., object] = _call_here
         self._stack.enter_context(patched_time())
         if self._settings.thread == "worker":
@@ -297,6 +297,7 @@ class InProcessEngine:
         if os.getpid() != self._process:
             end_forked_child(ending)
         ending = None
+        self._gap_watch.collect()
         if self._guard.outside is not None:
             raise self._guard.outside
         if self._clock.now() >= deadline and not self._guard.suspended:
@@ -458,6 +459,7 @@ class InProcessEngine:
             end_forked_child(ending)
         # It refers to this very frame, which would keep the payload alive.
         ending = None
+        self._gap_watch.collect()
         clock.probe_limit = None
         ended = real_perf_counter() + clock.skipped
         if guard.outside is not None:
@@ -472,7 +474,7 @@ class InProcessEngine:
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
-            return over_probe(self.probe_limit)
+            return over_probe(self.probe_limit, *self._clock.spent())
         return self._limits.over(
             late=late, interruptions=self._guard.interruptions, slept_ahead=self._clock.slept_ahead
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.clock import WAITING
 from pytest_parallelrun.emulator.events import Failure, Phase
 from pytest_parallelrun.emulator.policy import init_limit
 
@@ -26,10 +27,13 @@ def over_time(
     return Failure(phase="run", error=f"run() {ending} its limit of {limit}{times}{skipped}")
 
 
-def over_probe(probe_limit: float) -> Failure:
-    """run() took longer than mini-batches may of which many are tried."""
+def over_probe(probe_limit: float, passed: float, used: float) -> Failure:
+    """run() took longer than mini-batches may of which many are tried; the numbers are those of `probe_time_left`."""
+    how = "waiting, not working: for a socket, a lock, a sleep or the like" if used < WAITING * passed else "working"
     return Failure(
-        phase="run", error=f"run() was interrupted after {probe_limit:.3g} s, the limit of generated mini-batches"
+        phase="run",
+        error=f"run() was interrupted after {max(passed, probe_limit):.3g} s {how} (limit of generated mini-batches: "
+        f"{probe_limit:.3g} s)",
     )
 
 
@@ -49,8 +53,7 @@ class AttemptLimits:
 
     def of_run(self, loading: float) -> float:
         """Seconds that run() has after so many for loading."""
-        limit = self._longest - loading if self._whole_attempt else self._longest
-        return limit if self.probe_limit is None else min(limit, self.probe_limit)
+        return self._longest - loading if self._whole_attempt else self._longest
 
     def of_loading(self, so_far: float) -> float:
         """Seconds that are left for loading after so many of it."""
@@ -85,10 +88,13 @@ class AttemptLimits:
             ended=ended,
         )
 
-    def killed_after(self, running: float, *, late: bool = False) -> Failure:
-        """The same in a worker process, after so many seconds. late: it came back before it was killed."""
+    def killed_after(self, running: float, used: float = 0.0, *, late: bool = False) -> Failure:
+        """The same in a worker process, after so many seconds, in `used` of which it used the processor.
+
+        late: it came back before it was killed.
+        """
         if self.probe_limit is not None and running < self._longest:
-            return over_probe(self.probe_limit)
+            return over_probe(self.probe_limit, running, used)
         return self.over(late=late, ended="killed")
 
     def over_coming_up(self, phase: Phase) -> str:

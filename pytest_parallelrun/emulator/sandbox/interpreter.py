@@ -154,6 +154,7 @@ _SETTINGS: tuple[Pair, ...] = (
     (lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)),
     *([(_zone, _set_zone)] if hasattr(time, "tzset") else []),
     (gc.isenabled, lambda on: (gc.enable if on else gc.disable)()),
+    (lambda: gc.get_freeze_count() > 0, lambda frozen: (gc.freeze if frozen else gc.unfreeze)()),
     (gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
     (lambda: list(gc.callbacks), lambda callbacks: gc.callbacks.__setitem__(slice(None), callbacks)),
     (sys.getswitchinterval, sys.setswitchinterval),
@@ -170,10 +171,9 @@ _SETTINGS: tuple[Pair, ...] = (
         else []
     ),
     *_resource_limits(),
-    # What scripts are known to replace, `warnings.warn` by a function that does nothing above all.
-    _attributes("sys", "displayhook", "breakpointhook", "dont_write_bytecode", "pycache_prefix", "tracebacklimit"),
-    _attributes("warnings", "warn", "warn_explicit", "formatwarning", "simplefilter", "filterwarnings"),
-    _attributes("socket", "socket", "getaddrinfo", "create_connection"),
+    _attributes("sys", "dont_write_bytecode", "pycache_prefix", "tracebacklimit"),
+    _attributes("logging", "raiseExceptions"),
+    _attributes("tempfile", "tempdir", default=lambda tempfile: None),
     _attributes("ssl", "_create_default_https_context", default=lambda ssl: ssl.create_default_context),
     _attributes("urllib.request", "_opener", default=lambda request: None),
     _attributes("asyncio.events", "_event_loop_policy", default=lambda events: None),

@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import threading
 import warnings
 import weakref
@@ -99,7 +98,7 @@ def _handlers() -> Iterator[None]:
 @contextmanager
 def _attributes() -> Iterator[None]:
     """Functions of the interpreter that scripts replace: `builtins.print` by one that flushes, for instance."""
-    places = ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"), (tempfile, "tempdir"))
+    places = ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"))
     before = [(module, name, getattr(module, name)) for module, name in places]
     namespace, builtins_before = vars(builtins), dict(vars(builtins))
     recursion_limit = sys.getrecursionlimit()

@@ -125,7 +125,7 @@ class Registrations:
         for finder in finders:
             if _has(self.host_finders, finder):
                 behind = True
-            elif self._is_kept(finder) and not _has([*KEPT.first, *KEPT.last], finder):
+            elif self.is_kept(finder) and not _has([*KEPT.first, *KEPT.last], finder):
                 (KEPT.last if behind else KEPT.first).append(finder)
 
     def give_back(self) -> None:
@@ -179,9 +179,10 @@ class Registrations:
             self._host_codecs[1](search_function)
 
     def _is_new(self, one: Any, *known: list[Any]) -> bool:
-        return not any(_has(each, one) for each in known) and self._is_kept(one)
+        return not any(_has(each, one) for each in known) and self.is_kept(one)
 
-    def _is_kept(self, one: Any) -> bool:
+    def is_kept(self, one: Any) -> bool:
+        """Whether it came with an installed package, which does not put it there again."""
         owner = _owner(one)
         top = owner.partition(".")[0]
         # What the standard library has was put there by a call of the script; what is ours, for one worker.

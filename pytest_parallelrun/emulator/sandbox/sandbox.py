@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 from pytest_parallelrun.emulator.entry import EntryFile, import_entry
 from pytest_parallelrun.emulator.sandbox.interpreter import Interpreter
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
+from pytest_parallelrun.emulator.sandbox.patches import Patches
 from pytest_parallelrun.emulator.sandbox.process_exit import ExitHandlers, Handler, apply_start_method, start_method
 from pytest_parallelrun.emulator.sandbox.process_state import (
     apply_environment,
@@ -93,6 +94,7 @@ class Sandbox:
         self._python_path = [code_root_at(Path(folder)) for folder in plan.python_path if os.path.isdir(folder)]
         self._registrations = Registrations(lambda name: self._stays(name, sys.modules[name]))
         self._interpreter = Interpreter()
+        self._patches = Patches(self._registrations.is_kept)
         self._exits = ExitHandlers((self._code_root or _ANY_ROOT).shares)
         self.active: Worker | None = None
         self._started: list[Worker] = []
@@ -197,6 +199,7 @@ class Sandbox:
         sys.path = self._path
         sys.path[:] = self._host_path
         os.environ = self._environ  # noqa: B003 - a script may have bound another mapping to the name
+        self._patches.give_back()
         self._interpreter.give_back()
         self._registrations.give_back()
         self._exits.give_back()
@@ -211,6 +214,7 @@ class Sandbox:
         put_back = self._registrations.take_over(host_modules)
         self._interpreter.take_over()
         self._exits.take_over()
+        self._patches.take_over()
         return put_back
 
     def _wake(self) -> None:

@@ -6,9 +6,15 @@ Each is also the built-in error that a script would catch in such a place, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import ClassVar, NamedTuple, NoReturn
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from io import FileIO
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 SIDE_INPUTS = 'Give side inputs to the script as program arguments: --parallelrun-args="--lookup PATH".'
 
@@ -20,23 +26,61 @@ class StandInGap(NamedTuple):
     advice: str
 
 
-_LISTENERS: list[Callable[[StandInGap], None]] = []
+class GapWatch:
+    """Tells a listener of each gap that a script meets inside the context.
+
+    What children meet that the script forked comes through a pipe, and is told by `collect()`.
+    """
+
+    def __init__(self, listener: Callable[[StandInGap], None]) -> None:
+        self._listener = listener
+        self._process = os.getpid()
+        self._pipe: tuple[FileIO, ...] = ()
+
+    def __enter__(self) -> Self:
+        if hasattr(os, "fork"):
+            ends = os.pipe()
+            for end in ends:
+                # A child must not wait until somebody reads, nor the parent until there is something.
+                os.set_blocking(end, False)
+            # Not os.read(): a script may have put one in its place that waits (eventlet).
+            self._pipe = FileIO(ends[0], "r"), FileIO(ends[1], "w")
+        _WATCHES.append(self)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        _WATCHES.remove(self)
+        self.collect()
+        for end in self._pipe:
+            with suppress(OSError):
+                end.close()
+
+    def met(self, gap: StandInGap) -> None:
+        """Called for each gap, in the process that met it."""
+        if os.getpid() == self._process:
+            self._listener(gap)
+        elif self._pipe:
+            with suppress(OSError):
+                self._pipe[1].write(json.dumps(gap).encode() + b"\n")
+
+    def collect(self) -> None:
+        """Tells what forked children have met since the last call."""
+        data = b""
+        with suppress(OSError):
+            while self._pipe and (part := self._pipe[0].read(65536)):
+                data += part
+        for line in data.splitlines():
+            with suppress(ValueError, TypeError):
+                self._listener(StandInGap(*json.loads(line)))
 
 
-@contextmanager
-def gaps_told_to(listener: Callable[[StandInGap], None]) -> Iterator[None]:
-    """Tells the listener of each gap that a script of this process meets inside the context."""
-    _LISTENERS.append(listener)
-    try:
-        yield
-    finally:
-        _LISTENERS.remove(listener)
+_WATCHES: list[GapWatch] = []
 
 
 def record_gap(thing: str, advice: str) -> None:
     """Tells all who listen, whatever becomes of the error that the script gets."""
-    for listener in list(_LISTENERS):
-        listener(StandInGap(thing, advice))
+    for watch in list(_WATCHES):
+        watch.met(StandInGap(thing, advice))
 
 
 class NotCoveredError(Exception):

@@ -93,9 +93,11 @@ _PLACES = (
     (_FLUENT, "_last_active_run_id"),
     (_FLUENT, "_last_logged_model_id"),
     (_FLUENT, "_ACTIVE_MODEL_CONTEXT"),
-    ("mlflow.utils.import_hooks", "_import_hook_finder_init"),
 )
-"""What one user of MLflow sets and another would find, by module; not every version has each."""
+"""What one user of MLflow sets and another would find, by module; not every version has each.
+
+Not whether its finder of imports is there: one serves all workers, and each more would ask all others for each module.
+"""
 
 MLflowState = Mapping[tuple[str, str], Any]
 
@@ -116,7 +118,7 @@ def _fresh(value: Any) -> Any:
     if hasattr(value, "default_factory"):
         # A variable that has a value in each thread.
         return type(value)(value.default_factory)
-    return type(value)() if isinstance(value, (bool, list)) else None
+    return [] if isinstance(value, list) else None
 
 
 _AUTOLOGGING = "mlflow.utils.autologging_utils"

@@ -106,6 +106,7 @@ class ChildWorker:
         self._touched: FilesTouched | None = None
         self._observer: Any = None
         self._gaps: set[tuple[str, str]] = set()
+        self._gap_watch: Any = None
 
     def live(self) -> None:
         if not self._come_up():
@@ -171,12 +172,12 @@ class ChildWorker:
 
     def report_gaps(self) -> None:
         """From now on the parent hears of each gap of the stand-ins that the script meets, once."""
-        self._gap_watch = self.emulator_module("service.missing_api").gaps_told_to(self._gap_met)
+        self._gap_watch = self.emulator_module("service.missing_api").GapWatch(self._gap_met)
         self._gap_watch.__enter__()
 
     def _gap_met(self, gap: tuple[str, str]) -> None:
-        # At once: the process may not live to the end of the attempt. The pipe is that of this process alone.
-        if gap not in self._gaps and os.getpid() == self._me:
+        # At once: the process may not live to the end of the attempt.
+        if gap not in self._gaps:
             self._gaps.add(gap)
             self._channel.send(messages.GapMet(thing=gap[0], advice=gap[1]))
 
@@ -222,9 +223,14 @@ class ChildWorker:
         except BaseException as error:
             failure = self._failure(phase, error)
             ending = error
+        self._after_call(ending)
+        return failure
+
+    def _after_call(self, ending: BaseException | None) -> None:
         if os.getpid() != self._me:
             self.emulator_module("sandbox.process_exit").end_forked_child(ending)
-        return failure
+        if self._gap_watch is not None:
+            self._gap_watch.collect()
 
     def _failure(self, phase: str, error: BaseException) -> dict[str, Any]:
         """The fields of a `Failure`, also where the script has broken what is needed for them."""
@@ -263,8 +269,7 @@ class ChildWorker:
         except BaseException as error:
             running = perf_counter() - began
             ending = error
-        if os.getpid() != self._me:
-            self.emulator_module("sandbox.process_exit").end_forked_child(ending)
+        self._after_call(ending)
         if ending is not None:
             self._channel.send(messages.RunFinished())
             failure = self._failure("run", ending)

@@ -119,7 +119,7 @@ def test_arguments_of_the_user_that_are_given_are_read(judge: Judge) -> None:
 def test_a_script_that_misses_an_argument_of_the_user_cannot_be_decided(judge: Judge) -> None:
     found = judge(script(more=", required=True", at_import=False), input=None)
     assert found.outcomes["accepts_runtime_arguments"] == "skipped"
-    assert "init fails without the runtime's arguments too" in found.messages["accepts_runtime_arguments"]
+    assert "no worker could start; see test_init_runs_in_every_worker" in found.messages["accepts_runtime_arguments"]
 
 
 def test_argparse_is_left_as_it_was(judge: Judge) -> None:

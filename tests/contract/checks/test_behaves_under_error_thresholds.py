@@ -49,22 +49,22 @@ FLAWED = {
     "skips what it has seen": (
         "seen = set()\ndef run(mini_batch):\n    new = [p for p in mini_batch if p not in seen]\n"
         "    seen.update(mini_batch)\n    return new",
-        "In a generated job run() does not hold for a sound mini-batch",
+        "In a generated job, run() fails on a valid mini-batch",
     ),
     "nothing where a file cannot be read": (
         "def run(mini_batch):\n    try: return [open(p).read() for p in mini_batch]\n"
         "    except OSError as error: print(error)",
-        "In a generated job run() does not hold for a mini-batch with an item that cannot be read",
+        "In a generated job, run() fails on a mini-batch with an item that cannot be read",
     ),
     "ends the process where a file cannot be read": (
         "import os\ndef run(mini_batch):\n    try: return [open(p).read() for p in mini_batch]\n"
         "    except OSError: os._exit(1)",
-        "In a generated job run() does not hold for a mini-batch with an item that cannot be read",
+        "In a generated job, run() fails on a mini-batch with an item that cannot be read",
     ),
     "gives up for good after an error": (
         "bad = []\ndef run(mini_batch):\n    if bad: return []\n    try: return [open(p).read() for p in mini_batch]\n"
         "    except OSError: bad.append(1); raise",
-        "In a generated job run() does not hold for a sound mini-batch",
+        "In a generated job, run() fails on a valid mini-batch",
     ),
 }
 

@@ -63,7 +63,7 @@ LEARNS = """
 def test_what_is_kept_between_calls_is_found(judged: Judge, script: str, size: int) -> None:
     found = judged(script, f"--parallelrun-set=mini_batch_size={size}")
     assert found.failed == {CHECK}
-    assert found.messages[CHECK].startswith("A warm worker answers differently from a fresh one: run() of mini-batch")
+    assert found.messages[CHECK].startswith("run() depends on earlier mini-batches: for mini-batch ")
 
 
 def test_what_is_used_up_after_one_mini_batch_is_found(judged: Judge) -> None:
@@ -73,14 +73,17 @@ def test_what_is_used_up_after_one_mini_batch_is_found(judged: Judge) -> None:
 
 def test_both_answers_and_the_smallest_history_are_told(judged: Judge) -> None:
     message = judged(COUNTS).messages[CHECK]
-    assert "on a fresh worker returns '1 item_1.txt'; on the same worker after mini-batch 1 (item_2.txt)" in message
-    assert "it returns '2 item_1.txt'." in message
+    assert (
+        "for mini-batch 0 a fresh worker returns '1 item_1.txt'; after mini-batch 1 (item_2.txt) the same worker"
+        in message
+    )
+    assert "the same worker returns '2 item_1.txt'." in message
     assert "where: run(), mini-batch 0 (item_1.txt)" in message
 
 
 def test_a_failure_of_a_warm_worker_is_told_with_its_traceback(judged: Judge) -> None:
     message = judged(USES_UP).messages[CHECK]
-    assert "it fails: StopIteration" in message
+    assert "the same worker fails: StopIteration" in message
     assert 'score.py", line 6' in message
 
 
@@ -90,7 +93,7 @@ def test_a_history_of_several_mini_batches_is_found(judged: Judge) -> None:
         "    return ['late' if calls > 2 else 'early' for _ in mini_batch]\n"
     )
     message = judged(script).messages[CHECK]
-    assert "after mini-batches 2, 1 it returns 'late'" in message
+    assert "after mini-batches 2, 1 the same worker returns 'late'" in message
 
 
 @pytest.mark.parametrize("check", [CHECK, "independent_of_order"])
@@ -105,7 +108,8 @@ def test_what_comes_back_after_every_second_call_is_found_in_an_odd_number_of_mi
     found = judge(script, "-k", f"test_{check}")
     assert found.failed == {check}
     assert "'A item_2.txt'" in found.messages[check]
-    assert "after mini-batch 0 (item_1.txt) it returns 'B item_2.txt'" in found.messages[check]
+    assert "after mini-batch 0 (item_1.txt) " in found.messages[check]
+    assert " returns 'B item_2.txt'" in found.messages[check]
 
 
 def test_what_a_second_worker_answers_differently_is_not_called_state(judge: Judge) -> None:
@@ -211,7 +215,7 @@ def test_it_cannot_be_decided_without_rows(judged: Judge) -> None:
 
 def test_it_cannot_be_decided_where_nothing_is_returned(judged: Judge) -> None:
     found = judged("def run(mini_batch): pass\n")
-    assert "run() never returned anything to count" in found.messages[CHECK]
+    assert "run() fails for every mini-batch; see test_returns_valid_type" in found.messages[CHECK]
 
 
 def test_it_cannot_be_decided_where_the_number_of_rows_is_random(judged: Judge) -> None:
@@ -231,7 +235,7 @@ def test_it_cannot_be_decided_where_no_further_worker_comes_up(judged: Judge, wr
     """
     found = judged(script)
     assert found.outcomes[CHECK] == "skipped"
-    assert "no worker comes up: FileExistsError" in found.messages[CHECK]
+    assert "no worker could start; see test_init_runs_in_every_worker: FileExistsError" in found.messages[CHECK]
 
 
 def test_a_sample_of_a_single_item_is_not_enough(judged: Judge, write: Write) -> None:

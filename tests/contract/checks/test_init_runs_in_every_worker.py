@@ -21,7 +21,7 @@ def test_an_init_that_fails_everywhere_fails(judge: Judge) -> None:
     )
     assert found.failed == {"init_runs_in_every_worker"}
     message = found.messages["init_runs_in_every_worker"]
-    assert message.startswith("init() fails in the first worker: OSError: no disk")
+    assert message.startswith("init() fails: OSError: no disk")
     assert "on the service: the job fails" in message
 
 
@@ -106,7 +106,7 @@ def test_a_folder_that_an_earlier_run_left_is_said_to_exist_already(judge: Judge
         "def init(): os.makedirs(os.path.join(here, 'cache'))\ndef run(mini_batch): return list(mini_batch)\n"
     )
     message = judge(script, input=None).messages["init_runs_in_every_worker"]
-    assert message.startswith("init() fails in the first worker: FileExistsError")
+    assert message.startswith("init() fails: FileExistsError")
     assert "It exists already. '" in message
     assert "outside the folders of the job: every later run on the same machine fails as well" in message
     assert "An earlier worker made it" not in message

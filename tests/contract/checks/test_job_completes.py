@@ -54,7 +54,7 @@ def test_nothing_to_append_fails_the_job(judge: Judge) -> None:
 def test_where_nothing_succeeds_the_first_error_comes_first(judge: Judge) -> None:
     script = "def run(mini_batch): raise ValueError(mini_batch[0][-10:])\n"
     message = judge(script, "--parallelrun-set=error_threshold=0").messages["job_completes"]
-    assert message.splitlines()[1] == "No item succeeded. The first error: ValueError: item_1.txt"
+    assert message.splitlines()[0] == "run() raises for every mini-batch: ValueError: item_1.txt"
 
 
 def test_a_variable_that_is_not_set_is_told_with_what_sets_it(judge: Judge) -> None:

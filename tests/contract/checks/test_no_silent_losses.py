@@ -36,9 +36,15 @@ def test_a_job_of_which_everything_failed_and_that_is_completed_fails(judge: Jud
     found = judge(FAILS_ALWAYS)
     assert found.failed == {"no_silent_losses"}
     message = found.messages["no_silent_losses"]
-    assert "3 of 3 items failed" in message
-    assert "error_threshold=2" in message
-    assert "allowed_failed_percent below 100" in message
+    assert "3 of 3 mini-batches and 3 of 3 items failed, in 9 attempts; the job would still be Completed" in message
+    # The cure is in the script, whatever the thresholds.
+    assert "to do: correct line " in message
+
+
+def test_no_threshold_allows_a_script_that_never_works(judge: Judge) -> None:
+    found = judge(FAILS_ALWAYS, "--parallelrun-set=error_threshold=-1")
+    assert found.failed == {"no_silent_losses"}
+    assert "because error_threshold=-1 allows it" in found.messages["no_silent_losses"]
 
 
 @pytest.mark.parametrize("catching", ["error_threshold=0", "mini_batch_error_threshold=0", "allowed_failed_percent=33"])
@@ -103,8 +109,8 @@ def test_a_threshold_of_items_is_consent_to_those_lost_in_mini_batches_that_succ
 
 def test_where_nothing_succeeds_the_first_error_comes_before_the_list_of_mini_batches(judge: Judge) -> None:
     message = judge(FAILS_ALWAYS).messages["no_silent_losses"]
-    assert message.splitlines()[1] == "No item succeeded. The first error: KeyError: 'model'"
+    assert message.splitlines()[0] == "run() raises for every mini-batch: KeyError: 'model'"
 
 
 def test_where_something_succeeds_no_error_is_put_first(judge: Judge) -> None:
-    assert "No item succeeded" not in judge(FAILS_ON_2).messages["no_silent_losses"]
+    assert "for every mini-batch" not in judge(FAILS_ON_2).messages["no_silent_losses"]

@@ -71,7 +71,7 @@ def test_a_second_delivery_that_is_answered_differently_is_found(
     found = judged(script, f"--parallelrun-set=mini_batch_size={size}")
     assert found.failed == {CHECK}
     message = found.messages[CHECK]
-    assert message.startswith("A mini-batch that is delivered again is answered differently: the first time run()")
+    assert message.startswith("A retried mini-batch gives a different result: the first time run()")
     assert "in a second delivery to the same worker " + what in message
 
 

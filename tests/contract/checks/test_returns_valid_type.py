@@ -63,10 +63,14 @@ def test_it_cannot_be_decided_where_every_mini_batch_raises(judge: Judge) -> Non
     found = judge("def run(mini_batch):\n    raise ValueError('no luck')\n")
     assert found.failed == COMPANIONS
     assert found.outcomes["returns_valid_type"] == "skipped"
-    assert found.messages["returns_valid_type"] == "run() never returned anything to count: ValueError: no luck"
+    assert found.messages["returns_valid_type"] == (
+        "run() fails for every mini-batch; see test_no_silent_losses: ValueError: no luck"
+    )
 
 
 def test_it_cannot_be_decided_where_no_worker_came_up(judge: Judge) -> None:
     found = judge("def init(): raise OSError\ndef run(mini_batch): return list(mini_batch)\n")
     assert found.outcomes["returns_valid_type"] == "skipped"
-    assert found.messages["returns_valid_type"].startswith("run() was never called: ")
+    assert found.messages["returns_valid_type"].startswith(
+        "no worker could start; see test_init_runs_in_every_worker: "
+    )

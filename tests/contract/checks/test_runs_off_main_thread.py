@@ -92,7 +92,7 @@ def test_rows_that_name_their_thread_pass(judge: Judge) -> None:
 def test_a_script_that_fails_on_the_main_thread_as_well_cannot_be_decided(judge: Judge) -> None:
     outcome, message = judged(judge, "def run(mini_batch):\n    raise ValueError\n")
     assert outcome == "skipped"
-    assert "run() never returned anything to count: ValueError" in message
+    assert "run() fails for every mini-batch; see test_no_silent_losses: ValueError" in message
 
 
 def test_a_script_that_hangs_is_not_tried_where_nothing_stops_it(judge: Judge) -> None:

@@ -133,7 +133,6 @@ def test_on_another_thread_signal_handlers_are_out_of_reach() -> None:
         (sys, "excepthook"),
         (sys, "unraisablehook"),
         (threading, "excepthook"),
-        (tempfile, "tempdir"),
         (builtins, "print"),
     ],
 )

@@ -218,7 +218,7 @@ def test_between_two_questions_the_host_has_its_own(tmp_path: Path, installed: P
 
 
 def test_what_nobody_has_loaded_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Registrations(lambda name: True)._is_kept
+    kept = Registrations(lambda name: True).is_kept
     monkeypatch.setitem(sys.modules, "loaded", ModuleType("loaded"))
     assert kept(SimpleNamespace(__module__="loaded"))
     assert not kept(SimpleNamespace(__module__="not_loaded"))

@@ -139,7 +139,6 @@ def modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     fluent._active_experiment_id = "1"
     fluent._active_run_stack = _PerThread(lambda: ["run of the host"])
     fluent._active_run_stack.default_factory = list
-    made[".utils.import_hooks"]._import_hook_finder_init = True
     made[".utils.import_hooks"]._post_import_hooks = {"host": ["hook"]}
     made[".utils.autologging_utils"].AUTOLOGGING_INTEGRATIONS = {"host": {"log": True}}
     safety = made[".utils.autologging_utils.safety"]
@@ -154,15 +153,12 @@ from multiprocessing import current_process
 
 fluent = sys.modules["mlflow.tracking.fluent"]
 tracking = sys.modules["mlflow.tracking._tracking_service.utils"]
-hooks = sys.modules["mlflow.utils.import_hooks"]
 
 def init():
     global found
     found = [tracking._tracking_uri, fluent._active_experiment_id, list(fluent._active_run_stack.get())]
-    found.append(hooks._import_hook_finder_init)
     tracking._tracking_uri = "of a worker"
     fluent._active_run_stack.get().append("run of a worker")
-    hooks._import_hook_finder_init = True
     sys.meta_path.insert(0, Finder())
 
 class Finder:
@@ -179,7 +175,7 @@ def test_what_mlflow_keeps_is_apart_for_each_worker_and_for_the_host(modules: di
     stack = modules[".tracking.fluent"]._active_run_stack
     result = run_script(tmp_path, USES, max_concurrency_per_instance=2)
     assert errors(result) == []
-    fresh: list[object] = [None, None, [], False]
+    fresh: list[object] = [None, None, []]
     assert result.rows == [[*fresh, "of a worker", ["run of a worker"], True]] * 2
     assert modules[".tracking._tracking_service.utils"]._tracking_uri == "of the host"
     assert modules[".tracking.fluent"]._active_experiment_id == "1"

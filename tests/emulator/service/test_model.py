@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelrun.emulator.service.missing_api import NotCoveredAttributeError, StandInGap, gaps_told_to
+from pytest_parallelrun.emulator.service.missing_api import GapWatch, NotCoveredAttributeError, StandInGap
 from tests.emulator.service.conftest import Activate, write
 
 
@@ -195,7 +195,7 @@ def test_a_path_for_a_name_is_told_what_to_write_instead(
 ) -> None:
     activate(models={"risk": disk / "credit.pkl", "bert": disk / "bert"})
     met: list[StandInGap] = []
-    with gaps_told_to(met.append):
+    with GapWatch(met.append):
         with pytest.raises(
             exception("ModelNotFoundException"), match="is a path, which the service does not find"
         ) as caught:
@@ -211,8 +211,23 @@ def test_a_path_for_a_name_is_told_what_to_write_instead(
 def test_a_model_that_nobody_gave_is_a_gap_and_not_the_fault_of_the_script(activate: Activate) -> None:
     activate()
     met: list[StandInGap] = []
-    with gaps_told_to(met.append), pytest.raises(exception("ModelNotFoundException")):
+    with GapWatch(met.append), pytest.raises(exception("ModelNotFoundException")):
         model_class().get_model_path("fraud")
+    assert met == [StandInGap("the model 'fraud'", "Give --parallelrun-model fraud=PATH.")]
+
+
+def test_the_models_of_a_workspace_are_found_as_models_are_and_a_missing_one_is_a_gap(
+    activate: Activate, disk: Path
+) -> None:
+    activate(models={"credit.pkl": disk / "credit.pkl"})
+    from azureml.core import Workspace
+
+    models = Workspace().models
+    assert list(models) == ["credit.pkl"]
+    assert models["credit"].path == str(disk / "credit.pkl")
+    met: list[StandInGap] = []
+    with GapWatch(met.append), pytest.raises(KeyError, match="'fraud' is none of the models"):
+        models["fraud"]
     assert met == [StandInGap("the model 'fraud'", "Give --parallelrun-model fraud=PATH.")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pickle
 import sys
 from contextlib import suppress
@@ -12,10 +13,11 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_parallelrun.emulator.service.missing_api import (
+    GapWatch,
     NotCoveredAttributeError,
     NotCoveredError,
     StandInGap,
-    gaps_told_to,
+    record_gap,
 )
 from tests.emulator.service.conftest import Activate, write
 
@@ -311,7 +313,7 @@ def test_stand_ins_can_be_closed_before_anything_was_imported(activate: Activate
 def test_whoever_listens_hears_of_each_gap_also_of_one_that_is_hidden(activate: Activate) -> None:
     activate()
     met: list[StandInGap] = []
-    with gaps_told_to(met.append):
+    with GapWatch(met.append):
         from azureml.core import Run
 
         assert not hasattr(Run.get_context(), "get_environment")
@@ -336,3 +338,33 @@ def test_a_package_of_the_users_own_on_pythonpath_wins(activate: Activate, tmp_p
     stand_ins = activate()
     stand_ins._python_path = [str(folder)]
     assert importlib.import_module("azureml").NAME == "own"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_what_a_forked_child_meets_is_told_when_it_is_asked_for() -> None:
+    met: list[StandInGap] = []
+    with GapWatch(met.append) as watch:
+        child = os.fork()
+        if child == 0:
+            record_gap("azureml.core.x", "do this")
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert met == []
+        watch.collect()
+        assert met == [StandInGap("azureml.core.x", "do this")]
+        watch.collect()
+        assert len(met) == 1
+        # As a child does it, where the coverage of this process sees it.
+        watch._process = child
+        record_gap("azureml.core.y", "")
+        watch.collect()
+    assert [gap.thing for gap in met] == ["azureml.core.x", "azureml.core.y"]
+
+
+def test_without_forks_there_is_no_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fork", raising=False)
+    met: list[StandInGap] = []
+    with GapWatch(met.append) as watch:
+        monkeypatch.setattr(watch, "_process", 0)
+        record_gap("of a child", "")
+    assert met == []

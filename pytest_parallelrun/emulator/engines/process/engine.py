@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.emulator.clock import real_monotonic
+from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic
 from pytest_parallelrun.emulator.engines.leftovers import left_open, left_running
 from pytest_parallelrun.emulator.engines.outcome import (
     DispatchedTask,
@@ -15,7 +15,7 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_returned,
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
-from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken
+from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken, processor_time
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess, crash_failure
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
@@ -261,12 +261,27 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def _begin(self, worker: WorkerProcess) -> None:
         """The first mini-batch that it has in hand is what it works on from now on, or when its pause is over."""
-        dispatched, limits = worker.assigned[0], self._limits
         worker.run_finished = False
         worker.head_since = max(real_monotonic(), worker.pausing_until)
-        loading = dispatched.loading
-        limit = limits.of_loading(loading) if dispatched.packed else limits.of_run(loading)
-        worker.deadline = worker.head_since + limit
+        worker.used_before = 0.0 if self.probe_limit is None else processor_time(worker.process.pid)
+        worker.deadline = worker.head_since + self._limit_of(worker)
+
+    def _limit_of(self, worker: WorkerProcess) -> float:
+        """Seconds from its beginning that the first mini-batch in hand has, as far as can be told now."""
+        dispatched, limits = worker.assigned[0], self._limits
+        if dispatched.packed:
+            return limits.of_loading(dispatched.loading)
+        limit = limits.of_run(dispatched.loading)
+        if self.probe_limit is None:
+            return limit
+        passed = max(real_monotonic() - worker.head_since, 0.0)
+        return min(limit, passed + probe_time_left(self.probe_limit, passed, self._used_by(worker)))
+
+    def _used_by(self, worker: WorkerProcess) -> float:
+        """Seconds of processor time that the first mini-batch in hand has taken; asked for where it may decide."""
+        if self.probe_limit is None:
+            return 0.0
+        return processor_time(worker.process.pid) - worker.used_before
 
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
         """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
@@ -289,6 +304,11 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             # It was done in time; only this process was late to hear of it.
             self._receive(worker, received)
             return
+        if self.probe_limit is not None and worker.assigned and not worker.run_finished:
+            # It may have worked all the time, on a busy machine.
+            worker.deadline = worker.head_since + self._limit_of(worker)
+            if real_monotonic() < worker.deadline:
+                return
         if not worker.up or worker.stopping:
             worker.kill(self._limits.over_coming_up("shutdown" if worker.stopping else worker.phase))
         self._lost(worker, "timeout")
@@ -319,9 +339,10 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         elif worker.assigned and worker.pausing_until <= now:
             dispatched = worker.assigned.popleft()
             running = now - worker.head_since
+            used = self._used_by(worker)
             reason = self._end(worker, outcome)
             if outcome == "timeout":
-                failure = self._too_late(worker, dispatched, running)
+                failure = self._too_late(worker, dispatched, running, used)
             else:
                 failure = crash_failure("run", reason, worker)
             if dispatched.packed:
@@ -336,10 +357,10 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         else:
             self._end(worker, worker.killed_for or "it died while it had nothing to do")
 
-    def _too_late(self, worker: WorkerProcess, dispatched: DispatchedTask, running: float) -> Failure:
+    def _too_late(self, worker: WorkerProcess, dispatched: DispatchedTask, running: float, used: float) -> Failure:
         if dispatched.packed:
             return self._limits.over_loading()
-        return self._limits.over_returning() if worker.run_finished else self._limits.killed_after(running)
+        return self._limits.over_returning() if worker.run_finished else self._limits.killed_after(running, used)
 
     def _shut_down(self) -> None:
         pool = self._pool

@@ -53,6 +53,8 @@ class WorkerProcess:
         """When it is killed, by the monotonic clock."""
         self.head_since = 0.0
         """When the first of those in hand, or the present phase, began."""
+        self.used_before = 0.0
+        """Seconds of processor time that it had used then."""
         self.pausing_until = 0.0
         """Until when the script wished to pause; by the monotonic clock."""
         self.run_finished = False

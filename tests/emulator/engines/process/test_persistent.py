@@ -81,7 +81,32 @@ def test_a_bench_has_a_limit_for_each_mini_batch(tmp_path: Path) -> None:
         ended = bench.attempt(["x"]).ended
     assert ended.outcome == "timeout"
     assert ended.failure is not None
-    assert ended.failure.error == "run() was interrupted after 0.2 s, the limit of generated mini-batches"
+    assert " s waiting, not working: for a socket, a lock, a sleep or the like (limit " in ended.failure.error
+
+
+SLOW_BUT_BUSY = """
+import os, signal, time
+def run(paths):
+    if paths == ["stands still"]:
+        # As on a machine that has no time for it: nothing is used while the limit passes.
+        time.sleep(0.25)
+    end = time.process_time() + 0.25
+    while time.process_time() < end:
+        pass
+    return paths
+"""
+
+
+def test_who_works_has_the_limit_in_processor_time(tmp_path: Path) -> None:
+    script = SLOW_BUT_BUSY.replace("0.25\n    while", "0.5\n    while")
+    with ProbeSession(job_of(tmp_path, script), "files", probe_limit=0.3) as bench:
+        busy = bench.attempt(["x"]).ended
+    assert busy.outcome == "timeout"
+    assert busy.failure is not None
+    assert " s working (limit of generated mini-batches: 0.3 s)" in busy.failure.error
+    with ProbeSession(job_of(tmp_path, SLOW_BUT_BUSY), "files", probe_limit=0.4) as bench:
+        half = bench.attempt(["stands still"]).ended
+    assert half.outcome == "succeeded"
 
 
 def test_files_that_a_worker_opens_are_told_to_those_who_watch(tmp_path: Path) -> None:

@@ -255,6 +255,7 @@ def test_of_a_process_that_is_gone_nothing_is_known() -> None:
     ended.wait()
     assert process_tree.memory_taken(ended.pid, -1) == 0
     assert process_tree.started_at(ended.pid) == -1
+    assert process_tree.processor_time(ended.pid) == 0
     assert process_tree._group_of(ended.pid) == -1
 
 

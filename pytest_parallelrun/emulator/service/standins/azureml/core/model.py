@@ -216,7 +216,19 @@ def _pairs(filter: object) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs}
 
 
+class _ModelsByName(dict[str, Model]):
+    """Also found are the models that `Model(workspace, name)` finds; a name that nobody gave a model for is a gap."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__({model.name: model for model in Model.list(workspace)})
+        self._workspace = workspace
+
+    def __missing__(self, name: str) -> Model:
+        try:
+            return Model(self._workspace, name)
+        except WebserviceException as error:
+            raise KeyError(error.message) from None
+
+
 # Here, since a model knows its workspace.
-Workspace.models = property(  # type: ignore[attr-defined]
-    lambda workspace: {model.name: model for model in Model.list(workspace)}
-)
+Workspace.models = property(_ModelsByName)  # type: ignore[attr-defined]

@@ -1,0 +1,120 @@
+"""What the text of a script shows of the cause of a failure. It only words findings: none rests on it alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.events import Frame
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp)
+
+
+@lru_cache(maxsize=64)
+def parsed(path: str) -> ast.Module:
+    """The script; an empty one where it cannot be read or has another syntax."""
+    try:
+        return ast.parse(Path(path).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module(body=[], type_ignores=[])
+
+
+def set_under_main_guard(frame: Frame) -> tuple[str, int] | None:
+    """A name that the line uses and that code below `if __name__ == "__main__":` alone sets, and the guard's line."""
+    tree = parsed(frame.file)
+    guards = [node for node in tree.body if isinstance(node, ast.If) and _is_main_guard(node.test)]
+    if not guards:
+        return None
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.lineno == frame.line}
+    functions = {node.name: node for node in tree.body if isinstance(node, _Function)}
+    started = [functions[name] for name in ("init", "run") if name in functions]
+    elsewhere = {name for function in _called(started, functions) for name in _globals_of(function)}
+    for guard in guards:
+        called = _called([guard], functions)
+        names = {*_bound(guard), *(name for node in called for name in _globals_of(node))}
+        for name in sorted(used & names - elsewhere):
+            return name, guard.lineno
+    return None
+
+
+def changes_folder(path: str) -> int | None:
+    """The first line of a script that calls os.chdir(), as far as its text shows it."""
+    calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
+    return next((call.lineno for call in calls if _name_called(call) == "chdir"), None)
+
+
+def run_has_loop(path: str) -> bool:
+    """Whether run(), or a function of the same module that it calls, goes over items one by one."""
+    tree = parsed(path)
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, _Function)}
+    if "run" not in functions:
+        return True
+    return any(
+        isinstance(node, _LOOPS) or _name_called(node) in ("map", "apply", "imap")
+        for function in _called([functions["run"]], functions)
+        for node in ast.walk(function)
+    )
+
+
+def _is_main_guard(test: ast.expr) -> bool:
+    names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
+    values = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
+    return "__name__" in names and "__main__" in values
+
+
+def _called(roots: Sequence[ast.AST], functions: Mapping[str, _Function]) -> list[ast.AST]:
+    """The nodes, and the functions of the module that they call, directly or not."""
+    reached: list[ast.AST] = list(roots)
+    for node in reached:
+        for each in ast.walk(node):
+            function = functions.get(_name_called(each))
+            if function is not None and function not in reached:
+                reached.append(function)
+    return reached
+
+
+def _name_called(node: ast.AST) -> str:
+    if not isinstance(node, ast.Call):
+        return ""
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def _globals_of(node: ast.AST) -> Iterator[str]:
+    """Names that a function declares as global."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Global):
+            yield from each.names
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """Names that statements bind."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            yield each.id
+        elif isinstance(each, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in each.names)
+        elif isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield each.name
+
+
+def parameters_used(frame: Frame) -> str:
+    """How the line uses a parameter of its function, such as "mini_batch['price']"; "" where it uses none."""
+    tree = parsed(frame.file)
+    functions = [node for node in ast.walk(tree) if isinstance(node, _Function) and node.name == frame.function]
+    names = {argument.arg for function in functions for argument in function.args.args}
+    uses = (
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Subscript, ast.Attribute))
+        and node.lineno <= frame.line <= (node.end_lineno or 0)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in names
+    )
+    return next(uses, "")

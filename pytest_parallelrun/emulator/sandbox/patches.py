@@ -1,0 +1,127 @@
+"""Functions and classes of the standard library that a script replaces: `json.dumps`, `os.unlink`, `builtins.open`.
+
+The host gets back its own, since pytest and this package live on them; the workers of the job keep what the script put
+there. What an installed package puts there stays: `gevent` patches once, and more than could be put back, so that the
+process would hang.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import pathlib
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+_CLASSES: tuple[type, ...] = (
+    argparse.ArgumentParser,
+    json.JSONDecoder,
+    json.JSONEncoder,
+    logging.Handler,
+    logging.Logger,
+    pathlib.Path,
+    pathlib.PurePath,
+    subprocess.Popen,
+    threading.Thread,
+)
+"""Those whose methods scripts are known to replace."""
+_MODULES = (
+    *("argparse", "ast", "asyncio", "asyncio.events", "builtins", "codecs", "collections", "contextlib", "copy", "csv"),
+    *("datetime", "fnmatch", "functools", "gc", "getpass", "glob", "hashlib", "http.client", "importlib"),
+    *("importlib.metadata", "importlib.util", "inspect", "io", "itertools", "json", "linecache", "locale", "logging"),
+    *("math", "multiprocessing", "ntpath", "operator", "os", "pathlib", "pickle", "pkgutil", "platform", "posixpath"),
+    *("queue", "random", "re", "select", "selectors", "shutil", "signal", "socket", "ssl", "stat", "subprocess", "sys"),
+    *("tempfile", "textwrap", "threading", "time", "tokenize", "traceback", "typing", "unittest.mock", "urllib.parse"),
+    *("urllib.request", "uuid", "warnings", "zipfile"),
+)
+"""Those that pytest, its plugins and this package live on. To look at all there are would cost a gate a second."""
+_ABSENT = object()
+
+_Place = tuple[Any, str]
+"""A module or class, and the name of an attribute."""
+
+
+class Patches:
+    """Changes between the functions of the host and those of the workers of one job."""
+
+    seen: dict[Any, dict[str, Any]] = {}  # noqa: RUF012 - one for all jobs
+    """What was in a module or class when it was looked at last."""
+
+    def __init__(self, is_kept: Callable[[object], bool]) -> None:
+        """is_kept: whether a function or class is of an installed package, which outlives the job."""
+        self._is_kept = is_kept
+        self._of_workers: dict[_Place, Any] = {}
+        self._owners: list[Any] = []
+
+    def take_over(self) -> None:
+        """From the host to the workers. To be called when all else that we replace is in place."""
+        self._owners = self._owners or list(_owners())
+        self._of_host = [(owner, self._seen(owner)) for owner in self._owners]
+        for place, value in self._of_workers.items():
+            _put(place, value)
+
+    def _seen(self, owner: Any) -> dict[str, Any]:
+        """A copy of what is in it, the last one if that is still right."""
+        seen = self.seen.get(owner)
+        if seen is None or not _same(vars(owner), seen):
+            seen = self.seen[owner] = vars(owner).copy()
+        return seen
+
+    def give_back(self) -> None:
+        """From the workers to the host. To be called before all else that we replace is put back."""
+        replaced: dict[_Place, Any] = {}
+        for owner, before in self._of_host:
+            now = vars(owner)
+            if not _same(now, before):
+                # What a module merely keeps there is its own business.
+                places = (
+                    name for name, value in before.items() if callable(value) and now.get(name, _ABSENT) is not value
+                )
+                replaced |= {(owner, name): now.get(name, _ABSENT) for name in places}
+        by_package = any(map(self._is_kept, replaced.values()))
+        self._of_workers = {
+            place: value
+            for place, value in replaced.items()
+            if not self._is_kept(value) and not (by_package and _is_standard(value))
+        }
+        of_host = dict(self._of_host)
+        for owner, name in self._of_workers:
+            _put((owner, name), of_host[owner][name])
+
+
+def _is_standard(value: object) -> bool:
+    """Whether it is of the standard library, or nothing: a package that patches puts that in place of other things."""
+    top = str(getattr(value, "__module__", None)).partition(".")[0]
+    return value is None or value is _ABSENT or top in sys.stdlib_module_names
+
+
+def _owners() -> Iterator[Any]:
+    for name in _MODULES:
+        module = sys.modules.get(name)
+        # Not what a script has put in its place.
+        if type(module) is ModuleType:
+            yield module
+    yield from _CLASSES
+
+
+def _same(now: Any, before: Any) -> bool:
+    try:
+        return bool(now == before)
+    except Exception:
+        # Of values that cannot be compared.
+        return False
+
+
+def _put(place: _Place, value: Any) -> None:
+    owner, name = place
+    with suppress(AttributeError, TypeError):
+        if value is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, value)
