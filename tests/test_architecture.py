@@ -40,7 +40,7 @@ ALLOWED = {
 BUDGET = {
     "emulator": 16_060,
     "contract": 11_500,
-    "job_files": 4_700,
+    "job_files": 4_900,
     "report": 2_050,
     "strategies": 1_450,
     "ring 3": 2_610,
