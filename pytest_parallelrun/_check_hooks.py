@@ -77,7 +77,8 @@ class CheckHooks:
                 confirmed = confirmation.confirm(function, given, check, CheckFailed(check.advice))
                 check.advice = None if confirmed is None else confirmed.finding
         except CheckFailed as failed:
-            confirmed = confirmation.confirm(function, given, check, failed)
+            with _same_statistics(pyfuncitem):
+                confirmed = confirmation.confirm(function, given, check, failed)
             if confirmed is None:
                 # The reports read the job from there.
                 arguments.update(confirmation.with_processes(arguments))
@@ -107,6 +108,16 @@ class CheckHooks:
             return False
         check.accepted = finding, acceptance.reason
         return True
+
+
+@contextmanager
+def _same_statistics(item: pytest.Function) -> Iterator[None]:
+    """Around a second run of a test: --hypothesis-show-statistics shows those of the first one."""
+    name = "hypothesis_statistics"
+    statistics = getattr(item, name, None)
+    yield
+    if statistics is not None:
+        setattr(item, name, statistics)
 
 
 @contextmanager

@@ -38,12 +38,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_060,
+    "emulator": 16_080,
     "contract": 11_850,
-    "job_files": 4_700,
+    "job_files": 4_900,
     "report": 2_050,
     "strategies": 1_450,
-    "ring 3": 2_610,
+    "ring 3": 2_640,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

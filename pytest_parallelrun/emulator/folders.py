@@ -87,3 +87,9 @@ def keep_files(work: Path, output: Path) -> Iterator[str]:
                     shutil.move(folder, output / folder.name)
         except OSError as error:
             yield f"what {folder.name} wrote into its own folder could not be kept in '{output}': {error}"
+
+
+def is_device(path: str) -> bool:
+    """Whether it is no file that holds anything, but a device or a view of the system."""
+    # In memory, and still a folder like others: TMPDIR may be there.
+    return path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/")

@@ -9,12 +9,14 @@ from typing import TypeAlias, TypeGuard
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 OWN = "self."
+CHANGING = ("update", "append", "extend", "insert", "setdefault", "pop", "popitem", "remove", "clear")
 
 
 @dataclass
 class Scope:
     """The assignments of a module or function.
 
+    changed: names whose mapping or list is changed somewhere in the file. is_class: the body of a class.
     values: what a name is assigned; None where that is not one thing. assignments: all that it is assigned, by line.
     function: the one whose scope this is.
     """
@@ -24,6 +26,8 @@ class Scope:
     outer: Scope | None = None
     assignments: dict[str, list[tuple[int, ast.expr | None]]] = field(default_factory=dict)
     function: Function | None = None
+    is_class: bool = False
+    changed: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> tuple[ast.expr | None, Scope, str]:
         """What the name is assigned, the scope that says so, and why it has no value: "" where it has one."""
@@ -33,6 +37,8 @@ class Scope:
                 return None, scope, f"'{name}' is a parameter of a function; write a literal"
             if name in scope.values:
                 value = scope.values[name]
+                if name in scope.changed and _is_collection(value):
+                    return None, scope, f"'{name}' is changed after it is assigned; write a literal"
                 return (
                     value,
                     scope,
@@ -73,6 +79,7 @@ class Names:
         self._calls: dict[str, list[ast.Call]] = {}
         self._functions: dict[str, list[Function]] = {}
         self._classes: dict[int, str] = {}
+        self._bodies: dict[str, Scope] = {}
         self._own: dict[str, list[tuple[int, ast.expr | None]]] = {}
         for node in ast.walk(module):
             if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
@@ -83,6 +90,11 @@ class Names:
             elif isinstance(node, ast.ClassDef):
                 self._classes.update({id(method): node.name for method in node.body})
         self._fill(module, self.top)
+        for node in ast.walk(module):
+            for changed in _changed(node):
+                home = self.scope_of(node).home(changed)
+                if home is not None:
+                    home.changed.add(changed)
 
     def scope_of(self, node: ast.AST) -> Scope:
         return self._scopes.get(id(node), self.top)
@@ -107,6 +119,13 @@ class Names:
         if line is not None:
             values = [(at, value) for at, value in values if at < line][-1:] or values[-1:]
         return values[0][1] if len(values) == 1 else None
+
+    def of_class(self, node: ast.Attribute, scope: Scope) -> ast.expr | None:
+        """What `Name.constant` is assigned once in the body of a class of this file."""
+        if not isinstance(node.value, ast.Name) or scope.has(node.value.id):
+            return None
+        body = self._bodies.get(node.value.id)
+        return None if body is None else body.values.get(node.attr)
 
     def returned(self, call: ast.Call) -> ast.expr | None:
         """What a function of this file returns that is called here and nowhere else, in its only `return`."""
@@ -173,13 +192,18 @@ class Names:
             child = waiting.pop(0)
             self._scopes[id(child)] = scope
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                inner = Scope(outer=scope)
+                # The names of a class are not those of its methods.
+                inner = Scope(outer=scope.outer if scope.is_class else scope)
                 inner.parameters.update(_parameters(child.args))
                 if not isinstance(child, ast.Lambda):
                     inner.function = child
                     self._assign(scope, child.name, None, child.lineno)
                     waiting.extend(child.decorator_list)
                 self._fill(child, inner)
+                continue
+            if isinstance(child, ast.ClassDef):
+                body = self._bodies[child.name] = Scope(outer=scope, is_class=True)
+                self._fill(child, body)
                 continue
             if isinstance(child, (ast.Import, ast.ImportFrom)):
                 self._import(child)
@@ -207,6 +231,20 @@ class Names:
             else:
                 first = alias.name.partition(".")[0]
                 self.imported[first] = first
+
+
+def _is_collection(value: ast.expr | None) -> bool:
+    """Whether a value is a mapping or list that is written down here."""
+    called = value.func if isinstance(value, ast.Call) else None
+    return isinstance(value, (ast.Dict, ast.List)) or (isinstance(called, ast.Name) and called.id in ("dict", "list"))
+
+
+def _changed(node: ast.AST) -> Iterator[str]:
+    """Names whose mapping or list is changed by a statement or call: `name["a"] = 1`, `name.update(a=1)`."""
+    if isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.value, ast.Name):
+        is_call = isinstance(node, ast.Attribute) and node.attr in CHANGING
+        if is_call or isinstance(node.ctx, (ast.Store, ast.Del)):
+            yield node.value.id
 
 
 def is_own(node: ast.expr) -> TypeGuard[ast.Attribute]:

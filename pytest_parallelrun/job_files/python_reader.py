@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pytest_parallelrun.job_files.inputs import local_path
 from pytest_parallelrun.job_files.notebook import SourceText, parse_source, read_source
+from pytest_parallelrun.job_files.python_literals import computed, converted, filled, formatted
 from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
 from pytest_parallelrun.job_files.run_config import config_of, is_config_file
 from pytest_parallelrun.job_files.tree import (
@@ -185,7 +186,7 @@ class Values:
             return Listing(location, [self.node(element, scope) for element in node.elts])
         if isinstance(node, ast.Attribute):
             member = self._member(node, scope)
-            value = self._names.attribute(node.attr) if is_own(node) else None
+            value = self._names.attribute(node.attr) if is_own(node) else self._names.of_class(node, scope)
             if value is not None:
                 return _moved(self.node(value, self._names.scope_of(value)), location, ast.unparse(node))
             imported = self._modules.constant(self._names.dotted(node, scope) or "")
@@ -200,7 +201,7 @@ class Values:
         if isinstance(node, ast.Call):
             return self._call(node, scope)
         if isinstance(node, ast.Subscript):
-            return self._ancestor(node, scope)
+            return self._item(node, scope)
         if isinstance(node, ast.JoinedStr):
             return self._joined(node, scope)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
@@ -208,13 +209,14 @@ class Values:
             if isinstance(operand, Scalar) and type(operand.value) in (int, float):
                 return Scalar(location, -operand.value)  # type: ignore[operator]
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            return self._joined_path(node, (node.left, node.right), scope)
+            joined = self._joined_path(node, (node.left, node.right), scope)
+            return self._computed(node, scope) if isinstance(joined, Opaque) else joined
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             left, right = self.node(node.left, scope), self.node(node.right, scope)
-            if isinstance(left, Scalar) and isinstance(right, Scalar) and type(left.value) is type(right.value) is str:
-                return Scalar(location, left.value + right.value)
             if isinstance(left, Listing) and isinstance(right, Listing):
                 return Listing(location, [*left.items, *right.items])
+        if isinstance(node, ast.BinOp):
+            return self._computed(node, scope)
         return self._opaque(node, LITERAL)
 
     def constant(self, name: str) -> Node | None:
@@ -250,9 +252,9 @@ class Values:
             if isinstance(default, Scalar):
                 return default
             return self._opaque(node, "write its default_value as a literal")
-        path = self._path(node, dotted, scope)
-        if path is not None:
-            return path
+        path_or_text = self._path(node, dotted, scope) or self._text_made(node, scope)
+        if path_or_text is not None:
+            return path_or_text
         if isinstance(node.func, ast.Attribute) and node.func.attr in CREATED and len(node.args) == 1:
             return self.node(node.args[0], scope)
         method = ".".join(dotted.split(".")[-2:])
@@ -292,13 +294,59 @@ class Values:
         if function in ("Path.cwd", "getcwd"):
             return Scalar(self.location(node), os.path.dirname(os.path.abspath(self._source.file)))
         if function in PATHS and node.args and not node.keywords:
-            return self._joined_path(node, node.args, scope)
+            made = self._joined_path(node, node.args, scope)
+            return None if function == "str" and isinstance(made, Opaque) else made
+        if function == "relpath" and node.args:
+            made = self._joined_path(node, node.args[:1], scope)
+            folder = os.path.dirname(os.path.abspath(self._source.file))
+            text = text_of(made)
+            return made if text is None else Scalar(made.location, os.path.relpath(os.path.join(folder, text), folder))
         if function == "dirname" and len(node.args) == 1:
             inner = self._joined_path(node, node.args, scope)
             return Scalar(inner.location, os.path.dirname(str(inner.value))) if isinstance(inner, Scalar) else inner
         if isinstance(node.func, ast.Attribute) and node.func.attr in PATH_METHODS and not dotted:
             return self._joined_path(node, (node.func.value, *node.args), scope)
         return None
+
+    def _computed(self, node: ast.BinOp, scope: Scope) -> Node:
+        left, right = self.node(node.left, scope), self.node(node.right, scope)
+        made: object = None
+        if isinstance(left, Scalar) and isinstance(right, Scalar):
+            made = computed(node.op, left.value, right.value)
+        elif isinstance(left, Scalar) and isinstance(left.value, str) and isinstance(right, Listing):
+            made = formatted(left.value, [item.value if isinstance(item, Scalar) else None for item in right.items])
+        why = next((side.why for side in (left, right) if isinstance(side, Opaque)), LITERAL)
+        return self._opaque(node, why) if made is None else Scalar(self.location(node), made)
+
+    def _text_made(self, node: ast.Call, scope: Scope) -> Node | None:
+        """`"a {}".format(b)`, `" ".join([a, b])`, `str(a)` and `int(a)`, of literals; None for any other call."""
+        values = [self.node(argument, scope) for argument in node.args]
+        plain = [value.value if isinstance(value, Scalar) else None for value in values]
+        made: object = None
+        if isinstance(node.func, ast.Attribute) and node.func.attr in ("format", "join"):
+            text = text_of(self.node(node.func.value, scope))
+            table, _ = self.keywords(node, scope, [""] * len(node.args))
+            named = {name: one.value for name, one in table.entries.items() if name and isinstance(one, Scalar)}
+            if text is not None and node.func.attr == "format":
+                made = filled(text, plain, named)
+            elif text is not None and len(values) == 1 and isinstance(values[0], Listing):
+                parts = [text_of(item) for item in values[0].items]
+                made = text.join(part for part in parts if part is not None) if None not in parts else None
+        elif isinstance(node.func, ast.Name) and len(plain) == 1 and not scope.has(node.func.id):
+            made = converted(node.func.id, plain[0])
+        return None if made is None else Scalar(self.location(node), made)
+
+    def _item(self, node: ast.Subscript, scope: Scope) -> Node:
+        """`mapping["key"]`, `items[0]` and `path.parents[1]`."""
+        key = self.node(node.slice, scope)
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "parents":
+            return self._ancestor(node, scope)
+        owner = self.node(node.value, scope)
+        if isinstance(owner, Table) and text_of(key) in owner.entries:
+            return _moved(owner.entries[str(text_of(key))], self.location(node), ast.unparse(node))
+        if isinstance(owner, Listing) and isinstance(key, Scalar) and key.value in range(len(owner.items)):
+            return _moved(owner.items[int(str(key.value))], self.location(node), ast.unparse(node))
+        return self._opaque(node, LITERAL)
 
     def _ancestor(self, node: ast.Subscript, scope: Scope) -> Node:
         """`path.parents[1]`."""
@@ -361,6 +409,8 @@ class Values:
         dotted = self._names.dotted(node, scope)
         if dotted is None:
             return None
+        if dotted in ("os.sep", "os.path.sep"):
+            return "/"
         owner, _, member = dotted.removesuffix(".value").rpartition(".")
         return ENUMERATIONS.get(owner.rpartition(".")[2], {}).get(member)
 

@@ -31,7 +31,7 @@ def flawed(project: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Path
 
 
 def drawn(result: pytest.RunResult) -> list[str]:
-    return [line for line in result.outlines if line.startswith("Draw ")]
+    return [line for line in result.outlines if line.startswith("mini-batch: ")]
 
 
 def test_the_smallest_mini_batch_is_shown_as_it_can_be_pasted(flawed: Path, gate: Run) -> None:

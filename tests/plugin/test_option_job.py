@@ -542,3 +542,50 @@ def test_an_input_that_is_a_file_is_a_usage_error_unless_its_lines_are_handed(
     assert error.startswith("ERROR: pipeline.yml:3:17: the input 'items' is a uri_file, which the service does not")
     rows = "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows 2"
     assert "JSON lines in 1 file" in plan(run_pytest, "--parallelrun-job=pipeline.yml", f"--parallelrun-args={rows}")
+
+
+UNREADABLE = """
+from azure.ai.ml import Input
+from azure.ai.ml.parallel import parallel_run_function
+
+rate = parallel_run_function(
+    name="rate", inputs=known, input_data=made("x"), error_threshold=args.limit, task=build_task(), **settings()
+)
+"""
+
+
+@pytest.mark.usefixtures("project")
+def test_what_cannot_be_read_of_a_job_is_supplied_by_the_options_that_messages_name(
+    run_pytest: Run, write: Write
+) -> None:
+    write("job.py", UNREADABLE)
+    job = "--parallelrun-job=job.py"
+    assert "give it with --parallelrun-entry=PATH beside --parallelrun-job" in usage_error(run_pytest(job))
+    entry = (job, "--parallelrun-entry=score.py")
+    error = usage_error(run_pytest(*entry))
+    assert "or give what it sets with --parallelrun-set=NAME=VALUE" in error
+    assert "or give --parallelrun-set=error_threshold=VALUE" in error
+    assert "or give a sample with --parallelrun-input=PATH" in error
+    text = plan(run_pytest, *entry, "--parallelrun-set=error_threshold=2", "--parallelrun-input=data")
+    assert "  error_threshold = 2  (--parallelrun-set)\n" in text
+    assert "note: task is the expression `build_task()` (job.py:" in text
+    assert "note: `**settings()` (job.py:" in text
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_an_entry_that_is_the_script_of_no_step_is_none_of_a_job_that_can_be_read(
+    run_pytest: Run, write: Write
+) -> None:
+    write("job.py", UNREADABLE)
+    write("other.py", "def run(mini_batch):\n    return mini_batch\n")
+    error = usage_error(run_pytest("--parallelrun-job=pipeline.yml", "--parallelrun-entry=other.py"))
+    assert "other.py is no entry of --parallelrun-job=pipeline.yml" in error
+    error = usage_error(run_pytest("--parallelrun-job=job.py", "--parallelrun-entry=missing.py"))
+    assert "--parallelrun-entry=missing.py" in error
+
+
+@pytest.mark.usefixtures("project")
+def test_a_python_file_that_loads_nothing_that_is_here_is_told(run_pytest: Run, write: Write) -> None:
+    write("job.py", "from azure.ai.ml import load_job\nload_job(path)\n")
+    error = usage_error(run_pytest("--parallelrun-job=job.py"))
+    assert "the file has no parallel job to gate. load_job() (job.py:2) is not read" in error

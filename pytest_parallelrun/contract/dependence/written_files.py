@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
+from pytest_parallelrun.emulator.folders import is_device
 from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 from pytest_parallelrun.emulator.worker.process_resources import flush_files
@@ -137,7 +138,7 @@ class WrittenFiles:
         if path.startswith(os.path.join(self._root, "")) and not path.startswith(os.path.join(self._root, "output")):
             number = os.path.relpath(path, self._root).partition(os.sep)[0]
             return worker is not None and number == f"process{worker:03d}"
-        return not path.startswith((os.path.expanduser(os.path.join("~", ".")), "/dev/", "/proc/"))
+        return not (is_device(path) or path.startswith(os.path.expanduser(os.path.join("~", "."))))
 
 
 def _walk(folders: Iterable[str]) -> Iterator[str]:

@@ -309,7 +309,7 @@ def _checked_values(split: Splitter, keys: Sequence[str], input_path: str) -> Sp
         return split
     raise InputError(
         f"partition_keys={','.join(keys)}: no path in the MLTable '{input_path}' has a value of them. "
-        "partition_format must fit the paths, and after a read_... step that has to have include_path_column: true."
+        "partition_format must fit the paths, and a read_... step before it needs include_path_column: true."
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from pytest_parallelrun.emulator.folders import is_device
+
 
 class WorkerOutputFile:
     """The file in the output folder that this worker alone appends to; made, or gone on with, by the first write."""
@@ -79,7 +81,7 @@ def open_files() -> set[str]:
             path = os.readlink(f"/proc/self/fd/{number}")
         except OSError:
             continue
-        if path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/sys/")) and os.path.isfile(path):
+        if path.startswith("/") and not is_device(path) and os.path.isfile(path):
             paths.add(path)
     return paths
 

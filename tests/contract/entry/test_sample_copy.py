@@ -76,4 +76,4 @@ def test_a_table_is_named_as_the_user_names_it(judge: Judge, write: Write) -> No
     write("table.csv", "x\n1\n2\n")
     found = judge("def run(mini_batch): raise ValueError\n", input="table.csv")
     message = found.messages["no_silent_losses"]
-    assert "mini-batch 0 (row 1 of table.csv, row 2 of table.csv)" in message
+    assert "mini-batch 0 (rows 1-2 of table.csv)" in message
