@@ -34,11 +34,8 @@ RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(bl
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
-def test_examples_of_a_page_run_and_print_what_it_shows(
-    page: Path, bytecode: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What the first command compiles the others need not, though none leaves bytecode beside the examples.
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
+def test_examples_of_a_page_run_and_print_what_it_shows(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the first command compiles the others need not.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     # Not tmp_path: its name would make lines of output longer than anyone's, which pytest then cuts.
     with tempfile.TemporaryDirectory(prefix="my project ") as name:
