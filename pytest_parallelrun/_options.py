@@ -63,7 +63,12 @@ OPTIONS = (
     Option("replay", "DIR", "run just the saved mini-batches of one finding", "value"),
     Option("budget", "SECONDS", "cut the generation of mini-batches when the time is up, and say so", "value"),
     Option("explain", "CHECK", "print the page of a check: what it finds, why, how to mend it; run nothing", "list"),
-    Option("strict", "", "advice, and checks that could not be made, count as failures", "flag"),
+    Option(
+        "strict",
+        "",
+        "advice, checks that could not be made, and a sample that was not judged count as failures",
+        "flag",
+    ),
 )
 ACCEPT = "parallelrun_accept"
 """In the ini file alone: a finding that somebody accepts should stand where it is reviewed."""

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
+from pytest_parallelrun._configuration import RunConfiguration
 from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.report.ci import ci_parts, defused, on_ci
@@ -89,7 +90,7 @@ class Reporting:
         configuration, plans = entries.configuration, entries.plans
         self._files = configuration.reports
         self._acceptances = configuration.acceptances
-        self._reports = {plan.nodeid: _report_of(plan, configuration.engine) for plan in plans}
+        self._reports = {plan.nodeid: _report_of(plan, configuration) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._written: set[Path] = set()
@@ -168,8 +169,8 @@ class Reporting:
                 report.sections = []
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        reports = [report for report in self._reports.values() if report.checks]
-        if not self._is_controller or not (reports or self._lost):
+        reports = [report for report in self._reports.values() if report.checks or not report.interrupted]
+        if not self._is_controller or self._config.option.collectonly or not (reports or self._lost):
             return
         terminalreporter.write_sep("=", "parallelrun")
         width = terminalreporter.config.get_terminal_writer().fullwidth
@@ -213,6 +214,10 @@ class Reporting:
         with self._surviving("the properties of JUnit"):
             self._add_junit_properties()
         self._make_warnings_harmless()
+        if self._session.exitstatus == pytest.ExitCode.OK and any(
+            report.strict and report.verdict == "failed" for report in self._reports.values()
+        ):
+            self._session.exitstatus = pytest.ExitCode.TESTS_FAILED
         for path in self._files:
             with self._surviving(f"report {path}"):
                 write_report(path, list(self._reports.values()), self._judged())
@@ -274,8 +279,8 @@ def _harmless(text: str) -> str:
     return defused(text) if on_ci() else text
 
 
-def _report_of(plan: EntryPlan, engine: str) -> EntryReport:
-    sample = plan.sample
+def _report_of(plan: EntryPlan, configuration: RunConfiguration) -> EntryReport:
+    sample, engine, checks = plan.sample, configuration.engine, checks_of(plan)
     origin = f"  ({sample.origin})" if sample.origin else ""
     set_up = {
         "job": plan.step_text() or "",
@@ -289,7 +294,9 @@ def _report_of(plan: EntryPlan, engine: str) -> EntryReport:
     return EntryReport(
         entry=plan.nodeid,
         path=str(plan.entry.path),
-        catalogue={check.name: check.finds for check in checks_of(plan)},
+        catalogue={check.name: check.finds for check in checks},
+        judging=frozenset(check.name for check in checks if check.needs_input or plan.replay is not None),
+        strict=configuration.strict,
         settings=tuple(setting_records(plan.settings, plan.origins, engine=engine)),
         set_up={name: plan.redaction.text(text) for name, text in set_up.items() if text},
         set_up_notes=tuple(plan.redaction.text(masked_text(note)) for note in plan.all_notes()),

@@ -93,7 +93,16 @@ class Annotation:
 
 
 def annotated(reports: Sequence[EntryReport], checkout: str) -> Iterator[Annotation]:
-    """One for each finding, errors before advice, those of all entries together."""
+    """One for each entry that is incomplete, then for each finding, errors before advice, of all entries together."""
+    for report in reports:
+        if report.verdict == "incomplete":
+            yield Annotation(
+                level="warning",
+                file=visible(_below(checkout, report.path)),
+                line=1,
+                title=visible(f"{report.entry}: incomplete"),
+                message=visible(f"The sample was not judged: {report.unjudged}."),
+            )
     findings = [(report, grouped) for report in reports for grouped in grouped_findings(report)]
     for report, grouped in sorted(findings, key=lambda pair: pair[1].record.outcome != "failed"):
         file, line = script_location(grouped.finding, report.path)

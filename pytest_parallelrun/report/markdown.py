@@ -15,13 +15,13 @@ from pytest_parallelrun.report.records import (
     EntryReport,
     GroupedFinding,
     grouped_findings,
+    worst_verdict,
 )
 from pytest_parallelrun.report.sanitize import count_of, in_one_line, visible
-from pytest_parallelrun.report.terminal import not_checked
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
-SIGNS = {"passed": "✅", "failed": "❌", "advice": "💡", "accepted": "☑️", "skipped": "⏭️"}
+SIGNS = {"passed": "✅", "failed": "❌", "incomplete": "⚠️", "advice": "💡", "accepted": "☑️", "skipped": "⏭️"}
 NO_MORE = "\n\n*The rest is left out: the summary would be too long. The other reports have all of it.*\n"
 
 
@@ -68,8 +68,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _parts(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
-    failed = any(report.verdict == "failed" for report in reports)
-    yield f"# {SIGNS['failed' if failed else 'passed']} Gate of {count_of(len(reports), 'entry script')}"
+    yield f"# {SIGNS[worst_verdict(reports)]} Gate of {count_of(len(reports), 'entry script')}"
     yield table(
         ("entry", "verdict", "checks", "mini-batches", "items", "attempts", "init() calls", "time"),
         [_overview(report) for report in reports],
@@ -110,6 +109,8 @@ def _entry(report: EntryReport) -> Iterator[str]:
     yield f"## {SIGNS[report.verdict]} {code(report.entry)}"
     if report.interrupted:
         yield "The run was interrupted: what is here is not all."
+    elif report.unjudged and not report.count("failed"):
+        yield f"The sample was not judged: {sentence(report.unjudged)}."
     job = report.job
     if job is not None:
         reason = f": {sentence(str(job['reason']))}" if job["reason"] else ""
@@ -126,7 +127,7 @@ def _entry(report: EntryReport) -> Iterator[str]:
     if accepted:
         yield "### Accepted"
         yield "\n".join(f"- {check.name}: {sentence(check.headline)} ({sentence(check.reason)})" for check in accepted)
-    skipped = not_checked(report)
+    skipped = report.not_checked()
     if skipped:
         yield "### Not checked"
         yield "\n".join(f"- {sentence(reason)}: {', '.join(names)}" for reason, names in skipped.items())

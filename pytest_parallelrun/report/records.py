@@ -5,7 +5,7 @@ And what every report says: its findings in the order in which they should be re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 CheckOutcome = Literal["passed", "failed", "advice", "accepted", "skipped"]
+Verdict = Literal["passed", "failed", "incomplete"]
 COUNTED_OUTCOMES: tuple[CheckOutcome, ...] = ("failed", "advice", "accepted", "skipped")
+THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
+
 AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unknown"]
 """Of an accepted finding: expired; its check found nothing; no entry matches; its check was not among those run."""
 
@@ -98,7 +101,8 @@ class AcceptanceRecord:
 class EntryReport:
     """All that is known of one entry, filled as its checks end.
 
-    path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table.
+    path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table. judging:
+    names of those that judge the sample. strict: whether an entry whose sample was not judged fails, unless that was accepted.
     set_up: what was run, by name: input, program arguments and the like. set_up_notes: what is to be known of it, above
     all what a job definition says without effect here.
     """
@@ -106,6 +110,8 @@ class EntryReport:
     entry: str
     path: str = ""
     catalogue: Mapping[str, str] = field(default_factory=dict)
+    judging: frozenset[str] = frozenset()
+    strict: bool = False
     settings: tuple[SettingRecord, ...] = ()
     set_up: Mapping[str, str] = field(default_factory=dict)
     set_up_notes: tuple[str, ...] = ()
@@ -126,10 +132,37 @@ class EntryReport:
             self.job, self.trace = record.job, record.trace
 
     @property
-    def verdict(self) -> Literal["passed", "failed"]:
-        """An entry that was not checked, or not to the end, has not passed."""
-        failed = self.interrupted or not self.checks or self.count("failed") > 0
-        return "failed" if failed else "passed"
+    def verdict(self) -> Verdict:
+        """An entry passes on evidence alone: its sample was judged, and nothing failed or was interrupted."""
+        if self.interrupted or self.count("failed"):
+            return "failed"
+        if self.unjudged:
+            return "failed" if self.strict and not self.count("accepted") else "incomplete"
+        return "passed"
+
+    @property
+    def unjudged(self) -> str:
+        """Why the sample was not judged; "" where it was."""
+        records = [record for record in self.records if record.name in self.judging]
+        if not records:
+            return "no check that judges the sample was run"
+        if all(record.outcome == "skipped" for record in records):
+            return next(iter(self.not_checked()))
+        if self.job is None or self.job["results"]:
+            return ""
+        if not self.job["answered_attempts"]:
+            return "no attempt returned anything"
+        # A script that returns nothing on purpose was judged.
+        consents = any(setting.is_set for setting in self.settings if setting.name in THRESHOLDS)
+        return "" if consents or self.count("accepted") else "no attempt returned any result"
+
+    def not_checked(self) -> dict[str, list[str]]:
+        """Names of the checks that were skipped, by the reason."""
+        names: dict[str, list[str]] = {}
+        for check in self.records:
+            if check.outcome == "skipped":
+                names.setdefault(check.skipped or check.message, []).append(check.name)
+        return names
 
     @property
     def records(self) -> list[CheckRecord]:
@@ -153,6 +186,13 @@ class EntryReport:
     def figures(self) -> Mapping[str, float | str]:
         """What a check measured: the pace of run(), {} where none did."""
         return next((check.figures for check in self.records if check.figures), {})
+
+
+def worst_verdict(reports: Iterable[EntryReport]) -> Verdict:
+    """Of a run with several entries."""
+    verdicts = {report.verdict for report in reports}
+    ordered: tuple[Verdict, ...] = ("failed", "incomplete")
+    return next((verdict for verdict in ordered if verdict in verdicts), "passed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +237,8 @@ def job_facts(result: JobResult) -> dict[str, object]:
         "succeeded_items": result.succeeded_items,
         "failed_items": result.failed_items,
         "attempts": len(result.attempts),
+        "answered_attempts": sum(attempt.returned is not None for attempt in result.attempts),
+        "results": sum(attempt.returned or 0 for attempt in result.attempts),
         "duration": result.duration,
         "readings": dict(result.readings),
         "notes": list(result.notes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.report.records import (
@@ -11,12 +11,14 @@ from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     EntryReport,
     GroupedFinding,
+    Verdict,
     grouped_findings,
 )
 from pytest_parallelrun.report.sanitize import count_of, visible
 from pytest_parallelrun.report.trace import Bar, Trace
 
 Style = Literal["plain", "good", "bad", "warning"]
+STYLES: Mapping[Verdict, Style] = {"passed": "good", "failed": "bad", "incomplete": "warning"}
 
 NARROWEST = 30
 """Columns that a text is wrapped to, however narrow the terminal is."""
@@ -36,12 +38,14 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
 
     width: in columns. verbosity: that of pytest; below 0 there is the verdict alone.
     """
-    yield Line(visible(f"{report.entry}: {headline(report)}"), "good" if report.verdict == "passed" else "bad")
-    if verbosity < 0:
-        return
+    yield Line(visible(f"{report.entry}: {headline(report)}"), STYLES[report.verdict])
     page = _Page(max(width, NARROWEST))
     if report.interrupted:
         yield from page.wrapped("interrupted: what is here is not all")
+    elif report.unjudged and not report.count("failed"):
+        yield from page.wrapped(f"the sample was not judged: {report.unjudged}", STYLES[report.verdict])
+    if verbosity < 0:
+        return
     job = report.job
     if job is not None and job["reason"]:
         yield from page.wrapped(f"job {job['status']}: {job['reason']}")
@@ -57,7 +61,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
     for check in report.records:
         if check.outcome == "accepted":
             yield from page.wrapped(f"accepted ({check.name}): {check.headline.rstrip('.')}; {check.reason}")
-    for reason, names in not_checked(report).items():
+    for reason, names in report.not_checked().items():
         yield from page.wrapped(f"not checked, {reason}: {', '.join(names)}")
     if verbosity > 0 and report.trace is not None:
         yield from page.timeline(Trace.from_json(report.trace))
@@ -77,15 +81,6 @@ def headline(report: EntryReport) -> str:
     parts.append(count_of(report.init_calls, "init() call"))
     parts.append(f"{report.duration:.2f} s")
     return f"{report.verdict}: {', '.join(parts)}"
-
-
-def not_checked(report: EntryReport) -> dict[str, list[str]]:
-    """Checks that were skipped, by the reason."""
-    names: dict[str, list[str]] = {}
-    for check in report.records:
-        if check.outcome == "skipped":
-            names.setdefault(check.skipped or check.message, []).append(check.name)
-    return names
 
 
 def acceptance_lines(acceptances: Iterable[AcceptanceRecord]) -> Iterator[str]:

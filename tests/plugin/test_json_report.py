@@ -58,7 +58,7 @@ def test_a_failed_check_has_the_finding_as_its_message(project: Path, gate: Run,
 
 def test_a_skipped_check_has_its_reason(project: Path, run_pytest: Run) -> None:
     (entry,) = report(project, run_pytest, "--parallelrun-entry=score.py")["entries"]
-    assert entry["verdict"] == "passed"
+    assert entry["verdict"] == "incomplete"
     assert entry["job"] is None
     messages = {check["message"] for check in entry["checks"] if check["outcome"] == "skipped"}
     assert messages == {"there is no sample input: give one with --parallelrun-input=PATH"}
@@ -83,7 +83,8 @@ def test_an_entry_of_which_no_check_ran_has_not_passed(project: Path, gate: Run,
     write("test_mine.py", "def test_mine(): pass\n")
     (entry,) = report(project, gate, "-k", "test_mine")["entries"]
     assert entry["checks"] == []
-    assert entry["verdict"] == "failed"
+    assert entry["verdict"] == "incomplete"
+    assert entry["unjudged"] == "no check that judges the sample was run"
 
 
 def test_every_entry_is_in_it(project: Path, gate: Run, write: Write) -> None:

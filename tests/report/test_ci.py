@@ -35,6 +35,12 @@ def test_a_finding_is_shown_in_the_script_below_the_checkout(tmp_path: Path) -> 
     assert (second.level, second.message) == ("warning", "may be better")
 
 
+def test_an_incomplete_entry_is_a_warning(tmp_path: Path) -> None:
+    (made,) = annotated([report(path=str(tmp_path / "score.py"))], str(tmp_path))
+    assert (made.level, made.file, made.title) == ("warning", "score.py", "score.py: incomplete")
+    assert made.message == "The sample was not judged: no check that judges the sample was run."
+
+
 def test_a_script_outside_the_checkout_keeps_its_path(tmp_path: Path) -> None:
     (tmp_path / "checkout").mkdir()
     (made,) = annotated([report(found(what="a"), path=str(tmp_path / "score.py"))], str(tmp_path / "checkout"))

@@ -252,7 +252,8 @@ def test_a_page_of_100_000_mini_batches_is_below_10_megabytes(tmp_path: Path, mo
 
 def test_an_entry_without_checks_has_not_passed() -> None:
     page = without_scripts(html_report([report()]))
-    assert "No check of this entry was run, so it has not passed." in page
+    assert "<h1>1 entry script incomplete</h1>" in page
+    assert "The sample was not judged: no check that judges the sample was run." in page
     assert "Not part of this run: first_check, second_check, third_check" in page
 
 

@@ -36,9 +36,9 @@ from pytest_parallelrun.report.records import (
     EntryReport,
     GroupedFinding,
     grouped_findings,
+    worst_verdict,
 )
 from pytest_parallelrun.report.sanitize import count_of, in_one_line, visible
-from pytest_parallelrun.report.terminal import not_checked
 from pytest_parallelrun.report.trace import Trace
 
 if TYPE_CHECKING:
@@ -90,12 +90,13 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
     )
     environment.filters.update(line=in_one_line, visible=visible, seconds=seconds_text)
     scripts = [_in_lines_of_unix(get_plotlyjs()), _in_lines_of_unix((ASSETS / "page.js").read_text(encoding="utf-8"))]
-    failed = sum(report.verdict == "failed" for report in reports)
+    verdict = worst_verdict(reports)
+    affected = count_of(sum(report.verdict == verdict for report in reports), "entry script")
     return environment.get_template("page.html.jinja").render(
         entries=[_entry(number, report) for number, report in enumerate(reports)],
         acceptances=acceptances,
-        failed=failed,
-        title=f"{count_of(failed, 'entry script')} failed" if failed else "The gate passed",
+        verdict=verdict,
+        title="The gate passed" if verdict == "passed" else f"{affected} {verdict}",
         scripts=scripts,
         hashes=" ".join(f"'sha256-{_hash(script)}'" for script in scripts),
         style=(ASSETS / "page.css").read_text(encoding="utf-8"),
@@ -135,7 +136,7 @@ def _entry(number: int, report: EntryReport) -> EntryPage:
         report=report,
         failed=grouped_findings(report, "failed"),
         advice=grouped_findings(report, "advice"),
-        skipped=not_checked(report),
+        skipped=report.not_checked(),
         trace=trace,
         plots=() if trace is None else tuple(_plots(key, trace, report)),
         thresholds=() if trace is None else tuple(_thresholds(key, trace)),
