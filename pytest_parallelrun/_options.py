@@ -55,7 +55,12 @@ OPTIONS = (
         "who executes attempts: inprocess, process (worker processes), ray (those of a cluster)",
         "value",
     ),
-    Option("plan", "", "print the split, the settings with their origins and the checks; run nothing", "flag"),
+    Option(
+        "plan",
+        "",
+        "print the split, the settings that were set or that sources dispute (-v: all) with their origins, and the checks; run nothing",
+        "flag",
+    ),
     Option("report", "FILE", "write a report; the ending says which kind: .html, .md, .json", "list"),
     Option("output", "DIR", "keep what the job wrote: the appended file and the script's own", "value"),
     Option("logs", "DIR", "keep the logs of the job's workers, laid out as on the service", "value"),

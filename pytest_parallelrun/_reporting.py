@@ -87,7 +87,7 @@ class Reporting:
 
     def __init__(self, config: pytest.Config, entries: RunEntries) -> None:
         self._config = config
-        configuration, plans = entries.configuration, entries.plans
+        configuration, plans = entries.configuration, entries.gated
         self._files = configuration.reports
         self._acceptances = configuration.acceptances
         self._reports = {plan.nodeid: _report_of(plan, configuration) for plan in plans}

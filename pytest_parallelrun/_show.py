@@ -55,9 +55,16 @@ def _page(check: OptionValue) -> str:
 
 def header_lines(entries: RunEntries) -> list[str]:
     """What pytest's header says of the entries, and once what is to be known of their job definitions."""
-    lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in entries.plans]
-    notes = dict.fromkeys(note for plan in entries.plans for note in plan.notes)
-    return lines + [f"parallelrun: note: {note}" for note in notes]
+    lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in entries.gated]
+    notes = dict.fromkeys(note for plan in entries.gated for note in plan.notes)
+    lines += [f"parallelrun: note: {note}" for note in notes]
+    if left_out := len(entries.plans) - len(entries.gated):
+        what = "1 entry of the ini file is" if left_out == 1 else f"{left_out} entries of the ini file are"
+        written = "" if entries.gated or not entries.configuration.reports else ", so no report is written"
+        lines.append(f"parallelrun: {what} not part of this run{written}")
+    if not entries.plans and entries.configuration.input_origin.startswith("--"):
+        lines.append("parallelrun: no entry is given (--parallelrun-entry=PATH), so only fixtures use the input")
+    return lines
 
 
 def _job_text(plan: EntryPlan) -> str:
@@ -68,10 +75,19 @@ def _input_text(plan: EntryPlan) -> str:
     return f"input: {plan.sample}" if plan.replay is None else f"replay: {plan.replay.folder}"
 
 
-def print_plan(entries: RunEntries) -> None:
-    """Prints the plans of all entries."""
+def print_plan(entries: RunEntries, verbosity: int) -> None:
+    """Prints the plans of the entries of the run. UsageError where there is none."""
     engine = entries.configuration.engine
-    _print("\n\n".join("\n".join(_lines(plan, engine)) for plan in entries.plans) + "\n", errors="backslashreplace")
+    if not entries.gated:
+        scripts = ", ".join(plan.nodeid for plan in entries.plans)
+        raise pytest.UsageError(
+            f"--parallelrun-plan: what the command line names leads to no entry of the ini file ({scripts}). Name one, "
+            "or no path at all."
+        )
+    _print(
+        "\n\n".join("\n".join(_lines(plan, engine, verbosity)) for plan in entries.gated) + "\n",
+        errors="backslashreplace",
+    )
 
 
 def _print(text: str, *, errors: str) -> None:
@@ -80,7 +96,7 @@ def _print(text: str, *, errors: str) -> None:
     sys.stdout.write(text.encode(encoding, errors).decode(encoding))
 
 
-def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
+def _lines(plan: EntryPlan, engine: str, verbosity: int) -> Iterator[str]:
     splitter = plan.sample.open(plan.settings)
     yield from plan_lines(
         entry=plan.entry,
@@ -103,4 +119,5 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
             for check in checks_of(plan)
         },
         engine=engine,
+        verbosity=verbosity,
     )

@@ -98,7 +98,7 @@ def _overview(report: EntryReport) -> list[str]:
     return [
         code(report.entry),
         f"{SIGNS[report.verdict]} {report.verdict}",
-        str(len(report.checks)),
+        ", ".join([str(len(report.checks)), *(f"{number} {outcome}" for outcome, number in report.counts())]),
         *counts,
         str(report.init_calls),
         f"{report.duration:.2f} s",

@@ -102,9 +102,9 @@ class EntryReport:
     """All that is known of one entry, filled as its checks end.
 
     path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table. judging:
-    names of those that judge the sample. strict: whether an entry whose sample was not judged fails, unless that was accepted.
-    set_up: what was run, by name: input, program arguments and the like. set_up_notes: what is to be known of it, above
-    all what a job definition says without effect here.
+    names of those that judge the sample. strict: whether an entry whose sample was not judged fails, unless that was
+    accepted. set_up: what was run, by name: input, program arguments and the like. set_up_notes: what is to be known of
+    it, above all what a job definition says without effect here.
     """
 
     entry: str
@@ -172,6 +172,10 @@ class EntryReport:
 
     def count(self, outcome: CheckOutcome) -> int:
         return sum(check.outcome == outcome for check in self.checks.values())
+
+    def counts(self) -> list[tuple[CheckOutcome, int]]:
+        """How many checks ended otherwise than passed, by outcome, where there are any."""
+        return [(outcome, number) for outcome in COUNTED_OUTCOMES if (number := self.count(outcome))]
 
     def properties(self) -> Iterator[tuple[str, str]]:
         """What JUnit files say of it, by name."""

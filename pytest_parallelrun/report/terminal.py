@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.report.records import (
-    COUNTED_OUTCOMES,
     AcceptanceRecord,
     EntryReport,
     GroupedFinding,
@@ -36,7 +35,7 @@ class Line(NamedTuple):
 def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -> Iterator[Line]:
     """The verdict with its counts; then findings, notes on the job, advice, and why checks were skipped.
 
-    width: in columns. verbosity: that of pytest; below 0 there is the verdict alone.
+    width: in columns. verbosity: that of pytest; below 0 there are the verdict and a line for each advice.
     """
     yield Line(visible(f"{report.entry}: {headline(report)}"), STYLES[report.verdict])
     page = _Page(max(width, NARROWEST))
@@ -45,6 +44,8 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
     elif report.unjudged and not report.count("failed"):
         yield from page.wrapped(f"the sample was not judged: {report.unjudged}", STYLES[report.verdict])
     if verbosity < 0:
+        for record in (grouped.record for grouped in grouped_findings(report, "advice")):
+            yield from page.wrapped(f"advice ({record.name}): {record.headline}", "warning")
         return
     job = report.job
     if job is not None and job["reason"]:
@@ -70,7 +71,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
 def headline(report: EntryReport) -> str:
     """The verdict and all counts in one line."""
     parts = [count_of(len(report.checks), "check")]
-    parts += [f"{number} {outcome}" for outcome in COUNTED_OUTCOMES if (number := report.count(outcome))]
+    parts += [f"{number} {outcome}" for outcome, number in report.counts()]
     job = report.job
     if job is not None:
         parts.append(

@@ -43,6 +43,12 @@ def test_an_incomplete_entry_is_a_warning_and_says_why_in_any_case() -> None:
         assert second == (text, "warning")
 
 
+def test_in_short_there_is_a_line_for_each_advice() -> None:
+    made = report(record(), found("second_check", "advice", what="could be better\nmuch", fix="do it"))
+    shown = list(summary_lines(made, verbosity=-1))
+    assert [tuple(line) for line in shown[1:]] == [("  advice (second_check): could be better", "warning")]
+
+
 def test_details_and_notes_on_the_set_up_are_for_those_who_ask() -> None:
     made = report(record(notes=("a note",), details=("a detail",)))
     made.set_up_notes = ("not emulated: environment (job.yml:3)",)
