@@ -58,7 +58,7 @@ OPTIONS = (
     Option(
         "plan",
         "",
-        "print the split, the settings that were set or that sources dispute (-v: all) with their origins, and the checks; run nothing",
+        "print the split, settings that were set or are disputed (-v: all), and the checks; run nothing",
         "flag",
     ),
     Option("report", "FILE", "write a report; the ending says which kind: .html, .md, .json", "list"),

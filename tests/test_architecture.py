@@ -39,11 +39,11 @@ ALLOWED = {
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
     "emulator": 16_080,
-    "contract": 11_950,
+    "contract": 12_000,
     "job_files": 4_900,
     "report": 2_120,
     "strategies": 1_450,
-    "ring 3": 2_640,
+    "ring 3": 2_730,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
