@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +14,9 @@ from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
 from pytest_parallelrun._configuration import RunConfiguration
 from pytest_parallelrun._entries import EntryPlan, RunEntries
+from pytest_parallelrun._show import explain_command, page_of
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.ci import ci_parts, defused, on_ci
+from pytest_parallelrun.report.ci import ci_parts, defused, on_ci, script_location, source_around
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.html import INSTALL
 from pytest_parallelrun.report.records import (
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.finding import Cause
+    from pytest_parallelrun.contract.finding import Cause, Finding
 
 # Set on a report, attributes of plain values travel with it from a worker of pytest-xdist.
 _RECORD = "parallelrun"
@@ -98,6 +99,8 @@ class Reporting:
         # By entry and cause: the check that reported it first, and what the script printed in it.
         self._reported: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
         self._with_job: set[str] = set()
+        # What was printed while the whole sample was run, by entry: it is the set-up of one check, and for all.
+        self._printed: dict[str, str] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -120,6 +123,11 @@ class Reporting:
             record = _record(item, call, report, entry, with_job=entry not in self._with_job)
             if record.job is not None:
                 self._with_job.add(entry)
+                self._printed[entry] = _output(report)
+            if record.finding is not None:
+                file, line = script_location(record.finding, str(module.plan.entry.path))
+                output = _output_of(item, record.finding) or _output(report) or self._printed.get(entry, "")
+                record = replace(record, source=source_around(file, line), output=output)
             setattr(report, _RECORD, redaction.values(record.as_json()))
         return report
 
@@ -208,6 +216,9 @@ class Reporting:
             self._lose(f"report {session.config.getoption('xmlpath')}", error)
 
     def _write_reports(self) -> None:
+        for report in self._reports.values():
+            found = [record.name for record in report.records if record.finding is not None]
+            report.pages = {name: page_of(name) for name in found if explain_command(name)}
         if self._session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
             for report in self._reports.values():
                 report.interrupted = True
@@ -253,6 +264,29 @@ class Reporting:
                     for name, value in report.properties():
                         # Of names pytest writes out nothing, and XML has no control characters.
                         add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
+
+
+MAX_OUTPUT_LINES, MAX_OUTPUT = 12, 2000
+"""Of what was printed last."""
+
+
+def _output_of(item: pytest.Item, finding: Finding) -> str:
+    """What the attempt of the sample printed whose error the finding shows."""
+    baseline: Baseline | None = getattr(item, "funcargs", {}).get("parallelrun_baseline")
+    if baseline is None or not finding.traceback:
+        return ""
+    failures = (attempt.failure for attempt in baseline.result.attempts if attempt.failure is not None)
+    return next((_end(failure.output) for failure in failures if failure.traceback == finding.traceback), "")
+
+
+def _end(text: str) -> str:
+    return "\n".join(text[-MAX_OUTPUT:].splitlines()[-MAX_OUTPUT_LINES:])
+
+
+def _output(report: pytest.TestReport) -> str:
+    """The end of what a check and its set-up printed."""
+    printed = "\n".join(text.rstrip() for title, text in report.sections if title.startswith("Captured std"))
+    return _end(printed)
 
 
 def _reason(error: Exception) -> str:

@@ -33,6 +33,13 @@ def explain_command(check: str) -> str:
     return f"pytest --parallelrun-explain={check}" if any(spec.name == check for spec in CHECKS) else ""
 
 
+def page_of(check: str) -> str:
+    """The page of a check; "" where it is missing from this installation."""
+    files = (folder / f"{check}.md" for folder in FOLDERS)
+    file = next((file for file in files if file.is_file()), None)
+    return "" if file is None else _COMMENT.sub("", file.read_text(encoding="utf-8"))
+
+
 def print_pages(checks: list[OptionValue]) -> None:
     """Prints the page of each check. UsageError for a name that is none."""
     _print("\n".join(_page(check) for check in checks), errors="replace")
@@ -43,10 +50,9 @@ def _page(check: OptionValue) -> str:
     names = [spec.name for spec in CHECKS]
     if name not in names:
         raise pytest.UsageError(f"{check}: there is no such check. {did_you_mean(name, names)}")
+    if text := page_of(name):
+        return text
     files = [folder / f"{name}.md" for folder in FOLDERS]
-    for file in files:
-        if file.is_file():
-            return _COMMENT.sub("", file.read_text(encoding="utf-8"))
     raise pytest.UsageError(
         f"{check}: the page is missing from this installation, looked for as "
         f"{' and '.join(str(file) for file in files)}. Install the package again."

@@ -133,6 +133,19 @@ def script_location(finding: Finding, script: str) -> tuple[str, int]:
     return script, _lines_of_functions(script).get(location.phase if location else "run", 1)
 
 
+def source_around(file: str, line: int, lines: int = 3) -> str:
+    """Lines of a file with their numbers, the one in question marked; "" where it cannot be read."""
+    try:
+        source = Path(file).read_bytes().decode("utf-8", "replace").splitlines()
+    except (OSError, ValueError):
+        return ""
+    first = max(1, line - lines)
+    return "\n".join(
+        f"{'>' if number == line else ' '} {number:4} | {text}".rstrip()
+        for number, text in enumerate(source[first - 1 : line + lines], first)
+    )
+
+
 def _lines_of_functions(script: str) -> Mapping[str, int]:
     try:
         tree = ast.parse(Path(script).read_bytes())

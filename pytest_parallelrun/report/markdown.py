@@ -14,6 +14,7 @@ from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     EntryReport,
     GroupedFinding,
+    gate_headline,
     grouped_findings,
     worst_verdict,
 )
@@ -68,7 +69,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _parts(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
-    yield f"# {SIGNS[worst_verdict(reports)]} Gate of {count_of(len(reports), 'entry script')}"
+    yield f"# {SIGNS[worst_verdict(reports)]} {gate_headline(reports)}"
     yield table(
         ("entry", "verdict", "checks", "mini-batches", "items", "attempts", "init() calls", "time"),
         [_overview(report) for report in reports],
@@ -172,13 +173,11 @@ def _finding(grouped: GroupedFinding) -> Iterator[str]:
         yield fence(record.message)
         return
     finding = record.finding
-    yield sentence(finding.what)
-    parts = [*finding.labelled(), *([("remark", finding.remark)] if finding.remark else [])]
-    lines = [f"- {title}: {sentence(text)}" for title, text in parts if "\n" not in text]
-    if lines:
-        yield "\n".join(lines)
-    yield from (f"{title}:\n\n{fence(text)}" for title, text in parts if "\n" in text)
-    yield from (fence(text) for text in (finding.traceback, finding.example) if text)
+    yield "  \n".join(map(sentence, finding.what.splitlines()))
+    for title, text in grouped.parts():
+        yield f"- {title}: {sentence(text)}" if "\n" not in text else f"{title}:\n\n{fence(text)}"
+    for title, text in grouped.blocks():
+        yield f"{title}:\n\n{fence(text)}"
     if grouped.command:
         yield fence(grouped.command, "console")
     elif finding.replay is not None:

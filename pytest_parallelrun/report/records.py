@@ -5,14 +5,14 @@ And what every report says: its findings in the order in which they should be re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.setting_table import describe_default, setting_table
-from pytest_parallelrun.report.sanitize import first_line, masked
+from pytest_parallelrun.report.sanitize import count_of, first_line, masked
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -45,8 +45,8 @@ class CheckRecord:
 
     reason: why a finding is accepted. skipped: why it was not made, without what the job says of itself. notes: what
     everybody should know, details: what only -v and the report files tell. finding: None where there is nothing but the
-    message. figures: what was measured. job, trace: the run of the whole sample, with the first check of a process that
-    ran or shared it.
+    message. source: lines of the script around the one it is about. output: what the script printed last. figures: what
+    was measured. job, trace: the run of the whole sample, with the first check of a process that ran or shared it.
     """
 
     entry: str
@@ -58,6 +58,8 @@ class CheckRecord:
     notes: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     finding: Finding | None = None
+    source: str = ""
+    output: str = ""
     figures: Mapping[str, float | str] = field(default_factory=dict)
     init_calls: int = 0
     duration: float = 0.0
@@ -104,7 +106,7 @@ class EntryReport:
     path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table. judging:
     names of those that judge the sample. strict: whether an entry whose sample was not judged fails, unless that was
     accepted. set_up: what was run, by name: input, program arguments and the like. set_up_notes: what is to be known of
-    it, above all what a job definition says without effect here.
+    it, above all what a job definition says without effect here. pages: of the checks that found something.
     """
 
     entry: str
@@ -113,6 +115,7 @@ class EntryReport:
     judging: frozenset[str] = frozenset()
     strict: bool = False
     settings: tuple[SettingRecord, ...] = ()
+    pages: Mapping[str, str] = field(default_factory=dict)
     set_up: Mapping[str, str] = field(default_factory=dict)
     set_up_notes: tuple[str, ...] = ()
     checks: dict[str, CheckRecord] = field(default_factory=dict)
@@ -192,6 +195,22 @@ class EntryReport:
         return next((check.figures for check in self.records if check.figures), {})
 
 
+def gate_headline(reports: Sequence[EntryReport]) -> str:
+    """The verdict of a run, with the number of its findings: such as "2 findings in 1 of 3 entry scripts"."""
+    verdict, several = worst_verdict(reports), len(reports) != 1
+    affected = sum(report.verdict == verdict for report in reports)
+    scripts = f"{affected} of {len(reports)} entry scripts" if several else "1 entry script"
+    failed = sum(len(grouped_findings(report, "failed")) for report in reports)
+    advice = sum(len(grouped_findings(report, "advice")) for report in reports)
+    if verdict == "passed":
+        text = "The gate passed"
+    elif verdict == "failed" and failed:
+        text = f"{count_of(failed, 'finding')} in {scripts}"
+    else:
+        text = f"{scripts} {verdict}"
+    return f"{text}, {advice} advice" if advice else text
+
+
 def worst_verdict(reports: Iterable[EntryReport]) -> Verdict:
     """Of a run with several entries."""
     verdicts = {report.verdict for report in reports}
@@ -209,6 +228,24 @@ class GroupedFinding:
     @property
     def finding(self) -> Finding:
         return self.record.finding or Finding(what=self.record.headline)
+
+    def parts(self) -> Iterator[tuple[str, str]]:
+        """Label and text of what is read below its first sentence: what to do before where it is."""
+        yield from self.finding.labelled("fix")
+        yield from self.finding.labelled("location", "counts", "service", "explained")
+        if self.finding.remark:
+            yield "remark", self.finding.remark
+
+    def blocks(self) -> Iterator[tuple[str, str]]:
+        """Title and lines of what is shown as it is."""
+        for title, text in (
+            ("traceback", self.finding.traceback),
+            ("script", self.record.source),
+            ("smallest example", self.finding.example),
+            ("last output", self.record.output),
+        ):
+            if text:
+                yield title, text
 
     @property
     def command(self) -> str:

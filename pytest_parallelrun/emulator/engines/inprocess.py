@@ -436,6 +436,7 @@ class InProcessEngine:
         clock.probe_limit = self.probe_limit
         try:
             # Inside, since the limit may be over already.
+            worker.tail.clear()
             guard.begin(deadline)
             value = self._run(worker, task, payload)
             if drops and count_returned(value) is not None:
@@ -470,7 +471,10 @@ class InProcessEngine:
             # It came back on its own, after its limit: too late, whatever it brought.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        return judgement or judge_value(value, task.mini_batch.size), ended
+        judgement = judgement or judge_value(value, task.mini_batch.size)
+        if judgement.failure is not None and worker.tail.text:
+            judgement = judgement._replace(failure=judgement.failure._replace(output=worker.tail.text))
+        return judgement, ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
