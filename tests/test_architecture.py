@@ -38,12 +38,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_080,
+    "emulator": 16_130,
     "contract": 12_000,
     "job_files": 4_900,
-    "report": 2_120,
+    "report": 2_240,
     "strategies": 1_450,
-    "ring 3": 2_730,
+    "ring 3": 2_770,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

@@ -174,10 +174,12 @@ def _finding(grouped: GroupedFinding) -> Iterator[str]:
         return
     finding = record.finding
     yield "  \n".join(map(sentence, finding.what.splitlines()))
-    for title, text in grouped.parts():
-        yield f"- {title}: {sentence(text)}" if "\n" not in text else f"{title}:\n\n{fence(text)}"
-    for title, text in grouped.blocks():
-        yield f"{title}:\n\n{fence(text)}"
+    parts = list(grouped.parts())
+    lines = [f"- {title}: {sentence(text)}" for title, text in parts if "\n" not in text]
+    if lines:
+        yield "\n".join(lines)
+    long = [*((title, text) for title, text in parts if "\n" in text), *grouped.blocks()]
+    yield from (f"{title}:\n\n{fence(text)}" for title, text in long)
     if grouped.command:
         yield fence(grouped.command, "console")
     elif finding.replay is not None:

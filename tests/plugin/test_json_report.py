@@ -142,6 +142,28 @@ def test_a_finding_is_told_in_parts_too(project: Path, gate: Run, write: Write) 
     assert all(text in check["message"] for text in check["finding"].values() if isinstance(text, str))
 
 
+def test_a_finding_has_the_source_around_it_and_what_its_attempt_printed(
+    project: Path, gate: Run, write: Write
+) -> None:
+    write(
+        "score.py",
+        """
+        def run(mini_batch):
+            print("scoring", mini_batch[0][-10:], "with s3cr3t")
+            if mini_batch[0].endswith("_2.txt"):
+                raise ValueError("bad")
+            return list(mini_batch)
+        """,
+    )
+    given = ("--parallelrun-set=error_threshold=0", "--parallelrun-env=API_KEY=s3cr3t")
+    (entry,) = report(project, gate, "-k", "completes", *given)["entries"]
+    (check,) = entry["checks"]
+    assert check["output"] == "scoring item_2.txt with ***"
+    assert check["source"].splitlines()[3] == '>    4 |         raise ValueError("bad")'
+    assert "s3cr3t" not in check["source"]
+    assert entry["trace"]["losses"][0]["names"] == "item_2.txt"
+
+
 def test_what_was_measured_is_there_as_numbers(project: Path, gate: Run) -> None:
     (entry,) = report(project, gate, "-k", "fits", "--parallelrun-set=mini_batch_size=3")["entries"]
     figures = entry["checks"][0]["figures"]

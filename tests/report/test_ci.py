@@ -9,7 +9,7 @@ import pytest
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.emulator.events import Frame
 from pytest_parallelrun.report import ci
-from pytest_parallelrun.report.ci import Annotation, annotated, defused, script_location
+from pytest_parallelrun.report.ci import Annotation, annotated, defused, script_location, source_around
 from tests.report.reports import found, record, report
 
 
@@ -122,3 +122,11 @@ def test_a_script_that_cannot_be_read_is_named_by_its_first_line(tmp_path: Path,
     if text is not None:
         script.write_text(text)
     assert script_location(Finding(what="a"), str(script)) == (str(script), 1)
+
+
+def test_the_source_around_a_line_has_numbers_and_a_mark(tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_bytes(b"one\ntwo\nthree \xff\nfour\nfive")
+    assert source_around(str(script), 2, lines=1) == "     1 | one\n>    2 | two\n     3 | three \ufffd"
+    assert source_around(str(script), 5, lines=1) == "     4 | four\n>    5 | five"
+    assert source_around(str(tmp_path), 1) == ""

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -15,7 +16,7 @@ from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report import trace as trace_module
 from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.html.figures import STARTS, seconds_text
+from pytest_parallelrun.report.html.figures import STARTS, STATES, seconds_text
 from pytest_parallelrun.report.html.page import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, SettingRecord
 from pytest_parallelrun.report.trace import Bar, Lane, Loss, Step, Trace, TraceCell
@@ -228,7 +229,7 @@ def test_many_mini_batches_are_listed_where_they_failed_and_none_has_the_colour_
     assert "12 attempts are too many as well" in page
     assert "7 mini-batches: 4 succeeded, 1 retried, 2 failed." in page
     assert "data-index=" not in page
-    assert [mark.get("fill") for mark in of_class(plot(page, "times"), "mark")] == [STARTS] * 3
+    assert [mark.get("fill") for mark in of_class(plot(page, "times"), "mark")] == [STARTS] * 2 + [STATES["failed"]]
     shares = {bar.attrib["class"]: float(bar.attrib["height"]) for bar in of_class(plot(page, "timeline"), "bar")}
     assert shares["bar succeeded"] == pytest.approx(20 * 5 / 12, abs=0.1)
     rows = re.findall(r'<tr data-kind="(.*?)"><td>(\d+)</td><td>(\w+)</td>', page)
@@ -303,7 +304,10 @@ def test_the_failed_mini_batches_of_a_large_job_have_a_megabyte(tmp_path: Path) 
 
 def test_a_page_of_5_000_failed_mini_batches_is_below_two_megabytes(tmp_path: Path) -> None:
     made = largest()
-    short = {"names": "folder/image_00001.png, and 9 more", "error": "ValueError: cannot identify image file"}
+    short: dict[str, Any] = {
+        "names": "folder/image_00001.png, and 9 more",
+        "error": "ValueError: cannot identify image file",
+    }
     trace = Trace.from_json(made.trace or {})
     made.trace = replace(
         trace,

@@ -12,10 +12,10 @@ from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.records import (
     NOT_CHECKABLE,
     CheckRecord,
+    gate_headline,
     grouped_findings,
     job_facts,
     setting_records,
-    worst_verdict,
 )
 from tests.report.reports import COMMAND, FULL, REPLAY, WRONG_TYPE, Course, found, job, record, report
 
@@ -84,11 +84,20 @@ def test_a_script_that_returns_nothing_on_purpose_was_judged(tmp_path: Path) -> 
     assert [made.verdict, replace(made, settings=settings).verdict] == ["incomplete", "passed"]
 
 
-def test_the_worst_verdict_is_that_of_the_run() -> None:
+def test_the_headline_is_the_worst_verdict_with_the_number_of_findings() -> None:
     passed, incomplete, failed = report(record()), report(), report(record(outcome="failed"))
-    assert worst_verdict([passed]) == "passed"
-    assert worst_verdict([passed, incomplete]) == "incomplete"
-    assert worst_verdict([passed, incomplete, failed]) == "failed"
+    advised = report(record(), record("second_check", "advice"))
+    interrupted = report(record())
+    interrupted.interrupted = True
+    headlines = {
+        "The gate passed": [passed],
+        "The gate passed, 1 advice": [passed, advised],
+        "1 of 2 entry scripts incomplete": [passed, incomplete],
+        "1 finding in 1 of 3 entry scripts": [passed, incomplete, failed],
+        "2 findings in 2 of 3 entry scripts, 1 advice": [failed, failed, advised],
+        "1 entry script failed": [interrupted],
+    }
+    assert {gate_headline(reports): reports for reports in headlines.values()} == headlines
 
 
 def test_costs_add_up_and_a_failure_is_not_replaced() -> None:

@@ -472,9 +472,7 @@ class InProcessEngine:
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
         judgement = judgement or judge_value(value, task.mini_batch.size)
-        if judgement.failure is not None and worker.tail.text:
-            judgement = judgement._replace(failure=judgement.failure._replace(output=worker.tail.text))
-        return judgement, ended
+        return judgement.after_output(worker.tail.text), ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
