@@ -179,7 +179,7 @@ def test_the_name_of_a_check_opens_its_page(plain_page: Chrome) -> None:
     page = plain_page.find_element(By.ID, f"page-{name}")
     plain_page.execute_script("arguments[0].open = false", page)
     click(plain_page, link)
-    assert page.find_element(By.TAG_NAME, "pre").text.startswith(f"# {name}")
+    assert page.find_element(By.TAG_NAME, "pre").text.startswith(f"# `{name}`")
     plain_page.execute_script("history.replaceState(null, '', ' ')")
 
 
