@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.check import SkipReason
-from pytest_parallelrun.contract.corruption.items import raises_for_bad_items
+from pytest_parallelrun.contract.corruption.items import ends_for_bad_items
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
@@ -125,7 +125,7 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
         return False
     if observations.kind == "files":
         # Off the main thread where nothing hangs there: what is as it was says that this is no matter either.
-        thread = "worker" if raises_for_bad_items(observations) else None
+        thread = "worker" if ends_for_bad_items(observations) else None
         _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
         if retried is None or not _is_as_screened(observations, run, mini_batch, retried):
             return False

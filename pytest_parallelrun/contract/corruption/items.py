@@ -117,10 +117,10 @@ def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
     return trial if observations.kind != "files" or all(shows) else None
 
 
-def raises_for_bad_items(observations: Observations) -> bool:
-    """Whether run() is known to fail at once where a file of its mini-batch cannot be read."""
+def ends_for_bad_items(observations: Observations) -> bool:
+    """Whether run() is known to fail or return at once where a file of its mini-batch cannot be read."""
     trial = _of_known_worker(observations)
-    return trial is not None and all(bad.ended.outcome in ("exception", "short") for bad in trial.attempts)
+    return trial is not None and all(bad.ended.outcome not in ("timeout", "crashed") for bad in trial.attempts)
 
 
 def _try_mini_batch(
