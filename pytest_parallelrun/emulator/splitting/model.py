@@ -39,13 +39,13 @@ class LoadError(Exception):
 
 
 class MiniBatch(NamedTuple):
-    """One mini-batch, not its content: a job of a million of them keeps them all.
+    """A mini-batch without its content: a job keeps up to a million of them.
 
     id: from 0, in the order of the input.
-    size: its items: files or rows.
-    first_item: 0-based index of its first item in the whole input.
-    position: where its splitter finds it again; no other module looks into it.
-    partition: what the items have in common, with the setting `partition_keys`; () without.
+    size: number of items (files or rows).
+    first_item: index (from 0) of its first item in the input.
+    position: where its splitter finds it; internal.
+    partition: key values of the items with `partition_keys`, otherwise ().
     """
 
     id: int
