@@ -34,14 +34,12 @@ class Option:
 
 OPTIONS = (
     Option("entry", "PATH", "entry script to check; adds its generated tests to the run", "list"),
-    Option("input", "PATH", "sample of the input: folder, glob, table or MLTable folder; shared by all entries", "list"),
-    Option("job", "FILE", "check the scripts of a job file (YAML, Python or notebook); FILE::STEP for one step", "list"),
-    Option("code", "DIR", "code root, the only folder of yours on sys.path; default: the folder of the entry", "value"),
+    Option("input", "PATH", "sample of the input: folder, glob, table or MLTable folder; for all entries", "list"),
+    Option("job", "FILE", "check the scripts of a job file (YAML, Python, notebook); FILE::STEP for one step", "list"),
+    Option("code", "DIR", "code root: of your folders the only one on sys.path; default: that of the entry", "value"),
     Option("args", "ARGUMENTS", "program arguments of the entry script, as one string", "value"),
     Option("env", "NAME=VALUE", "environment variable of the workers, set before the script is imported", "list"),
-    Option(
-        "environment", "FILE", "conda or requirements file of the job; default: the one that the job file names", "value"
-    ),
+    Option("environment", "FILE", "conda or requirements file of the job; default: the one in the job file", "value"),
     Option("model", "[NAME=]PATH", "local model, for AZUREML_MODEL_DIR and azureml.core.Model", "list"),
     Option(
         "set",

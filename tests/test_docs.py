@@ -25,7 +25,20 @@ from pytest_parallelrun import ParallelJob, Rules
 from pytest_parallelrun._options import OPTIONS
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.setting_table import setting_table
-from tests.pages import CHECK_PAGES, DOCS, PAGES, ROOT, Block, blocks, commands, compare, file_name, is_run, page_id
+from tests.pages import (
+    BLOCK,
+    CHECK_PAGES,
+    DOCS,
+    PAGES,
+    ROOT,
+    Block,
+    blocks,
+    commands,
+    compare,
+    file_name,
+    is_run,
+    page_id,
+)
 
 FIDELITY = DOCS / "reference" / "fidelity.md"
 LIMITS = DOCS / "explanation" / "limits.md"
@@ -194,9 +207,20 @@ def test_every_setting_without_effect_is_said_to_have_none() -> None:
     assert not missing
 
 
+def test_the_pages_follow_the_style_guide() -> None:
+    avoided = re.compile(
+        r"\w\(s\)|\b(mend\w*|spoil\w*|odd (?:file|item|mini-batch|one)\w*|sound (?:script|one|item|mini-batch)\w*|"
+        r"in vain|another matter|nothing tells|com(?:es?|ing) up|tries of|tried again|as there|of yours)\b"
+    )
+    pages = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
+    texts = {page_id(page): BLOCK.sub("", page.read_text(encoding="utf-8")) for page in pages}
+    found = {name: match[0] for name, text in texts.items() if (match := avoided.search(text))}
+    assert not found, "see the style guide in CONTRIBUTING.md"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         path, _, anchor = target.partition("#")

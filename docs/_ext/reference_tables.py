@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-import pytest_parallelrun
 from recorded_runs import RUNS
+
+import pytest_parallelrun
 from pytest_parallelrun import JobSettings, Rules
 from pytest_parallelrun._fixtures import MARKER
 from pytest_parallelrun._options import ACCEPT, ACCEPT_HELP, OPTIONS

@@ -105,9 +105,7 @@ CHECKS = (
         level="advice",
         finds="values that are lost in the appended file: newlines, objects",
     ),
-    CheckSpec(
-        name="rows_name_their_item", level="advice", finds="rows do not identify their item"
-    ),
+    CheckSpec(name="rows_name_their_item", level="advice", finds="rows do not identify their item"),
     CheckSpec(
         name="handles_generated_mini_batches",
         shares_process=True,
@@ -121,7 +119,7 @@ CHECKS = (
     CheckSpec(name="job_completes", finds="the sample fails under the settings of the job"),
     CheckSpec(name="no_silent_losses", finds="the job completes although items failed and no threshold is set"),
     CheckSpec(
-        name="keeps_its_files", level="advice", finds="files at relative paths, which are deleted with the worker's folder"
+        name="keeps_its_files", level="advice", finds="files at relative paths, deleted with the worker's folder"
     ),
     CheckSpec(name="fits_timeout", level="advice", finds="a mini-batch takes more than half of its timeout"),
 )
