@@ -1,6 +1,6 @@
-"""The fixtures: for the generated tests, and for tests that users write on the emulator.
+"""The fixtures for the generated tests and for users' own tests.
 
-They are part of every pytest run, so what they need is imported when they are used.
+They are part of every pytest run, so what they need is imported on use.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def parallelrun_examples(parallelrun_observations: Observations | None) -> Itera
 
 
 def parametrize_entries(metafunc: pytest.Metafunc) -> None:
-    """Gives `parallelrun_entry` its entry: that of the EntryModule or marker, or each one of the options."""
+    """Parametrizes `parallelrun_entry` with the entry of the EntryModule or marker, or with those of the options."""
     if "parallelrun_entry" not in metafunc.fixturenames:
         return
     from pytest_parallelrun._collection import entry_module_of
@@ -176,7 +176,7 @@ def parametrize_entries(metafunc: pytest.Metafunc) -> None:
             refuse(f"@pytest.mark.parallelrun of {metafunc.definition.nodeid}: {error}")
     if not plans:
         return
-    # A parameter, though there is often one: Hypothesis then keys its database by the test id, and two entries
-    # do not replay each other's failures.
+    # A parameter even if there is only one: Hypothesis keys its database by the test id, and entries must not replay
+    # each other's failures.
     ids = [pytest.HIDDEN_PARAM] if len(plans) == 1 else [plan.nodeid for plan in plans]
     metafunc.parametrize("parallelrun_entry", plans, indirect=True, ids=ids, scope="module")

@@ -68,7 +68,7 @@ ACCEPT = "parallelrun_accept"
 ACCEPT_HELP = "accepted findings, one per line: CHECK [ENTRY_PATTERN]: REASON [until YYYY-MM-DD]"
 
 STEP = "::"
-"""Between the file and the step in the value of --parallelrun-job, and between script and step in a node id."""
+"""Separates file and step in the value of --parallelrun-job, and script and step in a node id."""
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
