@@ -243,9 +243,9 @@ def _text(value: object) -> str:
 
 
 def _matters(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult, position: int) -> bool:
-    """Whether another number in the cell changes more in the first row's result than the copy of that cell.
+    """Whether another number in the cell changes more of the first row's result than the copy of that cell.
 
-    Where results are not in the order of the rows it cannot be told, and the cell is left alone.
+    If results are not in the order of the rows, this is unknown, and the cell is not used.
     """
     frame = rows_of(mini_batch.payload)
     column = frame.iloc[:, position]
