@@ -1,7 +1,7 @@
-"""What happens in a job, in the order in which it happens.
+"""The events of a job, in order.
 
-Result, explanations, report and timeline are all made from these; nothing is collected twice. Times are
-seconds since the start of the job, on the clock of the workers.
+Result, explanations, reports and timeline are created from these. Times are seconds since the start of the job, on the
+script's clock.
 """
 
 from __future__ import annotations
