@@ -49,11 +49,7 @@ RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(bl
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
-def test_examples_of_a_page_run_and_print_what_it_shows(
-    page: Path, bytecode: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Compile the plugin once for all commands, and leave no bytecode next to the examples.
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
+def test_examples_of_a_page_run_and_print_what_it_shows(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     # Not tmp_path: pytest cuts long lines, and its name is long.
     with tempfile.TemporaryDirectory(prefix="my project ") as name:
