@@ -70,7 +70,7 @@ class Rules:
 
     @classmethod
     def preset(cls, name: str) -> Rules:
-        """The preset of that name; SettingsError where there is none."""
+        """The preset of that name; SettingsError for an unknown one."""
         if name == "documented":
             return cls.documented()
         if name == "observed":
@@ -78,7 +78,7 @@ class Rules:
         raise SettingsError(f"rules={name!r} is not a preset. {did_you_mean(name, PRESETS)}")
 
     def keywords(self) -> dict[str, str]:
-        """The keywords of JobSettings for these: a preset, and what differs from it."""
+        """The keywords of JobSettings for these rules: a preset, and what differs from it."""
         if self == Rules.observed():
             return {"rules": "observed"}
         documented = Rules.documented()
@@ -95,4 +95,4 @@ class Rules:
 
 
 CHOICES: dict[str, tuple[str, ...]] = {name: get_args(values) for name, values in get_type_hints(Rules).items()}
-"""Allowed values of every rule; the documented one stands first, the observed one second."""
+"""Allowed values of every rule, first the documented one, then the observed one."""

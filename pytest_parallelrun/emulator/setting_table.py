@@ -1,7 +1,7 @@
 """Every setting of an emulated job, declared once: the table is the body of `SettingFields`.
 
-The plan, the reference documentation and the program arguments are made from it, and type checkers take from it the
-keywords of `JobSettings()` and `replace()`.
+The plan, the reference documentation and the program arguments are generated from it, and type checkers read from it
+the keywords of `JobSettings()` and `replace()`.
 """
 
 from __future__ import annotations
@@ -87,19 +87,19 @@ HINTS: Mapping[str, str] = {
     "tries": "Set max_retries: all tries but the first (run_max_try counts the first one too).",
     "workers": "Set instance_count and max_concurrency_per_instance: workers are their product.",
 }
-"""Words of other tools and of settings that live elsewhere, for which the nearest name would be a guess."""
+"""Names of other tools, and settings that are elsewhere, for which the nearest name would be a guess."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setting(Generic[Raw, Value]):
     """A row of the table: a field of JobSettings that holds a Value and is set by a Raw.
 
-    type: what it may hold. default: under profile v2, and under v1 and batch unless those are given.
-    derive: makes the default from the other fields instead; it may read the rows above its own.
-    source: where the default is taken from; without it each profile has its own document, v2's v2_source.
+    type: allowed values. default: under profile v2, and under v1 and batch unless those are given.
+    derive: computes the default from the other fields instead; it may read the rows above its own.
+    source: origin of the default; by default each profile has its own document, v2's v2_source.
     disputed: what other documents say instead, by profile.
     argument: the program argument that sets it. v1_name: its name in ParallelRunConfig, of type v1_type.
-    emulated: False where the value has an effect in worker processes alone; in-process it is named in reports.
+    emulated: False if the value has an effect only in worker processes; in-process it is named in reports.
     """
 
     type: SettingType[Value]
@@ -137,7 +137,7 @@ class Setting(Generic[Raw, Value]):
 
 
 Plain = Setting[Value, Value]
-"""A row whose field holds what it is set to, but for its spelling."""
+"""A row whose field holds the given value, normalized."""
 
 
 def _rules(raw: object) -> Rules | None:
@@ -331,21 +331,21 @@ _V1_NAMES = {setting.v1_name: name for name, setting in _TABLE.items() if settin
 
 
 def setting_table() -> Mapping[str, Setting[Any, object]]:
-    """Every field of JobSettings by its name, in the order of the plan and of the documentation."""
+    """Every field of JobSettings by name, in the order of the plan and the documentation."""
     return _TABLE
 
 
 def describe_default(name: str, profile: Profile) -> str:
-    """Where the default of a field comes from: "default of profile v2 (YAML reference ...)", and who says otherwise."""
+    """The origin of a default: "default of profile v2 (YAML reference ...)", and who says otherwise."""
     setting = _TABLE[name]
     other = f"; but {setting.disputed[profile]}" if profile in setting.disputed else ""
     return f"default of profile {profile} ({setting.source_of(profile)}{other})"
 
 
 def resolve_setting(name: str, raw: object = None, origin: str | None = None) -> tuple[str, SettingType[object]]:
-    """The field or rule that a name means, and what it may hold; SettingsError for an unknown name.
+    """The field or rule of a name, and its allowed values; SettingsError for an unknown name.
 
-    origin: an option or a file that gave `raw`, for the message; None where a call did.
+    origin: an option or a file that gave `raw`, for the message; None for a call.
     """
     if name in _TABLE:
         return name, _TABLE[name].type
