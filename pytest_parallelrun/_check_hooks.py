@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,11 +44,17 @@ class CheckHooks:
         self._case_saver = CaseSaver(config, configuration.save)
         self._confirmations: dict[str, Confirmation] = {}
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self) -> None:
+        # Hypothesis reads what is loaded by now.
+        _hide_from_hypothesis()
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         module = entry_module_of(pyfuncitem)
         if module is None:
             return (yield)
+        _hide_from_hypothesis()
         arguments = pyfuncitem.funcargs
         check = cast("Check", arguments["parallelrun_check"])
         subject = cast("EntryUnderTest", arguments["parallelrun_entry"])
@@ -108,6 +115,17 @@ class CheckHooks:
             return False
         check.accepted = finding, acceptance.reason
         return True
+
+
+def _hide_from_hypothesis() -> None:
+    """Keep Hypothesis from reading the constants of this package: it takes a second if the package is a checkout.
+
+    They are of no use for the mini-batches of a script. There is no public switch for it.
+    """
+    from hypothesis.internal.conjecture import providers
+
+    own = (module for name, module in list(sys.modules.items()) if name.partition(".")[0] == __package__)
+    getattr(providers, "_seen_modules", set[int]()).update(map(id, own))
 
 
 @contextmanager

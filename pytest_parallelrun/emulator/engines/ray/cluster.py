@@ -52,9 +52,7 @@ DISTRUST = 60.0
 cluster says so.
 """
 OF_OURS = {"worker_niceness": 0, "prestart_worker_first_driver": False}
-"""For a cluster that is started here. Otherwise Ray would give workers only the memory that other processes leave, and
-start a process for each CPU.
-"""
+"""For a cluster started here. Ray would give workers only spare memory, and start a process for each CPU."""
 ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
 """For actors. Otherwise Ray would kill only the worker process, before its descendants can be ended."""
 ARRIVAL = 120.0
