@@ -67,7 +67,11 @@ CHECKS = (
         shares_process=True,
         finds="an item that cannot be read, or a missing model, is swallowed",
     ),
-    CheckSpec(name="one_bad_item_costs_one_item", level="advice", finds="one bad item fails its whole mini-batch"),
+    CheckSpec(
+        name="one_bad_item_costs_one_item",
+        level="advice",
+        finds="one bad item fails its whole mini-batch, and a job that tolerates single bad items",
+    ),
     CheckSpec(
         name="independent_of_history",
         shares_process=True,
@@ -93,7 +97,7 @@ CHECKS = (
         shares_process=True,
         finds="two workers write the same file with different content, or append to one",
     ),
-    CheckSpec(name="leaves_input_unchanged", finds="input files are modified, moved or deleted"),
+    CheckSpec(name="leaves_input_unchanged", finds="input files are modified, moved or deleted, or files are written beside them"),
     CheckSpec(
         name="runs_off_main_thread",
         shares_process=True,
@@ -103,7 +107,7 @@ CHECKS = (
     CheckSpec(
         name="output_round_trips",
         level="advice",
-        finds="values that the appended file cannot carry: newlines, objects as their repr",
+        finds="values that the appended file cannot carry: newlines, abbreviated arrays, objects as their repr",
     ),
     CheckSpec(
         name="rows_name_their_item", level="advice", finds="nothing in the output tells which item a row came from"
