@@ -326,9 +326,39 @@ def test_a_model_that_the_script_may_do_without_passes(judge: Judge, write: Writ
     assert outcome(judged(judge, script))[0] == "passed"
 
 
-def test_rows_that_tell_of_the_missing_model_pass(judge: Judge) -> None:
+SAY = {
+    "error": "f'{Path(p).name}: ERROR {weight!r}'",
+    "null": "{'file': Path(p).name, 'score': None, 'error': None}",
+    "unknown": "(Path(p).name, 'unknown')",
+}
+
+
+@pytest.mark.parametrize("row", SAY.values(), ids=SAY)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_missing_model_is_no_error_of_each_item(judge: Judge, write: Write, row: str, there: bool) -> None:
+    if there:
+        write("weights.json", "7")
     script = (
-        f"{LOADS}def run(mini_batch):\n    try: weight = json.load(open(Path(__file__).with_name('model.json')))\n"
-        "    except Exception as e: return [f'{Path(p).name}: error {e!r} {len(open(p).read())}' for p in mini_batch]\n"
+        f"{LOADS}def init():\n    global weight\n"
+        "    try: weight = json.load(open(Path(__file__).with_name('weights.json')))\n"
+        "    except FileNotFoundError as error: weight = str(error)\n"
+        f"def run(mini_batch):\n    if isinstance(weight, str): return [{row} for p in mini_batch]\n"
+        "    return [f'{Path(p).name}: {len(open(p).read()) * weight}' for p in mini_batch]\n"
     )
-    assert outcome(judged(judge, script))[0] == "passed"
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "failed"
+    how = "all items come back as rows of errors: " if there else "with rows of errors for all items."
+    assert how in message
+    assert "to do: let the exception of loading it out of init()" in message
+
+
+def test_labels_that_a_script_can_do_without_pass(judge: Judge, write: Write) -> None:
+    write("labels.json", '{"item_1.txt": "one", "item_2.txt": "two", "item_3.txt": "three"}')
+    script = (
+        f"{LOADS}def init():\n    global labels\n"
+        "    try: labels = json.load(open(Path(__file__).with_name('labels.json')))\n"
+        "    except FileNotFoundError: labels = {}\n"
+        "def run(mini_batch):\n    return [{'file': Path(p).name, 'size': len(open(p).read() + Path(p).name) + "
+        "int(Path(p).stem[-1]), 'label': labels.get(Path(p).name)} for p in mini_batch]\n"
+    )
+    assert outcome(judged(judge, script, ALL_IN_ONE))[0] == "passed"
