@@ -97,7 +97,10 @@ CHECKS = (
         shares_process=True,
         finds="two workers write the same file with different content, or append to one",
     ),
-    CheckSpec(name="leaves_input_unchanged", finds="input files are modified, moved or deleted, or files are written beside them"),
+    CheckSpec(
+        name="leaves_input_unchanged",
+        finds="input files are modified, moved or deleted, or files are written beside them",
+    ),
     CheckSpec(
         name="runs_off_main_thread",
         shares_process=True,

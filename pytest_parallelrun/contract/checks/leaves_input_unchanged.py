@@ -68,9 +68,7 @@ def _written_beside(observations: Observations, copy: SampleCopy) -> dict[str, L
             name = os.path.relpath(path, observations.root)
             # What is there in the copy of the baseline is an item, or was left and is known.
             if path.startswith(observations.root) and not os.path.lexists(copy.root + name):
-                written.setdefault(
-                    name, Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items())
-                )
+                written.setdefault(name, Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()))
     return written
 
 

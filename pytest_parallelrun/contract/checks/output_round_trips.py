@@ -110,7 +110,9 @@ class _LostRows(NamedTuple):
     @property
     def fix(self) -> str:
         if self.is_array:
-            return "write each array to a file of its own below os.environ['AZUREML_BI_OUTPUT_PATH'], and return its name"
+            return (
+                "write each array to a file of its own below os.environ['AZUREML_BI_OUTPUT_PATH'], and return its name"
+            )
         return "return texts or numbers that say what the object holds"
 
 

@@ -122,6 +122,20 @@ def keeps_a_value(before: Sequence[object], after: Sequence[object], texts: Coll
     return False
 
 
+def only_flags_differ(before: Sequence[object], after: Sequence[object]) -> bool:
+    """Whether rows differ only in what is the same for all valid items: then a reader sees which one is unlike them."""
+    if len(before) != len(after):
+        return False
+    values = [values_of(row) for row in before]
+    for old, row in zip(values, after, strict=True):
+        new = values_of(row)
+        for spot in old.keys() | new.keys():
+            held = {repr(each.get(spot)) for each in values}
+            if repr(old.get(spot)) != repr(new.get(spot)) and len(held) > 1:
+                return False
+    return True
+
+
 def _said(row: object, texts: Collection[str]) -> Iterator[str]:
     """What a row says beside the names of its item, and beside that there is no error."""
     fields = row.items() if isinstance(row, dict) else enumerate(row if isinstance(row, (list, tuple)) else [row])

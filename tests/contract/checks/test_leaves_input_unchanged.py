@@ -11,9 +11,7 @@ NAME = "leaves_input_unchanged"
 
 
 def judged(judge: Judge, body: str, *arguments: str, input: str = "data") -> tuple[str, str]:
-    script = (
-        f"import os, shutil, sqlite3, tempfile\nfrom pathlib import Path\ndef run(mini_batch):\n    {body}\n    return list(mini_batch)\n"
-    )
+    script = f"import os, shutil, sqlite3, tempfile\nfrom pathlib import Path\ndef run(mini_batch):\n    {body}\n    return list(mini_batch)\n"
     found = judge(script, *arguments, "-k", NAME, input=input)
     return found.outcomes[NAME], found.messages[NAME]
 
@@ -50,7 +48,10 @@ BESIDE = {
         "p = Path(p).parent / 'out' / Path(p).name; p.parent.mkdir(exist_ok=True); p.write_text('x')",
         ": out/item_1.txt, out/item_2.txt, out/item_3.txt.",
     ),
-    "taken away": ("Path(p + '.tmp').write_text('x'); os.remove(p + '.tmp')", ", and takes them away again: item_1.txt.tmp"),
+    "taken away": (
+        "Path(p + '.tmp').write_text('x'); os.remove(p + '.tmp')",
+        ", and takes them away again: item_1.txt.tmp",
+    ),
     "of tempfile": (
         "tempfile.NamedTemporaryFile(dir=os.path.dirname(p), suffix='.x').close()",
         ", and takes them away again: tmp",

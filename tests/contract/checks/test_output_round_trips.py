@@ -58,7 +58,7 @@ def test_it_is_said_where_nobody_set_whether_rows_are_appended(judge: Judge) -> 
 KEPT: dict[str, object] = {
     "short floats": pd.DataFrame({"t": np.float32([0.62151879]), "u": np.float16([0.1])}),
     "short floats of pandas": pd.DataFrame({"t": pd.array([0.62151879], dtype="Float32")}),
-    "texts": ["a, b; \"c\" d"],
+    "texts": ['a, b; "c" d'],
     "numbers": [1, 2.5, float("nan"), True, None],
     "json": [json.dumps({"a": "first\nsecond"})],
     "own str": [Path("a"), Decimal("1.5"), date(2020, 1, 1)],
@@ -82,7 +82,10 @@ def test_what_comes_back_is_no_loss(value: object, tmp_path: Path) -> None:
 
 
 def test_a_script_whose_rows_come_back_passes(judge: Judge) -> None:
-    assert judged(judge, HEAD + "    return [{'file': path, 'score': 0.1} for path in mini_batch]\n", APPEND)[0] == "passed"
+    assert (
+        judged(judge, HEAD + "    return [{'file': path, 'score': 0.1} for path in mini_batch]\n", APPEND)[0]
+        == "passed"
+    )
 
 
 def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
