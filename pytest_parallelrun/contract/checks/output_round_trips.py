@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.entry.preconditions import skip_without_results, rows_are_only_counted
+from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
-from pytest_parallelrun.contract.entry.preconditions import skip_without_results, rows_are_only_counted
+from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text

@@ -56,7 +56,7 @@ def test_it_is_said_where_nobody_set_whether_rows_are_appended(judge: Judge) -> 
 
 
 KEPT: dict[str, object] = {
-    "short floats": pd.DataFrame({"t": np.float32([0.62151879]), "u": np.float16([0.1])}),
+    "short floats": pd.DataFrame({"t": np.array([0.62151879], "float32"), "u": np.array([0.1], "float16")}),
     "short floats of pandas": pd.DataFrame({"t": pd.array([0.62151879], dtype="Float32")}),
     "texts": ['a, b; "c" d'],
     "numbers": [1, 2.5, float("nan"), True, None],
