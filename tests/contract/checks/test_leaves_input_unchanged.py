@@ -11,7 +11,8 @@ NAME = "leaves_input_unchanged"
 
 
 def judged(judge: Judge, body: str, *arguments: str, input: str = "data") -> tuple[str, str]:
-    script = f"import os, shutil, sqlite3, tempfile\nfrom pathlib import Path\ndef run(mini_batch):\n    {body}\n    return list(mini_batch)\n"
+    head = "import os, shutil, sqlite3, tempfile\nfrom pathlib import Path\n"
+    script = f"{head}def run(mini_batch):\n    {body}\n    return list(mini_batch)\n"
     found = judge(script, *arguments, "-k", NAME, input=input)
     return found.outcomes[NAME], found.messages[NAME]
 
