@@ -1,6 +1,6 @@
-"""--parallelrun-explain and --parallelrun-plan, which print and run nothing; and the header of a run.
+"""--parallelrun-explain and --parallelrun-plan, which print and exit; and the header of a run.
 
-The pages are part of the wheel, so that they say what the installed version does, and open without a network.
+The pages are part of the wheel, so they match the installed version and need no network.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 
 
 def explain_command(check: str) -> str:
-    """What prints the page of a check; "" for a generated test that has none."""
+    """The command that prints the page of a check; "" for a generated test without one."""
     return f"pytest --parallelrun-explain={check}" if any(spec.name == check for spec in CHECKS) else ""
 
 
 def print_pages(checks: list[OptionValue]) -> None:
-    """Prints the page of each check. UsageError for a name that is none."""
+    """Prints the page of each check. UsageError for an unknown name."""
     _print("\n".join(_page(check) for check in checks), errors="replace")
 
 
@@ -54,7 +54,7 @@ def _page(check: OptionValue) -> str:
 
 
 def header_lines(entries: RunEntries) -> list[str]:
-    """What pytest's header says of the entries, and once what is to be known of their job definitions."""
+    """The lines of pytest's header: the entries, and notes on their job files."""
     lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in entries.plans]
     notes = dict.fromkeys(note for plan in entries.plans for note in plan.notes)
     return lines + [f"parallelrun: note: {note}" for note in notes]
@@ -75,7 +75,7 @@ def print_plan(entries: RunEntries) -> None:
 
 
 def _print(text: str, *, errors: str) -> None:
-    """Pytest has no terminal writer yet, and a console may lack characters."""
+    """Writes directly: pytest has no terminal writer yet, and a console may lack characters."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, errors).decode(encoding))
 

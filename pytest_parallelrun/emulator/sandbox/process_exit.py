@@ -1,4 +1,4 @@
-"""Ends of processes: a worker that ends itself must not end the test run, nor leave children to it."""
+"""Ends of processes: a worker that exits must not end the test run, nor leave children to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class WorkerExit(BaseException):
 
 @contextmanager
 def exits_guarded() -> Iterator[None]:
-    """os._exit() and os.abort() raise WorkerExit here, and work in a child that the script forked."""
+    """os._exit() and os.abort() raise WorkerExit here, and work in a forked child."""
     me = os.getpid()
     before = os._exit, os.abort
 
@@ -47,9 +47,9 @@ def exits_guarded() -> Iterator[None]:
 
 
 def end_forked_child(error: BaseException | None) -> NoReturn:
-    """Ends a child that the script forked and let come back, since it must not go on with the test run.
+    """Ends a forked child that returned from the script, since it must not continue the test run.
 
-    error: what it came back with.
+    error: the exception with which it returned.
     """
     if error is None:
         status = 0
@@ -64,13 +64,13 @@ Handler = Callable[[], object]
 
 
 class ExitHandlers:
-    """What scripts give to atexit is called when their worker ends, and not at the end of pytest.
+    """atexit handlers of scripts are called when their worker ends, not at the end of pytest.
 
-    What an installed package gives it stays with the package.
+    Handlers of an installed package stay with the package.
     """
 
     def __init__(self, is_installed: Callable[[str], bool]) -> None:
-        """is_installed: whether a file is part of what all workers share."""
+        """is_installed: whether a file is shared by all workers."""
         self._is_installed = is_installed
         self.current: list[tuple[object, Handler]] = []
         """Functions of the active worker, and what calls each with its arguments."""
@@ -104,7 +104,7 @@ class ExitHandlers:
 
 
 def call_handlers(handlers: list[tuple[object, Handler]]) -> None:
-    """As the interpreter does at its end: the last one first, and an exception is shown and costs nothing."""
+    """Like the interpreter at its end: the last one first, and an exception is shown and ignored."""
     while handlers:
         _, call = handlers.pop()
         try:
@@ -114,32 +114,32 @@ def call_handlers(handlers: list[tuple[object, Handler]]) -> None:
 
 
 FINALIZER_TIME = 5.0
-"""Seconds that one of the finalizers of multiprocessing may take."""
+"""Seconds for one of the finalizers of multiprocessing."""
 
 
 @contextmanager
 def children_ended() -> Iterator[None]:
-    """Ends the processes that the script started through multiprocessing and left: pytest would wait for them."""
+    """Ends the processes that the script started with multiprocessing: pytest would wait for them."""
     before, finalizers_before = set(_children()), set(_finalizers())
     try:
         yield
     finally:
         _run_finalizers(finalizers_before)
         for child in _children():
-            # The pool of joblib outlives its users on purpose, and is used again by the next job.
+            # The pool of joblib deliberately outlives its users, and is used again by the next job.
             if child not in before and "loky" not in type(child).__module__:
                 child.kill()
                 child.join()
 
 
 def _run_finalizers(before: set[_FinalizerKey]) -> None:
-    """Runs what multiprocessing would run at the end of the process, for pools and managers made since then.
+    """Runs the final steps of multiprocessing for pools and managers created since then.
 
-    A Pool must be ended this way. Killed workers may hold the locks of its queues, and then its own finalizer
-    waits for them whenever the garbage collector comes to it.
+    A Pool must be ended this way. Killed workers may hold the locks of its queues, and then its own finalizer blocks
+    when it is garbage collected.
     """
     registry = _finalizers()
-    # In the order of multiprocessing. A key without a priority is one that it leaves to the garbage collector.
+    # In the order of multiprocessing. Keys without a priority are left to the garbage collector.
     for key in sorted((key for key in registry.keys() - before if key[0] is not None), reverse=True):
         finalizer = registry.get(key)
         if finalizer is None or not _ends_processes(finalizer):
@@ -150,14 +150,14 @@ def _run_finalizers(before: set[_FinalizerKey]) -> None:
 
 
 def _finalize(finalizer: Callable[[], object]) -> None:
-    # What the script left in a bad state fails here, where it harms nobody.
+    # Anything that the script left in a bad state fails here, where it does no harm.
     with suppress(BaseException):
         finalizer()
 
 
 def _ends_processes(finalizer: object) -> bool:
-    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package
-    # that keeps them for good.
+    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package that
+    # keeps them.
     name = getattr(getattr(finalizer, "_callback", None), "__name__", "")
     return name in ("_terminate_pool", "_finalize_manager")
 
@@ -173,7 +173,7 @@ def _children() -> list[BaseProcess]:
 
 
 def start_method() -> str | None:
-    """How multiprocessing starts processes, None while nothing has been decided."""
+    """The start method of multiprocessing, None if it is not set."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is None:
         return None
@@ -182,6 +182,6 @@ def start_method() -> str | None:
 
 
 def apply_start_method(method: str | None) -> None:
-    """A script may decide once in a process, and every worker is one."""
+    """A script may set it once in a process, and every worker is one."""
     if start_method() != method:
         sys.modules["multiprocessing"].set_start_method(method, force=True)

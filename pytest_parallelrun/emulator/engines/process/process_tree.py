@@ -1,4 +1,4 @@
-"""Ends a worker process and all that it started, and says how it ended and how much memory it takes."""
+"""Ends a worker process and its descendants, and says how it ended and how much memory it uses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from typing import NamedTuple
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 MARK = "PARALLELRUN_WORKER"
-"""An environment variable that is different in each worker, so that a process tells whose it is."""
+"""An environment variable that differs in each worker, so that a process shows to which one it belongs."""
 _ROUNDS = 20
-"""Looks at all processes, for one that starts another whenever it is about to be killed."""
+"""Passes over all processes, for one that keeps starting others."""
 
 
 class Traces(NamedTuple):
-    """By what a process is known that a worker started, also after the end of the worker.
+    """How a process started by a worker is recognised, even after the end of the worker.
 
-    mark: the value of MARK. folder: the one that the worker works in. since: when the worker started, in the ticks of
-    the system.
+    mark: the value of MARK. folder: the working folder. since: when the worker started, in ticks of the system.
     """
 
     mark: str
@@ -30,13 +29,12 @@ class Traces(NamedTuple):
 
 
 def kill_all(leader: int, traces: Traces) -> None:
-    """Kills a worker, its process group, and what it started that has left the group, whether the worker lives or not.
+    """Kills a worker, its process group, and descendants that left the group, whether the worker lives or not.
 
-    The leader must not have been waited for: as long as it is not, its number belongs to no other group. A child of a
-    worker that has died is nobody's child any more. Such are known by the variable that they have inherited, or by the
-    folder that they are in (Linux).
+    The leader must not have been waited for: until then its number belongs to no other group. Children of a dead worker
+    have no parent; they are recognised by the inherited variable, or by their working folder (Linux).
     """
-    # Before the leader is killed, since afterwards they are no descendants any more.
+    # Before the leader is killed, because afterwards they are no descendants.
     strays = {pid for pid in _descendants(leader) if _group_of(pid) != leader}
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
@@ -70,16 +68,16 @@ def _left_by(traces: Traces) -> Iterator[int]:
 
 
 def started_at(pid: int) -> int:
-    """When a process started, in ticks of the system; -1 where it is gone, or the system does not tell."""
+    """When a process started, in ticks of the system; -1 if it is gone, or unknown."""
     try:
-        # After the name of the program, which may have anything in it, begins the third field; this is the 22nd.
+        # The third field follows the name of the program, which may contain anything; this is the 22nd.
         return int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[19])
     except OSError:
         return -1
 
 
 def processor_time(pid: int) -> float:
-    """Seconds of processor time that a process and its ended children have used; 0 where the system does not tell."""
+    """Seconds of processor time of a process and its ended children; 0 if unknown."""
     try:
         # The fields 14 to 17.
         fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[11:15]
@@ -89,9 +87,9 @@ def processor_time(pid: int) -> float:
 
 
 def memory_taken(leader: int, limit: int) -> int:
-    """Resident memory of a worker and of its descendants, in bytes; 0 where the system does not tell.
+    """Resident memory of a worker and its descendants, in bytes; 0 if unknown.
 
-    Above the limit it is looked at closely: pages that several of them share count once, as far as the system tells.
+    Above the limit it is measured exactly: shared pages count once, if the system shows them.
     """
     pids = (leader, *_descendants(leader))
     taken = sum(map(_resident, pids))
@@ -99,12 +97,12 @@ def memory_taken(leader: int, limit: int) -> int:
 
 
 def can_tell_memory() -> bool:
-    """Whether this system tells how much memory a process takes."""
+    """Whether this system shows the memory of a process."""
     return _resident(os.getpid()) > 0
 
 
 def how_it_ended(status: int | None) -> str:
-    """In words; status: the return code of subprocess, negative for a signal; None where it has not ended."""
+    """As text; status: the return code of subprocess, negative for a signal; None if it has not ended."""
     if status is None:
         return "the worker process was killed and does not end: it waits for the system, such as for a dead disk"
     if status >= 0:
@@ -122,7 +120,7 @@ def how_it_ended(status: int | None) -> str:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    """Children, their children and so on, as far as the system tells (Linux)."""
+    """Children, their children and so on, as far as the system shows them (Linux)."""
     for child in _children(pid):
         yield child
         yield from _descendants(child)
@@ -137,7 +135,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _read(path: str) -> bytes:
-    """A file of the system; without the layers of open(), since there may be thousands."""
+    """Reads a file of the system, without the layers of open(), because there may be thousands."""
     number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
@@ -170,7 +168,7 @@ def _resident(pid: int) -> int:
 
 
 def _share(pid: int) -> int:
-    """Resident memory with its share of the pages that it has in common with others."""
+    """Resident memory, with its share of shared pages."""
     try:
         rollup = _read(f"/proc/{pid}/smaps_rollup")
         # A line of kilobytes.
