@@ -67,7 +67,11 @@ CHECKS = (
         shares_process=True,
         finds="the script hides that an item cannot be read or that the model is missing",
     ),
-    CheckSpec(name="one_bad_item_costs_one_item", level="advice", finds="one bad item fails its whole mini-batch"),
+    CheckSpec(
+        name="one_bad_item_costs_one_item",
+        level="advice",
+        finds="one bad item fails its whole mini-batch, and a job that tolerates single bad items",
+    ),
     CheckSpec(
         name="independent_of_history",
         shares_process=True,
@@ -93,7 +97,10 @@ CHECKS = (
         shares_process=True,
         finds="two workers write different content to the same file, or append to it",
     ),
-    CheckSpec(name="leaves_input_unchanged", finds="input files are modified, moved or deleted"),
+    CheckSpec(
+        name="leaves_input_unchanged",
+        finds="input files are modified, moved or deleted, or files are written beside them",
+    ),
     CheckSpec(
         name="runs_off_main_thread",
         shares_process=True,
@@ -103,7 +110,7 @@ CHECKS = (
     CheckSpec(
         name="output_round_trips",
         level="advice",
-        finds="values that are lost in the appended file: newlines, objects",
+        finds="values that are lost in the appended file: newlines, abbreviated arrays, objects",
     ),
     CheckSpec(name="rows_name_their_item", level="advice", finds="rows do not identify their item"),
     CheckSpec(

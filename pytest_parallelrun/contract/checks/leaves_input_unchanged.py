@@ -1,4 +1,4 @@
-"""Input files are modified, moved or deleted."""
+"""Input files are modified, moved or deleted, or files are written beside them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
 
@@ -24,7 +25,10 @@ READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Re
 
 
 def test_leaves_input_unchanged(
-    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+    parallelrun_entry: EntryUnderTest,
+    parallelrun_baseline: Baseline,
+    parallelrun_observations: Observations,
+    parallelrun_check: Check,
 ) -> None:
     """After the run of the whole sample, its files are unchanged."""
     __tracebackhide__ = True
@@ -32,15 +36,9 @@ def test_leaves_input_unchanged(
     changes = _changes_of(parallelrun_entry.sample, parallelrun_baseline.sample, parallelrun_entry.settings)
     if changes.gone or changes.modified:
         parallelrun_check.fail(_finding(parallelrun_baseline, changes))
-    if changes.new:
-        parallelrun_check.advise(
-            Finding(
-                what=f"The script makes new files beside its input: {items_text(changes.new)}.",
-                service=READ_ONLY,
-                fix="write to EntryScript().output_dir, to a folder that a program argument names, or below tempfile",
-            )
-        )
-        return
+    written = _written_beside(parallelrun_observations, parallelrun_baseline.sample)
+    if changes.new or written:
+        parallelrun_check.fail(_written_finding(changes.new, written))
     if all(attempt.returned is None for attempt in parallelrun_baseline.result.attempts):
         skip_without_results(parallelrun_baseline, parallelrun_check)
 
@@ -58,6 +56,30 @@ def _finding(baseline: Baseline, changes: Changes) -> Finding:
         counts=f"{len(touched)} file(s) of the sample are no more what they were; a retry would meet them so",
         service=READ_ONLY + ", so the attempt fails; in a folder that can be written, a retry finds other items",
         fix="copy the file to a folder of tempfile first, or write the result under another name to the output folder",
+    )
+
+
+def _written_beside(observations: Observations, copy: SampleCopy) -> dict[str, Location]:
+    """Names of files that run() writes beside its items, also those it takes away again, and where it does."""
+    written: dict[str, Location] = {}
+    run = observations.screening.pair if observations.kind == "files" else None
+    for mini_batch, result in () if run is None else run.observation.attempts:
+        for path in (*result.files.written, *result.files.scratch):
+            name = os.path.relpath(path, observations.root)
+            # What is there in the copy of the baseline is an item, or was left and is known.
+            if path.startswith(observations.root) and not os.path.lexists(copy.root + name):
+                written.setdefault(name, Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()))
+    return written
+
+
+def _written_finding(left: tuple[str, ...], written: dict[str, Location]) -> Finding:
+    again = "" if left else ", and takes them away again"
+    return Finding(
+        what=f"The script writes files beside its input{again}: {items_text(left or tuple(written))}.",
+        location=None if left else next(iter(written.values())),
+        service=READ_ONLY + ", so the attempt fails",
+        fix="write results to the folder that a program argument or AZUREML_BI_OUTPUT_PATH names, and what is needed "
+        "for a moment to tempfile.TemporaryDirectory()",
     )
 
 

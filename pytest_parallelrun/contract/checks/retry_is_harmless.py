@@ -89,13 +89,22 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
             check.cannot_decide(f"run() {deliveries.once.answer.told()}, so there is nothing to compare")
         undecided = _compare_rows(observations, check, mini_batch, deliveries)
         differences = _compare_files(observations, mini_batch, deliveries)
+        duplicates = _duplicates(observations, mini_batch, deliveries, differences)
+        known = {difference.file.without_random_parts for difference in duplicates}
+        differences = [difference for difference in differences if difference not in duplicates]
+        if duplicates and not differences:
+            on_another = _file_differences(_TO_ANOTHER, deliveries.again.files, deliveries.elsewhere.files)
+            differences = [one for one in on_another if one.file.without_random_parts not in known]
         failed, retried = (None, None) if differences else _deliver_after_a_failure(observations, mini_batch)
         if failed is not None and retried is not None:
             undecided = undecided or _compare_retry(
                 observations, check, mini_batch, deliveries.once.answer, failed, retried.answer
             )
-            differences += _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
+            of_retry = _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
+            differences += [difference for difference in of_retry if difference.file.without_random_parts not in known]
         _report_files(observations, check, mini_batch, differences)
+        if duplicates and not undecided:
+            check.advise(_of_duplicates(mini_batch, duplicates))
         if undecided:
             check.cannot_decide(SkipReason(undecided, workers_differ=True))
 
@@ -366,6 +375,49 @@ def _compare_files(
         for file in once.files.keys() - deliveries.before.keys()
         if file.names_its_process
     ]
+
+
+def _duplicates(
+    observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries, differences: list[_FileDifference]
+) -> list[_FileDifference]:
+    """Those that are a file of the first delivery once more, under another random name."""
+    once, again = deliveries.once.files, deliveries.again.files
+    first: dict[WrittenFile | None, list[WrittenFile]] = {}
+    for file in once.keys() - deliveries.before.keys():
+        first.setdefault(file.without_random_parts, []).append(file)
+    renamed = [
+        difference
+        for difference in differences
+        if difference.file.without_random_parts in first.keys() - {None}
+        and difference.file in again.keys() - once.keys()
+    ]
+    if not renamed:
+        return []
+    with _workers(observations, 1) as (session, files):
+        fresh = _deliver(observations, session, files, mini_batch).files
+    alike = {file.without_random_parts: content for file, content in fresh.items()}
+
+    def is_same(difference: _FileDifference) -> bool:
+        after, name = again[difference.file], difference.file.without_random_parts
+        if any(changed(once[file], after, None) is None for file in first[name]):
+            return True
+        # What two single deliveries differ in, such as the time, says nothing.
+        before = once[first[name][0]]
+        return len(first[name]) == 1 and name in alike and changed(before, after, (before, alike[name])) is None
+
+    return [difference for difference in renamed if is_same(difference)]
+
+
+def _of_duplicates(mini_batch: SampleMiniBatch, duplicates: list[_FileDifference]) -> Finding:
+    others = f" and {len(duplicates) - 1} more" if duplicates[1:] else ""
+    return Finding(
+        what=f"A mini-batch that is delivered again leaves its files twice, under random names: {duplicates[0].file}"
+        f"{others}.",
+        location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
+        service=_TWICE + "; who reads all files counts its items twice",
+        fix="name a file after its item or mini-batch, so that a second delivery replaces it; or let readers drop "
+        "duplicates",
+    )
 
 
 def _compare_files_of_retry(

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
-from pytest_parallelrun.contract.entry.preconditions import skip_without_results, writes_files_instead
+from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
@@ -56,7 +56,7 @@ def test_rows_name_their_item(
         unnamed = _unnamed_row_of_files(parallelrun_entry, values)
     else:
         unnamed = _unnamed_row_of_table(parallelrun_entry, values, parallelrun_check)
-    if unnamed is None or writes_files_instead(parallelrun_observations, parallelrun_check):
+    if unnamed is None or rows_are_only_counted(parallelrun_observations, parallelrun_check):
         return
     label = next(one.label for one in returned if one.mini_batch == unnamed.mini_batch)
     parallelrun_check.advise(

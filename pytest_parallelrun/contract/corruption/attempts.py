@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.entry.mini_batches import rows_of
 from pytest_parallelrun.contract.finding import Location
 from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.output import as_rows
@@ -78,6 +79,13 @@ class CorruptionTrial:
     def valid_rows(self) -> list[object]:
         """Results while all items were valid."""
         return as_rows(self.valid.ended.value)
+
+    @property
+    def item_texts(self) -> list[str]:
+        """Names of the items, and what the cells of rows hold: of these a row repeats what it likes."""
+        if self.observations.kind == "files":
+            return list(self.mini_batch.names)
+        return [str(cell) for cell in rows_of(self.mini_batch.payload).to_numpy().ravel().tolist()]
 
     def names_error(self, attempt: CorruptedAttempt) -> bool:
         """Whether a row names the bad item, as no row does while all are valid."""

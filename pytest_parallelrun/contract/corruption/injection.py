@@ -37,16 +37,20 @@ _DESCRIPTIONS: dict[State, str] = {
 
 
 def try_bad_file(
-    observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, state: State
+    observations: Observations,
+    session: ProbeSession,
+    mini_batch: SampleMiniBatch,
+    state: State | bytes,
+    description: str = "",
 ) -> CorruptedAttempt:
-    """The first file in that state."""
+    """The first file in that state, or with that content, which `description` is about."""
     path = paths_of(mini_batch.payload)[0]
     observations.restore()
     with _corrupted(path, state, observations.entry.new_folder("aside")):
         result = observations.attempt(session, mini_batch)
     failed = result.ended.outcome != "succeeded"
     return CorruptedAttempt(
-        description=_DESCRIPTIONS[state],
+        description=description if isinstance(state, bytes) else _DESCRIPTIONS[state],
         item=mini_batch.names[0],
         payload=_copied(mini_batch, state, observations.entry.new_folder("case")) if failed else [],
         result=result,
@@ -110,7 +114,7 @@ def _rows_of_fresh_worker(session: ProbeSession, mini_batch: SampleMiniBatch) ->
 
 
 @contextmanager
-def _corrupted(path: str, state: State, aside: Path) -> Iterator[None]:
+def _corrupted(path: str, state: State | bytes, aside: Path) -> Iterator[None]:
     """Removes or replaces a file until the context is left. aside: an empty folder."""
     kept = os.path.join(aside, "item")
     os.rename(path, kept)
@@ -126,11 +130,11 @@ def _corrupted(path: str, state: State, aside: Path) -> Iterator[None]:
         os.rename(kept, path)
 
 
-def _put(state: State, path: str) -> None:
+def _put(state: State | bytes, path: str) -> None:
     if state == "folder":
         os.mkdir(path)
-    elif state == "empty":
-        open(path, "wb").close()
+    elif state != "missing":
+        Path(path).write_bytes(state if isinstance(state, bytes) else b"")
 
 
 @contextmanager
@@ -150,7 +154,7 @@ def _exchange(first: str, second: str, aside: Path) -> None:
     os.rename(kept, second)
 
 
-def _copied(mini_batch: SampleMiniBatch, state: State, folder: Path) -> list[str]:
+def _copied(mini_batch: SampleMiniBatch, state: State | bytes, folder: Path) -> list[str]:
     """The mini-batch in another folder with its first item bad, because the copy of the sample is restored."""
     paths = []
     for position, (path, name) in enumerate(zip(paths_of(mini_batch.payload), mini_batch.names, strict=True)):

@@ -10,15 +10,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
+from pytest_parallelrun.contract.corruption.broken_content import damages_of
 from pytest_parallelrun.contract.corruption.injection import State, try_bad_file, try_cells, with_needs
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
-from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
+from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged, paths_of
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker
+from pytest_parallelrun.contract.rows.errors import only_flags_differ
+from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt
+    from pytest_parallelrun.contract.corruption.broken_content import Damage
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
@@ -68,10 +72,14 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
 
 
 class KnownTrial(NamedTuple):
-    """Attempts by a worker that has seen the items before. after: the valid mini-batch again, after each bad one."""
+    """Attempts by a worker that has seen the items before. after: the valid mini-batch again, after bad ones.
+
+    broken: attempts with broken content of the first file, for each kind of damage.
+    """
 
     trial: CorruptionTrial
     after: list[ProbeResult]
+    broken: list[list[CorruptedAttempt]]
 
 
 def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTrial | None:
@@ -90,7 +98,7 @@ def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTr
         attempts=[],
     )
     if observations.kind != "files":
-        return KnownTrial(replace(trial, attempts=try_cells(session, mini_batch, valid)), [])
+        return KnownTrial(replace(trial, attempts=try_cells(session, mini_batch, valid)), [], [])
     after = []
     for state in _UNREADABLE:
         trial.attempts.append(try_bad_file(observations, session, mini_batch, state)._replace(need="needed"))
@@ -99,7 +107,11 @@ def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTr
         empty = try_bad_file(observations, session, mini_batch, "empty")
         after.append(observations.attempt(session, mini_batch))
         trial = replace(trial, empty=empty if empty.ended.outcome in ("exception", "short") else None)
-    return KnownTrial(trial, after)
+    broken = [_try_damage(observations, session, mini_batch, damage) for damage in damages_of(_first_path(mini_batch))]
+    if broken:
+        observations.restore()
+        after.append(observations.attempt(session, mini_batch))
+    return KnownTrial(trial, after, broken)
 
 
 def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
@@ -113,8 +125,70 @@ def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
     trial, valid = known.trial, answer_of(known.trial.valid.ended)
     if any(observations.first_difference(valid, answer_of(result.ended)) is not None for result in known.after):
         return None
+    if any(_is_hidden(observations, trial, tried) for tried in known.broken):
+        return None
     shows = (bad.ended.outcome in ("exception", "short") or trial.names_error(bad) for bad in trial.attempts)
     return trial if observations.kind != "files" or all(shows) else None
+
+
+def _may_hide(observations: Observations, trial: CorruptionTrial, broken: CorruptedAttempt) -> bool:
+    """Whether broken content changes the result of its item as if there were nothing to tell."""
+    if broken.ended.outcome != "succeeded":
+        return broken.ended.outcome == "wrong_type"
+    if trial.names_error(broken):
+        return False
+    random = observations.nondeterministic
+    if random is not None and random.all_rows:
+        return False
+    if only_flags_differ(trial.valid_rows, as_rows(broken.ended.value)):
+        return False
+    return observations.first_difference(answer_of(trial.valid.ended), answer_of(broken.ended)) is not None
+
+
+def _is_hidden(observations: Observations, trial: CorruptionTrial, tried: list[CorruptedAttempt]) -> bool:
+    """Whether the result is the same whatever is broken about the content, and that is not to be seen."""
+    if not all(_may_hide(observations, trial, broken) for broken in tried):
+        return False
+    if any(broken.ended.outcome == "wrong_type" for broken in tried):
+        return True
+    first, *others = (answer_of(broken.ended) for broken in tried)
+    return bool(others) and observations.first_difference(first, others[0]) is None
+
+
+def _try_damage(
+    observations: Observations,
+    session: ProbeSession,
+    mini_batch: SampleMiniBatch,
+    damage: Damage,
+    *,
+    anew: bool = False,
+) -> list[CorruptedAttempt]:
+    """Attempts with slightly broken content, and, where that succeeds, with nothing else. anew: by fresh workers."""
+    tried: list[CorruptedAttempt] = []
+    for content in (damage.slight, damage.total):
+        if anew:
+            session.renew()
+        tried.append(try_bad_file(observations, session, mini_batch, content, damage.description))
+        if tried[-1].ended.outcome != "succeeded":
+            break
+    return tried
+
+
+def _hides_broken_content(
+    observations: Observations, session: ProbeSession, trial: CorruptionTrial
+) -> CorruptedAttempt | None:
+    """An attempt with broken content that is hidden; by fresh workers, as one may keep what it read."""
+    for damage in damages_of(_first_path(trial.mini_batch)):
+        tried = _try_damage(observations, session, trial.mini_batch, damage)
+        if _is_hidden(observations, trial, tried):
+            tried = _try_damage(observations, session, trial.mini_batch, damage, anew=True)
+            if _is_hidden(observations, trial, tried):
+                return tried[-1]._replace(need="needed")
+    return None
+
+
+def _first_path(mini_batch: SampleMiniBatch) -> str:
+    return paths_of(mini_batch.payload)[0]
 
 
 def ends_for_bad_items(observations: Observations) -> bool:
@@ -143,7 +217,7 @@ def _try_mini_batch(
         empty = _try_empty(observations, session, mini_batch, attempts)
     else:
         attempts = try_cells(session, mini_batch, valid)
-    return CorruptionTrial(
+    trial = CorruptionTrial(
         observations=observations,
         mini_batch=mini_batch,
         valid=valid,
@@ -151,6 +225,11 @@ def _try_mini_batch(
         attempts=attempts,
         empty=empty,
     )
+    # There may be no further worker for it, and what is known of the others stays.
+    with suppress(TooManyInitCalls, WorkerStartError):
+        hidden = _hides_broken_content(observations, session, trial) if observations.kind == "files" else None
+        trial.attempts.extend([] if hidden is None else [hidden])
+    return trial
 
 
 def _try_empty(

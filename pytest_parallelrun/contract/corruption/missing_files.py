@@ -52,6 +52,11 @@ class DependencyFile:
     base: str = ""
     """The path that the argument or variable names."""
 
+    @property
+    def looks_like_a_model(self) -> bool:
+        """Whether it was given as a model, or is named like one."""
+        return self.is_model or _LIKE_A_MODEL.search(self.description) is not None
+
     def session_without(self, entry: EntryUnderTest, state: State) -> dict[str, object]:
         """Arguments of EntryUnderTest.session() with which workers find it missing or full of garbage."""
         if self.models:
@@ -125,7 +130,7 @@ def missing_model(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[
         return None
     lost = [path for path in opened if not os.path.exists(path) and not path.endswith(_CODE)]
     for file in (*_models(entry, lost), *_named(entry, lost), *_beside_the_code(entry, lost)):
-        if file.paths and (file.is_model or _LIKE_A_MODEL.search(file.description)):
+        if file.paths and file.looks_like_a_model:
             return file
     return None
 

@@ -32,6 +32,11 @@ WORKING_FOLDER = "the working folder"
 _SQLITE = b"SQLite format 3\0"
 _BESIDE_A_DATABASE = ("-journal", "-wal", "-shm")
 _LOG = re.compile(r"(^|[^a-z])logs?([^a-z]|$)", re.IGNORECASE)
+_RANDOM = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|\d{32,39}|(?=\D*\d)(?=[^a-z]*[a-z])"
+    r"[0-9a-f]{8,}|\d{8})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
 _REPORT_OF_FAILURE = re.compile(r"error|exception|fail|traceback|reject|quarantine|dead.?letter", re.IGNORECASE)
 
 
@@ -53,6 +58,12 @@ class WrittenFile(NamedTuple):
     def reports_failures(self) -> bool:
         """Whether its name says that it reports failures."""
         return bool(_REPORT_OF_FAILURE.search(os.path.basename(self.name)))
+
+    @property
+    def without_random_parts(self) -> WrittenFile | None:
+        """The same with a * for each id that was made at random; None where there is none."""
+        name = _RANDOM.sub("*", self.name)
+        return None if name == self.name else WrittenFile(self.folder, name)
 
     @property
     def names_its_process(self) -> bool:

@@ -54,10 +54,14 @@ def skip_without_results(baseline: Baseline, check: Check) -> NoReturn:
     check.cannot_decide(SkipReason(f"run() fails for every mini-batch; see test_{direct}", error))
 
 
-def writes_files_instead(observations: Observations, check: Check) -> bool:
-    """Whether nothing is appended and the script writes its own files: then its results are only counted."""
-    if observations.entry.settings.output_action != "summary_only":
+def rows_are_only_counted(observations: Observations, check: Check) -> bool:
+    """Whether nothing is appended, on purpose or because the script writes its own files: results are only counted."""
+    settings = observations.entry.settings
+    if settings.output_action != "summary_only":
         return False
+    if "output_action" in settings.explicit:
+        check.note("what run() returns is only counted: output_action=summary_only was set")
+        return True
     try:
         attempts = observations.forward.attempts
     except WorkerStartError:

@@ -7,7 +7,7 @@ null, another type, another column or another form that no valid row has.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pytest_parallelrun.contract.rows.values import Spot, is_null, plain, text_of, values_of
 
@@ -17,6 +17,7 @@ _ERROR = re.compile(
     r"|is[ _]a[ _]directory|bad[ _-](?:file|item|row|data|input|value)|\b(?:null|none|nan|n/a)\b",
     re.IGNORECASE,
 )
+_NO_ANSWER = ("unknown", "undefined", "unavailable", "not available", "?", "-", "")
 _STATUS = re.compile(
     r"(?:^|[_\W])(?:ok|success\w*|valid\w*|stat(?:us|e)|err\w*|fail\w*|code|flag|readable|reason|message|msg|exc\w*)"
     r"(?:$|[_\W])",
@@ -100,6 +101,60 @@ class ValidRows:
         for name in self._names:
             text = text.replace(name, "@")
         return text
+
+
+def all_say_the_same_error(rows: Sequence[object], texts: Collection[str]) -> bool:
+    """Whether all rows, of several items, are the same error. texts: of the items, which a row may repeat."""
+    said = {tuple(_said(row, texts)) for row in rows}
+    first = next(iter(said), ())
+    return len(rows) > 1 and said == {first} and first != () and all(map(_is_error, first))
+
+
+def keeps_a_value(before: Sequence[object], after: Sequence[object], texts: Collection[str]) -> bool:
+    """Whether something worked out for each item, such as a number that is not the same for all, is in both."""
+    if len(before) != len(after) or len(before) < 2:
+        return True
+    pairs = [(dict(values_of(row)), dict(values_of(other))) for row, other in zip(before, after, strict=True)]
+    for spot in set.intersection(*(set(old) & set(new) for old, new in pairs)):
+        same = all(repr(old[spot]) == repr(new[spot]) and not _repeats(old[spot], texts) for old, new in pairs)
+        if same and len({repr(old[spot]) for old, _ in pairs}) > 1:
+            return True
+    return False
+
+
+def only_flags_differ(before: Sequence[object], after: Sequence[object]) -> bool:
+    """Whether rows differ only in what is the same for all valid items: then a reader sees which one is unlike them."""
+    if len(before) != len(after):
+        return False
+    values = [values_of(row) for row in before]
+    for old, row in zip(values, after, strict=True):
+        new = values_of(row)
+        for spot in old.keys() | new.keys():
+            held = {repr(each.get(spot)) for each in values}
+            if repr(old.get(spot)) != repr(new.get(spot)) and len(held) > 1:
+                return False
+    return True
+
+
+def _said(row: object, texts: Collection[str]) -> Iterator[str]:
+    """What a row says beside the names of its item, and beside that there is no error."""
+    fields = row.items() if isinstance(row, dict) else enumerate(row if isinstance(row, (list, tuple)) else [row])
+    for name, value in fields:
+        if isinstance(row, dict) and is_null(value) and (_STATUS.search(str(name)) or _ERROR.search(str(name))):
+            continue
+        text = "null" if is_null(value) else str(value)
+        for part in sorted(_parts_of(texts), key=len, reverse=True):
+            text = text.replace(part, "")
+        if text.strip():
+            yield text
+
+
+def _is_error(text: str) -> bool:
+    return _ERROR.search(text) is not None or text.strip(" ,;:\t").lower() in _NO_ANSWER
+
+
+def _repeats(value: object, texts: Collection[str]) -> bool:
+    return value is None or any(part in str(value) or str(value) == part for part in _parts_of(texts))
 
 
 def says_nothing(row: object) -> bool:
