@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from atexit import register as call_at_exit
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +14,74 @@ from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 _PREFIX = "parallelrun-"
+_LOCK = "lock"
 
 
-def new_job_folder() -> Path:
-    """An empty folder, which whoever asked removes."""
+def new_job_folder(prefix: str = "job-") -> Path:
+    """An empty folder, which whoever asked removes. It lies in one folder of this process, which goes with it."""
     # Watched, all that a script writes in it would be taken for scratch.
     with unwatched():
-        return Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX)))
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=_process_folder()))
+
+
+_of_process: dict[tuple[int, str], tuple[Path, int]] = {}
+"""The folder of this process in each folder for temporary files, and the descriptor of its lock."""
+
+
+def _process_folder() -> Path:
+    # A child that was forked has one of its own.
+    key = os.getpid(), tempfile.gettempdir()
+    folder, _ = _of_process.get(key, (None, -1))
+    if folder is None or not folder.is_dir():
+        folder = Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX)))
+        _of_process[key] = folder, _lock(folder)
+        call_at_exit(_remove, *key)
+        remove_abandoned()
+    return folder
+
+
+def _remove(pid: int, temporary: str) -> None:
+    if pid == os.getpid() and (pid, temporary) in _of_process:
+        folder, lock = _of_process.pop((pid, temporary))
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock >= 0:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Locks a new folder for as long as this process lives: a number would tell nothing to another container."""
+    number = os.open(folder / "unlocked", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    _try_lock(number)
+    # Nobody sees it before it is locked.
+    os.rename(folder / "unlocked", folder / _LOCK)
+    return number
+
+
+def _try_lock(number: int) -> bool:
+    try:
+        # Not there on Windows, where folders of killed processes stay.
+        import fcntl
+
+        # Not flock(), whose locks a forked child of a killed process would keep.
+        fcntl.lockf(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def remove_abandoned() -> None:
+    """Removes what killed processes left among the temporary files: folders whose lock nobody holds."""
+    own = {folder for folder, _ in _of_process.values()}
+    for folder in Path(os.path.realpath(tempfile.gettempdir())).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if folder in own or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            number = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if _try_lock(number):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(number)
 
 
 def is_in_job_folder(path: str) -> bool:

@@ -36,6 +36,7 @@ from pytest_parallelrun.emulator.models import (
 from pytest_parallelrun.emulator.output import AppendedFile
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rule_comparison import RuleComparison, compare_presets, more_would_tell
+from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
 from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
@@ -121,7 +122,8 @@ class ParallelJob:
             return self._without_items(str(error))
         folder = new_job_folder()
         try:
-            return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
+            with terminations_as_interrupts():
+                return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

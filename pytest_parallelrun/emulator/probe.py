@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.engines import engine_maker
@@ -294,8 +292,8 @@ def probe_startup(
     """
     settings = job.settings
     settings = settings.replace(instance_count=1, max_concurrency_per_instance=workers)
-    with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
-        folder = Path(os.path.realpath(name))
+    folder = new_job_folder()
+    try:
         splitter = open_input(job.input, settings) if first_attempt else FileSplitter("", [], 1, label="no input")
         kind = splitter.kind if first_attempt else settings.kind_without_input
         plan = job.worker_plan(kind, folder, folder / "output", runtime=runtime_arguments)
@@ -310,5 +308,7 @@ def probe_startup(
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     gaps = tuple(gaps_in(engine.worker_events()))
     return StartupResult(workers_started, attempt, tuple(engine.observed), gaps)

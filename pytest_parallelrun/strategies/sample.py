@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
+from pytest_parallelrun.emulator.folders import new_job_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
 from pytest_parallelrun.emulator.splitting.model import ItemName
@@ -188,7 +189,7 @@ class Sample:
         from hypothesis.control import cleanup, currently_in_test_context
 
         if self._folder is None:
-            self._folder = os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-sample-"))
+            self._folder = str(new_job_folder("sample-"))
             # Not with the sample: of a call that was pasted from a failing test nobody keeps it.
             weakref.finalize(Sample, _remove, self._folder, os.getpid())
         folder = tempfile.mkdtemp(dir=self._folder, prefix="")

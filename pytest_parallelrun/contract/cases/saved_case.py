@@ -6,7 +6,6 @@ import builtins
 import json
 import os
 import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pytest_parallelrun.contract.rows.comparison import Key, difference
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 from pytest_parallelrun.emulator.errors import FaultError, InputError
 from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.folders import new_job_folder
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -71,7 +71,7 @@ class SavedCase:
         retries are off unless the case needs them, so that all mini-batches are run. suspended: no timeout ends an
         attempt. The other arguments are those of ParallelJob. A ParallelRunError is raised as ParallelJob raises it.
         """
-        folder = tempfile.mkdtemp(prefix="parallelrun-case-")
+        folder = new_job_folder("case-")
         try:
             if (self.folder / ITEMS).is_dir():
                 shutil.copytree(self.folder / ITEMS, os.path.join(folder, ITEMS), symlinks=True)

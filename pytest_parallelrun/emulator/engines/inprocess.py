@@ -166,6 +166,7 @@ class InProcessEngine:
         finally:
             self._slots = [None] * len(self._slots)
             self._stack.close()
+            self._leftovers.processes = self._sandbox.processes.left
             self._leftovers.close()
 
     def elapsed(self) -> float:

@@ -20,6 +20,7 @@ from pytest_parallelrun.emulator.worker.process_resources import (
     files_left,
     flush,
     open_files,
+    report_fork,
     threads_left,
     trace_crashes,
 )
@@ -51,6 +52,8 @@ def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover
     channel = Channel(reading, writing)
     start = channel.receive()
     assert isinstance(start, messages.Start)
+    forked = os.path.join(os.path.dirname(os.getcwd()), f"forked-{start.name}")
+    os.register_at_fork(after_in_child=lambda: report_fork(forked))
     worker = ChildWorker(channel, start)
     if start.thread == "worker":
         import threading
