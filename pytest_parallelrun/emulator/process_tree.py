@@ -111,7 +111,7 @@ def names_of(processes: Iterable[psutil.Process]) -> list[str]:
 def _is_running(process: psutil.Process) -> bool:
     try:
         # Of one that has ended and whose parent does not care, something stays.
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 
@@ -128,7 +128,7 @@ def is_of_python(process: psutil.Process) -> bool:
 def started_at(pid: int) -> float:
     """When a process started, in the time of the system; -1 where it is gone."""
     try:
-        return psutil.Process(pid).create_time()
+        return float(psutil.Process(pid).create_time())
     except psutil.Error:
         return -1.0
 
@@ -136,7 +136,7 @@ def started_at(pid: int) -> float:
 def processor_time(pid: int) -> float:
     """Seconds of processor time that a process and its ended children have used; 0 where it is gone."""
     try:
-        return sum(psutil.Process(pid).cpu_times()[:4])
+        return float(sum(psutil.Process(pid).cpu_times()[:4]))
     except psutil.Error:
         return 0.0
 

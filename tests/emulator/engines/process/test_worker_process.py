@@ -235,7 +235,7 @@ def test_one_that_starts_another_whenever_it_is_killed_is_left_to_itself_after_a
 
 
 def test_what_does_not_end_is_waited_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Stray(psutil.Process):
+    class Stray(psutil.Process):  # type: ignore[misc]
         def kill(self) -> None: ...
 
     monkeypatch.setattr(process_tree, "_LAST_WAIT", 0.01)
