@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_parallelrun.emulator.entry import StrPath
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
@@ -18,33 +19,53 @@ _LOCK = "lock"
 
 
 def new_job_folder(prefix: str = "job-") -> Path:
-    """An empty folder, which whoever asked removes. It lies in one folder of this process, which goes with it."""
+    """An empty folder, to be removed with `remove_job_folder`. All those of a process lie in one that is locked."""
     # Watched, all that a script writes in it would be taken for scratch.
     with unwatched():
         return Path(tempfile.mkdtemp(prefix=prefix, dir=_process_folder()))
 
 
-_of_process: dict[tuple[int, str], tuple[Path, int]] = {}
-"""The folder of this process in each folder for temporary files, and the descriptor of its lock."""
+def remove_job_folder(folder: StrPath) -> None:
+    """Removes what `new_job_folder` made; with the last one goes what they lie in."""
+    parent = Path(folder).parent
+    if (os.getpid(), parent) in _locked:
+        # (A forked child that ends has not made it.)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            if os.listdir(parent) == [_LOCK]:
+                _remove(parent)
+
+
+_locked: dict[tuple[int, Path], int] = {}
+"""The folders of this process, and the descriptor of the lock of each. A child that was forked has its own."""
+_looked_for_abandoned: set[str] = set()
 
 
 def _process_folder() -> Path:
-    # A child that was forked has one of its own.
-    key = os.getpid(), tempfile.gettempdir()
-    folder, _ = _of_process.get(key, (None, -1))
-    if folder is None or not folder.is_dir():
-        folder = Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX)))
-        _of_process[key] = folder, _lock(folder)
-        call_at_exit(_remove, *key)
-        remove_abandoned()
+    temporary = Path(os.path.realpath(tempfile.gettempdir()))
+    for pid, folder in _locked:
+        if pid == os.getpid() and folder.parent == temporary and folder.is_dir():
+            return folder
+    if str(temporary) not in _looked_for_abandoned:
+        _looked_for_abandoned.add(str(temporary))
+        remove_abandoned(temporary)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
+    _locked[os.getpid(), folder] = _lock(folder)
     return folder
 
 
-def _remove(pid: int, temporary: str) -> None:
-    if pid == os.getpid() and (pid, temporary) in _of_process:
-        folder, lock = _of_process.pop((pid, temporary))
+@call_at_exit
+def _remove_all() -> None:
+    for pid, folder in list(_locked):
+        if pid == os.getpid():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    lock = _locked.pop((os.getpid(), folder), None)
+    if lock is not None:
         shutil.rmtree(folder, ignore_errors=True)
-        if lock >= 0:
+        with suppress(OSError):
             os.close(lock)
 
 
@@ -69,10 +90,10 @@ def _try_lock(number: int) -> bool:
     return True
 
 
-def remove_abandoned() -> None:
+def remove_abandoned(temporary: Path) -> None:
     """Removes what killed processes left among the temporary files: folders whose lock nobody holds."""
-    own = {folder for folder, _ in _of_process.values()}
-    for folder in Path(os.path.realpath(tempfile.gettempdir())).glob(f"{_PREFIX}*"):
+    own = {folder for _, folder in _locked}
+    for folder in temporary.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder in own or folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -23,7 +22,7 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, Sett
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, Progress, WorkerStopped
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
-from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, usable_output
+from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, remove_job_folder, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import (
@@ -125,7 +124,7 @@ class ParallelJob:
             with terminations_as_interrupts():
                 return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_job_folder(folder)
             raise
 
     def worker_plan(

@@ -8,7 +8,6 @@ host after every attempt.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,7 +16,7 @@ from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
-from pytest_parallelrun.emulator.folders import new_job_folder
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import original_path
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting import open_input
@@ -98,7 +97,7 @@ class ProbeSession:
             self._engine.quiet()
             self._engine.release()
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_job_folder(self._folder)
             raise
         return self
 
@@ -121,7 +120,7 @@ class ProbeSession:
             self._engine.stop(normal=False)
         finally:
             self.note_gaps()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_job_folder(self._folder)
 
     @property
     def observed(self) -> Sequence[object]:
@@ -309,6 +308,6 @@ def probe_startup(
         finally:
             engine.stop(normal=False)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_job_folder(folder)
     gaps = tuple(gaps_in(engine.worker_events()))
     return StartupResult(workers_started, attempt, tuple(engine.observed), gaps)

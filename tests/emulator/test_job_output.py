@@ -245,7 +245,7 @@ def test_a_folder_for_the_output_is_made_with_those_above_it_and_an_empty_one_is
 def test_without_an_output_folder_the_file_is_in_a_temporary_one_that_shows_whose_it_is(files: list[str]) -> None:
     path = run_job(Names(), files, output_action="append_row").output_path
     assert path is not None
-    assert (path.parent.name, path.parent.parent.name.startswith("parallelrun-")) == ("output", True)
+    assert (path.parent.name, path.parents[2].name.startswith("parallelrun-")) == ("output", True)
 
 
 def test_every_folder_of_a_worker_is_looked_at_whatever_others_left(files: list[str], tmp_path: Path) -> None:

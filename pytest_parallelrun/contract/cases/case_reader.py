@@ -172,7 +172,7 @@ def _fits(kind: str, payload: object) -> bool:
     return kind == "returns" or payload is None
 
 
-def _problems_of_table(table: Mapping[str, Any]) -> Iterator[str]:
+def _problems_of_table(table: Any) -> Iterator[str]:
     rows, columns = table.get("rows"), table.get("columns")
     if not _whole_number(rows) or not isinstance(columns, list):
         yield "a table has a number of rows and a list of columns"

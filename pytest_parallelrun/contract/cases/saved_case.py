@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from pytest_parallelrun.contract.cases.plain_json import from_plain, table_from_
 from pytest_parallelrun.contract.rows.comparison import Key, difference
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
 from pytest_parallelrun.emulator.errors import FaultError, InputError, ParallelRunError
-from pytest_parallelrun.emulator.folders import new_job_folder
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -100,10 +99,10 @@ class SavedCase:
             )
             result = _run(job, make_engine)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_job_folder(folder)
             raise
         # Rows may name the items.
-        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(result, remove_job_folder, folder)
         self._items[result] = os.path.join(folder, ITEMS)
         return result
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
-from pytest_parallelrun.emulator.folders import new_job_folder
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
 from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
@@ -220,5 +220,5 @@ class NodeWorkspace:
             count = sum(map(os.path.isfile, written))
             lost = f"{count} file(s) that a worker wrote on its node have more than {PARCEL_LIMIT:,} bytes, and "
             lost += "are lost: write to storage that all nodes see"
-        shutil.rmtree(self._base, ignore_errors=True)
+        remove_job_folder(self._base)
         return copies or [], lost

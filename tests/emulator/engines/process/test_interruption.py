@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator import folders
-from pytest_parallelrun.emulator.folders import new_job_folder
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from tests.emulator.engines.process.scripts import none_left, write_items, write_script
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
@@ -81,7 +81,6 @@ def test_of_a_job_that_is_killed_no_worker_stays_and_its_folder_goes_with_the_ne
     job = start_job(tmp_path, "busy")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     [abandoned] = (tmp_path / "tmp").iterdir()
-    monkeypatch.setattr(folders, "_of_process", {})
     folder = new_job_folder()
     # Its owner lives.
     assert abandoned.exists()
@@ -90,7 +89,7 @@ def test_of_a_job_that_is_killed_no_worker_stays_and_its_folder_goes_with_the_ne
     assert none_left(str(tmp_path))
     not_ours = tmp_path / "tmp" / "parallelrun-link"
     not_ours.symlink_to(abandoned)
-    folders.remove_abandoned()
+    folders.remove_abandoned(tmp_path / "tmp")
     assert set((tmp_path / "tmp").iterdir()) == {folder.parent, not_ours}
-    folders._remove(*next(iter(folders._of_process)))
-    assert not folder.exists()
+    remove_job_folder(folder)
+    assert list((tmp_path / "tmp").iterdir()) == [not_ours]
