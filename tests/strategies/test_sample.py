@@ -239,7 +239,6 @@ def test_a_forked_process_that_ends_leaves_the_files_alone(folder: Path, monkeyp
     assert not made.exists()
 
 
-
 @pytest.mark.parametrize(
     "statement", ["from pytest_parallelrun import strategies", "import pytest_parallelrun.strategies"]
 )

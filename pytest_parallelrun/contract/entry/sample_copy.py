@@ -6,8 +6,9 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from pytest_parallelrun.emulator.guarded_yaml import read_guarded
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, InputLocation, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.mltable import files_of
 from pytest_parallelrun.emulator.splitting.model import ItemName
@@ -119,8 +120,8 @@ def _copy_of_mltable(location: InputLocation, folder: Path) -> str:
     target = os.path.join(folder, os.path.basename(os.path.dirname(root)), "")
     for name in names:
         copy_file(root + name, target + name)
-    with open(location.root + MLTABLE, encoding="utf-8") as stream:
-        content = yaml.safe_load(stream)
+    # Its reader has taken it, so it is a mapping.
+    content = cast("dict[str, object]", read_guarded(Path(location.root, MLTABLE), f"'{location.root + MLTABLE}'"))
     content["paths"] = [{"file": "./" + Path(name).as_posix()} for name in names]
     with open(target + MLTABLE, "w", encoding="utf-8") as stream:
         yaml.safe_dump(content, stream, allow_unicode=True, sort_keys=False)
