@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun._configuration import RunConfiguration
 from pytest_parallelrun._options import STEP, OptionValue, absolute_path, usage_error
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
-from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
+from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean, not_there
 from pytest_parallelrun.job_files.tree import JobFileError, Problem, shown
 
 if TYPE_CHECKING:
@@ -193,9 +193,15 @@ def _job_path(item: OptionValue) -> Path:
         return path
     folder = path if path.is_dir() else path.parent
     files = sorted(file.name for file in folder.glob("*") if file.suffix in (".yml", ".yaml"))
-    problem = "is a folder; give a file" if path.is_dir() else "does not exist"
+    problem = "is a folder; give a file" if path.is_dir() else not_there(path)
     near = difflib.get_close_matches(path.name, files, n=1, cutoff=0.6)
-    hint = f" Did you mean '{near[0]}'?" if near else f" There is: {', '.join(files)}." if files else ""
+    hint = (
+        f" Did you mean '{near[0]}'?"
+        if near and near != [path.name]
+        else f" There is: {', '.join(files)}."
+        if files
+        else ""
+    )
     raise usage_error(f"{item}: {problem}.{hint}")
 
 

@@ -10,6 +10,7 @@ import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.errors import special_file
 from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES, MAX_NODES, compose
 from pytest_parallelrun.job_files.tree import Listing, Node, Problems, Scalar, SourceLocation, Table
 
@@ -24,6 +25,9 @@ _VALUE = "tag:yaml.org,2002:value"
 def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> str | None:
     """The text of a file; None, with a problem, where it cannot be read, is too large, or is not UTF-8."""
     location = SourceLocation(file)
+    if kind := special_file(file):
+        problems.add(location, f"this is {kind}, and not a file")
+        return None
     try:
         if is_too_large(file.stat().st_size, file, problems, limit):
             return None

@@ -74,14 +74,26 @@ def _plain_copy(location: InputLocation, folder: Path) -> str:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copies a file; what cannot be read, such as a dangling link, becomes a link that cannot be read either."""
+    """Copies a file; what cannot be read, such as a dangling link, becomes what cannot be read either.
+
+    Without permission that is a file of its own, of the same size and time, since a link would let a script change the
+    permissions of the user's.
+    """
     if os.path.lexists(target):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
         shutil.copy2(source, target)
-    except OSError:
-        os.symlink(source, target)
+    except OSError as error:
+        # (What could be copied, but for its times and attributes, is a copy.)
+        if isinstance(error, PermissionError) and not os.path.lexists(target):
+            like = os.stat(source)
+            with open(target, "xb") as stream:
+                stream.truncate(like.st_size)
+            os.utime(target, ns=(like.st_atime_ns, like.st_mtime_ns))
+            os.chmod(target, 0)
+        elif not os.path.lexists(target):
+            os.symlink(source, target)
 
 
 def _relative_roots(locations: list[InputLocation]) -> list[str]:
