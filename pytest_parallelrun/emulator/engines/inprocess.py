@@ -49,6 +49,7 @@ from pytest_parallelrun.emulator.events import (
 )
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import count_returned
+from pytest_parallelrun.emulator.sandbox.damage import Damage
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
@@ -128,6 +129,7 @@ class InProcessEngine:
             self._stack.enter_context(running_under(self._clock))
         self._stack.enter_context(self._sandbox)
         self._stack.enter_context(self._guard)
+        self._call = self._stack.enter_context(Damage()).checked(self._call)
         self._born = self._clock.now()
         settings = self._settings
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
@@ -485,7 +487,7 @@ class InProcessEngine:
         if self._splitter.kind == "files":
             payload = FileMiniBatch(payload, mini_batch.id)  # type: ignore[arg-type]
         if not functions.takes_context:
-            return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
+            return self._call(functions.run, payload)
         context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition, number)
         return self._call(functions.run, payload, context)
 

@@ -7,6 +7,7 @@ it imports before the script is time until the first result, so everything else 
 from __future__ import annotations
 
 import _thread
+import errno
 import os
 import sys
 from time import perf_counter, sleep
@@ -321,8 +322,12 @@ class ChildWorker:
                 try:
                     message.written = self._append(value)
                 except OSError as error:
+                    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                    if full:
+                        # It is so for all workers, and ends the job.
+                        message.written = self._output_file.path, 0, 0, f"'{self._output_file.path}': {error.strerror}"
                     reason = f"the results cannot be appended to '{self._output_file.path}': {error}"
-                    message.failure = {"phase": "return", "error": reason}
+                    message.failure = None if full else {"phase": "return", "error": reason}
             if isinstance(value, (list, tuple)):
                 value = list(value)
             if type(value) is list and _PLAIN.issuperset(map(type, value)):
