@@ -93,6 +93,9 @@ def _try_lock(number: int) -> bool:
 def remove_abandoned(temporary: Path) -> None:
     """Removes what killed processes left among the temporary files: folders whose lock nobody holds."""
     own = {folder for _, folder in _locked}
+    if not hasattr(os, "getuid"):
+        # Windows, where nothing is locked either.
+        return
     for folder in temporary.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if folder in own or folder.is_symlink() or folder.stat().st_uid != os.getuid():

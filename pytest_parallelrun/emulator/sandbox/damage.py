@@ -40,7 +40,7 @@ class Damage:
         self._closed = False
         self._me = os.getpid()
         self._close, self._close_range = os.close, os.closerange
-        os.close, os.closerange = self._close_one, self._close_several
+        os.close, os.closerange = self._close_one, self._close_several  # type: ignore[assignment]
         return self
 
     def __exit__(self, *exc_info: object) -> None:
