@@ -370,7 +370,7 @@ class InProcessEngine:
             self._sandbox.switch(worker)
 
     def _attach(self) -> None:
-        if self._call is _call_here:
+        if self._settings.thread == "main":
             attach(self._clock)
 
     def _restart(self, slot: int, worker: Worker, reason: str) -> None:

@@ -106,4 +106,5 @@ def test_what_a_script_puts_into_pytest_stays_with_its_workers(tmp_path: Path) -
     runner, reports = sys.modules["_pytest.runner"], sys.modules["_pytest.reports"]
     before = runner.call_and_report, vars(reports.TestReport)["from_item_and_call"]
     assert outcomes(run_script(tmp_path, PATCHES, files=2)) == ["succeeded"] * 2
+
     assert (runner.call_and_report, vars(reports.TestReport)["from_item_and_call"]) == before
