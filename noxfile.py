@@ -52,16 +52,11 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2"]))
 
 
-@nox.session(python=OLDEST)
+@nox.session(python=OLDEST, venv_backend="uv")
 def lowest(session: nox.Session) -> None:
     """All tests with the lowest versions that pyproject.toml allows."""
     clean(session)
-    session.install("-e", ".", "--no-deps")
-    lowest = Path(session.create_tmp(), "lowest.txt")
-    versions = session.run("python", ".ci/lowest_versions.py", silent=True)
-    lowest.write_text(str(versions), encoding="utf-8")
-    session.log("the lowest versions:\n%s", versions)
-    session.install("-e", ".[test]", "-c", str(lowest))
+    session.install("--resolution", "lowest-direct", "-e", ".[test]")
     session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2"]))
 
 

@@ -1,6 +1,6 @@
-"""The options of a run: every value checked and resolved, once.
+"""The options of a run: every value validated and resolved once.
 
-Precedence of every value: command line, marker, ini, job definition, profile default.
+Precedence: command line, marker, ini file, job file, default of the profile.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
 
 GATE_OPTIONS = ("plan", "report", "save", "budget", "strict", "environment")
-"""Options that mean nothing to the fixtures."""
+"""Options that have no meaning for the fixtures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfiguration:
     """The options of a run, a field for each.
 
-    entries, jobs, inputs: as they were written; `_entries` looks them up. command_line, ini: settings, apart as those
-    of a marker stand between them. origins: of both, by setting. models: as "PATH" or "NAME=PATH".
+    entries, jobs, inputs: as written; `_entries` resolves them. command_line, ini: settings, kept apart because those
+    of a marker come between them. origins: of both, by setting. models: as "PATH" or "NAME=PATH".
     """
 
     entries: Sequence[OptionValue]
@@ -81,9 +81,9 @@ _CONFIGURATION = pytest.StashKey[RunConfiguration]()
 
 
 def configuration_of(config: pytest.Config) -> RunConfiguration:
-    """The options of the run, read at the first question.
+    """The options of the run, read when first needed.
 
-    UsageError for what is wrong, with the value, its origin and what is allowed.
+    UsageError for a wrong value, with its origin and what is allowed.
     """
     if _CONFIGURATION not in config.stash:
         with usage_errors():
@@ -93,7 +93,7 @@ def configuration_of(config: pytest.Config) -> RunConfiguration:
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Makes an error about what a user gave one of pytest's, which shows its message alone."""
+    """Turns an error about a user's value into one of pytest, which prints only the message."""
     try:
         yield
     except ParallelRunError as error:
@@ -133,7 +133,7 @@ def _read(config: pytest.Config) -> RunConfiguration:
 
 
 def _refuse_gate_options(config: pytest.Config) -> None:
-    """UsageError for an option that does something for an entry alone, where somebody typed it without one."""
+    """UsageError for an option that needs an entry, if it is on the command line without one."""
     typed = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
     for name in GATE_OPTIONS:
         option = f"--parallelrun-{name}"
@@ -144,7 +144,7 @@ def _refuse_gate_options(config: pytest.Config) -> None:
 
 
 def _settings(sets: Sequence[OptionValue], environment: Sequence[OptionValue]) -> tuple[JobSettings, dict[str, str]]:
-    """The settings of one layer, and the origin of each; a name that comes twice has its last value."""
+    """The settings of one layer and their origins; of a repeated name the last value counts."""
     if not sets and not environment:
         return JobSettings(), {}
     values: dict[str, object] = {}
@@ -186,7 +186,7 @@ def _engine(item: OptionValue) -> str:
 
 def _empty_folder(item: OptionValue, config: pytest.Config, reason: str = "") -> Path:
     folder = absolute_path(item)
-    # Workers of pytest-xdist start after the controller has looked at it, and may find files of each other.
+    # Workers of pytest-xdist start after the controller has checked this, and may find each other's files.
     if not hasattr(config, "workerinput"):
         message_start = f"{item.origin}={folder}:"
         check_folder(folder, message_start)

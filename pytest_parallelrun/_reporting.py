@@ -1,4 +1,4 @@
-"""From the reports of pytest to the reports of the gate. The controller of pytest-xdist alone writes them."""
+"""Turns pytest's reports into the reports of the gate. With pytest-xdist, only the controller writes them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.finding import Cause
 
-# Set on a report, attributes of plain values travel with it from a worker of pytest-xdist.
+# Attributes with plain values set on a report are sent along by a worker of pytest-xdist.
 _RECORD = "parallelrun"
 _ENTRY = "parallelrun_entry"
 
@@ -59,9 +59,9 @@ MARKUP: dict[Style, dict[str, bool]] = {
 
 
 class FindingRepr:
-    """A finding as pytest shows it: in full among the failures, its headline where failures are listed.
+    """A finding as pytest shows it: in full among the failures, only its headline in lists.
 
-    Given a plain text, pytest repeats all of it in the short summary when it runs on CI.
+    pytest would repeat a plain text in the short summary when it runs on CI.
     """
 
     def __init__(self, text: str, headline: str, *, by_line: bool) -> None:
@@ -73,14 +73,14 @@ class FindingRepr:
         return self._text
 
     def toterminal(self, tw: TerminalWriter) -> None:
-        # Under --tb=line pytest writes the crash itself.
+        # With --tb=line pytest writes the crash itself.
         if not self._by_line:
             tw.line(self._text)
 
 
 @dataclass(frozen=True)
 class _Crash:
-    """What pytest reads of a crash: for its short summary, `--tb=line` and JUnit's message."""
+    """What pytest reads of a crash for its short summary, `--tb=line` and JUnit's message."""
 
     message: str
 
@@ -89,7 +89,7 @@ class _Crash:
 
 
 class Reporting:
-    """Collects a record for each check as it ends, and writes summary and report files in the end."""
+    """Collects a record for each check as it ends, and writes the summary and report files at the end."""
 
     def __init__(self, config: pytest.Config, entries: RunEntries) -> None:
         self._config = config
@@ -101,7 +101,7 @@ class Reporting:
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._written: set[Path] = set()
         self._lost: list[str] = []
-        # By entry and cause: the check that reported it first, and what the script printed in it.
+        # By entry and cause: the check that reported it first, and what the script printed during it.
         self._reported: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
         self._with_job: set[str] = set()
 
@@ -140,9 +140,9 @@ class Reporting:
         if entry is None:
             self._add_crash(report)
             return
-        # The path of the script is in it, which JUnit's XML cannot have as it is.
+        # It contains the path of the script, which JUnit's XML cannot always represent.
         report.nodeid = visible(report.nodeid)
-        # The set-up is part of what a check costs: the run of the whole sample is in one.
+        # Setup is part of the cost of a check: one contains the run of the whole sample.
         self._reports[entry].duration += report.duration
         report.sections = [(title, _harmless(text)) for title, text in report.sections]
         values = getattr(report, _RECORD, None)
@@ -158,7 +158,7 @@ class Reporting:
                 report.longrepr = path, line, printable(reason)
 
     def _add_crash(self, report: pytest.TestReport) -> None:
-        """A check whose worker of pytest-xdist died: the report of that is none of ours, and a failure all the same."""
+        """A check whose worker of pytest-xdist died: its report is not ours, but it is a failure."""
         entry, _, test = report.nodeid.rpartition("::")
         if report.failed and entry in self._reports:
             name = test.removeprefix("test_")
@@ -166,7 +166,7 @@ class Reporting:
             self._reports[entry].add(record)
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
-        """What several checks found is shown once, as is what was printed; the message of the record stays whole."""
+        """Shows a finding of several checks once, and its output too; the message of the record stays complete."""
         cause = None if record.finding is None else record.finding.cause
         if record.outcome != "failed" or cause is None:
             return
@@ -205,7 +205,7 @@ class Reporting:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        # Within that of the terminal, which shows the summary only after one that does not raise.
+        # Inside the hook of the terminal, which prints the summary only if this does not raise.
         self._session = session
         if self._is_controller and not session.config.option.collectonly:
             self._write_reports()
@@ -230,7 +230,7 @@ class Reporting:
 
     @contextmanager
     def _surviving(self, what: str) -> Iterator[None]:
-        """A failure to make or to write something costs that alone, and the run, for somebody may wait for it."""
+        """An error in a report fails the run, because somebody may wait for the report, but nothing else."""
         try:
             yield
         except Exception as error:
@@ -244,19 +244,19 @@ class Reporting:
         return judge_acceptances(self._acceptances, list(self._reports.values()))
 
     def _make_warnings_harmless(self) -> None:
-        """Those of the script, which pytest prints after this."""
+        """Those of the script, which pytest prints next."""
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         for warning in terminal.stats.get("warnings", ()) if terminal is not None else ():
             warning.message = _harmless(warning.message)
 
     def _add_junit_properties(self) -> None:
-        """Properties of the suite: those of a test case are against the schema of xunit2."""
+        """Properties of the suite; properties of a test case violate the schema of xunit2."""
         for plugin in self._config.pluginmanager.get_plugins():
             add = getattr(plugin, "add_global_property", None)
             if add is not None:
                 for report in self._reports.values():
                     for name, value in report.properties():
-                        # Of names pytest writes out nothing, and XML has no control characters.
+                        # pytest does not escape names, and XML has no control characters.
                         add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
 
 
@@ -268,19 +268,19 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, ImportError):
         return f"{text}; what a page needs comes with: {INSTALL}"
-    # Nothing of the user's can cause it.
+    # Nothing of the user can cause it.
     return f"{type(error).__name__}: {text} (an error of pytest-parallelrun)"
 
 
 def _modules_of(error: BaseException) -> set[str]:
-    """Names of the files, without their ending, that the exception went through."""
+    """Names of the files, without suffix, that the exception passed through."""
     return {
         frame.filename.rpartition("/")[2].removesuffix(".py") for frame in traceback.extract_tb(error.__traceback__)
     }
 
 
 def _harmless(text: str) -> str:
-    """What a script wrote, without commands to the CI system that reads the log."""
+    """Output of a script without commands to the CI system that reads the log."""
     return defused(text) if on_ci() else text
 
 

@@ -1,6 +1,6 @@
-"""--parallelrun-explain and --parallelrun-plan, which print and run nothing; and the header of a run.
+"""--parallelrun-explain and --parallelrun-plan, which print and exit; and the header of a run.
 
-The pages are part of the wheel, so that they say what the installed version does, and open without a network.
+The pages are part of the wheel, so they match the installed version and need no network.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 
 
 def explain_command(check: str) -> str:
-    """What prints the page of a check; "" for a generated test that has none."""
+    """The command that prints the page of a check; "" for a generated test without one."""
     return f"pytest --parallelrun-explain={check}" if any(spec.name == check for spec in CHECKS) else ""
 
 
 def print_pages(checks: list[OptionValue]) -> None:
-    """Prints the page of each check. UsageError for a name that is none."""
+    """Prints the page of each check. UsageError for an unknown name."""
     _print("\n".join(_page(check) for check in checks), errors="replace")
 
 
@@ -79,7 +79,7 @@ def print_plan(entries: RunEntries) -> None:
 
 
 def _print(text: str, *, errors: str) -> None:
-    """Pytest has no terminal writer yet, and a console may lack characters."""
+    """Writes directly: pytest has no terminal writer yet, and a console may lack characters."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, errors).decode(encoding))
 

@@ -1,4 +1,4 @@
-"""Which scripts are gated, and by which step of which job definition: --parallelrun-entry and --parallelrun-job."""
+"""Which scripts are checked, and by which step of which job file: --parallelrun-entry and --parallelrun-job."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A script to gate. script_id: its path in node ids. step: what a job definition says about it.
+    """A script to check. script_id: its path in node ids. step: what a job file says about it.
 
-    job: that definition as --parallelrun-job names it. notes: sentences about it. shares_script: whether another step
-    of the run has the same script.
+    job: that file as --parallelrun-job names it. notes: sentences about it. shares_script: whether another step of the
+    run has the same script.
     """
 
     entry: EntryFile
@@ -49,7 +49,7 @@ class Target:
 
     @property
     def folder_name(self) -> str:
-        """One for each entry, also where scripts and their folders have the same name."""
+        """A unique name for each entry, even if scripts and their folders have the same name."""
         parts = [part for part in Path(self.script_id).with_suffix("").parts if part != os.pardir]
         if self.step is not None and self.shares_script:
             parts.append(re.sub(r"[^\w.-]", "_", self.step.name))
@@ -57,11 +57,11 @@ class Target:
 
 
 def find_targets(configuration: RunConfiguration, root: Path) -> tuple[Target, ...]:
-    """The entries that were given, else those of the job definition; without repetition. Of a replay the one it is for.
+    """The entries that were given, otherwise those of the job files, without duplicates. For a replay, only its own.
 
-    root: where node ids start, and where the search for job definitions ends.
-    UsageError: an entry or file that is not there, a definition that is not valid, an entry that is no step of any,
-    several definitions of one entry, two steps that no node id would tell apart, no entry for a replay.
+    root: where node ids start, and where the search for job files ends.
+    UsageError: a missing entry or file, an invalid job file, an entry that no step has, several files for one entry,
+    two steps with the same node id, no entry for a replay.
     """
     code = configuration.code
     if configuration.jobs:
@@ -76,12 +76,12 @@ def find_targets(configuration: RunConfiguration, root: Path) -> tuple[Target, .
 
 
 def script_id(entry: EntryFile, root: Path) -> str:
-    """Posix path relative to rootdir; a script elsewhere is given from there, for its node id to be unique."""
+    """Posix path relative to rootdir, even for a script elsewhere, so that its node id is unique."""
     return Path(os.path.relpath(entry.path, root)).as_posix()
 
 
 def _target_of(case: SavedCase, targets: Sequence[Target]) -> Target:
-    """The entry to run a case with, of those given; the one that it was saved for where there are several."""
+    """The entry to run a case with; of several, the one that it was saved for."""
     if len(targets) == 1:
         return targets[0]
     for target in targets:
@@ -111,7 +111,7 @@ def _of_jobs(
     wanted = {os.path.realpath(absolute_path(entry)): entry for entry in entries}
     scripts = {os.path.realpath(reading.script) for reading in readings if reading.script is not None}
     for path, entry in wanted.items():
-        # Of a step that is so wrong that its script is not known the findings say more.
+        # If a step is so wrong that its script is unknown, the problems say more.
         if path not in scripts and all(reading.script is not None for reading in readings):
             steps_text = ", ".join(_named(reading.name, reading.script) for reading in readings) or "none"
             raise usage_error(
@@ -145,7 +145,7 @@ def _of_jobs(
 def _read_jobs(
     jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: Path | None
 ) -> list[tuple[OptionValue, JobFile, list[StepReading]]]:
-    """All definitions; an entry that is the script of no step is that of the steps whose script cannot be read."""
+    """All job files; an entry that no step has belongs to the steps whose script cannot be read."""
     files = [(item, *_read_job(item, code)) for item in jobs]
     scripts = [reading.script for _, _, steps in files for reading in steps]
     known = {os.path.realpath(script) for script in scripts if script is not None}
@@ -157,7 +157,7 @@ def _read_jobs(
 
 
 def _read_job(item: OptionValue, code: Path | None, script: Path | None = None) -> tuple[JobFile, list[StepReading]]:
-    """A job definition, and the steps of it that are meant. script: where that of a step cannot be read."""
+    """A job file and the selected steps. script: if that of a step cannot be read."""
     from pytest_parallelrun.job_files.job_file import read_job_file
     from pytest_parallelrun.job_files.script import GivenCode
 
@@ -175,7 +175,7 @@ def _read_job(item: OptionValue, code: Path | None, script: Path | None = None) 
 
 
 def _check_names(targets: Mapping[SourceLocation, Target]) -> None:
-    """UsageError for two steps of one name and one script, which would have the same node ids."""
+    """UsageError for two steps with the same name and script, which would have the same node ids."""
     locations: dict[tuple[Path, str], SourceLocation] = {}
     for location, target in targets.items():
         assert target.step is not None
@@ -217,7 +217,7 @@ def _named(name: str, script: Path | None) -> str:
 
 
 def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
-    """The entry with the one definition that is found for it."""
+    """The entry with the only job file found for it."""
     from pytest_parallelrun.job_files.discovery import discover
 
     steps, broken = discover(entry.path, root)
@@ -233,7 +233,7 @@ def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
     if step is None:
         raise JobFileError(discovered.reading.problems)
     passed_over = (f"a job definition that names this script is broken, and not used: {each}" for each in broken)
-    # The folder of --parallelrun-code goes over that of the file.
+    # The folder of --parallelrun-code overrides that of the file.
     entry = entry if code is not None else step.entry
     notes = (*(str(problem) for problem in discovered.file.problems), *passed_over)
     return Target(entry=entry, script_id=script_id(entry, root), step=step, notes=notes)

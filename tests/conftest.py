@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import sys
 import textwrap
@@ -120,20 +121,34 @@ def gate(run_pytest: Run) -> Run:
 
 @pytest.fixture(scope="session")
 def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("bytecode")
+    """A folder for compiled modules, one for all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "bytecode"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
-def gate_in_two(pytester: pytest.Pytester, bytecode: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The gate of score.py in two workers of pytest-xdist. It takes seconds: for what differs there."""
+def in_two(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs pytest in two workers of pytest-xdist. It takes seconds: for what differs there."""
     pytest.importorskip("xdist")
-    # What the first of these processes compiles the others need not.
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
+    if sys.pycache_prefix is not None:
+        # What the first of these processes compiles the others need not.
+        monkeypatch.setenv("PYTHONPYCACHEPREFIX", sys.pycache_prefix)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
+    def in_two(*arguments: str | Path) -> pytest.RunResult:
+        return pytester.runpytest_subprocess("-n2", "-q", "--color=no", *arguments)
+
+    return in_two
+
+
+@pytest.fixture
+def gate_in_two(in_two: Run) -> Run:
+    """The same for the gate of score.py with the sample data/."""
+
     def gate(*arguments: str | Path) -> pytest.RunResult:
-        options = ("--parallelrun-entry=score.py", "--parallelrun-input=data", "-n2", "-q", "--color=no")
-        return pytester.runpytest_subprocess(*options, *arguments)
+        return in_two("--parallelrun-entry=score.py", "--parallelrun-input=data", *arguments)
 
     return gate
 

@@ -1,4 +1,4 @@
-"""An entry script: where it is, and under which name a worker imports it."""
+"""An entry script: its location, and the name under which a worker imports it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ StrPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class EntryFile:
-    """A script on disk. `code_root` is the one folder of the user's that is on sys.path in a worker."""
+    """A script on disk. `code_root` is the only folder of the user's that is on sys.path in a worker."""
 
     path: Path
     code_root: Path
@@ -35,7 +35,7 @@ class EntryFile:
 class EntryObject:
     """A module or any object with run() and optionally init() and shutdown().
 
-    It is taken as it is: all workers share it, since only a script on disk can be loaded afresh.
+    All workers share it, since only a script on disk can be loaded again.
     """
 
     target: object
@@ -46,7 +46,7 @@ class EntryObject:
 
 
 def find_entry(entry: object, code: StrPath | None = None) -> EntryFile | EntryObject:
-    """The entry that was meant: a path of a script, or an object. EntryScriptError where there is none."""
+    """The entry for a path of a script, or an object. EntryScriptError if there is none."""
     if not isinstance(entry, (str, os.PathLike)):
         if code is not None:
             raise EntryScriptError(f"code={os.fspath(code)!r} goes with the path of a script, not an object.")
@@ -83,7 +83,7 @@ def _code_root(path: Path, code: StrPath | None) -> Path:
 
 
 def import_entry(entry: EntryFile) -> ModuleType:
-    """Imports the script under its dotted name, into the modules of the worker that is active.
+    """Imports the script under its dotted name, into the modules of the active worker.
 
     Raises whatever the import raises.
     """

@@ -1,7 +1,7 @@
-"""The errors that a wrong set-up raises. A failed job is a result, never one of these.
+"""The errors of a wrong setup. A failed job is a result, never one of these.
 
-Every message says the value, where it came from, what is allowed and, where there is one, the nearest
-right name, in one line or two: the plugin shows it as pytest's usage error without a traceback.
+Every message contains the value, its origin, what is allowed and, if there is one, the nearest valid name, in one or
+two lines: the plugin shows it as pytest's usage error without a traceback.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 
 class ParallelRunError(Exception):
-    """Base of the errors of a wrong set-up."""
+    """Base of the errors of a wrong setup."""
 
 
 class SettingsError(ParallelRunError, ValueError):
@@ -29,15 +29,15 @@ class EmptyInputError(InputError):
 
 
 class EntryScriptError(ParallelRunError):
-    """An entry script that is missing, is a folder, or lies outside its code root."""
+    """An entry script that is missing, is a folder, or is outside its code root."""
 
 
 class FaultError(ParallelRunError):
-    """A fault that cannot be injected as addressed, or that never fired."""
+    """A fault that cannot be injected at its address, or that never happened."""
 
 
 def did_you_mean(value: str, allowed: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest right one, or all of them."""
+    """The end of a message about an unknown name: the nearest valid one, or all of them."""
     names = sorted(allowed)
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
     return f"Did you mean '{near[0]}'?" if near else f"Allowed: {', '.join(names)}."

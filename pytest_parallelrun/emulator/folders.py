@@ -1,4 +1,4 @@
-"""The folder that a job works in, and those that the user names for what is to stay of it: its output, its logs."""
+"""The working folder of a job, and the folders for its output and logs that the user names."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ def remove_abandoned(temporary: Path) -> None:
 
 
 def is_in_job_folder(path: str) -> bool:
-    """Whether it lies below the folder of this job or another one."""
+    """Whether it is below the folder of a job."""
     return os.path.realpath(path).startswith(os.path.join(os.path.realpath(tempfile.gettempdir()), _PREFIX))
 
 
 def sizes_of_files(folder: Path) -> dict[str, int]:
-    """The bytes of each file below a folder, by its path relative to that."""
+    """The content of each file below a folder, by relative path."""
     sizes = {}
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -125,9 +125,9 @@ def sizes_of_files(folder: Path) -> dict[str, int]:
 
 
 def check_folder(folder: Path, named: str) -> None:
-    """InputError where no file can be made in the folder, which need not be there, and is not there afterwards.
+    """InputError if no file can be created in the folder, which need not exist and is not created.
 
-    named: what the message begins with, such as "--parallelrun-logs=logs:".
+    named: start of the message, such as "--parallelrun-logs=logs:".
     """
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
@@ -139,7 +139,7 @@ def check_folder(folder: Path, named: str) -> None:
 
 
 def make_folder(folder: Path, named: str) -> Path:
-    """The folder, which is made where it is not there. InputError where no file can be made in it."""
+    """The folder, created if it does not exist. InputError if no file can be created in it."""
     existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not existing.is_dir():
         where = "is a file" if existing == folder else f"is below '{existing}', which is a file"
@@ -155,7 +155,7 @@ def make_folder(folder: Path, named: str) -> Path:
 
 
 def usable_output(folder: Path) -> Path:
-    """The folder for the output. InputError where files of this job would meet those of another one."""
+    """The folder for the output. InputError if it contains files of another job."""
     make_folder(folder, f"output '{folder}'")
     before = next(folder.glob("process[0-9]*"), None)
     if before is not None:
@@ -164,11 +164,11 @@ def usable_output(folder: Path) -> Path:
 
 
 def keep_files(work: Path, output: Path) -> Iterator[str]:
-    """Moves what workers wrote into their own folders to where the user wants to keep it; yields what went wrong."""
+    """Moves files from the workers' folders to the user's; yields what went wrong."""
     for folder in sorted(work.glob("process*")):
         try:
             if any(folder.iterdir()):
-                # Between two disks moving is reading.
+                # Moving between disks copies the file.
                 with unwatched():
                     shutil.move(folder, output / folder.name)
         except OSError as error:
@@ -176,6 +176,6 @@ def keep_files(work: Path, output: Path) -> Iterator[str]:
 
 
 def is_device(path: str) -> bool:
-    """Whether it is no file that holds anything, but a device or a view of the system."""
-    # In memory, and still a folder like others: TMPDIR may be there.
+    """Whether it is a device or a system file without content of its own."""
+    # A normal folder in memory: TMPDIR may be there.
     return path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/")

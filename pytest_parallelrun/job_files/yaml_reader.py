@@ -1,7 +1,7 @@
 """A YAML file -> a tree of nodes, in bounded time and memory.
 
-Nodes are composed and not constructed: aliases stay shared, so that a file of a few lines cannot stand for gigabytes,
-and every value keeps its line and column.
+Nodes are composed, not constructed: aliases stay shared, so that a short file cannot expand to gigabytes, and every
+value keeps its line and column.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VALUE = "tag:yaml.org,2002:value"
 
 
 def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> str | None:
-    """The text of a file; None, with a problem, where it cannot be read, is too large, or is not UTF-8."""
+    """The text of a file; None, with a problem, if it is unreadable, too large, or not UTF-8."""
     location = SourceLocation(file)
     if kind := special_file(file):
         problems.add(location, f"this is {kind}, and not a file")
@@ -36,7 +36,7 @@ def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> st
         problems.add(location, f"the file cannot be read: {error.strerror}")
         return None
     try:
-        # With its mark, PowerShell writes UTF-16 (`pip freeze > requirements.txt`), and pip and YAML take it.
+        # PowerShell writes UTF-16 with a byte order mark (`pip freeze > requirements.txt`); pip and YAML accept it.
         return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
@@ -50,7 +50,7 @@ def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> st
 
 
 def is_too_large(size: int, file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> bool:
-    """Whether a file of so many bytes is larger than the limit, which is a problem."""
+    """Whether a file of this size is too large, which is a problem."""
     if size > limit:
         problems.add(
             SourceLocation(file),
@@ -60,16 +60,16 @@ def is_too_large(size: int, file: Path, problems: Problems, limit: int = MAX_FIL
 
 
 def read_yaml(file: Path, problems: Problems, *, noun: str = "a job definition") -> Table | None:
-    """The mapping that a file holds; None, with a problem, where it is no YAML, or something else than one mapping.
+    """The mapping in a file; None, with a problem, if it is not YAML, or not one mapping.
 
-    noun: what the file is.
+    noun: the kind of file.
     """
     text = read_text(file, problems)
     return None if text is None else parse_yaml(text, file, problems, noun=noun)
 
 
 def parse_yaml(text: str, file: Path, problems: Problems, *, noun: str = "a job definition") -> Table | None:
-    """The same for a text that was read already."""
+    """The same for a text that was already read."""
     import yaml
 
     try:

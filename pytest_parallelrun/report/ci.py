@@ -17,9 +17,9 @@ from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, gro
 from pytest_parallelrun.report.sanitize import visible
 
 MAX_ANNOTATIONS_PER_LEVEL = 10
-"""Annotations of a step that are shown for errors, and as many for warnings."""
+"""Annotations shown for each step: this number of errors and of warnings."""
 MAX_SUMMARY_BYTES = 1024 * 1024
-"""Bytes of the summary of a step, all that was written to it together; more of it is not shown at all."""
+"""Bytes of the summary of a step, in all; a longer one is not shown at all."""
 
 
 def on_github() -> bool:
@@ -38,10 +38,9 @@ def on_ci() -> bool:
 def ci_parts(
     reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]
 ) -> Iterator[tuple[str, Iterator[str]]]:
-    """(what it is, lines of it) for each part that this CI system gets. A step's summary is written on the way.
+    """(name, lines) for each part that this CI system gets. The summary of a step is written directly.
 
-    The lines belong into the log: commands, and why a summary could not be written. That does not fail the run: what
-    the gate found does not depend on who is told.
+    The lines belong in the log: commands, and why a summary could not be written, which does not fail the run.
     """
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
@@ -68,7 +67,7 @@ def _step_summary(path: str, reports: Sequence[EntryReport], acceptances: Sequen
 def _azure_summary(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
     folder = os.environ.get("AGENT_TEMPDIRECTORY")
     try:
-        # The agent reads it after the run, and removes its folder with the job.
+        # The agent reads it after the run, and deletes its folder with the job.
         handle, path = tempfile.mkstemp(prefix="parallelrun-", suffix=".md", dir=folder or None)
         with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(markdown_report(reports, acceptances))
@@ -80,7 +79,7 @@ def _azure_summary(reports: Sequence[EntryReport], acceptances: Sequence[Accepta
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """A finding at a line. file: relative to the checkout where it lies in there, with `/`, else absolute."""
+    """A finding at a line. file: relative to the checkout, with `/`, or absolute if outside."""
 
     level: Literal["error", "warning"]
     file: str
@@ -90,7 +89,7 @@ class Annotation:
 
 
 def annotated(reports: Sequence[EntryReport], checkout: str) -> Iterator[Annotation]:
-    """One for each finding, errors before advice, those of all entries together."""
+    """One for each finding of all entries, errors before advice."""
     findings = [(report, grouped) for report in reports for grouped in grouped_findings(report)]
     for report, grouped in sorted(findings, key=lambda pair: pair[1].record.outcome != "failed"):
         file, line = script_location(grouped.finding, report.path)
@@ -114,7 +113,7 @@ def _below(checkout: str, file: str) -> str:
 
 
 def script_location(finding: Finding, script: str) -> tuple[str, int]:
-    """(file, line) that a finding is about: the last frame of the user, the function that failed, or the first line."""
+    """(file, line) of a finding: the last frame of the user, the function that failed, or the first line."""
     cause, location = finding.cause, finding.location
     if cause is not None and cause.frame is not None:
         return cause.frame.file, cause.frame.line
@@ -158,7 +157,7 @@ def azure_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
 
 
 def azure_upload_summary(path: str) -> str:
-    """The line that shows a Markdown file beside the run. path: absolute."""
+    """The line that shows a Markdown file with the run. path: absolute."""
     return f"##vso[task.uploadsummary]{_azure_data(path)}"
 
 

@@ -35,9 +35,9 @@ def plan_lines(
     checks: Mapping[str, str | None],
     engine: str = "inprocess",
 ) -> Iterator[str]:
-    """`checks`: name -> why the check cannot be made, None where it would run.
+    """`checks`: name -> why the check cannot run, None if it would.
 
-    job: the step of the job definition. no_input: why there is no splitter. input_origin: where the input was written.
+    job: the step of the job file. no_input: why there is no splitter. input_origin: where the input was written.
     """
     yield f"entry {entry.path}"
     if job is not None:

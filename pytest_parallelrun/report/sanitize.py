@@ -1,4 +1,4 @@
-"""Texts fit to be printed: secrets masked, as people paste CI logs, and what cannot be seen written out."""
+"""Text that is safe to print: secrets masked, because people share CI logs, and invisible characters escaped."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ _IN_VALUES = (
 _PAIR = re.compile(r"(?<![\w.])(-{0,2}[a-z_][\w.-]*)(=|(?<=\w)\s+(?=[^-\s]))([^\s'\"]+)", re.IGNORECASE)
 
 MIN_GIVEN_LENGTH = 6
-"""Characters of a secret that was given to the run; a shorter one would be found in words that have none."""
+"""Minimum length of a secret that was given to the run; a shorter one would match normal words."""
 MIN_INHERITED_LENGTH = 8
-"""The same for variables that this process has by chance, such as `KEYBOARD=us`."""
+"""The same for variables that this process happens to have, such as `KEYBOARD=us`."""
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -92,9 +92,9 @@ def masked_text(text: str) -> str:
 
 
 class Redaction:
-    """Takes the values of known secrets out of texts, which a script may have put into its errors.
+    """Removes the values of known secrets from texts, such as errors of a script.
 
-    Numbers, such as a limit of tokens, and words such as `false` stay: texts have them for other reasons as well.
+    Numbers, such as a limit of tokens, and words such as `false` stay: they occur for other reasons too.
     """
 
     def __init__(self, environment: Mapping[str, str], arguments: Sequence[str]) -> None:
@@ -119,7 +119,7 @@ class Redaction:
         return _masked_values(text)
 
     def values(self, values: Mapping[str, object]) -> dict[str, object]:
-        """The same for all texts in plain values, however deep."""
+        """The same for all strings in plain values, at any depth."""
         return {name: self._value(value) for name, value in values.items()}
 
     def _value(self, value: object) -> object:
@@ -166,13 +166,13 @@ def _arguments(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
         option = argument if argument.startswith("-") and not separator else ""
 
 
-# Control characters, which a terminal obeys; surrogates, which no encoding has; marks that turn the direction of
-# writing, with which a name looks like another one.
+# Control characters, which a terminal obeys; surrogates, which cannot be encoded; marks that change the writing
+# direction, with which a name looks like another one.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    r"""The text with what cannot be seen written out, such as `\x1b`; line breaks and tabs stay."""
+    r"""The text with invisible characters escaped, such as `\x1b`; line breaks and tabs stay."""
     return _UNSEEN.sub(lambda match: match.group().encode("unicode-escape").decode("ascii"), text.replace("\r\n", "\n"))
 
 
@@ -201,7 +201,7 @@ def in_one_line(text: str) -> str:
 
 
 def first_line(text: str) -> str:
-    """What a finding says first."""
+    """The headline of a finding."""
     return text.partition("\n")[0]
 
 

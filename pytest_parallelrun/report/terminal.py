@@ -1,4 +1,4 @@
-"""The summary of a gate on the terminal: a line for each entry, then what is to be known besides."""
+"""The summary of a gate on the terminal: a line for each entry, then details."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from pytest_parallelrun.report.trace import Bar, Trace
 Style = Literal["plain", "good", "bad", "warning"]
 
 NARROWEST = 30
-"""Columns that a text is wrapped to, however narrow the terminal is."""
+"""Minimum columns for wrapping, however narrow the terminal is."""
 MAX_ATTEMPTS = 50
 """Lines of the timeline."""
 
 
 class Line(NamedTuple):
-    """One line, and the colour that it has where there are colours."""
+    """One line, and its colour, if colours are used."""
 
     text: str
     style: Style = "plain"
@@ -34,7 +34,7 @@ class Line(NamedTuple):
 def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -> Iterator[Line]:
     """The verdict with its counts; then findings, notes on the job, advice, and why checks were skipped.
 
-    width: in columns. verbosity: that of pytest; below 0 there is the verdict alone.
+    width: in columns. verbosity: that of pytest; below 0, only the verdict is shown.
     """
     yield Line(visible(f"{report.entry}: {headline(report)}"), "good" if report.verdict == "passed" else "bad")
     if verbosity < 0:
@@ -89,7 +89,7 @@ def not_checked(report: EntryReport) -> dict[str, list[str]]:
 
 
 def acceptance_lines(acceptances: Iterable[AcceptanceRecord]) -> Iterator[str]:
-    """The accepted findings of the ini file that want to be looked at."""
+    """The accepted findings of the ini file that need attention."""
     for acceptance in acceptances:
         if acceptance.message:
             yield visible(f"parallelrun_accept {acceptance.line!r}: {acceptance.message}")
@@ -102,7 +102,7 @@ class _Page:
         self._width = width
 
     def wrapped(self, text: str, style: Style = "plain", first: str = "  ", following: str = "    ") -> Iterator[Line]:
-        """A paragraph for each line of the text. Words, such as paths, are never cut."""
+        """A paragraph for each line of the text. Words, such as paths, are never broken."""
         for line in visible(text).splitlines():
             parts = textwrap.wrap(
                 line,
@@ -116,7 +116,7 @@ class _Page:
             first = following
 
     def finding(self, grouped: GroupedFinding, mark: str, style: Style) -> Iterator[Line]:
-        """Its name, what it is, where, and what to do; the rest is told among the failures, or in the reports."""
+        """Its name, what it is, where, and the fix; the rest is among the failures, or in the reports."""
         also = f" (also met by {', '.join(grouped.also)})" if grouped.also else ""
         yield from self.wrapped(f"{mark}{grouped.record.name}{also}", style)
         indent = "    "
@@ -124,7 +124,7 @@ class _Page:
         for line in grouped.finding.labelled_lines("location", "fix"):
             yield from self.wrapped(line, first=indent, following=indent + "  ")
         if grouped.command:
-            # In one piece, to be copied.
+            # In one piece, for copying.
             yield Line(visible(f"{indent}replay: {grouped.command}"))
 
     def timeline(self, trace: Trace) -> Iterator[Line]:

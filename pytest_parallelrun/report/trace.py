@@ -1,7 +1,7 @@
-"""The course of a job, made of its events and small enough to be sent and drawn, whatever the number of mini-batches.
+"""The timeline of a job, derived from its events and small enough to be sent and drawn.
 
-Mini-batches become cells and attempts become bars. Where there are too many, a cell stands for several mini-batches
-that follow each other, and a bar for the attempts of one worker in a stretch of time.
+Mini-batches become cells and attempts become bars. If there are too many, a cell stands for several consecutive
+mini-batches, and a bar for the attempts of one worker in a period.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 MAX_CELLS = 1000
 MAX_BARS = 1000
 MAX_LANES = 40
-"""Workers that have a lane of their own; attempts of the others are counted."""
+"""Workers with a lane of their own; attempts of the others are counted."""
 MAX_STEPS = 500
 MAX_STRETCHES, MIN_STRETCHES = 100, 25
-"""Of time in a lane, where attempts are too many to be drawn one by one."""
+"""Periods in a lane, if there are too many attempts to draw each."""
 MAX_TEXT_LENGTH = 200
 """Characters of names and errors."""
 
@@ -44,8 +44,8 @@ WORST_OUTCOME: Sequence[Outcome] = (
 class TraceCell:
     """One mini-batch, or `count` of them from `first` on; numbers are sums, seconds that of the longest attempt.
 
-    items: None while nothing is known of a mini-batch that was never started.
-    states: how many are in which state; `state` is the worst of them. error: of the last failed attempt.
+    items: None for a mini-batch that was never started.
+    states: number in each state; `state` is the worst of them. error: of the last failed attempt.
     """
 
     first: int
@@ -62,9 +62,9 @@ class TraceCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One attempt, or the `attempts` of a worker in a stretch of time; times in seconds from the start of the job.
+    """One attempt, or the `attempts` of a worker in a period; times in seconds from the start of the job.
 
-    mini_batch, number: of a single attempt, else None. outcome: the worst of several, which `outcomes` counts.
+    mini_batch, number: of a single attempt, otherwise None. outcome: the worst of several, which `outcomes` counts.
     """
 
     worker: int
@@ -80,7 +80,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One worker: when it came up, how long import and init() took, and the error where they failed."""
+    """One worker: when it started, the time of import and init(), and the error if they failed."""
 
     worker: int
     instance: int
@@ -91,7 +91,7 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What the thresholds counted after so many attempts."""
+    """Counts against the thresholds after a number of attempts."""
 
     attempts: int
     failed_items: int
@@ -100,7 +100,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """The course of one job. per_cell: mini-batches in a cell. workers: all, with those that have no lane."""
+    """The timeline of one job. per_cell: mini-batches in a cell. workers: all, including those without a lane."""
 
     kind: str
     timeout: float
@@ -130,7 +130,7 @@ class Trace:
 
 
 def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: Callable[[str], str] = str) -> Trace:
-    """names: the items of an attempt's mini-batch in one text. readable: an error, such as with shorter paths."""
+    """names: the items of an attempt's mini-batch as text. readable: an error, for example with shorter paths."""
     settings = result.settings
     attempts = result.attempts
     lanes = _lanes(result, readable)

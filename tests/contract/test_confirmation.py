@@ -14,8 +14,9 @@ from pytest_parallelrun.contract.entry import entry_under_test
 from pytest_parallelrun.contract.entry.entry_under_test import InitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.generation.runner import ExampleRunner
-from tests.conftest import Write
+from tests.conftest import Run, Write
 from tests.contract.conftest import Judge, Judged
+from tests.report.schema import read_valid
 
 POSSIBLE = vars(Confirmation)["_possible"]
 """As it is: other tests do without it."""
@@ -154,10 +155,20 @@ def test_what_a_package_keeps_between_workers(judge: Judge) -> None:
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_sample_that_fails_only_after_other_workers(judge: Judge) -> None:
-    judged = judge(OWNED.replace("FIRST", "init"), *checks("accepts", "valid_type", "no_silent", "job_completes"))
-    assert set(judged.outcomes.values()) == {"passed"}
-    assert noted(judged) == ["returns_valid_type"]
+def test_a_sample_that_fails_only_after_other_workers(project: Path, write: Write, run_pytest: Run) -> None:
+    for name in ("first", "second"):
+        write(f"{name}.py", OWNED.replace("FIRST", "init"))
+    entries = ("--parallelrun-entry=first.py", "--parallelrun-entry=second.py", "--parallelrun-input=data")
+    run_pytest(*entries, "--parallelrun-report=gate.json", *checks("valid_type", "no_silent", "job_completes"))
+    first, second = read_valid(project / "gate.json")["entries"]
+    assert (first["verdict"], second["verdict"]) == ("passed", "passed")
+    noted = {
+        check["name"]: notes
+        for entry in (first, second)
+        for check in entry["checks"]
+        if (notes := [note for note in check["notes"] if "not a flaw in the script" in note])
+    }
+    assert list(noted) == ["returns_valid_type"]
 
 
 @pytest.mark.usefixtures("registry")

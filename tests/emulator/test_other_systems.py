@@ -1,5 +1,5 @@
 """Jobs on systems that lack what Linux has, simulated: Windows has no signal for alarms, no fork and no process groups;
-macOS has no waitid() and no pidfd_open().
+macOS has no waitid().
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LACKING: dict[str, dict[ModuleType, tuple[str, ...]]] = {
         ),
         signal: ("SIGALRM", "SIGHUP", "alarm", "setitimer", "getitimer"),
     },
-    "macOS": {os: ("waitid", "pidfd_open")},
+    "macOS": {os: ("waitid",)},
 }
 SCRIPT = """
     import subprocess, sys

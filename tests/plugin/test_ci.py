@@ -76,9 +76,9 @@ def test_a_summary_that_is_full_already_is_kept(summary: Path, gate: Run) -> Non
     assert summary.stat().st_size < 1024 * 1024 + 1024
 
 
-def test_a_step_of_azure_has_a_summary_and_issues(agent: Path, anywhere: Run, write: Write) -> None:
+def test_a_step_of_azure_has_a_summary_and_issues(agent: Path, gate: Run, write: Write) -> None:
     write("score.py", LOSES_ONE)
-    result = anywhere(*FINDS)
+    result = gate(*FINDS)
     start = "##vso[[]task.logissue type=error;sourcepath=score.py;linenumber=1;code=score.py: returns_one_*;]"
     result.stdout.fnmatch_lines([f"{start}run() returned*"])
     (line,) = [line for line in result.outlines if line.startswith("##vso[task.uploadsummary]")]

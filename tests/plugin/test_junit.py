@@ -57,12 +57,14 @@ def properties(project: Path) -> dict[str, str]:
     return {each.attrib["name"]: each.attrib["value"] for each in suite}
 
 
-@pytest.mark.parametrize("family", ["xunit1", "xunit2"])
+@pytest.mark.parametrize(("family", "run"), [("xunit1", "gate_in_two"), ("xunit2", "gate")])
 def test_the_counts_of_an_entry_are_properties_of_the_suite(
-    project: Path, anywhere: Run, write: Write, family: str
+    request: pytest.FixtureRequest, project: Path, write: Write, family: str, run: str
 ) -> None:
     write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
-    found = cases(project, anywhere, "-k", "completes or one_result", "-o", f"junit_family={family}")
+    found = cases(
+        project, request.getfixturevalue(run), "-k", "completes or one_result", "-o", f"junit_family={family}"
+    )
     expected = {
         "verdict": "failed",
         "checks": "2",

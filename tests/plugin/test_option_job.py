@@ -502,14 +502,8 @@ def test_a_finding_is_replayed_with_the_step_that_it_was_found_with(
     run_pytest(*arguments).assert_outcomes(failed=1)
 
 
-def test_workers_of_xdist_gate_the_same_entries(
-    several: Path, pytester: pytest.Pytester, bytecode: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(bytecode))
-    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    result = pytester.runpytest_subprocess(
-        "--parallelrun-job=pipeline.yml", "-n2", "-k", "entry_imports or job_completes", "--color=no"
-    )
+def test_workers_of_xdist_gate_the_same_entries(several: Path, pytester: pytest.Pytester, in_two: Run) -> None:
+    result = in_two("--parallelrun-job=pipeline.yml", "-k", "entry_imports or job_completes")
     result.assert_outcomes(passed=4)
 
 

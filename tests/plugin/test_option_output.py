@@ -36,8 +36,8 @@ def test_it_makes_the_folders_above_it(project: Path, gate: Run) -> None:
 
 
 def test_workers_of_xdist_do_not_get_into_each_others_way(project: Path, gate_in_two: Run) -> None:
-    result = gate_in_two(APPEND, "--parallelrun-output=out")
-    assert_gated(result, TOTAL)
+    result = gate_in_two(APPEND, "--parallelrun-output=out", "-k", "completes or one_result or silent or valid_type")
+    result.assert_outcomes(passed=4)
     assert len((project / "out" / "parallel_run_step.txt").read_text().splitlines()) == 3
 
 

@@ -37,7 +37,7 @@ def drawn_files(strategy: SearchStrategy[Rows | Files], count: int) -> list[File
 
 def smallest(strategy: SearchStrategy[T], condition: Callable[[T], bool]) -> T:
     """What a failing example shrinks to."""
-    return find(strategy, condition, settings=SAME)
+    return find(strategy, condition, settings=settings(SAME, max_examples=1000))
 
 
 def smallest_rows(strategy: SearchStrategy[Rows | Files], condition: Callable[[Rows], bool]) -> Rows:

@@ -1,4 +1,4 @@
-"""A saved case, to be run again: in a test of the user's, or by --parallelrun-replay."""
+"""A saved case, replayed in a user's test or by --parallelrun-replay."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 MAX_TIMEOUT = 259200
-"""Seconds: what the service allows, and enough for a look around in a debugger."""
+"""Seconds: the maximum on the service, and enough for a debugger."""
 
 _HARMFUL = ("wrong_type", "timeout", "crashed")
 
@@ -81,9 +81,9 @@ class SavedCase:
     ) -> JobResult:
         """Runs the mini-batches on copies of the items, as a job with one worker.
 
-        Settings that the case needs go over `settings`, and these over those of the run that saved it. Thresholds and
-        retries are off unless the case needs them, so that all mini-batches are run. suspended: no timeout ends an
-        attempt. The other arguments are those of ParallelJob. A ParallelRunError is raised as ParallelJob raises it.
+        Settings that the case needs override `settings`, which override those of the run that saved it. Thresholds and
+        retries are off unless the case needs them, so that all mini-batches run. suspended: no timeout ends an attempt.
+        The other arguments, and ParallelRunError, are those of ParallelJob.
         """
         folder = str(new_job_folder("case-"))
         try:
@@ -107,7 +107,7 @@ class SavedCase:
         return result
 
     def problem(self, result: JobResult) -> str:
-        """What is still wrong in a result of `run()`, in one sentence; "" where the case holds."""
+        """What is still wrong in a result of `run()`, in one sentence; "" if nothing is."""
         if not result.attempts:
             return f"no worker comes up: {result.reason}"
         no_harm = self._content["expects"] == "no_harm"
@@ -188,14 +188,14 @@ def _run(job: ParallelJob, make_engine: EngineMaker) -> JobResult:
     try:
         return job.run_on(remember)
     except FaultError:
-        # A script that was fixed may never come to the attempt that a fault waits for.
+        # A fixed script may never reach the attempt of a fault.
         unreached = plans[-1].never_fired()
         job.faults = tuple(fault for fault in job.faults if fault not in unreached)
         return job.run_on(remember)
 
 
 class _Identified(PrebuiltInput):
-    """Mini-batches that keep the index and first row that they had, since rows may name them."""
+    """Mini-batches that keep their index and first row, since rows may contain them."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Re
 def test_leaves_input_unchanged(
     parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
 ) -> None:
-    """After the whole sample was run, its files are what they were."""
+    """After the run of the whole sample, its files are unchanged."""
     __tracebackhide__ = True
     assert parallelrun_entry.sample is not None
     changes = _changes_of(parallelrun_entry.sample, parallelrun_baseline.sample, parallelrun_entry.settings)
@@ -74,7 +74,7 @@ def _location_of(baseline: Baseline, names: set[str]) -> Location | None:
 
 
 class Changes(NamedTuple):
-    """Names of files, relative to what was given."""
+    """Names of files, relative to the input."""
 
     modified: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -82,9 +82,9 @@ class Changes(NamedTuple):
 
 
 def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: SplitSettings) -> Changes:
-    """Compares the copy with the original: names, and contents where size or time differ.
+    """Compares the copy with the original: names, and contents if size or time differ.
 
-    settings: under which it was split.
+    settings: those of the split.
     """
     originals = [sample] if isinstance(sample, str) else list(sample)
     copies = [copy.input] if isinstance(copy.input, str) else copy.input
@@ -120,7 +120,7 @@ def _same(original: str, copied: str) -> bool:
     try:
         before, after = os.stat(original), os.stat(copied)
     except OSError:
-        # A dangling link, which the copy is as well.
+        # A dangling link, as in the copy.
         return not os.path.exists(original) and not os.path.exists(copied)
     if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
         return True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_one_bad_item_costs_one_item(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """A mini-batch with one bad item still has results for its other items."""
+    """A mini-batch with one bad item has results for its other items."""
     __tracebackhide__ = True
     observations, check = parallelrun_observations, parallelrun_check
     settings = observations.entry.settings

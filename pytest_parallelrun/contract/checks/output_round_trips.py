@@ -1,7 +1,7 @@
-"""Values that the appended file cannot carry: newlines, objects as their repr.
+"""Values that are lost in the appended file: newlines, objects.
 
-The file has a line for each element of a list, and CSV with a space for separator for DataFrames, without header and
-index (authoring guide of batch scoring scripts, issues on the parallel run step).
+The file has a line for each list element, and space-separated CSV for DataFrames, without header and index (authoring
+guide of batch scoring scripts, issues on the parallel run step).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
 
 _ABBREVIATED = re.compile(r"\[[^\[\]]*(?:[\d.]|True|False|nan),?\s+\.\.\.")
-"""The text of an array of which numpy shows the ends."""
+"""How numpy abbreviates an array."""
 _ADDRESS = re.compile(r"<[\w.<>]+ object at 0x[0-9a-f]+>")
 
 TOLERANCE = 1e-9
-"""Of floats, relative: a text of them may be rounded."""
+"""Relative tolerance for floats: their text may be rounded."""
 TOLERANCES = {2: 1e-3, 4: 1e-6}
-"""Of shorter floats, by their bytes: the text has the digits that tell them apart, and a longer float has more."""
+"""For shorter floats, by bytes: their text has fewer digits than a longer float needs."""
 
 
 def test_output_round_trips(
@@ -49,7 +49,7 @@ def test_output_round_trips(
     parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
-    """What is read from the file that results are appended to is what run() returned."""
+    """What is read from the appended file is what run() returned."""
     __tracebackhide__ = True
     returned = parallelrun_baseline.returned
     if not returned:
@@ -82,7 +82,7 @@ def test_output_round_trips(
 
 
 def _fail_where_all_is_lost(baseline: Baseline, check: Check) -> None:
-    """Fails where every row that is appended has lost data, which no reader can bring back."""
+    """Fails if every appended row has lost data."""
     __tracebackhide__ = True
     lost = 0
     first: tuple[str, object] | None = None
@@ -113,7 +113,7 @@ def _fail_where_all_is_lost(baseline: Baseline, check: Check) -> None:
 
 
 def _lost_in(value: object) -> object | None:
-    """A part of a row whose text has lost data: an array that is abbreviated, an object shown by its address."""
+    """A part of a row whose text has lost data: an abbreviated array, an object shown by its address."""
     if isinstance(value, dict):
         value = [*value.values()]
     if isinstance(value, (list, tuple)):
@@ -126,7 +126,7 @@ def _lost_in(value: object) -> object | None:
 
 
 def _losses_of(values: Mapping[int, object], folder: Path) -> Iterator[tuple[int, str, str]]:
-    """(mini-batch, what does not come back, what to do) for each kind of loss in the values of the mini-batches."""
+    """(mini-batch, what is lost, what to do) for each kind of loss in the values of the mini-batches."""
     for number, value in values.items():
         path = folder / f"{number}.txt"
         try:
@@ -201,7 +201,7 @@ def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]
 
 
 def _as_text(value: object, name: str) -> str:
-    """An expression that makes a text of such a value, of those that were seen to work on it."""
+    """An expression that converts such a value to text, tried on the values."""
     if isinstance(value, (bytes, bytearray)):
         return f"base64.b64encode({name}).decode()"
     forms: dict[str, Callable[[], str]] = {
@@ -232,7 +232,7 @@ def _came_back(value: object, text: str, tolerance: float) -> bool:
             return math.isclose(float(text), float(value), rel_tol=tolerance) or math.isnan(value)
         except (ValueError, OverflowError):
             return text == str(value)
-    # Of times and other values only their own text is known.
+    # Of times and other values only the text is known.
     return bool(text)
 
 
@@ -241,7 +241,7 @@ def _breaks(value: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether its text is the value: texts, numbers, times, and what has a str() of its own."""
+    """Whether its text is its value: strings, numbers, times, and objects with their own str()."""
     if isinstance(value, (bytes, bytearray, dict, list, tuple, set, frozenset)):
         return False
     if type(value).__module__ == "numpy":

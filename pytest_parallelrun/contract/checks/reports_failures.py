@@ -1,4 +1,4 @@
-"""An item that cannot be read, or a missing model, is swallowed."""
+"""The script hides that an item cannot be read or that the model is missing."""
 
 from __future__ import annotations
 
@@ -29,16 +29,15 @@ if TYPE_CHECKING:
 
 
 MAX_DEPENDENCY_FILES = 2
-"""Files beside the items that are taken away: each costs an init()."""
+"""Maximum number of dependency files that are removed: each costs an init()."""
 
 Reaction = Literal["reported", "wrong type", "other rows", "same rows"]
 
 
 class _MissingFileTrial(NamedTuple):
-    """What the script made of a valid mini-batch without something. ended: None where no worker came up.
+    """The result of a valid mini-batch when a file is missing. ended: None if no worker started.
 
-    row: one that it returned instead, in words. in_init: whether init() or the import was where it looked for it and
-    went on.
+    row: a row that it returned instead, as text. in_init: whether init() or the import looked for it and continued.
     """
 
     file: DependencyFile
@@ -49,7 +48,7 @@ class _MissingFileTrial(NamedTuple):
 
 
 def test_reports_failures(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """An item that cannot be read, or a missing model, shows: run() raises, returns fewer, or a row names the error."""
+    """An unreadable item or missing model shows: run() raises, returns fewer results, or a row names the error."""
     __tracebackhide__ = True
     check = parallelrun_check
     trial = require_corruption_trial(parallelrun_observations, check)
@@ -78,19 +77,20 @@ def test_reports_failures(parallelrun_observations: Observations, parallelrun_ch
 
 
 def _hidden_loss(trial: CorruptionTrial, check: Check) -> _MissingFileTrial | None:
-    """The first thing that the script reads beside its items, and whose loss it hides; None where there is none."""
+    """The first dependency file whose loss the script hides; None if there is none."""
     opened = dict.fromkeys([*trial.setting_up.read, *trial.valid.files.read])
     files = side_files(trial.observations.entry, opened, paths_of(trial.mini_batch.payload))
     for file in files[:MAX_DEPENDENCY_FILES]:
         missing = _try_without(trial, file)
         if missing.reaction == "wrong type" or (file.is_model and missing.reaction == "other rows"):
             return missing
-        # What a model is for may have gone to files of the script's own, since rows do not show it.
+        # The model's results may have gone to files of the script, since rows do not show them.
         same = missing.reaction == "same rows" and file.is_model and bool(file.paths)
         if same and trial.valid.files.written:
             return missing
         if missing.reaction == "other rows":
-            # A file that may be missing on purpose still must not be garbage: who goes on then catches everything.
+            # A file that may be missing on purpose must still not be garbage: a script that continues then catches
+            # everything.
             garbage = _try_without(trial, file, "garbage")
             if garbage.reaction in ("other rows", "wrong type") and _same_rows(missing, garbage):
                 return missing
@@ -101,9 +101,9 @@ def _hidden_loss(trial: CorruptionTrial, check: Check) -> _MissingFileTrial | No
 
 
 def _never_found_model(trial: CorruptionTrial) -> _MissingFileTrial | None:
-    """The model that was not there while the sample succeeded, where the script hides garbage in its place as well.
+    """The model that was missing while the sample succeeded, if the script also hides garbage in its place.
 
-    None where it found its model, looked for none, tells of it in its rows, or may do without it by choice.
+    None if it found its model, looked for none, names it in its rows, or may do without it.
     """
     opened = dict.fromkeys([*trial.setting_up.read, *trial.valid.files.read])
     file = missing_model(trial.observations.entry, opened, paths_of(trial.mini_batch.payload))
@@ -114,7 +114,7 @@ def _never_found_model(trial: CorruptionTrial) -> _MissingFileTrial | None:
 
 
 def _try_without(trial: CorruptionTrial, file: DependencyFile, state: State = "missing") -> _MissingFileTrial:
-    """A fresh worker that finds the file missing or corrupted, and gets the valid mini-batch."""
+    """A fresh worker with the file missing or corrupted runs the valid mini-batch."""
     entry, probe_limit = trial.observations.entry, trial.observations.probe_limit
     with entry.session(probe_limit=probe_limit, **file.session_without(entry, state)) as session:  # type: ignore[arg-type]
         try:
@@ -138,7 +138,7 @@ def _try_without(trial: CorruptionTrial, file: DependencyFile, state: State = "m
 
 
 def _other_row(trial: CorruptionTrial, rows: Sequence[object]) -> str | None:
-    """A row that is not as with the file; None where all are the same, as far as they are not random."""
+    """A row that differs from the one with the file; None if all are the same, apart from random values."""
     differing = difference(trial.valid_rows, rows)
     random = trial.observations.nondeterministic if differing is not None else None
     if random is not None:

@@ -1,6 +1,6 @@
-"""Corrupts one item of a mini-batch where the script meets the world, and gives it to a worker.
+"""Corrupts one item of a mini-batch and runs it in a worker.
 
-A file that is missing, a folder in its place, a cell that is no number: nothing of the script is patched.
+A missing file, a folder in its place, a cell that is not a number: the script itself is never patched.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 CORRUPTION = "corruption"
-"""The name of this question to the worker that is asked everything."""
+"""Name of this question to the worker that is asked everything."""
 
 _UNREADABLE: tuple[State, ...] = ("missing", "folder")
 
@@ -34,7 +34,7 @@ MAX_ITEMS = 4
 
 
 def require_corruption_trial(observations: Observations, check: Check) -> CorruptionTrial:
-    """What was tried, once for both checks that ask. Ends the check where nothing could be."""
+    """The attempts, made once for the two checks that need them. Ends the check if none is possible."""
     __tracebackhide__ = True
     with skip_without_worker(check):
         require_answers(observations, check)
@@ -68,14 +68,14 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
 
 
 class KnownTrial(NamedTuple):
-    """A trial by a worker that has seen the items before. after: the valid mini-batch again, after each bad one."""
+    """Attempts by a worker that has seen the items before. after: the valid mini-batch again, after each bad one."""
 
     trial: CorruptionTrial
     after: list[ProbeResult]
 
 
 def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTrial | None:
-    """What a worker makes of bad items; None where it fails for the valid ones."""
+    """Results of a worker for bad items; None if it fails for the valid ones."""
     if not observations.groups:
         return None
     mini_batch = _several_items(observations)
@@ -103,9 +103,9 @@ def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTr
 
 
 def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
-    """What that worker answered; None where it may answer so because of what it had seen.
+    """Results of that worker; None if they may depend on what it had seen.
 
-    It does not where each bad item shows, and the valid ones have the same results afterwards.
+    They do not if each bad item shows and the valid ones have the same results afterwards.
     """
     known = cast("KnownTrial | None", observations.screening.answers[CORRUPTION]) if observations.is_known else None
     if known is None:
@@ -117,21 +117,21 @@ def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
     return trial if observations.kind != "files" or all(shows) else None
 
 
-def raises_for_bad_items(observations: Observations) -> bool:
-    """Whether run() is known to fail at once where a file of its mini-batch cannot be read."""
+def ends_for_bad_items(observations: Observations) -> bool:
+    """Whether run() is known to fail or return at once if a file of its mini-batch is unreadable."""
     trial = _of_known_worker(observations)
-    return trial is not None and all(bad.ended.outcome in ("exception", "short") for bad in trial.attempts)
+    return trial is not None and all(bad.ended.outcome not in ("timeout", "crashed") for bad in trial.attempts)
 
 
 def _try_mini_batch(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch
 ) -> CorruptionTrial | None:
-    """None where run() does not succeed for the valid items. All by fresh workers."""
+    """None if run() does not succeed for the valid items. All on fresh workers."""
     attempts: list[CorruptedAttempt] = []
     empty = None
     if observations.kind == "files":
-        # First the bad ones: what a script has kept of a valid item would hide that it cannot be read. It may refuse
-        # what it has seen, too: each attempt is the first on its worker.
+        # Bad items first: a cache of the valid item would hide that it is unreadable. The script may also refuse items
+        # that it has seen, so each attempt is the first on its worker.
         for state in _UNREADABLE:
             session.renew()
             attempts.append(try_bad_file(observations, session, mini_batch, state))
@@ -156,30 +156,30 @@ def _try_mini_batch(
 def _try_empty(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, attempts: list[CorruptedAttempt]
 ) -> CorruptedAttempt | None:
-    """What an empty file came to, where it raises or returns fewer, as those that cannot be read do not.
+    """The result for an empty file, if it raises or returns fewer, unlike unreadable ones.
 
-    It can be read, so that there may be nothing to report, and still cost the others.
+    It can be read, so there may be nothing to report, but it can still cost the others.
     """
     if any(attempt.lost > 1 for attempt in attempts):
         return None
-    # There may be no further worker for it, and what is known of the others stays.
+    # There may be no worker left for it; the other results stay valid.
     with suppress(TooManyInitCalls, WorkerStartError):
         session.renew()
         empty = try_bad_file(observations, session, mini_batch, "empty")
-        # Any other outcome is an error of its own: see test_handles_generated_mini_batches.
+        # Any other outcome is reported by test_handles_generated_mini_batches.
         return empty if empty.ended.outcome in ("exception", "short") else None
     return None
 
 
 def _single_item(observations: Observations) -> SampleMiniBatch:
-    """A mini-batch of one item, or the smallest partition: its results may need all of it."""
+    """A mini-batch of one item, or the smallest partition, whose results may need all of it."""
     if observations.entry.settings.partition_keys:
         return min(observations.groups, key=lambda mini_batch: mini_batch.size)
     return observations.groups[0].part(0)
 
 
 def _several_items(observations: Observations) -> SampleMiniBatch:
-    """A mini-batch of several items: the first of the sample that has them, or items of several."""
+    """A mini-batch of several items: the first of the sample, or items of several."""
     mini_batches = observations.groups
     several = next((mini_batch for mini_batch in mini_batches if mini_batch.size > 1), None)
     if observations.entry.settings.partition_keys:
@@ -190,7 +190,7 @@ def _several_items(observations: Observations) -> SampleMiniBatch:
 
 
 def _try_valid(observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch) -> ProbeResult | None:
-    """The attempt at the valid items; by a fresh worker where a bad one broke this one."""
+    """The attempt at the valid items; on a fresh worker if a bad one broke this one."""
     observations.restore()
     result = observations.attempt(session, mini_batch)
     if result.ended.outcome != "succeeded":

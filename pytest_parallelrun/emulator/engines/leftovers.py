@@ -32,8 +32,9 @@ class Leftovers:
         left = files_left(self._open, {None if appended is None else str(appended)})
         self._left = [path for path in left if not Path(path).is_relative_to(logs)]
 
-    def close(self) -> None:
-        """Closes what is still open after the script is gone."""
+    def close(self, processes: Sequence[str]) -> None:
+        """Closes what is still open after the script is gone. processes: names of those that were killed."""
+        self.processes = processes
         if self.processes or open_files() - self._open:
             close_files_left()
 

@@ -1,4 +1,4 @@
-"""Ends of processes: a worker that ends itself must not end the test run, nor leave children to it."""
+"""Ends of processes: a worker that exits must not end the test run, nor leave children to it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def terminations_as_interrupts() -> Iterator[None]:
 
 @contextmanager
 def exits_guarded() -> Iterator[None]:
-    """os._exit() and os.abort() raise WorkerExit here, and work in a child that the script forked."""
+    """os._exit() and os.abort() raise WorkerExit here, and work in a forked child."""
     me = os.getpid()
     before = os._exit, os.abort
 
@@ -86,9 +86,9 @@ def exits_guarded() -> Iterator[None]:
 
 
 def end_forked_child(error: BaseException | None) -> NoReturn:
-    """Ends a child that the script forked and let come back, since it must not go on with the test run.
+    """Ends a forked child that returned from the script, since it must not continue the test run.
 
-    error: what it came back with.
+    error: the exception with which it returned.
     """
     if error is None:
         status = 0
@@ -103,13 +103,13 @@ Handler = Callable[[], object]
 
 
 class ExitHandlers:
-    """What scripts give to atexit is called when their worker ends, and not at the end of pytest.
+    """atexit handlers of scripts are called when their worker ends, not at the end of pytest.
 
-    What an installed package gives it stays with the package.
+    Handlers of an installed package stay with the package.
     """
 
     def __init__(self, is_installed: Callable[[str], bool]) -> None:
-        """is_installed: whether a file is part of what all workers share."""
+        """is_installed: whether a file is shared by all workers."""
         self._is_installed = is_installed
         self.current: list[tuple[object, Handler]] = []
         """Functions of the active worker, and what calls each with its arguments."""
@@ -143,7 +143,7 @@ class ExitHandlers:
 
 
 def call_handlers(handlers: list[tuple[object, Handler]]) -> None:
-    """As the interpreter does at its end: the last one first, and an exception is shown and costs nothing."""
+    """Like the interpreter at its end: the last one first, and an exception is shown and ignored."""
     while handlers:
         _, call = handlers.pop()
         try:
@@ -153,7 +153,7 @@ def call_handlers(handlers: list[tuple[object, Handler]]) -> None:
 
 
 FINALIZER_TIME = 5.0
-"""Seconds that one of the finalizers of multiprocessing may take."""
+"""Seconds for one of the finalizers of multiprocessing."""
 
 
 class ScriptProcesses:
@@ -266,13 +266,13 @@ def _stop_fork_server() -> None:
 
 
 def _run_finalizers(before: set[_FinalizerKey]) -> None:
-    """Runs what multiprocessing would run at the end of the process, for pools and managers made since then.
+    """Runs the final steps of multiprocessing for pools and managers created since then.
 
-    A Pool must be ended this way. Killed workers may hold the locks of its queues, and then its own finalizer
-    waits for them whenever the garbage collector comes to it.
+    A Pool must be ended this way. Killed workers may hold the locks of its queues, and then its own finalizer blocks
+    when it is garbage collected.
     """
     registry = _finalizers()
-    # In the order of multiprocessing. A key without a priority is one that it leaves to the garbage collector.
+    # In the order of multiprocessing. Keys without a priority are left to the garbage collector.
     for key in sorted((key for key in registry.keys() - before if key[0] is not None), reverse=True):
         finalizer = registry.get(key)
         if finalizer is None or not _ends_processes(finalizer):
@@ -283,14 +283,14 @@ def _run_finalizers(before: set[_FinalizerKey]) -> None:
 
 
 def _finalize(finalizer: Callable[[], object]) -> None:
-    # What the script left in a bad state fails here, where it harms nobody.
+    # Anything that the script left in a bad state fails here, where it does no harm.
     with suppress(BaseException):
         finalizer()
 
 
 def _ends_processes(finalizer: object) -> bool:
-    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package
-    # that keeps them for good.
+    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package that
+    # keeps them.
     name = getattr(getattr(finalizer, "_callback", None), "__name__", "")
     return name in ("_terminate_pool", "_finalize_manager")
 
@@ -306,7 +306,7 @@ def _children() -> list[BaseProcess]:
 
 
 def start_method() -> str | None:
-    """How multiprocessing starts processes, None while nothing has been decided."""
+    """The start method of multiprocessing, None if it is not set."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is None:
         return None
@@ -315,6 +315,6 @@ def start_method() -> str | None:
 
 
 def apply_start_method(method: str | None) -> None:
-    """A script may decide once in a process, and every worker is one."""
+    """A script may set it once in a process, and every worker is one."""
     if start_method() != method:
         sys.modules["multiprocessing"].set_start_method(method, force=True)

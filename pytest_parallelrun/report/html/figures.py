@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 MIN_SECONDS = 1e-6
-"""Seconds that an attempt has on a scale of powers of ten."""
+"""Minimum seconds of an attempt on a logarithmic scale."""
 MAX_NUMBERED = 120
-"""Bars that can have the number of their mini-batch."""
+"""Maximum bars with the number of their mini-batch."""
 HEIGHT, HEIGHT_OF_A_RETRY = 0.66, 0.33
 """Of a bar, in lanes."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -57,7 +57,7 @@ def timeline(trace: Trace) -> go.Figure:
 
 
 def threshold(trace: Trace, title: str, counts: Sequence[float], limit: float | None) -> go.Figure:
-    """What one threshold counted after so many attempts, and its limit; None where it is off."""
+    """Counts of one threshold over the attempts, and its limit; None if it is off."""
     import plotly.graph_objects as go
 
     figure = _figure(height=240, x="attempts", y=title)
@@ -156,7 +156,7 @@ SYMBOLS = {
 
 
 def cell_text(cell: TraceCell) -> str:
-    """A cell of the grid in words."""
+    """A cell of the grid as text."""
     if cell.count == 1:
         text = f"mini-batch {cell.first}: {cell.state}"
         text += f", {cell.attempts} attempt(s)" if cell.attempts else ""
@@ -168,7 +168,7 @@ def cell_text(cell: TraceCell) -> str:
 
 
 def bar_text(bar: Bar) -> str:
-    """A bar of the timeline in words."""
+    """A bar of the timeline as text."""
     if bar.mini_batch is None:
         outcomes = ", ".join(f"{number} {outcome}" for outcome, number in bar.outcomes.items())
         return f"{bar.attempts} attempts: {outcomes}" + (f"; {bar.error}" if bar.error else "")
@@ -177,7 +177,7 @@ def bar_text(bar: Bar) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Seconds with three digits that tell something."""
+    """Seconds with three significant digits."""
     if seconds >= 1000:
         return f"{seconds:,.0f} s"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
@@ -203,7 +203,7 @@ def _height(bar: Bar | Lane) -> float:
 def _add_bars(
     figure: go.Figure, name: str, colour: str, pattern: str, bars: Sequence[Bar | Lane], *, numbered: bool = False
 ) -> None:
-    """Attempts, or the starts of workers; nothing where there are none."""
+    """Attempts, or the starts of workers; nothing if there are none."""
     import plotly.graph_objects as go
 
     if not bars:
@@ -315,12 +315,12 @@ WARNING = STATES["short"]
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever is read better on the colour."""
+    """Black or white, whichever is more readable on the colour."""
     return "#fff" if light_of(colour) < 0.18 else "#111"
 
 
 def light_of(colour: str) -> float:
-    """The relative luminance of `#rrggbb`, from 0 to 1, as the guidelines for accessible content of the web have it."""
+    """The relative luminance of `#rrggbb`, from 0 to 1, as defined by the WCAG."""
     parts = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
     red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

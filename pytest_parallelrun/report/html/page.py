@@ -1,7 +1,7 @@
-"""The page itself: what the template is filled with, and the scripts and plots that are put into it.
+"""The page: the data of the template, and its scripts and plots.
 
-Nothing of a report is ever a script. The template escapes texts, the plots lie in blocks of JSON in which no tag can
-end or begin, and by its content security policy the page runs just the two scripts whose hashes it names.
+Nothing in a report can become a script. The template escapes texts, the plots are blocks of JSON without tags, and the
+content security policy allows only the two scripts whose hashes it names.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _NOT_IN_A_BLOCK = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """One plot with what stands for it in words, and its data as a table. figure: "" where there is nothing to draw."""
+    """One plot with its description, and its data as a table. figure: "" if there is nothing to draw."""
 
     key: str
     title: str
@@ -77,7 +77,7 @@ class EntryPage:
 
 
 def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
-    """The whole page as text."""
+    """The whole page as a string."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
@@ -111,13 +111,13 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
 
 
 def json_block(values: object) -> str:
-    """JSON in which nothing ends the element around it, and no character ends a line of a script."""
+    """JSON that cannot end the element around it, nor a line of a script."""
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _NOT_IN_A_BLOCK.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _in_lines_of_unix(script: str) -> str:
-    """As a browser reads it, which makes one line break of two characters before it takes the hash."""
+    """As a browser reads it, which normalizes line breaks before it computes the hash."""
     if "</script" in script.lower():
         raise ValueError("a script that names its own end cannot be put into a page")
     return script.replace("\r\n", "\n").replace("\r", "\n")
@@ -205,7 +205,7 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
 
 
 def _course(trace: Trace, *, in_turns: bool) -> str:
-    """in_turns: whether the workers share one process, so that one attempt follows the other."""
+    """in_turns: whether the workers share a process, so that attempts follow each other."""
     workers, attempts = count_of(trace.workers, "worker"), count_of(trace.total_attempts, "attempt")
     said = f"{workers} made {attempts} in {seconds_text(trace.duration)}, on the clock of the script."
     if in_turns and trace.workers > 1:
