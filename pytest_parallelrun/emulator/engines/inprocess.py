@@ -488,9 +488,8 @@ class InProcessEngine:
             payload = FileMiniBatch(payload, task.mini_batch.id)  # type: ignore[arg-type]
         if not functions.takes_context:
             return self._call(functions.run, payload)
-        mini_batch, number = task
-        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition, number)
-        return self._call(functions.run, payload, context)
+        it, number = task
+        return self._call(functions.run, payload, mini_batch_context(it.id, it.first_item, it.partition, number))
 
 
 def _call_here(function: Callable[..., object], *arguments: object) -> object:
