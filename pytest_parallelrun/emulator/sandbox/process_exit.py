@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 
+from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.process_tree import Traces, descendants, is_of_python, kill, left_by, names_of
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 from pytest_parallelrun.emulator.worker.process_resources import report_fork
@@ -200,6 +201,9 @@ class ScriptProcesses:
                 child.join()
         if self._any:
             _stop_fork_server()
+            if self._traces.forked.exists():
+                # A child of a child, whose parent has ended already, may not have said so yet.
+                real_sleep(_FORK_TIME)
             strays = {process for process in {*self._found, *left_by(self._traces)} if not is_of_python(process)}
             strays |= {below for process in strays for below in descendants(process.pid)}
             self.left += names_of(strays)
@@ -234,6 +238,8 @@ _active: list[ScriptProcesses] = []
 """That of the job which has the process; none while the host has it."""
 _STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
 _watched: list[bool] = []
+_FORK_TIME = 0.05
+"""Seconds within which a forked child writes its number."""
 
 
 def _watch_starts() -> None:
