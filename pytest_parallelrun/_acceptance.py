@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from pytest_parallelrun._options import ACCEPT, STEP
+from pytest_parallelrun._options import ACCEPT, STEP, usage_error
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.report.records import AcceptanceRecord, AcceptanceState, EntryReport
@@ -60,23 +60,23 @@ def accepting(acceptances: Iterable[Acceptance], entry: str, check: str) -> Acce
 def _read(line: str, origin: str) -> Acceptance:
     match = _LINE.fullmatch(line.strip())
     if match is None:
-        raise pytest.UsageError(f"{origin}: {line!r} is no accepted finding: write {SHAPE}.")
+        raise usage_error(f"{origin}: {line!r} is no accepted finding: write {SHAPE}.")
     check, pattern, reason = match["check"], match["pattern"] or "*", match["reason"].strip()
     names = [spec.name for spec in CHECKS]
     if check not in names:
-        raise pytest.UsageError(f"{origin}: {line!r}: there is no check {check!r}. {did_you_mean(check, names)}")
+        raise usage_error(f"{origin}: {line!r}: there is no check {check!r}. {did_you_mean(check, names)}")
     until = None
     limit = _UNTIL.search(reason)
     if limit is not None:
         try:
             until = datetime.date.fromisoformat(limit["date"])
         except ValueError:
-            raise pytest.UsageError(
+            raise usage_error(
                 f"{origin}: {line!r}: {limit['date']!r} is no date: write until YYYY-MM-DD, such as until 2027-01-31."
             ) from None
         reason = reason[: limit.start()].rstrip(" ,;(")
     if not reason:
-        raise pytest.UsageError(f"{origin}: {line!r} has no reason: write {SHAPE}.")
+        raise usage_error(f"{origin}: {line!r} has no reason: write {SHAPE}.")
     return Acceptance(line=line.strip(), check=check, pattern=pattern, reason=reason, until=until)
 
 

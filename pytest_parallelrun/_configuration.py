@@ -23,6 +23,7 @@ from pytest_parallelrun._options import (
     ini_values,
     option_values,
     read_last,
+    usage_error,
 )
 from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, SettingsError, did_you_mean
@@ -30,7 +31,6 @@ from pytest_parallelrun.emulator.folders import check_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report.files import MAKERS
 from pytest_parallelrun.report.html import INSTALL, missing
-from pytest_parallelrun.report.sanitize import masked_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
@@ -97,7 +97,7 @@ def usage_errors() -> Iterator[None]:
     try:
         yield
     except ParallelRunError as error:
-        raise pytest.UsageError(masked_text(str(error))) from None
+        raise usage_error(str(error)) from None
 
 
 def _read(config: pytest.Config) -> RunConfiguration:
@@ -138,9 +138,9 @@ def _refuse_gate_options(config: pytest.Config) -> None:
     for name in GATE_OPTIONS:
         option = f"--parallelrun-{name}"
         if option in typed:
-            raise pytest.UsageError(f"{option} is about the gate of an entry: add --parallelrun-entry=PATH.")
+            raise usage_error(f"{option} is about the gate of an entry: add --parallelrun-entry=PATH.")
     if flag(config, "plan"):
-        raise pytest.UsageError("parallelrun_plan is about the gate of an entry: add --parallelrun-entry=PATH.")
+        raise usage_error("parallelrun_plan is about the gate of an entry: add --parallelrun-entry=PATH.")
 
 
 def _settings(sets: Sequence[OptionValue], environment: Sequence[OptionValue]) -> tuple[JobSettings, dict[str, str]]:
@@ -164,7 +164,7 @@ def _settings(sets: Sequence[OptionValue], environment: Sequence[OptionValue]) -
 def _pair(item: OptionValue) -> tuple[str, str]:
     name, separator, text = item.value.partition("=")
     if not separator or not name.strip():
-        raise pytest.UsageError(f"{item.origin} {item.value!r}: give NAME=VALUE.")
+        raise usage_error(f"{item.origin} {item.value!r}: give NAME=VALUE.")
     return name.strip(), text
 
 
@@ -180,7 +180,7 @@ def absolute_model(text: str, base: Path) -> str:
 
 def _engine(item: OptionValue) -> str:
     if item.value not in ENGINES:
-        raise pytest.UsageError(f"{item}: there is no such engine. {did_you_mean(item.value, ENGINES)}")
+        raise usage_error(f"{item}: there is no such engine. {did_you_mean(item.value, ENGINES)}")
     return item.value
 
 
@@ -191,7 +191,7 @@ def _empty_folder(item: OptionValue, config: pytest.Config, reason: str = "") ->
         message_start = f"{item.origin}={folder}:"
         check_folder(folder, message_start)
         if folder.exists() and any(folder.iterdir()):
-            raise pytest.UsageError(f"{message_start} give a new or empty folder{reason}.")
+            raise usage_error(f"{message_start} give a new or empty folder{reason}.")
     return folder
 
 
@@ -205,18 +205,18 @@ def _report(item: OptionValue) -> Path:
     path = absolute_path(item)
     ending = path.suffix.lower()
     if ending not in MAKERS:
-        raise pytest.UsageError(f"{item}: the kind of a report is told by its ending. {did_you_mean(ending, MAKERS)}")
+        raise usage_error(f"{item}: the kind of a report is told by its ending. {did_you_mean(ending, MAKERS)}")
     if path.is_dir():
-        raise pytest.UsageError(f"{item}: is a folder; give a file.")
+        raise usage_error(f"{item}: is a folder; give a file.")
     if ending == ".html" and (packages := missing()):
-        raise pytest.UsageError(f"{item}: needs {' and '.join(packages)}, which come with: {INSTALL}")
+        raise usage_error(f"{item}: needs {' and '.join(packages)}, which come with: {INSTALL}")
     return path
 
 
 def _folder_to_save(item: OptionValue) -> Path:
     folder = absolute_path(item)
     if folder.exists() and not folder.is_dir():
-        raise pytest.UsageError(f"{item}: is a file; give a folder.")
+        raise usage_error(f"{item}: is a file; give a folder.")
     return folder
 
 
@@ -224,11 +224,11 @@ def _saved_case(item: OptionValue, config: pytest.Config) -> SavedCase:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
 
     if flag(config, "plan"):
-        raise pytest.UsageError(f"{item} and --parallelrun-plan exclude each other: a case has no plan.")
+        raise usage_error(f"{item} and --parallelrun-plan exclude each other: a case has no plan.")
     try:
         return SavedCase(absolute_path(item))
     except InputError as error:
-        raise pytest.UsageError(f"{item}: {error}") from None
+        raise usage_error(f"{item}: {error}") from None
 
 
 def _seconds_to_generate(item: OptionValue) -> float:
@@ -237,5 +237,5 @@ def _seconds_to_generate(item: OptionValue) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise pytest.UsageError(f"{item}: must be a number of seconds above 0, for all that Hypothesis generates.")
+        raise usage_error(f"{item}: must be a number of seconds above 0, for all that Hypothesis generates.")
     return seconds

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._configuration import RunConfiguration, configuration_of, usage_errors
-from pytest_parallelrun._options import OptionValue, absolute_path
+from pytest_parallelrun._options import OptionValue, absolute_path, usage_error
 from pytest_parallelrun._targets import Target, find_targets
 from pytest_parallelrun.emulator.arguments import (
     ProgramArguments,
@@ -315,7 +315,7 @@ def _check_sample(sample: SampleInput, settings: JobSettings, origins: Mapping[s
                 locate(path, os.getcwd(), must_exist=True)
         sample.open(settings)
     except SettingsError as error:
-        # Only the unit of its size can be wrong for an input.
-        raise pytest.UsageError(f"{origins.get('mini_batch_size', 'settings')}: {error}") from None
+        # Alone the unit of its size can be wrong for an input.
+        raise usage_error(f"{origins.get('mini_batch_size', 'settings')}: {error}") from None
     except InputError as error:
-        raise pytest.UsageError(f"{sample.origin}: {error}") from None
+        raise usage_error(f"{sample.origin}: {error}") from None

@@ -80,6 +80,7 @@ def parallelrun_baseline(
     from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._progress import progress_line
     from pytest_parallelrun.contract.entry.baseline import run_baseline
+    from pytest_parallelrun.report.files import redact_files
 
     if parallelrun_entry.sample is None:
         return None
@@ -89,10 +90,12 @@ def parallelrun_baseline(
     for kind, folder in kept.items():
         if folder is not None and not _is_first(request.config, kind, folder, shared):
             kept[kind] = None
+    logs = kept.get("logs")
     with progress_line(request.config) as on_progress:
-        return run_baseline(
-            parallelrun_entry, output=kept.get("output"), logs=kept.get("logs"), on_progress=on_progress
-        )
+        baseline = run_baseline(parallelrun_entry, output=kept.get("output"), logs=logs, on_progress=on_progress)
+    if logs is not None and module is not None:
+        redact_files(logs, module.plan.redaction)
+    return baseline
 
 
 def _is_first(config: pytest.Config, kind: str, folder: Path, shared: Path) -> bool:

@@ -17,6 +17,7 @@ from pytest_parallelrun._targets import Target, script_id
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError
 from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.report.sanitize import masked_text, printable
 
 if TYPE_CHECKING:
     from typing import ParamSpec
@@ -43,8 +44,8 @@ _OPTIONS = {
 
 
 def refuse(message: str) -> NoReturn:
-    """Fails the test that asks for something impossible, with only the message."""
-    pytest.fail(message, pytrace=False)
+    """Fails the test that asks for what cannot be: its message alone is shown."""
+    pytest.fail(printable(masked_text(message)), pytrace=False)
 
 
 @dataclass(frozen=True)

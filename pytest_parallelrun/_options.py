@@ -73,6 +73,13 @@ STEP = "::"
 _BY_NAME = {option.name: option for option in OPTIONS}
 
 
+def usage_error(message: str) -> pytest.UsageError:
+    """What is wrong about what a user gave, fit to be printed."""
+    from pytest_parallelrun.report.sanitize import masked_text, printable
+
+    return pytest.UsageError(printable(masked_text(message)))
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Adds every option of the table and its counterpart in the ini file, with the same help text."""
     group = parser.getgroup("parallelrun", GROUP)
@@ -111,7 +118,7 @@ class OptionValue:
 def absolute_path(item: OptionValue) -> Path:
     """The path of a value. UsageError for an empty one."""
     if not item.value.strip():
-        raise pytest.UsageError(f"{item.origin}: the path is empty.")
+        raise usage_error(f"{item.origin}: the path is empty.")
     return Path(os.path.abspath(os.path.join(item.base, os.path.expanduser(item.value))))
 
 
@@ -166,4 +173,4 @@ def _in_ini(config: pytest.Config, option: Option) -> object:
         if option.kind != "flag":
             raise
         where = config.inipath.name if config.inipath else "the ini file"
-        raise pytest.UsageError(f"{option.dest} in {where}: {error}. Allowed: true or false.") from None
+        raise usage_error(f"{option.dest} in {where}: {error}. Allowed: true or false.") from None

@@ -14,7 +14,7 @@ from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
 from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.ci import ci_parts, defused, on_ci
+from pytest_parallelrun.report.ci import ci_parts, on_ci
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.html import INSTALL
 from pytest_parallelrun.report.records import (
@@ -25,7 +25,14 @@ from pytest_parallelrun.report.records import (
     job_facts,
     setting_records,
 )
-from pytest_parallelrun.report.sanitize import masked_arguments, masked_text, visible
+from pytest_parallelrun.report.sanitize import (
+    defused,
+    masked_arguments,
+    masked_text,
+    printable,
+    printable_line,
+    visible,
+)
 from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
 from pytest_parallelrun.report.trace import trace_of
 
@@ -114,6 +121,9 @@ class Reporting:
             elif isinstance(report.longrepr, tuple):
                 path, line, reason = report.longrepr
                 report.longrepr = path, line, redaction.text(reason)
+            elif report.longrepr is not None and (text := str(report.longrepr)) != redaction.text(text):
+                report.longrepr = redaction.text(text)
+        report.sections = [(title, redaction.text(text)) for title, text in report.sections]
         setattr(report, _ENTRY, entry)
         if report.when == "call" or report.outcome != "passed":
             record = _record(item, call, report, entry, with_job=entry not in self._with_job)
@@ -141,11 +151,11 @@ class Reporting:
             self._reports[entry].add(record)
             self._refer_to_the_same_cause(record, report)
             if isinstance(report.longrepr, str) and report.failed:
-                text, headline = (_harmless(visible(text)) for text in (report.longrepr, record.headline))
+                text, headline = (printable(text) for text in (report.longrepr, record.headline))
                 report.longrepr = FindingRepr(text, headline, by_line=self._by_line)  # type: ignore[assignment]
             elif isinstance(report.longrepr, tuple):
                 path, line, reason = report.longrepr
-                report.longrepr = path, line, _harmless(reason)
+                report.longrepr = path, line, printable(reason)
 
     def _add_crash(self, report: pytest.TestReport) -> None:
         """A check whose worker of pytest-xdist died: its report is not ours, but it is a failure."""
@@ -176,22 +186,22 @@ class Reporting:
         for report in reports:
             with self._surviving(f"the summary of {report.entry}"):
                 for text, style in summary_lines(report, width=width, verbosity=self._config.get_verbosity()):
-                    terminalreporter.write_line(_harmless(text), **MARKUP[style])
+                    terminalreporter.write_line(printable(text), **MARKUP[style])
         judged: tuple[AcceptanceRecord, ...] = ()
         with self._surviving("the summary of parallelrun_accept"):
             judged = self._judged()
             for line in acceptance_lines(judged):
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(printable(line))
         for path in self._files:
             if path in self._written:
-                terminalreporter.write_line(f"report: {path}")
+                terminalreporter.write_line(printable_line(f"report: {path}"))
         with self._surviving("what is for the CI system"):
             for name, lines in ci_parts(reports, judged):
                 with self._surviving(name):
                     for line in lines:
                         terminalreporter.write_line(line)
         for message in self._lost:
-            terminalreporter.write_line(_harmless(visible(message)), red=True)
+            terminalreporter.write_line(printable(message), red=True)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:

@@ -10,15 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from pytest_parallelrun._collection import checks_of
 from pytest_parallelrun._entries import EntryPlan, RunEntries
-from pytest_parallelrun._options import OptionValue
+from pytest_parallelrun._options import OptionValue, usage_error
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.report.plan import plan_lines
+from pytest_parallelrun.report.sanitize import masked_text, printable_line
 
 _PACKAGE = Path(__file__).parent
 FOLDERS = (_PACKAGE / "pages", _PACKAGE.parent / "docs" / "checks")
@@ -42,22 +41,27 @@ def _page(check: OptionValue) -> str:
     name = check.value.strip().rpartition("::")[2].removeprefix("test_")
     names = [spec.name for spec in CHECKS]
     if name not in names:
-        raise pytest.UsageError(f"{check}: there is no such check. {did_you_mean(name, names)}")
+        raise usage_error(f"{check}: there is no such check. {did_you_mean(name, names)}")
     files = [folder / f"{name}.md" for folder in FOLDERS]
     for file in files:
         if file.is_file():
             return _COMMENT.sub("", file.read_text(encoding="utf-8"))
-    raise pytest.UsageError(
+    raise usage_error(
         f"{check}: the page is missing from this installation, looked for as "
         f"{' and '.join(str(file) for file in files)}. Install the package again."
     )
 
 
 def header_lines(entries: RunEntries) -> list[str]:
-    """The lines of pytest's header: the entries, and notes on their job files."""
-    lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in entries.plans]
-    notes = dict.fromkeys(note for plan in entries.plans for note in plan.notes)
-    return lines + [f"parallelrun: note: {note}" for note in notes]
+    """What pytest's header says of the entries, and once what is to be known of their job definitions."""
+    lines = [_shown(plan, f"{plan.nodeid}{_job_text(plan)}, {_input_text(plan)}") for plan in entries.plans]
+    notes = dict.fromkeys(_shown(plan, masked_text(f"note: {note}")) for plan in entries.plans for note in plan.notes)
+    return [f"parallelrun: {line}" for line in (*lines, *notes)]
+
+
+def _shown(plan: EntryPlan, line: str) -> str:
+    """A line with foreign names in it."""
+    return printable_line(plan.redaction.text(line))
 
 
 def _job_text(plan: EntryPlan) -> str:
@@ -82,7 +86,7 @@ def _print(text: str, *, errors: str) -> None:
 
 def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
     splitter = plan.sample.open(plan.settings)
-    yield from plan_lines(
+    lines = plan_lines(
         entry=plan.entry,
         splitter=splitter,
         settings=plan.settings,
@@ -94,7 +98,7 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
             kind=plan.settings.kind_without_input if splitter is None else splitter.kind,
         ),
         arguments=plan.arguments.argv,
-        notes=(*plan.all_notes(), *plan.arguments.notes),
+        notes=tuple(map(masked_text, (*plan.all_notes(), *plan.arguments.notes))),
         job=plan.step_text(),
         no_input=f"none, {plan.sample.missing}",
         input_origin=plan.sample.origin,
@@ -104,3 +108,4 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
         },
         engine=engine,
     )
+    yield from (_shown(plan, line) for line in lines)

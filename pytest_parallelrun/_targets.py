@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from pytest_parallelrun._configuration import RunConfiguration
-from pytest_parallelrun._options import STEP, OptionValue, absolute_path
+from pytest_parallelrun._options import STEP, OptionValue, absolute_path, usage_error
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
-from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
+from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean, not_there
 from pytest_parallelrun.job_files.tree import JobFileError, Problem, shown
 
 if TYPE_CHECKING:
@@ -90,7 +88,7 @@ def _target_of(case: SavedCase, targets: Sequence[Target]) -> Target:
         if case.entry in (target.script_id, target.step_id):
             return target
     reason = f"{len(targets)} entries are given, none of them the one" if targets else "no entry is given"
-    raise pytest.UsageError(
+    raise usage_error(
         f"--parallelrun-replay={case.folder}: {reason}. It was saved for {case.entry}: add --parallelrun-entry=PATH."
     )
 
@@ -100,7 +98,7 @@ def _script(item: OptionValue, code: Path | None) -> EntryFile:
     try:
         entry = find_entry(absolute_path(item), code)
     except ParallelRunError as error:
-        raise pytest.UsageError(f"{item}: {error}") from None
+        raise usage_error(f"{item}: {error}") from None
     assert isinstance(entry, EntryFile)
     return entry
 
@@ -116,7 +114,7 @@ def _of_jobs(
         # If a step is so wrong that its script is unknown, the problems say more.
         if path not in scripts and all(reading.script is not None for reading in readings):
             steps_text = ", ".join(_named(reading.name, reading.script) for reading in readings) or "none"
-            raise pytest.UsageError(
+            raise usage_error(
                 f"{entry} is no entry of {', '.join(str(item) for item in jobs)}, which has: {steps_text}."
             )
     problems: list[Problem] = []
@@ -137,7 +135,7 @@ def _of_jobs(
                 targets.setdefault(step.location, target)
         if not job.steps and not problems:
             skipped = "".join(f" {sentence}." for sentence in job.skipped)
-            raise pytest.UsageError(f"{item}: the file has no parallel job to gate.{skipped}")
+            raise usage_error(f"{item}: the file has no parallel job to gate.{skipped}")
     if problems:
         raise JobFileError(problems)
     _check_names(targets)
@@ -172,7 +170,7 @@ def _read_job(item: OptionValue, code: Path | None, script: Path | None = None) 
     steps = [reading for reading in job.steps if reading.name == wanted]
     if not steps:
         hint = _hint(wanted, [reading.name for reading in job.steps], job)
-        raise pytest.UsageError(f"{item}: there is no such step. {hint}")
+        raise usage_error(f"{item}: there is no such step. {hint}")
     return job, steps
 
 
@@ -183,7 +181,7 @@ def _check_names(targets: Mapping[SourceLocation, Target]) -> None:
         assert target.step is not None
         other = locations.setdefault((target.entry.path, target.step.name), location)
         if other != location:
-            raise pytest.UsageError(
+            raise usage_error(
                 f"--parallelrun-job: {other.origin} and {location.origin} both have a step '{target.step.name}' of "
                 f"{target.entry.path.name}, and their tests would have the same ids: gate them in two runs."
             )
@@ -195,10 +193,16 @@ def _job_path(item: OptionValue) -> Path:
         return path
     folder = path if path.is_dir() else path.parent
     files = sorted(file.name for file in folder.glob("*") if file.suffix in (".yml", ".yaml"))
-    problem = "is a folder; give a file" if path.is_dir() else "does not exist"
+    problem = "is a folder; give a file" if path.is_dir() else not_there(path)
     near = difflib.get_close_matches(path.name, files, n=1, cutoff=0.6)
-    hint = f" Did you mean '{near[0]}'?" if near else f" There is: {', '.join(files)}." if files else ""
-    raise pytest.UsageError(f"{item}: {problem}.{hint}")
+    hint = (
+        f" Did you mean '{near[0]}'?"
+        if near and near != [path.name]
+        else f" There is: {', '.join(files)}."
+        if files
+        else ""
+    )
+    raise usage_error(f"{item}: {problem}.{hint}")
 
 
 def _hint(wanted: str, names: Sequence[str], job: JobFile) -> str:
@@ -219,9 +223,7 @@ def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
     steps, broken = discover(entry.path, root)
     if len(steps) > 1:
         options = "\n".join(f"  --parallelrun-job={shown(one.file.path)}{STEP}{one.reading.name}" for one in steps)
-        raise pytest.UsageError(
-            f"{len(steps)} job definitions run {shown(entry.path)}; say which one is meant:\n{options}"
-        )
+        raise usage_error(f"{len(steps)} job definitions run {shown(entry.path)}; say which one is meant:\n{options}")
     if broken and not steps:
         raise JobFileError(broken)
     if not steps:

@@ -5,6 +5,8 @@ pytest loads it in every run: what a gate needs is imported only if there is one
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from pytest_parallelrun._fixtures import MARKER, parametrize_entries
@@ -54,9 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
     from pytest_parallelrun._collection import Collection, add_to_arguments
     from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._reporting import Reporting
+    from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
 
     entries = entries_of(config)
     configuration = entries.configuration
+    stack = ExitStack()
+    stack.enter_context(terminations_as_interrupts())
+    config.add_cleanup(stack.close)
     if configuration.engine == "ray":
         from pytest_parallelrun.emulator.engines.ray import cluster
 

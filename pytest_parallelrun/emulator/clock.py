@@ -14,9 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import get_ident
 from typing import TypeVar
+
+import psutil
+
+from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 Number = TypeVar("Number", int, float)
 
@@ -138,26 +141,16 @@ class WorkerClock:
 
 
 def _child_processes() -> frozenset[int] | None:
-    """Ids of the child processes; None if there may be some that cannot be distinguished."""
-    if not _has_child_processes():
-        return frozenset()
+    """Ids of the child processes; None where they cannot be told."""
     try:
-        threads = os.listdir("/proc/self/task")
-        texts = [Path("/proc/self/task", thread, "children").read_text("ascii") for thread in threads]
-    except OSError:
-        return None
-    return frozenset(int(number) for text in texts for number in text.split())
-
-
-def _has_child_processes() -> bool:
-    if not hasattr(os, "waitid"):
-        # Unknown here; a real sleep is slower, never wrong.
-        return True
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        with unwatched():
+            return frozenset(child.pid for child in psutil.Process().children())
     except ChildProcessError:
-        return False
-    return True
+        return frozenset()
+    except (OSError, psutil.Error):
+        return None
 
 
 # Which thread runs a script under which clock. It belongs to the process as the functions of `time` do:

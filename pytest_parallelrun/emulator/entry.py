@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean
+from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean, special_file
 from pytest_parallelrun.emulator.worker.script import import_script
 
 StrPath = str | os.PathLike[str]
@@ -59,6 +59,8 @@ def find_entry(entry: object, code: StrPath | None = None) -> EntryFile | EntryO
             + (f", one of: {', '.join(scripts)}." if scripts else ".")
         )
     if not path.is_file():
+        if kind := special_file(path):
+            raise EntryScriptError(f"entry script '{entry}' is {kind}, and not a file.")
         near = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, near) if near else f"There is no script in '{path.parent}'."
         raise EntryScriptError(f"entry script '{entry}' does not exist. {hint}")

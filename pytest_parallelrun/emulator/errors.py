@@ -7,6 +7,8 @@ two lines: the plugin shows it as pytest's usage error without a traceback.
 from __future__ import annotations
 
 import difflib
+import os
+import stat
 from collections.abc import Iterable
 
 
@@ -39,3 +41,19 @@ def did_you_mean(value: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = difflib.get_close_matches(value, names, n=1, cutoff=0.6)
     return f"Did you mean '{near[0]}'?" if near else f"Allowed: {', '.join(names)}."
+
+
+def special_file(path: str | os.PathLike[str]) -> str:
+    """What it is where it is neither a file nor a folder, "" where it is, or is not there: opening it may block."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return ""
+    kinds = {"a named pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK, "a device": stat.S_ISCHR, "a disk": stat.S_ISBLK}
+    return next((kind for kind, fits in kinds.items() if fits(mode)), "")
+
+
+def not_there(path: str | os.PathLike[str]) -> str:
+    """What is said of a path that should be a file and is none."""
+    kind = special_file(path)
+    return f"is {kind}, and not a file" if kind else "does not exist"

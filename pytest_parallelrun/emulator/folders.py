@@ -5,21 +5,107 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from atexit import register as call_at_exit
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_parallelrun.emulator.entry import StrPath
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 _PREFIX = "parallelrun-"
+_LOCK = "lock"
 
 
-def new_job_folder() -> Path:
-    """An empty folder, which the caller removes."""
-    # If watched, everything that a script writes in it would count as temporary.
+def new_job_folder(prefix: str = "job-") -> Path:
+    """An empty folder, to be removed with `remove_job_folder`. All those of a process lie in one that is locked."""
+    # Watched, all that a script writes in it would be taken for scratch.
     with unwatched():
-        return Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX)))
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=_process_folder()))
+
+
+def remove_job_folder(folder: StrPath) -> None:
+    """Removes what `new_job_folder` made; with the last one goes what they lie in."""
+    parent = Path(folder).parent
+    if (os.getpid(), parent) in _locked:
+        # (A forked child that ends has not made it.)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            if os.listdir(parent) == [_LOCK]:
+                _remove(parent)
+
+
+_locked: dict[tuple[int, Path], int] = {}
+"""The folders of this process, and the descriptor of the lock of each. A child that was forked has its own."""
+_looked_for_abandoned: set[str] = set()
+
+
+def _process_folder() -> Path:
+    temporary = Path(os.path.realpath(tempfile.gettempdir()))
+    for pid, folder in _locked:
+        if pid == os.getpid() and folder.parent == temporary and folder.is_dir():
+            return folder
+    if str(temporary) not in _looked_for_abandoned:
+        _looked_for_abandoned.add(str(temporary))
+        remove_abandoned(temporary)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
+    _locked[os.getpid(), folder] = _lock(folder)
+    return folder
+
+
+@call_at_exit
+def _remove_all() -> None:
+    for pid, folder in list(_locked):
+        if pid == os.getpid():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    lock = _locked.pop((os.getpid(), folder), None)
+    if lock is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Locks a new folder for as long as this process lives: a number would tell nothing to another container."""
+    number = os.open(folder / "unlocked", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    _try_lock(number)
+    # Nobody sees it before it is locked.
+    os.rename(folder / "unlocked", folder / _LOCK)
+    return number
+
+
+def _try_lock(number: int) -> bool:
+    try:
+        # Not there on Windows, where folders of killed processes stay.
+        import fcntl
+
+        # Not flock(), whose locks a forked child of a killed process would keep.
+        fcntl.lockf(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def remove_abandoned(temporary: Path) -> None:
+    """Removes what killed processes left among the temporary files: folders whose lock nobody holds."""
+    own = {folder for _, folder in _locked}
+    if not hasattr(os, "getuid"):
+        # Windows, where nothing is locked either.
+        return
+    for folder in temporary.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if folder in own or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            number = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if _try_lock(number):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(number)
 
 
 def is_in_job_folder(path: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -23,7 +22,7 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, Sett
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, Progress, WorkerStopped
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
-from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, usable_output
+from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, remove_job_folder, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import (
@@ -36,6 +35,7 @@ from pytest_parallelrun.emulator.models import (
 from pytest_parallelrun.emulator.output import AppendedFile
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rule_comparison import RuleComparison, compare_presets, more_would_tell
+from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
 from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
@@ -120,9 +120,10 @@ class ParallelJob:
             return self._without_items(str(error))
         folder = new_job_folder()
         try:
-            return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
+            with terminations_as_interrupts():
+                return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_job_folder(folder)
             raise
 
     def worker_plan(

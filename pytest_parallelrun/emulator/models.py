@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.errors import InputError, not_there
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MAX_LISTED = 12
 MAX_COPIED = 50_000_000
 """Maximum bytes of a file on another disk that is copied for each job; a larger one becomes a symbolic link."""
 
-_BELOW = re.compile(rf".*[\\/]parallelrun-[^\\/]+[\\/]{MODEL_DIR}(?:[\\/]+(.*))?", re.DOTALL)
+_BELOW = re.compile(rf".*[\\/]parallelrun-[^\\/]+[\\/](?:[a-z]+-\w+[\\/])?{MODEL_DIR}(?:[\\/]+(.*))?", re.DOTALL)
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\.*)([\w.]*)", re.MULTILINE)
 
 
@@ -41,8 +41,8 @@ def find_models(models: Models, *, base: Path | None = None) -> dict[str, Path]:
     for name, written in named:
         text = f"{name}={os.fspath(written)}" if name else os.fspath(written)
         path = Path(os.path.abspath(os.path.join(base or "", os.path.expanduser(written))))
-        if not path.exists():
-            raise InputError(f"model '{text}': '{path}' does not exist; give NAME=PATH or PATH of a file or folder.")
+        if not path.is_file() and not path.is_dir():
+            raise InputError(f"model '{text}': '{path}' {not_there(path)}; give NAME=PATH or PATH of a file or folder.")
         if not path.name:
             raise InputError(f"model '{text}': the root of a disk is no model; give PATH of a file or folder.")
         if "/" in name or "\\" in name:

@@ -141,6 +141,8 @@ class AppendedFile:
                 raise OutputError(f"what a worker wrote to '{written.path}' is gone: {error.strerror}") from error
         try:
             self._stream.write(data)
+            # A full disk is told at the mini-batch whose results it has no room for.
+            self._stream.flush()
         except OSError as error:
             raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
         if data:

@@ -7,18 +7,15 @@ generated ones, a session keeps its workers, and restores the state of the proce
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
-from pytest_parallelrun.emulator.folders import new_job_folder
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import original_path
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting import open_input
@@ -99,7 +96,7 @@ class ProbeSession:
             self._engine.quiet()
             self._engine.release()
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_job_folder(self._folder)
             raise
         return self
 
@@ -122,7 +119,7 @@ class ProbeSession:
             self._engine.stop(normal=False)
         finally:
             self.note_gaps()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_job_folder(self._folder)
 
     @property
     def observed(self) -> Sequence[object]:
@@ -292,8 +289,8 @@ def probe_startup(
     """
     settings = job.settings
     settings = settings.replace(instance_count=1, max_concurrency_per_instance=workers)
-    with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
-        folder = Path(os.path.realpath(name))
+    folder = new_job_folder()
+    try:
         splitter = open_input(job.input, settings) if first_attempt else FileSplitter("", [], 1, label="no input")
         kind = splitter.kind if first_attempt else settings.kind_without_input
         plan = job.worker_plan(kind, folder, folder / "output", runtime=runtime_arguments)
@@ -308,5 +305,7 @@ def probe_startup(
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
+    finally:
+        remove_job_folder(folder)
     gaps = tuple(gaps_in(engine.worker_events()))
     return StartupResult(workers_started, attempt, tuple(engine.observed), gaps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,7 +20,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerFailed,
     WorkerStarted,
 )
-from pytest_parallelrun.emulator.folders import sizes_of_files
+from pytest_parallelrun.emulator.folders import remove_job_folder, sizes_of_files
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting.model import count_text
@@ -87,8 +86,8 @@ class JobResult:
         """
         self._kept = kept
         if folder is not None:
-            # Deleted with the result. (A TemporaryDirectory would warn.)
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            # What the job wrote lives as long as its result. (A TemporaryDirectory would warn when it goes.)
+            weakref.finalize(self, remove_job_folder, folder)
         known = None if splitter is None else splitter.total_mini_batches
         self.total_mini_batches = len(queued) if known is None else known
         self.splitter_kind = None if splitter is None else splitter.kind

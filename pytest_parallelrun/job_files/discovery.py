@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES
 from pytest_parallelrun.job_files.job_step import JobFile, StepReading
 from pytest_parallelrun.job_files.tree import Problem, Problems
-from pytest_parallelrun.job_files.yaml_reader import MAX_FILE_BYTES, is_too_large, parse_yaml
+from pytest_parallelrun.job_files.yaml_reader import is_too_large, parse_yaml
 
 MAX_LINES = 50
 """Maximum lines of a broken file that may name a code folder or a script; all combinations are tried."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.errors import InputError, not_there
 from pytest_parallelrun.emulator.job_environment import JobEnvironment, ListedPackage
 from pytest_parallelrun.job_files.inputs import local_path
 from pytest_parallelrun.job_files.requirements import Listing as Packages
@@ -100,7 +100,7 @@ def read_environment_file(path: Path, named: str) -> JobEnvironment:
     if not path.is_file():
         beside = sorted(file.name for file in path.parent.glob("*") if file.suffix.lower() in (*YAML, *PIP))
         there = f" There is: {', '.join(beside)}." if beside else ""
-        raise InputError(f"{named}: does not exist; give {TAKES}.{there}")
+        raise InputError(f"{named}: {not_there(path)}; give {TAKES}.{there}")
     if path.suffix.lower() not in (*YAML, *PIP):
         raise InputError(f"{named}: the kind of the file is told by its ending; give {TAKES}.")
     environment = _of_file(path, named)

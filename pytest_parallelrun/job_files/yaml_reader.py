@@ -10,15 +10,12 @@ import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.errors import special_file
+from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES, MAX_NODES, compose
 from pytest_parallelrun.job_files.tree import Listing, Node, Problems, Scalar, SourceLocation, Table
 
 if TYPE_CHECKING:
     import yaml
-
-MAX_FILE_BYTES = 512 * 1024
-"""Bytes; PyYAML takes about a second for it. Job files have a few kilobytes."""
-MAX_NODES = 20_000
-MAX_DEPTH = 60
 
 _PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _MERGE = "tag:yaml.org,2002:merge"
@@ -28,6 +25,9 @@ _VALUE = "tag:yaml.org,2002:value"
 def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> str | None:
     """The text of a file; None, with a problem, if it is unreadable, too large, or not UTF-8."""
     location = SourceLocation(file)
+    if kind := special_file(file):
+        problems.add(location, f"this is {kind}, and not a file")
+        return None
     try:
         if is_too_large(file.stat().st_size, file, problems, limit):
             return None
@@ -73,7 +73,7 @@ def parse_yaml(text: str, file: Path, problems: Problems, *, noun: str = "a job 
     import yaml
 
     try:
-        roots = _compose(text)
+        roots = compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         location = SourceLocation(file) if mark is None else SourceLocation(file, mark.line + 1, mark.column + 1)
@@ -101,41 +101,6 @@ def parse_yaml(text: str, file: Path, problems: Problems, *, noun: str = "a job 
         problems.add(root.location, f"the file holds {content}; {noun} is a mapping of keys")
         return None
     return root
-
-
-def _compose(text: str) -> list[yaml.Node]:
-    """The documents of a text. yaml.YAMLError if it is invalid, too deep or too large."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        nodes = 0
-        depth = 0
-
-        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            self.nodes += 1
-            if self.nodes > MAX_NODES:
-                raise yaml.composer.ComposerError(None, None, f"there are more than {MAX_NODES} values", mark)
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                raise yaml.composer.ComposerError(None, None, f"it is nested more than {MAX_DEPTH} levels deep", mark)
-            try:
-                node: yaml.Node | None = super().compose_node(parent, index)
-            finally:
-                self.depth -= 1
-            return node
-
-    loader = Loader(text)
-    try:
-        roots: list[yaml.Node] = []
-        while loader.check_node():
-            node = loader.get_node()
-            if node is not None and len(roots) < 2:
-                roots.append(node)
-        # There may be nothing between two '---'.
-        return [node for node in roots if not (isinstance(node, yaml.ScalarNode) and not node.value and len(roots) > 1)]
-    finally:
-        loader.dispose()
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

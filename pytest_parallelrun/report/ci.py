@@ -1,10 +1,9 @@
-"""Findings and summaries for GitHub Actions and Azure Pipelines; commands in logs are made harmless."""
+"""Findings and summaries for GitHub Actions and Azure Pipelines."""
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from pytest_parallelrun.report.markdown import markdown_report
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, grouped_findings
 from pytest_parallelrun.report.sanitize import visible
 
-# The runner of GitHub ends lines at a single \r too, and does not see zero-width characters.
-_COMMAND = re.compile(r"(?:^|(?<=[\r\n]))[^a-z0-9\r\n]*?:(?=:)|##(?=\[|vso\[)", re.IGNORECASE)
 MAX_ANNOTATIONS_PER_LEVEL = 10
 """Annotations shown for each step: this number of errors and of warnings."""
 MAX_SUMMARY_BYTES = 1024 * 1024
@@ -170,8 +167,3 @@ def _azure_data(text: str) -> str:
 
 def _azure_property(text: str) -> str:
     return _azure_data(text).replace(";", "%3B").replace("]", "%5D")
-
-
-def defused(text: str) -> str:
-    """The text without commands: an error of a script with `::` or `##vso[` would be executed."""
-    return _COMMAND.sub(lambda match: f"{match.group()} ", text)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_parallelrun.report.markdown import markdown_report
 from pytest_parallelrun.report.records import AcceptanceRecord, CheckRecord, EntryReport
+from pytest_parallelrun.report.sanitize import Redaction
 
 Maker = Callable[[Sequence[EntryReport], Sequence[AcceptanceRecord]], str]
 
@@ -65,3 +66,13 @@ def write_report(path: Path, reports: Sequence[EntryReport], acceptances: Sequen
     path.parent.mkdir(parents=True, exist_ok=True)
     # A file name in another encoding than that of the system contains characters that cannot be encoded.
     path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def redact_files(folder: Path, redaction: Redaction) -> None:
+    """Masks secrets in files below a folder: the logs, which have what a script printed."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            # Bytes that are no UTF-8 stay as they are.
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            if (masked := redaction.text(text)) != text:
+                path.write_bytes(masked.encode("utf-8", "surrogateescape"))

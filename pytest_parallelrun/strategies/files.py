@@ -65,9 +65,14 @@ class Item:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
             shutil.copyfile(source, target)
-        except OSError:
+        except OSError as error:
             with contextlib.suppress(OSError):
-                os.symlink(source, target)
+                if isinstance(error, PermissionError):
+                    # A link would let a script change the permissions of the user's file.
+                    open(target, "xb").close()
+                    os.chmod(target, 0)
+                else:
+                    os.symlink(source, target)
             return
         if self.kind in ("empty", "header_only", "truncated", "bom", "bytes", "zeros"):
             with open(target, "r+b") as stream:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
 from pytest_parallelrun.emulator.splitting.model import ItemName
@@ -188,9 +189,9 @@ class Sample:
         from hypothesis.control import cleanup, currently_in_test_context
 
         if self._folder is None:
-            self._folder = os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-sample-"))
+            self._folder = str(new_job_folder("sample-"))
             # Not with the sample: of a call that was pasted from a failing test nobody keeps it.
-            weakref.finalize(Sample, _remove, self._folder, os.getpid())
+            weakref.finalize(Sample, remove_job_folder, self._folder)
         folder = tempfile.mkdtemp(dir=self._folder, prefix="")
         if currently_in_test_context():
             cleanup(lambda: self._end(folder))
@@ -427,9 +428,3 @@ def _portable(name: str) -> str:
 
 def _evenly(items: Sequence[_T], count: int) -> list[_T]:
     return [items[number * len(items) // count] for number in range(count)]
-
-
-def _remove(folder: str, process: int) -> None:
-    # A forked child that ends did not create the folder.
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)

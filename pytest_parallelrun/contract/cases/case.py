@@ -203,9 +203,9 @@ def _root_of(mini_batches: tuple[Payload, ...]) -> str:
 
 
 def _copy(source: str, target: Path) -> None:
-    """Copies an item as it is, even if it is a folder or a dangling link. A missing one stays missing."""
+    """Copies an item, also one that is a folder. One that is missing, or a link to nowhere, is missing again."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.isdir(source):
         target.mkdir(exist_ok=True)
-    elif os.path.lexists(source):
-        shutil.copy2(source, target, follow_symlinks=os.path.exists(source))
+    elif os.path.exists(source):
+        shutil.copy2(source, target)

@@ -146,7 +146,7 @@ def _same(original: str, copied: str) -> bool:
         return not os.path.exists(original) and not os.path.exists(copied)
     if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
         return True
-    return os.path.isfile(copied) and filecmp.cmp(original, copied, shallow=False)
+    return os.path.isfile(copied) and os.access(original, os.R_OK) and filecmp.cmp(original, copied, shallow=False)
 
 
 def _new(known: dict[str, set[str]]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, Need
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
 from pytest_parallelrun.contract.rows.values import is_null, number_in, values_of
 from pytest_parallelrun.emulator.output import as_rows
@@ -161,7 +162,7 @@ def _copied(mini_batch: SampleMiniBatch, state: State | bytes, folder: Path) -> 
         target = os.path.join(folder, *name.replace("\\", "/").split("/"))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if position:
-            shutil.copy2(path, target)
+            copy_file(path, target)
         else:
             _put(state, target)
         paths.append(target)

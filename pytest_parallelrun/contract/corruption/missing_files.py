@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir
@@ -27,6 +28,7 @@ MAX_FILES = 500
 
 _CODE = (".py", ".pyc", ".pyo", ".pyi", ".so", ".pyd", ".dll", ".dylib")
 _NOT_COPIED = ("__pycache__", ".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", ".mypy_cache")
+_LISTED = os.R_OK | os.X_OK
 _GARBAGE = b"\x00\xff\xfe not what it should be \x00\xff" * 8
 
 _LIKE_A_MODEL = re.compile(
@@ -103,9 +105,11 @@ class DependencyFile:
         left_out = {os.path.abspath(path) for path in self.paths}
 
         def ignored(folder: str, names: list[str]) -> list[str]:
-            return [name for name in names if name in _NOT_COPIED or os.path.join(folder, name) in left_out]
+            paths = {name: os.path.join(folder, name) for name in names}
+            unreadable = [name for name, path in paths.items() if os.path.isdir(path) and not os.access(path, _LISTED)]
+            return [name for name, path in paths.items() if name in _NOT_COPIED or path in left_out] + unreadable
 
-        shutil.copytree(root, copy, ignore=ignored, ignore_dangling_symlinks=True)
+        shutil.copytree(root, copy, ignore=ignored, ignore_dangling_symlinks=True, copy_function=copy_file)
         for path in self.paths if state == "garbage" else ():
             target = copy / os.path.relpath(path, root)
             target.parent.mkdir(parents=True, exist_ok=True)

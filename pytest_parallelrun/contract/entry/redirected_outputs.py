@@ -7,13 +7,13 @@ ones, and files elsewhere outside the job are restored.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.folders import is_in_job_folder
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
@@ -88,8 +88,7 @@ class Outputs:
         for name in self.read - self.written:
             if name.startswith(below) and os.path.isfile(name):
                 target = os.path.join(fresh, name[len(below) :])
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                shutil.copy2(name, target)
+                copy_file(name, target)
 
     def note(self, touched: FilesTouched) -> None:
         """Records what was written inside `kept()`, so that new files next to the known ones are removed again."""

@@ -6,8 +6,9 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from pytest_parallelrun.emulator.guarded_yaml import read_guarded
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, InputLocation, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.mltable import files_of
 from pytest_parallelrun.emulator.splitting.model import ItemName
@@ -73,14 +74,26 @@ def _plain_copy(location: InputLocation, folder: Path) -> str:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copies a file; an unreadable one, such as a dangling link, becomes an unreadable link."""
+    """Copies a file; what cannot be read, such as a dangling link, becomes what cannot be read either.
+
+    Without permission that is a file of its own, of the same size and time, since a link would let a script change the
+    permissions of the user's.
+    """
     if os.path.lexists(target):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
         shutil.copy2(source, target)
-    except OSError:
-        os.symlink(source, target)
+    except OSError as error:
+        # (What could be copied, but for its times and attributes, is a copy.)
+        if isinstance(error, PermissionError) and not os.path.lexists(target):
+            like = os.stat(source)
+            with open(target, "xb") as stream:
+                stream.truncate(like.st_size)
+            os.utime(target, ns=(like.st_atime_ns, like.st_mtime_ns))
+            os.chmod(target, 0)
+        elif not os.path.lexists(target):
+            os.symlink(source, target)
 
 
 def _relative_roots(locations: list[InputLocation]) -> list[str]:
@@ -119,8 +132,8 @@ def _copy_of_mltable(location: InputLocation, folder: Path) -> str:
     target = os.path.join(folder, os.path.basename(os.path.dirname(root)), "")
     for name in names:
         copy_file(root + name, target + name)
-    with open(location.root + MLTABLE, encoding="utf-8") as stream:
-        content = yaml.safe_load(stream)
+    # Its reader has taken it, so it is a mapping.
+    content = cast("dict[str, object]", read_guarded(Path(location.root, MLTABLE), f"'{location.root + MLTABLE}'"))
     content["paths"] = [{"file": "./" + Path(name).as_posix()} for name in names]
     with open(target + MLTABLE, "w", encoding="utf-8") as stream:
         yaml.safe_dump(content, stream, allow_unicode=True, sort_keys=False)

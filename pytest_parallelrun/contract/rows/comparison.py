@@ -22,7 +22,9 @@ ABSOLUTE = 1e-6
 """The same, relative to the largest float in its column: what remains when large ones cancel out."""
 
 _TOKEN = re.compile(r"[^\s,;|\t\[\](){}]+")
-_WORKER = re.compile(r"process\d{3}|/\S*parallelrun-[\w-]+/|[\w:]*\\\S*parallelrun-[\w-]+\\")
+_WORKER = re.compile(
+    r"process\d{3}|/\S*parallelrun-[\w-]+/(?:[a-z]+-\w{8}/)?|[\w:]*\\\S*parallelrun-[\w-]+\\(?:[a-z]+-\w{8}\\)?"
+)
 _FLOAT = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+[eE][-+]?\d+|\d+\.\d*[eE][-+]?\d+)(?:[eE][-+]?\d+)?|nan|[-+]?inf", re.I)
 _NAME = re.compile(r"['\"]?[^\W\d]")
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|\d{8}T?\d*")

@@ -49,6 +49,7 @@ from pytest_parallelrun.emulator.events import (
 )
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import count_returned
+from pytest_parallelrun.emulator.sandbox.damage import Damage
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
@@ -129,6 +130,7 @@ class InProcessEngine:
             self._stack.enter_context(running_under(self._clock))
         self._stack.enter_context(self._sandbox)
         self._stack.enter_context(self._guard)
+        self._call = self._stack.enter_context(Damage()).checked(self._call)
         self._born = self._clock.now()
         settings = self._settings
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
@@ -167,7 +169,7 @@ class InProcessEngine:
         finally:
             self._slots = [None] * len(self._slots)
             self._stack.close()
-            self._leftovers.close()
+            self._leftovers.close(self._sandbox.processes.left)
 
     def elapsed(self) -> float:
         """Seconds since the start of the job, on the clock of the workers."""
@@ -368,7 +370,7 @@ class InProcessEngine:
             self._sandbox.switch(worker)
 
     def _attach(self) -> None:
-        if self._call is _call_here:
+        if self._settings.thread == "main":
             attach(self._clock)
 
     def _restart(self, slot: int, worker: Worker, reason: str) -> None:
@@ -481,13 +483,13 @@ class InProcessEngine:
         )
 
     def _run(self, worker: Worker, task: Task, payload: object) -> object:
-        functions, (mini_batch, number) = worker.functions, task
+        functions = worker.functions
         if self._splitter.kind == "files":
-            payload = FileMiniBatch(payload, mini_batch.id)  # type: ignore[arg-type]
+            payload = FileMiniBatch(payload, task.mini_batch.id)  # type: ignore[arg-type]
         if not functions.takes_context:
-            return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
-        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition, number)
-        return self._call(functions.run, payload, context)
+            return self._call(functions.run, payload)
+        it, number = task
+        return self._call(functions.run, payload, mini_batch_context(it.id, it.first_item, it.partition, number))
 
 
 def _call_here(function: Callable[..., object], *arguments: object) -> object:

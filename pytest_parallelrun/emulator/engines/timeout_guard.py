@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
+from pytest_parallelrun.emulator.sandbox.process_exit import TERMINATIONS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -86,7 +87,8 @@ class TimeoutGuard:
         self._alarms = signal.alarm, signal.setitimer
         signal.alarm, signal.setitimer = self._rearming(_signal.alarm), self._rearming(_signal.setitimer)
         self._outer_alarm = signal.signal(signal.SIGALRM, self._alarm_handler)
-        self._outer_interrupt = signal.signal(signal.SIGINT, self._interrupt_handler)
+        interrupting = [signal.SIGINT, *(number for number in TERMINATIONS if callable(_getsignal(number)))]
+        self._outer_interrupts = {number: signal.signal(number, self._interrupt_handler) for number in interrupting}
         self._clock.on_skip = self._arm
         self._arm()
         return self
@@ -98,7 +100,8 @@ class TimeoutGuard:
             signal.alarm, signal.setitimer = self._alarms
             _set_timer(0)
             signal.signal(signal.SIGALRM, self._outer_alarm)
-            signal.signal(signal.SIGINT, self._outer_interrupt)
+            for number, handler in self._outer_interrupts.items():
+                signal.signal(number, handler)
             if self._outer_due is not None:
                 _set_timer(max(self._outer_due - real_monotonic(), _SOON), self._outer_interval)
         elif hasattr(signal, "setitimer"):
@@ -114,10 +117,11 @@ class TimeoutGuard:
         self.suspended = False
         if not self.interrupts:
             return
-        if _getsignal(signal.SIGINT) is not self._interrupt_handler:
-            signal.signal(signal.SIGINT, self._interrupt_handler)
-        # Setting the timer costs a system call, so an earlier alarm stays and does nothing. Scripts set and leave
-        # alarms of their own; both are checked first.
+        for number in self._outer_interrupts:
+            if _getsignal(number) is not self._interrupt_handler:
+                signal.signal(number, self._interrupt_handler)
+        # Rearming costs a system call, so an alarm that is due earlier is left to find out that it has nothing
+        # to do. Scripts set alarms of their own, and leave them; both are looked at first.
         if _getsignal(signal.SIGALRM) is not self._alarm_handler:
             signal.signal(signal.SIGALRM, self._alarm_handler)
             self._arm()
@@ -180,7 +184,7 @@ class TimeoutGuard:
         _set_timer(max(due - real_monotonic(), _SOON))
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        self._call_outer(self._outer_interrupt, signum, frame)
+        self._call_outer(self._outer_interrupts[signum], signum, frame)
 
     def _call_outer(self, handler: object, signum: int, frame: FrameType | None) -> None:
         if not callable(handler):

@@ -40,7 +40,17 @@ _MODULES = (
     *("tempfile", "textwrap", "threading", "time", "tokenize", "traceback", "typing", "unittest.mock", "urllib.parse"),
     *("urllib.request", "uuid", "warnings", "zipfile"),
 )
-"""Modules that pytest, its plugins and this package need. Checking all modules would cost a gate a second."""
+"""Those that pytest, its plugins and this package live on. To look at all there are would cost a gate a second."""
+_OF_PYTEST = {
+    "_pytest.runner": (),
+    "_pytest.reports": ("TestReport",),
+    "_pytest.terminal": ("TerminalReporter",),
+    "_pytest.python": ("Function",),
+    "_pytest.main": ("Session",),
+    "pluggy._hooks": ("HookCaller",),
+    "pluggy._manager": ("PluginManager",),
+}
+"""Modules and classes of the host that a script must not change for it, where they are loaded."""
 _ABSENT = object()
 
 _Place = tuple[Any, str]
@@ -81,7 +91,10 @@ class Patches:
             if not _same(now, before):
                 # State that a module merely keeps there does not matter.
                 places = (
-                    name for name, value in before.items() if callable(value) and now.get(name, _ABSENT) is not value
+                    name
+                    for name, value in before.items()
+                    if (callable(value) or isinstance(value, (classmethod, staticmethod)))
+                    and now.get(name, _ABSENT) is not value
                 )
                 replaced |= {(owner, name): now.get(name, _ABSENT) for name in places}
         by_package = any(map(self._is_kept, replaced.values()))
@@ -108,6 +121,10 @@ def _owners() -> Iterator[Any]:
         if type(module) is ModuleType:
             yield module
     yield from _CLASSES
+    for name, classes in _OF_PYTEST.items():
+        if name in sys.modules:
+            yield sys.modules[name]
+            yield from (getattr(sys.modules[name], each) for each in classes)
 
 
 def _same(now: Any, before: Any) -> bool:

@@ -5,15 +5,27 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+import psutil
+
+from pytest_parallelrun.emulator.clock import real_sleep
+from pytest_parallelrun.emulator.process_tree import Traces, descendants, is_of_python, kill, left_by, names_of
+from pytest_parallelrun.emulator.worker.file_watch import unwatched
+from pytest_parallelrun.emulator.worker.process_resources import report_fork
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+
+    from typing_extensions import Self
 
     # Its priority, and the number in the order of registration.
     _FinalizerKey = tuple[int | None, int]
@@ -21,6 +33,34 @@ if TYPE_CHECKING:
 
 class WorkerExit(BaseException):
     """The script ended its process with os._exit() or os.abort()."""
+
+
+TERMINATIONS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals with which a run is ended from outside."""
+
+
+@contextmanager
+def terminations_as_interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the run as Ctrl-C does, with all that is to be cleaned up; a second one ends it at once.
+
+    Handlers of others stay, as does a signal that is ignored: nohup.
+    """
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt(f"ended by {signal.Signals(number).name}")
+
+    ours = []
+    if threading.current_thread() is threading.main_thread():
+        ours = [number for number in TERMINATIONS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) is interrupt:
+                signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -117,19 +157,118 @@ FINALIZER_TIME = 5.0
 """Seconds for one of the finalizers of multiprocessing."""
 
 
-@contextmanager
-def children_ended() -> Iterator[None]:
-    """Ends the processes that the script started with multiprocessing: pytest would wait for them."""
-    before, finalizers_before = set(_children()), set(_finalizers())
-    try:
-        yield
-    finally:
-        _run_finalizers(finalizers_before)
+class ScriptProcesses:
+    """The processes that a script starts from this one; what it leaves is ended with the job.
+
+    Those of the host are left alone, also those that it starts while it has the process between two questions. To look
+    at all processes takes milliseconds: it is done only where the script has started one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """folder: the one that workers work in."""
+        self.mark = os.urandom(8).hex()
+        """The value of MARK in the environment of the script."""
+        self.left: list[str] = []
+        """Names of what had to be killed."""
+        self._me = os.getpid()
+        # The system tells when a process started by another clock, which may be a second behind.
+        self._traces = Traces(mark=self.mark, folder=folder, since=time.time() - 2.0, forked=folder / "forked")
+        self._before: set[psutil.Process] | None = None
+        self._found: set[psutil.Process] = set()
+        self._any = False
+
+    def __enter__(self) -> Self:
+        self._outer = _active[0] if _active else None
+        self._children_before, self._finalizers_before = set(_children()), set(_finalizers())
+        _watch_starts()
+        self.take_over()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self.give_back()
+        finally:
+            _active[:] = [self._outer] if self._outer else []
+        _run_finalizers(self._finalizers_before)
         for child in _children():
-            # The pool of joblib deliberately outlives its users, and is used again by the next job.
-            if child not in before and "loky" not in type(child).__module__:
+            # The pool of joblib outlives its users on purpose, and is used again by the next job.
+            if child not in self._children_before and "loky" not in type(child).__module__:
+                self._any = True
+                self._found.update(descendants(child.pid or 0))
+                if not child.daemon:
+                    self.left.append(child.name)
                 child.kill()
                 child.join()
+        if self._any:
+            _stop_fork_server()
+            if self._traces.forked.exists():
+                # A child of a child, whose parent has ended already, may not have said so yet.
+                real_sleep(_FORK_TIME)
+            strays = {process for process in {*self._found, *left_by(self._traces)} if not is_of_python(process)}
+            strays |= {below for process in strays for below in descendants(process.pid)}
+            self.left += names_of(strays)
+            kill(strays, self._traces)
+
+    def take_over(self) -> None:
+        """What is started from now on is the script's."""
+        self._before = None
+        _active[:] = [self]
+
+    def give_back(self) -> None:
+        """And now the host's."""
+        _active.clear()
+        if self._before is not None:
+            with unwatched():
+                self._found.update(set(descendants(self._me)) - self._before)
+            self._before = None
+
+    def starting(self) -> None:
+        """A process is about to be started."""
+        if os.getpid() == self._me and self._before is None:
+            self._any = True
+            with unwatched():
+                self._before = set(descendants(self._me))
+
+    def forked(self) -> None:
+        """This is a child."""
+        report_fork(self._traces.forked)
+
+
+_active: list[ScriptProcesses] = []
+"""That of the job which has the process; none while the host has it."""
+_STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
+_watched: list[bool] = []
+_FORK_TIME = 0.05
+"""Seconds within which a forked child writes its number."""
+
+
+def _watch_starts() -> None:
+    # Neither can be taken back, so there is one of each, which do nothing while no job has the process.
+    if not _watched:
+        _watched.append(True)
+        sys.addaudithook(_on_event)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_child)
+
+
+def _on_event(event: str, arguments: tuple[object, ...]) -> None:
+    if _active and event in _STARTS:
+        # An exception here would come out of the script's own call.
+        with suppress(Exception):
+            _active[0].starting()
+
+
+def _in_child() -> None:
+    if _active:
+        _active[0].forked()
+
+
+def _stop_fork_server() -> None:
+    """Multiprocessing starts it again where it is needed, and must hear of its end."""
+    server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
+    if server is not None:
+        with suppress(Exception):
+            server._stop()
 
 
 def _run_finalizers(before: set[_FinalizerKey]) -> None:

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from pytest_parallelrun.emulator.sandbox.process_exit import children_ended, exits_guarded
+from pytest_parallelrun.emulator.sandbox.process_exit import exits_guarded
 from pytest_parallelrun.emulator.service.mlflow_tracking import autologging_restored
 
 
@@ -291,7 +291,6 @@ _KEEPERS = (
     logging_restored,
     _streams,
     _threads,
-    children_ended,
     exits_guarded,
     autologging_restored,
 )

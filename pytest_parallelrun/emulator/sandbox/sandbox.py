@@ -16,10 +16,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.entry import EntryFile, import_entry
+from pytest_parallelrun.emulator.process_tree import MARK
 from pytest_parallelrun.emulator.sandbox.interpreter import Interpreter
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
 from pytest_parallelrun.emulator.sandbox.patches import Patches
-from pytest_parallelrun.emulator.sandbox.process_exit import ExitHandlers, Handler, apply_start_method, start_method
+from pytest_parallelrun.emulator.sandbox.process_exit import (
+    ExitHandlers,
+    Handler,
+    ScriptProcesses,
+    apply_start_method,
+    start_method,
+)
 from pytest_parallelrun.emulator.sandbox.process_state import (
     apply_environment,
     process_state_restored,
@@ -96,6 +103,7 @@ class Sandbox:
         self._interpreter = Interpreter()
         self._patches = Patches(self._registrations.is_kept)
         self._exits = ExitHandlers((self._code_root or _ANY_ROOT).shares)
+        self.processes = ScriptProcesses(plan.folder)
         self.active: Worker | None = None
         self._started: list[Worker] = []
         self._hidden: dict[str, ModuleType] = {}
@@ -108,6 +116,7 @@ class Sandbox:
         self._released = False
         self._stack.callback(self._restore_modules)
         self._stack.enter_context(process_state_restored())
+        self._stack.enter_context(self.processes)
         self._path, self._host_path = sys.path, list(sys.path)
         # A worker starts from the host's state, not from that of the active worker.
         self._environ, self._host_environment = os.environ, dict(os.environ)
@@ -132,7 +141,12 @@ class Sandbox:
         """Makes a new worker the active one and imports its script; raises whatever the import raises."""
         self._started.append(worker)
         tracking = tracking_environment(self._plan, worker.name)
-        worker.environment = {**self._host_environment, **tracking, **self._plan.environment}
+        worker.environment = {
+            **self._host_environment,
+            **tracking,
+            **self._plan.environment,
+            MARK: self.processes.mark,
+        }
         stdout, stderr = self._host_streams[:2]
         logged = self._plan.logs is not None
         worker.own_streams = (
@@ -193,6 +207,7 @@ class Sandbox:
         if self._released:
             return
         self._suspend()
+        self.processes.give_back()
         self._released = True
         sys.modules.update(self._hidden)
         sys.argv = self._host_argv
@@ -219,6 +234,7 @@ class Sandbox:
 
     def _wake(self) -> None:
         self._released = False
+        self.processes.take_over()
         self._take_over(dict(sys.modules))
         for name in self._hidden:
             sys.modules.pop(name, None)

@@ -16,7 +16,7 @@ from itertools import islice
 from operator import methodcaller
 from typing import TYPE_CHECKING, Literal
 
-from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.errors import InputError, special_file
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
@@ -90,6 +90,7 @@ def locate(input_path: str, base: str, *, must_exist: bool) -> InputLocation:
         return _glob(input_path, base)
     if must_exist and not os.path.exists(path):
         raise InputError(f"input '{input_path}' does not exist{_missing_hint(path)}")
+    _refuse_special(path, input_path)
     folder, name = os.path.split(path)
     return InputLocation(input_path, "file", os.path.join(folder, ""), [name])
 
@@ -137,11 +138,18 @@ def files_below(root: str) -> list[str]:
                     if is_folder:
                         folders.append((prefix + entry.name + os.sep, (*above, real)))
                     else:
+                        if not entry.is_file():
+                            _refuse_special(entry.path, entry.path)
                         names.append(prefix + entry.name)
         except OSError as error:
             raise InputError(f"input folder '{folder}' cannot be read: {error.strerror}.") from error
     names.sort(key=_POSIX_SPELLING)
     return names
+
+
+def _refuse_special(path: str, named: str) -> None:
+    if kind := special_file(path):
+        raise InputError(f"input '{named}' is {kind}, and not a file: give files, or a folder that holds files alone.")
 
 
 def files_among(paths: Sequence[str]) -> frozenset[str]:
@@ -172,6 +180,8 @@ def _glob(input_path: str, base: str) -> InputLocation:
     matches = glob.glob(pattern, root_dir=root, recursive=True)
     # A set, because `**` matches a path in several ways.
     names = sorted({name for name in matches if not os.path.isdir(root + name)}, key=_POSIX_SPELLING)
+    for name in names:
+        _refuse_special(root + name, root + name)
     if not names:
         reason = "matches folders only; add '/*' for the files in them" if matches else "matches no file"
         raise InputError(f"input '{input_path}': the pattern {reason} (looked in '{root}').")

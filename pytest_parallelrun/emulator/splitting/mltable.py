@@ -13,12 +13,14 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
+from pytest_parallelrun.emulator.guarded_yaml import read_guarded
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, files_below, refuse_remote
+from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, files_below, refuse_remote
 from pytest_parallelrun.emulator.splitting.model import (
     Form,
     InputKind,
@@ -67,7 +69,7 @@ def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Split
     or it names data that is not here; EmptyInputError if it is empty.
     """
     refuse_rows("mltable", settings.mini_batch_rows, f"input '{input_path}'")
-    table = _call_reader(input_path, lambda: _load(folder))
+    table = _load(folder, input_path)
     try:
         return _opened(table, folder, input_path, settings)
     except (_UnreadableError, LoadError) as error:
@@ -182,10 +184,16 @@ class MLTableSplitter:
         return cast("pd.DataFrame", frame.reset_index(drop=True))
 
 
-def _load(folder: str) -> MLTable:
-    import mltable
+def _load(folder: str, input_path: str) -> MLTable:
+    # The package would make all that aliases stand for.
+    read_guarded(Path(folder, MLTABLE), f"input '{input_path}': its MLTable")
 
-    return mltable.load(folder)
+    def load() -> MLTable:
+        import mltable
+
+        return mltable.load(folder)
+
+    return _call_reader(input_path, load)
 
 
 def _cut_at(table: MLTable, size: int) -> MLTable:
@@ -318,7 +326,7 @@ def files_of(folder: str, input_path: str) -> tuple[str, list[str]] | None:
 
     InputError as from `open_mltable()`.
     """
-    table = _call_reader(input_path, lambda: _load(folder))
+    table = _load(folder, input_path)
     return None if _checked_readers(table, input_path) else _located(table, folder, input_path)[:2]
 
 

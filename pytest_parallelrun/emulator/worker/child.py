@@ -7,6 +7,7 @@ delay the first result, so everything else is imported where it is needed.
 from __future__ import annotations
 
 import _thread
+import errno
 import os
 import sys
 from time import perf_counter, sleep
@@ -20,6 +21,7 @@ from pytest_parallelrun.emulator.worker.process_resources import (
     files_left,
     flush,
     open_files,
+    report_fork,
     threads_left,
     trace_crashes,
 )
@@ -51,6 +53,8 @@ def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover
     channel = Channel(reading, writing)
     start = channel.receive()
     assert isinstance(start, messages.Start)
+    forked = os.path.join(os.path.dirname(os.getcwd()), f"forked-{start.name}")
+    os.register_at_fork(after_in_child=lambda: report_fork(forked))
     worker = ChildWorker(channel, start)
     if start.thread == "worker":
         import threading
@@ -319,8 +323,12 @@ class ChildWorker:
                 try:
                     message.written = self._append(value)
                 except OSError as error:
+                    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                    if full:
+                        # It is so for all workers, and ends the job.
+                        message.written = self._output_file.path, 0, 0, f"'{self._output_file.path}': {error.strerror}"
                     reason = f"the results cannot be appended to '{self._output_file.path}': {error}"
-                    message.failure = {"phase": "return", "error": reason}
+                    message.failure = None if full else {"phase": "return", "error": reason}
             if isinstance(value, (list, tuple)):
                 value = list(value)
             if type(value) is list and _PLAIN.issuperset(map(type, value)):

@@ -62,6 +62,15 @@ def _kill_at_end(lifeline: int) -> None:  # pragma: no cover - in worker process
     os.killpg(0, 9)
 
 
+def report_fork(path: str | os.PathLike[str]) -> None:
+    """Writes the number of this process, a forked child: it may leave its parent, its folder and its environment."""
+    try:
+        with open(path, "ab", 0) as file:
+            file.write(b"%d\n" % os.getpid())
+    except OSError:  # pragma: no cover - the job is over, or no file can be opened
+        return
+
+
 def trace_crashes() -> None:
     import faulthandler
 

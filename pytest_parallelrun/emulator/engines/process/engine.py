@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic
-from pytest_parallelrun.emulator.engines.leftovers import left_open, left_running
+from pytest_parallelrun.emulator.engines.leftovers import left_open, left_processes, left_running
 from pytest_parallelrun.emulator.engines.outcome import (
     DispatchedTask,
     Judgement,
@@ -15,13 +15,13 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_returned,
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
-from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken, processor_time
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess, crash_failure
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import Written
+from pytest_parallelrun.emulator.process_tree import descendants, memory_taken, processor_time
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
@@ -169,6 +169,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         self._observe(message)
         self._forget(worker)
         self._pool.failed(worker, Failure.from_plain(message.failure))
+        self._note_processes(worker)
 
     def _on_run_begun(self, worker: WorkerProcess, message: messages.RunBegun) -> None:
         # Sending and unpacking the mini-batch is not time of run().
@@ -205,7 +206,12 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         failure = None if message.failure is None else Failure.from_plain(message.failure)
         self._forget(worker)
         worker.reap(FINAL_WAIT)
+        self._note_processes(worker)
         self._pool.stopped(worker, "end of the job", failure)
+
+    def _note_processes(self, worker: WorkerProcess) -> None:
+        if worker.left:
+            self._left.append(left_processes(worker.left))
 
     _HANDLERS: ClassVar[Mapping[type[messages.Message], Callable[[ProcessEngine, WorkerProcess, Any], None]]] = {
         messages.PhaseBegun: _on_phase_begun,
@@ -366,6 +372,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         pool = self._pool
         for worker in pool.workers():
             worker.stopping = True
+            worker.started_processes = descendants(worker.process.pid)
             worker.deadline = max(real_monotonic(), worker.pausing_until) + self._limits.coming_up
             self._poller.send(worker, messages.Shutdown())
         while any(pool.workers()):

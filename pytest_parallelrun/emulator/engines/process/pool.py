@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.engines.process.process_tree import can_tell_memory
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, tell_output
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
@@ -114,11 +113,6 @@ def check_processes_possible(engine: str, entry: EntryFile | EntryObject, settin
         raise EntryScriptError(
             f"engine='{engine}' takes the path of a script: {entry.label} lives in this process, and "
             "a worker process cannot get it. Give the .py file, or use engine='inprocess'."
-        )
-    if settings.memory_limit is not None and not can_tell_memory():
-        raise SettingsError(
-            f"memory_limit={settings.memory_limit}: this system does not tell how much memory a process takes (Linux "
-            "does, in /proc): leave it out."
         )
 
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
-from pytest_parallelrun.emulator.engines.process.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
 from pytest_parallelrun.emulator.events import Failure, Frame, Phase
+from pytest_parallelrun.emulator.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
 from pytest_parallelrun.emulator.sandbox.streams import show
 from pytest_parallelrun.emulator.worker.messages import MessageDecoder
 
 if TYPE_CHECKING:
+    import psutil
+
     from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
     from pytest_parallelrun.emulator.worker.messages import Called, Message, Start
 
@@ -66,6 +68,10 @@ class WorkerProcess:
         self.killed_for = ""
         """Why it was killed, as text; "" if it was not."""
         self.answer: Called | None = None
+        self.left: list[str] = []
+        """Names of processes that it started and that had to be killed."""
+        self.started_processes: list[psutil.Process] = []
+        """Its descendants before it was told to end."""
         self._outgoing = bytearray()
         self._decoder = MessageDecoder()
 
@@ -101,7 +107,12 @@ class WorkerProcess:
         finally:
             for number in theirs:
                 os.close(number)
-        self._traces = Traces(mark=mark, folder=Path(os.path.realpath(self.folder)), since=started_at(self.process.pid))
+        self._traces = Traces(
+            mark=mark,
+            folder=Path(os.path.realpath(self.folder)),
+            since=started_at(self.process.pid),
+            forked=self.folder.parent / f"forked-{self.name}",
+        )
         self.reading, self.writing = ours_in, ours_out
         for number in (ours_in, ours_out):
             os.set_blocking(number, False)
@@ -181,7 +192,7 @@ class WorkerProcess:
         """Kills the process and its descendants."""
         self.killed_for = self.killed_for or why
         if self.process.returncode is None or not hasattr(os, "waitid"):
-            kill_all(self.process.pid, self._traces)
+            self.left += kill_all(self.process.pid, self._traces, self.started_processes)
 
     def reap(self, patience: float = 0.0) -> str:
         """Kills what is left, closes the pipes, and returns how the process ended, as text; only once.

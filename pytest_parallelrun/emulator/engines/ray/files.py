@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
 from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
@@ -156,7 +156,7 @@ class NodeWorkspace:
 
     def __init__(self, plan: WorkerPlan, bundle: list[FileCopy]) -> None:
         self._plan = plan
-        self._base = os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-"))
+        self._base = str(new_job_folder("node-"))
         self._root = f"{self._base}/files"
         unpack(bundle, self._root)
         self._sent = {path: signature(path) for copy in bundle if (path := self._root + copy.path)}
@@ -220,5 +220,5 @@ class NodeWorkspace:
             count = sum(map(os.path.isfile, written))
             lost = f"{count} file(s) that a worker wrote on its node have more than {PARCEL_LIMIT:,} bytes, and "
             lost += "are lost: write to storage that all nodes see"
-        shutil.rmtree(self._base, ignore_errors=True)
+        remove_job_folder(self._base)
         return copies or [], lost
