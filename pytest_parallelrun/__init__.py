@@ -1,12 +1,12 @@
-"""Run and gate Azure ML parallel-job scoring scripts under pytest.
+"""Run and check entry scripts of Azure ML parallel jobs under pytest.
 
-The public names are resolved on first use: pytest imports this package in every run of its users, and
-neither pandas nor Hypothesis may be part of that.
+Public names are resolved on first use: pytest imports this package in every run, which must load neither pandas nor
+Hypothesis.
 """
 
 from __future__ import annotations
 
-# Not from `typing`, nor importlib at once: a worker process imports this package before its script.
+# No `typing`, and importlib only when needed: a worker process imports this package before its script.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_parallelrun import strategies as strategies

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from pytest_parallelrun._options import ACCEPT, STEP
+from pytest_parallelrun._options import ACCEPT, STEP, usage_error
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.report.records import AcceptanceRecord, AcceptanceState, EntryReport
@@ -23,7 +23,7 @@ _UNTIL = re.compile(r"(?:^|[\s,;(])until\s+(?P<date>\S+?)[).]*$")
 
 @dataclass(frozen=True, kw_only=True)
 class Acceptance:
-    """One line: findings of `check` in entries whose node id matches `pattern` are accepted, `until` included."""
+    """One line: accepts findings of `check` in entries whose node id matches `pattern`, up to and including `until`."""
 
     line: str
     check: str
@@ -35,7 +35,7 @@ class Acceptance:
         return check == self.check and self.covers_entry(entry)
 
     def covers_entry(self, entry: str) -> bool:
-        # `score.py` stands for `score.py::step` too, of which a line cannot have the colons.
+        # `score.py` also matches `score.py::step`, because a line cannot contain the colons.
         return fnmatchcase(entry, self.pattern) or fnmatchcase(entry.partition(STEP)[0], self.pattern)
 
     @property
@@ -44,7 +44,7 @@ class Acceptance:
 
 
 def read_acceptances(config: pytest.Config) -> tuple[Acceptance, ...]:
-    """The lines of the ini file. UsageError for one that names no check, gives no reason or has a wrong date."""
+    """The lines of the ini file. UsageError for an unknown check, a missing reason or a wrong date."""
     file = config.inipath
     origin = f"{ACCEPT} in {file.name if file else 'the ini file'}"
     lines = [line for line in config.getini(ACCEPT) if not line.lstrip().startswith("#")]
@@ -52,7 +52,7 @@ def read_acceptances(config: pytest.Config) -> tuple[Acceptance, ...]:
 
 
 def accepting(acceptances: Iterable[Acceptance], entry: str, check: str) -> Acceptance | None:
-    """The line that accepts what this check finds; None where there is none, or it is over."""
+    """The line that accepts findings of this check; None if there is none, or it expired."""
     covering = (acceptance for acceptance in acceptances if acceptance.covers(entry, check))
     return next((acceptance for acceptance in covering if not acceptance.expired), None)
 
@@ -60,30 +60,30 @@ def accepting(acceptances: Iterable[Acceptance], entry: str, check: str) -> Acce
 def _read(line: str, origin: str) -> Acceptance:
     match = _LINE.fullmatch(line.strip())
     if match is None:
-        raise pytest.UsageError(f"{origin}: {line!r} is no accepted finding: write {SHAPE}.")
+        raise usage_error(f"{origin}: {line!r} is no accepted finding: write {SHAPE}.")
     check, pattern, reason = match["check"], match["pattern"] or "*", match["reason"].strip()
     names = [spec.name for spec in CHECKS]
     if check not in names:
-        raise pytest.UsageError(f"{origin}: {line!r}: there is no check {check!r}. {did_you_mean(check, names)}")
+        raise usage_error(f"{origin}: {line!r}: there is no check {check!r}. {did_you_mean(check, names)}")
     until = None
     limit = _UNTIL.search(reason)
     if limit is not None:
         try:
             until = datetime.date.fromisoformat(limit["date"])
         except ValueError:
-            raise pytest.UsageError(
+            raise usage_error(
                 f"{origin}: {line!r}: {limit['date']!r} is no date: write until YYYY-MM-DD, such as until 2027-01-31."
             ) from None
         reason = reason[: limit.start()].rstrip(" ,;(")
     if not reason:
-        raise pytest.UsageError(f"{origin}: {line!r} has no reason: write {SHAPE}.")
+        raise usage_error(f"{origin}: {line!r} has no reason: write {SHAPE}.")
     return Acceptance(line=line.strip(), check=check, pattern=pattern, reason=reason, until=until)
 
 
 def judge_acceptances(
     acceptances: Iterable[Acceptance], reports: Sequence[EntryReport]
 ) -> tuple[AcceptanceRecord, ...]:
-    """What became of each line in a run that is over."""
+    """The state of each line after a run."""
     return tuple(_judge(acceptance, reports) for acceptance in acceptances)
 
 

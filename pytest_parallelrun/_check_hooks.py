@@ -1,9 +1,10 @@
-"""Runs a generated test as the check that it is, and sees to what it found: accepted, or saved to be replayed."""
+"""Runs a generated test as a check, and handles its finding: accepted, or saved for replay."""
 
 from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,25 +30,31 @@ if TYPE_CHECKING:
 
 
 MAX_EXAMPLE_LINES = 12
-"""Lines of an example of Hypothesis that are shown."""
+"""Maximum lines of a Hypothesis example that are shown."""
 
 DRAWN = "Draw "
-"""What Hypothesis begins a note with on a value of `data.draw()`."""
+"""How Hypothesis starts a note on a value of `data.draw()`."""
 
 
 class CheckHooks:
-    """The hook around each generated test; registered when there are entries."""
+    """The hook around each generated test; registered if there are entries."""
 
     def __init__(self, config: pytest.Config, configuration: RunConfiguration) -> None:
         self._acceptances = configuration.acceptances
         self._case_saver = CaseSaver(config, configuration.save)
         self._confirmations: dict[str, Confirmation] = {}
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self) -> None:
+        # Hypothesis reads what is loaded by now.
+        _hide_from_hypothesis()
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         module = entry_module_of(pyfuncitem)
         if module is None:
             return (yield)
+        _hide_from_hypothesis()
         arguments = pyfuncitem.funcargs
         check = cast("Check", arguments["parallelrun_check"])
         subject = cast("EntryUnderTest", arguments["parallelrun_entry"])
@@ -68,7 +75,7 @@ class CheckHooks:
             except (CheckFailed, pytest.skip.Exception):
                 if not confirmation.rescues(check, given):
                     raise
-                # In those of the item, as the worker of generated mini-batches is closed by what stands there.
+                # In the streams of the item, because closing the worker of generated mini-batches prints there.
                 arguments.update(confirmation.with_processes(arguments))
                 given = {name: arguments[name] for name in names}
                 with _as_finding(check):
@@ -80,7 +87,7 @@ class CheckHooks:
             with _same_statistics(pyfuncitem):
                 confirmed = confirmation.confirm(function, given, check, failed)
             if confirmed is None:
-                # The reports read the job from there.
+                # Reports read the job from here.
                 arguments.update(confirmation.with_processes(arguments))
                 return True
             finding = replace(
@@ -93,7 +100,7 @@ class CheckHooks:
             failed.finding = self._case_saver.keep(module.plan, check.spec.name, finding)
             raise
         finally:
-            # Where worker processes took its place there are two.
+            # Two, if worker processes replaced it.
             for runner in {given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
                 cast("ExampleRunner", runner).close()
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
@@ -110,9 +117,20 @@ class CheckHooks:
         return True
 
 
+def _hide_from_hypothesis() -> None:
+    """Keep Hypothesis from reading the constants of this package: it takes a second if the package is a checkout.
+
+    They are of no use for the mini-batches of a script. There is no public switch for it.
+    """
+    from hypothesis.internal.conjecture import providers
+
+    own = (module for name, module in list(sys.modules.items()) if name.partition(".")[0] == __package__)
+    getattr(providers, "_seen_modules", set[int]()).update(map(id, own))
+
+
 @contextmanager
 def _same_statistics(item: pytest.Function) -> Iterator[None]:
-    """Around a second run of a test: --hypothesis-show-statistics shows those of the first one."""
+    """Around a second run of a test: --hypothesis-show-statistics shows the statistics of the first run."""
     name = "hypothesis_statistics"
     statistics = getattr(item, name, None)
     yield
@@ -122,7 +140,7 @@ def _same_statistics(item: pytest.Function) -> Iterator[None]:
 
 @contextmanager
 def _as_finding(check: Check) -> Iterator[None]:
-    """Around a check: it ends with a finding, skipped, or with what is neither."""
+    """Around a check: it ends with a finding, skipped, or with another exception."""
     try:
         yield
     except TooManyInitCalls as error:
@@ -135,9 +153,9 @@ def _as_finding(check: Check) -> Iterator[None]:
 
 
 def finding_in(error: BaseException) -> CheckFailed | None:
-    """The finding that an exception holds, as Hypothesis puts several, or one that did not come again, in a group.
+    """The finding in an exception; Hypothesis groups several, or one that it could not reproduce.
 
-    None where something else is in the group, which must not go unseen.
+    None if the group contains anything else, which must be shown.
     """
     if isinstance(error, CheckFailed):
         return error
@@ -155,9 +173,9 @@ def finding_in(error: BaseException) -> CheckFailed | None:
 
 
 def example_of(failed: CheckFailed) -> str:
-    """What was drawn for the smallest example of Hypothesis; "" where there is none.
+    """What was drawn for the smallest Hypothesis example; "" if there is none.
 
-    Its other notes are on the arguments of the check, which fixtures gave.
+    Its other notes describe arguments of the check, which are fixtures.
     """
     drawn = [note for note in getattr(failed, "__notes__", ()) if note.startswith(DRAWN)]
     lines = "\n".join(drawn).splitlines()
@@ -167,21 +185,21 @@ def example_of(failed: CheckFailed) -> str:
 
 
 TEST_SECONDS = 600
-"""Seconds for all that a test does beside waiting for mini-batches: import, init(), copies of the sample."""
+"""Seconds for everything in a test except mini-batches: import, init(), copies of the sample."""
 MAX_SLOW_MINI_BATCHES = 10
-"""Mini-batches in one test that may take all their time and all their attempts."""
+"""Mini-batches in a test that may use all their attempts and all their time."""
 GENERATION_SECONDS = 300
-"""Seconds for the mini-batches that Hypothesis makes, where no budget says more."""
+"""Seconds for generated mini-batches if there is no budget."""
 
 
 def outer_timeout(settings: JobSettings, budget: float | None) -> float:
-    """Seconds that one generated test may take: in practice a job within its limits is never cut short by it."""
+    """Seconds for one generated test; a job within its limits is never interrupted."""
     waiting = MAX_SLOW_MINI_BATCHES * settings.timeout * (settings.max_retries + 1)
     return TEST_SECONDS + waiting + max(GENERATION_SECONDS, budget or 0)
 
 
 class OuterTimeout:
-    """Puts the limit around the generated tests, where the user has not set one."""
+    """Sets a timeout for the generated tests unless the user has set one."""
 
     def __init__(self, budget: float | None) -> None:
         self._budget = budget
@@ -197,7 +215,7 @@ class OuterTimeout:
 
 
 def debugging(config: pytest.Config) -> bool:
-    """Whether somebody may be at the prompt of a debugger, for whom no time runs."""
+    """Whether somebody may be in a debugger, which stops all timeouts."""
     return bool(config.getoption("usepdb", False) or config.getoption("trace", False))
 
 
@@ -205,5 +223,5 @@ def _timeout_in_ini(config: pytest.Config) -> bool:
     try:
         return bool(config.getini("timeout")) or "PYTEST_TIMEOUT" in os.environ
     except ValueError:
-        # pytest-timeout was switched off with -p no:timeout.
+        # pytest-timeout is disabled with -p no:timeout.
         return True

@@ -1,7 +1,7 @@
-"""Hangs the generated tests under the entry script: `score.py::test_job_completes`.
+"""Collects the generated tests below the entry script: `score.py::test_job_completes`.
 
-A script has no tests of its own, so its path is added to the arguments of pytest, and where pytest would make a
-Module of it an EntryModule takes that place, whose tests come from the contract.
+A script has no tests, so its path is added to the arguments of pytest, and where pytest would create a Module for it,
+an EntryModule takes its place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._entries import EntryPlan
-from pytest_parallelrun._options import command_line_values
+from pytest_parallelrun._options import command_line_values, usage_error
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 CHECKS_PACKAGE = "pytest_parallelrun.contract.checks"
 
 REPLAY = CheckSpec(name="replay", needs_input=False, finds="a saved finding is still there")
-"""What is made of an entry instead of the checks, with --parallelrun-replay."""
+"""What is collected for an entry with --parallelrun-replay."""
 
 
 def add_to_arguments(config: pytest.Config, plans: Sequence[EntryPlan]) -> None:
-    """Makes pytest visit the entries, unless an argument leads there already.
+    """Makes pytest visit the entries, unless an argument already includes them.
 
-    Of a folder and a file in it pytest 8 visits the file alone, and so would leave out the user's own tests.
-    Workers of pytest-xdist read the command line themselves, so they come to the same list.
+    If given a folder and a file in it, pytest 8 visits only the file and would skip the user's own tests. Workers of
+    pytest-xdist read the command line themselves, so they get the same list.
     """
     if any(plan.replay is not None for plan in plans):
-        # Just that one is to be run, not the user's own tests.
+        # Run only this one, not the user's own tests.
         config.args[:] = [str(plan.entry.path) for plan in plans]
         return
     named = {_path_of(argument, config) for argument in config.args}
@@ -56,7 +56,7 @@ class EntryModule(pytest.Module):
 
     @classmethod
     def of(cls, parent: pytest.Collector, plan: EntryPlan, name: str | None = None) -> Self:
-        # The node id is given: for a file outside rootdir pytest makes an empty one, and two would collide.
+        # Explicit: for a file outside rootdir pytest creates an empty node id, and two would collide.
         module: Self = cls.from_parent(parent, path=plan.entry.path, nodeid=plan.nodeid, name=name)
         module.plan = plan
         return module
@@ -66,7 +66,7 @@ class EntryModule(pytest.Module):
 
 
 class EntrySteps(pytest.File):
-    """An entry script that several steps of a job definition run: `score.py::step::test_job_completes`."""
+    """An entry script used by several steps of a job file: `score.py::step::test_job_completes`."""
 
     plans: Sequence[EntryPlan]
 
@@ -81,15 +81,15 @@ class EntrySteps(pytest.File):
 
 
 class EntryPackage(pytest.Package):
-    """A package that holds an entry.
+    """A package that contains an entry.
 
-    pytest imports the __init__.py of a package before it runs a test below it, to look for a setup_module(). The
-    import is the business of the emulated worker, whose code root may be another one.
+    pytest imports the __init__.py of a package before a test below it, to look for setup_module(). Only the emulated
+    worker may import it, because its code root may differ.
     """
 
     @staticmethod
     def suits(init: Path) -> bool:
-        """Whether there is no setup or teardown in it that the user's own tests need."""
+        """Whether it has no setup or teardown that the user's own tests need."""
         if not init.is_file():
             return False
         text = init.read_text(encoding="utf-8", errors="replace").lower()
@@ -100,17 +100,17 @@ class EntryPackage(pytest.Package):
 
 
 def checks_of(plan: EntryPlan) -> tuple[CheckSpec, ...]:
-    """What is checked of an entry: all of the table that it has the means for, or the one saved case."""
+    """The checks of an entry whose requirements are met, or the saved case."""
     if plan.replay is not None:
         return (REPLAY,)
     return tuple(check for check in CHECKS if not check.needs_environment or plan.environment is not None)
 
 
 def contract_module(nodeid: str, checks: Sequence[CheckSpec] = CHECKS) -> ModuleType:
-    """A module with the test functions of the checks, in their order.
+    """A module with the test functions of the checks, in order.
 
-    Their modules are executed anew: Hypothesis keeps what it knows of a test with its function, and a function
-    that two entries shared would replay the failures of one on the other.
+    Their modules are executed again: Hypothesis stores what it knows of a test with its function, so a shared function
+    would replay the failures of one entry on another.
     """
     merged = ModuleType("pytest_parallelrun_gate")
     merged.__doc__ = f"Generated tests of {nodeid}"
@@ -131,12 +131,12 @@ def _execute(check: str) -> ModuleType:
 
 
 def entry_module_of(node: pytest.Item | pytest.Collector) -> EntryModule | None:
-    """The EntryModule that a test belongs to, None for the user's own tests."""
+    """The EntryModule of a test, None for the user's own tests."""
     return node.getparent(EntryModule)
 
 
 class Collection:
-    """The hooks that put an EntryModule where pytest meets an entry; registered when there are entries."""
+    """The hooks that put an EntryModule where pytest finds an entry; registered if there are entries."""
 
     def __init__(self, plans: Sequence[EntryPlan]) -> None:
         self._plans: dict[Path, list[EntryPlan]] = {}
@@ -166,7 +166,7 @@ class Collection:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_ignore_collect(self, collection_path: Path) -> Generator[None, bool | None, bool | None]:
-        """Opens folders that pytest would not walk, such as build/, for the entry and nothing else in them."""
+        """Opens folders that pytest would skip, such as build/, for the entry only."""
         ignored = yield
         if collection_path in self._way:
             if ignored:
@@ -183,16 +183,16 @@ class SampleNeedsUse:
         if session.config.option.collectonly or not names.isdisjoint(("parallelrun", "parallelrun_factory")):
             return
         [*_, sample] = command_line_values(session.config, "input")
-        raise pytest.UsageError(f"{sample}: no entry is given, so nothing is gated. Add --parallelrun-entry=PATH.")
+        raise usage_error(f"{sample}: no entry is given, so nothing is gated. Add --parallelrun-entry=PATH.")
 
 
 def _is_test_module(collector: pytest.Collector) -> bool:
-    """Whether it stands for the tests in a file; that of its doctests is a Module as well."""
+    """Whether it is the collector of a file's tests; that of its doctests is a Module too."""
     return isinstance(collector, pytest.Module) and type(collector).__name__ != "DoctestModule"
 
 
 def load_hypothesis() -> None:
-    """Imports Hypothesis with the import system as it is without pytest's hook."""
+    """Imports Hypothesis without pytest's import hook."""
     if "hypothesis.strategies" in sys.modules:
         return
     hooks = [finder for finder in sys.meta_path if type(finder).__name__ == "AssertionRewritingHook"]

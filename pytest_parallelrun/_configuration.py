@@ -1,6 +1,6 @@
-"""The options of a run: every value checked and resolved, once.
+"""The options of a run: every value validated and resolved once.
 
-Precedence of every value: command line, marker, ini, job definition, profile default.
+Precedence: command line, marker, ini file, job file, default of the profile.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pytest_parallelrun._options import (
     ini_values,
     option_values,
     read_last,
+    usage_error,
 )
 from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, SettingsError, did_you_mean
@@ -30,22 +31,21 @@ from pytest_parallelrun.emulator.folders import check_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report.files import MAKERS
 from pytest_parallelrun.report.html import INSTALL, missing
-from pytest_parallelrun.report.sanitize import masked_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
 
 GATE_OPTIONS = ("plan", "report", "save", "budget", "strict", "environment")
-"""Options that mean nothing to the fixtures."""
+"""Options that have no meaning for the fixtures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfiguration:
     """The options of a run, a field for each.
 
-    entries, jobs, inputs: as they were written; `_entries` looks them up. command_line, ini: settings, apart as those
-    of a marker stand between them. origins: of both, by setting. models: as "PATH" or "NAME=PATH".
+    entries, jobs, inputs: as written; `_entries` resolves them. command_line, ini: settings, kept apart because those
+    of a marker come between them. origins: of both, by setting. models: as "PATH" or "NAME=PATH".
     """
 
     entries: Sequence[OptionValue]
@@ -81,9 +81,9 @@ _CONFIGURATION = pytest.StashKey[RunConfiguration]()
 
 
 def configuration_of(config: pytest.Config) -> RunConfiguration:
-    """The options of the run, read at the first question.
+    """The options of the run, read when first needed.
 
-    UsageError for what is wrong, with the value, its origin and what is allowed.
+    UsageError for a wrong value, with its origin and what is allowed.
     """
     if _CONFIGURATION not in config.stash:
         with usage_errors():
@@ -93,11 +93,11 @@ def configuration_of(config: pytest.Config) -> RunConfiguration:
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Makes an error about what a user gave one of pytest's, which shows its message alone."""
+    """Turns an error about a user's value into one of pytest, which prints only the message."""
     try:
         yield
     except ParallelRunError as error:
-        raise pytest.UsageError(masked_text(str(error))) from None
+        raise usage_error(str(error)) from None
 
 
 def _read(config: pytest.Config) -> RunConfiguration:
@@ -133,18 +133,18 @@ def _read(config: pytest.Config) -> RunConfiguration:
 
 
 def _refuse_gate_options(config: pytest.Config) -> None:
-    """UsageError for an option that does something for an entry alone, where somebody typed it without one."""
+    """UsageError for an option that needs an entry, if it is on the command line without one."""
     typed = {str(argument).partition("=")[0] for argument in config.invocation_params.args}
     for name in GATE_OPTIONS:
         option = f"--parallelrun-{name}"
         if option in typed:
-            raise pytest.UsageError(f"{option} is about the gate of an entry: add --parallelrun-entry=PATH.")
+            raise usage_error(f"{option} is about the gate of an entry: add --parallelrun-entry=PATH.")
     if flag(config, "plan"):
-        raise pytest.UsageError("parallelrun_plan is about the gate of an entry: add --parallelrun-entry=PATH.")
+        raise usage_error("parallelrun_plan is about the gate of an entry: add --parallelrun-entry=PATH.")
 
 
 def _settings(sets: Sequence[OptionValue], environment: Sequence[OptionValue]) -> tuple[JobSettings, dict[str, str]]:
-    """The settings of one layer, and the origin of each; a name that comes twice has its last value."""
+    """The settings of one layer and their origins; of a repeated name the last value counts."""
     if not sets and not environment:
         return JobSettings(), {}
     values: dict[str, object] = {}
@@ -164,7 +164,7 @@ def _settings(sets: Sequence[OptionValue], environment: Sequence[OptionValue]) -
 def _pair(item: OptionValue) -> tuple[str, str]:
     name, separator, text = item.value.partition("=")
     if not separator or not name.strip():
-        raise pytest.UsageError(f"{item.origin} {item.value!r}: give NAME=VALUE.")
+        raise usage_error(f"{item.origin} {item.value!r}: give NAME=VALUE.")
     return name.strip(), text
 
 
@@ -180,18 +180,18 @@ def absolute_model(text: str, base: Path) -> str:
 
 def _engine(item: OptionValue) -> str:
     if item.value not in ENGINES:
-        raise pytest.UsageError(f"{item}: there is no such engine. {did_you_mean(item.value, ENGINES)}")
+        raise usage_error(f"{item}: there is no such engine. {did_you_mean(item.value, ENGINES)}")
     return item.value
 
 
 def _empty_folder(item: OptionValue, config: pytest.Config, reason: str = "") -> Path:
     folder = absolute_path(item)
-    # Workers of pytest-xdist start after the controller has looked at it, and may find files of each other.
+    # Workers of pytest-xdist start after the controller has checked this, and may find each other's files.
     if not hasattr(config, "workerinput"):
         message_start = f"{item.origin}={folder}:"
         check_folder(folder, message_start)
         if folder.exists() and any(folder.iterdir()):
-            raise pytest.UsageError(f"{message_start} give a new or empty folder{reason}.")
+            raise usage_error(f"{message_start} give a new or empty folder{reason}.")
     return folder
 
 
@@ -205,18 +205,18 @@ def _report(item: OptionValue) -> Path:
     path = absolute_path(item)
     ending = path.suffix.lower()
     if ending not in MAKERS:
-        raise pytest.UsageError(f"{item}: the kind of a report is told by its ending. {did_you_mean(ending, MAKERS)}")
+        raise usage_error(f"{item}: the kind of a report is told by its ending. {did_you_mean(ending, MAKERS)}")
     if path.is_dir():
-        raise pytest.UsageError(f"{item}: is a folder; give a file.")
+        raise usage_error(f"{item}: is a folder; give a file.")
     if ending == ".html" and (packages := missing()):
-        raise pytest.UsageError(f"{item}: needs {' and '.join(packages)}, which come with: {INSTALL}")
+        raise usage_error(f"{item}: needs {' and '.join(packages)}, which come with: {INSTALL}")
     return path
 
 
 def _folder_to_save(item: OptionValue) -> Path:
     folder = absolute_path(item)
     if folder.exists() and not folder.is_dir():
-        raise pytest.UsageError(f"{item}: is a file; give a folder.")
+        raise usage_error(f"{item}: is a file; give a folder.")
     return folder
 
 
@@ -224,11 +224,11 @@ def _saved_case(item: OptionValue, config: pytest.Config) -> SavedCase:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
 
     if flag(config, "plan"):
-        raise pytest.UsageError(f"{item} and --parallelrun-plan exclude each other: a case has no plan.")
+        raise usage_error(f"{item} and --parallelrun-plan exclude each other: a case has no plan.")
     try:
         return SavedCase(absolute_path(item))
     except InputError as error:
-        raise pytest.UsageError(f"{item}: {error}") from None
+        raise usage_error(f"{item}: {error}") from None
 
 
 def _seconds_to_generate(item: OptionValue) -> float:
@@ -237,5 +237,5 @@ def _seconds_to_generate(item: OptionValue) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise pytest.UsageError(f"{item}: must be a number of seconds above 0, for all that Hypothesis generates.")
+        raise usage_error(f"{item}: must be a number of seconds above 0, for all that Hypothesis generates.")
     return seconds

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._configuration import RunConfiguration, configuration_of, usage_errors
-from pytest_parallelrun._options import OptionValue, absolute_path, command_line_values
+from pytest_parallelrun._options import OptionValue, absolute_path, command_line_values, usage_error
 from pytest_parallelrun._targets import Target, find_targets
 from pytest_parallelrun.emulator.arguments import (
     ProgramArguments,
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from pytest_parallelrun.job_files.job_step import JobStep
 
 InputPaths = str | tuple[str, ...]
-"""One path, which may be a folder or a table, or files in a list."""
+"""A path, possibly of a folder or table, or files in a list."""
 
 _NAMED = re.compile(r"([A-Za-z_]\w*)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleInput:
-    """A sample input. origin: where it was written. missing: why there is none, with the option that would give one."""
+    """A sample input. origin: where it was written. missing: why there is none, and the option that provides one."""
 
     paths: InputPaths | None = None
     origin: str = ""
@@ -73,9 +73,9 @@ class SampleInput:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryPlan:
-    """One entry to gate. `origins` says, by setting, where a value that was set came from.
+    """An entry to check. `origins`: where each setting was set.
 
-    replay: the saved case that is run instead of the checks.
+    replay: the saved case to run instead of the checks.
     """
 
     target: Target
@@ -107,11 +107,11 @@ class EntryPlan:
         return Redaction(self.settings.environment_variables, self.arguments.argv)
 
     def step_text(self) -> str | None:
-        """The step of the job definition, with its location."""
+        """The step of the job file, with its location."""
         return None if self.step is None else f"{self.step.name} ({self.step.location.origin})"
 
     def all_notes(self) -> Iterator[str]:
-        """What plan and reports say of the job definition: sentences, and keys that have no effect here."""
+        """What plan and reports say about the job file: sentences, and keys without effect."""
         yield from self.notes
         if self.step is not None and self.step.not_emulated:
             yield f"not emulated: {', '.join(self.step.not_emulated)}"
@@ -119,7 +119,7 @@ class EntryPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class RunEntries:
-    """The entries of a run, none of them where only the fixtures are used.
+    """The entries of a run; none if only the fixtures are used.
 
     sample, named_inputs: of the options, the latter for inputs of a job definition. named_paths: None where all entries
     are part of the run, else the files and folders of which one must lead to them.
@@ -144,7 +144,7 @@ class RunEntries:
 
     @cached_property
     def plans(self) -> tuple[EntryPlan, ...]:
-        """One for each target. ParallelRunError for arguments or models that are wrong, scripts or none."""
+        """One for each target. ParallelRunError for wrong arguments, models or scripts."""
         self._check_named_inputs()
         models = find_models(self.configuration.models)
         return tuple(self._plan(target, models) for target in self.targets)
@@ -199,11 +199,11 @@ class RunEntries:
         return origins
 
     def _folder_of(self, target: Target, folder: Path | None) -> Path | None:
-        """One of several entries has a folder below."""
+        """With several entries, each gets a folder below."""
         return folder / target.folder_name if folder and len(self.targets) > 1 else folder
 
     def _named_for(self, step: JobStep | None) -> dict[str, str]:
-        """Values of the step's inputs; a path without a name is the one that is split."""
+        """Values of the step's inputs; a path without a name is the input that is split."""
         named = dict(self.named_inputs)
         if step is not None and len(step.split) == 1 and isinstance(self.sample.paths, str):
             named.setdefault(step.split[0], self.sample.paths)
@@ -212,7 +212,7 @@ class RunEntries:
     def _arguments(
         self, step: JobStep | None, named: Mapping[str, str], profile: Profile
     ) -> tuple[ProgramArguments, list[Problem]]:
-        """The program arguments, and which of their inputs have no value."""
+        """The program arguments, and their inputs that have no value."""
         arguments = self.configuration.program_arguments
         if not arguments and step is not None and "program_arguments" not in step.unresolved:
             try:
@@ -222,7 +222,7 @@ class RunEntries:
         return parse_program_arguments(arguments, profile=profile), []
 
     def _typed(self, step: JobStep | None, named: Mapping[str, str], settings: JobSettings) -> TypedInput:
-        """What the type of the step's input says of the sample."""
+        """What the type of the step's input means for the sample."""
         if step is None or self.configuration.replay is not None or settings.profile != "v2":
             return TypedInput()
         paths = (self.sample.paths,) if isinstance(self.sample.paths, str) else self.sample.paths or ()
@@ -230,7 +230,7 @@ class RunEntries:
 
     def _sample_of(self, step: JobStep | None, named: Mapping[str, str]) -> SampleInput:
         if self.configuration.replay is not None:
-            # It brings its own mini-batches.
+            # A replay has its own mini-batches.
             return SampleInput()
         if self.sample.paths is not None or step is None:
             return self.sample
@@ -242,7 +242,7 @@ class RunEntries:
         )
 
     def _check_named_inputs(self) -> None:
-        """SettingsError for a name that no step of the job definitions has."""
+        """SettingsError for a name that no step of the job files has."""
         known = {name for target in self.targets if target.step for name in target.step.known_inputs()}
         for name, value in self.named_inputs.items():
             if name not in known:
@@ -254,7 +254,7 @@ class RunEntries:
 
 
 def _notes_of(step: JobStep | None, settings: JobSettings) -> list[str]:
-    """What the job definition has to say, but for settings that are given over it."""
+    """Notes of the job file, except on settings that are overridden."""
     notes = {} if step is None else step.notes
     return [note for name, note in notes.items() if name not in settings.explicit]
 
@@ -263,9 +263,9 @@ _ENTRIES = pytest.StashKey[RunEntries]()
 
 
 def entries_of(config: pytest.Config) -> RunEntries:
-    """The entries of the run, looked up and checked at the first question.
+    """The entries of the run, resolved when first needed.
 
-    UsageError for what is wrong, with the value, its origin and what is allowed.
+    UsageError for a wrong value, with its origin and what is allowed.
     """
     if _ENTRIES not in config.stash:
         configuration = configuration_of(config)
@@ -306,7 +306,7 @@ def _named_paths(config: pytest.Config) -> frozenset[str] | None:
 
 
 def _read_inputs(items: Sequence[OptionValue], targets: Sequence[Target]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The values of NAME=VALUE by name, which only a job definition has a use for, and the other paths."""
+    """NAME=VALUE by name, which only a job file uses, and the other paths."""
     named: dict[str, str] = {}
     paths: list[str] = []
     steps = [target.step for target in targets if target.step is not None]
@@ -330,7 +330,7 @@ def _input_path(item: OptionValue) -> str:
 
 
 def _check_samples(entries: RunEntries) -> None:
-    """Opens the inputs of all entries, so that a wrong one ends the run at once and not in each test."""
+    """Opens the inputs of all entries, so that a wrong one ends the run at once instead of failing each test."""
     if not entries.targets:
         _check_sample(entries.sample, entries.configuration.settings, entries.configuration.origins)
     checked: list[tuple[object, JobSettings]] = []
@@ -345,12 +345,12 @@ def _check_sample(sample: SampleInput, settings: JobSettings, origins: Mapping[s
     """UsageError for an input that cannot be opened. origins: of the settings."""
     try:
         if isinstance(sample.paths, tuple):
-            # Only in a list are paths looked at when their mini-batch is loaded; these are options.
+            # Paths in a list are normally checked only when their mini-batch is loaded.
             for path in sample.paths:
                 locate(path, os.getcwd(), must_exist=True)
         sample.open(settings)
     except SettingsError as error:
         # Alone the unit of its size can be wrong for an input.
-        raise pytest.UsageError(f"{origins.get('mini_batch_size', 'settings')}: {error}") from None
+        raise usage_error(f"{origins.get('mini_batch_size', 'settings')}: {error}") from None
     except InputError as error:
-        raise pytest.UsageError(f"{sample.origin}: {error}") from None
+        raise usage_error(f"{sample.origin}: {error}") from None

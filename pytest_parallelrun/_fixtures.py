@@ -1,6 +1,6 @@
-"""The fixtures: for the generated tests, and for tests that users write on the emulator.
+"""The fixtures for the generated tests and for users' own tests.
 
-They are part of every pytest run, so what they need is imported when they are used.
+They are part of every pytest run, so what they need is imported on use.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
 
 MARKER = (
-    "parallelrun(entry=None, input=None, program_arguments=(), code=None, models=(), **settings): defaults of the "
-    "fixtures of pytest-parallelrun; settings are fields of JobSettings, paths start at the folder of the test"
+    "parallelrun(entry=None, input=None, program_arguments=(), code=None, models=(), **settings): defaults for the "
+    "fixtures of pytest-parallelrun; settings are fields of JobSettings, paths are relative to the test file"
 )
 
 
 @pytest.fixture
 def parallelrun(request: pytest.FixtureRequest) -> Callable[..., JobResult]:
-    """Runs a parallel job: call it with an entry, an input and settings, get a JobResult."""
+    """Run a parallel job: call it with a script, an input and settings; returns a JobResult."""
     from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._job_factory import JobFactory, running, with_markers
 
@@ -40,7 +40,7 @@ def parallelrun(request: pytest.FixtureRequest) -> Callable[..., JobResult]:
 
 @pytest.fixture(scope="session")
 def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
-    """Makes a ParallelJob, to be run with `.run()`; immutable, and safe inside @given."""
+    """Create a ParallelJob and run it with `.run()`; can be used with @given."""
     from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._job_factory import JobFactory
 
@@ -49,7 +49,7 @@ def parallelrun_factory(request: pytest.FixtureRequest) -> JobFactory:
 
 @pytest.fixture(scope="module")
 def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EntryUnderTest:
-    """The entry under test, to be run with `.job(input, **settings)`; immutable, and safe inside @given."""
+    """The script under test, run with `.job(input, **settings)`; can be used with @given."""
     from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun._job_factory import refuse
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -76,10 +76,11 @@ def parallelrun_entry(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
 def parallelrun_baseline(
     request: pytest.FixtureRequest, parallelrun_entry: EntryUnderTest, tmp_path_factory: pytest.TempPathFactory
 ) -> Baseline | None:
-    """The one run of the whole sample that the generated tests share; None without a sample."""
+    """The run of the whole sample that the generated tests share; None without a sample."""
     from pytest_parallelrun._collection import entry_module_of
     from pytest_parallelrun._progress import progress_line
     from pytest_parallelrun.contract.entry.baseline import run_baseline
+    from pytest_parallelrun.report.files import redact_files
 
     if parallelrun_entry.sample is None:
         return None
@@ -89,14 +90,16 @@ def parallelrun_baseline(
     for kind, folder in kept.items():
         if folder is not None and not _is_first(request.config, kind, folder, shared):
             kept[kind] = None
+    logs = kept.get("logs")
     with progress_line(request.config) as on_progress:
-        return run_baseline(
-            parallelrun_entry, output=kept.get("output"), logs=kept.get("logs"), on_progress=on_progress
-        )
+        baseline = run_baseline(parallelrun_entry, output=kept.get("output"), logs=logs, on_progress=on_progress)
+    if logs is not None and module is not None:
+        redact_files(logs, module.plan.redaction)
+    return baseline
 
 
 def _is_first(config: pytest.Config, kind: str, folder: Path, shared: Path) -> bool:
-    """Whether this worker of pytest-xdist is the one whose run is kept; `shared` is a folder of them all."""
+    """Whether this worker of pytest-xdist keeps its run; `shared` is a folder of all workers."""
     if not hasattr(config, "workerinput"):
         return True
     try:
@@ -108,7 +111,7 @@ def _is_first(config: pytest.Config, kind: str, folder: Path, shared: Path) -> b
 
 @pytest.fixture(scope="module")
 def parallelrun_check(request: pytest.FixtureRequest) -> Check:
-    """How a generated test says what it found."""
+    """How a generated test reports what it found."""
     from pytest_parallelrun._configuration import configuration_of
     from pytest_parallelrun.contract.check import Check
 
@@ -133,7 +136,7 @@ def parallelrun_replay(request: pytest.FixtureRequest) -> ReplayRequest:
 def parallelrun_observations(
     parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline | None
 ) -> Observations | None:
-    """What run() makes of the sample, shared by the generated tests; None without a sample."""
+    """Results of run() for the sample, shared by the generated tests; None without a sample."""
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.entry.questions import QUESTIONS
 
@@ -142,7 +145,7 @@ def parallelrun_observations(
 
 @pytest.fixture(scope="module")
 def parallelrun_examples(parallelrun_observations: Observations | None) -> Iterator[ExampleRunner | None]:
-    """A worker for all the mini-batches that Hypothesis makes up in one generated test; None without a sample."""
+    """A worker for the mini-batches that Hypothesis generates in one test; None without a sample."""
     from pytest_parallelrun.contract.generation.runner import ExampleRunner
 
     if parallelrun_observations is None:
@@ -154,7 +157,7 @@ def parallelrun_examples(parallelrun_observations: Observations | None) -> Itera
 
 
 def parametrize_entries(metafunc: pytest.Metafunc) -> None:
-    """Gives `parallelrun_entry` its entry: that of the EntryModule or marker, or each one of the options."""
+    """Parametrizes `parallelrun_entry` with the entry of the EntryModule or marker, or with those of the options."""
     if "parallelrun_entry" not in metafunc.fixturenames:
         return
     from pytest_parallelrun._collection import entry_module_of
@@ -176,7 +179,7 @@ def parametrize_entries(metafunc: pytest.Metafunc) -> None:
             refuse(f"@pytest.mark.parallelrun of {metafunc.definition.nodeid}: {error}")
     if not plans:
         return
-    # A parameter, though there is often one: Hypothesis then keys its database by the test id, and two entries
-    # do not replay each other's failures.
+    # A parameter even if there is only one: Hypothesis keys its database by the test id, and entries must not replay
+    # each other's failures.
     ids = [pytest.HIDDEN_PARAM] if len(plans) == 1 else [plan.nodeid for plan in plans]
     metafunc.parametrize("parallelrun_entry", plans, indirect=True, ids=ids, scope="module")

@@ -1,4 +1,4 @@
-"""From a call of a fixture, the markers around it and the options to a ParallelJob."""
+"""Creates a ParallelJob from a call of a fixture, its markers and the options."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pytest_parallelrun._targets import Target, script_id
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.errors import ParallelRunError, SettingsError
 from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.report.sanitize import masked_text, printable
 
 if TYPE_CHECKING:
     from typing import ParamSpec
@@ -39,19 +40,19 @@ _OPTIONS = {
     "code": "code",
     "models": "model",
 }
-"""Keywords of the marker that are no settings, and the option that goes over each."""
+"""Keywords of the marker that are not settings, and the option that overrides each."""
 
 
 def refuse(message: str) -> NoReturn:
     """Fails the test that asks for what cannot be: its message alone is shown."""
-    pytest.fail(message, pytrace=False)
+    pytest.fail(printable(masked_text(message)), pytrace=False)
 
 
 @dataclass(frozen=True)
 class JobFactory:
-    """Makes a ParallelJob; what a call does not say comes from the marker and the options.
+    """Creates a ParallelJob; what a call leaves out comes from the marker and the options.
 
-    settings: a JobSettings, and single fields of it as keywords; both go over marker and options.
+    settings: a JobSettings, and single fields of it as keywords; both override marker and options.
     """
 
     entries: RunEntries
@@ -84,7 +85,7 @@ class JobFactory:
             [target] = targets
             entry, code = target.entry.path, code or target.entry.code_root
             if target.step is not None:
-                # A job definition says more about it than the options alone.
+                # A job file says more about it than the options.
                 [plan] = self.entries.plans
                 defaults, arguments, sample = plan.settings, plan.arguments.argv, plan.sample
                 models = plan.models if models is None else models
@@ -120,7 +121,7 @@ def running(factory: Callable[P, ParallelJob]) -> Callable[P, JobResult]:
 
 
 def with_markers(node: pytest.Item | pytest.Collector, entries: RunEntries) -> RunEntries:
-    """The entries with the values of the markers between command line and ini; the nearest marker is on top."""
+    """The entries with the values of the markers between command line and ini; the nearest marker wins."""
     keywords: dict[str, object] = {}
     for marker in reversed(list(node.iter_markers("parallelrun"))):
         if marker.args:
@@ -140,7 +141,7 @@ def with_markers(node: pytest.Item | pytest.Collector, entries: RunEntries) -> R
 def _over_ini(
     entries: RunEntries, node: pytest.Item | pytest.Collector, keywords: Mapping[str, object], origin: str
 ) -> RunEntries:
-    """The entries with these keywords over the ini file; relative paths start at the folder of the test."""
+    """The entries with these keywords above the ini file; relative paths start at the folder of the test."""
     options, base = entries.configuration, node.path.parent
     settings = JobSettings.from_mapping(
         {name: value for name, value in keywords.items() if name not in _OPTIONS}, origin
@@ -169,7 +170,7 @@ def _over_ini(
 
 
 def _paths(name: str, value: object) -> tuple[str, ...]:
-    """A path, or the paths of a list."""
+    """A path, or the paths in a list."""
     paths: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
     texts = [os.fspath(path) for path in paths if isinstance(path, (str, os.PathLike))]
     if len(texts) < len(paths):

@@ -1,4 +1,4 @@
-"""The command line options and their ini twins, from one table."""
+"""The command line options and their counterparts in the ini file, from one table."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUP = "Azure ML parallel jobs (pytest-parallelrun)"
 
 @dataclass(frozen=True)
 class Option:
-    """One option. `kind`: a "value", a "list" (repeatable; its ini twin has one a line), or a "flag"."""
+    """One option. `kind`: a "value", a "list" (repeatable; one value per line in the ini file), or a "flag"."""
 
     name: str
     metavar: str
@@ -33,60 +33,60 @@ class Option:
 
 
 OPTIONS = (
-    Option("entry", "PATH", "entry script to gate; its generated tests join the run", "list"),
-    Option("input", "PATH", "sample input: folder, glob, table or MLTable folder; shared by all entries", "list"),
-    Option("job", "FILE", "job definition of entries: YAML or Python; FILE::STEP for one of its steps", "list"),
-    Option("code", "DIR", "code root: the only folder on sys.path; default: the folder of the entry", "value"),
-    Option("args", "ARGUMENTS", "program arguments of the entry script, in one string", "value"),
-    Option("env", "NAME=VALUE", "environment variable, set before the script is imported", "list"),
-    Option(
-        "environment", "FILE", "conda or requirements file of the job's environment; default: that of the job", "value"
-    ),
-    Option("model", "[NAME=]PATH", "model on disk, below AZUREML_MODEL_DIR and for azureml.core.Model", "list"),
+    Option("entry", "PATH", "entry script to check; adds its generated tests to the run", "list"),
+    Option("input", "PATH", "sample of the input: folder, glob, table or MLTable folder; for all entries", "list"),
+    Option("job", "FILE", "check the scripts of a job file (YAML, Python, notebook); FILE::STEP for one step", "list"),
+    Option("code", "DIR", "code root: of your folders the only one on sys.path; default: that of the entry", "value"),
+    Option("args", "ARGUMENTS", "program arguments of the entry script, as one string", "value"),
+    Option("env", "NAME=VALUE", "environment variable of the workers, set before the script is imported", "list"),
+    Option("environment", "FILE", "conda or requirements file of the job; default: the one in the job file", "value"),
+    Option("model", "[NAME=]PATH", "local model, for AZUREML_MODEL_DIR and azureml.core.Model", "list"),
     Option(
         "set",
         "NAME=VALUE",
-        "a setting or rule of the job, such as error_threshold=5 or rules=observed",
+        "set a setting or rule of the job, such as error_threshold=5 or rules=observed",
         "list",
     ),
     Option(
         "engine",
         "NAME",
-        "who executes attempts: inprocess, process (worker processes), ray (those of a cluster)",
+        "where workers run: inprocess (default), process (worker processes), ray (a Ray cluster)",
         "value",
     ),
     Option(
         "plan",
         "",
-        "print the split, settings that were set or are disputed (-v: all), and the checks; run nothing",
+        "print the mini-batches, the settings that were set or are disputed (-v: all) and the checks, and exit",
         "flag",
     ),
-    Option("report", "FILE", "write a report; the ending says which kind: .html, .md, .json", "list"),
-    Option("output", "DIR", "keep what the job wrote: the appended file and the script's own", "value"),
-    Option("logs", "DIR", "keep the logs of the job's workers, laid out as on the service", "value"),
-    Option("save", "DIR", "keep the mini-batches of findings there, to be replayed; default: pytest's cache", "value"),
-    Option("replay", "DIR", "run just the saved mini-batches of one finding", "value"),
-    Option("budget", "SECONDS", "cut the generation of mini-batches when the time is up, and say so", "value"),
-    Option("explain", "CHECK", "print the page of a check: what it finds, why, how to mend it; run nothing", "list"),
-    Option(
-        "strict",
-        "",
-        "advice, checks that could not be made, and a sample that was not judged count as failures",
-        "flag",
-    ),
+    Option("report", "FILE", "write a report; the suffix chooses the type: .html, .md or .json", "list"),
+    Option("output", "DIR", "keep what the job wrote: the appended file and files of the script", "value"),
+    Option("logs", "DIR", "keep the logs of the workers, laid out as on Azure ML", "value"),
+    Option("save", "DIR", "save the mini-batches of findings for replay; default: in pytest's cache", "value"),
+    Option("replay", "DIR", "run only the saved mini-batches of a finding", "value"),
+    Option("budget", "SECONDS", "limit the time for generated mini-batches and jobs", "value"),
+    Option("explain", "CHECK", "print the documentation of a check and exit", "list"),
+    Option("strict", "", "treat advice, undecidable checks and a sample that was not judged as failures", "flag"),
 )
 ACCEPT = "parallelrun_accept"
-"""In the ini file alone: a finding that somebody accepts should stand where it is reviewed."""
-ACCEPT_HELP = "accepted findings, one a line: CHECK [ENTRY_PATTERN]: REASON [until YYYY-MM-DD]"
+"""Only in the ini file, where an accepted finding is reviewed."""
+ACCEPT_HELP = "accepted findings, one per line: CHECK [ENTRY_PATTERN]: REASON [until YYYY-MM-DD]"
 
 STEP = "::"
-"""Between the file and the step in the value of --parallelrun-job, and between script and step in a node id."""
+"""Separates file and step in the value of --parallelrun-job, and script and step in a node id."""
 
 _BY_NAME = {option.name: option for option in OPTIONS}
 
 
+def usage_error(message: str) -> pytest.UsageError:
+    """What is wrong about what a user gave, fit to be printed."""
+    from pytest_parallelrun.report.sanitize import masked_text, printable
+
+    return pytest.UsageError(printable(masked_text(message)))
+
+
 def add_options(parser: pytest.Parser) -> None:
-    """Adds every option of the table and its ini twin, with one help text for both."""
+    """Adds every option of the table and its counterpart in the ini file, with the same help text."""
     group = parser.getgroup("parallelrun", GROUP)
     parser.addini(ACCEPT, ACCEPT_HELP, type="linelist", default=[])
     for option in OPTIONS:
@@ -109,26 +109,26 @@ def add_options(parser: pytest.Parser) -> None:
 
 @dataclass(frozen=True)
 class OptionValue:
-    """A value with its origin: where it was written, and the folder that its relative paths start at."""
+    """A value, where it was written, and the folder at which its relative paths start."""
 
     value: str
     origin: str
     base: Path
 
     def __str__(self) -> str:
-        """As messages have it: "--parallelrun-input=data"."""
+        """As shown in messages: "--parallelrun-input=data"."""
         return f"{self.origin}={self.value}"
 
 
 def absolute_path(item: OptionValue) -> Path:
     """The path of a value. UsageError for an empty one."""
     if not item.value.strip():
-        raise pytest.UsageError(f"{item.origin}: the path is empty.")
+        raise usage_error(f"{item.origin}: the path is empty.")
     return Path(os.path.abspath(os.path.join(item.base, os.path.expanduser(item.value))))
 
 
 def option_values(config: pytest.Config, name: str) -> list[OptionValue]:
-    """The values of an option from the command line, else from its ini twin."""
+    """The values of an option from the command line, otherwise from the ini file."""
     option = _BY_NAME[name]
     value = config.getoption(option.dest)
     if value is not None:
@@ -138,7 +138,7 @@ def option_values(config: pytest.Config, name: str) -> list[OptionValue]:
 
 
 def read_last(config: pytest.Config, name: str, read: Callable[[OptionValue], T]) -> T | None:
-    """What the value of an option that is not repeatable means, as `read` says; None where it is not given."""
+    """The value of an option that is not repeatable, converted by `read`; None if it is not set."""
     values = option_values(config, name)
     return read(values[-1]) if values else None
 
@@ -155,27 +155,27 @@ def ini_values(config: pytest.Config, name: str) -> list[OptionValue]:
 
 
 def flag(config: pytest.Config, name: str) -> bool:
-    """A flag from the command line, else from its ini twin."""
+    """A flag from the command line, otherwise from the ini file."""
     option = _BY_NAME[name]
     return bool(config.getoption(option.dest) or _in_ini(config, option))
 
 
 def command_line_values(config: pytest.Config, name: str) -> list[OptionValue]:
-    """The values of an option from the command line alone."""
+    """The values of an option from the command line only."""
     return option_values(config, name) if config.getoption(_BY_NAME[name].dest) is not None else []
 
 
 def any_option_set(config: pytest.Config) -> bool:
-    """Whether this run has to do with the plugin at all."""
+    """Whether any option of the plugin is set in this run."""
     return any(config.getoption(option.dest) is not None or _in_ini(config, option) for option in OPTIONS)
 
 
 def _in_ini(config: pytest.Config, option: Option) -> object:
-    """The value of the ini twin; UsageError where that of a flag is none."""
+    """The value in the ini file; UsageError if that of a flag is not a boolean."""
     try:
         return config.getini(option.dest)
     except (ValueError, TypeError, pytest.UsageError) as error:
         if option.kind != "flag":
             raise
         where = config.inipath.name if config.inipath else "the ini file"
-        raise pytest.UsageError(f"{option.dest} in {where}: {error}. Allowed: true or false.") from None
+        raise usage_error(f"{option.dest} in {where}: {error}. Allowed: true or false.") from None

@@ -1,4 +1,4 @@
-"""A line on the terminal that says how far a long job is; nothing where the output is no terminal."""
+"""A line on the terminal with the progress of a long job; nothing if the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import Progress
 
 AFTER = 5.0
-"""Seconds that a job runs before there is a line: most are done by then."""
+"""Seconds before the line appears; most jobs are done by then."""
 EVERY = 1.0
 TERMINAL = "/dev/tty"
-"""pytest captures stdout, and a script has its own in place of it, so neither leads to the terminal."""
+"""pytest captures stdout, and a script replaces it, so neither reaches the terminal."""
 _BACK = "\r\x1b[K"
 
 
 class ProgressLine:
-    """Writes the line anew, as often as somebody may want to read it."""
+    """Rewrites the line, not more often than anyone can read it."""
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
-        # Not `time` itself: a job in this process moves its clock on.
+        # Not `time`: a job in this process moves its clock.
         self._now = time.perf_counter
         self._due = self._now() + AFTER
         self._shown = False
@@ -37,13 +37,13 @@ class ProgressLine:
         if now < self._due:
             return
         self._due = now + EVERY
-        # What moves shows that it goes on.
+        # Movement shows that it is alive.
         since = "" if progress.processed else f" {in_hours(progress.elapsed)}"
         self._write(f"{_BACK}parallelrun: {progress}{since}")
         self._shown = True
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Removes the line."""
         if self._shown:
             self._write(_BACK)
 
@@ -55,7 +55,7 @@ class ProgressLine:
 
 @contextmanager
 def progress_line(config: pytest.Config) -> Iterator[Callable[[Progress], None] | None]:
-    """What a job tells how far it is, None where nobody looks."""
+    """The progress callback of a job; None if nobody sees it."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not reporter.isatty or hasattr(config, "workerinput"):
         yield None

@@ -1,4 +1,4 @@
-"""From the reports of pytest to the reports of the gate. The controller of pytest-xdist alone writes them."""
+"""Turns pytest's reports into the reports of the gate. With pytest-xdist, only the controller writes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_parallelrun._configuration import RunConfiguration
 from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun._show import explain_command, page_of
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.ci import ci_parts, defused, on_ci, script_location, source_around
+from pytest_parallelrun.report.ci import ci_parts, on_ci, script_location, source_around
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.html import INSTALL
 from pytest_parallelrun.report.records import (
@@ -27,7 +27,14 @@ from pytest_parallelrun.report.records import (
     job_facts,
     setting_records,
 )
-from pytest_parallelrun.report.sanitize import masked_arguments, masked_text, visible
+from pytest_parallelrun.report.sanitize import (
+    defused,
+    masked_arguments,
+    masked_text,
+    printable,
+    printable_line,
+    visible,
+)
 from pytest_parallelrun.report.terminal import Style, acceptance_lines, summary_lines
 from pytest_parallelrun.report.trace import trace_of
 
@@ -41,7 +48,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.finding import Cause, Finding
 
-# Set on a report, attributes of plain values travel with it from a worker of pytest-xdist.
+# Attributes with plain values set on a report are sent along by a worker of pytest-xdist.
 _RECORD = "parallelrun"
 _ENTRY = "parallelrun_entry"
 
@@ -54,9 +61,9 @@ MARKUP: dict[Style, dict[str, bool]] = {
 
 
 class FindingRepr:
-    """A finding as pytest shows it: in full among the failures, its headline where failures are listed.
+    """A finding as pytest shows it: in full among the failures, only its headline in lists.
 
-    Given a plain text, pytest repeats all of it in the short summary when it runs on CI.
+    pytest would repeat a plain text in the short summary when it runs on CI.
     """
 
     def __init__(self, text: str, headline: str, *, by_line: bool) -> None:
@@ -68,14 +75,14 @@ class FindingRepr:
         return self._text
 
     def toterminal(self, tw: TerminalWriter) -> None:
-        # Under --tb=line pytest writes the crash itself.
+        # With --tb=line pytest writes the crash itself.
         if not self._by_line:
             tw.line(self._text)
 
 
 @dataclass(frozen=True)
 class _Crash:
-    """What pytest reads of a crash: for its short summary, `--tb=line` and JUnit's message."""
+    """What pytest reads of a crash for its short summary, `--tb=line` and JUnit's message."""
 
     message: str
 
@@ -84,7 +91,7 @@ class _Crash:
 
 
 class Reporting:
-    """Collects a record for each check as it ends, and writes summary and report files in the end."""
+    """Collects a record for each check as it ends, and writes the summary and report files at the end."""
 
     def __init__(self, config: pytest.Config, entries: RunEntries) -> None:
         self._config = config
@@ -96,7 +103,7 @@ class Reporting:
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._written: set[Path] = set()
         self._lost: list[str] = []
-        # By entry and cause: the check that reported it first, and what the script printed in it.
+        # By entry and cause: the check that reported it first, and what the script printed during it.
         self._reported: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
         self._with_job: set[str] = set()
         # What was printed while the whole sample was run, by entry: it is the set-up of one check, and for all.
@@ -118,6 +125,9 @@ class Reporting:
             elif isinstance(report.longrepr, tuple):
                 path, line, reason = report.longrepr
                 report.longrepr = path, line, redaction.text(reason)
+            elif report.longrepr is not None and (text := str(report.longrepr)) != redaction.text(text):
+                report.longrepr = redaction.text(text)
+        report.sections = [(title, redaction.text(text)) for title, text in report.sections]
         setattr(report, _ENTRY, entry)
         if report.when == "call" or report.outcome != "passed":
             record = _record(item, call, report, entry, with_job=entry not in self._with_job)
@@ -139,9 +149,9 @@ class Reporting:
         if entry is None:
             self._add_crash(report)
             return
-        # The path of the script is in it, which JUnit's XML cannot have as it is.
+        # It contains the path of the script, which JUnit's XML cannot always represent.
         report.nodeid = visible(report.nodeid)
-        # The set-up is part of what a check costs: the run of the whole sample is in one.
+        # Setup is part of the cost of a check: one contains the run of the whole sample.
         self._reports[entry].duration += report.duration
         report.sections = [(title, _harmless(text)) for title, text in report.sections]
         values = getattr(report, _RECORD, None)
@@ -150,14 +160,14 @@ class Reporting:
             self._reports[entry].add(record)
             self._refer_to_the_same_cause(record, report)
             if isinstance(report.longrepr, str) and report.failed:
-                text, headline = (_harmless(visible(text)) for text in (report.longrepr, record.headline))
+                text, headline = (printable(text) for text in (report.longrepr, record.headline))
                 report.longrepr = FindingRepr(text, headline, by_line=self._by_line)  # type: ignore[assignment]
             elif isinstance(report.longrepr, tuple):
                 path, line, reason = report.longrepr
-                report.longrepr = path, line, _harmless(reason)
+                report.longrepr = path, line, printable(reason)
 
     def _add_crash(self, report: pytest.TestReport) -> None:
-        """A check whose worker of pytest-xdist died: the report of that is none of ours, and a failure all the same."""
+        """A check whose worker of pytest-xdist died: its report is not ours, but it is a failure."""
         entry, _, test = report.nodeid.rpartition("::")
         if report.failed and entry in self._reports:
             name = test.removeprefix("test_")
@@ -165,7 +175,7 @@ class Reporting:
             self._reports[entry].add(record)
 
     def _refer_to_the_same_cause(self, record: CheckRecord, report: pytest.TestReport) -> None:
-        """What several checks found is shown once, as is what was printed; the message of the record stays whole."""
+        """Shows a finding of several checks once, and its output too; the message of the record stays complete."""
         cause = None if record.finding is None else record.finding.cause
         if record.outcome != "failed" or cause is None:
             return
@@ -185,26 +195,26 @@ class Reporting:
         for report in reports:
             with self._surviving(f"the summary of {report.entry}"):
                 for text, style in summary_lines(report, width=width, verbosity=self._config.get_verbosity()):
-                    terminalreporter.write_line(_harmless(text), **MARKUP[style])
+                    terminalreporter.write_line(printable(text), **MARKUP[style])
         judged: tuple[AcceptanceRecord, ...] = ()
         with self._surviving("the summary of parallelrun_accept"):
             judged = self._judged()
             for line in acceptance_lines(judged):
-                terminalreporter.write_line(line)
+                terminalreporter.write_line(printable(line))
         for path in self._files:
             if path in self._written:
-                terminalreporter.write_line(f"report: {path}")
+                terminalreporter.write_line(printable_line(f"report: {path}"))
         with self._surviving("what is for the CI system"):
             for name, lines in ci_parts(reports, judged):
                 with self._surviving(name):
                     for line in lines:
                         terminalreporter.write_line(line)
         for message in self._lost:
-            terminalreporter.write_line(_harmless(visible(message)), red=True)
+            terminalreporter.write_line(printable(message), red=True)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
-        # Within that of the terminal, which shows the summary only after one that does not raise.
+        # Inside the hook of the terminal, which prints the summary only if this does not raise.
         self._session = session
         if self._is_controller and not session.config.option.collectonly:
             self._write_reports()
@@ -236,7 +246,7 @@ class Reporting:
 
     @contextmanager
     def _surviving(self, what: str) -> Iterator[None]:
-        """A failure to make or to write something costs that alone, and the run, for somebody may wait for it."""
+        """An error in a report fails the run, because somebody may wait for the report, but nothing else."""
         try:
             yield
         except Exception as error:
@@ -250,19 +260,19 @@ class Reporting:
         return judge_acceptances(self._acceptances, list(self._reports.values()))
 
     def _make_warnings_harmless(self) -> None:
-        """Those of the script, which pytest prints after this."""
+        """Those of the script, which pytest prints next."""
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         for warning in terminal.stats.get("warnings", ()) if terminal is not None else ():
             warning.message = _harmless(warning.message)
 
     def _add_junit_properties(self) -> None:
-        """Properties of the suite: those of a test case are against the schema of xunit2."""
+        """Properties of the suite; properties of a test case violate the schema of xunit2."""
         for plugin in self._config.pluginmanager.get_plugins():
             add = getattr(plugin, "add_global_property", None)
             if add is not None:
                 for report in self._reports.values():
                     for name, value in report.properties():
-                        # Of names pytest writes out nothing, and XML has no control characters.
+                        # pytest does not escape names, and XML has no control characters.
                         add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
 
 
@@ -297,19 +307,19 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, ImportError):
         return f"{text}; what a page needs comes with: {INSTALL}"
-    # Nothing of the user's can cause it.
+    # Nothing of the user can cause it.
     return f"{type(error).__name__}: {text} (an error of pytest-parallelrun)"
 
 
 def _modules_of(error: BaseException) -> set[str]:
-    """Names of the files, without their ending, that the exception went through."""
+    """Names of the files, without suffix, that the exception passed through."""
     return {
         frame.filename.rpartition("/")[2].removesuffix(".py") for frame in traceback.extract_tb(error.__traceback__)
     }
 
 
 def _harmless(text: str) -> str:
-    """What a script wrote, without commands to the CI system that reads the log."""
+    """Output of a script without commands to the CI system that reads the log."""
     return defused(text) if on_ci() else text
 
 

@@ -1,4 +1,4 @@
-"""Keeps the mini-batches that show a finding, and says how to run them again."""
+"""Saves the mini-batches that show a finding, and says how to replay them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CaseSaver:
         self._save = save
 
     def keep(self, plan: EntryPlan, check: str, finding: Finding, *, test: bool = True) -> Finding:
-        """The finding with what replays it, `test` with a test to be pasted; as it is where it has no case."""
+        """The finding with its replay command and, as `test`, a regression test; unchanged if it has no case."""
         if finding.case is None:
             return finding
         try:
@@ -80,12 +80,12 @@ class CaseSaver:
         return int(seed) if seed is not None and str(seed).isdigit() else None
 
     def _command(self, plan: EntryPlan, folder: Path) -> str:
-        """The options of this run that the entry needs; those of the ini file are in force anyway."""
+        """The options of this run that the entry needs; those of the ini file apply anyway."""
         words = ["pytest", f"--parallelrun-entry={self._relative(plan.entry.path)}"]
         for name in ("job", "code", "args", "env", "model", "set"):
             for item in command_line_values(self._config, name):
                 if name == "job" and plan.step is not None:
-                    # Of several definitions the one that has the step.
+                    # Of several job files the one with the step.
                     word = f"{item.origin}={plan.target.job}{STEP}{plan.step.name}"
                     words += [word] if word not in words else []
                 else:
@@ -97,7 +97,7 @@ class CaseSaver:
         return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
     def _test(self, plan: EntryPlan, check: str, folder: Path) -> list[str]:
-        """A test to be pasted."""
+        """A regression test to paste."""
         arguments = [repr(self._relative(plan.entry.path))]
         if plan.arguments.argv:
             arguments.append(f"program_arguments={masked_arguments(plan.arguments.argv)!r}")
@@ -118,7 +118,7 @@ class CaseSaver:
         try:
             return Path(os.path.relpath(path, self._config.invocation_params.dir)).as_posix()
         except ValueError:
-            # It is on another drive.
+            # On another drive.
             return str(path)
 
 

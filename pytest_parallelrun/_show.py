@@ -1,6 +1,6 @@
-"""--parallelrun-explain and --parallelrun-plan, which print and run nothing; and the header of a run.
+"""--parallelrun-explain and --parallelrun-plan, which print and exit; and the header of a run.
 
-The pages are part of the wheel, so that they say what the installed version does, and open without a network.
+The pages are part of the wheel, so they match the installed version and need no network.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from pytest_parallelrun._collection import checks_of
 from pytest_parallelrun._entries import EntryPlan, RunEntries
-from pytest_parallelrun._options import OptionValue
+from pytest_parallelrun._options import OptionValue, usage_error
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.emulator.arguments import runtime_arguments
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.report.plan import plan_lines
+from pytest_parallelrun.report.sanitize import masked_text, printable_line
 
 _PACKAGE = Path(__file__).parent
 FOLDERS = (_PACKAGE / "pages", _PACKAGE.parent / "docs" / "checks")
@@ -29,7 +28,7 @@ _COMMENT = re.compile(r"^<!-- .* -->\n", re.MULTILINE)
 
 
 def explain_command(check: str) -> str:
-    """What prints the page of a check; "" for a generated test that has none."""
+    """The command that prints the page of a check; "" for a generated test without one."""
     return f"pytest --parallelrun-explain={check}" if any(spec.name == check for spec in CHECKS) else ""
 
 
@@ -41,7 +40,7 @@ def page_of(check: str) -> str:
 
 
 def print_pages(checks: list[OptionValue]) -> None:
-    """Prints the page of each check. UsageError for a name that is none."""
+    """Prints the page of each check. UsageError for an unknown name."""
     _print("\n".join(_page(check) for check in checks), errors="replace")
 
 
@@ -49,11 +48,11 @@ def _page(check: OptionValue) -> str:
     name = check.value.strip().rpartition("::")[2].removeprefix("test_")
     names = [spec.name for spec in CHECKS]
     if name not in names:
-        raise pytest.UsageError(f"{check}: there is no such check. {did_you_mean(name, names)}")
+        raise usage_error(f"{check}: there is no such check. {did_you_mean(name, names)}")
     if text := page_of(name):
         return text
     files = [folder / f"{name}.md" for folder in FOLDERS]
-    raise pytest.UsageError(
+    raise usage_error(
         f"{check}: the page is missing from this installation, looked for as "
         f"{' and '.join(str(file) for file in files)}. Install the package again."
     )
@@ -61,16 +60,21 @@ def _page(check: OptionValue) -> str:
 
 def header_lines(entries: RunEntries) -> list[str]:
     """What pytest's header says of the entries, and once what is to be known of their job definitions."""
-    lines = [f"parallelrun: {plan.nodeid}{_job_text(plan)}, {_input_text(plan)}" for plan in entries.gated]
-    notes = dict.fromkeys(note for plan in entries.gated for note in plan.notes)
-    lines += [f"parallelrun: note: {note}" for note in notes]
+    plans = entries.gated
+    lines = [_shown(plan, f"{plan.nodeid}{_job_text(plan)}, {_input_text(plan)}") for plan in plans]
+    lines += dict.fromkeys(_shown(plan, masked_text(f"note: {note}")) for plan in plans for note in plan.notes)
     if left_out := len(entries.plans) - len(entries.gated):
         what = "1 entry of the ini file is" if left_out == 1 else f"{left_out} entries of the ini file are"
         written = "" if entries.gated or not entries.configuration.reports else ", so no report is written"
-        lines.append(f"parallelrun: {what} not part of this run{written}")
+        lines.append(f"{what} not part of this run{written}")
     if not entries.plans and entries.configuration.input_origin.startswith("--"):
-        lines.append("parallelrun: no entry is given (--parallelrun-entry=PATH), so only fixtures use the input")
-    return lines
+        lines.append("no entry is given (--parallelrun-entry=PATH), so only fixtures use the input")
+    return [f"parallelrun: {line}" for line in lines]
+
+
+def _shown(plan: EntryPlan, line: str) -> str:
+    """A line with foreign names in it."""
+    return printable_line(plan.redaction.text(line))
 
 
 def _job_text(plan: EntryPlan) -> str:
@@ -86,7 +90,7 @@ def print_plan(entries: RunEntries, verbosity: int) -> None:
     engine = entries.configuration.engine
     if not entries.gated:
         scripts = ", ".join(plan.nodeid for plan in entries.plans)
-        raise pytest.UsageError(
+        raise usage_error(
             f"--parallelrun-plan: what the command line names leads to no entry of the ini file ({scripts}). Name one, "
             "or no path at all."
         )
@@ -97,14 +101,14 @@ def print_plan(entries: RunEntries, verbosity: int) -> None:
 
 
 def _print(text: str, *, errors: str) -> None:
-    """Pytest has no terminal writer yet, and a console may lack characters."""
+    """Writes directly: pytest has no terminal writer yet, and a console may lack characters."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, errors).decode(encoding))
 
 
 def _lines(plan: EntryPlan, engine: str, verbosity: int) -> Iterator[str]:
     splitter = plan.sample.open(plan.settings)
-    yield from plan_lines(
+    lines = plan_lines(
         entry=plan.entry,
         splitter=splitter,
         settings=plan.settings,
@@ -116,7 +120,7 @@ def _lines(plan: EntryPlan, engine: str, verbosity: int) -> Iterator[str]:
             kind=plan.settings.kind_without_input if splitter is None else splitter.kind,
         ),
         arguments=plan.arguments.argv,
-        notes=(*plan.all_notes(), *plan.arguments.notes),
+        notes=tuple(map(masked_text, (*plan.all_notes(), *plan.arguments.notes))),
         job=plan.step_text(),
         no_input=f"none, {plan.sample.missing}",
         input_origin=plan.sample.origin,
@@ -127,3 +131,4 @@ def _lines(plan: EntryPlan, engine: str, verbosity: int) -> Iterator[str]:
         engine=engine,
         verbosity=verbosity,
     )
+    yield from (_shown(plan, line) for line in lines)

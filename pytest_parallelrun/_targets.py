@@ -1,4 +1,4 @@
-"""Which scripts are gated, and by which step of which job definition: --parallelrun-entry and --parallelrun-job."""
+"""Which scripts are checked, and by which step of which job file: --parallelrun-entry and --parallelrun-job."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from pytest_parallelrun._configuration import RunConfiguration
-from pytest_parallelrun._options import STEP, OptionValue, absolute_path
+from pytest_parallelrun._options import STEP, OptionValue, absolute_path, usage_error
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
-from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean
+from pytest_parallelrun.emulator.errors import ParallelRunError, did_you_mean, not_there
 from pytest_parallelrun.job_files.tree import JobFileError, Problem, shown
 
 if TYPE_CHECKING:
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A script to gate. script_id: its path in node ids. step: what a job definition says about it.
+    """A script to check. script_id: its path in node ids. step: what a job file says about it.
 
-    job: that definition as --parallelrun-job names it. notes: sentences about it. shares_script: whether another step
-    of the run has the same script.
+    job: that file as --parallelrun-job names it. notes: sentences about it. shares_script: whether another step of the
+    run has the same script.
     """
 
     entry: EntryFile
@@ -51,7 +49,7 @@ class Target:
 
     @property
     def folder_name(self) -> str:
-        """One for each entry, also where scripts and their folders have the same name."""
+        """A unique name for each entry, even if scripts and their folders have the same name."""
         parts = [part for part in Path(self.script_id).with_suffix("").parts if part != os.pardir]
         if self.step is not None and self.shares_script:
             parts.append(re.sub(r"[^\w.-]", "_", self.step.name))
@@ -59,11 +57,11 @@ class Target:
 
 
 def find_targets(configuration: RunConfiguration, root: Path) -> tuple[Target, ...]:
-    """The entries that were given, else those of the job definition; without repetition. Of a replay the one it is for.
+    """The entries that were given, otherwise those of the job files, without duplicates. For a replay, only its own.
 
-    root: where node ids start, and where the search for job definitions ends.
-    UsageError: an entry or file that is not there, a definition that is not valid, an entry that is no step of any,
-    several definitions of one entry, two steps that no node id would tell apart, no entry for a replay.
+    root: where node ids start, and where the search for job files ends.
+    UsageError: a missing entry or file, an invalid job file, an entry that no step has, several files for one entry,
+    two steps with the same node id, no entry for a replay.
     """
     code = configuration.code
     if configuration.jobs:
@@ -78,19 +76,19 @@ def find_targets(configuration: RunConfiguration, root: Path) -> tuple[Target, .
 
 
 def script_id(entry: EntryFile, root: Path) -> str:
-    """Posix path relative to rootdir; a script elsewhere is given from there, for its node id to be unique."""
+    """Posix path relative to rootdir, even for a script elsewhere, so that its node id is unique."""
     return Path(os.path.relpath(entry.path, root)).as_posix()
 
 
 def _target_of(case: SavedCase, targets: Sequence[Target]) -> Target:
-    """The entry to run a case with, of those given; the one that it was saved for where there are several."""
+    """The entry to run a case with; of several, the one that it was saved for."""
     if len(targets) == 1:
         return targets[0]
     for target in targets:
         if case.entry in (target.script_id, target.step_id):
             return target
     reason = f"{len(targets)} entries are given, none of them the one" if targets else "no entry is given"
-    raise pytest.UsageError(
+    raise usage_error(
         f"--parallelrun-replay={case.folder}: {reason}. It was saved for {case.entry}: add --parallelrun-entry=PATH."
     )
 
@@ -100,7 +98,7 @@ def _script(item: OptionValue, code: Path | None) -> EntryFile:
     try:
         entry = find_entry(absolute_path(item), code)
     except ParallelRunError as error:
-        raise pytest.UsageError(f"{item}: {error}") from None
+        raise usage_error(f"{item}: {error}") from None
     assert isinstance(entry, EntryFile)
     return entry
 
@@ -113,10 +111,10 @@ def _of_jobs(
     wanted = {os.path.realpath(absolute_path(entry)): entry for entry in entries}
     scripts = {os.path.realpath(reading.script) for reading in readings if reading.script is not None}
     for path, entry in wanted.items():
-        # Of a step that is so wrong that its script is not known the findings say more.
+        # If a step is so wrong that its script is unknown, the problems say more.
         if path not in scripts and all(reading.script is not None for reading in readings):
             steps_text = ", ".join(_named(reading.name, reading.script) for reading in readings) or "none"
-            raise pytest.UsageError(
+            raise usage_error(
                 f"{entry} is no entry of {', '.join(str(item) for item in jobs)}, which has: {steps_text}."
             )
     problems: list[Problem] = []
@@ -137,7 +135,7 @@ def _of_jobs(
                 targets.setdefault(step.location, target)
         if not job.steps and not problems:
             skipped = "".join(f" {sentence}." for sentence in job.skipped)
-            raise pytest.UsageError(f"{item}: the file has no parallel job to gate.{skipped}")
+            raise usage_error(f"{item}: the file has no parallel job to gate.{skipped}")
     if problems:
         raise JobFileError(problems)
     _check_names(targets)
@@ -147,7 +145,7 @@ def _of_jobs(
 def _read_jobs(
     jobs: Sequence[OptionValue], entries: Sequence[OptionValue], code: Path | None
 ) -> list[tuple[OptionValue, JobFile, list[StepReading]]]:
-    """All definitions; an entry that is the script of no step is that of the steps whose script cannot be read."""
+    """All job files; an entry that no step has belongs to the steps whose script cannot be read."""
     files = [(item, *_read_job(item, code)) for item in jobs]
     scripts = [reading.script for _, _, steps in files for reading in steps]
     known = {os.path.realpath(script) for script in scripts if script is not None}
@@ -159,7 +157,7 @@ def _read_jobs(
 
 
 def _read_job(item: OptionValue, code: Path | None, script: Path | None = None) -> tuple[JobFile, list[StepReading]]:
-    """A job definition, and the steps of it that are meant. script: where that of a step cannot be read."""
+    """A job file and the selected steps. script: if that of a step cannot be read."""
     from pytest_parallelrun.job_files.job_file import read_job_file
     from pytest_parallelrun.job_files.script import GivenCode
 
@@ -172,18 +170,18 @@ def _read_job(item: OptionValue, code: Path | None, script: Path | None = None) 
     steps = [reading for reading in job.steps if reading.name == wanted]
     if not steps:
         hint = _hint(wanted, [reading.name for reading in job.steps], job)
-        raise pytest.UsageError(f"{item}: there is no such step. {hint}")
+        raise usage_error(f"{item}: there is no such step. {hint}")
     return job, steps
 
 
 def _check_names(targets: Mapping[SourceLocation, Target]) -> None:
-    """UsageError for two steps of one name and one script, which would have the same node ids."""
+    """UsageError for two steps with the same name and script, which would have the same node ids."""
     locations: dict[tuple[Path, str], SourceLocation] = {}
     for location, target in targets.items():
         assert target.step is not None
         other = locations.setdefault((target.entry.path, target.step.name), location)
         if other != location:
-            raise pytest.UsageError(
+            raise usage_error(
                 f"--parallelrun-job: {other.origin} and {location.origin} both have a step '{target.step.name}' of "
                 f"{target.entry.path.name}, and their tests would have the same ids: gate them in two runs."
             )
@@ -195,10 +193,16 @@ def _job_path(item: OptionValue) -> Path:
         return path
     folder = path if path.is_dir() else path.parent
     files = sorted(file.name for file in folder.glob("*") if file.suffix in (".yml", ".yaml"))
-    problem = "is a folder; give a file" if path.is_dir() else "does not exist"
+    problem = "is a folder; give a file" if path.is_dir() else not_there(path)
     near = difflib.get_close_matches(path.name, files, n=1, cutoff=0.6)
-    hint = f" Did you mean '{near[0]}'?" if near else f" There is: {', '.join(files)}." if files else ""
-    raise pytest.UsageError(f"{item}: {problem}.{hint}")
+    hint = (
+        f" Did you mean '{near[0]}'?"
+        if near and near != [path.name]
+        else f" There is: {', '.join(files)}."
+        if files
+        else ""
+    )
+    raise usage_error(f"{item}: {problem}.{hint}")
 
 
 def _hint(wanted: str, names: Sequence[str], job: JobFile) -> str:
@@ -213,15 +217,13 @@ def _named(name: str, script: Path | None) -> str:
 
 
 def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
-    """The entry with the one definition that is found for it."""
+    """The entry with the only job file found for it."""
     from pytest_parallelrun.job_files.discovery import discover
 
     steps, broken = discover(entry.path, root)
     if len(steps) > 1:
         options = "\n".join(f"  --parallelrun-job={shown(one.file.path)}{STEP}{one.reading.name}" for one in steps)
-        raise pytest.UsageError(
-            f"{len(steps)} job definitions run {shown(entry.path)}; say which one is meant:\n{options}"
-        )
+        raise usage_error(f"{len(steps)} job definitions run {shown(entry.path)}; say which one is meant:\n{options}")
     if broken and not steps:
         raise JobFileError(broken)
     if not steps:
@@ -231,7 +233,7 @@ def _discovered(entry: EntryFile, code: Path | None, root: Path) -> Target:
     if step is None:
         raise JobFileError(discovered.reading.problems)
     passed_over = (f"a job definition that names this script is broken, and not used: {each}" for each in broken)
-    # The folder of --parallelrun-code goes over that of the file.
+    # The folder of --parallelrun-code overrides that of the file.
     entry = entry if code is not None else step.entry
     notes = (*(str(problem) for problem in discovered.file.problems), *passed_over)
     return Target(entry=entry, script_id=script_id(entry, root), step=step, notes=notes)

@@ -1,9 +1,11 @@
-"""The hooks of pytest. Options, entries, fixtures and reports live in the modules beside this one.
+"""The hooks of pytest. Options, entries, fixtures and reports are in the modules next to this one.
 
-It is part of every pytest run of its users: what a gate needs is imported when there is one.
+pytest loads it in every run: what a gate needs is imported only if there is one.
 """
 
 from __future__ import annotations
+
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,7 +20,7 @@ from pytest_parallelrun._fixtures import parallelrun_observations as parallelrun
 from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
 from pytest_parallelrun._options import add_options, any_option_set, command_line_values, flag, option_values
 
-# An editable install, and `-p`, leave it to the plugin to have its asserts explained.
+# With an editable install or `-p`, pytest does not rewrite asserts unless asked.
 pytest.register_assert_rewrite("pytest_parallelrun.contract")
 
 
@@ -28,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """--parallelrun-explain and --parallelrun-plan print, and end pytest before it collects anything."""
+    """--parallelrun-explain and --parallelrun-plan print and exit before anything is collected."""
     if config.option.help:
         return None
     if checks := option_values(config, "explain"):
@@ -47,20 +49,24 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
-    # --help is for those whose options are wrong, too.
+    # --help must work with wrong options too.
     if not any_option_set(config) or config.option.help:
         return
     from pytest_parallelrun._check_hooks import CheckHooks, OuterTimeout
     from pytest_parallelrun._collection import Collection, SampleNeedsUse, add_to_arguments
     from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._reporting import Reporting
+    from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
 
     entries = entries_of(config)
     configuration = entries.configuration
+    stack = ExitStack()
+    stack.enter_context(terminations_as_interrupts())
+    config.add_cleanup(stack.close)
     if configuration.engine == "ray":
         from pytest_parallelrun.emulator.engines.ray import cluster
 
-        # All jobs of the run are on one cluster, which is joined or started by the first of them.
+        # All jobs of the run use one cluster, joined or started by the first of them.
         cluster.keep_open()
         config.add_cleanup(cluster.close)
     if not entries.plans and command_line_values(config, "input") and not hasattr(config, "workerinput"):

@@ -1,6 +1,6 @@
 """Pages of the documentation: their blocks, and what an example has to print.
 
-How an example is written is told in CONTRIBUTING.md.
+CONTRIBUTING.md says how to write an example.
 """
 
 from __future__ import annotations
@@ -55,14 +55,15 @@ def is_run(block: Block) -> bool:
 
 
 def commands(text: str) -> Iterator[tuple[str, list[str]]]:
-    """The commands of a console block, each with the lines that it must print."""
+    """The commands of a console block, each with the lines that it must print; a backslash continues a command."""
+    text = text.replace("\\\n", " ")
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, *expected = part.rstrip().split("\n")
         yield command, expected
 
 
 def compare(expected: list[str], output: str, folder: Path, where: str) -> None:
-    """`...` stands for any number of lines, at an end for the rest of a line; durations may differ."""
+    """`...` stands for any number of lines, or for the rest of a line; durations may differ."""
     wanted = [_normal(line) for line in expected if line.strip()]
     printed = [_normal(line) for line in output.replace(str(folder), "FOLDER").splitlines() if line.strip()]
     pattern = "".join(_pattern(line) for line in wanted)
@@ -83,5 +84,5 @@ def _normal(line: str) -> str:
         # pytest before 9 leaves out what follows the id where the failure is a text.
         line = line.partition(" - ")[0]
     filled = FILLED_LINE.match(line)
-    # The column of "[100%]" depends on nothing that the page is about.
+    # The page is not about the column of "[100%]".
     return re.sub(r" +\[", " [", f"{filled[1]} {filled[2]} {filled[1]}" if filled else line)

@@ -38,12 +38,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_130,
-    "contract": 12_000,
+    "emulator": 16_700,
+    "contract": 12_660,
     "job_files": 4_900,
-    "report": 2_240,
+    "report": 2_320,
     "strategies": 1_450,
-    "ring 3": 2_770,
+    "ring 3": 2_830,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
@@ -199,6 +199,33 @@ def test_heavy_libraries_are_imported_late() -> None:
     }
     heavy = {name: packages(imported_at_once(name)) & HEAVY for name in MODULES}
     assert {name: found for name, found in heavy.items() if found} == driven
+
+
+def test_all_that_is_printed_goes_through_the_functions_that_make_it_harmless() -> None:
+    printing = {"write_line", "line", "write", "UsageError", "fail", "exit", "_print"}
+    harmless = {"printable", "printable_line", "usage_error"}
+    # Its own numbers; commands to CI systems, which escape what is in them; a text that is made where the finding is;
+    # pages of the package, and lines that `_shown` made; what `_print` encodes; and a finding, which _reporting prints.
+    known = {
+        ("_progress.py", "text"),
+        ("_reporting.py", "line"),
+        ("_reporting.py", "self._text"),
+        ("_show.py", "'\\n'.join((_page(check) for check in checks))"),
+        ("_show.py", "'\\n\\n'.join(('\\n'.join(_lines(plan, engine)) for plan in entries.plans)) + '\\n'"),
+        ("_show.py", "text.encode(encoding, errors).decode(encoding)"),
+    }
+    printed = {
+        (module, ast.unparse(node.args[0]))
+        for module, tree in MODULES.items()
+        if ring_of(module) == "ring 3"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] in printing
+        and node.args
+        and not isinstance(node.args[0], ast.Constant)
+        and not (isinstance(node.args[0], ast.Call) and ast.unparse(node.args[0].func) in harmless)
+    }
+    assert printed == known
 
 
 def test_what_is_part_of_every_run_imports_no_ring_at_once() -> None:

@@ -1,4 +1,4 @@
-"""The page of each check is true: its flawed script fails by that check, and the mended one passes.
+"""The pages of the checks are correct: the flawed script fails the check, and the fixed one passes.
 
 The examples run inside this process, by one check each: all pages take seconds.
 """
@@ -17,7 +17,7 @@ from pytest_parallelrun.contract import CHECKS
 from tests.conftest import SOME, Run, Write
 from tests.pages import CHECK_PAGES, DOCS, blocks, commands, compare, file_name, page_id
 
-HEADINGS = ["## A script that it fails", "## On the service", "## To do", "## To accept it"]
+HEADINGS = ["## A script that fails", "## On Azure ML", "## How to fix it", "## How to accept it"]
 INDEX = DOCS / "checks" / "index.md"
 
 
@@ -36,7 +36,7 @@ def folder(pytester: pytest.Pytester, write: Write, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("page", CHECK_PAGES, ids=lambda page: page.stem)
-def test_a_page_shows_what_the_check_finds_and_what_mends_it(
+def test_a_page_shows_what_the_check_finds_and_how_to_fix_it(
     page: Path, folder: Path, write: Write, run_pytest: Run
 ) -> None:
     shown = []

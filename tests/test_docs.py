@@ -1,6 +1,6 @@
-"""The documentation is true: its examples run, its tables agree with those of the code, its links lead somewhere.
+"""The documentation is correct: its examples run, its tables match the code, its links work.
 
-How an example is written is told in CONTRIBUTING.md.
+CONTRIBUTING.md says how to write an example.
 """
 
 from __future__ import annotations
@@ -25,8 +25,23 @@ from pytest_parallelrun import ParallelJob, Rules
 from pytest_parallelrun._options import OPTIONS
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.setting_table import setting_table
-from tests.pages import CHECK_PAGES, DOCS, PAGES, ROOT, Block, blocks, commands, compare, file_name, is_run, page_id
+from tests.pages import (
+    BLOCK,
+    CHECK_PAGES,
+    DOCS,
+    PAGES,
+    ROOT,
+    Block,
+    blocks,
+    commands,
+    compare,
+    file_name,
+    is_run,
+    page_id,
+)
 
+FIDELITY = DOCS / "reference" / "fidelity.md"
+LIMITS = DOCS / "explanation" / "limits.md"
 TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
 
 # Those of the checks are run by test_check_pages.py.
@@ -35,9 +50,8 @@ RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(bl
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
 def test_examples_of_a_page_run_and_print_what_it_shows(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What the first command compiles the others need not.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-    # Not tmp_path: its name would make lines of output longer than anyone's, which pytest then cuts.
+    # Not tmp_path: pytest cuts long lines, and its name is long.
     with tempfile.TemporaryDirectory(prefix="my project ") as name:
         folder = Path(os.path.realpath(name))
         shutil.copytree(ROOT / "example_scripts", folder / "example_scripts")
@@ -65,7 +79,7 @@ def _run(block: Block, folder: Path, where: str) -> None:
 
 
 def _execute(command: list[str], folder: Path) -> tuple[str, int]:
-    # With CI set, and in a wide terminal, pytest prints other lines; options of this run are not for the example.
+    # With CI set or in a wide terminal, pytest prints other lines; options of this run must not reach the example.
     foreign = re.compile(r"CI|BUILD_NUMBER|TF_BUILD|GITHUB_.*|PYTEST_.*|COV.*|PARALLELRUN.*|PY_COLORS|FORCE_COLOR")
     environment = {name: value for name, value in os.environ.items() if not foreign.fullmatch(name)}
     environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", "")])
@@ -85,6 +99,8 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
 
 def _extension() -> ModuleType:
     path = DOCS / "_ext" / "reference_tables.py"
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -114,7 +130,7 @@ def test_the_reference_has_every_argument_of_a_job_and_every_attribute_of_its_re
     result = ParallelJob(SimpleNamespace(run=list), tmp_path).run()
     named = set(inspect.signature(ParallelJob).parameters) | {name for name in dir(result) if name[0] != "_"}
     text = (DOCS / "reference" / "fixtures.md").read_text(encoding="utf-8")
-    # Of the splitter the reports want to know.
+    # Internal: only the reports use it.
     assert {name for name in named if not re.search(rf"\b{name}\b", text)} == {"splitter_kind"}
 
 
@@ -133,12 +149,13 @@ def test_the_index_names_every_page() -> None:
 def test_vs_code_attaches_where_the_command_listens() -> None:
     found = list(blocks(DOCS / "how-to" / "debugging.md"))
     (launch,) = [block.text for block in found if block.language == "json"]
-    (command,) = [block.text for block in found if block.language == "bash"]
+    (command,) = [block.text for block in found if block.language == "bash" and "debugpy" in block.text]
     (configuration,) = json.loads(launch.partition("\n")[2])["configurations"]
+    command = command.replace("\\\n", " ")
     assert f"--listen {configuration['connect']['port']} " in command
-    # What is run under the debugger is the command that the page runs without it.
+    # The command under the debugger is the one that the page runs without it.
     shown = [typed for block in found if block.language == "console" for typed, _ in commands(block.text)]
-    assert set(command.split(" -m ")[2].split()) in [set(typed.split()) - {"-q"} for typed in shown]
+    assert command.split(" -m ")[2].strip() in shown
 
 
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
@@ -163,7 +180,7 @@ def _test_names(path: Path) -> set[str]:
 
 
 def test_every_test_that_the_page_on_fidelity_names_exists() -> None:
-    text = (DOCS / "reference" / "fidelity.md").read_text(encoding="utf-8")
+    text = FIDELITY.read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", text)
     assert named
     missing = [
@@ -172,15 +189,34 @@ def test_every_test_that_the_page_on_fidelity_names_exists() -> None:
     assert not missing, "docs/reference/fidelity.md names tests that do not exist:\n" + "\n".join(missing)
 
 
+def test_every_recorded_run_is_shown_by_rules_of_the_page_on_fidelity() -> None:
+    rows = {match[3]: match[0] for match in _extension().RULE.finditer(FIDELITY.read_text(encoding="utf-8"))}
+    for number, run in enumerate(_extension().RUNS, 1):
+        for test in run.tests:
+            assert re.search(rf" run [\d, ]*\b{number}\b", rows.get(test, "")), f"no rule names run {number} ({test})"
+    assert sum("| no |" in row for row in rows.values()) > len(rows) / 2
+
+
 def test_every_setting_without_effect_is_said_to_have_none() -> None:
-    section = (DOCS / "reference" / "fidelity.md").read_text(encoding="utf-8").split("\n## What is not emulated\n")[1]
+    section = LIMITS.read_text(encoding="utf-8").split("\n## What is not simulated\n")[1]
     missing = [name for name, setting in setting_table().items() if not setting.emulated and f"`{name}`" not in section]
     assert not missing
 
 
+def test_the_pages_follow_the_style_guide() -> None:
+    avoided = re.compile(
+        r"\w\(s\)|\b(mend\w*|spoil\w*|odd (?:file|item|mini-batch|one)\w*|sound (?:script|one|item|mini-batch)\w*|"
+        r"in vain|another matter|nothing tells|com(?:es?|ing) up|tries of|tried again|as there|of yours)\b"
+    )
+    pages = [page for page in PAGES if page.name not in ("CONTRIBUTING.md", "CHANGELOG.md")]
+    texts = {page_id(page): BLOCK.sub("", page.read_text(encoding="utf-8")) for page in pages}
+    found = {name: match[0] for name, text in texts.items() if (match := avoided.search(text))}
+    assert not found, "see the style guide in CONTRIBUTING.md"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         path, _, anchor = target.partition("#")

@@ -1,14 +1,14 @@
-"""The tables of the reference pages, made of the tables of the code.
+"""The tables of the reference pages, generated from the tables of the code.
 
-A page has a place for each, between `<!-- generated: NAME -->` and `<!-- end -->`. What stands there is written by
+A page has a place for each, between `<!-- generated: NAME -->` and `<!-- end -->`. This command fills it, so that the
+pages can be read in the repository:
 
     python docs/_ext/reference_tables.py
 
-so that pages can be read where they lie; a test sees that nobody forgets it. As an extension of Sphinx it makes the
-tables anew for every build, whatever the files say.
+A test fails if somebody forgets it. As an extension of Sphinx this module generates the tables again for every build.
 """
 
-# ruff: noqa: T201  # printing is what it is for
+# ruff: noqa: T201  # a command that prints
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
+
+from recorded_runs import RUNS
 
 import pytest_parallelrun
 from pytest_parallelrun import JobSettings, Rules
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 DOCS = Path(__file__).parents[1]
+SEEN = "| seen in a real run | test |"
+RULE = re.compile(r"^(\| .* \|)[^|\n]*(\| `tests/[\w/]+\.py::([\w:]+)` \|)$", re.MULTILINE)
 PLACE = re.compile(r"(<!-- generated: (\w+)(?: (\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 KINDS = {"value": "", "list": "repeatable", "flag": "flag"}
@@ -75,7 +79,7 @@ def settings(_: str) -> str:
             (
                 f"`{name}`",
                 *(default_of(name, profile) for profile in PROFILES),
-                setting.help + ("" if setting.emulated else " (worker processes alone)"),
+                setting.help + ("" if setting.emulated else " (worker processes only)"),
             )
             for name, setting in setting_table().items()
         ),
@@ -97,7 +101,7 @@ def default_of(name: str, profile: Profile) -> str:
 
 def setting_names(_: str) -> str:
     return table(
-        ("setting", "value", "v1 name", "program argument", "source of the default"),
+        ("setting", "value", "v1 name", "program argument"),
         ((f"`{name}`", *_names(setting)) for name, setting in setting_table().items()),
     )
 
@@ -106,11 +110,10 @@ def _names(setting: Setting[object, object]) -> Iterable[str]:
     yield setting.type.allowed
     yield f"`{setting.v1_name}`" if setting.v1_name else ""
     yield f"`{setting.argument}`" if setting.argument else ""
-    yield "; ".join(dict.fromkeys(map(setting.source_of, PROFILES)))
 
 
 def migration(_: str) -> str:
-    """What has another name or default in v2 than in v1."""
+    """The settings whose name or default changed from v1 to v2."""
     changed = {
         name: setting
         for name, setting in setting_table().items()
@@ -149,17 +152,8 @@ def rules(_: str) -> str:
     )
 
 
-def rule_values(_: str) -> str:
-    """The same without the meanings, for a page that tells them at length."""
-    documented, observed = Rules.documented(), Rules.observed()
-    return table(
-        ("rule", "documented", "observed"),
-        ((f"`{name}`", f"`{getattr(documented, name)}`", f"`{getattr(observed, name)}`") for name in CHOICES),
-    )
-
-
 def parts_of(described: type) -> Mapping[str, str]:
-    """The parts of a docstring that begin a line with a name and a colon, by that name."""
+    """The paragraphs of a docstring that start with a name and a colon, by that name."""
     text = inspect.getdoc(described) or ""
     found = re.findall(r"^(\w+): (.*?)(?=^\w+: |\Z)", text, flags=re.MULTILINE | re.DOTALL)
     return {name: re.sub(r'"(\w+)"', r"`\1`", " ".join(meaning.split())) for name, meaning in found}
@@ -168,18 +162,17 @@ def parts_of(described: type) -> Mapping[str, str]:
 def checks(_: str) -> str:
     return table(
         ("check", "level", "needs a sample", "finds"),
-        ((f"[`{check.name}`](../checks/{check.name}.md)", *_facts(check)) for check in CHECKS),
+        ((f"[`{check.name}`]({check.name}.md)", *_facts(check)) for check in CHECKS),
     )
-
-
-def check_pages(_: str) -> str:
-    return "".join(f"- [`{check.name}`]({check.name}.md): {check.finds}\n" for check in CHECKS)
 
 
 def check(name: str) -> str:
     (found,) = (check for check in CHECKS if check.name == name)
     needs = "needs a sample" if found.needs_input else "needs no sample"
-    level = {"error": "*Error*: it fails the gate", "advice": "*Advice*: it fails a strict gate only"}[found.level]
+    level = {
+        "error": "*Error*: it fails the gate",
+        "advice": "*Advice*: it fails the gate only with `--parallelrun-strict`",
+    }[found.level]
     return f"Finds: {found.finds}.\n\n{level}; {needs}.\n"
 
 
@@ -198,7 +191,7 @@ def fixtures(_: str) -> str:
 
 
 def _scope(function: ast.FunctionDef) -> str:
-    """Of a fixture, "" for what is none."""
+    """The scope of a fixture; "" for any other function."""
     for decorator in function.decorator_list:
         text = ast.unparse(decorator)
         if text.startswith("pytest.fixture"):
@@ -217,7 +210,7 @@ def events(_: str) -> str:
 
 
 def event_parts(_: str) -> str:
-    """What the fields of events are made of."""
+    """The types of the fields of events."""
     return "\n".join(map(_event, (MiniBatch, Failure)))
 
 
@@ -242,11 +235,26 @@ def input_settings(_: str) -> str:
 
     forms = [form for form in USED if form != "prebuilt"]
     rows = ((USED[form].title, *(cell(form, name) for name in SETTINGS), USED[form].why) for form in forms)
-    return table(("input", *(f"`{name}`" for name in SETTINGS), "why no other"), rows)
+    return table(("input", *(f"`{name}`" for name in SETTINGS), "reason"), rows)
+
+
+def recorded_runs(_: str) -> str:
+    rows = ((str(number), run.job, run.seen) for number, run in enumerate(RUNS, 1))
+    return table(("run", "job", "what was seen"), rows)
+
+
+def with_seen_runs(text: str) -> str:
+    """The page on fidelity with the numbers of the recorded runs in the row of each rule."""
+
+    def row(match: re.Match[str]) -> str:
+        numbers = [str(number) for number, run in enumerate(RUNS, 1) if match[3].partition("::")[0] in run.tests]
+        return f"{match[1]} {'run ' + ', '.join(numbers) if numbers else 'no'} {match[2]}"
+
+    return RULE.sub(row, text) if SEEN in text else text
 
 
 def annotation(value: object) -> str:
-    """A type as it is written."""
+    """A type as it appears in the source."""
     return getattr(value, "__forward_arg__", None) or str(value)
 
 
@@ -260,9 +268,8 @@ TABLES: Mapping[str, Callable[[str], str]] = {
         disputed,
         migration,
         rules,
-        rule_values,
         checks,
-        check_pages,
+        recorded_runs,
         check,
         fixtures,
         marker,
@@ -275,8 +282,9 @@ TABLES: Mapping[str, Callable[[str], str]] = {
 
 
 def filled(text: str) -> str:
-    """A page with its tables. KeyError for a name that is none."""
-    return PLACE.sub(lambda place: f"{place[1]}{TABLES[place[2]](place[3] or '')}{place[4]}", text)
+    """A page with its tables. KeyError for an unknown table."""
+    text = PLACE.sub(lambda place: f"{place[1]}{TABLES[place[2]](place[3] or '')}{place[4]}", text)
+    return with_seen_runs(text)
 
 
 def main() -> None:
@@ -293,7 +301,7 @@ OUTSIDE = re.compile(
 
 
 def without_links_to_files(text: str) -> str:
-    """A page whose links to files of the project that are no pages are texts: the site has no such files."""
+    """A page without links to files that are not on the site: their names replace them."""
     return OUTSIDE.sub(lambda link: f"{link[1]} (`{link[2].partition('#')[0]}`)", text)
 
 

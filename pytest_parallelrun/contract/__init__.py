@@ -1,7 +1,7 @@
-"""What a good entry script does, as tests that are generated for it.
+"""The checks: tests that are generated for an entry script.
 
-One module a check, in `checks`. The modules are executed anew for every entry, so that two entries never share a test
-function; `CHECKS` gives the order, the level and what a check needs.
+Each check is a module in `checks`. The modules are executed again for every entry, so that two entries never share a
+test function. `CHECKS` defines their order, level and needs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ Level = Literal["error", "advice"]
 class CheckSpec:
     """One check: `checks/<name>.py` holds `test_<name>`.
 
-    needs_environment: it is there only where somebody names the environment of the job.
-    shares_process: what it finds may come from workers being in one process, so it is confirmed in worker processes.
+    needs_environment: it runs only if the environment of the job is named.
+    shares_process: a finding may be caused by workers sharing a process, so it is confirmed in worker processes.
     """
 
     name: str
@@ -33,19 +33,19 @@ CHECKS = (
         name="entry_imports",
         shares_process=True,
         needs_input=False,
-        finds="the import fails the way a worker imports",
+        finds="the script cannot be imported the way a worker imports it",
     ),
     CheckSpec(
         name="environment_provides_imports",
         level="advice",
         needs_input=False,
         needs_environment=True,
-        finds="the environment of the job lacks what the script imports or the runtime needs",
+        finds="the job's environment lacks packages that the script imports or the runtime needs",
     ),
     CheckSpec(
         name="entry_defines_run",
         needs_input=False,
-        finds="run() is missing or has a wrong number of parameters, init() takes some, run() is async or a generator",
+        finds="run() is missing, has the wrong parameters, is async or a generator; init() takes parameters",
     ),
     CheckSpec(
         name="accepts_runtime_arguments",
@@ -65,63 +65,68 @@ CHECKS = (
     CheckSpec(
         name="reports_failures",
         shares_process=True,
-        finds="an item that cannot be read, or a missing model, is swallowed",
+        finds="the script hides that an item cannot be read or that the model is missing",
     ),
-    CheckSpec(name="one_bad_item_costs_one_item", level="advice", finds="one bad item fails its whole mini-batch"),
+    CheckSpec(
+        name="one_bad_item_costs_one_item",
+        level="advice",
+        finds="one bad item fails its whole mini-batch, and a job that tolerates single bad items",
+    ),
     CheckSpec(
         name="independent_of_history",
         shares_process=True,
-        finds="a warm worker answers differently from a fresh one",
+        finds="results depend on earlier mini-batches",
     ),
     CheckSpec(
         name="retry_is_harmless",
         shares_process=True,
-        finds="a retry or a second delivery changes rows, or leaves other files than one delivery does",
+        finds="running a mini-batch again changes its rows or leaves other files",
     ),
     CheckSpec(
         name="independent_of_mini_batch_size",
         shares_process=True,
-        finds="size 1 and size n give different results",
+        finds="results depend on mini_batch_size",
     ),
     CheckSpec(
         name="independent_of_order",
         shares_process=True,
-        finds="the order of mini-batches or the choice of a worker changes results",
+        finds="results depend on the order of mini-batches or on the worker",
     ),
     CheckSpec(
         name="workers_do_not_collide",
         shares_process=True,
-        finds="two workers write the same file with different content, or append to one",
+        finds="two workers write different content to the same file, or append to it",
     ),
-    CheckSpec(name="leaves_input_unchanged", finds="input files are modified, moved or deleted"),
+    CheckSpec(
+        name="leaves_input_unchanged",
+        finds="input files are modified, moved or deleted, or files are written beside them",
+    ),
     CheckSpec(
         name="runs_off_main_thread",
         shares_process=True,
         level="advice",
-        finds="signals, event loops or other calls that only the main thread may make",
+        finds="signals, event loops or other calls that work only on the main thread",
     ),
     CheckSpec(
         name="output_round_trips",
         level="advice",
-        finds="values that the appended file cannot carry: newlines, objects as their repr",
+        finds="values that are lost in the appended file: newlines, abbreviated arrays, objects",
     ),
-    CheckSpec(
-        name="rows_name_their_item", level="advice", finds="nothing in the output tells which item a row came from"
-    ),
+    CheckSpec(name="rows_name_their_item", level="advice", finds="rows do not identify their item"),
     CheckSpec(
         name="handles_generated_mini_batches",
         shares_process=True,
-        finds="mini-batches that Hypothesis makes of the sample: sound ones fail, odd ones hang, crash or spoil others",
+        finds="of generated mini-batches, valid ones fail, or malformed ones hang, crash or break others",
     ),
     CheckSpec(
         name="behaves_under_error_thresholds",
         shares_process=True,
-        finds="in generated jobs, counts, retries and verdict are not what the thresholds allow",
+        finds="in generated jobs, a retry loses items or the verdict does not follow from the thresholds",
     ),
     CheckSpec(name="job_completes", finds="the sample fails under the settings of the job"),
-    CheckSpec(name="no_silent_losses", finds="the job completes although items failed, and nobody said that they may"),
+    CheckSpec(name="no_silent_losses", finds="the job completes although items failed and no threshold is set"),
     CheckSpec(
-        name="keeps_its_files", level="advice", finds="files at relative paths, which are gone with the worker's folder"
+        name="keeps_its_files", level="advice", finds="files at relative paths, deleted with the worker's folder"
     ),
     CheckSpec(name="fits_timeout", level="advice", finds="a mini-batch takes more than half of its timeout"),
 )

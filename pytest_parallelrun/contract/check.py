@@ -1,4 +1,4 @@
-"""How a check says what it found, and how it ends."""
+"""How a check reports what it found, and how it ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CheckFailed(AssertionError):
-    """A finding that fails the gate; shown as its text alone."""
+    """A finding that fails the gate; shown without a traceback."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding)
@@ -26,7 +26,7 @@ class CheckFailed(AssertionError):
 class SkipReason(NamedTuple):
     """Why a check cannot decide. detail: what a report on the job says in any case.
 
-    workers_differ: two workers gave different results, which they may do only because they share a process.
+    workers_differ: two workers gave different results, possibly only because they share a process.
     """
 
     summary: str
@@ -38,12 +38,11 @@ class SkipReason(NamedTuple):
 
 
 class Check:
-    """The check that is running. One object serves all checks of an entry, one after the other.
+    """The running check. One object serves all checks of an entry, one after the other.
 
-    That is for Hypothesis: what a test function gets for all its examples must not be made anew for each test.
-    advice: a finding that does not fail the gate, unless the run is strict. accepted: a finding that somebody accepted,
-    and the line that says so. skipped: why it cannot decide. notes: what everybody should know; details: what only a
-    full report tells; figures: what was measured, for reports that draw it.
+    Hypothesis needs this: what a test function gets for all its examples must not be created again for each test.
+    advice: a finding that fails only a strict run. accepted: an accepted finding and its line. skipped: why it cannot
+    decide. notes: for everybody; details: for full reports; figures: measurements for plots.
     """
 
     spec: CheckSpec
@@ -61,7 +60,7 @@ class Check:
         self.figures: dict[str, float | str] = {}
 
     def begin(self, spec: CheckSpec) -> None:
-        """The next check starts, and has found nothing yet."""
+        """Starts the next check."""
         self.spec = spec
         self._reset()
 
@@ -71,7 +70,7 @@ class Check:
         raise CheckFailed(Finding(what=finding) if isinstance(finding, str) else finding)
 
     def advise(self, finding: Finding | str) -> None:
-        """Records advice; a failure under --parallelrun-strict."""
+        """Records advice, which is a failure under --parallelrun-strict."""
         __tracebackhide__ = True
         advice = Finding(what=finding) if isinstance(finding, str) else finding
         if self._strict:
@@ -79,12 +78,12 @@ class Check:
         self.advice = advice
 
     def note(self, text: str) -> None:
-        """Records something worth knowing that is no finding."""
+        """Records something worth knowing that is not a finding."""
         if text not in self.notes:
             self.notes.append(text)
 
     def measured(self, text: str, **figures: float | str) -> None:
-        """Records what was measured: in words, for -v and the report files, and as numbers."""
+        """Records measurements: as text, for -v and the report files, and as numbers."""
         self.details.append(text)
         self.figures = figures
 

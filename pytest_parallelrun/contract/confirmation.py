@@ -1,7 +1,7 @@
-"""What a check found in this process, asked once more of real worker processes.
+"""Repeats a finding in real worker processes.
 
-Emulated workers in one process share what the service keeps apart: the state of installed packages, the registries that
-these fill while they are imported, the number of the process. A script must not be blamed for that.
+Emulated workers in one process share what the service keeps apart: the state of installed packages, their registries,
+the process id. A script must not be blamed for that.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.finding import Cause
 
 MAX_REPEATED = 30.0
-"""Seconds of run() for a sample that is run once more."""
+"""Seconds of run() for a sample that is run again."""
 
 
 class Confirmation:
-    """For all checks of an entry. switched: whether worker processes serve them from here on."""
+    """For all checks of an entry. switched: whether worker processes serve them from now on."""
 
     def __init__(self, entry: EntryUnderTest) -> None:
         self._entry = entry
@@ -41,13 +41,13 @@ class Confirmation:
         self.switched = False
 
     def begin(self, check: Check, arguments: Mapping[str, object]) -> None:
-        """To be called before a check: worker processes serve it where the sample fails only without them."""
+        """Called before a check: worker processes serve it if the sample fails only without them."""
         baseline = next((value for value in arguments.values() if isinstance(value, Baseline)), None)
         if baseline is None or self._sample_asked or not self._possible:
             return
         self._sample_asked = True
         attempts, lost = baseline.result.attempts, baseline.result.failed_items
-        # That no worker comes up is the business of `rescues`. A process does not skip what a script sleeps.
+        # `rescues` handles workers that do not start. A process does not skip the script's sleep.
         if not lost or sum(attempt.loading + attempt.running for attempt in attempts) > MAX_REPEATED:
             return
         try:
@@ -59,7 +59,7 @@ class Confirmation:
             self._switch(check, "items of the sample fail only when workers share a process")
 
     def rescues(self, check: Check, arguments: Mapping[str, object]) -> bool:
-        """Whether a check that could not decide is to be run again, in worker processes."""
+        """Whether an undecided check is run again, in worker processes."""
         if check.skipped is None or not self._possible:
             return False
         if self._entry.starts.differ and self._comes_up:
@@ -71,7 +71,7 @@ class Confirmation:
         return self.switched
 
     def _fails_beside_others_only(self, arguments: Mapping[str, object]) -> bool:
-        """Whether a fresh worker fails at mini-batches that went well in the sample, and a fresh process does not."""
+        """Whether a fresh worker fails for mini-batches that succeeded in the sample, and a fresh process does not."""
         observations = next((value for value in arguments.values() if isinstance(value, Observations)), None)
         if observations is None or self._fresh_asked:
             return False
@@ -97,7 +97,7 @@ class Confirmation:
     def confirm(
         self, function: Callable[..., object], arguments: Mapping[str, object], check: Check, failed: CheckFailed
     ) -> CheckFailed | None:
-        """The finding to report, which worker processes show too; None where the check passes in them."""
+        """The finding to report if worker processes confirm it; None if the check passes there."""
         finding = failed.finding
         if not check.spec.shares_process or check.skipped is not None or not self._possible:
             return failed
@@ -165,7 +165,7 @@ class Confirmation:
             self._entry,
             engine="process",
             folder=self._entry.new_folder("processes"),
-            # What is confirmed must not use up the calls of the checks that follow.
+            # A confirmation must not use up the calls of later checks.
             init_calls=InitCalls(shown_with=self._entry.init_calls),
         )
 
@@ -175,5 +175,5 @@ class Confirmation:
 
 
 def _failed(observations: Observations) -> bool:
-    """Whether a fresh worker fails at a mini-batch that went well in the sample."""
+    """Whether a fresh worker fails for a mini-batch that succeeded in the sample."""
     return any(observations.forward.rows(mini_batch) is None for mini_batch in observations.groups)

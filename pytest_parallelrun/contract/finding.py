@@ -1,4 +1,4 @@
-"""A finding: what a check found, as fields. Its text is made once, at the edge."""
+"""A finding as fields. Its text is created once, for display."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.service.missing_api import StandInGap
 
 MAX_GAPS = 3
-"""Of those that a finding names."""
+"""Items that a finding names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
     """Where something was found.
 
-    phase: of the worker or the attempt, see emulator.events.Phase. mini_batch: its id. items: their names, in words.
-    attempt, attempts: the number of the attempt, and how many the mini-batch may have. detail: what is to be known
-    besides, such as which mini-batch a value was returned for.
+    phase: of the worker or the attempt, see emulator.events.Phase. mini_batch: its id. items: their names, as text.
+    attempt, attempts: the number of the attempt, and the maximum. detail: further information, such as the mini-batch
+    of a value.
     """
 
     phase: str
@@ -47,10 +47,10 @@ class Location:
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """What findings of several checks have in common: equal causes are one cause.
+    """The common cause of findings of several checks; equal causes are reported once.
 
-    kind: the outcome of an attempt, the phase that failed, or the kind of flaw. exception: class of what was raised.
-    frame: the line of the script that raised it. returned_type: what run() returned in place of results.
+    kind: the outcome of an attempt, the failed phase, or the kind of bug. exception: class of the exception. frame: the
+    line of the script that raised it. returned_type: the invalid type that run() returned.
     """
 
     kind: str
@@ -60,12 +60,12 @@ class Cause:
 
     @classmethod
     def of_failure(cls, failure: Failure) -> Cause:
-        """Equal for failures that come from the same line of the script by the same kind of error."""
+        """Equal for failures of the same kind from the same line of the script."""
         return cls(kind=failure.phase, exception=failure.exception or failure.error, frame=failure.frame)
 
     @classmethod
     def of_attempt(cls, attempt: AttemptEnded) -> Cause:
-        """The same for what is wrong with an attempt."""
+        """The same for an attempt."""
         failure = attempt.failure
         if failure is None or attempt.outcome in ("short", "timeout"):
             return cls(kind=attempt.outcome)
@@ -76,7 +76,7 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """How to run it again: a command, and the lines of a test. unavailable: why there is none of them.
+    """How to replay it: a command, and the lines of a test. unavailable: why there are none.
 
     copy: the command that copies the case to where the test loads it, "" where it lies there.
     remarks: what is to be known of what was saved.
@@ -89,7 +89,7 @@ class Replay:
     remarks: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """All of it, a line or more each."""
+        """All parts, each with its lines."""
         if self.unavailable:
             return f"replay: the mini-batches are not saved: {self.unavailable}"
         lines = [f"replay: {self.command}"]
@@ -103,12 +103,12 @@ class Replay:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What is wrong, with all that helps; what is empty is not shown.
+    """What is wrong, with everything that helps; empty fields are not shown.
 
-    what: one sentence. traceback: the user's own frames, for people. counts: the arithmetic. service: what the service
-    would show, and in which log (see phrases). fix: what to do. explained: the command that prints the page of the
-    check. remark: a sentence at the end. cause: None where nothing is known.
-    case: what to run to see it again. example: what Hypothesis says of it. replay: how to run it, once it is saved.
+    what: one sentence. traceback: the user's own frames. counts: the numbers. service: what the service would show, and
+    in which log (see phrases). fix: what to do. explained: the command that prints the page of the check. remark: a
+    sentence at the end. cause: None if unknown.
+    case: what to run to see it again. example: the Hypothesis example. replay: how to run it, once it is saved.
     """
 
     what: str
@@ -125,11 +125,11 @@ class Finding:
     replay: Replay | None = None
 
     def saying(self, remark: str) -> Finding:
-        """The same with a remark at its end."""
+        """The same with a remark at the end."""
         return replace(self, remark=remark)
 
     def after_gaps(self, gaps: Iterable[StandInGap]) -> Finding:
-        """The same, with what the stand-ins do not cover first: the script may work where that is there."""
+        """The same, with calls that the stand-ins do not cover first: the script may work on the service."""
         gaps = list(gaps)
         if not gaps:
             return self
@@ -144,7 +144,7 @@ class Finding:
         return replace(self, what=sentences(what, self.what), fix=sentences(*advice, self.fix))
 
     def to_json(self) -> dict[str, object]:
-        """All of it but the case, in JSON's own types."""
+        """All of it except the case, as JSON types."""
         values = asdict(replace(self, case=None))
         del values["case"]
         if self.cause is not None and self.cause.frame is not None:
@@ -171,9 +171,9 @@ class Finding:
         )
 
     def labelled(self, *fields: str) -> Iterator[tuple[str, str]]:
-        """Label and text of what is shown in a line or list of its own, in the order in which it is read.
+        """Label and text of each part that is shown on its own, in reading order.
 
-        fields: these alone.
+        fields: only these.
         """
         parts = {
             "location": ("where", "" if self.location is None else str(self.location)),
@@ -189,7 +189,7 @@ class Finding:
         return (f"{label}: {text}" for label, text in self.labelled(*fields))
 
     def text(self) -> str:
-        """All parts, a line or more each."""
+        """All parts, each with its lines."""
         parts = [
             self.what,
             *self.labelled_lines("location"),

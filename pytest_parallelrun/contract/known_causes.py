@@ -1,6 +1,6 @@
-"""Known causes of exceptions in a script, and what helps against each.
+"""Known causes of exceptions in a script, and their fixes.
 
-Every sentence is one that a script repaired as it says then passes: see tests/contract/test_repairs.py.
+A script fixed as each sentence says then passes: see tests/contract/test_repairs.py.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _VARIABLES = {
     ),
 }
 _NOT_OF_A_MODEL = ("ImportError", "ModuleNotFoundError", "SyntaxError", "KeyError", "SystemExit")
-"""Errors of import and init() that have nothing to do with where a model lies."""
+"""Errors of import and init() that are not about the location of a model."""
 _BYTE_ORDER_MARKS = ("\ufeff", r"\ufeff", "UTF-8 BOM", "\xef\xbb\xbf")
-"""What an error shows of one: itself, its repr, how json names it, how it looks in Latin-1."""
+"""How a byte order mark appears in errors: itself, its repr, in json, in Latin-1."""
 MAX_SEARCHED = 2_000
-"""Files and folders that are looked through for a module."""
+"""Files and folders that are searched for a module."""
 _RELATIVE_IMPORT = ("attempted relative import with no known parent package", "attempted relative import beyond")
 
 
 def hints(failures: Iterable[Failure], subject: EntryUnderTest) -> str:
-    """What helps against the errors, a sentence or two a line; "" where nothing is known."""
+    """Fixes for the errors, a sentence or two per line; "" if none is known."""
     failures = list(failures)
     errors = [error for failure in failures for error in failure.chain]
     found = [
@@ -100,7 +100,7 @@ def _hints(errors: Sequence[ErrorInfo], entry: EntryFile) -> Iterator[str]:
 
 
 def _model_hints(failures: Sequence[Failure], subject: EntryUnderTest) -> Iterator[str]:
-    """Where the models lie, for a script that looks elsewhere."""
+    """The location of the models, for a script that looks elsewhere."""
     given = subject.settings.environment_variables.get(MODEL_DIR)
     if given is None:
         entries = model_dir_entries(subject.models)
@@ -126,7 +126,7 @@ def _errors_coming_up(failures: Sequence[Failure]) -> Iterator[ErrorInfo]:
 
 
 def _below_model_dir(path: str, given: str | None) -> str | None:
-    """A path relative to AZUREML_MODEL_DIR. given: its value, where the user has set it."""
+    """A path relative to AZUREML_MODEL_DIR. given: its value, if the user has set it."""
     if given is None:
         return below_model_dir(path)
     relative = os.path.relpath(path, given)
@@ -134,7 +134,7 @@ def _below_model_dir(path: str, given: str | None) -> str | None:
 
 
 def model_layout(entries: Mapping[str, Path], looked_for: Sequence[str] = ()) -> str:
-    """The tree below AZUREML_MODEL_DIR. looked_for: paths relative to it; where they are instead is told."""
+    """The tree below AZUREML_MODEL_DIR. looked_for: paths relative to it; the text says where they are instead."""
     places = [
         f'Use os.path.join(os.environ["{MODEL_DIR}"], {", ".join(map(json.dumps, place))}).'
         for place in dict.fromkeys(_found_elsewhere(entries, looked_for))
@@ -148,7 +148,7 @@ def model_layout(entries: Mapping[str, Path], looked_for: Sequence[str] = ()) ->
 
 
 def _found_elsewhere(entries: Mapping[str, Path], looked_for: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The parts of the one path that a file has which was looked for, if it has one."""
+    """The parts of the path of a missing file, if there is exactly one."""
     for name, relative in ((os.path.basename(relative), relative) for relative in looked_for if relative):
         same = [
             (own, *file.relative_to(path).parts)
@@ -174,7 +174,7 @@ def _beside_the_script(name: str, entry: EntryFile) -> Iterator[str]:
 
 
 def _of_source(failure: Failure) -> Iterator[str]:
-    """What the script around the line that failed tells."""
+    """A fix derived from the script around the line that failed."""
     if failure.frame is None:
         return
     guarded = set_under_main_guard(failure.frame)
@@ -195,7 +195,7 @@ def _of_source(failure: Failure) -> Iterator[str]:
 
 
 def _missing_files(failure: Failure, subject: EntryUnderTest) -> Iterator[str]:
-    """Where a file was looked for that is not there; nothing better is known."""
+    """Where a missing file was searched, if nothing better is known."""
     for error in failure.chain[:1]:
         if error.type != "FileNotFoundError" or not error.path or is_in_job_folder(error.path):
             continue
@@ -216,7 +216,7 @@ def _missing_files(failure: Failure, subject: EntryUnderTest) -> Iterator[str]:
 
 
 def _missing_modules(errors: Sequence[ErrorInfo], subject: EntryUnderTest) -> Iterator[str]:
-    """Where a module is that a worker does not find, or what there is in its place."""
+    """Where a module is that a worker does not find, or what is there instead."""
     for error in errors:
         if error.type != "ModuleNotFoundError" or not error.module:
             continue
@@ -237,7 +237,7 @@ def _missing_modules(errors: Sequence[ErrorInfo], subject: EntryUnderTest) -> It
 
 
 def _missing_below(name: str, below: Sequence[str], root: Path) -> str:
-    """For a package that is there and lacks a module; "" where it is not there."""
+    """For an installed package that lacks a module; "" if it is not installed."""
     own = root / name
     if own.is_dir():
         folders, origin = [str(own)], f"'{own}'"
@@ -272,7 +272,7 @@ def _version_of(name: str) -> str:
 
 
 def _near_by(name: str, entry: EntryFile) -> str | None:
-    """What to do about a module that lies in a folder that is not on sys.path in a worker; None where none does."""
+    """The fix for a module in a folder that is not on sys.path in a worker; None if there is none."""
     root = entry.code_root
     above = [folder for folder in root.parents if folder != Path(root.anchor)][:3]
     folders = [entry.path.parent, *_folders_below(root), *above]

@@ -1,4 +1,4 @@
-"""The finding on a sample of which every mini-batch fails: its cause first, what the job makes of it in a line."""
+"""The finding for a sample of which every mini-batch fails: its cause first, the verdict of the job in a line."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _FAILS: dict[Outcome, str] = {
 
 
 def finding_of_total_failure(entry: EntryUnderTest, baseline: Baseline, *, job: str, service: str) -> Finding:
-    """What to say where run() fails for all the sample.
+    """The finding if run() fails for the whole sample.
 
-    job: what becomes of the job, to stand behind its counts. service: what it shows beside the attempts.
+    job: the outcome of the job, appended to its counts. service: what it shows besides the attempts.
     """
     first = baseline.losing_attempts[0]
     failure = first.failure

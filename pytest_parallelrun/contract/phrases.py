@@ -1,4 +1,4 @@
-"""Sentences that findings of several checks have in common."""
+"""Sentences shared by findings of several checks."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_p
 
 
 def sentences(*texts: str) -> str:
-    """One text of several, each on lines of its own; empty ones are left out."""
+    """Joins texts, each on its own lines; empty ones are left out."""
     return "\n".join(text.rstrip() for text in texts if text)
 
 
 def indented(text: str) -> str:
-    """A traceback or list, set off from the sentences around it."""
+    """A traceback or list, indented."""
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
 def thresholds_set(settings: JobSettings) -> list[str]:
-    """The thresholds that somebody set on purpose, -1 too."""
+    """The thresholds that were set, even to -1."""
     return [name for name in THRESHOLDS if name in settings.explicit]
 
 
 def consenting(settings: JobSettings, outcome: JobOutcome) -> list[str]:
-    """Those of the thresholds set that count what was lost, and so allowed it; none where one loss is counted by none.
+    """The thresholds that were set, count the losses and so allowed them; none if one loss is not counted by any.
 
-    error_threshold counts every failed item. The other two count failed mini-batches alone (YAML reference of the
-    parallel job), and say nothing of items that are lost in a mini-batch that did not fail.
+    error_threshold counts every failed item. The other two count only failed mini-batches (YAML reference of the
+    parallel job), not items lost in a mini-batch that did not fail.
     """
     set_on_purpose = thresholds_set(settings)
     of_items = [name for name in set_on_purpose if name == "error_threshold"]
@@ -65,7 +65,7 @@ def rows_text(names: tuple[ItemName, ...]) -> str:
 
 
 def appended_output(settings: JobSettings) -> str:
-    """Where it would be seen that rows are appended: the beginning of a sentence."""
+    """Where appended rows would show it: the start of a sentence."""
     if settings.output_action == "append_row":
         return "In the appended output"
     return "With output_action=append_row, which is not set here,"
@@ -99,5 +99,5 @@ def shown_for(outcome: Outcome) -> str:
 
 
 def shown_for_phase(phase: Phase) -> str:
-    """What a worker that does not come up leaves in the logs; "" for the phases of an attempt."""
+    """What a worker that does not start leaves in the logs; "" for the phases of an attempt."""
     return _OF_PHASES.get(phase, "")

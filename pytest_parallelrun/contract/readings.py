@@ -1,7 +1,7 @@
-"""What the gate says of the sample under each reading of the rules, judged once from its one run.
+"""The verdict on the sample under each set of rules, judged once from one run.
 
-The checks that a rule can decide ask this, and not each other. Where one reading has no error at all, an error of the
-other is advice: a job that the service completes must not fail the gate.
+The checks that depend on a rule use this. If one set has no error at all, an error of the other is advice: the gate
+must not fail a job that the service completes.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ SOURCES = {
         "observed": "The reference of ParallelRunConfig counts a mini-batch that awaits its retry as failed.",
     },
 }
-"""Who says so, by rule and preset; docs/explanation/rules.md has the rest."""
+"""The sources, by rule and preset; docs/explanation/rules.md explains them."""
 
 
 def needs_attempts_beyond(settings: JobSettings) -> bool:
-    """Whether a reading may have no error though a threshold ended the run under the other: losses are allowed."""
+    """Whether a set of rules may have no error although a threshold ended the run: losses are allowed."""
     return "error_threshold" in settings.explicit and not settings.preset_is_set
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the gate says under one reading. consent: thresholds that allow its losses. errors: the checks that fail."""
+    """The verdict under one set of rules. consent: thresholds that allow its losses. errors: the checks that fail."""
 
     preset: str
     outcome: JobOutcome
@@ -61,13 +61,13 @@ class Judgement:
 
 
 class Readings:
-    """Both judgements. own: under the rules of the job. other: None where the attempts do not tell."""
+    """Both verdicts. own: under the rules of the job. other: None if the attempts do not show it."""
 
     def __init__(self, result: JobResult) -> None:
         self._settings = result.settings
         self._comparison = result.comparison
         attempts = [event for event in result.events.others if isinstance(event, AttemptEnded)]
-        # A threshold allows losses, and not a script that never works.
+        # A threshold allows losses, but not a script that never works.
         self._nothing_returned = bool(result.attempts) and all(a.returned is None for a in result.attempts)
         self._has_short_returns = any(attempt.outcome == "short" for attempt in attempts)
         self.own = self._judge(result.settings.preset, result.outcome)
@@ -89,15 +89,15 @@ class Readings:
 
     @property
     def counting(self) -> Judgement:
-        """The one that counts: that of the job, unless the other alone has no error and nobody chose."""
+        """The one that counts: that of the job, unless only the other has no error and nobody chose."""
         if self.own.errors and self.other is not None and not self.other.errors and not self._settings.preset_is_set:
             return self.other
         return self.own
 
     def conclude(self, check: Check, finding: Finding, *, headline: str = "") -> None:
-        """Ends a check with an error of the job's own reading: it fails, or advises where the other one counts.
+        """Ends a check with an error under the job's rules: it fails, or advises if the other set counts.
 
-        headline: what advice begins with, in place of what the finding says.
+        headline: the first line of advice, instead of that of the finding.
         """
         __tracebackhide__ = True
         if self.counting is self.own:
@@ -105,7 +105,7 @@ class Readings:
         check.advise(self._explained(replace(finding, what=headline or finding.what)))
 
     def advise_on_other(self, check: Check, finding: Finding) -> bool:
-        """Advises, and returns True, where this check fails under the other reading, and none under that of the job."""
+        """Advises and returns True if this check fails only under the other set of rules."""
         __tracebackhide__ = True
         if self.own.errors or self.other is None or self._settings.preset_is_set:
             return False
@@ -115,7 +115,7 @@ class Readings:
         return True
 
     def _explained(self, finding: Finding) -> Finding:
-        """The finding with what each reading gives, who says so, and how to choose."""
+        """The finding with the verdict of each set, its sources, and how to choose."""
         assert self.other is not None
         fails, passes = (self.own, self.other) if self.own.errors else (self.other, self.own)
         choice = (
@@ -133,7 +133,7 @@ class Readings:
         return f"rules={judgement.preset}: {self._consequence(judgement)}. {said}"
 
     def _deciding(self) -> list[str]:
-        """The rules each of which alone makes the difference."""
+        """The rules that each make the difference on their own."""
         return [
             rule
             for rule, outcome in self._comparison.by_rule.items()
@@ -152,7 +152,7 @@ class Readings:
         return "the job completes, though run() returned too little" if judgement.errors else "the job completes"
 
     def _remark(self) -> str:
-        """What the other reading makes of a job that fails the gate, where that is something else."""
+        """The verdict of the other set on a job that fails the gate, if it differs."""
         name = self.other_preset
         if self.other is None:
             return (

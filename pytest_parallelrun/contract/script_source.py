@@ -1,4 +1,4 @@
-"""What the text of a script shows of the cause of a failure. It only words findings: none rests on it alone."""
+"""What the source of a script says about a failure. It only improves wording: no finding depends on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.GeneratorExp, ast.
 
 @lru_cache(maxsize=64)
 def parsed(path: str) -> ast.Module:
-    """The script; an empty one where it cannot be read or has another syntax."""
+    """The script; empty if it cannot be read or parsed."""
     try:
         return ast.parse(Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -25,7 +25,7 @@ def parsed(path: str) -> ast.Module:
 
 
 def set_under_main_guard(frame: Frame) -> tuple[str, int] | None:
-    """A name that the line uses and that code below `if __name__ == "__main__":` alone sets, and the guard's line."""
+    """A name used in the line that only code below `if __name__ == "__main__":` sets, and the line of that."""
     tree = parsed(frame.file)
     guards = [node for node in tree.body if isinstance(node, ast.If) and _is_main_guard(node.test)]
     if not guards:
@@ -43,13 +43,13 @@ def set_under_main_guard(frame: Frame) -> tuple[str, int] | None:
 
 
 def changes_folder(path: str) -> int | None:
-    """The first line of a script that calls os.chdir(), as far as its text shows it."""
+    """The first line of a script that visibly calls os.chdir()."""
     calls = (node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call))
     return next((call.lineno for call in calls if _name_called(call) == "chdir"), None)
 
 
 def run_has_loop(path: str) -> bool:
-    """Whether run(), or a function of the same module that it calls, goes over items one by one."""
+    """Whether run(), or a function of the module that it calls, loops over items."""
     tree = parsed(path)
     functions = {node.name: node for node in ast.walk(tree) if isinstance(node, _Function)}
     if "run" not in functions:
@@ -68,7 +68,7 @@ def _is_main_guard(test: ast.expr) -> bool:
 
 
 def _called(roots: Sequence[ast.AST], functions: Mapping[str, _Function]) -> list[ast.AST]:
-    """The nodes, and the functions of the module that they call, directly or not."""
+    """The nodes, and the functions of the module that they call, directly or indirectly."""
     reached: list[ast.AST] = list(roots)
     for node in reached:
         for each in ast.walk(node):
@@ -105,7 +105,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def parameters_used(frame: Frame) -> str:
-    """How the line uses a parameter of its function, such as "mini_batch['price']"; "" where it uses none."""
+    """How the line uses a parameter of its function, such as "mini_batch['price']"; "" if it does not."""
     tree = parsed(frame.file)
     functions = [node for node in ast.walk(tree) if isinstance(node, _Function) and node.name == frame.function]
     names = {argument.arg for function in functions for argument in function.args.args}

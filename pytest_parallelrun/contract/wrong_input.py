@@ -1,7 +1,7 @@
-"""Whether run() got another kind of input than it is made for: paths in place of a table, or the other way round.
+"""Whether run() got another kind of input than it expects: paths instead of a table, or a table instead of paths.
 
-That is a newcomer's first mistake, and its error says nothing of it. Where the sample can be handed over in the other
-way, one attempt shows it; else the error tells, where the script uses the mini-batch itself in that way.
+This is a common first mistake, and its error does not say so. If the sample can be passed in the other way, one attempt
+shows it; otherwise the error does, if the script uses the mini-batch in that way.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ _NO_DICTS = "remove mini_batch_rows: run() then gets the paths of the files, and
 
 
 class WrongKind(NamedTuple):
-    """evidence: what run() got, and what it appears to expect, a sentence. fix: what gives it that."""
+    """evidence: what run() got, and what it seems to expect, as a sentence. fix: how to provide it."""
 
     evidence: str
     fix: str
 
 
 class _Alternative(NamedTuple):
-    """Another way to hand the sample over. kind: what run() gets then, in words."""
+    """Another way to pass the sample. kind: what run() then gets, as text."""
 
     kind: str
     fix: str
@@ -62,7 +62,7 @@ class _Alternative(NamedTuple):
 
 
 def wrong_kind_of_input(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) -> WrongKind | None:
-    """What speaks for it, in an attempt that failed as all others did; None where nothing does."""
+    """Evidence in an attempt that failed like all others; None if there is none."""
     if attempt.outcome not in ("exception", "short") or entry.settings.partition_keys or entry.sample is None:
         return None
     splitter = open_input(entry.copy_sample().input, entry.settings)
@@ -96,7 +96,7 @@ def _alternatives(entry: EntryUnderTest, payload: Payload) -> Iterator[_Alternat
         paths = paths_of(payload)
         tables = tuple(path for path in paths if path.lower().endswith(_TABLES))
         if tables:
-            # The profile "batch" hands over paths of tables too.
+            # The profile "batch" passes paths of tables too.
             plain = settings.replace(mini_batch_size=None, input_type=None)
             if plain.profile == "batch":
                 plain = plain.replace(profile="v2")
@@ -124,7 +124,7 @@ def _frame_fix(entry: EntryUnderTest, payload: Payload) -> str:
 
 
 def _succeeds(entry: EntryUnderTest) -> bool:
-    """Whether run() makes results of its first mini-batch."""
+    """Whether run() returns results for its first mini-batch."""
     try:
         attempt = entry.probe_startup(first_attempt=True).attempt
     except ParallelRunError:

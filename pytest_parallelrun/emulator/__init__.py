@@ -1,1 +1,1 @@
-"""The parallel runtime, emulated. Knows neither pytest nor Hypothesis."""
+"""The emulated runtime of parallel jobs. Knows neither pytest nor Hypothesis."""

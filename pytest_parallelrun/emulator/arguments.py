@@ -1,6 +1,6 @@
-"""Program arguments: those that set something in the runtime, and those that the runtime adds itself.
+"""Program arguments: those that set something in the runtime, and those that the runtime adds.
 
-The runtime reads its settings from the very list that the entry script gets as sys.argv, by argparse without
+The runtime reads its settings from the list that the entry script gets as sys.argv, with argparse and without
 abbreviations, and leaves everything in it. Source: guide to parallel jobs in pipelines; SDK reference of
 ParallelRunConfig for what the v1 client sends and refuses.
 """
@@ -41,17 +41,17 @@ NOT_EMULATED: Mapping[str, SettingType[object]] = {
     "--append_row_safe_output": TEXT,
     "--resume_from": TEXT,
 }
-"""Arguments of the runtime that are accepted, checked and named in reports, and have no effect here."""
+"""Arguments of the runtime that are accepted, validated and named in reports, and have no effect here."""
 
 NAMED_OUTPUT = re.compile(r"\$\{\{ *outputs\.(\w[\w-]*) *\}\}")
-"""What a job definition writes for the folder of an output; its name is the group."""
+"""How a job file refers to the folder of an output; the group is its name."""
 
 ROW_MODE: Mapping[str, str] = {
     "--amlbi_pf_enabled": "True",
     "--amlbi_pf_run_mode": "component",
     "--amlbi_file_format": "jsonl",
 }
-"""With --amlbi_mini_batch_rows they make run() get JSON lines as dicts; each needs the others, and just this value."""
+"""With --amlbi_mini_batch_rows they make run() get JSON lines as dicts; all are required, with exactly these values."""
 
 ROWS = "--amlbi_mini_batch_rows"
 
@@ -60,8 +60,9 @@ RANK_MINI_BATCHES = "--rank_mini_batch_count"
 ASYNC_MODE = "--amlbi_async_mode"
 
 OF_THE_SERVICE = ("--6b0c4a1e-52d7-4f0e-9d7b-3f1f8a2c9e05", '{"worker":{"version":1}}')
-"""Workers also get arguments that no document names: the name is an id, the value is JSON. Source: telemetry of a
-component that Microsoft ships."""
+"""Workers also get undocumented arguments: the name is an id, the value is JSON. Source: telemetry of a component that
+Microsoft ships.
+"""
 
 V1_RESERVED: Mapping[str, str] = {
     "allowed_failed_count": "set allowed_failed_count of ParallelRunConfig",
@@ -100,7 +101,7 @@ PASSED_BY_THE_RUNTIME = frozenset(
 
 @dataclass(frozen=True)
 class ProgramArguments:
-    """What a user's program arguments say.
+    """The meaning of a user's program arguments.
 
     argv: all of them, as the entry script sees them. settings: raw values by the v2 name of the setting.
     not_emulated: arguments of the runtime that have no effect here. notes: sentences for the report.
@@ -117,7 +118,7 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(f"{ORIGIN}: {message}; write it as '--name VALUE' or '--name=VALUE'")
 
 
-# A gate makes hundreds of jobs, all with the same arguments.
+# A gate creates hundreds of jobs with the same arguments.
 @lru_cache(maxsize=16)
 def _parser(options: tuple[str, ...], without_value: tuple[str, ...]) -> _Parser:
     parser = _Parser(prog="", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -178,7 +179,7 @@ def parse_program_arguments(
 
 
 def _check_row_mode(values: Mapping[str, str | None]) -> None:
-    """SettingsError where some of the arguments of row mode are there, and not all, or one has another value."""
+    """SettingsError if only some of the arguments of row mode are given, or one has another value."""
     present = [option for option in (*ROW_MODE, ROWS) if option in values]
     if not present:
         return
@@ -208,15 +209,15 @@ def runtime_arguments(
     output: str,
     kind: InputKind,
 ) -> tuple[str, ...]:
-    """What the runtime puts into sys.argv before the user's arguments, in the order of the v1 client; its id last.
+    """The runtime's part of sys.argv, before the user's arguments, in the order of the v1 client; its id last.
 
-    output: the folder of the appended file; passed on only with append_row. SettingsError: a mini-batch size
-    in bytes for an input of files.
+    output: the folder of the appended file, passed only with append_row. SettingsError: a mini-batch size in bytes for
+    an input of files.
     """
     if kind == "tabular":
         size = settings.bytes_per_mini_batch
     elif settings.unused:
-        # Another setting decides, so that its unit does not matter.
+        # Another setting decides, so its unit does not matter.
         size = settings.mini_batch_size or 1
     else:
         size = settings.files_per_mini_batch
@@ -246,7 +247,7 @@ def runtime_arguments(
 
 
 def with_outputs(argv: Sequence[str], folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
-    """The arguments with a folder below `folder` for each `${{outputs.NAME}}` in them, and those folders, to be made.
+    """The arguments with a folder below `folder` for each `${{outputs.NAME}}` in them, and those folders.
 
     Source: guide to parallel jobs in pipelines.
     """

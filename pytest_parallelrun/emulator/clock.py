@@ -1,11 +1,10 @@
-"""The clock of an emulated worker: real time plus the sleeping that was skipped.
+"""The clock of an emulated worker: real time plus skipped sleep.
 
-A script that sleeps does nothing that a test could learn from, so its `time.sleep` returns at once and its
-clock jumps ahead; a sleep past the limit of the attempt ends the attempt at once. A loop that polls the clock
-still ends, since the clock moves. Where somebody else could be making progress meanwhile, sleeping is real, as
-skipping it would turn a patient wait into a timeout: beside a thread or child process of the script, and in a loop
-that goes on and on without looking at the clock, since it waits for a file, a service, or a clock that is not
-patched (datetime.now()).
+Sleeping teaches a test nothing, so `time.sleep` returns at once and the clock jumps ahead; a sleep beyond the limit of
+the attempt ends the attempt at once. A loop that polls the clock still ends, because the clock moves. Sleeping is real
+if something else could make progress meanwhile, because skipping would turn a patient wait into a timeout: next to a
+thread or child process of the script, and in a loop that never looks at the clock, because it waits for a file, a
+service, or a clock that is not patched (datetime.now()).
 """
 
 from __future__ import annotations
@@ -15,9 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import get_ident
 from typing import TypeVar
+
+import psutil
+
+from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 Number = TypeVar("Number", int, float)
 
@@ -31,18 +33,18 @@ real_perf_counter_ns = time.perf_counter_ns
 
 
 BLIND_SLEEPS = 20
-"""Sleeps in a row, within one call of the script, that are skipped although it does not look at the clock."""
+"""Consecutive sleeps in one call of the script that are skipped although it does not look at the clock."""
 
 
 WAITING = 0.05
-"""Share of its time for which an attempt that waits, for a socket, a lock or a sleep, uses the processor at most."""
+"""Maximum share of processor time of an attempt that waits for a socket, a lock or a sleep."""
 
 
 def probe_time_left(limit: float, passed: float, used: float) -> float:
-    """Seconds that a made-up attempt still has after `passed` seconds, in `used` of which it used the processor.
+    """Seconds left for a generated attempt after `passed` seconds, `used` of them on the processor.
 
-    On a busy machine an attempt is slow, and does not hang: while it works it has the limit in processor time, up to
-    1 / WAITING times as long. One that waits has it in real time.
+    On a busy machine an attempt is slow but does not hang: while it works, its limit is in processor time, up to 1 /
+    WAITING times as long. An attempt that waits has its limit in real time.
     """
     if passed < limit:
         return limit - passed
@@ -52,14 +54,14 @@ def probe_time_left(limit: float, passed: float, used: float) -> float:
 class AttemptTimeout(BaseException):
     """Interrupts the script when its time is up.
 
-    A BaseException, so that the `except Exception` of a script does not take it for a failed item.
+    A BaseException, so that `except Exception` in a script does not catch it.
     """
 
 
 class WorkerClock:
-    """Time as the script sees it, in seconds, and the moment at which its current call is due to end.
+    """Time as the script sees it, in seconds, and the deadline of its current call.
 
-    `skipping` off makes every sleep a real one; the clock is then plain real time.
+    Without `skipping`, every sleep is real and the clock is real time.
     """
 
     def __init__(self, *, skipping: bool = True) -> None:
@@ -69,22 +71,22 @@ class WorkerClock:
         self.slept_ahead = 0.0
         """Seconds of sleep that were skipped in the current call of the script."""
         self.blind_sleeps = 0
-        """Sleeps in the current call that were skipped since the script last looked at the clock."""
+        """Sleeps skipped in the current call since the script last looked at the clock."""
         self.skipping = skipping
         self.probe_limit: float | None = None
-        """Seconds that a call may take, see `probe_time_left`, beside its limit on the clock of the script, if any."""
+        """Seconds for a call, see `probe_time_left`, in addition to its deadline on the script's clock, if any."""
         self._began = 0.0
         self._used_before = 0.0
-        # The threads themselves: the number of one that ended goes to another.
+        # Thread objects: numbers of threads are reused.
         self._known_threads = set(threading.enumerate())
         self._known_children = _child_processes()
 
     def now(self) -> float:
-        """Seconds on the clock of the script; only differences mean something."""
+        """Seconds on the script's clock; only differences are meaningful."""
         return real_perf_counter() + self.skipped
 
     def begin(self, deadline: float) -> None:
-        """A call of the script begins, which is due to end at `deadline`."""
+        """Starts a call of the script with its deadline."""
         self.deadline = deadline
         self.slept_ahead = 0.0
         self.blind_sleeps = 0
@@ -92,23 +94,23 @@ class WorkerClock:
         self._used_before = time.process_time()
 
     def remaining(self) -> float:
-        """Seconds until the current call is due to end, negative where it is over time."""
+        """Seconds until the deadline of the current call, negative after it."""
         assert self.deadline is not None
         left = self.deadline - self.now()
         return left if self.probe_limit is None else min(left, probe_time_left(self.probe_limit, *self.spent()))
 
     def spent(self) -> tuple[float, float]:
-        """Seconds of real time, and of processor time of this process, that the current call has taken so far."""
+        """Seconds of real time, and of processor time of this process, in the current call."""
         return real_perf_counter() - self._began, time.process_time() - self._used_before
 
     def sleep(self, seconds: float) -> None:
-        """`time.sleep` as the script gets it."""
+        """`time.sleep` for the script."""
         if not 0 < seconds < threading.TIMEOUT_MAX:
-            # Nothing to skip, or an error that is not ours to word.
+            # Nothing to skip, or an error that `time` should report.
             real_sleep(seconds)
             return
         if self.deadline is not None and seconds >= (remaining := self.deadline - self.now()):
-            # However the rest of the world moves on, this sleep outlasts the limit.
+            # This sleep exceeds the limit, whatever else happens.
             self._skip(max(remaining, 0.0))
             raise AttemptTimeout
         if not self.skipping or self.blind_sleeps >= BLIND_SLEEPS or self._others_at_work():
@@ -139,26 +141,16 @@ class WorkerClock:
 
 
 def _child_processes() -> frozenset[int] | None:
-    """Ids of the child processes; None where there are some, or may be, that cannot be told apart."""
-    if not _has_child_processes():
-        return frozenset()
+    """Ids of the child processes; None where they cannot be told."""
     try:
-        threads = os.listdir("/proc/self/task")
-        texts = [Path("/proc/self/task", thread, "children").read_text("ascii") for thread in threads]
-    except OSError:
-        return None
-    return frozenset(int(number) for text in texts for number in text.split())
-
-
-def _has_child_processes() -> bool:
-    if not hasattr(os, "waitid"):
-        # Not told here; a real sleep is slower, never wrong.
-        return True
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        with unwatched():
+            return frozenset(child.pid for child in psutil.Process().children())
     except ChildProcessError:
-        return False
-    return True
+        return frozenset()
+    except (OSError, psutil.Error):
+        return None
 
 
 # Which thread runs a script under which clock. It belongs to the process as the functions of `time` do:
@@ -203,7 +195,7 @@ _PATCHES: dict[str, Callable[..., object]] = {
 
 @contextmanager
 def patched_time() -> Iterator[None]:
-    """Puts the functions above into the module `time` and takes them out again."""
+    """Puts the functions above into the module `time`, and removes them."""
     before = {name: getattr(time, name) for name in _PATCHES}
     for name, patch in _PATCHES.items():
         setattr(time, name, patch)
@@ -216,7 +208,7 @@ def patched_time() -> Iterator[None]:
 
 @contextmanager
 def running_under(clock: WorkerClock) -> Iterator[None]:
-    """This thread runs a script under `clock`; an enclosing job gets its own clock back afterwards."""
+    """This thread runs a script under `clock`; a surrounding job gets its own clock back afterwards."""
     me = get_ident()
     before = _CLOCKS.get(me)
     _CLOCKS[me] = clock
@@ -230,11 +222,11 @@ def running_under(clock: WorkerClock) -> Iterator[None]:
 
 
 def detach(clock: WorkerClock) -> None:
-    """This thread has real time again, while no worker is active; attach() is the way back."""
+    """Gives this thread real time while no worker is active; attach() undoes it."""
     if _CLOCKS.get(get_ident()) is clock:
         del _CLOCKS[get_ident()]
 
 
 def attach(clock: WorkerClock) -> None:
-    """This thread runs a script under `clock` again."""
+    """Makes this thread run a script under `clock` again."""
     _CLOCKS[get_ident()] = clock

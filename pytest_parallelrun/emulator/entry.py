@@ -1,4 +1,4 @@
-"""An entry script: where it is, and under which name a worker imports it."""
+"""An entry script: its location, and the name under which a worker imports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean
+from pytest_parallelrun.emulator.errors import EntryScriptError, did_you_mean, special_file
 from pytest_parallelrun.emulator.worker.script import import_script
 
 StrPath = str | os.PathLike[str]
@@ -15,7 +15,7 @@ StrPath = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class EntryFile:
-    """A script on disk. `code_root` is the one folder of the user's that is on sys.path in a worker."""
+    """A script on disk. `code_root` is the only folder of the user's that is on sys.path in a worker."""
 
     path: Path
     code_root: Path
@@ -35,7 +35,7 @@ class EntryFile:
 class EntryObject:
     """A module or any object with run() and optionally init() and shutdown().
 
-    It is taken as it is: all workers share it, since only a script on disk can be loaded afresh.
+    All workers share it, since only a script on disk can be loaded again.
     """
 
     target: object
@@ -46,7 +46,7 @@ class EntryObject:
 
 
 def find_entry(entry: object, code: StrPath | None = None) -> EntryFile | EntryObject:
-    """The entry that was meant: a path of a script, or an object. EntryScriptError where there is none."""
+    """The entry for a path of a script, or an object. EntryScriptError if there is none."""
     if not isinstance(entry, (str, os.PathLike)):
         if code is not None:
             raise EntryScriptError(f"code={os.fspath(code)!r} goes with the path of a script, not an object.")
@@ -59,6 +59,8 @@ def find_entry(entry: object, code: StrPath | None = None) -> EntryFile | EntryO
             + (f", one of: {', '.join(scripts)}." if scripts else ".")
         )
     if not path.is_file():
+        if kind := special_file(path):
+            raise EntryScriptError(f"entry script '{entry}' is {kind}, and not a file.")
         near = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, near) if near else f"There is no script in '{path.parent}'."
         raise EntryScriptError(f"entry script '{entry}' does not exist. {hint}")
@@ -81,7 +83,7 @@ def _code_root(path: Path, code: StrPath | None) -> Path:
 
 
 def import_entry(entry: EntryFile) -> ModuleType:
-    """Imports the script under its dotted name, into the modules of the worker that is active.
+    """Imports the script under its dotted name, into the modules of the active worker.
 
     Raises whatever the import raises.
     """

@@ -1,4 +1,4 @@
-"""The events of a job, of which there may be millions: what went well at once is kept in columns, the rest as it is."""
+"""The events of a job, possibly millions: attempts that succeeded at once are kept in columns, others in full."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class Attempt:
     """One call of run() for a mini-batch.
 
-    number: from 1; a second delivery of the same attempt has the same number. worker: number of the worker,
-    from 0. returned: count of results, None when there were none of a legal type. duration: seconds in run().
-    error: one line, None when all went well. traceback: with the user's own frames, or "".
+    number: from 1; a second delivery has the same number. worker: number of the worker, from 0. returned: number of
+    results, None if the type is invalid. duration: seconds in run(). error: one line, None if there is none. traceback:
+    with the user's own frames, or "".
     """
 
     number: int
@@ -40,7 +40,7 @@ class Attempt:
 class MiniBatchResult:
     """One mini-batch: `size`, `succeeded` and `failed` count its items.
 
-    status "unfinished": the job ended first; it counts nowhere and keeps its attempts.
+    status "unfinished": the job ended first; it is not counted and keeps its attempts.
     """
 
     id: int
@@ -54,7 +54,7 @@ class MiniBatchResult:
 class MiniBatchResults(Sequence[MiniBatchResult]):
     """A sequence of MiniBatchResult, by their ids; equal to any sequence of equal ones.
 
-    batches: gives all mini-batches, for those to which nothing happened.
+    batches: returns all mini-batches, for those without events.
     """
 
     def __init__(self, events: EventLog, batches: Callable[[], Sequence[MiniBatch]], total: int) -> None:
@@ -69,7 +69,7 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
                 self._attempts.setdefault(event.mini_batch.id, []).append(event)
             elif isinstance(event, MiniBatchEnded):
                 self._ends[event.mini_batch.id] = event
-        # Mini-batches that were taken out of another job keep the ids of that; all others are numbered from 0.
+        # Mini-batches taken from another job keep their ids; all others are numbered from 0.
         pair_ids = events.pair_ids()
         highest = max(chain(pair_ids, self._attempts, self._ends), default=-1)
         self._ids: Sequence[int] = range(total) if highest < total else [batch.id for batch in batches()]
@@ -138,11 +138,11 @@ def _attempt(event: AttemptEnded) -> Attempt:
 
 
 class EventLog(Sequence[Event]):
-    """A sequence of events that grows at its end.
+    """A growing sequence of events.
 
-    An attempt that succeeded and the end of its mini-batch are a *pair*: both events are made when they are asked for,
-    without `written`, which the job has used by then. capped: pairs with more results than items.
-    longest_loading, longest: seconds, the largest of all pairs for loading alone and with run().
+    An attempt that succeeded and the end of its mini-batch are a *pair*: both events are created on demand, without
+    `written`, which the job has used by then. capped: pairs with more results than items. longest_loading, longest:
+    seconds, the maximum of all pairs for loading alone and with run().
     """
 
     def __init__(self) -> None:
@@ -162,9 +162,9 @@ class EventLog(Sequence[Event]):
         self._positions: dict[int, object] = {}
         self._partitions: dict[int, Partition] = {}
         self.others: list[Event] = []
-        """The events that are in no pair."""
+        """The events outside pairs."""
         self._other_positions = array("q")
-        """Index of each of the others in the whole sequence."""
+        """Index of each of them in the whole sequence."""
 
     def append(self, event: Event) -> None:
         self._other_positions.append(2 * len(self._ids) + len(self.others))
@@ -175,7 +175,7 @@ class EventLog(Sequence[Event]):
             self.append(event)
 
     def append_pair(self, attempt: AttemptEnded) -> None:
-        """A mini-batch ended with this attempt, which succeeded: there was no fault, and all its items succeeded."""
+        """Adds a mini-batch that ended with this attempt: no fault, and all its items succeeded."""
         batch, loading, running = attempt.mini_batch, attempt.loading, attempt.running
         assert attempt.returned is not None
         if attempt.returned > batch.size:
@@ -201,7 +201,7 @@ class EventLog(Sequence[Event]):
 
     @property
     def pairs(self) -> int:
-        """How many pairs there are."""
+        """Number of pairs."""
         return len(self._ids)
 
     def pair_ids(self) -> Sequence[int]:
@@ -236,7 +236,7 @@ class EventLog(Sequence[Event]):
         )
 
     def attempts(self) -> Iterator[AttemptEnded]:
-        """All attempts in the order in which they ended."""
+        """All attempts in order of completion."""
         return (event for event in self if isinstance(event, AttemptEnded))
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
-"""What happens in a job, in the order in which it happens.
+"""The events of a job, in order.
 
-Result, explanations, report and timeline are all made from these; nothing is collected twice. Times are
-seconds since the start of the job, on the clock of the workers.
+Result, explanations, reports and timeline are created from these. Times are seconds since the start of the job, on the
+script's clock.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Frame(NamedTuple):
 
 
 class ErrorInfo(NamedTuple):
-    """One exception, as values that outlive it.
+    """An exception as plain values.
 
-    type: its class, with the module where that is no builtin ("FileNotFoundError", "json.decoder.JSONDecodeError").
-    path: OSError.filename. module: ImportError.name. errno: OSError.errno, 0 where there is none.
+    type: its class, with the module unless it is a builtin ("FileNotFoundError", "json.decoder.JSONDecodeError").
+    path: OSError.filename. module: ImportError.name. errno: OSError.errno, otherwise 0.
     """
 
     type: str
@@ -44,7 +44,7 @@ class ErrorInfo(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why something failed: `error` in one line, `traceback` with the frames of the user's code, or "", for people.
+    """Why something failed: `error` in one line; `traceback` with the frames of the user's code, or "".
 
     retry_request: code and delay of a ParallelRunException, None of any other exception.
     chain: the exception that was raised, then those that it was raised from; () where none was raised.
@@ -63,12 +63,12 @@ class Failure(NamedTuple):
 
     @property
     def exception(self) -> str:
-        """The class of the exception that was raised, "" where none was."""
+        """The class of the exception, "" if none was raised."""
         return self.chain[0].type if self.chain else ""
 
     @property
     def retry(self) -> bool:
-        """False where the script asked not to be tried again."""
+        """False if the script asked for no retry."""
         return self.retry_request is None or self.retry_request[0] != "Retry.NoRetry"
 
     @property
@@ -77,7 +77,7 @@ class Failure(NamedTuple):
         return self.frames[-1] if self.frames else None
 
     def to_plain(self) -> dict[str, Any]:
-        """As it crosses from a worker process; `from_plain` is the way back."""
+        """As a worker process sends it; `from_plain` reads it."""
         return {
             **self._asdict(),
             "chain": [info._asdict() for info in self.chain],
@@ -94,7 +94,7 @@ class Failure(NamedTuple):
 class WorkerStarted(NamedTuple):
     """A worker imported the script and its init() returned.
 
-    files: what was in its working folder then, with sizes: no output of run().
+    files: sizes of the files in its working folder at that time, which are not output of run().
     """
 
     worker: int
@@ -123,12 +123,11 @@ class WorkerStopped(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """One call of run() for a mini-batch, or an attempt at one.
+    """An attempt at a mini-batch ended, with or without a call of run().
 
-    returned: number of results, None when there were none of a legal type. value: a copy of them.
-    started: when loading it began, as if that had been right before run(). loading, running: seconds spent on loading
-    the mini-batch, which ends where run() begins, and in run(). written: where a worker process has
-    appended the results.
+    returned: number of results, None if the type is invalid. value: a copy of them.
+    started: start of loading. loading, running: seconds in loading and in run().
+    written: where a worker process appended the results.
     """
 
     mini_batch: MiniBatch
@@ -146,7 +145,7 @@ class AttemptEnded(NamedTuple):
 
 
 class MiniBatchEnded(NamedTuple):
-    """A mini-batch will not be tried again; `succeeded` and `failed` count items."""
+    """A mini-batch ended, without further retries; `succeeded` and `failed` count items."""
 
     mini_batch: MiniBatch
     status: MiniBatchStatus
@@ -155,7 +154,7 @@ class MiniBatchEnded(NamedTuple):
 
 
 class JobEnded(NamedTuple):
-    """`reason` has the arithmetic; `exceeded` names the setting that was exceeded, if one was."""
+    """`reason` contains the numbers; `exceeded` names the exceeded threshold, if any."""
 
     status: JobStatus
     reason: str | None
@@ -167,14 +166,14 @@ Event = WorkerStarted | WorkerFailed | WorkerStopped | AttemptEnded | MiniBatchE
 
 
 class Progress(NamedTuple):
-    """Mini-batches that were processed, of how many (None while a table is being split), after so many seconds."""
+    """Processed mini-batches, their total (None while a table is being split), and the elapsed seconds."""
 
     processed: int
     total: int | None
     elapsed: float
 
     def __str__(self) -> str:
-        """Source: recorded runs; the estimate takes what is to come to be like what was."""
+        """Source: recorded runs. The estimate assumes constant speed."""
         if not self.processed:
             return "No task has been processed yet."
         of = "" if self.total is None else f" of {self.total}"

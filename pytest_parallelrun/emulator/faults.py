@@ -1,7 +1,7 @@
-"""Faults put into a job on purpose, each at an address: mini-batch, attempt, worker. Never random.
+"""Faults injected into a job, each with an address: mini-batch, attempt, worker. Never random.
 
-A part of the address that is left out matches all: `Fault.raises(ValueError(), mini_batch=2)` hits every
-attempt at mini-batch 2.
+A missing part of the address matches all: `Fault.raises(ValueError(), mini_batch=2)` hits every attempt at mini-batch
+2.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Printer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault; made with the class methods. `payload` is what it raises, returns, or how many it drops."""
+    """A fault, created by the class methods. `payload` is what it raises or returns, or the number it drops."""
 
     kind: FaultKind
     mini_batch: int | None = None
@@ -58,7 +58,7 @@ class Fault:
     def times_out(
         cls, *, mini_batch: int | None = None, attempt: int | None = None, worker: int | None = None
     ) -> Fault:
-        """The attempt runs into its limit, at no cost in time; run() is not called, the worker restarts."""
+        """The attempt times out, without waiting; run() is not called, the worker restarts."""
         return cls(kind="times_out", mini_batch=mini_batch, attempt=attempt, worker=worker)
 
     @classmethod
@@ -87,7 +87,7 @@ class Fault:
         attempt: int | None = None,
         worker: int | None = None,
     ) -> Fault:
-        """run() is called, and the last `count` of its results are lost."""
+        """run() is called, and its last `count` results are lost."""
         if type(count) is not int or count < 1:
             raise FaultError(f"Fault.drops({count!r}): the count must be a whole number of 1 or more.")
         return cls(kind="drops", mini_batch=mini_batch, attempt=attempt, worker=worker, payload=count)
@@ -115,7 +115,7 @@ class Fault:
         return cls(kind="init_raises", worker=worker, payload=_checked_exception("Fault.init_raises", error))
 
     def exception(self) -> BaseException:
-        """What this fault raises, as an instance."""
+        """The exception that this fault raises."""
         if isinstance(self.payload, BaseException):
             return self.payload
         if isinstance(self.payload, type) and issubclass(self.payload, BaseException):
@@ -134,7 +134,7 @@ class Fault:
         return f"Fault.{self.kind}({', '.join(shown)})"
 
     def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:
-        """For IPython and Hypothesis, which print a dataclass by its fields otherwise."""
+        """For IPython and Hypothesis, which otherwise print a dataclass by its fields."""
         printer.text(repr(self))
 
 
@@ -151,7 +151,7 @@ def _checked_exception(where: str, error: object) -> object:
 
 
 class FaultPlan:
-    """The faults of one job, and which of them fired. The first that matches an address is the one."""
+    """The faults of a job, and which of them happened. The first that matches an address is used."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self._faults = tuple(faults)
@@ -164,7 +164,7 @@ class FaultPlan:
         return bool(self._faults)
 
     def for_attempt(self, mini_batch: int, attempt: int, worker: int) -> Fault | None:
-        """The fault at this address, marked as fired."""
+        """The fault at this address, marked as used."""
         for index, fault in enumerate(self._faults):
             if (
                 fault.kind != "init_raises"
@@ -177,7 +177,7 @@ class FaultPlan:
         return None
 
     def for_init(self, worker: int) -> Fault | None:
-        """The fault that hits init() of this worker, marked as fired."""
+        """The fault for init() of this worker, marked as used."""
         for index, fault in enumerate(self._faults):
             if fault.kind == "init_raises" and fault.worker in (None, worker):
                 self._fired.add(index)

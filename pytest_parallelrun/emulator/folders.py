@@ -1,34 +1,120 @@
-"""The folder that a job works in, and those that the user names for what is to stay of it: its output, its logs."""
+"""The working folder of a job, and the folders for its output and logs that the user names."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from atexit import register as call_at_exit
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from pytest_parallelrun.emulator.entry import StrPath
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 _PREFIX = "parallelrun-"
+_LOCK = "lock"
 
 
-def new_job_folder() -> Path:
-    """An empty folder, which whoever asked removes."""
+def new_job_folder(prefix: str = "job-") -> Path:
+    """An empty folder, to be removed with `remove_job_folder`. All those of a process lie in one that is locked."""
     # Watched, all that a script writes in it would be taken for scratch.
     with unwatched():
-        return Path(os.path.realpath(tempfile.mkdtemp(prefix=_PREFIX)))
+        return Path(tempfile.mkdtemp(prefix=prefix, dir=_process_folder()))
+
+
+def remove_job_folder(folder: StrPath) -> None:
+    """Removes what `new_job_folder` made; with the last one goes what they lie in."""
+    parent = Path(folder).parent
+    if (os.getpid(), parent) in _locked:
+        # (A forked child that ends has not made it.)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            if os.listdir(parent) == [_LOCK]:
+                _remove(parent)
+
+
+_locked: dict[tuple[int, Path], int] = {}
+"""The folders of this process, and the descriptor of the lock of each. A child that was forked has its own."""
+_looked_for_abandoned: set[str] = set()
+
+
+def _process_folder() -> Path:
+    temporary = Path(os.path.realpath(tempfile.gettempdir()))
+    for pid, folder in _locked:
+        if pid == os.getpid() and folder.parent == temporary and folder.is_dir():
+            return folder
+    if str(temporary) not in _looked_for_abandoned:
+        _looked_for_abandoned.add(str(temporary))
+        remove_abandoned(temporary)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=temporary))
+    _locked[os.getpid(), folder] = _lock(folder)
+    return folder
+
+
+@call_at_exit
+def _remove_all() -> None:
+    for pid, folder in list(_locked):
+        if pid == os.getpid():
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    lock = _locked.pop((os.getpid(), folder), None)
+    if lock is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int:
+    """Locks a new folder for as long as this process lives: a number would tell nothing to another container."""
+    number = os.open(folder / "unlocked", os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    _try_lock(number)
+    # Nobody sees it before it is locked.
+    os.rename(folder / "unlocked", folder / _LOCK)
+    return number
+
+
+def _try_lock(number: int) -> bool:
+    try:
+        # Not there on Windows, where folders of killed processes stay.
+        import fcntl
+
+        # Not flock(), whose locks a forked child of a killed process would keep.
+        fcntl.lockf(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def remove_abandoned(temporary: Path) -> None:
+    """Removes what killed processes left among the temporary files: folders whose lock nobody holds."""
+    own = {folder for _, folder in _locked}
+    if not hasattr(os, "getuid"):
+        # Windows, where nothing is locked either.
+        return
+    for folder in temporary.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if folder in own or folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            number = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if _try_lock(number):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(number)
 
 
 def is_in_job_folder(path: str) -> bool:
-    """Whether it lies below the folder of this job or another one."""
+    """Whether it is below the folder of a job."""
     return os.path.realpath(path).startswith(os.path.join(os.path.realpath(tempfile.gettempdir()), _PREFIX))
 
 
 def sizes_of_files(folder: Path) -> dict[str, int]:
-    """The bytes of each file below a folder, by its path relative to that."""
+    """The content of each file below a folder, by relative path."""
     sizes = {}
     for parent, _, names in os.walk(folder):
         for name in names:
@@ -39,9 +125,9 @@ def sizes_of_files(folder: Path) -> dict[str, int]:
 
 
 def check_folder(folder: Path, named: str) -> None:
-    """InputError where no file can be made in the folder, which need not be there, and is not there afterwards.
+    """InputError if no file can be created in the folder, which need not exist and is not created.
 
-    named: what the message begins with, such as "--parallelrun-logs=logs:".
+    named: start of the message, such as "--parallelrun-logs=logs:".
     """
     missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
@@ -53,7 +139,7 @@ def check_folder(folder: Path, named: str) -> None:
 
 
 def make_folder(folder: Path, named: str) -> Path:
-    """The folder, which is made where it is not there. InputError where no file can be made in it."""
+    """The folder, created if it does not exist. InputError if no file can be created in it."""
     existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not existing.is_dir():
         where = "is a file" if existing == folder else f"is below '{existing}', which is a file"
@@ -69,7 +155,7 @@ def make_folder(folder: Path, named: str) -> Path:
 
 
 def usable_output(folder: Path) -> Path:
-    """The folder for the output. InputError where files of this job would meet those of another one."""
+    """The folder for the output. InputError if it contains files of another job."""
     make_folder(folder, f"output '{folder}'")
     before = next(folder.glob("process[0-9]*"), None)
     if before is not None:
@@ -78,11 +164,11 @@ def usable_output(folder: Path) -> Path:
 
 
 def keep_files(work: Path, output: Path) -> Iterator[str]:
-    """Moves what workers wrote into their own folders to where the user wants to keep it; yields what went wrong."""
+    """Moves files from the workers' folders to the user's; yields what went wrong."""
     for folder in sorted(work.glob("process*")):
         try:
             if any(folder.iterdir()):
-                # Between two disks moving is reading.
+                # Moving between disks copies the file.
                 with unwatched():
                     shutil.move(folder, output / folder.name)
         except OSError as error:
@@ -90,6 +176,6 @@ def keep_files(work: Path, output: Path) -> Iterator[str]:
 
 
 def is_device(path: str) -> bool:
-    """Whether it is no file that holds anything, but a device or a view of the system."""
-    # In memory, and still a folder like others: TMPDIR may be there.
+    """Whether it is a device or a system file without content of its own."""
+    # A normal folder in memory: TMPDIR may be there.
     return path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/")

@@ -1,9 +1,8 @@
-"""A parallel job: its set-up, its folders, its run by the scheduler, and the result."""
+"""A parallel job: its setup, its folders, its run by the scheduler, and the result."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
@@ -23,7 +22,7 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, FaultError, Sett
 from pytest_parallelrun.emulator.event_log import EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, JobEnded, Progress, WorkerStopped
 from pytest_parallelrun.emulator.faults import Fault, FaultPlan
-from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, usable_output
+from pytest_parallelrun.emulator.folders import keep_files, new_job_folder, remove_job_folder, usable_output
 from pytest_parallelrun.emulator.ledger import Ledger
 from pytest_parallelrun.emulator.logs import usable_logs, write_logs
 from pytest_parallelrun.emulator.models import (
@@ -36,6 +35,7 @@ from pytest_parallelrun.emulator.models import (
 from pytest_parallelrun.emulator.output import AppendedFile
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.rule_comparison import RuleComparison, compare_presets, more_would_tell
+from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
 from pytest_parallelrun.emulator.scheduler import Scheduler
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
@@ -58,18 +58,17 @@ class ParallelJob:
 
     entry: path of a script, a module, or any object with run() and optionally init() and shutdown().
     input: path of a folder, glob or file, a list of paths, or a DataFrame.
-    settings: JobSettings; a field that is not set takes the documented default of its profile.
-    program_arguments: what follows the runtime's own arguments in sys.argv; those that the service reads
-        itself (--error_threshold and others) change the settings too, unless a field of `settings` was set.
-    faults: Fault objects. engine: "inprocess", "process" for worker processes that can be killed, or "ray"
-        for those on the nodes of a Ray cluster.
-    code: the code root, default the folder of the script. models: paths on disk, as "PATH" or "NAME=PATH", or
-        by name.
-    output: folder that keeps what the job wrote; without it that lives as long as the result. logs: folder that gets
-        the logs, laid out as on the service. on_progress: called after each attempt, and
-        every second where attempts are elsewhere than in this process.
+    settings: JobSettings; a field that is not set has the default of its profile.
+    program_arguments: follow the runtime's own arguments in sys.argv; those that the service reads itself
+    (--error_threshold and others) also change the settings, unless a field of `settings` was set.
+    faults: Fault objects. engine: "inprocess", "process" for worker processes that can be killed, or "ray" for those on
+    a Ray cluster.
+    code: the code root, by default the folder of the script. models: local paths, as "PATH" or "NAME=PATH", or by name.
+    output: folder that keeps what the job wrote; by default it is deleted with the result. logs: folder for the logs,
+    laid out as on the service. on_progress: called after each attempt, and every second if attempts run outside this
+    process.
 
-    Raises a ParallelRunError for a wrong set-up, here or in run(). A failed job is a result.
+    Raises a ParallelRunError for a wrong setup, here or in run(). A failed job is a result.
     """
 
     def __init__(
@@ -121,9 +120,10 @@ class ParallelJob:
             return self._without_items(str(error))
         folder = new_job_folder()
         try:
-            return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
+            with terminations_as_interrupts():
+                return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_job_folder(folder)
             raise
 
     def worker_plan(

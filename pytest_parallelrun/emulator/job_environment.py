@@ -1,4 +1,4 @@
-"""The environment of a job: the packages that its conda or requirements file lists."""
+"""The environment of a job: the packages in its conda or requirements file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ListedPackage:
 class JobEnvironment:
     """An environment, as far as it can be read on this machine.
 
-    origin: where it is named. unknown: why its packages are not known, after "the environment"; "" where they are.
-    problems: why it cannot be built, each with file and line. unread: what it lists besides, which may bring any
-    package. python: what it says of the version of Python. conda: whether conda makes it, which may install no pip.
+    origin: where it is named. unknown: why its packages are unknown, continuing "the environment"; otherwise "".
+    problems: why it cannot be built, with file and line. unread: other entries, which may provide any package. python:
+    the version of Python. conda: whether conda creates it, possibly without pip.
     """
 
     origin: str

@@ -1,7 +1,6 @@
 """The running counts of a job: attempts in, rulings and exceeded thresholds out.
 
-The job keeps one as it goes; a second one, fed with the recorded attempts, tells what another reading of the
-rules would have made of them.
+The job keeps one; a second one, fed with the recorded attempts, gives the verdict under other rules.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class JobOutcome:
-    """What a reading of the rules makes of a job; reason: why it fails.
+    """The outcome of a job under a set of rules; reason: why it fails.
 
-    missing_items: those of the failed items that were lost in mini-batches that did not fail.
+    missing_items: failed items that were lost in mini-batches that did not fail.
     """
 
     status: JobStatus
@@ -93,7 +92,7 @@ class Ledger:
         return ruling
 
     def without_thresholds(self) -> Ledger:
-        """A copy that goes on counting, and that nothing exceeds."""
+        """A copy that continues counting, and that nothing exceeds."""
         other = copy(self)
         other._awaiting_retry = set(self._awaiting_retry)
         other._unlimited = True
@@ -110,7 +109,9 @@ class Ledger:
         )
 
     def exceeded(self) -> Exceeded | None:
-        """The threshold that is exceeded now. Under threshold_check "pending" what awaits its retry counts too."""
+        """The threshold that is exceeded now. Under threshold_check "pending", mini-batches waiting for a retry count
+        too.
+        """
         if self._unlimited:
             return None
         failed = self.failed_mini_batches

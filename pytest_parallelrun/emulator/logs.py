@@ -1,4 +1,4 @@
-"""The logs of a job, laid out as the service lays them out, so that people find here what they look for there.
+"""The logs of a job, laid out like those of the service.
 
 Sources: the article on debugging the ParallelRunStep, the troubleshooting guide of batch endpoints.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
 
 LOGS = "logs"
-"""The folder of that name on the service, below the one that is given here."""
+"""The name of that folder on the service."""
 
 TICK = 10.0
 """Seconds between two lines of progress (recorded run)."""
@@ -70,7 +70,7 @@ ATTEMPT_COLUMNS = (
     "Error Message",
     "Mini-batch Detail",
 )
-"""Those of the service (performance tuning guide of the ParallelRunStep)."""
+"""Status names of the service (performance tuning guide of the ParallelRunStep)."""
 
 STATUS: dict[Outcome, str] = {
     "succeeded": "RUN_DONE",
@@ -81,14 +81,14 @@ STATUS: dict[Outcome, str] = {
     "crashed": "RUN_CRASHED",
     "load_error": "LOAD_EXCEPTION",
 }
-"""RUN_CRASHED and LOAD_EXCEPTION are words of this emulator: none of the service's is known."""
+"""RUN_CRASHED and LOAD_EXCEPTION are names of this emulator: those of the service are unknown."""
 
 MAX_ITEMS = 10
-"""Items of a mini-batch that are named."""
+"""Maximum items of a mini-batch that are named."""
 
 
 def usable_logs(folder: Path) -> Path:
-    """The folder of the logs below the one that was given. InputError where those of another job are there."""
+    """The folder of the logs. InputError if it contains those of another job."""
     make_folder(folder, f"logs '{folder}'")
     if (folder / LOGS).exists() and os.listdir(folder / LOGS):
         raise InputError(f"logs '{folder / LOGS}' exists already and is never overwritten: use an empty folder.")
@@ -96,7 +96,7 @@ def usable_logs(folder: Path) -> Path:
 
 
 def write_logs(logs: Path, result: JobResult, began: float) -> tuple[str, ...]:
-    """Writes what is known at the end of a job beside what its workers have written; notes of what went wrong.
+    """Writes the final logs of a job, next to those of its workers; returns notes of what went wrong.
 
     began: seconds since the epoch.
     """
@@ -110,7 +110,7 @@ def write_logs(logs: Path, result: JobResult, began: float) -> tuple[str, ...]:
 
 
 def _write_texts(logs: Path, result: JobResult, began: float) -> None:
-    """Result, progress, errors, and what is where."""
+    """Result, progress, errors, and an overview."""
     stamp = datetime.fromtimestamp(began, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     _write(logs / "readme.txt", README)
     _write(logs / "job_result.txt", f"{_summary(result)}\n\n{result.explain()}\n")
@@ -156,7 +156,7 @@ def _overview(result: JobResult) -> Iterator[str]:
 
 
 def _errors(result: JobResult) -> Iterator[tuple[int, str, Failure]]:
-    """Worker, the step that failed in it, and the failure, of all that did."""
+    """Worker, failed step and failure of all workers that failed."""
     for event in result.events:
         if isinstance(event, AttemptEnded) and event.failure is not None:
             yield event.worker, f"mini-batch {event.mini_batch.id}, attempt {event.number}", event.failure
@@ -170,14 +170,14 @@ def _instances(result: JobResult) -> dict[int, int]:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name that is no UTF-8 is told by its bytes.
+    # A name that is not UTF-8 is shown by its bytes.
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _write_attempts(folder: Path, result: JobResult, began: float) -> None:
     """processed_mini-batches.csv: a line for each attempt."""
     folder.mkdir(parents=True, exist_ok=True)
-    # A name that is no UTF-8 is told by its bytes.
+    # A name that is not UTF-8 is shown by its bytes.
     path = folder / "processed_mini-batches.csv"
     with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file)
@@ -215,5 +215,5 @@ def _attempt_rows(result: JobResult, began: float) -> Iterator[tuple[object, ...
 
 
 def _moment(seconds: float) -> str:
-    """A moment since the epoch, in UTC."""
+    """A time since the epoch, in UTC."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""Models on disk: by which names they go, and how they lie below AZUREML_MODEL_DIR."""
+"""Local models: their names, and their layout below AZUREML_MODEL_DIR."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.errors import InputError, not_there
 from pytest_parallelrun.emulator.worker.file_watch import unwatched
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile, StrPath
 
     Models = Iterable[StrPath] | Mapping[str, StrPath]
-    """Paths on disk, as "PATH" or "NAME=PATH", or by name."""
+    """Local paths, as "PATH" or "NAME=PATH", or by name."""
 
 MODEL_DIR = "AZUREML_MODEL_DIR"
-"""The variable; also what its folder is called here, so that errors of a script name it."""
+"""The variable, and the name of its folder, so that errors of a script contain it."""
 
 MAX_LISTED = 12
-"""Lines of the tree below the variable."""
+"""Maximum lines of the tree below the variable."""
 
 MAX_COPIED = 50_000_000
-"""Bytes of a file on another disk that is copied for each job; of a larger one there is a symbolic link."""
+"""Maximum bytes of a file on another disk that is copied for each job; a larger one becomes a symbolic link."""
 
-_BELOW = re.compile(rf".*[\\/]parallelrun-[^\\/]+[\\/]{MODEL_DIR}(?:[\\/]+(.*))?", re.DOTALL)
+_BELOW = re.compile(rf".*[\\/]parallelrun-[^\\/]+[\\/](?:[a-z]+-\w+[\\/])?{MODEL_DIR}(?:[\\/]+(.*))?", re.DOTALL)
 _IMPORT = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\.*)([\w.]*)", re.MULTILINE)
 
 
 def find_models(models: Models, *, base: Path | None = None) -> dict[str, Path]:
-    """Name -> absolute path, in the order given. Without a name it is the last part of the path.
+    """Name -> absolute path, in the order given. By default the name is the last part of the path.
 
-    Relative paths start at `base`, by default the current folder. InputError where a path does not exist.
+    Relative paths start at `base`, by default the current folder. InputError if a path does not exist.
     """
     named = models.items() if isinstance(models, Mapping) else (_name_and_path(model, base) for model in models)
     paths: dict[str, Path] = {}
     for name, written in named:
         text = f"{name}={os.fspath(written)}" if name else os.fspath(written)
         path = Path(os.path.abspath(os.path.join(base or "", os.path.expanduser(written))))
-        if not path.exists():
-            raise InputError(f"model '{text}': '{path}' does not exist; give NAME=PATH or PATH of a file or folder.")
+        if not path.is_file() and not path.is_dir():
+            raise InputError(f"model '{text}': '{path}' {not_there(path)}; give NAME=PATH or PATH of a file or folder.")
         if not path.name:
             raise InputError(f"model '{text}': the root of a disk is no model; give PATH of a file or folder.")
         if "/" in name or "\\" in name:
@@ -55,21 +55,21 @@ def find_models(models: Models, *, base: Path | None = None) -> dict[str, Path]:
 
 
 def _name_and_path(model: StrPath, base: Path | None) -> tuple[str, str]:
-    """A path that exists as it is written is one, whatever "=" is in it."""
+    """An existing path is a path, even with "=" in it."""
     text = os.fspath(model)
     name, separator, path = text.partition("=")
     return ("", text) if not separator or os.path.exists(os.path.join(base or "", text)) else (name, path)
 
 
 def model_dir_of(folder: Path) -> Path:
-    """What AZUREML_MODEL_DIR names in the job of that folder."""
+    """The value of AZUREML_MODEL_DIR for the job in that folder."""
     return folder / MODEL_DIR
 
 
 def stage_models(models: Mapping[str, Path], folder: Path) -> Path | None:
-    """Lays the models out below AZUREML_MODEL_DIR, in the folder of a job; None where there are none.
+    """Creates the layout of the models below AZUREML_MODEL_DIR in the folder of a job; None without models.
 
-    A folder lies below it under its own name, a file in it. Source: authoring guide of batch scoring scripts.
+    A folder keeps its own name, a file is directly in it. Source: authoring guide of batch scoring scripts.
     """
     if not models:
         return None
@@ -84,13 +84,13 @@ def stage_models(models: Mapping[str, Path], folder: Path) -> Path | None:
 
 
 def shadowed_models(models: Mapping[str, Path]) -> list[str]:
-    """Names of models that are not below AZUREML_MODEL_DIR, since another one has the name of their file or folder."""
+    """Names of models that are not below AZUREML_MODEL_DIR because another file or folder has the same name."""
     seen: dict[str, Path] = {}
     return [name for name, path in models.items() if seen.setdefault(path.name, path) != path]
 
 
 def _place(source: Path, target: Path) -> None:
-    """Folders are real ones, since os.walk() and Path.rglob() pass by links to folders; files are links or copies."""
+    """Real folders, because os.walk() and Path.rglob() skip links to folders; files are links or copies."""
     if not source.is_dir():
         _link(source, target)
         return
@@ -100,7 +100,7 @@ def _place(source: Path, target: Path) -> None:
         here.mkdir(parents=True, exist_ok=True)
         real = os.path.realpath(place)
         if real in seen:
-            # A link in a circle.
+            # A link to one of its own parents.
             folders.clear()
             continue
         seen.add(real)
@@ -109,7 +109,7 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link, or on another disk a copy, since MLflow refuses a file whose real path is outside of its model."""
+    """A hard link, or on another disk a copy, because MLflow refuses a file whose real path is outside its model."""
     try:
         os.link(os.path.realpath(source), target)
         return
@@ -120,18 +120,18 @@ def _link(source: Path, target: Path) -> None:
     try:
         target.symlink_to(source)
     except OSError:
-        # Windows makes them for administrators and developers alone.
+        # Windows allows them only for administrators and developers.
         shutil.copyfile(source, target)
 
 
 def below_model_dir(path: str) -> str | None:
-    """A path relative to the AZUREML_MODEL_DIR of a job, "" for that itself; None for one that is elsewhere."""
+    """A path relative to the AZUREML_MODEL_DIR of a job, "" for the folder itself; None for a path elsewhere."""
     match = _BELOW.fullmatch(path)
     return None if match is None else os.path.normpath(match[1]) if match[1] else ""
 
 
 def original_path(path: str, models: Mapping[str, Path]) -> str:
-    """Where the file of a model really is, which its place below AZUREML_MODEL_DIR does not outlive."""
+    """The original path of a model's file; its path below AZUREML_MODEL_DIR is temporary."""
     name, _, rest = (below_model_dir(path) or "").replace("\\", "/").partition("/")
     for model in models.values():
         if name == model.name:
@@ -140,7 +140,7 @@ def original_path(path: str, models: Mapping[str, Path]) -> str:
 
 
 def model_dir_entries(models: Mapping[str, Path]) -> dict[str, Path]:
-    """What lies in AZUREML_MODEL_DIR, by its name there."""
+    """The content of AZUREML_MODEL_DIR, by name."""
     return {path.name: path for path in reversed([*models.values()])}
 
 
@@ -154,7 +154,7 @@ def model_tree(entries: Mapping[str, Path]) -> list[str]:
 
 
 def _branch(name: str, path: Path, indent: str) -> Iterator[str]:
-    # Two levels tell how the model lies.
+    # Two levels show the layout.
     if not path.is_dir():
         yield f"{indent}{name}"
         return
@@ -165,7 +165,7 @@ def _branch(name: str, path: Path, indent: str) -> Iterator[str]:
 
 
 def reads_model_dir(entry: EntryFile) -> bool:
-    """Whether the text of the script, or of a module of its own that it imports, has the name of the variable."""
+    """Whether the text of the script, or of an imported module of its own, contains the name of the variable."""
     waiting, seen = [entry.path], {entry.path}
     while waiting:
         path = waiting.pop()

@@ -1,4 +1,4 @@
-"""What run() returned: whether it may be returned, how much it counts, and the file it is appended to."""
+"""Results of run(): their validity, their number, and the file they are appended to."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class OutputError(Exception):
 
 
 def count_returned(value: object) -> int | None:
-    """How many results run() returned: elements or rows; None where the type is not allowed.
+    """The number of results: elements or rows; None if the type is invalid.
 
-    Lists, tuples and DataFrames are (how-to of parallel jobs in pipelines), subclasses included.
+    Lists, tuples and DataFrames are valid (how-to of parallel jobs in pipelines), including subclasses.
     """
     if isinstance(value, (list, tuple)):
         return len(value)
@@ -33,7 +33,7 @@ def count_returned(value: object) -> int | None:
 
 
 def wrong_type_message(value: object) -> str:
-    """What run() returned, what it must return, and how to turn the one into the other.
+    """What run() returned, what it must return, and how to convert it.
 
     For a value that count_returned() does not count.
     """
@@ -49,8 +49,8 @@ def returned_type(value: object) -> str:
 def as_rows(value: object) -> list[object]:
     """The results one by one: the elements of a list or tuple, or a dict (column -> value) for each row.
 
-    Values are Python objects where pandas has them. A column name that comes again gets a number, as
-    pandas' reader gives it: "a", "a.1".
+    Values are Python objects if pandas has them. A repeated column name gets a number, as in pandas' reader: "a",
+    "a.1".
     """
     if not _is_frame(value):
         return list(value) if isinstance(value, (list, tuple)) else []
@@ -64,10 +64,9 @@ def as_rows(value: object) -> list[object]:
 class AppendedFile:
     """The output file of `append_row`, in UTF-8 with single newlines.
 
-    Elements of a list are written as str() has them, a line each, newlines in them as they are. DataFrames
-    are written as CSV with a space for separator, without index and header, a null as an empty field;
-    `header` writes the column names once, before the first row of a DataFrame.
-    Folders above `path` are made. Raises InputError where the file exists: what a job wrote before is never
+    List elements are written with str(), one line each, newlines unchanged. DataFrames are written as CSV with a space
+    as separator, without index and header, nulls as empty fields; `header` writes the column names once, before the
+    first row of a DataFrame. Parent folders of `path` are created. InputError if the file exists: output is never
     overwritten (troubleshooting guide of batch endpoints).
     """
 
@@ -81,7 +80,7 @@ class AppendedFile:
             self._open()
         except FileExistsError as error:
             if not path.exists():
-                # A folder above it is a file.
+                # One of its parents is a file.
                 raise InputError(_cannot_be_made(path, error)) from error
             raise InputError(
                 f"output file '{path}' exists already and is never overwritten: use an empty folder."
@@ -94,9 +93,9 @@ class AppendedFile:
         self._stream = open(self.path, "xb")  # noqa: SIM115  # closed by close()
 
     def require(self, written: Written | None = None) -> None:
-        """OutputError where the script has removed the file, or what a worker has written, or replaced the file.
+        """OutputError if the script has removed or replaced the file, or removed what a worker has written.
 
-        As long as nothing was written it is made anew: a script may clear its folder before it begins.
+        It is created again while it is empty: a script may clear its folder at the start.
         """
         self._require_file()
         if written is not None and not written.error and not os.path.exists(written.path):
@@ -121,9 +120,9 @@ class AppendedFile:
             raise self._broken from error
 
     def append(self, value: object, written: Written | None = None) -> None:
-        """Writes all results in `value` or, raising OutputError, none of them.
+        """Writes all results in `value` or, with OutputError, none of them.
 
-        written: where a worker process has written the same already; its bytes are taken.
+        written: where a worker process has already written them; its bytes are used.
         """
         if self._broken is not None:
             raise self._broken
@@ -142,6 +141,8 @@ class AppendedFile:
                 raise OutputError(f"what a worker wrote to '{written.path}' is gone: {error.strerror}") from error
         try:
             self._stream.write(data)
+            # A full disk is told at the mini-batch whose results it has no room for.
+            self._stream.flush()
         except OSError as error:
             raise OutputError(f"'{self.path}' cannot be written: {error.strerror}") from error
         if data:
@@ -150,7 +151,7 @@ class AppendedFile:
             self._header_due = False
 
     def close(self) -> None:
-        """OutputError where the rest of it cannot be written, or the file is gone or was changed by the script."""
+        """OutputError if the rest cannot be written, or the script removed or changed the file."""
         if self._closed:
             return
         self._closed = True
@@ -175,7 +176,7 @@ class AppendedFile:
         if exc is None:
             self.close()
         else:
-            # What is on its way says more than what became of the file.
+            # The current exception is more informative than the state of the file.
             with suppress(OSError):
                 self._stream.close()
 
@@ -185,7 +186,7 @@ def _cannot_be_made(path: Path, error: OSError) -> str:
 
 
 class Written(NamedTuple):
-    """Where a worker process has written what run() returned: bytes of a file of its own; `error`: why it has not."""
+    """Where a worker process has written results: bytes of its own file; `error`: why it has not."""
 
     path: str
     offset: int
@@ -194,9 +195,9 @@ class Written(NamedTuple):
 
 
 def lines_of(value: object, *, header: bool = False) -> bytes:
-    """The lines of results as they are appended, in UTF-8; `header`: those of a DataFrame begin with its columns.
+    """The lines of results as they are appended, in UTF-8; `header`: with the columns of a DataFrame.
 
-    OutputError for what cannot be written.
+    OutputError for a value that cannot be written.
     """
     text = _table(value, header=header) if _is_frame(value) else _lines(value)
     try:
@@ -242,7 +243,7 @@ def _is_frame(value: object) -> TypeGuard[pd.DataFrame]:
 
 
 def _is_pandas(value: object, name: str, module: str = "pandas") -> bool:
-    # A value of such a type exists only where its module was imported; importing it costs half a second.
+    # A value of such a type exists only if its module was imported; importing it costs half a second.
     loaded = getattr(sys.modules.get(module), name, None)
     return isinstance(loaded, type) and isinstance(value, loaded)
 
@@ -277,7 +278,7 @@ def _describe_wrong(value: object) -> tuple[str, str]:
     if _is_pandas(value, "ndarray", "numpy") and getattr(value, "shape", ()) != ():
         return "a numpy array", "return result.tolist()"
     if isinstance(value, Coroutine):
-        value.close()  # else Python warns that it was never awaited, in the middle of the report
+        value.close()  # Otherwise Python warns in the middle of the report that it was never awaited.
         return "a coroutine", "`async def run` is not supported; use asyncio.run() inside of run()"
     if isinstance(value, Iterator):
         return f"an iterator ({type(value).__name__})", "return list(result); without `yield` in run()"
@@ -310,7 +311,7 @@ torch, SciPy and TensorFlow. Iterating a frame gives its columns, or their names
 
 
 def _conversion_of(value: object) -> str:
-    """How a value of another library becomes a list or a DataFrame; "" for a single value, and where none is known."""
+    """How to convert a value of another library to a list or a DataFrame; "" for a single value, and if unknown."""
     kind = type(value)
     if kind.__module__ == "builtins" or getattr(value, "shape", None) == ():
         return ""

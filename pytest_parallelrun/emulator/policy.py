@@ -1,7 +1,7 @@
-"""The decisions of the service, pure: counts in, decision out. No clock, no threads, no state.
+"""The decisions of the service as pure functions: counts in, decision out. No clock, no threads, no state.
 
-Sources: the articles on parallel jobs and their YAML reference; where these and the observed service differ,
-`Rules` says which reading holds.
+Sources: the articles on parallel jobs and their YAML reference; where these and the observed service differ, `Rules`
+decides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pytest_parallelrun.emulator.splitting.model import count_text
 
 
 class Ruling(NamedTuple):
-    """What an attempt means for its mini-batch. `succeeded` and `failed_items` are its counts if it ends."""
+    """The meaning of an attempt for its mini-batch. `succeeded` and `failed_items` are its counts if it ends."""
 
     retry: bool
     failed: bool
@@ -24,7 +24,7 @@ class Ruling(NamedTuple):
 
 
 def classify_return(returned: int, size: int) -> Outcome:
-    """More results than items are capped, so only fewer are a matter of their own."""
+    """More results than items are valid, so only fewer have an outcome of their own."""
     return "short" if returned < size else "succeeded"
 
 
@@ -38,11 +38,11 @@ def rule_on_attempt(
     short_return: ShortReturn,
     retry_allowed: bool = True,
 ) -> Ruling:
-    """Whether the mini-batch is tried again, and what it counts for as it stands after this attempt.
+    """Whether the mini-batch is retried, and its counts after this attempt.
 
     number: of this attempt, from 1. max_attempts: of a mini-batch, 1 + max_retries.
-    A mini-batch's counts come from its last attempt: an exception, a timeout, a crash, a load error or a wrong
-    type fails all its items, a short return the missing ones.
+    The last attempt decides the counts: an exception, a timeout, a crash, a load error or a wrong type fails all items,
+    a short return the missing ones.
     """
     if outcome == "succeeded":
         return Ruling(retry=False, failed=False, succeeded=size, failed_items=0)
@@ -56,7 +56,7 @@ def rule_on_attempt(
 
 
 class Tally(NamedTuple):
-    """The counts that thresholds are held against. `total_mini_batches`: None while not all are known."""
+    """The counts that are compared with thresholds. `total_mini_batches`: None until all are known."""
 
     failed_items: int
     failed_mini_batches: int
@@ -64,7 +64,7 @@ class Tally(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """The three thresholds; -1, and 100 percent, switch one off. 0 tolerates no failure."""
+    """The three thresholds; -1 and 100 percent switch one off. 0 allows no failure."""
 
     error_threshold: int = -1
     mini_batch_error_threshold: int = -1
@@ -78,7 +78,7 @@ NO_RESULT = (
 
 
 class Exceeded(NamedTuple):
-    """A threshold that was exceeded, and the arithmetic in words."""
+    """An exceeded threshold, and its numbers as text."""
 
     setting: str
     arithmetic: str
@@ -99,7 +99,7 @@ def exceeded_threshold(tally: Tally, limits: Limits) -> Exceeded | None:
             f"mini_batch_error_threshold {limits.mini_batch_error_threshold}",
         )
     percent = limits.allowed_failed_percent
-    # Multiplied out and as it was written: 57 of 10,000 are no more than 0.57 percent, as floats they are.
+    # Exact arithmetic: 57 of 10,000 do not exceed 0.57 percent, although as floats they do.
     if percent < 100 and batches and total and batches * 100 > Fraction(repr(percent)) * total:
         return Exceeded(
             "allowed_failed_percent",
@@ -110,7 +110,7 @@ def exceeded_threshold(tally: Tally, limits: Limits) -> Exceeded | None:
 
 
 def init_failures_allowed(workers_per_instance: int) -> int:
-    """Failed init() calls on one instance, none of whose workers is up, that stop it.
+    """Failed init() calls that stop an instance none of whose workers is running.
 
     Source: the article on debugging the ParallelRunStep, 3 x process_count_per_node.
     """
@@ -126,5 +126,5 @@ INIT_GRACE = 120.0
 
 
 def init_limit(timeout: float) -> float:
-    """Seconds that init() may take: beyond them the service sees no progress (same article)."""
+    """Seconds for init(), after which the service sees no progress (same article)."""
     return 3 * timeout + 30

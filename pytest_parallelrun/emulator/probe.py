@@ -1,25 +1,21 @@
-"""Workers that stay up between attempts, for questions about run() alone.
+"""Workers that persist between attempts, for questions about run() alone.
 
-A job starts its workers, hands out a whole input and ends. To ask what run() makes of one mini-batch, of two in a row,
-or of a hundred that are made up one after the other, a session keeps its workers, and gives the process back to the
-host after every attempt.
+A job starts its workers, processes a whole input and ends. To try a single mini-batch, two in a row, or a hundred
+generated ones, a session keeps its workers, and restores the state of the process after every attempt.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import FaultPlan
-from pytest_parallelrun.emulator.folders import new_job_folder
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import original_path
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting import open_input
@@ -39,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class WorkerStartError(Exception):
-    """A worker does not come up: its import or init() failed."""
+    """A worker does not start: its import or init() failed."""
 
     def __init__(self, failure: Failure, worker: int = 0) -> None:
         super().__init__(failure.error)
@@ -48,19 +44,19 @@ class WorkerStartError(Exception):
 
 
 class ProbeResult(NamedTuple):
-    """An attempt, and the files that were opened in it."""
+    """An attempt, and the files opened in it."""
 
     ended: AttemptEnded
     files: FilesTouched
 
 
 class ProbeSession:
-    """A context manager; inside it, `attempt` hands mini-batches of the caller's to workers that stay up.
+    """A context manager; inside it, `attempt` runs the caller's mini-batches on persistent workers.
 
-    job: says which entry, arguments, models and settings; its input is not looked at. kind: of the mini-batches.
-    workers: how many, numbered from 0 by `worker`. probe_limit: seconds for run(), see `probe_time_left`, beside the
-    setting `timeout`, which alone bounds the sleep that is skipped, and init(). on_start: called before each start of a
-    worker, and may raise to prevent it.
+    job: defines entry, arguments, models and settings; its input is not used. kind: of the mini-batches. workers: how
+    many, numbered from 0 by `worker`. probe_limit: seconds for run(), see `probe_time_left`, in addition to the setting
+    `timeout`, which alone limits skipped sleep, and init(). on_start: called before each start of a worker; may raise
+    to prevent it.
     """
 
     def __init__(
@@ -83,7 +79,7 @@ class ProbeSession:
         self.written: dict[str, None] = {}
         """Paths that any attempt wrote to."""
         self.gaps: dict[StandInGap, None] = {}
-        """What the script asked for and the stand-ins do not cover; complete when the session is over."""
+        """Calls that the stand-ins do not cover; complete when the session is over."""
 
     def __enter__(self) -> Self:
         self._folder = new_job_folder()
@@ -96,17 +92,17 @@ class ProbeSession:
         self._engine.probe_limit = self._probe_limit
         try:
             self._engine.acquire()
-            # What a script warns of is known from a job; hundreds of made-up mini-batches only repeat it.
+            # Warnings of a script are known from a job; hundreds of generated mini-batches only repeat them.
             self._engine.quiet()
             self._engine.release()
         except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_job_folder(self._folder)
             raise
         return self
 
     @property
     def probe_limit(self) -> float | None:
-        """Seconds that run() may take in the attempts to come, beside the setting `timeout`."""
+        """Seconds for run() in the next attempts, in addition to the setting `timeout`."""
         return self._engine.probe_limit
 
     @probe_limit.setter
@@ -115,7 +111,7 @@ class ProbeSession:
 
     @property
     def init_calls(self) -> int:
-        """Workers that were started, or tried to."""
+        """Number of worker starts, including failed ones."""
         return self._engine.workers_made
 
     def __exit__(self, *exc_info: object) -> None:
@@ -123,7 +119,7 @@ class ProbeSession:
             self._engine.stop(normal=False)
         finally:
             self.note_gaps()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_job_folder(self._folder)
 
     @property
     def observed(self) -> Sequence[object]:
@@ -131,17 +127,17 @@ class ProbeSession:
         return tuple(self._engine.observed)
 
     def note_gaps(self) -> None:
-        """Takes what happened to the workers, of which the gaps alone are of interest here."""
+        """Receives events of the workers, of which only the gaps matter here."""
         self.gaps.update(dict.fromkeys(gaps_in(self._engine.worker_events())))
 
     def is_up(self, worker: int = 0) -> bool:
-        """Whether the worker is there."""
+        """Whether the worker is running."""
         return self._engine.is_up(worker)
 
     def start(self, worker: int = 0, observer: type[Observer] | None = None) -> None:
-        """Makes sure that the worker is up. WorkerStartError where it does not come up.
+        """Starts the worker if necessary. WorkerStartError if it does not start.
 
-        observer: a class, made and entered in the process of the worker; see `observed`.
+        observer: a class, created and entered in the process of the worker; see `observed`.
         """
         if self._engine.is_up(worker):
             return
@@ -157,7 +153,7 @@ class ProbeSession:
             raise WorkerStartError(event.failure, worker)
 
     def renew(self, worker: int = 0) -> None:
-        """The next attempt of that worker is the first one of a new worker."""
+        """Makes the next attempt of that worker the first one of a new worker."""
         self._engine.discard_worker(worker, "renewed")
 
     def folder_of(self, path: str) -> str | None:
@@ -178,8 +174,7 @@ class ProbeSession:
     ) -> ProbeResult:
         """One attempt of run() at a copy of `payload`.
 
-        id, first_item, partition: what the context of the mini-batch tells. WorkerStartError where the worker does not
-        come up.
+        id, first_item, partition: for the context of the mini-batch. WorkerStartError if the worker does not start.
         """
         self.start(worker)
         engine = self._engine
@@ -199,19 +194,19 @@ class ProbeSession:
         return ProbeResult(ended, touched)
 
     def _name_models(self, touched: FilesTouched) -> None:
-        """Files of models by the paths that they have without the session."""
+        """Files of models, by their original paths."""
         models = self._job.models
         touched.read = {original_path(path, models): None for path in touched.read} if models else touched.read
 
     def call_in_worker(self, function: Callable[..., object], *arguments: object, worker: int = 0) -> object:
-        """What a function of a module that can be imported gives in the process of a worker, which is then up."""
+        """The result of an importable function in the process of a worker, which is started if necessary."""
         self.start(worker)
         return self._engine.call_in_worker(worker, function, *arguments)
 
     def run(self, job: ParallelJob) -> JobResult:
         """Runs a job of the same entry on the workers of the session; faults do not end them.
 
-        Its number of workers is that of the session, and shutdown() is not called.
+        The session decides the number of workers, and shutdown() is not called.
         """
         result = job.run_on(self._warm)
         self.gaps.update(dict.fromkeys(result.gaps))
@@ -223,7 +218,7 @@ class ProbeSession:
 
 
 class _WarmEngine:
-    """The engine of a session for the length of one job."""
+    """The engine of a session during one job."""
 
     capacity = 1
 
@@ -263,9 +258,9 @@ class _WarmEngine:
 
 @dataclass(frozen=True)
 class StartupResult:
-    """How each worker came up, and the first attempt that worker 0 made afterwards, if one was asked for.
+    """How each worker started, and the first attempt of worker 0 afterwards, if requested.
 
-    observed: the result of the observer of each worker. gaps: what the script asked for and the stand-ins do not cover.
+    observed: the result of the observer of each worker. gaps: calls that the stand-ins do not cover.
     """
 
     workers: tuple[WorkerStarted | WorkerFailed, ...]
@@ -287,15 +282,15 @@ def probe_startup(
     first_attempt: bool = False,
     observer: type[Observer] | None = None,
 ) -> StartupResult:
-    """Starts `workers` workers on one instance, with their import and, if `init`, their init().
+    """Starts `workers` workers on one instance: their import and, if `init`, their init().
 
-    runtime_arguments off: sys.argv holds the user's program arguments alone. first_attempt: worker 0 then runs
-    the first mini-batch of the job's input. observer: a class, made and entered in the process of each worker.
+    runtime_arguments off: sys.argv contains only the user's program arguments. first_attempt: worker 0 then runs the
+    first mini-batch of the job's input. observer: a class, created and entered in the process of each worker.
     """
     settings = job.settings
     settings = settings.replace(instance_count=1, max_concurrency_per_instance=workers)
-    with tempfile.TemporaryDirectory(prefix="parallelrun-", ignore_cleanup_errors=True) as name:
-        folder = Path(os.path.realpath(name))
+    folder = new_job_folder()
+    try:
         splitter = open_input(job.input, settings) if first_attempt else FileSplitter("", [], 1, label="no input")
         kind = splitter.kind if first_attempt else settings.kind_without_input
         plan = job.worker_plan(kind, folder, folder / "output", runtime=runtime_arguments)
@@ -310,5 +305,7 @@ def probe_startup(
                 attempt = engine.collect()
         finally:
             engine.stop(normal=False)
+    finally:
+        remove_job_folder(folder)
     gaps = tuple(gaps_in(engine.worker_events()))
     return StartupResult(workers_started, attempt, tuple(engine.observed), gaps)

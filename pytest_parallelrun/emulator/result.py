@@ -1,8 +1,7 @@
-"""What became of a job: counts, mini-batches, attempts, rows. Made from the events, with nothing added."""
+"""The result of a job: counts, mini-batches, attempts, rows, derived from the events."""
 
 from __future__ import annotations
 
-import shutil
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -21,7 +20,7 @@ from pytest_parallelrun.emulator.events import (
     WorkerFailed,
     WorkerStarted,
 )
-from pytest_parallelrun.emulator.folders import sizes_of_files
+from pytest_parallelrun.emulator.folders import remove_job_folder, sizes_of_files
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting.model import count_text
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Splitter
 
 MAX_SHOWN = 5
-"""Failed mini-batches that are explained in full; the rest is counted."""
+"""Failed mini-batches that are explained in full; the others are counted."""
 
 
 class JobResult:
@@ -68,11 +67,11 @@ class JobResult:
         self.notes = tuple(notes)
         self.outcome = ledger.outcome(self.reason)
         self.comparison = comparison
-        """What each preset of the rules makes of the recorded attempts."""
+        """The recorded attempts judged under each preset of the rules."""
         self.readings: dict[str, JobStatus | None] = {
             name: None if outcome is None else outcome.status for name, outcome in comparison.outcomes.items()
         }
-        """The status that each gives; None: it cannot be told."""
+        """The status under each preset; None: unknown."""
         self.processed_mini_batches = ledger.processed
         self.succeeded_mini_batches = ledger.succeeded_mini_batches
         self.failed_mini_batches = ledger.failed_mini_batches
@@ -82,21 +81,23 @@ class JobResult:
         self._splitter = splitter
         self._queued = queued
         self.folder = folder
-        """What the job worked in. The folder of each worker in it, such as process000, is moved to `kept`, if given."""
+        """The working folder of the job. The folder of each worker in it, such as process000, is moved to `kept`, if
+        given.
+        """
         self._kept = kept
         if folder is not None:
             # What the job wrote lives as long as its result. (A TemporaryDirectory would warn when it goes.)
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            weakref.finalize(self, remove_job_folder, folder)
         known = None if splitter is None else splitter.total_mini_batches
         self.total_mini_batches = len(queued) if known is None else known
         self.splitter_kind = None if splitter is None else splitter.kind
         items = None if splitter is None else splitter.total_items
-        # Rows are counted as they are processed; a given-up partition may count as one.
+        # Rows are counted as they are processed; a failed partition may count as one.
         self.total_items = self.succeeded_items + self.failed_items if items is None else items
 
     @cached_property
     def attempts(self) -> tuple[AttemptEnded, ...]:
-        """All attempts in the order in which they ended."""
+        """All attempts in order of completion."""
         return tuple(self.events.attempts())
 
     @cached_property
@@ -106,17 +107,17 @@ class JobResult:
 
     @cached_property
     def gaps(self) -> tuple[StandInGap, ...]:
-        """What the script asked for and the stand-ins do not cover, also where it hid the error."""
+        """Calls that the stand-ins do not cover, even if the script hid the error."""
         return tuple(event for event in self.events.others if isinstance(event, StandInGap))
 
     @property
     def init_calls(self) -> int:
-        """How many workers were started or tried to: each costs an import and an init()."""
+        """Number of worker starts, including failed ones: each costs an import and an init()."""
         return sum(isinstance(event, (WorkerStarted, WorkerFailed)) for event in self.events.others)
 
     @cached_property
     def files_left(self) -> Mapping[Path, int]:
-        """The bytes of each file that run() made in the working folder of a worker, or changed, and left there."""
+        """The content of each file that run() created or changed in the working folder of a worker, and left there."""
         left: dict[Path, int] = {}
         if self.folder is None:
             return left
@@ -134,16 +135,16 @@ class JobResult:
         return MiniBatchResults(self.events, self._batches, self.total_mini_batches)
 
     def _batches(self) -> Sequence[MiniBatch]:
-        """All mini-batches, without what became of them."""
+        """All mini-batches, without their results."""
         if self._splitter is not None and len(self._queued) < self.total_mini_batches:
             return list(self._splitter.mini_batches())
         return self._queued
 
     @cached_property
     def rows(self) -> list[object]:
-        """What run() returned, by the rule `appended_rows`: elements of lists, a dict for each DataFrame row.
+        """Results of run(), by the rule `appended_rows`: list elements, or a dict for each DataFrame row.
 
-        Rows of one mini-batch stay together and in order; mini-batches are in the order in which they ended.
+        Rows of a mini-batch stay together and in order; mini-batches are in order of completion.
         """
         rows: list[object] = []
         for value in appended_values(self.events, self.settings.rules.appended_rows):
@@ -162,7 +163,7 @@ class JobResult:
         return () if self._splitter is None else tuple(self._splitter.item_names(mini_batch))
 
     def explain(self) -> str:
-        """The verdict in words: the arithmetic, then every failed mini-batch with its attempts, then the notes."""
+        """The verdict as text: the counts, then every failed mini-batch with its attempts, then the notes."""
         lines = [f"{self.entry}: {self.status}" + (f", since {self.reason}" if self.reason else "")]
         lines.append(
             f"  {self.processed_mini_batches} of {count_text(self.total_mini_batches, 'mini-batch')} processed: "
@@ -197,7 +198,7 @@ class JobResult:
 
 
 def appended_values(events: Sequence[Event], rule: str) -> list[object]:
-    """What goes to the appended file, in order, by the rule `appended_rows`."""
+    """The content of the appended file, in order, by the rule `appended_rows`."""
     if rule == "every_attempt":
         return [e.value for e in events if isinstance(e, AttemptEnded) and e.returned is not None]
     values = []
@@ -211,7 +212,7 @@ def appended_values(events: Sequence[Event], rule: str) -> list[object]:
 
 
 def _mini_batch_lines(batch: MiniBatchResult, names: tuple[str, ...]) -> Iterator[str]:
-    """A line for each attempt; one for all where they ended alike."""
+    """A line for each attempt; one for all if they ended alike."""
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     yield f"  mini-batch {batch.id} ({shown}): {batch.failed} of {count_text(batch.size, 'item')} failed"
     total = len(batch.attempts)

@@ -1,7 +1,6 @@
-"""What each preset of the rules makes of the recorded attempts. Nothing is run again.
+"""The recorded attempts judged under each preset of the rules. Nothing is run again.
 
-Where a preset would have needed an attempt that was not made, or a limit that was not waited for, the answer
-is None: it cannot be told.
+If a preset would have needed an attempt that was not made, or a limit that was not waited for, the answer is None.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleComparison:
-    """A job under each preset of the rules, in which rules that were set one by one hold as they are.
+    """A job under each preset of the rules, with rules that were set one by one unchanged.
 
-    outcomes: by preset. by_rule: where these differ, what the job comes to if that rule alone is as in the other
-    preset. None: it cannot be told.
+    outcomes: by preset. by_rule: where these differ, the outcome if only that rule is as in the other preset. None:
+    unknown.
     """
 
     outcomes: Mapping[str, JobOutcome | None]
@@ -55,13 +54,13 @@ def compare_presets(
     *,
     beyond: Iterable[Event] = (),
 ) -> RuleComparison:
-    """The job under each preset; `own` is what it came to.
+    """The job under each preset; `own` is its outcome.
 
-    total_mini_batches: None where the job ended before its table was split to the end. beyond: what happened after it
-    had ended by its own rules.
+    total_mini_batches: None if the job ended before its table was split completely. beyond: attempts after the end by
+    its own rules.
     """
     if own.status == "Completed" and _all_in_time(events, settings):
-        # No rule is about mini-batches that succeed at once and in time.
+        # No rule concerns mini-batches that succeed at once and in time.
         return RuleComparison.agreed(own)
     other = other_preset(settings)
 
@@ -83,7 +82,7 @@ def compare_presets(
 
 
 def more_would_tell(settings: JobSettings, splitter: Splitter, events: EventLog) -> bool:
-    """Whether attempts that a threshold prevented are all that keeps the other preset from being judged."""
+    """Whether only attempts that a threshold prevented keep the other preset from being judged."""
     replay = _Replay(other_preset(settings), splitter, None)
     replay.take(events)
     return replay.reason is None and not replay.undecided

@@ -1,7 +1,7 @@
-"""How the emulator reads the service where its documents and its observed behaviour disagree.
+"""What the emulator does where the documents and the observed behaviour of the service disagree.
 
-Two presets: `Rules.documented()`, the default, reads the documents as written; `Rules.observed()` follows
-what the service has been seen to do. Every field can be set alone.
+Two presets: `Rules.documented()`, the default, follows the documents; `Rules.observed()` follows what the service was
+seen to do. Every field can be set on its own.
 """
 
 from __future__ import annotations
@@ -23,19 +23,17 @@ PRESETS = ("documented", "observed")
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """One reading of the service. Without arguments: the documented one.
+    """A set of rules; by default the documented one.
 
-    short_return: run() returned fewer results than it got items. "mini_batch_failed": the attempt failed,
-        is retried, and counts against the mini-batch thresholds. "items_only": final, and only the missing
-        items count.
-    appended_rows: rows of a mini-batch in the appended file: of the last attempt that returned, once, or of
-        every attempt that returned (the service delivers at least once).
-    attempt_limit: "run_only": `timeout` bounds run(), `task_overhead_timeout` (600 s) bounds loading the
-        mini-batch. "with_overhead": `timeout` + `task_overhead_timeout` (30 s) bound the whole attempt.
+    short_return: run() returned fewer results than items. "mini_batch_failed": the attempt failed, is retried, and
+        counts against the mini-batch thresholds. "items_only": no retry, only the missing items count.
+    appended_rows: whose rows are in the appended file: those of the last attempt that returned, or of every attempt.
+    attempt_limit: "run_only": `timeout` limits run(), `task_overhead_timeout` (600 s) limits loading.
+        "with_overhead": `timeout` + `task_overhead_timeout` (30 s) limit the whole attempt.
     file_grouping: "flat": folders do not matter. "directory": a mini-batch never spans folders.
-    failed_unit: what a given-up tabular mini-batch adds to the failed items: its rows, or one.
-    threshold_check: "final": a mini-batch counts once its last attempt failed. "pending": one that awaits
-        its retry counts too, for as long as it does.
+    failed_unit: what a failed mini-batch of a table adds to the failed items: its rows, or one.
+    threshold_check: "final": a mini-batch counts when its last attempt failed. "pending": it also counts while it
+        waits for a retry.
     """
 
     short_return: ShortReturn = "mini_batch_failed"
@@ -72,7 +70,7 @@ class Rules:
 
     @classmethod
     def preset(cls, name: str) -> Rules:
-        """The preset of that name; SettingsError where there is none."""
+        """The preset of that name; SettingsError for an unknown one."""
         if name == "documented":
             return cls.documented()
         if name == "observed":
@@ -80,7 +78,7 @@ class Rules:
         raise SettingsError(f"rules={name!r} is not a preset. {did_you_mean(name, PRESETS)}")
 
     def keywords(self) -> dict[str, str]:
-        """The keywords of JobSettings for these: a preset, and what differs from it."""
+        """The keywords of JobSettings for these rules: a preset, and what differs from it."""
         if self == Rules.observed():
             return {"rules": "observed"}
         documented = Rules.documented()
@@ -97,4 +95,4 @@ class Rules:
 
 
 CHOICES: dict[str, tuple[str, ...]] = {name: get_args(values) for name, values in get_type_hints(Rules).items()}
-"""Allowed values of every rule; the documented one stands first, the observed one second."""
+"""Allowed values of every rule, first the documented one, then the observed one."""

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import MiniBatch, Splitter
 
 TICK = 1.0
-"""Seconds after which `on_progress` is called although no attempt has ended."""
+"""Seconds after which `on_progress` is called even if no attempt has ended."""
 
 
 class Scheduler:
-    """Runs the mini-batches of `splitter` on `engine`; what happens goes to `events`, counts to `ledger`.
+    """Runs the mini-batches of `splitter` on `engine`; records to `events`, counts in `ledger`.
 
-    appended: the file that gets the results. on_progress: called after each attempt, and every TICK. goes_on: whether
-    the remaining attempts are made after a threshold was exceeded; they are in `beyond` alone.
+    appended: the file for the results. on_progress: called after each attempt, and every TICK. goes_on: whether the
+    remaining attempts are made after a threshold was exceeded; those are only in `beyond`.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class Scheduler:
         self._retries: deque[Task] = deque()
         self._redelivered: set[tuple[int, int]] = set()
         self._latest: dict[int, AttemptEnded] = {}
-        # When how many mini-batches had been processed for the first time.
+        # When this number of mini-batches had been processed for the first time.
         self._last_processed = 0
         self._last_progress = 0.0
         self.exceeded: Exceeded | None = None
         self.cut_short = False
         """Whether the job ended before all mini-batches had."""
         self.lost_rows: str | None = None
-        """Why the results of a job that failed for another reason are lost as well."""
+        """Why the results of a job that failed for another reason are lost too."""
         self.queued: list[MiniBatch] = []
-        """Of a table alone: the list of files can be split again at any time."""
+        """Only for a table: the list of files can be split again at any time."""
         self.beyond = EventLog()
         self._seconds_beyond = 0.0
         self.total_mini_batches = ledger.total_mini_batches
-        """None where they are not known: the job ended before its table was split to the end."""
+        """None if unknown: the job ended before its table was split completely."""
 
     def run(self) -> JobEnded:
         """Runs the job to its end: all mini-batches ended, a threshold exceeded, or no worker left."""
@@ -108,7 +108,7 @@ class Scheduler:
         return ended
 
     def _work_off(self) -> None:
-        """Hands out mini-batches until none is left or a threshold is exceeded, and beyond it where that is wanted."""
+        """Hands out mini-batches until none is left or a threshold is exceeded, and beyond it if requested."""
         tasks = self.tasks()
         held = self._hand_out(tasks, 0)
         if self.exceeded is None or self._goes_on is None or not self._goes_on():
@@ -128,7 +128,7 @@ class Scheduler:
             self._events.extend([e for e in self.beyond.others if not isinstance(e, (AttemptEnded, MiniBatchEnded))])
 
     def _hand_out(self, tasks: Iterator[Task | None], held: int) -> int:
-        """The same for tasks of which the engine holds so many; returns how many it holds in the end."""
+        """The same for tasks of which the engine holds a number; returns how many it holds at the end."""
         engine = self._engine
         while True:
             while self.exceeded is None and held < engine.capacity and (task := next(tasks)) is not None:
@@ -144,7 +144,7 @@ class Scheduler:
                 self._events.extend(events)
 
     def tasks(self) -> Iterator[Task | None]:
-        """Fresh mini-batches first, then retries in the order of their failures; None while there are none."""
+        """Fresh mini-batches first, then retries in the order of their failures; None if there are none."""
         known = self._ledger.total_mini_batches is not None
         for mini_batch in self._splitter.mini_batches():
             if not known:
@@ -152,17 +152,17 @@ class Scheduler:
             if mini_batch.size:
                 yield Task(mini_batch, 1)
             else:
-                # The service does not call run() on a table without rows.
+                # The service does not call run() for a table without rows.
                 self._end(mini_batch, self._ledger.record(mini_batch, "succeeded", number=1, returned=0))
         if not known:
             self.total_mini_batches = self._ledger.total_mini_batches = len(self.queued)
-            # From here on the percentage has its denominator.
+            # The percentage has its denominator from here on.
             self.exceeded = self._ledger.exceeded()
         while True:
             yield self._retries.popleft() if self._retries else None
 
     def _next_attempt(self) -> AttemptEnded:
-        """The next one that ends. NoWorkersLeft where none does for too long."""
+        """The next attempt that ends. NoWorkersLeft if none does for too long."""
         while True:
             attempt = self._engine.collect(self._patience if self._on_progress is None else self._until_tick)
             if attempt is not None:
@@ -176,7 +176,7 @@ class Scheduler:
             self._report_progress()
 
     def _patience(self) -> float:
-        """Seconds that may pass until the next mini-batch is processed."""
+        """Seconds until the next mini-batch must be processed."""
         if self._ledger.processed != self._last_processed:
             self._last_processed = self._ledger.processed
             self._last_progress = self._engine.elapsed()
@@ -191,7 +191,7 @@ class Scheduler:
             self._on_progress(Progress(ledger.processed, ledger.total_mini_batches, self._engine.elapsed()))
 
     def record(self, attempt: AttemptEnded) -> None:
-        """Counts an attempt, appends its results, and queues its mini-batch again where that is to be retried."""
+        """Counts an attempt, appends its results, and queues its mini-batch again if it is retried."""
         if attempt.returned is not None and self._appended is not None:
             try:
                 self._appended.require(attempt.written)

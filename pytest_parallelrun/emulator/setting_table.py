@@ -1,7 +1,7 @@
 """Every setting of an emulated job, declared once: the table is the body of `SettingFields`.
 
-The plan, the reference documentation and the program arguments are made from it, and type checkers take from it the
-keywords of `JobSettings()` and `replace()`.
+The plan, the reference documentation and the program arguments are generated from it, and type checkers read from it
+the keywords of `JobSettings()` and `replace()`.
 """
 
 from __future__ import annotations
@@ -87,19 +87,19 @@ HINTS: Mapping[str, str] = {
     "tries": "Set max_retries: all tries but the first (run_max_try counts the first one too).",
     "workers": "Set instance_count and max_concurrency_per_instance: workers are their product.",
 }
-"""Words of other tools and of settings that live elsewhere, for which the nearest name would be a guess."""
+"""Names of other tools, and settings that are elsewhere, for which the nearest name would be a guess."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setting(Generic[Raw, Value]):
     """A row of the table: a field of JobSettings that holds a Value and is set by a Raw.
 
-    type: what it may hold. default: under profile v2, and under v1 and batch unless those are given.
-    derive: makes the default from the other fields instead; it may read the rows above its own.
-    source: where the default is taken from; without it each profile has its own document, v2's v2_source.
+    type: allowed values. default: under profile v2, and under v1 and batch unless those are given.
+    derive: computes the default from the other fields instead; it may read the rows above its own.
+    source: origin of the default; by default each profile has its own document, v2's v2_source.
     disputed: what other documents say instead, by profile.
     argument: the program argument that sets it. v1_name: its name in ParallelRunConfig, of type v1_type.
-    emulated: False where the value has an effect in worker processes alone; in-process it is named in reports.
+    emulated: False if the value has an effect only in worker processes; in-process it is named in reports.
     """
 
     type: SettingType[Value]
@@ -137,7 +137,7 @@ class Setting(Generic[Raw, Value]):
 
 
 Plain = Setting[Value, Value]
-"""A row whose field holds what it is set to, but for its spelling."""
+"""A row whose field holds the given value, normalized."""
 
 
 def _rules(raw: object) -> Rules | None:
@@ -159,58 +159,58 @@ class SettingFields:
     """The table. Type checkers see a frozen dataclass: each field is a keyword of JobSettings, None for "not set"."""
 
     profile: Plain[Profile] = Setting(
-        choice(get_args(Profile)), "v2", "whose defaults and checks apply", source=ADDITION
+        choice(get_args(Profile)), "v2", "which defaults and validations apply", source=ADDITION
     )
     rules: Setting[Rules | Literal["documented", "observed"], Rules] = Setting(
-        RULES, Rules(), "reading of the service where its sources disagree", source=ADDITION
+        RULES, Rules(), "which document to follow where Azure's documents disagree", source=ADDITION
     )
     mini_batch_size: Setting[int | str, int | None] = Setting(
         size("files, or bytes of a table"),
         None,
-        "files in a mini-batch, or bytes of a table; 1 file (v1, batch: 10) or 1 MB",
+        "files in a mini-batch, or bytes of a table",
         disputed={"v2": "SDK reference of parallel_run_function: 10 files or 1 MB"},
     )
     partition_keys: Setting[Sequence[str], tuple[str, ...]] = Setting(
-        NAMES, (), "one mini-batch for each combination of their values"
+        NAMES, (), "one mini-batch for each combination of the values of these keys"
     )
     mini_batch_rows: Plain[int | None] = Setting(
         whole_number(1),
         None,
-        "lines in a mini-batch of JSON lines, which run() gets as dicts; none: files of them are files",
+        "JSON lines in a mini-batch, passed to run() as dicts; unset: .jsonl files are passed as paths",
         source="undocumented arguments of the runtime",
         argument="--amlbi_mini_batch_rows",
     )
     input_type: Plain[InputType | None] = Setting(
         choice(get_args(InputType)),
         None,
-        "uri_folder: run() gets paths of files, whatever they hold; none: the input itself tells",
+        "uri_folder: always pass file paths to run(); unset: detect from the input",
         source=f"{V2_YAML}: `type` of the input",
     )
     error_threshold: Plain[int] = Setting(
         whole_number(-1),
         -1,
-        "failed items that are tolerated; -1 tolerates all",
+        "allowed failed items; -1 allows all",
         v2_source=GUIDE,
         argument="--error_threshold",
     )
     mini_batch_error_threshold: Plain[int] = Setting(
         whole_number(-1),
         -1,
-        "failed mini-batches that are tolerated; -1 tolerates all",
+        "allowed failed mini-batches; -1 allows all",
         argument="--allowed_failed_count",
         v1_name="allowed_failed_count",
     )
     allowed_failed_percent: Plain[float] = Setting(
         PERCENT,
         100,
-        "percentage of failed mini-batches that is tolerated; 100 tolerates all",
+        "allowed percentage of failed mini-batches; 100 allows all",
         v2_source=GUIDE,
         argument="--allowed_failed_percent",
     )
     max_retries: Plain[int] = Setting(
         whole_number(0),
         2,
-        "tries of a mini-batch after its first one failed",
+        "retries of a mini-batch after a failed first attempt",
         batch=3,
         disputed={"v2": "SDK reference of parallel_run_function: it counts all tries"},
         v1_name="run_max_try",
@@ -222,7 +222,7 @@ class SettingFields:
     task_overhead_timeout: Plain[float] = Setting(
         SECONDS,
         600,
-        "seconds for loading a mini-batch; under attempt_limit=with_overhead added to timeout, and 30",
+        "seconds for loading a mini-batch; with attempt_limit=with_overhead, added to timeout (default 30)",
         derive=lambda settings: OBSERVED_OVERHEAD if settings.rules.attempt_limit == "with_overhead" else 600,
         source=GUIDE,
         disputed=dict.fromkeys(get_args(Profile), f"{V2_YAML}: 30, taken under attempt_limit=with_overhead"),
@@ -231,7 +231,7 @@ class SettingFields:
     progress_update_timeout: Plain[float] = Setting(
         SECONDS,
         None,
-        "seconds without progress after which the job ends; 3 * (timeout + task_overhead_timeout)",
+        "seconds without progress until the job fails; 3 * (timeout + task_overhead_timeout)",
         derive=lambda settings: 3 * (settings.timeout + settings.task_overhead_timeout),
         source=GUIDE,
         argument="--progress_update_timeout",
@@ -240,7 +240,7 @@ class SettingFields:
     first_task_creation_timeout: Plain[float] = Setting(
         SECONDS,
         600,
-        "seconds in which the first mini-batch must be found",
+        "seconds until the first mini-batch must be found",
         source=GUIDE,
         argument="--first_task_creation_timeout",
     )
@@ -259,7 +259,7 @@ class SettingFields:
     output_action: Plain[OutputAction] = Setting(
         choice(get_args(OutputAction), case_insensitive=True),
         "summary_only",
-        "append_row: the results are appended to one file",
+        "append_row: append the results to a file",
         v1="append_row",
         batch="append_row",
         v2_source=V2_SDK,
@@ -274,14 +274,14 @@ class SettingFields:
     append_row_dataframe_header: Plain[bool] = Setting(
         FLAG,
         False,
-        "that file starts with the columns of a returned DataFrame",
+        "start that file with the column names of a DataFrame",
         source="undocumented argument of the runtime",
         argument="--append_row_dataframe_header",
     )
     output_folder: Plain[bool] = Setting(
         FLAG,
         None,
-        "AZUREML_BI_OUTPUT_PATH names a folder; always under batch, with append_row, and in a v1 step with an output",
+        "set AZUREML_BI_OUTPUT_PATH; always set under batch, with append_row, and in a v1 step with an output",
         derive=lambda settings: settings.profile != "v2" or settings.output_action == "append_row",
         source="guides to batch scoring scripts and to custom outputs",
     )
@@ -289,16 +289,16 @@ class SettingFields:
         choice(get_args(LoggingLevel), case_insensitive=True), "INFO", "level of the entry script's logger"
     )
     environment_variables: Plain[Mapping[str, str]] = Setting(
-        VARIABLES, MappingProxyType({}), "set before the entry script is imported"
+        VARIABLES, MappingProxyType({}), "environment variables, set before the entry script is imported"
     )
     thread: Plain[Thread] = Setting(
-        choice(get_args(Thread)), "main", "thread that calls the entry script", source=ADDITION
+        choice(get_args(Thread)), "main", "the thread that calls the entry script", source=ADDITION
     )
     clock: Plain[ClockName] = Setting(
         choice(get_args(ClockName)), "virtual", "real: time.sleep() really sleeps", source=ADDITION
     )
     memory_limit: Setting[int | str, int | None] = Setting(
-        size("bytes"), None, "bytes that a worker may take", source=ADDITION, emulated=False
+        size("bytes"), None, "memory that a worker may use, in bytes", source=ADDITION, emulated=False
     )
     encoding: Plain[str] = Setting(ENCODING, "utf-8", "encoding of delimited tables", source=ADDITION)
     delimiter: Plain[str] = Setting(DELIMITER, ",", "delimiter of delimited tables", source=ADDITION)
@@ -331,21 +331,21 @@ _V1_NAMES = {setting.v1_name: name for name, setting in _TABLE.items() if settin
 
 
 def setting_table() -> Mapping[str, Setting[Any, object]]:
-    """Every field of JobSettings by its name, in the order of the plan and of the documentation."""
+    """Every field of JobSettings by name, in the order of the plan and the documentation."""
     return _TABLE
 
 
 def describe_default(name: str, profile: Profile) -> str:
-    """Where the default of a field comes from: "default of profile v2 (YAML reference ...)", and who says otherwise."""
+    """The origin of a default: "default of profile v2 (YAML reference ...)", and who says otherwise."""
     setting = _TABLE[name]
     other = f"; but {setting.disputed[profile]}" if profile in setting.disputed else ""
     return f"default of profile {profile} ({setting.source_of(profile)}{other})"
 
 
 def resolve_setting(name: str, raw: object = None, origin: str | None = None) -> tuple[str, SettingType[object]]:
-    """The field or rule that a name means, and what it may hold; SettingsError for an unknown name.
+    """The field or rule of a name, and its allowed values; SettingsError for an unknown name.
 
-    origin: an option or a file that gave `raw`, for the message; None where a call did.
+    origin: an option or a file that gave `raw`, for the message; None for a call.
     """
     if name in _TABLE:
         return name, _TABLE[name].type

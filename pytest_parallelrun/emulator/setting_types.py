@@ -1,6 +1,6 @@
-"""The types of value a setting may have.
+"""The types of settings.
 
-Each takes native Python values and the strings of a command line or a YAML file. A bool is never a number; neither
+Each accepts native Python values and the strings of a command line or a YAML file. A bool is never a number; neither
 are NaN and infinity.
 """
 
@@ -21,7 +21,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 MAX_WHOLE_NUMBER = 2**31 - 1
 MAX_SECONDS = 259_200
-"""Three days: the upper end of every timeout in the service's documents."""
+"""Three days: the maximum of every timeout in the service's documents."""
 
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _SIZE = re.compile(r"([0-9]{1,18})(?:([kmg])b)?", re.IGNORECASE)
@@ -30,10 +30,10 @@ _NEARLY_A_SIZE = re.compile(r"([0-9]{1,18})\s*(?:([kmg])i?)?b?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class SettingType(Generic[T_co]):
-    """What a setting may hold.
+    """The type of a setting.
 
-    allowed: ends the sentence "name=value: must be ...". convert: the value that a raw one is or spells, None where it
-    is none; it may raise a ValueError that says more than `allowed`. secret: values are never shown.
+    allowed: ends the sentence "name=value: must be ...". convert: the value for a raw one, None if it is invalid; it
+    may raise a ValueError that says more than `allowed`. secret: values are never shown.
     """
 
     allowed: str
@@ -41,14 +41,14 @@ class SettingType(Generic[T_co]):
     secret: bool = False
 
     def parse(self, raw: object) -> T_co:
-        """The value that `raw` is or spells; ValueError(what is allowed) where it is none."""
+        """The value of `raw`; ValueError(what is allowed) if it is invalid."""
         value = self.convert(raw)
         if value is None:
             raise ValueError(self.allowed)
         return value
 
     def parse_setting(self, name: str, raw: object, origin: str | None) -> T_co:
-        """The same; what is not allowed is a SettingsError with name, value and origin."""
+        """The same; an invalid value is a SettingsError with name, value and origin."""
         try:
             return self.parse(raw)
         except ValueError as error:
@@ -62,12 +62,12 @@ def _integer(raw: object) -> int | None:
         return int(raw) if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", raw) else None
     if isinstance(raw, bool):
         return None
-    # Integral covers NumPy's integers and leaves out its booleans.
+    # Integral includes NumPy's integers but not its booleans.
     return int(raw) if isinstance(raw, Integral) else None
 
 
 def _number(raw: object) -> int | float | None:
-    """A whole one is an int, as the service prints it."""
+    """A whole number is an int, as the service prints it."""
     integer = _integer(raw)
     if integer is not None:
         return integer
@@ -100,7 +100,7 @@ def _retries(raw: object) -> int | None:
 
 
 TOTAL_ATTEMPTS = SettingType("a whole number of 1 or more (it counts all tries, the first one too)", _retries)
-"""Attempts where the setting counts retries: 3 attempts are 2 retries."""
+"""Attempts for a setting that counts retries: 3 attempts are 2 retries."""
 
 
 def _percent(raw: object) -> float | None:
@@ -143,7 +143,7 @@ def size(of: str) -> SettingType[int]:
 
 
 def choice(names: tuple[T_co, ...], *, case_insensitive: bool = False) -> SettingType[T_co]:
-    """One of some names, given back as it is spelled here."""
+    """One of some names, returned in this spelling."""
 
     def convert(raw: object) -> T_co | None:
         for name in names if isinstance(raw, str) else ():
@@ -198,9 +198,9 @@ def _variables(raw: object) -> Mapping[str, str] | None:
     return MappingProxyType(dict(raw))
 
 
-# Environment variables hold secrets.
+# Environment variables contain secrets.
 VARIABLES = SettingType("a mapping of variable names to texts ('A=1,B=2' on a command line)", _variables, secret=True)
-"""Environment variables. "A=1,B=2" is split at its commas; the mapping given back is read-only."""
+"""Environment variables. "A=1,B=2" is split at its commas; the returned mapping is read-only."""
 
 TEXT = SettingType("a text", lambda raw: raw if isinstance(raw, str) else None)
 
@@ -221,7 +221,7 @@ def _encoding(raw: object) -> str | None:
         encoded = structure.encode(name)
     except (LookupError, ValueError):
         return None
-    # endswith: utf-8-sig puts its byte order mark in front.
+    # endswith: utf-8-sig starts with its byte order mark.
     if not encoded.endswith(structure.encode("ascii")):
         raise ValueError(
             f"an encoding that writes a line end as ASCII does, which {name} does not: convert the table to utf-8"
@@ -230,7 +230,7 @@ def _encoding(raw: object) -> str | None:
 
 
 ENCODING = SettingType("a text encoding that Python knows, such as 'utf-8', 'utf-8-sig' or 'latin-1'", _encoding)
-"""Tables are cut at the bytes of line ends, quotes and delimiters, so these must be the same bytes as in ASCII."""
+"""Tables are split at the bytes of line ends, quotes and delimiters, so these must be the same as in ASCII."""
 
 
 def _delimiter(raw: object) -> str | None:

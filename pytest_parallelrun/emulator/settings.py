@@ -1,4 +1,4 @@
-"""JobSettings: the values of the settings of one job, checked; what is not set has the default of its profile."""
+"""JobSettings: the validated settings of one job; a setting that is not set has the default of its profile."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def _takes(
 class JobSettings(SettingFields):
     """The settings of an emulated job: immutable, hashable, comparable, picklable.
 
-    Takes every field of the table, its v1 name, and every rule (which then overrides that field of `rules`). A field
-    that is not given, or None, has the default of its profile. SettingsError: a name that does not exist,
-    a value that is not allowed, settings that exclude each other.
+    Accepts every field of the table, its v1 name, and every rule (which then overrides that field of `rules`). A field
+    that is missing or None has the default of its profile. SettingsError: an unknown name, an invalid value, settings
+    that exclude each other.
     """
 
     if TYPE_CHECKING:
         _written: Mapping[str, object]
-        """What was set, by field or rule, as it would be written in a call: for repr, pickle and merging."""
+        """What was set, by field or rule, as in a call: for repr, pickle and merging."""
     else:
         # Its signature comes from the table.
         def __init__(self, **values):
@@ -70,7 +70,7 @@ class JobSettings(SettingFields):
 
     @property
     def explicit(self) -> frozenset[str]:
-        """The fields that were set on purpose, by their v2 names; "rules" where a single rule was."""
+        """The fields that were set, by their v2 names; "rules" for a single rule."""
         return frozenset("rules" if name in CHOICES else name for name in self._written)
 
     @_takes(SettingFields)
@@ -89,7 +89,7 @@ class JobSettings(SettingFields):
 
     @property
     def preset_is_set(self) -> bool:
-        """Whether somebody chose it."""
+        """Whether it was set."""
         return "rules" in self._written
 
     def with_preset(self, name: str) -> JobSettings:
@@ -97,11 +97,11 @@ class JobSettings(SettingFields):
         return JobSettings.from_mapping({**self._written, "rules": name})
 
     def over(self, lower: JobSettings) -> JobSettings:
-        """A copy in which what is not explicit here is taken from what is explicit in `lower`.
+        """A copy in which fields that are not explicit come from those explicit in `lower`.
 
-        Environment variables are taken one by one.
+        Environment variables are merged one by one.
         """
-        # Each was checked alone; what is wrong now is wrong between the two.
+        # Each was validated alone; an error is now in their combination.
         origin = "settings of two sources together" if lower._written and self._written else None
         written = _merged(lower._written, self._written)
         variables = {**lower.environment_variables, **self.environment_variables}
@@ -110,14 +110,14 @@ class JobSettings(SettingFields):
         return JobSettings.from_mapping(written, origin)
 
     def without_thresholds(self) -> JobSettings:
-        """A copy that tolerates any number of failures. A batch deployment has error_threshold alone."""
+        """A copy that allows any number of failures. A batch deployment has only error_threshold."""
         if self.profile == "batch":
             return self.replace(error_threshold=-1)
         return self.replace(error_threshold=-1, mini_batch_error_threshold=-1, allowed_failed_percent=100)
 
     @property
     def files_per_mini_batch(self) -> int:
-        """The mini-batch size for an input of files. SettingsError where it was written in bytes."""
+        """The mini-batch size for an input of files. SettingsError if it was given in bytes."""
         if self.mini_batch_size is None:
             return DEFAULT_FILES[self.profile]
         if not self.mini_batch_size_text.isdigit():
@@ -134,7 +134,7 @@ class JobSettings(SettingFields):
 
     @property
     def mini_batch_size_text(self) -> str:
-        """The mini-batch size as it was written, or its two defaults in words."""
+        """The mini-batch size as written, or its two defaults as text."""
         if "mini_batch_size" in self._written:
             return str(self._written["mini_batch_size"])
         files = DEFAULT_FILES[self.profile]
@@ -142,13 +142,13 @@ class JobSettings(SettingFields):
 
     @property
     def kind_without_input(self) -> Literal["tabular", "files"]:
-        """What an input would be, as far as the unit of the mini-batch size tells."""
+        """The kind of input for which the unit of the mini-batch size is right."""
         in_bytes = self.mini_batch_size is not None and not self.mini_batch_size_text.isdigit()
         return "tabular" if in_bytes else "files"
 
     @property
     def unused(self) -> str | None:
-        """What was set and has no effect beside another setting, as a sentence; None where there is nothing."""
+        """A setting that has no effect next to another one, as a sentence; None if there is none."""
         deciding = "partition_keys" if self.partition_keys else "mini_batch_rows" if self.mini_batch_rows else None
         if deciding is None or "mini_batch_size" not in self.explicit:
             return None
@@ -185,7 +185,7 @@ class JobSettings(SettingFields):
 
 
 def _read(values: Mapping[str, object], origin: str | None) -> dict[str, object]:
-    """The values, checked: by field or rule, as they would be written in a call. None is left out."""
+    """The validated values: by field or rule, as in a call. None is left out."""
     written: dict[str, object] = {}
     names: dict[str, str] = {}
     for name, raw in values.items():
@@ -198,7 +198,7 @@ def _read(values: Mapping[str, object], origin: str | None) -> dict[str, object]
         names[field_name] = name
         value = kind.parse_setting(name, raw, origin)
         if field_name in SIZES and isinstance(raw, str) and not raw.strip().isdigit():
-            # A count of files has no unit, so that this one is kept.
+            # A count of files has no unit, so it is kept.
             value = raw.strip()
         written[field_name] = dict(value) if isinstance(value, Mapping) else value
     rules = written.pop("rules", None)

@@ -1,4 +1,4 @@
-"""What the workers of a job start from, whichever engine runs them."""
+"""How the workers of a job start, for every engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PYTHON_PATH = "PYTHONPATH"
 
 
 class NumberedWorker(Protocol):
-    """A worker of any engine: its name is "process000" and on."""
+    """A worker of any engine, named "process000" and so on."""
 
     @property
     def name(self) -> str: ...
@@ -26,26 +26,26 @@ class NumberedWorker(Protocol):
 
 
 class Host(NamedTuple):
-    """What workers inherit: environment variables, and the folders of sys.path with what is installed."""
+    """What workers inherit: environment variables, and the folders of installed packages on sys.path."""
 
     environment: Mapping[str, str]
     installed: tuple[str, ...]
 
     @classmethod
     def here(cls) -> Host:
-        """That of this process."""
+        """Those of this process."""
         installed = (os.path.abspath(path) for path in sys.path if path and is_installed_path(path))
         return cls(dict(os.environ), tuple(installed))
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerPlan:
-    """What all workers of a job start from.
+    """The common settings of all workers of a job.
 
-    arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host.
-    folder: each worker works in a folder of its own below it. started_in: the folder of the host.
-    logs: where the logs of workers go; below `folder` where it is None. appended: the file that results are appended
-    to, None where they are not. host: what workers inherit, None for what this process has.
+    arguments: sys.argv[1:], the runtime's own first. environment: added to that of the host. folder: contains the
+    working folder of each worker. started_in: the folder of the host. logs: for the logs of workers; below `folder` if
+    None. appended: the file for results, None if they are not appended. host: what workers inherit, None for that of
+    this process.
     """
 
     entry: EntryFile | EntryObject
@@ -63,16 +63,16 @@ class WorkerPlan:
 
     @property
     def log_folder(self) -> Path:
-        """The folder that is laid out as `logs` is on the service."""
+        """The folder with the layout of `logs` on the service."""
         return self.folder / "logs" if self.logs is None else self.logs
 
     def log_of(self, worker: NumberedWorker, stream: Literal["stdout", "stderr"]) -> Path:
-        """Where the output of a worker goes, if it is kept."""
+        """The folder for the output of a worker, if it is kept."""
         folder = self.log_folder / "user" / stream / instance_name(worker.instance)
         return folder / f"{worker.name}.{stream}.txt"
 
     def worker_info(self, name: str, instance: int) -> WorkerInfo:
-        """What the stand-ins tell a script about the worker of that name."""
+        """What the stand-ins say about the worker of that name."""
         entry = self.entry
         return WorkerInfo(
             agent_name=name,
@@ -87,7 +87,7 @@ class WorkerPlan:
 
     @property
     def python_path(self) -> list[str]:
-        """The folders of PYTHONPATH, which Python puts after that of the script and before what is installed."""
+        """The folders of PYTHONPATH, which Python puts after that of the script and before installed packages."""
         return [entry for entry in self.environment.get(PYTHON_PATH, "").split(os.pathsep) if entry]
 
     @property
@@ -97,5 +97,5 @@ class WorkerPlan:
 
 
 def instance_name(instance: int) -> str:
-    """What a machine is called in the logs, where the service has the id of its node."""
+    """Name of a machine in the logs, instead of the id of its node."""
     return f"instance{instance}"

@@ -1,1 +1,1 @@
-"""Job definitions that users have, read into settings and inputs."""
+"""Reads users' job files into settings and inputs."""

@@ -1,4 +1,4 @@
-"""Data binding: `${{inputs.x}}` and its kin, and `$[[...]]` around what goes with an optional input.
+"""Data binding: `${{inputs.x}}` and similar, and `$[[...]]` around optional inputs.
 
 Source: guide to parallel jobs in pipelines; core syntax of the YAML reference of the CLI (v2).
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 MAX_SHOWN_LENGTH = 80
 BINDING = re.compile(r"\$\{\{([^{}]*)\}\}")
-# Stops where the next one starts, so that a text full of open ones is looked at once and not for each of them.
+# Stops where the next one starts, so that a text with many open ones is scanned once.
 _OPTIONAL = re.compile(r"\$\[\[((?:(?!\$\[\[|\]\]).)*)\]\]", re.DOTALL)
 _PATH = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _LEFT_OVER = re.compile(r"\$\[\[|\]\]|\$\{\{")
@@ -28,11 +28,11 @@ class Binding:
 
 
 class BindingError(ValueError):
-    """A text that is no proper binding; the message is a sentence about it."""
+    """An invalid binding; the message is a sentence about it."""
 
 
 def bindings_in(text: str) -> list[Binding]:
-    """All bindings of a text, in order. BindingError for one that leads nowhere."""
+    """All bindings of a text, in order. BindingError for an invalid one."""
     bindings = [_read(match) for match in BINDING.finditer(text)]
     if _LEFT_OVER.search(BINDING.sub("", _OPTIONAL.sub(r"\1", text))):
         raise BindingError(
@@ -42,7 +42,7 @@ def bindings_in(text: str) -> list[Binding]:
 
 
 def whole_binding(text: str) -> Binding | None:
-    """The binding that a text consists of, None where there is more to it or none. BindingError as above."""
+    """The binding that makes up the whole text, otherwise None. BindingError as above."""
     match = BINDING.fullmatch(text.strip())
     if match is None:
         bindings_in(text)
@@ -66,7 +66,9 @@ def _read(match: re.Match[str]) -> Binding:
 
 
 def without_missing_options(text: str, is_missing: Callable[[Binding], bool]) -> str:
-    """The text without those `$[[...]]` that hold a binding to something missing; of the others the brackets go."""
+    """The text without those `$[[...]]` that contain a binding to something missing; of the others, the brackets are
+    removed.
+    """
 
     def keep(match: re.Match[str]) -> str:
         return "" if any(is_missing(binding) for binding in bindings_in(match[1])) else match[1]
@@ -80,7 +82,7 @@ def outside_options(text: str) -> str:
 
 
 def split_arguments(text: str, fill: Callable[[Binding], str]) -> Iterator[str]:
-    """The arguments of a text, as a POSIX shell splits it; what is filled in is never split again.
+    """The arguments of a text, split like a POSIX shell; filled-in values are never split again.
 
     ValueError for a quote that is not closed.
     """

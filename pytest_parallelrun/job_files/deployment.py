@@ -41,11 +41,11 @@ CALL = {
 """Keywords of ModelBatchDeployment() and BatchDeployment(), old ones at the root too: SDK reference."""
 BATCH = ("code_configuration", "endpoint_name")
 INPUT = "input"
-"""Name of the input that a caller of the endpoint gives; the definition has none."""
+"""Name of the input of an endpoint call; the job file has none."""
 
 
 def is_deployment(table: Table) -> bool:
-    """Whether the file is a batch deployment, and not one of an online endpoint, which has the same keys."""
+    """Whether the file is a batch deployment, not an online one, which has the same keys."""
     schema = (entry_text(table, "$schema") or "").lower()
     if "deployment" in schema:
         return "batch" in schema or "online" not in schema
@@ -56,7 +56,7 @@ def is_deployment(table: Table) -> bool:
 
 
 def read_deployment(table: Table, *, given: GivenCode) -> StepReading:
-    """The one entry of a batch deployment."""
+    """The only entry of a batch deployment."""
     problems = Problems()
     name = entry_text(table, "name") or table.location.file.stem
     kind = type_of(table)
@@ -84,7 +84,7 @@ def read_deployment(table: Table, *, given: GivenCode) -> StepReading:
 def read_deployment_call(
     table: Table, name: str, function: str, *, given: GivenCode, unread: Sequence[Opaque]
 ) -> StepReading:
-    """A call of ModelBatchDeployment() or BatchDeployment(). unread: arguments of it that are no literals."""
+    """A call of ModelBatchDeployment() or BatchDeployment(). unread: arguments that are not literals."""
     problems, dropped = Problems(), dict[str, str]()
     check_keys(table, CALL, problems, owner=f"{function}()", unread=unread, dropped=dropped)
     return _read(table, name, CALL, problems, given, dropped)
@@ -149,7 +149,7 @@ def _read(
 
 
 def _model(node: Node | None, problems: Problems) -> Path | None:
-    """A model on this machine; None for a registered one."""
+    """A local model; None for a registered one."""
     path = node.entries.get("path") if isinstance(node, Table) else node
     text = text_of(path)
     if path is None or not text or REMOTE.match(text):

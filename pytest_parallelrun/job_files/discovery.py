@@ -1,7 +1,6 @@
-"""Finds the job definitions of a script that nobody named: beside it, and in every folder above up to a root.
+"""Finds the job files of a script if none is given: next to it, and in every folder above up to a root.
 
-A file there that is no job definition, or that is broken or too large, is none of the script's business, unless it
-clearly names it.
+Other files there, including broken or too large ones, are ignored unless they clearly name the script.
 """
 
 from __future__ import annotations
@@ -13,14 +12,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES
 from pytest_parallelrun.job_files.job_step import JobFile, StepReading
 from pytest_parallelrun.job_files.tree import Problem, Problems
-from pytest_parallelrun.job_files.yaml_reader import MAX_FILE_BYTES, is_too_large, parse_yaml
+from pytest_parallelrun.job_files.yaml_reader import is_too_large, parse_yaml
 
 MAX_LINES = 50
-"""Lines of a broken file that may name a code folder or a script; each with each is tried."""
+"""Maximum lines of a broken file that may name a code folder or a script; all combinations are tried."""
 _ENDINGS = (".yml", ".yaml")
-# Read before anything is parsed, so that a folder of other YAML files costs next to nothing.
+# Checked before anything is parsed, so that a folder of other YAML files costs nearly nothing.
 _MAY_BE_ONE = re.compile(r"parallel|scoring_script|component", re.IGNORECASE)
 _LINE = r"^[ \t-]*(?:{})[ \t]*:[ \t]*[\"']?([^\"'\n#]+)"
 _CODE = re.compile(_LINE.format("code"), re.MULTILINE)
@@ -29,22 +29,22 @@ _SCRIPT = re.compile(_LINE.format("entry_script|scoring_script"), re.MULTILINE)
 
 @dataclass(frozen=True)
 class DiscoveredStep:
-    """A step that runs the script, with the file that it was found by."""
+    """A step that runs the script, with its file."""
 
     file: JobFile
     reading: StepReading
 
     @property
     def address(self) -> str:
-        """What --parallelrun-job takes to mean just this one."""
+        """The value of --parallelrun-job for just this one."""
         return f"{self.file.path}::{self.reading.name}"
 
 
 def discover(script: Path, root: Path) -> tuple[list[DiscoveredStep], list[Problem]]:
-    """The steps that run a script, and what is wrong with files that name it and are no YAML.
+    """The steps that run a script, and problems of files that name it but are not YAML.
 
-    root: the last folder to look in; a script outside of it has its own folder alone. A component that a found
-    pipeline refers to is not found a second time by itself.
+    root: the last folder to search; for a script outside it, only its own folder. A component of a found pipeline is
+    not found again by itself.
     """
     folders = [script.parent]
     if script.is_relative_to(root):
@@ -65,9 +65,9 @@ def discover(script: Path, root: Path) -> tuple[list[DiscoveredStep], list[Probl
 
 
 def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
-    """YAML files of a folder that may be job definitions, sorted by name: as much of their text as is read, their size.
+    """YAML files of a folder that may be job files, sorted by name, with the text that was read and the size.
 
-    Of those that are too large, which nobody parses, only what has the name of the script in it.
+    Of those that are too large to be parsed, only those that contain the name of the script.
     """
     try:
         with os.scandir(folder) as entries:
@@ -90,7 +90,7 @@ def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
 
 
 def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Problem]]:
-    # PyYAML takes 20 ms to import, which a run without such a file need not pay.
+    # PyYAML takes 20 ms to import, which a run without such a file should not pay.
     from pytest_parallelrun.job_files.job_table import read_job_table
 
     problems = Problems()
@@ -102,7 +102,7 @@ def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Proble
 
 
 def _names(text: str, path: Path, script: Path) -> bool:
-    """Whether lines of a text that cannot be parsed name the script by its code folder and its path below."""
+    """Whether lines of an unparsable text name the script by its code folder and its path below."""
     codes, names = ([match[1] for match in islice(lines.finditer(text), MAX_LINES)] for lines in (_CODE, _SCRIPT))
     pairs = ((code, name) for code in codes for name in names)
     return any(_same(path.parent / code.strip() / name.strip().replace("\\", "/"), script) for code, name in pairs)

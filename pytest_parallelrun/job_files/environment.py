@@ -1,4 +1,4 @@
-"""The environment of a job, from a job definition or a file of its own.
+"""The environment of a job, from a job file or its own file.
 
 Sources: YAML reference of the environment; the guide to conda environments and MatchSpec of conda; SDK reference of
 Environment and CondaDependencies (v1).
@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.errors import InputError, not_there
 from pytest_parallelrun.emulator.job_environment import JobEnvironment, ListedPackage
 from pytest_parallelrun.job_files.inputs import local_path
 from pytest_parallelrun.job_files.requirements import Listing as Packages
@@ -46,7 +46,7 @@ _SPEC = re.compile(
 _ATTRIBUTE = re.compile(r"version\s*=\s*['\"]?([^'\"\]]+)")
 _AFTER_SIGN = re.compile(r"(?<=[<>=!~,])\s+")
 
-# Names of conda-forge and of the default channels -> names on PyPI, of packages that other names have there.
+# Names of conda-forge and of the default channels -> names on PyPI, for packages whose names differ.
 CONDA_NAMES = {
     "pytorch": "torch",
     "pytorch-cpu": "torch",
@@ -69,7 +69,7 @@ CONDA_NAMES = {
     "ray-core": "ray",
     "pyqt": "pyqt5",
 }
-# Packages of conda that bring no module of Python. What begins with "_" is none either.
+# Packages of conda without Python modules. Those that start with "_" have none either.
 CONDA_SYSTEM = {
     *("blas", "bzip2", "ca-certificates", "c-compiler", "cmake", "compilers", "cuda", "cuda-toolkit", "cudatoolkit"),
     *("cudnn", "cxx-compiler", "ffmpeg", "fftw", "gcc", "gdb", "git", "gxx", "icu", "intel-openmp", "jpeg", "make"),
@@ -94,13 +94,13 @@ CONDA_SYSTEM = {
 
 
 def read_environment_file(path: Path, named: str) -> JobEnvironment:
-    """The environment that an option names. InputError, with `named` first, for a file that is none."""
+    """The environment of an option. InputError, starting with `named`, for an invalid file."""
     if path.is_dir():
         raise InputError(f"{named}: is a folder; give {TAKES}.")
     if not path.is_file():
         beside = sorted(file.name for file in path.parent.glob("*") if file.suffix.lower() in (*YAML, *PIP))
         there = f" There is: {', '.join(beside)}." if beside else ""
-        raise InputError(f"{named}: does not exist; give {TAKES}.{there}")
+        raise InputError(f"{named}: {not_there(path)}; give {TAKES}.{there}")
     if path.suffix.lower() not in (*YAML, *PIP):
         raise InputError(f"{named}: the kind of the file is told by its ending; give {TAKES}.")
     environment = _of_file(path, named)
@@ -110,7 +110,7 @@ def read_environment_file(path: Path, named: str) -> JobEnvironment:
 
 
 def read_environment(node: Node | None) -> JobEnvironment | None:
-    """What a job definition has as its environment; None where it has none. What is wrong is in `problems`."""
+    """The environment of a job file; None if it has none. Errors are in `problems`."""
     node = present(node)
     if node is None:
         return None
@@ -133,7 +133,7 @@ def _of_path(text: str, location: SourceLocation, origin: str, key: str) -> JobE
     if path.is_file():
         return _of_file(path, origin, lists=key != "environment")
     if location.file.suffix.lower() not in YAML:
-        # A notebook often writes it, in a cell above.
+        # A notebook often writes it in an earlier cell.
         return JobEnvironment(origin=origin, unknown=f"is made of '{shown(path)}', which is not there")
     return JobEnvironment(origin=origin, problems=(f"{location}: {key}={text!r}: there is no file '{shown(path)}'",))
 
@@ -157,7 +157,7 @@ def _of_file(path: Path, origin: str, *, lists: bool = False) -> JobEnvironment:
 
 
 def _of_table(table: Table, origin: str) -> JobEnvironment:
-    """An environment of the SDK or of its YAML, of v1 too."""
+    """An environment of the SDK or its YAML, also of v1."""
     inner = table.entries.get("python")
     if isinstance(inner, Table):
         return _of_table(inner, origin)
@@ -205,7 +205,7 @@ def _made(packages: Packages, origin: str) -> JobEnvironment:
 
 
 def _read_created(table: Table, packages: Packages) -> None:
-    """`CondaDependencies.create()` of v1, which lists azureml-defaults where no packages of pip are given."""
+    """`CondaDependencies.create()` of v1, which adds azureml-defaults if no pip packages are given."""
     conda, pip = (present(table.entries.get(name)) for name in ("conda_packages", "pip_packages"))
     if pip is None:
         pip = Listing(table.location, [Scalar(table.location, "azureml-defaults")])
@@ -241,7 +241,7 @@ def _read_conda_list(node: Node, packages: Packages) -> None:
 
 
 def _read_pip(node: Node, packages: Packages) -> None:
-    # Conda adds it where there is such a list.
+    # Conda adds it if there is such a list.
     packages.packages.append(ListedPackage(Requirement("pip"), node.location.origin))
     if not isinstance(node, Listing):
         _refuse_list(node, "'pip'", packages)
@@ -291,7 +291,7 @@ def _add_conda(text: str, location: SourceLocation, packages: Packages) -> None:
 
 
 def _specifier(version: str) -> str:
-    """The version of a dependency of conda as one of pip: "=1.2" is any 1.2, a build does not count."""
+    """A conda version as a pip version: "=1.2" is any 1.2, a build does not count."""
     parts = [] if "|" in version else [_one_version(part) for part in _AFTER_SIGN.sub("", version).split(",")]
     specifier = ",".join(part for part in parts if part)
     try:

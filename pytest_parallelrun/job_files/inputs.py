@@ -1,4 +1,4 @@
-"""Inputs and outputs of a step: where their values come from, which of them are there, and what their types say."""
+"""Inputs and outputs of a step: their values, which of them exist, and what their types mean."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ OUTPUT_KEYS = ("type", "path", "mode", "name", "version", "description", "early_
 class InputValue:
     """An input of a step or pipeline.
 
-    literal: its value where it is none of data. path: a path on this machine, absolute. why: where neither is
-    there, what the file has instead ("is azureml:data@latest"). elsewhere: whether that is a value for the service.
-    type: as it is written, at type_location.
+    literal: its value if it is not data. path: a local path, absolute. why: if neither exists, what the file has
+    instead ("is azureml:data@latest"). elsewhere: whether that is a value for the service. type: as written, at
+    type_location.
     """
 
     name: str
@@ -62,13 +62,13 @@ class InputValue:
 
     @property
     def is_value(self) -> bool:
-        """Whether it is a number, text or truth value, and not data."""
+        """Whether it is a number, string or boolean, not data."""
         return self.literal is not None or self.type in VALUE_TYPES
 
 
 @dataclass(frozen=True)
 class OutputValue:
-    """An output. file_name: of a `uri_file`, where the definition tells one."""
+    """An output. file_name: of a `uri_file`, if the job file names one."""
 
     name: str
     is_file: bool = False
@@ -77,7 +77,7 @@ class OutputValue:
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step sees of its pipeline, by name. `exists` is False where there is no pipeline."""
+    """What a step sees of its pipeline, by name. `exists` is False without a pipeline."""
 
     inputs: Mapping[str, InputValue]
     outputs: Mapping[str, OutputValue]
@@ -104,14 +104,14 @@ def filled_inputs(
             continue
         input = declared[name]
         if input.type in DATA_TYPES and isinstance(value.literal, str):
-            # A text is a path where the component wants data.
+            # A string is a path if the component wants data.
             value = replace(_at(value, value.literal), literal=None)
         merged[name] = _typed_by(input, replace(value, optional=input.optional))
     return merged
 
 
 def _typed_by(other: InputValue, value: InputValue) -> InputValue:
-    """The input with the type of another one where it has none itself."""
+    """The input with the type of another one if it has none itself."""
     return value if value.type else replace(value, type=other.type, type_location=other.type_location)
 
 
@@ -123,7 +123,7 @@ def read_outputs(node: Node | None, context: StepContext, problems: Problems) ->
 def look_up(
     binding: Binding, inputs: Mapping[str, InputValue], context: StepContext, location: SourceLocation
 ) -> InputValue:
-    """The input that a binding leads to. BindingError where there is none of that name."""
+    """The input of a binding. BindingError for an unknown name."""
     if binding.source == "parent.jobs":
         why = f"is {binding.text}, which another job of the pipeline makes"
         return InputValue(name=binding.name.partition(".")[0], location=location, why=why, elsewhere=True)
@@ -164,7 +164,7 @@ def _input(name: str, node: Node, context: StepContext, problems: Problems) -> I
             problems.add(node.keys[key], f"there is no key '{key}' in an input. {did_you_mean(key, INPUT_KEYS)}")
     written = _type(node, problems)
     if written not in VALUE_TYPES:
-        # The client takes more of what declares an input than of what gives it.
+        # The client accepts more in a declaration than in a value.
         of_step = MODES if written not in ("mltable", None) else TABLE_MODES
         _check_mode(node, of_step if context.exists else COMPONENT_MODES, problems, owner=f"input '{name}'")
     start = replace(start, type=written, type_location=node.entries["type"].location if written else None)
@@ -195,7 +195,7 @@ def _from_scalar(start: InputValue, value: object, context: StepContext, problem
 
 
 def _bound(start: InputValue, text: str, context: StepContext, problems: Problems) -> InputValue | None:
-    """What a text that is one binding leads to; None for any other text."""
+    """The value of a text that is one binding; None for any other text."""
     try:
         binding = whole_binding(text)
         if binding is None:
@@ -209,14 +209,14 @@ def _bound(start: InputValue, text: str, context: StepContext, problems: Problem
 
 
 def _at(start: InputValue, text: str) -> InputValue:
-    """The input at a path, which starts at the folder of the file that has it."""
+    """The input at a path, relative to the folder of its file."""
     if REMOTE.match(text):
         return replace(start, why=f"is {text}, which is not on this machine", elsewhere=True)
     return replace(start, path=local_path(text, start.location))
 
 
 def local_path(text: str, location: SourceLocation) -> str:
-    """An absolute path from one in a job definition."""
+    """An absolute path from one in a job file."""
     relative = re.sub(r"^file:(//)?", "", text)
     return os.path.abspath(os.path.join(location.file.parent, os.path.expanduser(relative)))
 
@@ -231,7 +231,7 @@ def _type(node: Table, problems: Problems) -> str | None:
 
 
 def _check_mode(node: Table, allowed: Sequence[str], problems: Problems, *, owner: str) -> None:
-    """How data comes to a machine, or leaves it, has no effect here; what the client refuses is found all the same."""
+    """The mode of data has no effect here; values that the client refuses are reported all the same."""
     mode = present(node.entries.get("mode"))
     text = text_of(mode)
     if mode is None or isinstance(mode, Opaque) or (text is not None and "${{" in text):
@@ -273,10 +273,10 @@ def _output(name: str, node: Node, context: StepContext, problems: Problems) -> 
 
 @dataclass(frozen=True)
 class TypedInput:
-    """What a type says of a sample.
+    """What a type means for a sample.
 
-    as_files: where it is written that run() gets paths, whatever the files hold; None where nothing says so.
-    problems: what the service would refuse, or not find. notes: what is done here where its reading is not known.
+    as_files: where it says that run() gets paths, whatever the files contain; None if nothing says so. problems: what
+    the service would refuse, or not find. notes: what happens here if its meaning is unknown.
     """
 
     as_files: SourceLocation | None = None
@@ -285,7 +285,7 @@ class TypedInput:
 
 
 def refused_type(value: InputValue) -> Problem | None:
-    """The problem of an input of a type that is split in row mode alone."""
+    """The problem of an input of a type that is split only in row mode."""
     if value.type != "uri_file":
         return None
     return Problem(
@@ -297,10 +297,10 @@ def refused_type(value: InputValue) -> Problem | None:
 
 
 def typed_input(value: InputValue, sample: Sequence[str] | None, *, row_mode: bool) -> TypedInput:
-    """What the type of an input says of its sample.
+    """What the type of an input means for its sample.
 
-    sample: paths of an option, in whose place the service has other data; None for the path in the file itself, which
-    is what it will get. row_mode: lines of JSON are handed.
+    sample: paths of an option, which replace other data; None for the path in the file itself, which the service uses
+    too. row_mode: JSON lines are passed.
     """
     if sample is None:
         message = _wrong_path(value)
@@ -325,7 +325,7 @@ def typed_input(value: InputValue, sample: Sequence[str] | None, *, row_mode: bo
 
 
 def _wrong_path(value: InputValue) -> str | None:
-    """What is wrong with the path of a file for its type; a path that does not exist is told when it is opened."""
+    """What is wrong with the path of a file for its type; a missing path is reported when it is opened."""
     path, kind = value.path, value.type
     assert path is not None
     if glob.has_magic(path) and not os.path.lexists(path):

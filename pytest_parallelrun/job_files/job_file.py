@@ -1,4 +1,4 @@
-"""Reads a job definition, of whichever kind the file is."""
+"""Reads a job file of any kind."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ENDINGS = {
 
 
 def read_job_file(file: Path, given: GivenCode = NO_CODE) -> JobFile:
-    """All parallel jobs of a file, and what is wrong with it. given: code beside the file."""
+    """All parallel jobs of a file, and its problems. given: code next to the file."""
     if file.suffix.lower() in (".py", ".pyw", ".ipynb"):
         return read_python(file, given)
     problems = Problems()
@@ -52,7 +52,7 @@ def read_job_file(file: Path, given: GivenCode = NO_CODE) -> JobFile:
 
 
 def _other_kind(file: Path) -> str | None:
-    """What a file appears to be that is neither YAML nor Python; None where it may be YAML."""
+    """What a file that is neither YAML nor Python seems to be; None if it may be YAML."""
     suffix = file.suffix.lower()
     try:
         with open(file, "rb") as stream:

@@ -1,4 +1,4 @@
-"""JobStep: one entry of a job definition, whatever it was written in, with the origin of every value."""
+"""JobStep: one entry of a job file of any kind, with the origin of every value."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from pytest_parallelrun.job_files.tree import JobFileError, Problem, Problems, S
 
 @dataclass(frozen=True, kw_only=True)
 class JobStep:
-    """One entry script with what its job definition says about it.
+    """One entry script with what its job file says about it.
 
-    Its methods take `options`: values of --parallelrun-input by the name of the input, over those of the definition.
+    Its methods take `options`: values of --parallelrun-input by the name of the input, which override those of the job
+    file.
 
-    values: by setting or v1 name, as JobSettings takes them. origins: file and line, by setting.
-    arguments: the text of the program arguments, or the list of them in v1. split: the inputs that make
-    mini-batches. unresolved: by setting, the problem that holds unless the setting is given elsewhere.
-    An environment variable has the name `environment_variables.NAME` there. notes: sentences by the setting that they
-    are about, or by a key that the client drops.
-    not_emulated: keys that have no effect here, each with its line. model: a local one of a batch deployment.
+    values: by setting or v1 name, as JobSettings takes them. origins: file and line, by setting. arguments: the text of
+    the program arguments, or the list of them in v1. split: the inputs that make mini-batches. unresolved: by setting,
+    the problem that holds unless the setting is given elsewhere. An environment variable has the name
+    `environment_variables.NAME` there. notes: sentences by the setting that they are about, or by a key that the client
+    drops. not_emulated: keys without effect here, each with its line. model: a local one of a batch deployment.
     """
 
     name: str
@@ -62,15 +62,15 @@ class JobStep:
     environment: JobEnvironment | None = None
 
     def settings(self) -> JobSettings:
-        """The settings of the definition alone. SettingsError where two of them exclude each other."""
+        """The settings of the job file. SettingsError if two of them exclude each other."""
         return JobSettings.from_mapping(self.values, self.location.origin)
 
     def known_inputs(self) -> frozenset[str]:
-        """Names that --parallelrun-input may give a value."""
+        """Names that --parallelrun-input may set."""
         return frozenset(self.inputs) | frozenset(self.context.inputs)
 
     def takes_value(self, name: str) -> bool:
-        """Whether the input is a number, text or truth value, and not data."""
+        """Whether the input is a number, string or boolean, not data."""
         value = self.inputs.get(name) or self.context.inputs.get(name)
         return value is not None and value.is_value
 
@@ -85,15 +85,15 @@ class JobStep:
         return tuple(path for path in paths if path) if all(paths) else ()
 
     def sample_origin(self, options: Mapping[str, str]) -> str | None:
-        """Where the definition has the paths of `sample()`; None where an option gives them."""
+        """Where the job file has the paths of `sample()`; None if an option gives them."""
         origins = (self.inputs[name].location.origin for name in self.split if name not in options)
         return next(origins, None)
 
     def typed_sample(self, options: Mapping[str, str], paths: Sequence[str], *, row_mode: bool) -> TypedInput:
-        """What the type of the input that is split says of its sample.
+        """What the type of the input that is split means for its sample.
 
-        paths: of an option without a name, over all. Of v2 alone: in v1 it is a data set of the service, and in batch
-        each call has a type.
+        paths: of an option without a name, which overrides all. Only for v2: in v1 it is a data set of the service, and
+        in batch each call has a type.
         """
         if self.profile != "v2" or not self.split:
             return TypedInput()
@@ -105,7 +105,7 @@ class JobStep:
         return typed_input(value, sample, row_mode=row_mode)
 
     def missing_sample(self, options: Mapping[str, str]) -> str | None:
-        """Why there is no sample, and the option that would give it; None where there is one."""
+        """Why there is no sample, and the option that provides one; None if there is one."""
         for name in self.split:
             value = self.inputs[name]
             if name not in options and value.path is None:
@@ -115,9 +115,9 @@ class JobStep:
         return None if self.split else "the job definition names no input; give one with --parallelrun-input=PATH"
 
     def program_arguments(self, options: Mapping[str, str]) -> tuple[str, ...]:
-        """The program arguments, inputs filled in. An output stays `${{outputs.NAME}}`, which a job fills in.
+        """The program arguments with their inputs. An output stays `${{outputs.NAME}}`, which a job fills in.
 
-        JobFileError where the value of an input is not known.
+        JobFileError if the value of an input is unknown.
         """
         location = self.arguments_location or self.location
         problems = Problems()
@@ -177,7 +177,7 @@ class JobStep:
 
 @dataclass(frozen=True)
 class StepReading:
-    """One step: itself, or what is wrong with it. script: its entry script, as far as that was found."""
+    """One step or its problems. script: its entry script, if it was found."""
 
     name: str
     script: Path | None
@@ -192,10 +192,10 @@ class StepReading:
 
 @dataclass(frozen=True, kw_only=True)
 class JobFile:
-    """A job definition.
+    """A job file.
 
-    steps: those that are parallel jobs. problems: what is wrong outside of them. skipped: sentences on steps
-    that may be parallel jobs and cannot be read here. files: all that were read. is_job: whether it is one at all.
+    steps: parallel jobs. problems: outside of them. skipped: sentences on steps that may be parallel jobs and cannot be
+    read here. files: all that were read. is_job: whether it is a job file at all.
     """
 
     path: Path
@@ -207,5 +207,5 @@ class JobFile:
 
     @classmethod
     def none(cls, path: Path, problems: Problems) -> JobFile:
-        """A file that is no job definition."""
+        """A file that is not a job file."""
         return cls(path=path, problems=tuple(problems), files=frozenset({path}), is_job=False)

@@ -1,4 +1,4 @@
-"""Reads a job definition in YAML, of whichever kind it is."""
+"""Reads a job file in YAML, of any kind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OTHER_YAML = (
 
 
 def read_job_table(table: Table, file: Path, given: GivenCode = NO_CODE) -> JobFile:
-    """All parallel jobs of a file. given: code beside the file."""
+    """All parallel jobs of a file. given: code next to the file."""
     files = frozenset({file})
     if is_deployment(table):
         return JobFile(path=file, steps=(read_deployment(table, given=given),), files=files)
@@ -58,7 +58,7 @@ def read_job_table(table: Table, file: Path, given: GivenCode = NO_CODE) -> JobF
 
 
 def _appears(table: Table) -> str:
-    """What a YAML file appears to be that is no job, for the end of a sentence."""
+    """What a YAML file that is not a job seems to be, for the end of a sentence."""
     for keys, kind in OTHER_YAML:
         if all(key in table.entries for key in keys):
             return f", and appears to be {kind}"

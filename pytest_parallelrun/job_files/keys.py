@@ -1,4 +1,4 @@
-"""The keys of job definitions: what each may hold, and what it sets. Tables, and the reading of one mapping by them."""
+"""The keys of job files: allowed values, and the settings they set. Tables, and how to read a mapping with them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pytest_parallelrun.job_files.tree import STARS, Opaque, Problems, Table, pr
 class Key:
     """One key.
 
-    setting: the field of JobSettings that it sets. below: the keys of its mapping. required: it must be there.
-    type: what the client takes: a "text", a "word" that is spelled just so, a "whole number", a "list", or "any" of
-    what is looked at elsewhere.
-    named: it has no effect here, and the plan says so. Others without a setting are read, or say nothing about a run.
+    setting: the field of JobSettings that it sets. below: the keys of its mapping. required: must be present.
+    type: what the client accepts: a "text", a "word" with this exact spelling, a "whole number", a "list", or "any" if
+    it is validated elsewhere.
+    named: it has no effect here, and the plan says so. Others without a setting are read, or do not affect a run.
     """
 
     setting: str | None = None
@@ -31,7 +31,7 @@ DECIDING = (
     *("mini_batch_size", "partition_keys", "error_threshold", "mini_batch_error_threshold", "max_retries", "timeout"),
     *("instance_count", "max_concurrency_per_instance"),
 )
-"""Settings that decide the outcome of a job: what may be a misspelt one of them is never passed over."""
+"""Settings that decide the outcome of a job: a possible misspelling of one is never ignored."""
 _DECIDING_WORDS = re.compile(r"thresh|retr(y|ies)|tries|timeout|partition|failed_|mini_?batch")
 CLOSE = 0.7
 
@@ -81,7 +81,7 @@ PARALLEL = {
 """Of a parallel component. YAML reference of the parallel job; schema of the azure-ai-ml SDK for `error_threshold`."""
 
 COMPONENT = {**PARALLEL, "name": Key(required=True)}
-"""Of one that is gated by itself; for a step of a pipeline it needs no name."""
+"""For a component that is gated alone; for a step of a pipeline it needs no name."""
 
 STEP = {
     **PARALLEL,
@@ -124,7 +124,7 @@ PIPELINE = {
     **dict.fromkeys(("type", "jobs", "inputs", "outputs", "status", "services", "log_files", "component"), READ),
     **dict.fromkeys(("compute", "identity", "settings", "is_deterministic"), READ),
 }
-"""Of a pipeline, as a job or as a component. What it says of computers is not emulated, and is not of a step."""
+"""Of a pipeline, as a job or as a component. Computers are not emulated, and do not belong to a step."""
 
 NEW_DEPLOYMENT = {
     **DEPLOYMENT_BASE,
@@ -225,12 +225,12 @@ def check_keys(
     unread: Sequence[Opaque] = (),
     dropped: dict[str, str] | None = None,
 ) -> None:
-    """Reports keys that do not exist, and required ones that are missing, here and below.
+    """Reports unknown keys, and missing required ones, here and below.
 
-    owner: the thing that has these keys, such as "a parallel component". optional: keys that are not required this
-    time. unread: arguments of a call that are no literals, which may hold any of the keys. dropped: takes a sentence
-    on each unknown key that the client drops without a word, unless it may be meant for one that decides the outcome;
-    None where the client refuses unknown keys.
+    owner: what has these keys, such as "a parallel component". optional: keys that are not required this time. unread:
+    arguments of a call that are not literals, which may contain any of the keys. dropped: takes a sentence on each
+    unknown key that the client drops silently, unless it resembles one that decides the outcome; None if the client
+    refuses unknown keys.
     """
     for argument in unread:
         problems.add(argument.location, f"`{argument.text}` cannot be read: {argument.why}")
@@ -269,7 +269,7 @@ def deciding_below(keys: Mapping[str, Key]) -> list[str]:
 
 
 def _may_decide(name: str, keys: Mapping[str, Key]) -> bool:
-    """Whether an unknown key may be meant for one that decides the outcome."""
+    """Whether an unknown key resembles one that decides the outcome."""
     for key in keys.values():
         if key.below and name in key.below:
             return key.below[name].setting in DECIDING
@@ -293,7 +293,7 @@ def _decides(key: Key) -> bool:
 
 
 def _nearest_required(name: str, keys: Mapping[str, Key], table: Table) -> bool:
-    """Whether an unknown key may be meant for a required one that is missing."""
+    """Whether an unknown key resembles a required one that is missing."""
     missing = [key for key, value in keys.items() if value.required and key not in table.entries]
     return (
         bool(difflib.get_close_matches(_word(name), missing, n=1, cutoff=CLOSE))
@@ -302,7 +302,7 @@ def _nearest_required(name: str, keys: Mapping[str, Key], table: Table) -> bool:
 
 
 def _elsewhere(name: str, keys: Mapping[str, Key]) -> str:
-    """Where a key that is dropped belongs, for the end of a sentence; "" where it is no key at all."""
+    """Where a dropped key belongs, for the end of a sentence; "" if it is no key at all."""
     for parent, key in keys.items():
         if key.below and name in key.below:
             return f"; it belongs below '{parent}'"
@@ -317,7 +317,7 @@ def _word(name: str) -> str:
 
 
 def _advice(name: str, keys: Mapping[str, Key]) -> str:
-    """Where the key belongs, what it is called here, or the nearest one."""
+    """Where the key belongs, its name here, or the nearest one."""
     for parent, key in keys.items():
         if key.below and name in key.below and key.below[name].setting is not None:
             return f"It belongs below '{parent}': {parent}.{name}."

@@ -1,4 +1,4 @@
-"""The text of a Python file or of a notebook, whose code cells become one text."""
+"""The text of a Python file or notebook, whose code cells become one text."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from pytest_parallelrun.job_files.tree import Problems, SourceLocation
 from pytest_parallelrun.job_files.yaml_reader import is_too_large, read_text
 
 MAX_NOTEBOOK_BYTES = 32 * 1024 * 1024
-"""Bytes with all outputs; the code alone is bounded as that of any other file."""
+"""Bytes with all outputs; the code alone has the limit of any other file."""
 RUN_AS_PYTHON = ("%%time", "%%timeit", "%%capture", "%%prun")
-"""Cell magics whose cell is Python all the same."""
+"""Cell magics whose cell is Python."""
 _MAGIC = re.compile(r"(\s*)(?:[%!?]|[\w.]+\?{1,2}\s*$)")
 _ASSIGNED = re.compile(r"(\s*[\w, ]+=\s*)[%!]")
 
 
 @dataclass(frozen=True)
 class SourceText:
-    """Python source. starts: of a notebook, by cell: its first line in the text, and its number."""
+    """Python source. starts: for a notebook, by cell: its first line in the text, and its number."""
 
     file: Path
     text: str
     starts: Sequence[tuple[int, int]] = ()
 
     def location(self, line: int, column: int = 1) -> SourceLocation:
-        """Where a line of the text stands."""
+        """The location of a line of the text."""
         if not self.starts:
             return SourceLocation(self.file, line, column)
         first, cell = self.starts[max(0, bisect_right(self.starts, (line, len(self.text))) - 1)]
@@ -39,7 +39,7 @@ class SourceText:
 
 
 def read_source(file: Path, problems: Problems) -> SourceText | None:
-    """The source of a Python file or notebook; None, with a problem, where there is none."""
+    """The source of a Python file or notebook; None, with a problem, if there is none."""
     if file.suffix.lower() != ".ipynb":
         text = read_text(file, problems)
         return None if text is None else SourceText(file, text)
@@ -48,12 +48,12 @@ def read_source(file: Path, problems: Problems) -> SourceText | None:
 
 
 def parse_source(source: SourceText, problems: Problems) -> ast.Module | None:
-    """The module of a source; None, with a problem, where it is no Python."""
+    """The module of a source; None, with a problem, if it is not Python."""
     try:
         with warnings.catch_warnings():
-            # Of escapes in the user's texts, say.
+            # For example about escapes in the user's strings.
             warnings.simplefilter("ignore")
-            # A notebook may await outside of functions.
+            # A notebook may await outside functions.
             flags = ast.PyCF_ONLY_AST | (ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if source.starts else 0)
             module = compile(source.text, "job", "exec", flags, dont_inherit=True)
             assert isinstance(module, ast.Module)
@@ -107,7 +107,7 @@ def _text_of(source: object) -> str:
 
 
 def python_lines(cell: str) -> list[str]:
-    """The lines of a cell, as many as it has, with `pass` in place of magics and commands of a shell."""
+    """The lines of a cell, with `pass` instead of magics and shell commands."""
     lines = re.split(r"\r\n|\r|\n", cell)
     first = next((line.strip() for line in lines if line.strip()), "")
     if first.startswith("%%") and first.split()[0] not in RUN_AS_PYTHON:

@@ -47,7 +47,7 @@ from pytest_parallelrun.job_files.tree import (
 
 TASK_TYPES = ("run_function", "function", "model")
 FALSY_IN_A_STEP = ("mini_batch_error_threshold",)
-"""Keys whose 0 in a step the client takes for "not set" where the component has a value (azure-ai-ml 1.35)."""
+"""Keys whose 0 in a step the client takes for "not set" if the component has a value (azure-ai-ml 1.35)."""
 
 
 def read_component(table: Table, name: str, *, given: GivenCode) -> StepReading:
@@ -62,7 +62,7 @@ def read_component(table: Table, name: str, *, given: GivenCode) -> StepReading:
 
 
 def read_function(table: Table, name: str, *, given: GivenCode, unread: Sequence[Opaque]) -> StepReading:
-    """A call of parallel_run_function(). unread: arguments of it that are no literals."""
+    """A call of parallel_run_function(). unread: arguments that are not literals."""
     problems = Problems()
     dropped: dict[str, str] = {}
     check_keys(table, FUNCTION, problems, owner="parallel_run_function()", unread=unread, dropped=dropped)
@@ -87,7 +87,7 @@ def read_function(table: Table, name: str, *, given: GivenCode, unread: Sequence
 
 
 def _bound_names(table: Table) -> dict[str, list[str]]:
-    """The names of inputs and outputs that the call binds, by which they are known where they cannot be read."""
+    """The names of inputs and outputs that the call binds, used if they cannot be read."""
     task = table.entries.get("task")
     parts = task.entries if isinstance(task, Table) else {}
     nodes = (table.entries.get("input_data"), parts.get("program_arguments"), parts.get("append_row_to"))
@@ -101,7 +101,7 @@ def _bound_names(table: Table) -> dict[str, list[str]]:
 def read_step(
     table: Table, component: Table | None, name: str, context: StepContext, *, given: GivenCode
 ) -> StepReading:
-    """A step of a pipeline. component: what its `component` refers to, None where the step has all itself."""
+    """A step of a pipeline. component: that of its `component`, None if the step has everything itself."""
     problems = Problems()
     dropped: dict[str, str] = {}
     inputs = read_inputs(table.entries.get("inputs"), context, problems)
@@ -142,7 +142,7 @@ def read_step(
 def _typed_outputs(
     outputs: Mapping[str, OutputValue], node: Node | None, component: Table, problems: Problems
 ) -> dict[str, OutputValue]:
-    """The outputs that a step gives in `node`; they have the types of the component's where they say none."""
+    """The outputs of a step in `node`, with the types of the component's by default."""
     declared = read_outputs(component.entries.get("outputs"), ALONE, Problems())
     typed = {}
     for name, output in outputs.items():
@@ -160,7 +160,7 @@ def _typed_outputs(
 
 @dataclass(frozen=True, kw_only=True)
 class _Parts:
-    """A parallel job put together: `table` has its keys without regard to where they come from.
+    """A complete parallel job: `table` has its keys, wherever they come from.
 
     dropped: sentences on keys that the client drops.
     """
@@ -179,7 +179,7 @@ class _Parts:
         return look_up(binding, self.inputs, self.context, location)
 
     def literal(self, binding: Binding, location: SourceLocation) -> str:
-        """The value of an input that has one in the file, else the binding as it is."""
+        """The value of an input with one in the file, otherwise the binding itself."""
         if binding.source.endswith("outputs"):
             return binding.text
         value = self.look_up(binding, location).literal
@@ -235,7 +235,7 @@ def _read(parts: _Parts, problems: Problems, given: GivenCode) -> StepReading:
 
 
 def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: Read) -> None:
-    """What is appended goes to an output: then it has the file name of that, where it has one."""
+    """Appended results go to an output and have its file name, if it has one."""
     node = present(node)
     if node is None:
         return
@@ -285,7 +285,7 @@ def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: Rea
 def _arguments(
     node: Node | None, parts: _Parts, problems: Problems, read: Read
 ) -> tuple[str | tuple[str, ...], SourceLocation | None]:
-    """The text of the program arguments, checked as far as that can be done without the values of inputs."""
+    """The text of the program arguments, validated as far as possible without the values of inputs."""
     node = present(node)
     if node is None:
         return (), None

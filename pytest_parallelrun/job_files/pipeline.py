@@ -1,4 +1,4 @@
-"""The parallel steps of a pipeline, with those of the pipelines inside it."""
+"""The parallel steps of a pipeline and of the pipelines inside it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pytest_parallelrun.job_files.tree import (
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 MAX_DEPTH = 10
-"""Pipelines inside of each other."""
+"""Maximum nesting of pipelines."""
 MAX_STEPS = 200
 REMOTE_COMPONENT = ("azureml:", "azureml://")
 NO_STEP_OF_OURS = (
@@ -52,9 +52,9 @@ def is_pipeline(table: Table) -> bool:
 
 @dataclass
 class PipelineReader:
-    """Reads one file and all that it refers to.
+    """Reads one file and everything that it refers to.
 
-    given: code beside the file. files: what was read. skipped: see JobFile.
+    given: code next to the file. files: what was read. skipped: see JobFile.
     """
 
     given: GivenCode
@@ -66,7 +66,7 @@ class PipelineReader:
     def steps(
         self, table: Table, context: StepContext | None = None, prefix: str = "", above: tuple[Path, ...] = ()
     ) -> Iterator[StepReading]:
-        """The parallel steps of a pipeline. context: its inputs and outputs, where a step of another one gives them."""
+        """The parallel steps of a pipeline. context: its inputs and outputs, if a step of another one gives them."""
         node = present(table.entries.get("component"))
         if context is None and node is not None and "jobs" not in table.entries:
             yield from self._steps_of_component(table, node)
@@ -140,7 +140,7 @@ class PipelineReader:
         return StepContext(inputs, outputs)
 
     def _component(self, node: Node, owner: str, above: tuple[Path, ...]) -> Table | None:
-        """What `component` refers to: a file, or a mapping in its place; None where it is not here, or not valid."""
+        """The value of `component`: a file, or a mapping; None if it is not here, or invalid."""
         if isinstance(node, Table):
             return node
         text = text_of(node)

@@ -1,4 +1,4 @@
-"""What operators and functions make of literals, in bounded time and memory."""
+"""Results of operators and functions on literals, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_POWER = 60
 MAX_TEXT = 10_000
 _PERCENT = re.compile(r"(?:[^%]|%[sd%])*")
 _BRACES = re.compile(r"(?:[^{}]|\{\w*\})*")
-"""Formats without widths, which a few letters could make gigabytes of."""
+"""Formats without widths, with which a few letters could produce gigabytes."""
 
 _NUMBERS: dict[type[ast.operator], Callable[[float, float], object]] = {
     ast.Add: lambda left, right: left + right,
@@ -29,7 +29,7 @@ _CONVERSIONS: dict[str, type[Value]] = {"str": str, "int": int, "float": float}
 
 
 def computed(operator: ast.operator, left: object, right: object) -> Value | None:
-    """`left + right` and its kin for numbers, `+` and `%` for texts; None for all else."""
+    """`left + right` and similar for numbers, `+` and `%` for strings; otherwise None."""
     if isinstance(left, str):
         if isinstance(operator, ast.Add) and isinstance(right, str):
             return _short(left + right)
@@ -46,7 +46,7 @@ def computed(operator: ast.operator, left: object, right: object) -> Value | Non
 
 
 def formatted(text: str, values: Sequence[object]) -> str | None:
-    """`text % values`, for plain formats alone."""
+    """`text % values`, only for plain formats."""
     if not _PERCENT.fullmatch(text) or not all(isinstance(value, (str, int, float)) for value in values):
         return None
     try:
@@ -56,7 +56,7 @@ def formatted(text: str, values: Sequence[object]) -> str | None:
 
 
 def filled(text: str, values: Sequence[object], named: Mapping[str, object]) -> str | None:
-    """`text.format(*values, **named)`, for plain formats alone."""
+    """`text.format(*values, **named)`, only for plain formats."""
     if not _BRACES.fullmatch(text) or not all(isinstance(one, (str, int, float)) for one in (*values, *named.values())):
         return None
     try:

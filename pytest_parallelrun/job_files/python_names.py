@@ -1,4 +1,4 @@
-"""The names of a Python file: what each is assigned, in which scope, and what functions are given and return."""
+"""The names of a Python file: their values, by scope, and what functions are given and return."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CHANGING = ("update", "append", "extend", "insert", "setdefault", "pop", "popite
 class Scope:
     """The assignments of a module or function.
 
-    changed: names whose mapping or list is changed somewhere in the file. is_class: the body of a class.
-    values: what a name is assigned; None where that is not one thing. assignments: all that it is assigned, by line.
-    function: the one whose scope this is.
+    changed: names whose mapping or list is changed somewhere in the file. is_class: the body of a class. values: the
+    value of a name; None if it has several. assignments: all its values, by line. function: the one whose scope this
+    is.
     """
 
     values: dict[str, ast.expr | None] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Scope:
     changed: set[str] = field(default_factory=set)
 
     def find(self, name: str) -> tuple[ast.expr | None, Scope, str]:
-        """What the name is assigned, the scope that says so, and why it has no value: "" where it has one."""
+        """The value of the name, its scope, and why it has no value: "" if it has one."""
         scope: Scope | None = self
         while scope is not None:
             if name in scope.parameters:
@@ -55,7 +55,7 @@ class Scope:
         return scope
 
     def latest(self, name: str, line: int) -> ast.expr | None:
-        """What the name was assigned last before a line, or at all where that was in a scope around."""
+        """The last value of the name before a line, or any in a surrounding scope."""
         scope = self.home(name)
         if scope is None or name in scope.parameters:
             return None
@@ -63,13 +63,13 @@ class Scope:
         return values[-1] if values else None
 
     def has(self, name: str) -> bool:
-        """Whether the name is assigned here or outside, or a parameter."""
+        """Whether the name is assigned here or outside, or is a parameter."""
         here = name in self.parameters or name in self.values
         return here or (self.outer is not None and self.outer.has(name))
 
 
 class Names:
-    """Names of a module: `scope_of` a call, and the dotted name that an expression stands for."""
+    """Names of a module: `scope_of` a call, and the dotted name of an expression."""
 
     def __init__(self, module: ast.Module) -> None:
         self.imported: dict[str, str] = {}
@@ -114,21 +114,21 @@ class Names:
         return None if scope.has(node.id) else node.id
 
     def attribute(self, name: str, line: int | None = None) -> ast.expr | None:
-        """What `self.name` is assigned once in the file, or, given a line, was assigned last before it."""
+        """The only value of `self.name` in the file or, given a line, the last one before it."""
         values = self._own.get(name, [])
         if line is not None:
             values = [(at, value) for at, value in values if at < line][-1:] or values[-1:]
         return values[0][1] if len(values) == 1 else None
 
     def of_class(self, node: ast.Attribute, scope: Scope) -> ast.expr | None:
-        """What `Name.constant` is assigned once in the body of a class of this file."""
+        """The only value of `Name.constant` in the body of a class of this file."""
         if not isinstance(node.value, ast.Name) or scope.has(node.value.id):
             return None
         body = self._bodies.get(node.value.id)
         return None if body is None else body.values.get(node.attr)
 
     def returned(self, call: ast.Call) -> ast.expr | None:
-        """What a function of this file returns that is called here and nowhere else, in its only `return`."""
+        """The result of a function of this file that is called only here, from its only `return`."""
         functions = self._functions.get(_name_of(call.func), [])
         if len(functions) != 1 or functions[0].decorator_list or self._calls_of(functions[0]) != [call]:
             return None
@@ -140,7 +140,7 @@ class Names:
         return returns[0].value if len(returns) == 1 else None
 
     def argument(self, name: str, scope: Scope) -> tuple[ast.expr, Scope] | None:
-        """What the one call of a function gives its parameter, else the default of that."""
+        """The value that the only call of a function gives its parameter, otherwise its default."""
         function = scope.function
         if function is None or scope.outer is None:
             return None
@@ -168,7 +168,7 @@ class Names:
         return default, scope.outer
 
     def _calls_of(self, function: Function) -> list[ast.Call]:
-        """The calls of a function; of a method those that have its name, and for `__init__()` those of the class."""
+        """The calls of a function; for a method those with its name, and for `__init__()` those of the class."""
         owner = self._classes.get(id(function))
         if owner is None:
             outer = self.scope_of(function)
@@ -186,13 +186,13 @@ class Names:
         return isinstance(node, ast.Name) and node.id in self.imported
 
     def _fill(self, node: ast.AST, scope: Scope) -> None:
-        """Walks statements and notes what they assign; a function is a scope of its own."""
+        """Walks statements and records what they assign; a function has its own scope."""
         waiting: list[ast.AST] = list(ast.iter_child_nodes(node))
         while waiting:
             child = waiting.pop(0)
             self._scopes[id(child)] = scope
             if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                # The names of a class are not those of its methods.
+                # Methods do not see the names of their class.
                 inner = Scope(outer=scope.outer if scope.is_class else scope)
                 inner.parameters.update(_parameters(child.args))
                 if not isinstance(child, ast.Lambda):
@@ -221,7 +221,7 @@ class Names:
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         for alias in node.names:
             if isinstance(node, ast.ImportFrom):
-                # A single dot is the folder of the file, where modules are looked for anyway.
+                # A single dot is the folder of the file, where modules are searched anyway.
                 module = "." * (node.level - 1) + (node.module or "")
                 if alias.name == "*":
                     self.starred.append(module)
@@ -234,7 +234,7 @@ class Names:
 
 
 def _is_collection(value: ast.expr | None) -> bool:
-    """Whether a value is a mapping or list that is written down here."""
+    """Whether a value is a literal mapping or list."""
     called = value.func if isinstance(value, ast.Call) else None
     return isinstance(value, (ast.Dict, ast.List)) or (isinstance(called, ast.Name) and called.id in ("dict", "list"))
 
@@ -253,7 +253,7 @@ def is_own(node: ast.expr) -> TypeGuard[ast.Attribute]:
 
 
 def _name_of(function: ast.expr) -> str:
-    """The name of a function or method that is called: of `build`, or `self.build`."""
+    """The name of a called function or method: of `build`, or `self.build`."""
     return function.id if isinstance(function, ast.Name) else function.attr if is_own(function) else ""
 
 
@@ -266,14 +266,14 @@ def _parameters(arguments: ast.arguments) -> Iterator[str]:
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-    """Names that a statement or expression gives a value to; None where that is no expression of one value."""
+    """Names that a statement or expression assigns; None if it does not assign the value of one expression."""
     if isinstance(node, ast.Assign):
         for target in node.targets:
             yield from _targets(target, node.value)
     elif isinstance(node, ast.NamedExpr) or (isinstance(node, ast.AnnAssign) and node.value is not None):
         yield from _targets(node.target, node.value)
     elif isinstance(node, (ast.AugAssign, ast.For, ast.AsyncFor, ast.comprehension)):
-        # Twice, since what is added to or looped over has no single value.
+        # Twice, since a name that is added to or looped over has no single value.
         for name, _ in _targets(node.target, None):
             yield name, None
             yield name, None

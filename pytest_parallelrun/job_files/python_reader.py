@@ -1,6 +1,6 @@
 """The expressions of a Python file, read without running it.
 
-`Values` makes nodes of them; what is no literal becomes an Opaque that says so.
+`Values` turns them into nodes; anything that is not a literal becomes an Opaque that says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pytest_parallelrun.job_files.yaml_reader import read_yaml
 LITERAL = "write a literal, or a constant that is assigned once in this file"
 MAX_SHOWN_LENGTH = 60
 MAX_STEPS = 20_000
-"""Expressions that are looked at: constants may name each other many times over."""
+"""Expressions that are read: constants may refer to each other many times."""
 MAX_MODULES = 50
 MAX_CHAIN = 20
 """Calls in `a().b().c()`."""
@@ -58,21 +58,21 @@ RECORDS: dict[str, dict[str, str]] = {
     "Environment": {},
     "CondaDependencies": {},
 }
-"""Calls that are read as the mapping of their keywords, with what they add. SDK reference of azure.ai.ml."""
+"""Calls that are read as the mapping of their keywords, with additions. SDK reference of azure.ai.ml."""
 
 
 OF_SETTINGS = (
     *("RetrySettings", "BatchRetrySettings", "JobResourceConfiguration", "ResourceConfiguration"),
     *("ParallelRunConfig", "ModelBatchDeploymentSettings", "RunFunction", "ParallelTask", "CodeConfiguration"),
 )
-"""Those whose parts can be given by options, so that they are of use although one part cannot be read."""
+"""Those whose parts can be given by options, so that they are useful even if one part cannot be read."""
 
 METHODS = (
     "Environment.from_conda_specification",
     "Environment.from_pip_requirements",
     "CondaDependencies.create",
 )
-"""Methods of classes that are read alike. SDK reference of azureml.core (v1)."""
+"""Methods of classes that are read in the same way. SDK reference of azureml.core (v1)."""
 
 POSITIONS = {
     "CodeConfiguration": ("code", "scoring_script"),
@@ -82,11 +82,11 @@ POSITIONS = {
     "Environment.from_pip_requirements": ("name", "file_path"),
     "CondaDependencies": ("conda_dependencies_file_path",),
 }
-"""Names of arguments that are given by position."""
+"""Names of positional arguments."""
 PATHS = ("Path", "PurePath", "PosixPath", "PurePosixPath", "join", "abspath", "realpath", "normpath", "fspath", "str")
 PATH_METHODS = ("joinpath", "resolve", "absolute", "as_posix", "expanduser", "__str__")
 CREATED = ("create_or_update", "begin_create_or_update")
-"""Methods of the client that return what they are given."""
+"""Methods of the client that return their argument."""
 
 # Enumerations of the SDK, by class: SDK reference of azure.ai.ml.constants.
 ENUMERATIONS: dict[str, dict[str, str]] = {
@@ -142,9 +142,9 @@ class Values:
             self._open.discard(id(node))
 
     def keywords(self, call: ast.Call, scope: Scope, positions: Sequence[str] = ()) -> tuple[Table, list[Opaque]]:
-        """The keywords of a call, and the positional arguments that have no name.
+        """The keywords of a call, and the positional arguments without a name.
 
-        positions: names of arguments that are given by position. `**expression` that cannot be read has the name STARS.
+        positions: names of positional arguments. `**expression` that cannot be read has the name STARS.
         """
         table = Table(self.location(call), {}, {})
         unread = [self._opaque(argument, "give it by its name") for argument in call.args[len(positions) :]]
@@ -220,12 +220,12 @@ class Values:
         return self._opaque(node, LITERAL)
 
     def constant(self, name: str) -> Node | None:
-        """What the module assigns a name, or imports by it; None where that is not one thing."""
+        """The value of a name in the module, or its import; None if there are several."""
         value, home, _ = self._names.top.find(name)
         return self._imported(name) if value is None else self.node(value, home)
 
     def _imported(self, name: str) -> Node | None:
-        """What is imported by a name from a module beside this file."""
+        """The value of a name imported from a module next to this file."""
         sources = [self._names.imported.get(name, ""), *(f"{module}.{name}" for module in self._names.starred)]
         return next((node for node in map(self._modules.constant, sources) if node is not None), None)
 
@@ -289,7 +289,7 @@ class Values:
         return replace(config, location=self.location(node))
 
     def _path(self, node: ast.Call, dotted: str, scope: Scope) -> Node | None:
-        """The path that a call of pathlib or os makes; None for any other call."""
+        """The path of a call of pathlib or os; None for any other call."""
         function = dotted.removeprefix("pathlib.").removeprefix("os.path.").removeprefix("os.")
         if function in ("Path.cwd", "getcwd"):
             return Scalar(self.location(node), os.path.dirname(os.path.abspath(self._source.file)))
@@ -422,7 +422,7 @@ class Values:
 
 
 class Modules:
-    """The modules beside a file, for the constants that it imports from them; each is parsed once, and not run."""
+    """The modules next to a file, for the constants that it imports; each is parsed once, and not run."""
 
     def __init__(self, file: Path) -> None:
         self._folders = dict.fromkeys((file.absolute().parent, Path.cwd()))
@@ -430,7 +430,7 @@ class Modules:
         self._open: set[str] = set()
 
     def constant(self, dotted: str) -> Node | None:
-        """The value of `module.NAME`; None where there is no such module, or it has no such constant."""
+        """The value of `module.NAME`; None if there is no such module or constant."""
         *parts, name = dotted.split(".")
         if dotted in self._open:
             return None
@@ -459,7 +459,7 @@ class Modules:
 
 
 def _moved(node: Node, location: SourceLocation, name: str) -> Node:
-    """A constant with the location that uses it: a mistake in it is told where it is used, but for mappings."""
+    """A constant with the location that uses it, where mistakes in it are reported, except for mappings."""
     if isinstance(node, Scalar):
         return Scalar(location, node.value)
     return replace(node, location=location, text=name) if isinstance(node, Opaque) else node

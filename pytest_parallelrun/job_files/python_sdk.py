@@ -1,4 +1,4 @@
-"""Python files that build parallel jobs: parallel_run_function() of v2, ParallelRunConfig() and ParallelRunStep().
+"""Python files with parallel jobs: parallel_run_function() of v2, ParallelRunConfig() and ParallelRunStep().
 
 They are parsed and never executed.
 """
@@ -21,7 +21,7 @@ from pytest_parallelrun.job_files.tree import Problems, SourceLocation, Table
 
 
 def read_python(file: Path, given: GivenCode) -> JobFile:
-    """The jobs that a Python file builds."""
+    """The jobs in a Python file."""
     problems = Problems()
     text = read_source(file, problems)
     module = None if text is None else parse_source(text, problems)
@@ -76,7 +76,7 @@ def _steps(calls: list[JobCall], source: PythonSource, given: GivenCode) -> Iter
 
 
 def _steps_of_file(call: JobCall, source: PythonSource, given: GivenCode) -> Iterator[StepReading]:
-    """The jobs of a YAML file that the Python file loads, with what it changes in them."""
+    """The jobs of a YAML file that the Python file loads, with its changes."""
     table = source.changed(call)
     job = read_job_table(table, table.location.file, given)
     if job.is_job:

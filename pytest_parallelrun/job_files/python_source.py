@@ -1,4 +1,4 @@
-"""The calls of a Python file that make jobs, and what the file does with what they return."""
+"""The calls of a Python file that make jobs, and what the file does with their results."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from pytest_parallelrun.job_files.yaml_reader import read_yaml
 DEPLOYMENTS = ("ModelBatchDeployment", "BatchDeployment")
 FUNCTIONS = ("parallel_run_function", "ParallelRunConfig", "ParallelRunStep", *DEPLOYMENTS)
 LOADERS = ("load_component", "load_job", "load_batch_deployment")
-"""Functions of the SDK that make an object of a YAML file."""
+"""Functions of the SDK that load a YAML file."""
 SOURCES = ("source", "path", "yaml_file")
-"""What their argument is called, and was in earlier versions."""
+"""Names of their argument, now and in earlier versions."""
 SDK = ("azure", "azureml", *FUNCTIONS)
 UNCHANGED = (*METADATA, "outputs", "type", "component")
-"""Attributes whose assignment after the call says nothing of a run here."""
+"""Attributes whose later assignment does not affect a run here."""
 
 ADDING = ("add_pip_package", "add_conda_package", "add_tensorflow_pip_package", "add_tensorflow_conda_package")
 """Methods of CondaDependencies of v1."""
@@ -49,7 +49,7 @@ _N = TypeVar("_N", bound=ast.AST)
 
 @dataclass(frozen=True, kw_only=True)
 class JobCall:
-    """A call that makes a job. unread: arguments that are no literals. variable: what its value is assigned to."""
+    """A call that makes a job. unread: arguments that are not literals. variable: the name of its result."""
 
     function: str
     table: Table
@@ -64,7 +64,7 @@ class JobCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """An assignment to a job after the call that made it. path: of the attributes. base: the call that made it."""
+    """An assignment to a job after its call. path: of the attributes. base: the call."""
 
     path: tuple[str, ...]
     value: Node
@@ -73,9 +73,9 @@ class Change:
 
 
 class PythonSource:
-    """The calls of a module, and what is done with what they return.
+    """The calls of a module, and what happens to their results.
 
-    problems, skipped, files: see JobFile; what `calls()` came upon.
+    problems, skipped, files: see JobFile; found by `calls()`.
     """
 
     def __init__(self, source: SourceText, module: ast.Module) -> None:
@@ -113,7 +113,7 @@ class PythonSource:
                 yield JobCall(function=function, table=table, unread=unread, variable=assigned.get(id(node)), node=node)
 
     def _loaded(self, node: ast.Call, scope: Scope, function: str, variable: str | None) -> Iterator[JobCall]:
-        """`load_component("file.yml")` and its kin, where that is a file on this machine."""
+        """`load_component("file.yml")` and similar, if that is a local file."""
         arguments, _ = self._values.keywords(node, scope, ("source",))
         source = next((arguments.entries[name] for name in SOURCES if name in arguments.entries), None)
         text = text_of(source)
@@ -132,7 +132,7 @@ class PythonSource:
             yield JobCall(function=function, table=table, variable=variable, node=node)
 
     def _overridden(self, table: Table, node: Node | None) -> Table:
-        """A file with what `params_override` puts in its place: a list of mappings, keys dotted."""
+        """A file with the changes of `params_override`: a list of mappings with dotted keys."""
         for item in node.items if isinstance(node, Listing) else [] if node is None else [node]:
             if not isinstance(item, Table):
                 self.problems.add(item.location, f"params_override cannot be read: it is {value_text(item)}")
@@ -148,7 +148,7 @@ class PythonSource:
         )
 
     def changed(self, call: JobCall) -> Table:
-        """The keywords of a call with the changes that are made to what it returns, and to its environment."""
+        """The keywords of a call with later changes to its result and its environment."""
         table = self._apply(call.table, call.node)
         environment = table.entries.get("environment")
         if isinstance(environment, Table):
@@ -156,7 +156,7 @@ class PythonSource:
         return table
 
     def _changed_inside(self, table: Table) -> Table:
-        """A mapping that a call made, with the changes to it, and to those inside."""
+        """A mapping created by a call, with changes to it and to those inside."""
         for change in self._changes:
             if self._values.location(change.base) == table.location:
                 table = _with_change(table, change.path, change)
@@ -166,9 +166,9 @@ class PythonSource:
         return table
 
     def nodes_of(self, call: JobCall) -> Iterator[tuple[str, Table]]:
-        """The steps that a pipeline makes of one call of parallel_run_function(), by name.
+        """The steps that a pipeline makes from one call of parallel_run_function(), by name.
 
-        Each step is an entry of its own only where the settings that it is given after its call tell it from others.
+        Each step is a separate entry only if its later settings differ from those of the others.
         """
         table = self.changed(call)
         uses = [node for node in self._calls if self._made_by(node.func, node) is call.node]
@@ -188,7 +188,7 @@ class PythonSource:
         return target.id if isinstance(target, ast.Name) else None
 
     def _with_inputs(self, table: Table, use: ast.Call) -> Table:
-        """`inputs` with the values that the pipeline gives the step, where they are literals."""
+        """`inputs` with the literal values that the pipeline gives the step."""
         declared = table.entries.get("inputs")
         if not isinstance(declared, Table):
             return table
@@ -263,7 +263,7 @@ class PythonSource:
             yield Change(path=path, value=value, location=self._values.location(target), base=base)
 
     def _conditions(self, node: ast.AST) -> set[int]:
-        """The statements around a node that decide whether it is run, within its function."""
+        """The statements around a node that decide whether it runs, within its function."""
         found: set[int] = set()
         parent = self._parents.get(id(node))
         while parent is not None and not isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -274,7 +274,7 @@ class PythonSource:
         return found
 
     def _made_by(self, node: ast.expr, at: ast.AST, depth: int = 0) -> ast.Call | None:
-        """The call whose value a name has, through other names and parameters."""
+        """The call that created the value of a name, through other names and parameters."""
         if isinstance(node, ast.Call):
             value = self._names.returned(node)
             return node if value is None or depth > 20 else self._made_by(value, value, depth + 1)
@@ -320,7 +320,7 @@ def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Ta
     """The declared inputs with what a call gives for one of them."""
     declaration = inputs.entries.get(name)
     if isinstance(declaration, Table) and type_of(declaration) in DATA_TYPES and text_of(node) is not None:
-        # A text is a path where data are declared.
+        # A string is a path if data are declared.
         node = Table(node.location, {"path": node}, {"path": key})
     if isinstance(declaration, Table) and isinstance(node, Table):
         return _entry(inputs, name, replace(declaration.with_entries(node), location=node.location), key)
@@ -335,10 +335,10 @@ def _with_entry(table: Table, path: tuple[str, ...], value: Node, location: Sour
     name, *below = path
     present = table.entries.get(name)
     if not below:
-        # A number at the root goes over that in `resources`.
+        # A number at the root overrides that in `resources`.
         return _entry(table.without(name), name, value, location)
     if isinstance(present, Opaque):
-        # Nothing is known of it, before the change or after.
+        # Its value is unknown before and after the change.
         return table
     inner = present if isinstance(present, Table) else Table(location, {}, {})
     if name == "inputs" and len(below) == 1:

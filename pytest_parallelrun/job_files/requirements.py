@@ -25,7 +25,7 @@ OTHER_OPTIONS = (
     *("--only-binary", "--prefer-binary", "--require-hashes", "--pre", "--trusted-host", "--use-feature"),
     *("--config-settings", "--global-option", "--hash", "--no-deps", "--all-releases", "--only-final"),
 )
-"""Options that say nothing of what is installed, but from where."""
+"""Options that say nothing about packages, only about their source."""
 _OPTION = re.compile(r"(--[a-z-]+|-[a-z])\s*=?\s*(.*)", re.DOTALL)
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _OF_REQUIREMENT = re.compile(r"\s--[a-z].*$", re.DOTALL)
@@ -37,7 +37,7 @@ _SINGLE_EQUALS = re.compile(r"[\w.\]-]\s*=\s*\d")
 
 @dataclass
 class Listing:
-    """What was read so far: the fields of a JobEnvironment. constraints: versions that hold for what is listed."""
+    """What was read so far: the fields of a JobEnvironment. constraints: versions of listed packages."""
 
     problems: Problems = field(default_factory=Problems)
     packages: list[ListedPackage] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Listing:
     _files: set[Path] = field(default_factory=set)
 
     def add(self, text: str, location: SourceLocation) -> None:
-        """Takes in one line of a requirements file."""
+        """Reads one line of a requirements file."""
         line = _COMMENT.sub("", text).strip()
         option = _OPTION.fullmatch(line)
         if option is not None:
@@ -57,7 +57,7 @@ class Listing:
             self._add_requirement(_OF_REQUIREMENT.sub("", line), location)
 
     def add_file(self, path: Path) -> None:
-        """Takes in a requirements file. A file that is named again, also by itself, is read once."""
+        """Reads a requirements file. A file that is named again, even by itself, is read once."""
         if path in self._files:
             return
         self._files.add(path)
@@ -107,7 +107,7 @@ class Listing:
             )
 
     def _add_direct(self, text: str, location: SourceLocation) -> None:
-        """A project or file by its path or URL: a package where that tells a name."""
+        """A project or file by its path or URL: a package if that contains a name."""
         egg = _EGG.search(text)
         name = egg[1] if egg else _wheel_name(text)
         if name is None:
@@ -117,7 +117,7 @@ class Listing:
 
 
 def _joined(lines: Iterable[str], path: Path) -> Iterator[tuple[str, SourceLocation]]:
-    """The lines of a file, one that ends in a backslash with the next one."""
+    """The lines of a file; one that ends in a backslash is joined with the next one."""
     start, text = 0, ""
     for number, line in enumerate(lines, 1):
         start = start or number

@@ -55,9 +55,10 @@ def is_pipeline_v1(table: Table) -> bool:
 
 
 def config_of(table: Table, folder: Path) -> Node:
-    """What ParallelRunConfig.load_yaml() makes of a file. folder: of the file that refers to it.
+    """The result of ParallelRunConfig.load_yaml() for a file. folder: of the file that refers to it.
 
-    The client takes paths from the folder that it runs in, which is rather that folder than the one of the YAML file.
+    The client resolves paths against its working folder, which is more likely that folder than the one of the YAML
+    file.
     """
     config = table.entries[CONFIG_FILE]
     if not isinstance(config, Table):
@@ -70,7 +71,7 @@ def config_of(table: Table, folder: Path) -> Node:
 
 
 def read_config_file(table: Table, file: Path, given: GivenCode) -> JobFile:
-    """A file for ParallelRunConfig.load_yaml() by itself."""
+    """A file for ParallelRunConfig.load_yaml() alone."""
     name = entry_text(table, "name") or file.stem
     step = read_config(config_of(table, file.parent), None, name, given=given, unread=())
     return JobFile(path=file, steps=(step,), files=frozenset({file}))
@@ -94,7 +95,7 @@ def read_pipeline_v1(table: Table, file: Path, given: GivenCode) -> JobFile:
 
 
 def _read_step(step: Table, key: str, pipeline: Table, files: set[Path], given: GivenCode) -> StepReading:
-    """A step of such a pipeline. files: takes the file that has its config."""
+    """A step of such a pipeline. files: receives the file of its config."""
     name, problems, dropped = entry_text(step, "name") or key, Problems(), dict[str, str]()
     check_keys(step, PIPELINE_STEP, problems, owner=f"the step '{key}'", dropped=dropped)
     config = _config_of_step(step, problems, files)
@@ -171,7 +172,7 @@ def _below(table: Table, *names: str) -> Node | None:
 def read_config(
     config: Node | None, step: Table | None, name: str, *, given: GivenCode, unread: Sequence[Opaque]
 ) -> StepReading:
-    """A ParallelRunStep() with its config, or a config alone. unread: arguments that are no literals."""
+    """A ParallelRunStep() with its config, or a config alone. unread: arguments that are not literals."""
     problems = Problems()
     if step is not None:
         stars = step.entries.get(STARS)
@@ -192,7 +193,7 @@ def read_config(
     )
 
     names = ("source_directory", "entry_script")
-    # Without it the client takes the folder that it runs in.
+    # By default the client uses its working folder.
     source = config.entries.get("source_directory", Scalar(config.location, "."))
     entry = find_script(source, config.entries.get("entry_script"), problems, names=names, given=given)
 
@@ -247,7 +248,7 @@ def _check_together(config: Table, problems: Problems, read: Read) -> None:
 
 
 def _check_output(step: Table, read: Read, problems: Problems) -> None:
-    """The client asks for an output unless nothing is appended."""
+    """The client requires an output unless nothing is appended."""
     if "output" in step.entries:
         return
     if str(read.values.get("output_action", "")).lower() == "append_row":
@@ -269,9 +270,9 @@ def _check_name(node: Node | None, problems: Problems) -> None:
 def _arguments(
     node: Node | None, problems: Problems, read: Read, inputs: dict[str, InputValue]
 ) -> tuple[tuple[str, ...], SourceLocation | None]:
-    """The list of program arguments; numbers are texts to a command line.
+    """The list of program arguments; numbers become strings.
 
-    Data and outputs become bindings, as those of v2. inputs: takes the data that are not there already.
+    Data and outputs become bindings, like those of v2. inputs: receives data that are not there yet.
     """
     node = present(node)
     if node is None:
@@ -311,7 +312,7 @@ def _unreadable(subject: str, node: Opaque) -> Problem:
 
 
 def _inputs(node: Node | None) -> dict[str, InputValue]:
-    """The inputs, named as `as_named_input("name")` does, else input_0, input_1: they are data sets of the service."""
+    """The inputs, named by `as_named_input("name")`, otherwise input_0, input_1: they are data sets of the service."""
     items = node.items if isinstance(node, Listing) else [] if node is None else [node]
     inputs: dict[str, InputValue] = {}
     for number, item in enumerate(items):

@@ -1,4 +1,4 @@
-"""The entry script of a job definition, and where its code root is."""
+"""The entry script of a job file, and its code root."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GIVE_SCRIPT = "give it with --parallelrun-entry=PATH"
 
 @dataclass(frozen=True)
 class GivenCode:
-    """What is given beside a job definition. root: a code root over its own. script: where its own cannot be read."""
+    """Options next to a job file. root: overrides its code root. script: used if its own cannot be read."""
 
     root: Path | None = None
     script: Path | None = None
@@ -32,7 +32,7 @@ NO_CODE = GivenCode()
 def find_script(
     code: Node | None, script: Node | None, problems: Problems, *, names: tuple[str, str], given: GivenCode
 ) -> EntryFile | None:
-    """The script of a definition; None, with problems, where it is not there, and for what is missing altogether.
+    """The script of a job file; None, with problems, if it is missing or not named.
 
     names: of the two keys.
     """
@@ -71,14 +71,14 @@ def find_script(
 
 
 def check_found(entry: EntryFile | None, location: SourceLocation, problems: Problems) -> None:
-    """Adds a problem where there is no script and nothing says why, as in a call of which not all can be read."""
+    """Adds a problem if there is no script and nothing says why, as in a call that cannot be read completely."""
     if entry is None and not problems:
         problems.add(location, f"the entry script cannot be read: {GIVE_SCRIPT} beside --parallelrun-job")
 
 
 def _script_path(root: Path, script: str) -> Path:
     """The file of a script that is written as a path, or as a dotted module without `.py`."""
-    # Both slashes are those of folders to the runtime, which makes a dotted name of the path.
+    # The runtime accepts both slashes as separators and makes a dotted name of the path.
     path = root / script.replace("\\", "/")
     if (path.exists() and not path.is_dir()) or not MODULE.fullmatch(script):
         return path
@@ -87,7 +87,7 @@ def _script_path(root: Path, script: str) -> Path:
 
 
 def _text(node: Node | None, name: str, problems: Problems) -> str | None:
-    """The text of a key; "" where it is not there, None with a problem where it is something else."""
+    """The text of a key; "" if it is missing, None with a problem if it is not a string."""
     node = present(node)
     if node is None:
         return ""

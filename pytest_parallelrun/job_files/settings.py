@@ -1,4 +1,4 @@
-"""Values of a job definition -> values of JobSettings, each checked and with its origin."""
+"""Values of a job file -> values of JobSettings, each validated and with its origin."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from pytest_parallelrun.job_files.tree import (
 )
 
 ALL_NODES = -1
-"""An instance_count that the client takes and sends, for all nodes of the cluster."""
+"""An instance_count that the client accepts and sends, for all nodes of the cluster."""
 
 LookUp = Callable[[Binding, SourceLocation], InputValue]
-"""The input that a binding leads to; BindingError where there is none."""
+"""The input of a binding; BindingError if there is none."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Read:
     notes: dict[str, str] = field(default_factory=dict)
 
     def put(self, name: str, value: object, location: SourceLocation) -> None:
-        """Takes in a value by the name of its setting, or its v1 name."""
+        """Adds a value by the name of its setting, or its v1 name."""
         field_name = field_of(name)
         self.values[name] = value
         self.origins[field_name] = location.origin
@@ -54,7 +54,7 @@ class Read:
 
 
 def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
-    """SettingsError for program arguments that the runtime would refuse; what is still bound is not looked at."""
+    """SettingsError for program arguments that the runtime would refuse; unresolved bindings are ignored."""
     parsed = parse_program_arguments(arguments, profile=profile)
     known = {name: value for name, value in parsed.settings.items() if not BINDING.search(value)}
     JobSettings.from_mapping(known, ORIGIN)
@@ -84,7 +84,7 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, proble
 
 
 def note_size_without_effect(table: Table, read: Read) -> None:
-    """A mini-batch size beside partition keys, which v2 takes and does not use."""
+    """A mini-batch size next to partition keys, which v2 accepts and does not use."""
     if _size_and_keys(table):
         size, keys = table.keys["mini_batch_size"], table.keys["partition_keys"]
         read.notes["mini_batch_size"] = (
@@ -94,7 +94,7 @@ def note_size_without_effect(table: Table, read: Read) -> None:
 
 
 def check_exclusive(table: Table, problems: Problems) -> None:
-    """Reports a mini-batch size beside partition keys, which v1 refuses, whatever else is wrong with either."""
+    """Reports a mini-batch size next to partition keys, which v1 refuses, whatever else is wrong with either."""
     if _size_and_keys(table):
         problems.add(
             table.keys["mini_batch_size"],
@@ -108,7 +108,7 @@ def _size_and_keys(table: Table) -> bool:
 
 
 def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read) -> None:
-    """A mapping that is no literal leaves all settings in it open."""
+    """A mapping that is not a literal leaves all its settings unresolved."""
     options = " and ".join(f"--parallelrun-set={setting}=VALUE" for setting in settings)
     for setting in settings:
         message = f"{name} is the expression `{node.text}`: {node.why}, or give {options}"
@@ -116,7 +116,7 @@ def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read
 
 
 def _stars_unread(node: Opaque, read: Read) -> None:
-    """`**expression` leaves all settings open that are not beside it."""
+    """`**expression` leaves all other settings unresolved."""
     message = f"`{node.text}` cannot be read: {node.why}, or give what it sets with --parallelrun-set=NAME=VALUE"
     read.unresolved[STARS] = Problem(node.location, message)
     read.notes[STARS] = (
@@ -162,7 +162,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
             problems.add(node.location, f"{name} must be a text, and is {kind_of(node)}{hint}")
             return
         if key.type == WHOLE and not _is_whole(raw):
-            # Before the kind, which would take fractions of a second.
+            # Before the type, which would accept fractions of a second.
             raise ValueError(kind.allowed if not isinstance(raw, float) else "a whole number")
         if key.type == "list" and not isinstance(raw, list):
             raise ValueError("a list of names")
@@ -185,7 +185,7 @@ def _is_whole(raw: object) -> bool:
 
 
 def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> Node | None:
-    """The value that a binding leads to, at the place of the binding; any other node as it is; None where it fails."""
+    """The value of a binding, at the location of the binding; any other node unchanged; None if it fails."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return node
     try:
@@ -206,9 +206,9 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
 
 
 def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> object:
-    """A native value; None, with a problem, for what has parts that are none.
+    """A native value; None, with a problem, if parts of it are not literals.
 
-    A variable whose value is an expression is left out, and unresolved by itself.
+    A variable whose value is an expression is left out and unresolved on its own.
     """
     if isinstance(node, Scalar):
         if isinstance(node.value, (str, int, float)):
@@ -238,7 +238,7 @@ def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
 
 
 def _part(name: str, node: Node, look_up: LookUp, problems: Problems) -> str | None:
-    """A text in a list or mapping, with what it is bound to."""
+    """A string in a list or mapping, with its bound value."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         shown = (
             ""

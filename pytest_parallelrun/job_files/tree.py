@@ -1,4 +1,4 @@
-"""A job definition as a tree of values, each with its location, and the problems in it.
+"""A job file as a tree of values, each with its location, and its problems.
 
 YAML and Python files both become one. A tree may share nodes (aliases of YAML) and has no cycles.
 """
@@ -14,12 +14,12 @@ from typing import TypeAlias
 from pytest_parallelrun.emulator.errors import ParallelRunError
 
 MAX_SHOWN = 50
-"""Problems that an error lists."""
+"""Maximum problems in an error."""
 
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """Where something stands; line and column count from 1. cell: of a notebook, whose lines are those of the cell."""
+    """A location; line and column count from 1. cell: of a notebook, whose lines are those of the cell."""
 
     file: Path
     line: int = 1
@@ -31,21 +31,21 @@ class SourceLocation:
 
     @property
     def origin(self) -> str:
-        """File and line, which is what a value is said to come from."""
+        """File and line, used as origin of a value."""
         if self.cell is not None:
             return f"{shown(self.file)}, cell {self.cell}, line {self.line}"
         return f"{shown(self.file)}:{self.line}"
 
 
 def shown(path: Path) -> str:
-    """A path as messages have it: relative to the working folder where it lies below."""
+    """A path in messages: relative to the working folder if it is below."""
     here = Path.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else os.fspath(path)
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """A text, number, truth value or null; `value` may also be a date of YAML, which no setting takes."""
+    """A string, number, boolean or null; `value` may also be a date of YAML, which no setting accepts."""
 
     location: SourceLocation
     value: object
@@ -66,7 +66,7 @@ class Table:
     keys: Mapping[str, SourceLocation]
 
     def with_entries(self, other: Table) -> Table:
-        """This table, with the entries of another one over its own."""
+        """This table, overridden by the entries of another one."""
         return Table(self.location, {**self.entries, **other.entries}, {**self.keys, **other.keys})
 
     def without(self, *names: str) -> Table:
@@ -76,7 +76,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Opaque:
-    """An expression of a Python file that is no literal: `text` is its source, `why` says what would have helped.
+    """An expression of a Python file that is not a literal: `text` is its source, `why` says what would have helped.
 
     input_name: of `data.as_named_input("name")`, which names an input of v1. output_name: of `PipelineData("name")`.
     """
@@ -89,18 +89,18 @@ class Opaque:
 
 
 STARS = "**"
-"""The name of what a call gets by `**expression`, where that cannot be read: it may hold any keyword."""
+"""The name for `**expression` in a call that cannot be read: it may contain any keyword."""
 
 Node: TypeAlias = Scalar | Listing | Table | Opaque
 
 
 def present(node: Node | None) -> Node | None:
-    """The node; None also where there is a key with nothing behind it."""
+    """The node; None also for a key without a value."""
     return None if isinstance(node, Scalar) and node.value is None else node
 
 
 def text_of(node: Node | None) -> str | None:
-    """The text of a scalar that is one, else None."""
+    """The text of a scalar that is a string, otherwise None."""
     return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else None
 
 
@@ -110,12 +110,12 @@ def entry_text(table: Table, name: str) -> str | None:
 
 
 def type_of(table: Table) -> str:
-    """What a table has as its `type`, in small letters; "" where it has none."""
+    """The `type` of a table, in lower case; "" if it has none."""
     return (entry_text(table, "type") or "").lower()
 
 
 def kind_of(node: Node) -> str:
-    """What a value is, in words of a message."""
+    """The kind of a value, for messages."""
     if isinstance(node, Table):
         return "a mapping"
     if isinstance(node, Listing):
@@ -128,13 +128,13 @@ def kind_of(node: Node) -> str:
 
 
 def value_text(node: Node) -> str:
-    """What a value is where it should be something else, with what would help."""
+    """The kind of a value that should be another one, with advice."""
     return f"{kind_of(node)}: {node.why}" if isinstance(node, Opaque) else kind_of(node)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a definition, and where."""
+    """A problem of a job file, with its location."""
 
     location: SourceLocation
     message: str
@@ -144,7 +144,7 @@ class Problem:
 
 
 class Problems(list[Problem]):
-    """Collects problems while a definition is read, so that the user learns of all at once."""
+    """Collects problems while a job file is read, so that the user sees all at once."""
 
     def add(self, location: SourceLocation, message: str) -> None:
         self.append(Problem(location, message))
@@ -156,7 +156,7 @@ def _order(problem: Problem) -> tuple[object, ...]:
 
 
 class JobFileError(ParallelRunError):
-    """A job definition that cannot be gated; the text has a line for each problem."""
+    """A job file that cannot be gated; the text has a line for each problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(set(problems), key=_order))

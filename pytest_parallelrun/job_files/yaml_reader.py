@@ -1,7 +1,7 @@
 """A YAML file -> a tree of nodes, in bounded time and memory.
 
-Nodes are composed and not constructed: aliases stay shared, so that a file of a few lines cannot stand for gigabytes,
-and every value keeps its line and column.
+Nodes are composed, not constructed: aliases stay shared, so that a short file cannot expand to gigabytes, and every
+value keeps its line and column.
 """
 
 from __future__ import annotations
@@ -10,15 +10,12 @@ import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.errors import special_file
+from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES, MAX_NODES, compose
 from pytest_parallelrun.job_files.tree import Listing, Node, Problems, Scalar, SourceLocation, Table
 
 if TYPE_CHECKING:
     import yaml
-
-MAX_FILE_BYTES = 512 * 1024
-"""Bytes; PyYAML takes about a second for it. Job definitions have a few kilobytes."""
-MAX_NODES = 20_000
-MAX_DEPTH = 60
 
 _PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _MERGE = "tag:yaml.org,2002:merge"
@@ -26,8 +23,11 @@ _VALUE = "tag:yaml.org,2002:value"
 
 
 def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> str | None:
-    """The text of a file; None, with a problem, where it cannot be read, is too large, or is not UTF-8."""
+    """The text of a file; None, with a problem, if it is unreadable, too large, or not UTF-8."""
     location = SourceLocation(file)
+    if kind := special_file(file):
+        problems.add(location, f"this is {kind}, and not a file")
+        return None
     try:
         if is_too_large(file.stat().st_size, file, problems, limit):
             return None
@@ -36,7 +36,7 @@ def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> st
         problems.add(location, f"the file cannot be read: {error.strerror}")
         return None
     try:
-        # With its mark, PowerShell writes UTF-16 (`pip freeze > requirements.txt`), and pip and YAML take it.
+        # PowerShell writes UTF-16 with a byte order mark (`pip freeze > requirements.txt`); pip and YAML accept it.
         return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
@@ -50,7 +50,7 @@ def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> st
 
 
 def is_too_large(size: int, file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> bool:
-    """Whether a file of so many bytes is larger than the limit, which is a problem."""
+    """Whether a file of this size is too large, which is a problem."""
     if size > limit:
         problems.add(
             SourceLocation(file),
@@ -60,20 +60,20 @@ def is_too_large(size: int, file: Path, problems: Problems, limit: int = MAX_FIL
 
 
 def read_yaml(file: Path, problems: Problems, *, noun: str = "a job definition") -> Table | None:
-    """The mapping that a file holds; None, with a problem, where it is no YAML, or something else than one mapping.
+    """The mapping in a file; None, with a problem, if it is not YAML, or not one mapping.
 
-    noun: what the file is.
+    noun: the kind of file.
     """
     text = read_text(file, problems)
     return None if text is None else parse_yaml(text, file, problems, noun=noun)
 
 
 def parse_yaml(text: str, file: Path, problems: Problems, *, noun: str = "a job definition") -> Table | None:
-    """The same for a text that was read already."""
+    """The same for a text that was already read."""
     import yaml
 
     try:
-        roots = _compose(text)
+        roots = compose(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         location = SourceLocation(file) if mark is None else SourceLocation(file, mark.line + 1, mark.column + 1)
@@ -101,41 +101,6 @@ def parse_yaml(text: str, file: Path, problems: Problems, *, noun: str = "a job 
         problems.add(root.location, f"the file holds {content}; {noun} is a mapping of keys")
         return None
     return root
-
-
-def _compose(text: str) -> list[yaml.Node]:
-    """The documents of a text. yaml.YAMLError where it is none, or too deep or too large."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        nodes = 0
-        depth = 0
-
-        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            self.nodes += 1
-            if self.nodes > MAX_NODES:
-                raise yaml.composer.ComposerError(None, None, f"there are more than {MAX_NODES} values", mark)
-            self.depth += 1
-            if self.depth > MAX_DEPTH:
-                raise yaml.composer.ComposerError(None, None, f"it is nested more than {MAX_DEPTH} levels deep", mark)
-            try:
-                node: yaml.Node | None = super().compose_node(parent, index)
-            finally:
-                self.depth -= 1
-            return node
-
-    loader = Loader(text)
-    try:
-        roots: list[yaml.Node] = []
-        while loader.check_node():
-            node = loader.get_node()
-            if node is not None and len(roots) < 2:
-                roots.append(node)
-        # What stands between two '---' may be nothing.
-        return [node for node in roots if not (isinstance(node, yaml.ScalarNode) and not node.value and len(roots) > 1)]
-    finally:
-        loader.dispose()
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

@@ -1,1 +1,1 @@
-"""What the gate found, in the forms in which people and programs read it."""
+"""What the gate found, in formats for people and programs."""

@@ -1,10 +1,9 @@
-"""Findings and summaries for GitHub Actions and Azure Pipelines; logs are kept from giving commands of their own."""
+"""Findings and summaries for GitHub Actions and Azure Pipelines."""
 
 from __future__ import annotations
 
 import ast
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,10 @@ from pytest_parallelrun.report.markdown import markdown_report
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, grouped_findings
 from pytest_parallelrun.report.sanitize import visible
 
-# The runner of GitHub ends lines at a single \r as well, and does not see characters without a width.
-_COMMAND = re.compile(r"(?:^|(?<=[\r\n]))[^a-z0-9\r\n]*?:(?=:)|##(?=\[|vso\[)", re.IGNORECASE)
 MAX_ANNOTATIONS_PER_LEVEL = 10
-"""Annotations of a step that are shown for errors, and as many for warnings."""
+"""Annotations shown for each step: this number of errors and of warnings."""
 MAX_SUMMARY_BYTES = 1024 * 1024
-"""Bytes of the summary of a step, all that was written to it together; more of it is not shown at all."""
+"""Bytes of the summary of a step, in all; a longer one is not shown at all."""
 
 
 def on_github() -> bool:
@@ -41,10 +38,9 @@ def on_ci() -> bool:
 def ci_parts(
     reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]
 ) -> Iterator[tuple[str, Iterator[str]]]:
-    """(what it is, lines of it) for each part that this CI system gets. A step's summary is written on the way.
+    """(name, lines) for each part that this CI system gets. The summary of a step is written directly.
 
-    The lines belong into the log: commands, and why a summary could not be written. That does not fail the run: what
-    the gate found does not depend on who is told.
+    The lines belong in the log: commands, and why a summary could not be written, which does not fail the run.
     """
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
@@ -71,7 +67,7 @@ def _step_summary(path: str, reports: Sequence[EntryReport], acceptances: Sequen
 def _azure_summary(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
     folder = os.environ.get("AGENT_TEMPDIRECTORY")
     try:
-        # The agent reads it after the run, and removes its folder with the job.
+        # The agent reads it after the run, and deletes its folder with the job.
         handle, path = tempfile.mkstemp(prefix="parallelrun-", suffix=".md", dir=folder or None)
         with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.write(markdown_report(reports, acceptances))
@@ -83,7 +79,7 @@ def _azure_summary(reports: Sequence[EntryReport], acceptances: Sequence[Accepta
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """A finding at a line. file: relative to the checkout where it lies in there, with `/`, else absolute."""
+    """A finding at a line. file: relative to the checkout, with `/`, or absolute if outside."""
 
     level: Literal["error", "warning"]
     file: str
@@ -126,7 +122,7 @@ def _below(checkout: str, file: str) -> str:
 
 
 def script_location(finding: Finding, script: str) -> tuple[str, int]:
-    """(file, line) that a finding is about: the last frame of the user, the function that failed, or the first line."""
+    """(file, line) of a finding: the last frame of the user, the function that failed, or the first line."""
     cause, location = finding.cause, finding.location
     if cause is not None and cause.frame is not None:
         return cause.frame.file, cause.frame.line
@@ -183,7 +179,7 @@ def azure_commands(annotations: Iterable[Annotation]) -> Iterator[str]:
 
 
 def azure_upload_summary(path: str) -> str:
-    """The line that shows a Markdown file beside the run. path: absolute."""
+    """The line that shows a Markdown file with the run. path: absolute."""
     return f"##vso[task.uploadsummary]{_azure_data(path)}"
 
 
@@ -193,8 +189,3 @@ def _azure_data(text: str) -> str:
 
 def _azure_property(text: str) -> str:
     return _azure_data(text).replace(";", "%3B").replace("]", "%5D")
-
-
-def defused(text: str) -> str:
-    """The text without commands: an error of a script that begins with `::` or has `##vso[` would be obeyed."""
-    return _COMMAND.sub(lambda match: f"{match.group()} ", text)

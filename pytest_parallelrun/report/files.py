@@ -1,4 +1,4 @@
-"""The report files: their kinds, told by the ending, and what writes each."""
+"""The report files: their types by suffix, and what writes each."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 
 from pytest_parallelrun.report.markdown import markdown_report
 from pytest_parallelrun.report.records import AcceptanceRecord, CheckRecord, EntryReport
+from pytest_parallelrun.report.sanitize import Redaction
 
 Maker = Callable[[Sequence[EntryReport], Sequence[AcceptanceRecord]], str]
 
 VERSION = 2
-"""Of the JSON report; docs/reference/report.schema.json describes it."""
+"""Version of the JSON report; docs/reference/report.schema.json describes it."""
 
 
 def json_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
-    """The whole report as text."""
+    """The whole report as a string."""
     content = {
         "version": VERSION,
         "entries": [_entry(report) for report in reports],
@@ -50,19 +51,29 @@ def _check(check: CheckRecord) -> dict[str, object]:
 
 
 def _html(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> str:
-    # It imports a template engine and a library of plots.
+    # It imports a template engine and a plotting library.
     from pytest_parallelrun.report.html.page import html_report
 
     return html_report(reports, acceptances)
 
 
 MAKERS: Mapping[str, Maker] = {".json": json_report, ".html": _html, ".md": markdown_report}
-"""By the ending, in lower case."""
+"""By suffix, in lower case."""
 
 
 def write_report(path: Path, reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> None:
-    """Writes the report, and the folders above it. OSError where that cannot be done."""
+    """Writes the report, and creates its folder. OSError if that fails."""
     text = MAKERS[path.suffix.lower()](reports, acceptances)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A file name in another encoding than that of the system has characters that no encoding has.
+    # A file name in another encoding than that of the system contains characters that cannot be encoded.
     path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def redact_files(folder: Path, redaction: Redaction) -> None:
+    """Masks secrets in files below a folder: the logs, which have what a script printed."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            # Bytes that are no UTF-8 stay as they are.
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            if (masked := redaction.text(text)) != text:
+                path.write_bytes(masked.encode("utf-8", "surrogateescape"))

@@ -1,6 +1,6 @@
 """The report as Markdown, for summaries of CI systems and for pull requests.
 
-File names, errors and results are not trusted: they stand in code fences, in code spans, or escaped.
+File names, errors and results are not trusted: they are in code fences, in code spans, or escaped.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_MORE = "\n\n*The rest is left out: the summary would be too long. The other r
 def markdown_report(
     reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = (), *, most_bytes: int | None = None
 ) -> str:
-    """The whole report as text; most_bytes: where it is cut, after a whole part, in UTF-8."""
+    """The whole report as a string; most_bytes: where it is cut, after a whole part, in UTF-8."""
     parts: list[str] = []
     room = None if most_bytes is None else most_bytes - len(NO_MORE.encode())
     for part in _parts(reports, acceptances):
@@ -42,7 +42,7 @@ def markdown_report(
 
 
 def code(text: str) -> str:
-    """A code span in one line, whatever is in the text, also in a table."""
+    """A code span in one line for any text, also in a table."""
     line = in_one_line(text).replace("|", "\\|") or " "
     ticks = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     space = " " if "`" in line else ""
@@ -50,15 +50,15 @@ def code(text: str) -> str:
 
 
 def fence(text: str, language: str = "text") -> str:
-    """A fenced block, whatever is in the text."""
+    """A fenced block for any text."""
     ticks = "`" * max(3, max((len(run) for run in re.findall("`+", text)), default=0) + 1)
     return f"{ticks}{language}\n{visible(text)}\n{ticks}"
 
 
 def sentence(text: str) -> str:
-    """A text in one line, with nothing in it that Markdown or HTML would take for its own."""
+    """A text in one line, with Markdown and HTML escaped."""
     line = in_one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # In a pull request `@name` would call somebody.
+    # In a pull request `@name` would notify somebody.
     return _MENTION.sub("@<!-- -->", _SPECIAL.sub(r"\\\1", line))
 
 

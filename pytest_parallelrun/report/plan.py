@@ -36,7 +36,7 @@ def plan_lines(
     engine: str = "inprocess",
     verbosity: int = 0,
 ) -> Iterator[str]:
-    """`checks`: name -> why the check cannot be made, None where it would run.
+    """`checks`: name -> why the check cannot run, None if it would.
 
     job: the step of the job definition. no_input: why there is no splitter. input_origin: where the input was written.
     verbosity: that of pytest; above 0 there are the settings that nobody set and on which no sources disagree.

@@ -1,6 +1,6 @@
-"""What a report is made of: plain values, so that they cross the processes of pytest-xdist as JSON.
+"""The data of a report: plain values, so that pytest-xdist can send them as JSON.
 
-And what every report says: its findings in the order in which they should be read, what a gate can say at all.
+Also what every report says: findings in reading order, and what a gate can check at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COUNTED_OUTCOMES: tuple[CheckOutcome, ...] = ("failed", "advice", "accepted", "s
 THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
 
 AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unknown"]
-"""Of an accepted finding: expired; its check found nothing; no entry matches; its check was not among those run."""
+"""Of an accepted finding: in force; expired; its check found nothing; no entry matches; its check was not run."""
 
 JOB_COUNTS = (
     "status",
@@ -36,7 +36,7 @@ JOB_COUNTS = (
     "failed_items",
     "attempts",
 )
-"""Of a job, those that JUnit files have."""
+"""Values of a job in JUnit files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class CheckRecord:
 
     @property
     def headline(self) -> str:
-        """What it says first: its finding, or where it broke otherwise its message."""
+        """Its headline: of its finding, or of its message if it broke otherwise."""
         return first_line(self.message if self.finding is None else self.finding.what)
 
     def as_json(self) -> dict[str, object]:
@@ -88,7 +88,7 @@ class CheckRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptanceRecord:
-    """One accepted finding of the ini file, and what became of it. `until`: its last day as YYYY-MM-DD."""
+    """One accepted finding of the ini file, and its state. `until`: its last day as YYYY-MM-DD."""
 
     line: str
     check: str
@@ -101,7 +101,7 @@ class AcceptanceRecord:
 
 @dataclass(kw_only=True)
 class EntryReport:
-    """All that is known of one entry, filled as its checks end.
+    """Everything about one entry, filled as its checks end.
 
     path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table. judging:
     names of those that judge the sample. strict: whether an entry whose sample was not judged fails, unless that was
@@ -126,7 +126,7 @@ class EntryReport:
     interrupted: bool = False
 
     def add(self, record: CheckRecord) -> None:
-        """Takes in a check; a failure in its teardown does not hide behind an earlier pass."""
+        """Adds a check; a failure in its teardown is not hidden by an earlier pass."""
         known = self.checks.get(record.name)
         if known is None or known.outcome != "failed":
             self.checks[record.name] = record
@@ -181,7 +181,7 @@ class EntryReport:
         return [(outcome, number) for outcome in COUNTED_OUTCOMES if (number := self.count(outcome))]
 
     def properties(self) -> Iterator[tuple[str, str]]:
-        """What JUnit files say of it, by name."""
+        """Values for JUnit files, by name."""
         yield "verdict", self.verdict
         yield "checks", str(len(self.checks))
         for outcome in COUNTED_OUTCOMES:
@@ -191,7 +191,7 @@ class EntryReport:
             yield from ((name, str(self.job[name])) for name in JOB_COUNTS)
 
     def figures(self) -> Mapping[str, float | str]:
-        """What a check measured: the pace of run(), {} where none did."""
+        """Measurements of a check: the run time of run(), {} if there are none."""
         return next((check.figures for check in self.records if check.figures), {})
 
 
@@ -220,7 +220,7 @@ def worst_verdict(reports: Iterable[EntryReport]) -> Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupedFinding:
-    """A finding with all the checks that met its cause; `record` is that of the first of them."""
+    """A finding with all checks that have its cause; `record` is that of the first one."""
 
     record: CheckRecord
     also: tuple[str, ...] = ()
@@ -249,12 +249,12 @@ class GroupedFinding:
 
     @property
     def command(self) -> str:
-        """What runs it again, or ""."""
+        """The command that replays it, or ""."""
         return self.finding.replay.command if self.finding.replay else ""
 
 
 def grouped_findings(report: EntryReport, *outcomes: CheckOutcome) -> list[GroupedFinding]:
-    """One for each cause, most important first: what fails before advice, what more checks met, the order of checks."""
+    """One for each cause, most important first: errors before advice, then by number of checks, then by their order."""
     groups: dict[tuple[str, Cause | str], list[CheckRecord]] = {}
     for record in report.records:
         if record.outcome in (outcomes or ("failed", "advice")):
@@ -265,7 +265,7 @@ def grouped_findings(report: EntryReport, *outcomes: CheckOutcome) -> list[Group
 
 
 def job_facts(result: JobResult) -> dict[str, object]:
-    """What the reports say of a job, in JSON's own types."""
+    """Values of a job for reports, as JSON types."""
     return {
         "status": result.status,
         "reason": result.reason,
@@ -288,7 +288,7 @@ def job_facts(result: JobResult) -> dict[str, object]:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingRecord:
-    """One setting. is_set: somebody gave it, it is no default. emulated: False for one that has no effect here."""
+    """One setting. is_set: it is not a default. emulated: False if it has no effect here."""
 
     name: str
     value: str
@@ -300,9 +300,9 @@ class SettingRecord:
 def setting_records(
     settings: JobSettings, origins: Mapping[str, str], *, engine: str = "inprocess"
 ) -> Iterator[SettingRecord]:
-    """All settings in the order of their table. origins: of those that were set, where the value came from.
+    """All settings in the order of their table. origins: of those that were set.
 
-    engine: some settings have an effect in worker processes alone.
+    engine: some settings have an effect only in worker processes.
     """
     for name, setting in setting_table().items():
         yield SettingRecord(
@@ -359,4 +359,4 @@ NOT_CHECKABLE = (
         "none; the service has them, counts no item, and does not call `run()`",
     ),
 )
-"""(what, what happens here); rows of the page on fidelity that hold for every engine."""
+"""(what, what happens here); rows of the page docs/explanation/limits.md for every engine."""

@@ -1,4 +1,4 @@
-"""The summary of a gate on the terminal: a line for each entry, then what is to be known besides."""
+"""The summary of a gate on the terminal: a line for each entry, then details."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Style = Literal["plain", "good", "bad", "warning"]
 STYLES: Mapping[Verdict, Style] = {"passed": "good", "failed": "bad", "incomplete": "warning"}
 
 NARROWEST = 30
-"""Columns that a text is wrapped to, however narrow the terminal is."""
+"""Minimum columns for wrapping, however narrow the terminal is."""
 MAX_ATTEMPTS = 50
 """Lines of the timeline."""
 
 
 class Line(NamedTuple):
-    """One line, and the colour that it has where there are colours."""
+    """One line, and its colour, if colours are used."""
 
     text: str
     style: Style = "plain"
@@ -85,7 +85,7 @@ def headline(report: EntryReport) -> str:
 
 
 def acceptance_lines(acceptances: Iterable[AcceptanceRecord]) -> Iterator[str]:
-    """The accepted findings of the ini file that want to be looked at."""
+    """The accepted findings of the ini file that need attention."""
     for acceptance in acceptances:
         if acceptance.message:
             yield visible(f"parallelrun_accept {acceptance.line!r}: {acceptance.message}")
@@ -98,7 +98,7 @@ class _Page:
         self._width = width
 
     def wrapped(self, text: str, style: Style = "plain", first: str = "  ", following: str = "    ") -> Iterator[Line]:
-        """A paragraph for each line of the text. Words, such as paths, are never cut."""
+        """A paragraph for each line of the text. Words, such as paths, are never broken."""
         for line in visible(text).splitlines():
             parts = textwrap.wrap(
                 line,
@@ -112,7 +112,7 @@ class _Page:
             first = following
 
     def finding(self, grouped: GroupedFinding, mark: str, style: Style) -> Iterator[Line]:
-        """Its name, what it is, where, and what to do; the rest is told among the failures, or in the reports."""
+        """Its name, what it is, where, and the fix; the rest is among the failures, or in the reports."""
         also = f" (also met by {', '.join(grouped.also)})" if grouped.also else ""
         yield from self.wrapped(f"{mark}{grouped.record.name}{also}", style)
         indent = "    "
@@ -120,7 +120,7 @@ class _Page:
         for line in grouped.finding.labelled_lines("location", "fix"):
             yield from self.wrapped(line, first=indent, following=indent + "  ")
         if grouped.command:
-            # In one piece, to be copied.
+            # In one piece, for copying.
             yield Line(visible(f"{indent}replay: {grouped.command}"))
 
     def timeline(self, trace: Trace) -> Iterator[Line]:

@@ -1,7 +1,7 @@
-"""The course of a job, made of its events and small enough to be sent and drawn, whatever the number of mini-batches.
+"""The timeline of a job, derived from its events and small enough to be sent and drawn.
 
-Mini-batches become cells and attempts become bars. Where there are too many, a cell stands for several mini-batches
-that follow each other, and a bar for the attempts of one worker in a stretch of time.
+Mini-batches become cells and attempts become bars. If there are too many, a cell stands for several consecutive
+mini-batches, and a bar for the attempts of one worker in a period.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_LOSSES = 5000
 """Mini-batches that failed, lost items or were tried again, each of which is told."""
 MAX_STEPS = 500
 MAX_STRETCHES, MIN_STRETCHES = 100, 25
-"""Of time in a lane, where attempts are too many to be drawn one by one."""
+"""Periods in a lane, if there are too many attempts to draw each."""
 MAX_TEXT_LENGTH = 200
 """Characters of names and errors."""
 
@@ -46,8 +46,8 @@ WORST_OUTCOME: Sequence[Outcome] = (
 class TraceCell:
     """One mini-batch, or `count` of them from `first` on; numbers are sums, seconds that of the longest attempt.
 
-    items: None while nothing is known of a mini-batch that was never started.
-    states: how many are in which state; `state` is the worst of them. error: of the last failed attempt.
+    items: None for a mini-batch that was never started.
+    states: number in each state; `state` is the worst of them. error: of the last failed attempt.
     """
 
     first: int
@@ -64,9 +64,9 @@ class TraceCell:
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One attempt, or the `attempts` of a worker in a stretch of time; times in seconds from the start of the job.
+    """One attempt, or the `attempts` of a worker in a period; times in seconds from the start of the job.
 
-    mini_batch, number: of a single attempt, else None. outcome: the worst of several, which `outcomes` counts.
+    mini_batch, number: of a single attempt, otherwise None. outcome: the worst of several, which `outcomes` counts.
     """
 
     worker: int
@@ -82,7 +82,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Lane:
-    """One worker: when it came up, how long import and init() took, and the error where they failed."""
+    """One worker: when it started, the time of import and init(), and the error if they failed."""
 
     worker: int
     instance: int
@@ -93,7 +93,7 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What the thresholds counted after so many attempts."""
+    """Counts against the thresholds after a number of attempts."""
 
     attempts: int
     failed_items: int
@@ -154,7 +154,7 @@ class Trace:
 
 
 def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: Callable[[str], str] = str) -> Trace:
-    """names: the items of an attempt's mini-batch in one text. readable: an error, such as with shorter paths."""
+    """names: the items of an attempt's mini-batch as text. readable: an error, for example with shorter paths."""
     settings = result.settings
     attempts = result.attempts
     lanes = _lanes(result, readable)

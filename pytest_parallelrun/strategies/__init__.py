@@ -1,7 +1,7 @@
-"""Strategies for Hypothesis: mini-batches made of a sample, faults, settings, and whole jobs.
+"""Strategies for Hypothesis: mini-batches of a sample, faults, settings, and whole jobs.
 
-What is drawn are recipes: small frozen values whose repr builds them again after
-`from pytest_parallelrun.strategies import *`.
+They draw recipes: small frozen values whose repr creates them again after `from pytest_parallelrun.strategies import
+*`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Odd values of a table: those that its column types can hold, since the types of a job's input never change."""
+"""Malformed cells of a table, within its column types, since the types of a job's input never change."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ CellKind = Literal[
 ]
 CELL_KINDS: tuple[CellKind, ...] = get_args(CellKind)
 NULLS: tuple[CellKind, ...] = ("null", "nan", "nat")
-"""What a whole column may be made of."""
+"""Kinds for a whole column."""
 IN_JSON: tuple[CellKind, ...] = ("null", "zero", "minus_one", "min", "max", "empty", "separators", "long", "unseen")
-"""What a line of JSON can hold."""
+"""Kinds for a line of JSON."""
 
 LONG_TEXT = "long text " * 1_000
 SEPARATORS = "comma, semicolon; tab\t newline\n \"quotes\" and 'quotes'"
 EARLIEST, LATEST = "1678-01-01", "2262-01-01"
-"""Dates that every resolution of pandas holds, in any time zone."""
+"""Dates that every resolution of pandas can hold, in any time zone."""
 
 
 def kinds_of(column: pd.Series) -> tuple[CellKind, ...]:
-    """The odd values that a column of this type can hold; none for booleans without null."""
+    """The malformed values for a column of this type; none for booleans without null."""
     import pandas as pd
 
     dtype = column.dtype
@@ -45,7 +45,7 @@ def kinds_of(column: pd.Series) -> tuple[CellKind, ...]:
 
 
 def value_of(kind: CellKind, column: pd.Series) -> object:
-    """The value of that kind for this column of the sample. InvalidArgument where its type cannot hold it."""
+    """The value of that kind for this column of the sample. InvalidArgument if its type cannot hold it."""
     import pandas as pd
 
     allowed = kinds_of(column)
@@ -55,7 +55,7 @@ def value_of(kind: CellKind, column: pd.Series) -> object:
             f"Allowed: {', '.join(allowed) or 'nothing odd'}."
         )
     if kind in NULLS:
-        # For object columns what a reader of CSV files delivers.
+        # For object columns, what a reader of CSV files returns.
         return getattr(column.dtype, "na_value", float("nan")) if kind != "nat" else pd.NaT
     if kind == "unseen":
         return _unused_category(column) if isinstance(column.dtype, pd.CategoricalDtype) else _unseen_text(column)
@@ -79,7 +79,7 @@ def _kinds_of_numbers(kind: str) -> tuple[CellKind, ...]:
 
 
 def _kinds_of_extension(dtype: object) -> tuple[CellKind, ...]:
-    """Nullable numbers and booleans, and columns of Arrow; of other extensions nothing is known."""
+    """Nullable numbers and booleans, and columns of Arrow; other extension types are unknown."""
     import pandas as pd
 
     if isinstance(dtype, pd.ArrowDtype):
@@ -103,7 +103,7 @@ def _number(kind: CellKind, dtype: str) -> object:
 
 
 def _unused_category(column: pd.Series) -> object:
-    """A declared category that no row has; another one would be another column type."""
+    """A declared category that no row has; an undeclared one would change the column type."""
     used = set(column.cat.codes)
     return next((name for code, name in enumerate(column.cat.categories) if code not in used), None)
 

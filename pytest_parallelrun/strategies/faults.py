@@ -23,7 +23,7 @@ PAYLOADS: dict[FaultKind, tuple[object, ...]] = {
     "delivers_twice": (None,),
     "load_fails": (None,),
 }
-"""What faults of each kind raise or return, or how many results they drop."""
+"""What faults of each kind raise or return, or the number of results they drop."""
 DEFAULT_KINDS: tuple[FaultKind, ...] = tuple(PAYLOADS)
 FAULT_KINDS: tuple[FaultKind, ...] = (*DEFAULT_KINDS, "init_raises")
 MAX_FAILED_INITS = 2
@@ -70,12 +70,12 @@ def fault_plans(
 def draw_faults(
     draw: DrawFn, mini_batches: int, settings: JobSettings, kinds: Sequence[FaultKind], max_faults: int
 ) -> tuple[Fault, ...]:
-    """A plan as `fault_plans()` describes it, for a number of mini-batches that was drawn itself."""
+    """A plan as in `fault_plans()`, for a number of mini-batches that was drawn."""
     from hypothesis import strategies as st
 
     plan: list[Fault] = []
     if "init_raises" in kinds:
-        # Workers are numbered as they come up, so the first ones always do.
+        # Workers are numbered as they start, so the first ones always exist.
         failing = draw(st.integers(0, min(MAX_FAILED_INITS, max_faults)))
         plan += [Fault.init_raises(worker=worker) for worker in range(failing)]
     tries = settings.max_retries + 1
@@ -95,7 +95,7 @@ def draw_faults(
 def _hits(
     mini_batches: int, tries: int, kinds: tuple[FaultKind, ...], max_faults: int
 ) -> SearchStrategy[list[tuple[int, int, FaultKind]]]:
-    """Mini-batches that are hit, how many attempts in a row, and by what."""
+    """Mini-batches that are hit, the number of consecutive attempts, and the kinds."""
     from hypothesis import strategies as st
 
     at_attempts = [kind for kind in kinds if kind in PAYLOADS]
@@ -106,7 +106,7 @@ def _hits(
 
 
 def _may_be_last(fault: Fault, settings: JobSettings) -> bool:
-    """Whether the attempt with this fault may end its mini-batch though there are tries left."""
+    """Whether the attempt with this fault may end its mini-batch although retries are left."""
     if fault.kind == "returns":
         return fault.payload == [] and settings.rules.short_return == "items_only"
     return fault.kind in ("drops", "delivers_twice")

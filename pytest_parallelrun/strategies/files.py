@@ -1,4 +1,4 @@
-"""Mini-batches of files: recipes, what they build, and how they are drawn."""
+"""Mini-batches of files: recipes, the data they build, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _ADDED_TO_NAME = {
 
 @dataclass(frozen=True, repr=False)
 class Item:
-    """A file of the sample, as it is or odd.
+    """A file of the sample, unchanged or malformed.
 
-    name: one of the sample's names, such as "sub/b.txt". kind: None, or one of ITEM_KINDS:
-        "empty": no bytes; "header_only": its first line; "truncated": its first half; "bom": a UTF-8 byte order mark
-        before its content; "bytes": random bytes, the same for the same name; "zeros": null bytes, as a half
-        uploaded file has them; "wrong_extension": ".dat" in place of its own; "spaces", "quotes", "non_ascii": such
-        signs in its name, whose extension stays.
+    name: one of the sample's names, such as "sub/b.txt". kind: None, or one of ITEM_KINDS: "empty": no bytes;
+    "header_only": its first line; "truncated": its first half; "bom": a UTF-8 byte order mark before its content;
+    "bytes": random bytes, the same for the same name; "zeros": null bytes, like a half uploaded file;
+    "wrong_extension": ".dat" instead of its own; "spaces", "quotes", "non_ascii": such characters in its name, whose
+    extension stays.
     """
 
     name: str
@@ -54,20 +54,25 @@ class Item:
 
     @property
     def target(self) -> str:
-        """Relative name of the copy, where no other item has it."""
+        """Relative name of the copy, if no other item has it."""
         if self.kind == "wrong_extension":
             stem, extension = os.path.splitext(self.name)
             return stem + (".bin" if extension.lower() == ".dat" else ".dat")
         return _with_suffix(self.name, _ADDED_TO_NAME.get(self.kind or "", ""))
 
     def write(self, source: str, target: str) -> None:
-        """Makes the copy. What cannot be read becomes something that cannot be read either."""
+        """Creates the copy. An unreadable file becomes something unreadable."""
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
             shutil.copyfile(source, target)
-        except OSError:
+        except OSError as error:
             with contextlib.suppress(OSError):
-                os.symlink(source, target)
+                if isinstance(error, PermissionError):
+                    # A link would let a script change the permissions of the user's file.
+                    open(target, "xb").close()
+                    os.chmod(target, 0)
+                else:
+                    os.symlink(source, target)
             return
         if self.kind in ("empty", "header_only", "truncated", "bom", "bytes", "zeros"):
             with open(target, "r+b") as stream:
@@ -97,8 +102,8 @@ class Item:
 class Files:
     """A recipe of a mini-batch of files.
 
-    items: in the order of the mini-batch. An item that comes again is a copy under another name: the service never
-        hands over a path twice.
+    items: in the order of the mini-batch. A repeated item is a copy under another name: the service never passes a path
+    twice.
     """
 
     items: tuple[Item, ...]
@@ -110,12 +115,12 @@ class Files:
 
     @property
     def odd(self) -> bool:
-        """Whether a file is there twice, or one is not as it is in the sample."""
+        """Whether a file is repeated or malformed."""
         return len({item.name for item in self.items}) < len(self.items) or any(item.kind for item in self.items)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Relative names of the copies, all of them different, those of unchanged items unchanged."""
+        """Relative names of the copies, all different, unchanged for unchanged items."""
         taken: dict[str, int] = {}
         for position, item in enumerate(self.items):
             if item.target == item.name:
@@ -157,7 +162,7 @@ class Files:
 
 
 def files(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> SearchStrategy[Files]:
-    """Recipes for a sample of files; the arguments are those of `recipes()`, and were checked there."""
+    """Recipes for a sample of files; the arguments are those of `recipes()`, already validated."""
     from hypothesis import strategies as st
 
     names = sample.names
@@ -185,5 +190,5 @@ def _with_suffix(name: str, suffix: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """Names that are one on some file system."""
+    """Names that are equal on some file system."""
     return name.casefold()

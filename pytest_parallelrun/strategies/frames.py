@@ -1,4 +1,4 @@
-"""Mini-batches of rows: recipes, what they build, and how they are drawn."""
+"""Mini-batches of rows: recipes, the data they build, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Cell:
-    """An odd value in a mini-batch of rows.
+    """A malformed cell in a mini-batch of rows.
 
-    row: number of the row in the mini-batch, from 0; None is the whole column, for "null", "nan" and "nat" only.
-    column: its label. kind: one of CELL_KINDS, as far as the type of the column can hold it.
+    row: number of the row in the mini-batch, from 0; None is the whole column, only for "null", "nan" and "nat".
+    column: its label. kind: one of CELL_KINDS that the type of the column allows.
     """
 
     row: int | None
@@ -51,8 +51,8 @@ class Cell:
 class Rows:
     """A recipe of a mini-batch of rows.
 
-    rows: numbers of rows of the sample, from 0, in the order of the mini-batch; one that comes again is a duplicate.
-    cells: odd values in them.
+    rows: numbers of rows of the sample, from 0, in the order of the mini-batch; a repeated number is a duplicate.
+    cells: malformed cells.
     """
 
     rows: tuple[int, ...]
@@ -65,7 +65,7 @@ class Rows:
 
     @property
     def odd(self) -> bool:
-        """Whether a row is there twice, or a value is not that of the sample."""
+        """Whether a row is repeated, or a cell is malformed."""
         return bool(self.cells) or len(set(self.rows)) < len(self.rows)
 
     def first_item(self, sample: Sample) -> int:
@@ -75,10 +75,10 @@ class Rows:
     def build(
         self, sample: Sample, folder: str | os.PathLike[str] | None = None
     ) -> pd.DataFrame | list[dict[str, object]]:
-        """A fresh DataFrame, an index from 0, with the column types of the sample; of JSON lines a list of dicts.
+        """A new DataFrame with an index from 0 and the column types of the sample; for JSON lines a list of dicts.
 
-        `folder` is not used. InvalidArgument: a row or column that is not there, a value that the type of its column
-        cannot hold.
+        `folder` is not used. InvalidArgument: an unknown row or column, or a value that the type of its column cannot
+        hold.
         """
         import pandas as pd
 
@@ -90,7 +90,7 @@ class Rows:
         frame: pd.DataFrame = source.take(list(self.rows))
         frame.index = pd.RangeIndex(len(self.rows))
         if sample.nested:
-            # Lists and dicts in cells are copied by the splitter alone.
+            # Only the splitter copies lists and dicts in cells.
             all_rows = MiniBatch(id=0, size=len(frame), first_item=0, position=None)
             frame = cast("pd.DataFrame", open_input(frame, sample.settings).load(all_rows))
         for cell in self.cells:
@@ -128,7 +128,7 @@ class Rows:
 
 
 def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> SearchStrategy[Rows]:
-    """Recipes for a sample of rows; the arguments are those of `recipes()`, and were checked there."""
+    """Recipes for a sample of rows; the arguments are those of `recipes()`, already validated."""
     from hypothesis import strategies as st
 
     numbers = item_numbers(sample.size, sample.partitions.values(), min_size, max_size)
@@ -155,13 +155,13 @@ def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> S
 
 
 def malformed_kinds(sample: Sample, position: int) -> tuple[CellKind, ...]:
-    """The odd values that the column at that position can hold, in JSON those that JSON has."""
+    """The malformed values for the column at that position; in JSON those that JSON has."""
     kinds = kinds_of(sample.frame.iloc[:, position])
     return tuple(kind for kind in kinds if sample.kind != "records" or kind in IN_JSON)
 
 
 def _columns_by_edge_case(sample: Sample) -> dict[tuple[CellKind, bool], list[Hashable]]:
-    """Kinds of cells and whether they are a whole column -> labels of the columns that can hold them."""
+    """Kinds of cells and whether they fill a column -> labels of the columns that allow them."""
     columns: dict[tuple[CellKind, bool], list[Hashable]] = {}
     labels = list(sample.frame.columns)
     for position, label in enumerate(labels):

@@ -1,4 +1,4 @@
-"""Whole jobs: an input made of the sample, settings that decide what failures mean, and faults that fit both."""
+"""Whole jobs: an input drawn from the sample, settings that decide what failures mean, and faults that can occur."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ class _EntryFixture(Protocol):
 
 @dataclass(frozen=True)
 class JobCase:
-    """A job but for its entry script.
+    """A job without its entry script.
 
-    recipe: of the whole input, which the job splits by `settings`. faults: all of them fire unless a threshold ends
-    the job before, or the script does.
+    recipe: of the whole input, which the job splits by `settings`. faults: all of them happen unless a threshold or the
+    script ends the job first.
     """
 
     sample: Sample
@@ -103,9 +103,9 @@ class JobCase:
     faults: tuple[Fault, ...] = ()
 
     def input(self, folder: str | os.PathLike[str] | None = None) -> pd.DataFrame | str:
-        """What the job takes: a DataFrame, a file of JSON lines, or a folder with the files alone, which the job sorts.
+        """The input: a DataFrame, a file of JSON lines, or a folder with only the files, which the job sorts.
 
-        Not their paths: to a job a list of .csv files is a table.
+        Not their paths: to a job, a list of .csv files is a table.
         """
         if isinstance(self.recipe, Rows):
             rows = self.recipe.build(self.sample)
@@ -124,8 +124,8 @@ class JobCase:
     def run(self, entry: object) -> JobResult:
         """Runs the job.
 
-        entry: the fixture `parallelrun_entry`, whose other settings stay as they are, or what ParallelJob takes:
-            path of a script, a module, or any object with run().
+        entry: the fixture `parallelrun_entry`, with its other settings, or what ParallelJob accepts: path of a script,
+        a module, or any object with run().
         """
         if callable(getattr(entry, "job", None)) and not hasattr(entry, "run"):
             fields = {name: getattr(self.settings, name) for name in self.settings.explicit}
@@ -165,7 +165,7 @@ def jobs(
     sample = as_sample(sample)
     inputs = recipes(sample, odd=odd, min_size=min_size, max_size=max_size)
     settings = job_settings(profile=sample.settings.profile, max_retries=max_retries, rules=rules)
-    # Wrong arguments are to show now.
+    # Reports wrong arguments now.
     fault_plans(1, kinds=kinds, max_faults=max_faults)
     if sample.partitions:
         raise invalid("jobs() makes no jobs of partitions: take mini_batches(), or a sample without partition_keys.")
@@ -187,7 +187,7 @@ def jobs(
 
 
 def _mini_batches(recipe: Rows | Files, sample: Sample, settings: JobSettings) -> int:
-    """Into how many mini-batches the job splits the input; files need not be there for that."""
+    """The number of mini-batches into which the job splits the input; files need not exist for that."""
     if sample.kind == "records":
         return -(-recipe.size // (settings.mini_batch_rows or 1))
     if isinstance(recipe, Rows):

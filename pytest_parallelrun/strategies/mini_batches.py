@@ -1,4 +1,4 @@
-"""The strategies of mini-batches: recipes are drawn, data is built from them."""
+"""Strategies for mini-batches: they draw recipes and build data from them."""
 
 from __future__ import annotations
 

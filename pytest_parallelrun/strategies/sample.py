@@ -1,4 +1,4 @@
-"""The sample that mini-batches are drawn from: the items of an input, and what they are built of."""
+"""The sample that mini-batches are drawn from: the items of an input, and their data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_you_mean
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
 from pytest_parallelrun.emulator.splitting.model import ItemName
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def invalid(message: str) -> InvalidArgument:
-    """Hypothesis' error of a wrong argument, to be raised."""
+    """Hypothesis' error for a wrong argument, to be raised."""
     from hypothesis.errors import InvalidArgument
 
     return InvalidArgument(message)
@@ -60,7 +61,7 @@ def check_names(name: str, values: object, allowed: Iterable[str]) -> None:
 
 
 def check_sizes(min_size: object, max_size: object, items: int, *, duplicates: bool) -> None:
-    """Sizes of a mini-batch that can be made of so many items."""
+    """Valid sizes of a mini-batch for this number of items."""
     check_whole_number("min_size", min_size, 1)
     if max_size is not None:
         check_whole_number("max_size", max_size, 1)
@@ -75,14 +76,14 @@ _T = TypeVar("_T")
 
 MAX_ITEMS = 1_000
 MAX_BYTES = 100 * 1024**2
-"""Of files: a mini-batch of all of them is copied for an example."""
+"""For files: a mini-batch of all of them is copied for an example."""
 CHUNK_BYTES = 8 * 1024**2
 FOLDERS_KEPT = 10
-"""Of examples that have ended: a debugger that stops at the last one finds its files."""
+"""For examples that have ended: a debugger that stops at the last one finds its files."""
 
 
 class Recipe(Protocol):
-    """What a mini-batch is made of: items of a sample, and what is odd in them."""
+    """Content of a mini-batch: items of a sample, and what is malformed in them."""
 
     def first_item(self, sample: Sample) -> int:
         """The number of its first item in the sample."""
@@ -160,37 +161,37 @@ class Sample:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """All rows, an index from 0, the column types of the whole input. Not to be changed."""
+        """All rows, an index from 0, the column types of the whole input. Do not change it."""
         if self._frame is None:
             raise invalid(f"{self} is a sample of files: it has no rows.")
         return self._frame
 
     def path_of(self, name: str) -> str:
-        """The user's own file of that name, to be read and nothing else."""
+        """The user's own file of that name, read-only."""
         if name not in self._paths:
             problem = f"'{name}' is not an item of {self}. " if self.kind == "files" else f"{self} is a table: "
             raise invalid(problem + (did_you_mean(name, self._paths) if self._paths else "its items are rows."))
         return self._paths[name]
 
     def partition_of(self, recipe: Recipe) -> Partition:
-        """Keys and values of the partition that a recipe is made of; () where there are none."""
+        """Keys and values of the partition of a recipe; () without partitions."""
         if not self.partitions:
             return ()
         first = recipe.first_item(self)
         return next((partition for partition, items in self.partitions.items() if first in items), ())
 
     def mini_batch(self, recipe: Recipe, folder: StrPath | None = None) -> BuiltMiniBatch:
-        """What run() gets: `recipe.build(self, folder)`."""
+        """The argument of run(): `recipe.build(self, folder)`."""
         return recipe.build(self, folder)
 
     def new_folder(self) -> str:
-        """A fresh folder, removed when Python ends. Those that an example of Hypothesis made go soon after it."""
+        """A new folder, removed when Python ends, or soon after the example of Hypothesis that created it."""
         from hypothesis.control import cleanup, currently_in_test_context
 
         if self._folder is None:
-            self._folder = os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-sample-"))
+            self._folder = str(new_job_folder("sample-"))
             # Not with the sample: of a call that was pasted from a failing test nobody keeps it.
-            weakref.finalize(Sample, _remove, self._folder, os.getpid())
+            weakref.finalize(Sample, remove_job_folder, self._folder)
         folder = tempfile.mkdtemp(dir=self._folder, prefix="")
         if currently_in_test_context():
             cleanup(lambda: self._end(folder))
@@ -205,7 +206,7 @@ class Sample:
         self.kind = "tabular"
         chosen = self._chosen(len(frame), "row")
         rows = frame if len(chosen) == len(frame) else frame.take(chosen)
-        # Loaded by the splitter, which copies lists and dicts in cells as well.
+        # Loaded by the splitter, which also copies lists and dicts in cells.
         splitter = open_input(rows, self._split_settings)
         self._frame = cast("pd.DataFrame", splitter.load(MiniBatch(id=0, size=len(rows), first_item=0, position=None)))
         self.names = tuple(ItemName("", row + 1) for row in chosen)
@@ -236,7 +237,7 @@ class Sample:
         self._frame = pd.DataFrame(records)
 
     def _readable(self, splitter: Splitter, names: list[ItemName]) -> Iterator[tuple[Payload, Sequence[int]]]:
-        """Rows that can be read, with the positions of those that may be drawn, whose names are added to `names`."""
+        """Readable rows, with the positions of those that may be drawn; adds their names to `names`."""
         for mini_batch, positions in self._chosen_of(splitter, "row"):
             try:
                 rows = splitter.load(mini_batch)
@@ -270,7 +271,7 @@ class Sample:
         self.names = tuple(map(ItemName, self._paths))
 
     def _chosen_of(self, splitter: Splitter, noun: str) -> Iterator[tuple[MiniBatch, Sequence[int]]]:
-        """The mini-batches of the input with the positions of the items in them that may be drawn."""
+        """The mini-batches of the input with the positions of their items that may be drawn."""
         mini_batches = [mini_batch for mini_batch in splitter.mini_batches() if mini_batch.size]
         if self.settings.partition_keys:
             yield from self._chosen_partitions(mini_batches)
@@ -286,7 +287,7 @@ class Sample:
                 yield mini_batch, [item - first for item in chosen[start:position]]
 
     def _chosen_partitions(self, mini_batches: Sequence[MiniBatch]) -> Iterator[tuple[MiniBatch, Sequence[int]]]:
-        """Whole partitions all of whose items may be drawn, as many as `most` items have room for."""
+        """Whole partitions all of whose items may be drawn, up to `most` items."""
         allowed = set(self._items) if self._items is not None else None
         allowed_batches = [
             batch
@@ -304,7 +305,7 @@ class Sample:
         for batch in taken:
             self.partitions[batch.partition] = tuple(range(first, first + batch.size))
             yield batch, range(batch.size)
-            # One that could not be loaded is none.
+            # One that could not be loaded is left out.
             first += batch.size if batch.partition in self.partitions else 0
 
     def _forget_partition(self, first: int, size: int) -> None:
@@ -313,7 +314,7 @@ class Sample:
                 del self.partitions[partition]
 
     def _chosen(self, total: int, noun: str) -> Sequence[int]:
-        """Numbers of the items that may be drawn, evenly spaced where there are too many."""
+        """Numbers of the items that may be drawn, evenly spaced if there are too many."""
         if not total:
             raise invalid("an empty sample has nothing to draw from: the DataFrame has no rows.")
         chosen: Sequence[int] = range(total)
@@ -361,7 +362,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class _SampleSettings:
-    """Settings for splitting under which a file is a mini-batch, and rows come by the thousand."""
+    """Settings for splitting with one file per mini-batch, or thousands of rows."""
 
     settings: JobSettings
     files_per_mini_batch = 1
@@ -389,7 +390,7 @@ class _SampleSettings:
 
     @property
     def mini_batch_rows(self) -> int | None:
-        # One by one: a line that cannot be read takes no other with it.
+        # One by one: an unreadable line must not affect others.
         return None if self.settings.mini_batch_rows is None else 1
 
     @property
@@ -421,15 +422,9 @@ def _shown(source: object) -> str:
 
 
 def _portable(name: str) -> str:
-    """A relative name, spelt alike everywhere; of several Windows drives the names are absolute."""
+    """A relative name, spelled the same everywhere; with several Windows drives the names are absolute."""
     return name.replace(os.sep, "/").replace(":", "").lstrip("/")
 
 
 def _evenly(items: Sequence[_T], count: int) -> list[_T]:
     return [items[number * len(items) // count] for number in range(count)]
-
-
-def _remove(folder: str, process: int) -> None:
-    # A forked child that ends has not made the folder.
-    if os.getpid() == process:
-        shutil.rmtree(folder, ignore_errors=True)

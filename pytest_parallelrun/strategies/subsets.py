@@ -1,7 +1,7 @@
 """Which items of a sample: any subset in any order.
 
-Hypothesis spends microseconds on every choice, so that items are not drawn one by one. Few are the bytes of one draw,
-which shrinks by leaving any of them out; many are a window on all of them, which shrinks by getting shorter.
+Hypothesis needs microseconds for every choice, so items are not drawn one by one. A few are the bytes of one draw,
+which shrinks by leaving any of them out; many are a window, which shrinks by getting shorter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORDERS = 2**16
 def item_numbers(
     items: int, partitions: Collection[tuple[int, ...]], min_size: int, max_size: int | None
 ) -> SearchStrategy[list[int]]:
-    """The items of a mini-batch: those of one partition where there are any, else any of them."""
+    """The items of a mini-batch: those of one partition if there are any, otherwise any of them."""
     most = items if max_size is None else min(max_size, items)
     return one_of_partitions(partitions, most) if partitions else subsets(items, min_size, most)
 
@@ -60,7 +60,7 @@ def one_of_partitions(partitions: Collection[tuple[int, ...]], most: int) -> Sea
 
 
 def numbers_from(data: bytes, items: int, min_size: int) -> list[int]:
-    """The bytes are the numbers of items, each taken once; if these are too few, the first others follow."""
+    """The bytes are the numbers of items, each used once; if these are too few, the first others follow."""
     values = [high << 8 | low for high, low in zip(data[::2], data[1::2], strict=False)]
     numbers = dict.fromkeys([value % items for value in values])
     for number in range(items):
@@ -71,7 +71,7 @@ def numbers_from(data: bytes, items: int, min_size: int) -> list[int]:
 
 
 def window(items: int, start: int, length: int, order: int) -> list[int]:
-    """So many numbers from a start on, where the first follows the last; order 0 is their own, others are any."""
+    """A number of consecutive items from a start on, cyclically; order 0 is their own, others are any."""
     numbers = list(range(items))
     if order:
         random.Random(order).shuffle(numbers)
@@ -79,7 +79,7 @@ def window(items: int, start: int, length: int, order: int) -> list[int]:
 
 
 def add_duplicate(numbers: list[int], position: int, max_size: int | None) -> None:
-    """Takes the item at that position once more; where there is no room, in place of the last one."""
+    """Repeats the item at that position; if there is no room, instead of the last one."""
     if max_size is None or len(numbers) < max_size:
         numbers.append(numbers[position])
     elif len(numbers) > 1:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import io
 import os
 import shutil
 import sys
@@ -9,6 +11,7 @@ from typing import cast
 import pandas as pd
 import pytest
 
+from pytest_parallelrun.emulator import output as output_module
 from pytest_parallelrun.emulator.engines.protocol import Engine
 from pytest_parallelrun.emulator.errors import FaultError, InputError
 from pytest_parallelrun.emulator.event_log import EventLog
@@ -245,7 +248,7 @@ def test_a_folder_for_the_output_is_made_with_those_above_it_and_an_empty_one_is
 def test_without_an_output_folder_the_file_is_in_a_temporary_one_that_shows_whose_it_is(files: list[str]) -> None:
     path = run_job(Names(), files, output_action="append_row").output_path
     assert path is not None
-    assert (path.parent.name, path.parent.parent.name.startswith("parallelrun-")) == ("output", True)
+    assert (path.parent.name, path.parents[2].name.startswith("parallelrun-")) == ("output", True)
 
 
 def test_every_folder_of_a_worker_is_looked_at_whatever_others_left(files: list[str], tmp_path: Path) -> None:
@@ -499,3 +502,36 @@ def test_every_job_has_its_own_folder_for_such_an_output(files: list[str]) -> No
     job = ParallelJob(WritesToItsOutput(), files, settings=settings, program_arguments=["--to", "${{outputs.pages}}"])
     first, second = job.run(), job.run()
     assert not set(lines(first)) & set(lines(second))
+
+
+FULL = """
+import errno, os, stat
+write = os.write
+def full(number, data):
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return write(number, data)
+os.write = full
+def run(batch):
+    return batch
+"""
+
+
+class FullDisk(io.FileIO):
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("engine", ["inprocess", "process"])
+def test_a_full_disk_fails_the_job_in_every_engine(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    (tmp_path / "score.py").write_text(FULL, encoding="utf-8")
+    if engine == "inprocess":
+        monkeypatch.setattr(
+            output_module, "open", lambda path, mode: io.BufferedWriter(FullDisk(path, "x")), raising=False
+        )
+    result = ParallelJob(tmp_path / "score.py", files, JobSettings(output_action="append_row"), engine=engine).run()
+    assert (result.status, result.succeeded_items) == ("Failed", 1)
+    assert "the results of mini-batch 0 cannot be appended: " in str(result.reason)
+    assert "No space left on device" in str(result.reason)

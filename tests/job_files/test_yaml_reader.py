@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES
 from pytest_parallelrun.job_files.tree import Listing, Problems, Scalar, Table
-from pytest_parallelrun.job_files.yaml_reader import MAX_FILE_BYTES, read_yaml
+from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 
 def read(path: Path, text: str | bytes) -> tuple[Table | None, list[str]]:

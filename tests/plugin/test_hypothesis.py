@@ -90,3 +90,10 @@ def test_the_database_has_the_failing_example_at_hand_in_the_next_run(flawed: Pa
     pytester.runpytest_subprocess(*command).stdout.fnmatch_lines(["*during generate phase*"])
     assert (flawed / ".hypothesis").is_dir()
     pytester.runpytest_subprocess(*command).stdout.fnmatch_lines(["*during reuse phase*"])
+
+
+def test_hypothesis_reads_no_constants_of_the_plugin(project: Path, pytester: pytest.Pytester) -> None:
+    # It would, as long as the plugin is installed in place, and take a second of each gate for it.
+    pytester.runpytest_subprocess("--parallelrun-entry=score.py", "--parallelrun-input=data", *ONE)
+    read = [path.read_text(encoding="utf-8") for path in (project / ".hypothesis/constants").glob("*")]
+    assert not [text for text in read if "/pytest_parallelrun/" in text.splitlines()[0]]

@@ -14,7 +14,7 @@ def test_it_prints_the_page_of_a_check_by_any_of_its_names(run_pytest: Run, name
     result = run_pytest(f"--parallelrun-explain={name}")
     assert result.ret == pytest.ExitCode.OK
     assert result.outlines[0] == "# `job_completes`"
-    assert "## To do" in result.outlines
+    assert "## How to fix it" in result.outlines
 
 
 def test_several_pages_come_in_their_order(run_pytest: Run) -> None:

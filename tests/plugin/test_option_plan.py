@@ -101,3 +101,18 @@ def test_without_an_input_a_size_in_bytes_is_taken_for_a_table(project: Path, ru
     result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-plan", "--parallelrun-set=mini_batch_size=1KB")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["sys.argv*--mini_batch_size 1024 *"])
+
+
+@pytest.mark.parametrize("option", ["--parallelrun-plan", "--collect-only"])
+def test_names_of_others_neither_command_a_terminal_nor_a_ci_system(
+    project: Path, gate: Run, write: Write, option: str
+) -> None:
+    write("data/a\n::error::x\x1b[31m.txt", "")
+    write("data/##vso[task.complete].txt", "")
+    write("job \x1b[31m\n::error::y.yml", "x: 1\n")
+    for arguments in ((), ("--parallelrun-job=job \x1b[31m\n::error::y.yml",), ("--parallelrun-set=a\n::error::z=1",)):
+        result = gate(option, "--parallelrun-args='\x1b[31m\n::error::z' --api-key hunter2", *arguments)
+        text = result.stdout.str() + result.stderr.str()
+        assert "\x1b" not in text
+        assert not [line for line in text.splitlines() if line.lstrip().startswith("::") or "##vso[" in line]
+        assert "hunter2" not in text

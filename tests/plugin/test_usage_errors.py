@@ -70,7 +70,10 @@ ALONE = [
         "--parallelrun-input: input '*empty': there is no file in the folder or below it.",
     ),
     ((ENTRY, "--parallelrun-input=header.csv"), "--parallelrun-input: *not a single row of data*"),
-    ((ENTRY, "--parallelrun-input=table.parquet"), "--parallelrun-input: *table.parquet' is no Parquet file that*"),
+    (
+        (ENTRY, "--parallelrun-input=table.parquet"),
+        "--parallelrun-input: *table.parquet' is a corrupt Parquet file, or none: *",
+    ),
     (
         (ENTRY, "--parallelrun-input=notes.txt"),
         "--parallelrun-input: *notes.txt': Input format UriFile is not supported*Give its folder*",

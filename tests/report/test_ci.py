@@ -9,7 +9,8 @@ import pytest
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.emulator.events import Frame
 from pytest_parallelrun.report import ci
-from pytest_parallelrun.report.ci import Annotation, annotated, defused, script_location, source_around
+from pytest_parallelrun.report.ci import Annotation, annotated, script_location, source_around
+from pytest_parallelrun.report.sanitize import defused
 from tests.report.reports import found, record, report
 
 

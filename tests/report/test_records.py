@@ -19,7 +19,7 @@ from pytest_parallelrun.report.records import (
 )
 from tests.report.reports import COMMAND, FULL, REPLAY, WRONG_TYPE, Course, found, job, record, report
 
-FIDELITY = Path(__file__).parents[2] / "docs" / "reference" / "fidelity.md"
+LIMITS = Path(__file__).parents[2] / "docs" / "explanation" / "limits.md"
 
 
 class Sound:
@@ -161,6 +161,6 @@ def test_the_command_is_what_can_be_run(replay: Replay | None, command: str) -> 
     assert grouped.command == command
 
 
-def test_what_reports_call_not_checkable_stands_in_the_page_on_fidelity() -> None:
-    section = FIDELITY.read_text(encoding="utf-8").split("\n## What is not emulated\n")[1]
+def test_what_reports_call_not_checkable_is_on_the_page_about_limits() -> None:
+    section = LIMITS.read_text(encoding="utf-8").split("\n## What is not simulated\n")[1]
     assert [row for row in NOT_CHECKABLE if f"\n| {row[0]} | {row[1]} |\n" not in section] == []

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from pytest_parallelrun.report.sanitize import (
@@ -33,6 +36,11 @@ SECRET_NAMES = [
     "apiKey",
     "APIKEY",
     "PGPASSWORD",
+    "DB_PASS",
+    "AUTHORIZATION",
+    "DATABASE_URL",
+    "SENTRY_DSN",
+    "signing-key",
 ]
 HARMLESS_NAMES = ["mini_batch_size", "PATH", "pattern", "partition_keys", "sassy", "patience", "verdict", "HOME"]
 HARMLESS_NAMES += ["max_tokens", "MAX_TOKENS", "TOKENIZERS_PARALLELISM", "keyboard"]
@@ -62,6 +70,80 @@ def test_a_signature_is_masked_wherever_it_stands() -> None:
     assert masked("x", "AccountName=a;AccountKey=abc==;Suffix=b") == f"AccountName=a;AccountKey={MASK};Suffix=b"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("key-column", "customer_id"),
+        ("sort_key", "orderDate"),
+        ("KEY_VAULT_NAME", "kv-scoring-02"),
+        ("SSH_KEY", "~/.ssh/id_rsa"),
+        ("key_file", "keys/public key.pem"),
+        ("token-column", "text"),
+        ("auth_mode", "identity"),
+        ("PASSWORD_FILE", "/run/secrets/db"),
+    ],
+)
+def test_a_word_or_a_path_of_a_name_that_only_has_a_key_in_it_is_shown(name: str, value: str) -> None:
+    assert masked(name, value) == value
+    assert MASK not in masked_arguments([f"--{name}", value, f"--{name}={value}"])
+    assert masked(name, "aB3xY9zQ1w/==") == MASK
+    assert Redaction({name: value}, [f"--{name}", value]).text(f"it is {value}") == f"it is {value}"
+
+
+SHOWN_BY_THEMSELVES = [
+    ("postgresql://me:hunter2@db:5432/x", "postgresql://me:***@db:5432/x", "hunter2"),
+    ("https://ghp_1234567890@github.com/a", "https://***@github.com/a", "ghp_1234567890"),
+    ("'Authorization': 'Bearer abc.DEF-123'", "'Authorization': 'Bearer ***'", "abc.DEF-123"),
+    ("Basic dXNlcjpwYXNz", "Basic ***", "dXNlcjpwYXNz"),
+    (
+        "Server=tcp:x;User ID=me;Password=p w,d;Encrypt=True",
+        "Server=tcp:x;User ID=me;Password=***;Encrypt=True",
+        "p w,d",
+    ),
+    ("Server=x;Pwd=hunter2", "Server=x;Pwd=***", "hunter2"),
+    ("Endpoint=sb://a;SharedAccessKey=k3y/+==", "Endpoint=sb://a;SharedAccessKey=***", "k3y/+=="),
+    ("?sv=2024&sig%3DaB%2Fc9x&se=2030", "?sv=2024&sig%3D***&se=2030", "aB%2Fc9x"),
+]
+
+
+@pytest.mark.parametrize(("text", "shown", "secret"), SHOWN_BY_THEMSELVES)
+def test_secrets_that_show_by_themselves_are_masked_in_any_text(text: str, shown: str, secret: str) -> None:
+    assert masked_text(text) == masked("x", text) == Redaction({}, []).text(text) == shown
+    # A script may show the password of a URL alone.
+    redaction = Redaction({"TARGET": text}, [])
+    assert redaction.text(f"got <{secret}>") == (f"got <{MASK}>" if len(secret) >= 6 else f"got <{secret}>")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "abfss://container@account.dfs.core.windows.net/x",
+        "git clone ssh://git@host/x",
+        "Basic authentication and a Bearer token",
+        "connect(user=user, timeout=3)",
+        "http://host:80/a@b",
+    ],
+)
+def test_what_only_looks_similar_is_shown(text: str) -> None:
+    assert masked_text(text) == text
+
+
+def test_a_secret_is_masked_in_every_form_that_texts_have_it_in() -> None:
+    secret = 'pä"ss\\w/or d\t&x'
+    redaction = Redaction({"API_TOKEN": secret}, [])
+    forms = [secret, repr(secret), ascii(secret), json.dumps(secret), json.dumps(secret, ensure_ascii=False)]
+    forms += [quote(secret), quote(secret, safe=""), quote_plus(secret)]
+    for form in forms:
+        assert redaction.text(f"<{form}>").strip("<'\">") == MASK, form
+    assert Redaction({"API_TOKEN": quote(secret)}, []).text(secret) == MASK
+    key = Redaction({"PRIVATE_KEY": "-----BEGIN-----\nMIIEv9xY\n-----END-----"}, [])
+    assert "MIIEv9xY" not in key.text("  MIIEv9xY\n")
+
+
+def test_each_option_has_its_own_value() -> None:
+    assert masked_arguments(["--verbose", "--password", "hunter2", "x"]) == f"--verbose --password {MASK} x"
+
+
 def test_a_secret_with_spaces_is_masked_as_a_whole() -> None:
     assert masked_arguments(["--password", "correct horse", "--name", "a b"]) == f"--password {MASK} --name 'a b'"
 
@@ -85,7 +167,7 @@ def test_known_secrets_are_taken_out_of_any_text() -> None:
 
 
 def test_the_longest_secret_is_taken_out_first() -> None:
-    redaction = Redaction({"A_KEY": "hunter", "B_KEY": "hunter2000"}, [])
+    redaction = Redaction({"A_TOKEN": "hunter", "B_TOKEN": "hunter2000"}, [])
     assert redaction.text("hunter2000, hunter") == f"{MASK}, {MASK}"
 
 

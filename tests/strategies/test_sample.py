@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from pytest_parallelrun import JobSettings
+from pytest_parallelrun.emulator.folders import remove_job_folder
 from pytest_parallelrun.strategies import Files, Item, Rows, Sample
 from pytest_parallelrun.strategies import sample as sample_module
 from tests.strategies.conftest import CONTENTS
@@ -228,13 +229,14 @@ def test_files_last_as_long_as_their_example_and_only_those_of_the_last_ones_lon
     assert left == made[-sample_module.FOLDERS_KEPT :]
 
 
-def test_a_forked_process_that_ends_leaves_the_files_alone(folder: Path) -> None:
-    sample = Sample(folder)
-    made = sample.new_folder()
-    sample_module._remove(made, os.getpid() + 1)
-    assert os.path.isdir(made)
-    sample_module._remove(made, os.getpid())
-    assert not os.path.exists(made)
+def test_a_forked_process_that_ends_leaves_the_files_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Path(Sample(folder).new_folder())
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: -1)
+        remove_job_folder(made.parent)
+    assert made.exists()
+    remove_job_folder(made.parent)
+    assert not made.exists()
 
 
 @pytest.mark.parametrize(

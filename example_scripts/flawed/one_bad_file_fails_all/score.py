@@ -1,7 +1,7 @@
 """Counts the points of GPX-like tracks and measures their length.
 
-Flawed on purpose: one track that is cut short raises for its whole mini-batch. With 50 tracks in each, one bad file
-costs 50 tracks, three times over, since the service tries the mini-batch again.
+Flawed on purpose: one track that is cut short raises for its whole mini-batch. The job may lose two tracks, and with 50
+in each mini-batch, one bad file costs 50: the job fails after hours of work.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What shows a finding: saved, and run again."""
+"""Mini-batches that show a finding: saved and replayed."""

@@ -32,24 +32,24 @@ VERSION = 1
 FILE = "case.json"
 ITEMS = "items"
 MAX_BYTES = 100 * 1024**2
-"""Of the items together; a larger mini-batch is not copied."""
+"""For all items together; a larger mini-batch is not copied."""
 
 FOLDER_OF_ITEMS = "{items}"
-"""Stands in expected rows for the folder of the items, which is another one at every replay."""
+"""Placeholder in expected rows for the folder of the items, which differs at every replay."""
 
 RAISING = ("raises", "init_raises")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Mini-batches in the order in which one worker gets them. Files must be there until the test function ends.
+    """Mini-batches in the order in which one worker gets them. Their files must exist until the test function ends.
 
-    expects: "results": every attempt that no fault hits returns a result for each item. "no_harm": attempts may raise
-    or return fewer, but not return a wrong type, hang or crash. expected_rows: what run() must return for the last
-    mini-batch, None where only its outcome matters; ignoring: values in them that differ between any two runs.
-    settings: those that the case needs beside the entry's own, such as the timeout of a hang. identities: index and
-    first row of each mini-batch, as its context tells them, all different; without them they count from 0. partitions:
-    what the context tells of each, with partition_keys.
+    expects: "results": every attempt without a fault returns a result for each item. "no_harm": attempts may raise or
+    return fewer, but not return a wrong type, hang or crash. expected_rows: what run() must return for the last
+    mini-batch, None if only its outcome matters; ignoring: values in them that differ between any two runs. settings:
+    required in addition to the entry's own, such as the timeout of a hang. identities: index and first row of each
+    mini-batch for its context, all distinct; by default they count from 0. partitions: key values for the context of
+    each, with partition_keys.
     """
 
     kind: InputKind
@@ -94,11 +94,11 @@ def save_case(
     settings: JobSettings,
     is_secret: Callable[[str], bool] = lambda text: False,
 ) -> list[str]:
-    """Writes the case, and returns what could not be written as it is, a sentence each.
+    """Writes the case, and returns a sentence for everything that could not be saved exactly.
 
-    settings: those in force, for a replay that has none; environment variables and program arguments are never
-    written. Expected rows that hold a secret are left out. An earlier case in the folder is replaced. NotSaved where
-    the folder holds something else, the items are too large, or nothing can be written.
+    settings: the current ones, for a replay without settings; environment variables and program arguments are never
+    written. Expected rows that contain a secret are left out. An earlier case in the folder is replaced. NotSaved if
+    the folder contains something else, the items are too large, or writing fails.
     """
     if folder.exists() and not (folder / FILE).is_file() and any(folder.iterdir()):
         raise NotSaved(f"'{folder}' exists and holds no saved case")
@@ -131,7 +131,7 @@ def save_case(
         folder.mkdir(parents=True)
         for path in dict.fromkeys(_paths(case)):
             _copy(path, folder / ITEMS / os.path.relpath(path, root))
-        # Last: a folder without it is none of a case.
+        # Last: a folder without it is not a case.
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
     except (OSError, RecursionError) as error:
         raise NotSaved(f"{type(error).__name__}: {error}") from error
@@ -140,7 +140,7 @@ def save_case(
 
 
 def _settings(settings: JobSettings) -> dict[str, Plain]:
-    """What was set on purpose, but for environment variables, which may be secret."""
+    """The settings that were set, except environment variables, which may be secret."""
     written: dict[str, Plain] = {}
     for name in sorted(settings.explicit - {"environment_variables"}):
         if name == "rules":
@@ -154,7 +154,7 @@ def _settings(settings: JobSettings) -> dict[str, Plain]:
 
 
 def replaced(value: object, old: str, new: str) -> object:
-    """A row in which a folder has another name, in whatever depth."""
+    """A row in which a folder is renamed, at any depth."""
     if isinstance(value, str):
         return value.replace(old, new)
     if isinstance(value, (list, tuple)):
@@ -197,15 +197,15 @@ def _paths(case: Case) -> Iterator[str]:
 
 
 def _root_of(mini_batches: tuple[Payload, ...]) -> str:
-    """The folder that all items have in common; "" for tables."""
+    """The common folder of all items; "" for tables."""
     folders = {os.path.dirname(os.path.abspath(path)) for payload in mini_batches for path in paths_of(payload)}
     return os.path.commonpath(folders) if folders else ""
 
 
 def _copy(source: str, target: Path) -> None:
-    """Copies an item as it is: also one that is a folder, or a link to nowhere. One that is missing stays missing."""
+    """Copies an item, also one that is a folder. One that is missing, or a link to nowhere, is missing again."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if os.path.isdir(source):
         target.mkdir(exist_ok=True)
-    elif os.path.lexists(source):
-        shutil.copy2(source, target, follow_symlinks=os.path.exists(source))
+    elif os.path.exists(source):
+        shutil.copy2(source, target)

@@ -1,6 +1,6 @@
-"""Python values and tables as JSON and back, exactly and without pickle: a saved case runs nobody's code.
+"""Python values and tables as JSON and back, exactly and without pickle: a saved case runs no code.
 
-What JSON has no form for is an object of one key, which names its kind: {"float": "nan"}.
+A value without a JSON form is an object with one key, which names its kind: {"float": "nan"}.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Plain: TypeAlias = object
-"""What JSON has a form for: None, bool, int, float, str, lists, and dicts whose keys are texts."""
+"""Values with a JSON form: None, bool, int, float, str, lists, and dicts with string keys."""
 
 
 class PlainColumn(TypedDict):
@@ -30,14 +30,14 @@ class PlainColumn(TypedDict):
 
 
 class PlainTable(TypedDict):
-    """A table as JSON has it, its columns in order."""
+    """A table in JSON, its columns in order."""
 
     rows: int
     columns: list[PlainColumn]
 
 
 class Shown:
-    """Stands for an object that has no form in JSON, and looks like it."""
+    """Replaces an object that has no form in JSON, and looks like it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -47,7 +47,7 @@ class Shown:
 
 
 def to_plain(value: object, lost: list[str]) -> Plain:
-    """A value as JSON has it. `lost` gets the type of each object of which only its text is kept."""
+    """A value in JSON. `lost` collects the type of each object that is kept only as text."""
     if value is None or type(value) in (bool, int, str):
         return value
     if isinstance(value, float) and type(value).__module__ != "numpy":
@@ -78,7 +78,7 @@ def _library_to_plain(value: object, lost: list[str]) -> Plain:
     if hasattr(value, "to_dict"):
         return to_plain(value.to_dict(), lost)
     lost.append(name)
-    # The address of an object is another one every time.
+    # The address of an object differs every time.
     return {"text": re.sub(r" at 0x[0-9a-f]+", "", repr(value))}
 
 
@@ -99,7 +99,7 @@ _READERS: dict[str, Callable[[str], object]] = {
 
 
 def from_plain(plain: Plain) -> object:
-    """The value again. InputError for what `to_plain()` does not write."""
+    """Reads a value. InputError for anything `to_plain()` does not write."""
     if isinstance(plain, list):
         return [from_plain(element) for element in plain]
     if not isinstance(plain, dict):
@@ -126,7 +126,7 @@ def _of_pandas(kind: str, text: str) -> object:
 
 
 def table_to_plain(table: pd.DataFrame, lost: list[str]) -> PlainTable:
-    """A table as JSON has it; `lost` as in `to_plain()`."""
+    """A table in JSON; `lost` as in `to_plain()`."""
     columns: list[PlainColumn] = []
     for position in range(len(table.columns)):
         series = table.iloc[:, position]
@@ -143,7 +143,7 @@ def table_to_plain(table: pd.DataFrame, lost: list[str]) -> PlainTable:
 
 
 def table_from_plain(plain: PlainTable) -> pd.DataFrame:
-    """The table again. InputError where it cannot be made of it."""
+    """Reads a table. InputError if it is invalid."""
     import pandas as pd
 
     try:

@@ -1,23 +1,20 @@
-"""A saved case, to be run again: in a test of the user's, or by --parallelrun-replay."""
+"""A saved case, replayed in a user's test or by --parallelrun-replay."""
 
 from __future__ import annotations
 
-import builtins
-import json
 import os
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.cases.case import FILE, FOLDER_OF_ITEMS, ITEMS, RAISING, VERSION, replaced
+from pytest_parallelrun.contract.cases.case import FILE, FOLDER_OF_ITEMS, ITEMS, replaced
+from pytest_parallelrun.contract.cases.case_reader import copy_items, fault_of, read_case, shown
 from pytest_parallelrun.contract.cases.plain_json import from_plain, table_from_plain
 from pytest_parallelrun.contract.rows.comparison import Key, difference
 from pytest_parallelrun.emulator.engines.inprocess import InProcessEngine
-from pytest_parallelrun.emulator.errors import FaultError, InputError
-from pytest_parallelrun.emulator.faults import Fault
+from pytest_parallelrun.emulator.errors import FaultError, InputError, ParallelRunError
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.settings import JobSettings
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 MAX_TIMEOUT = 259200
-"""Seconds: what the service allows, and enough for a look around in a debugger."""
+"""Seconds: the maximum on the service, and enough for a debugger."""
 
 _HARMFUL = ("wrong_type", "timeout", "crashed")
 
@@ -47,12 +44,29 @@ class SavedCase:
 
     def __init__(self, folder: StrPath) -> None:
         self.folder = Path(os.path.abspath(folder))
-        self._content = _read(self.folder)
+        self._content = read_case(self.folder)
         self.entry = str(self._content.get("entry"))
         self.check = str(self._content.get("check"))
         self.finding = str(self._content.get("finding"))
         self.kind = cast("InputKind", self._content["kind"])
         self._items: weakref.WeakKeyDictionary[JobResult, str] = weakref.WeakKeyDictionary()
+        self._build()
+
+    def _build(self) -> None:
+        """InputError where anything of it cannot be made. (What can is made anew for each run.)"""
+        try:
+            self._input("")
+            self._settings(JobSettings(), suspended=False)
+            list(map(fault_of, self._list("faults")))
+            from_plain(self._content.get("expected_rows"))
+            set(map(from_plain, self._list("ignoring")))
+        except ParallelRunError as error:
+            raise InputError(f"'{self.folder / FILE}': {error}") from error
+        except Exception as error:
+            # Whatever pandas raises at dtypes and values that nobody has thought of.
+            raise InputError(
+                f"'{self.folder / FILE}' is malformed: {type(error).__name__}: {shown(str(error))}"
+            ) from error
 
     def run(
         self,
@@ -67,34 +81,33 @@ class SavedCase:
     ) -> JobResult:
         """Runs the mini-batches on copies of the items, as a job with one worker.
 
-        Settings that the case needs go over `settings`, and these over those of the run that saved it. Thresholds and
-        retries are off unless the case needs them, so that all mini-batches are run. suspended: no timeout ends an
-        attempt. The other arguments are those of ParallelJob. A ParallelRunError is raised as ParallelJob raises it.
+        Settings that the case needs override `settings`, which override those of the run that saved it. Thresholds and
+        retries are off unless the case needs them, so that all mini-batches run. suspended: no timeout ends an attempt.
+        The other arguments, and ParallelRunError, are those of ParallelJob.
         """
-        folder = tempfile.mkdtemp(prefix="parallelrun-case-")
+        folder = str(new_job_folder("case-"))
         try:
-            if (self.folder / ITEMS).is_dir():
-                shutil.copytree(self.folder / ITEMS, os.path.join(folder, ITEMS), symlinks=True)
+            copy_items(self.folder, folder)
             job = ParallelJob(
                 entry,
                 self._input(folder),
                 self._settings(settings or JobSettings(), suspended=suspended),
                 program_arguments=program_arguments,
-                faults=[_fault(fault) for fault in self._list("faults")],
+                faults=[fault_of(fault) for fault in self._list("faults")],
                 code=code,
                 models=models,
             )
             result = _run(job, make_engine)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_job_folder(folder)
             raise
         # Rows may name the items.
-        weakref.finalize(result, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(result, remove_job_folder, folder)
         self._items[result] = os.path.join(folder, ITEMS)
         return result
 
     def problem(self, result: JobResult) -> str:
-        """What is still wrong in a result of `run()`, in one sentence; "" where the case holds."""
+        """What is still wrong in a result of `run()`, in one sentence; "" if nothing is."""
         if not result.attempts:
             return f"no worker comes up: {result.reason}"
         no_harm = self._content["expects"] == "no_harm"
@@ -165,49 +178,6 @@ class ReplayRequest(NamedTuple):
     debugging: bool
 
 
-def _read(folder: Path) -> Mapping[str, object]:
-    """The content of case.json. InputError for a folder that is none of a case, or one of another version."""
-    file = folder / FILE
-    if not file.is_file():
-        what = "is no folder" if not folder.is_dir() else f"has no {FILE}"
-        raise InputError(f"'{folder}' {what}: give a folder that --parallelrun-save or pytest's cache holds.")
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"'{file}' cannot be read: {error}") from error
-    version = content.get("version") if isinstance(content, dict) else None
-    if version != VERSION:
-        raise InputError(f"'{file}' has version {version!r}, and this pytest-parallelrun reads version {VERSION}.")
-    if content.get("kind") not in ("files", "tabular", "records") or content.get("expects") not in (
-        "results",
-        "no_harm",
-    ):
-        raise InputError(
-            f"'{file}' has kind {content.get('kind')!r} and expects {content.get('expects')!r}. Allowed: files, "
-            "tabular or records, and results or no_harm."
-        )
-    if not isinstance(content.get("mini_batches"), list) or not content["mini_batches"]:
-        raise InputError(f"'{file}' has no mini-batches.")
-    return cast("Mapping[str, object]", content)
-
-
-def _fault(plain: Mapping[str, object]) -> Fault:
-    """A fault again; of an exception that is not built in the text is kept."""
-    kind = str(plain["kind"])
-    payload = from_plain(plain.get("payload"))
-    if kind in RAISING:
-        name, text = cast("tuple[str, str]", payload)
-        known = getattr(builtins, name, None)
-        make = known if isinstance(known, type) and issubclass(known, Exception) else None
-        try:
-            payload = RuntimeError(f"{name}: {text}") if make is None else make(text)
-        except TypeError:
-            # A UnicodeDecodeError is not made from a text.
-            payload = RuntimeError(f"{name}: {text}")
-    address = {name: cast("int | None", plain.get(name)) for name in ("mini_batch", "attempt", "worker")}
-    return Fault(kind=kind, payload=payload, **address)  # type: ignore[arg-type]
-
-
 def _run(job: ParallelJob, make_engine: EngineMaker) -> JobResult:
     plans: list[FaultPlan] = []
 
@@ -218,14 +188,14 @@ def _run(job: ParallelJob, make_engine: EngineMaker) -> JobResult:
     try:
         return job.run_on(remember)
     except FaultError:
-        # A script that was fixed may never come to the attempt that a fault waits for.
+        # A fixed script may never reach the attempt of a fault.
         unreached = plans[-1].never_fired()
         job.faults = tuple(fault for fault in job.faults if fault not in unreached)
         return job.run_on(remember)
 
 
 class _Identified(PrebuiltInput):
-    """Mini-batches that keep the index and first row that they had, since rows may name them."""
+    """Mini-batches that keep their index and first row, since rows may contain them."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""One module a check, named as the check: the test function, what it compares, and its finding."""
+"""One module for each check: the test function, its comparison and its finding."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observers import Parsing
 
 
-# The thresholds are the user's own arguments as well, so they are not in that set.
+# The thresholds can be the user's own arguments too, so they are not in this set.
 RUNTIME_FLAGS = sorted(
     {*PASSED_BY_THE_RUNTIME, "--allowed_failed_count", "--allowed_failed_percent", "--error_threshold"}
 )
@@ -28,7 +28,7 @@ RUNTIME_FLAGS = sorted(
 def test_accepts_runtime_arguments(
     parallelrun_entry: EntryUnderTest, parallelrun_observations: Observations | None, parallelrun_check: Check
 ) -> None:
-    """Import and init() work with the runtime's own arguments in sys.argv, and read their own from it."""
+    """Import and init() work with the runtime's arguments in sys.argv, and read the script's own."""
     __tracebackhide__ = True
     pair = None if parallelrun_observations is None else parallelrun_observations.screening.pair
     if pair is not None:
@@ -37,7 +37,7 @@ def test_accepts_runtime_arguments(
         startup = parallelrun_entry.probe_startup(observer=RecordedParsers)
         failure, (with_runtime, complaints) = startup_failure(startup), _parsings(startup.observed)
     if failure is None and not with_runtime:
-        # What parses nothing cannot take an argument for another.
+        # Without parsing, no argument can be taken for another.
         return
     without_them = parallelrun_entry.probe_startup(observer=RecordedParsers, runtime_arguments=False)
     failure_without, (without, _) = startup_failure(without_them), _parsings(without_them.observed)
@@ -88,12 +88,12 @@ def test_accepts_runtime_arguments(
 
 
 def _parsings(observed: Sequence[object]) -> tuple[list[Parsing], list[str]]:
-    """What RecordedParsers saw in the first worker; nothing where it died."""
+    """What RecordedParsers saw in the first worker; nothing if it died."""
     return cast("tuple[list[Parsing], list[str]]", observed[0]) if observed else ([], [])
 
 
 class Taken(NamedTuple):
-    """A flag of the runtime that argparse took for an option of the script."""
+    """A runtime flag that argparse took for an option of the script."""
 
     flag: str
     option: str
@@ -102,7 +102,7 @@ class Taken(NamedTuple):
 
 
 class Misplaced(NamedTuple):
-    """A positional argument of the script that got a value of the runtime. `wanted`: None where none was given."""
+    """A positional argument that got a value of the runtime. `wanted`: None if none was given."""
 
     name: str
     got: object
@@ -110,9 +110,9 @@ class Misplaced(NamedTuple):
 
 
 def _abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Taken]:
-    """The runtime's flags that changed a value because they begin like an option of the script.
+    """The runtime's flags that changed a value because they abbreviate an option of the script.
 
-    An option that the script declares under the very name of a runtime's flag reads it on purpose.
+    An option with the exact name of a runtime flag reads it on purpose.
     """
     taken = []
     for parsed, expected in zip(with_runtime, without, strict=False):
@@ -129,9 +129,9 @@ def _abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) ->
 
 
 def _misplaced(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Misplaced]:
-    """The positional arguments that took what the runtime put before the script's own.
+    """The positional arguments that got the runtime's values.
 
-    A parsing that failed without the runtime's arguments lacked the script's own.
+    If parsing failed without the runtime's arguments, the script's own were missing.
     """
     misplaced = []
     for parsed, expected in zip_longest(with_runtime, without[: len(with_runtime)]):

@@ -1,4 +1,4 @@
-"""In generated jobs, counts, retries and verdict are not what the thresholds allow."""
+"""In generated jobs, a retry loses items or the verdict does not follow from the thresholds."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _OUTCOMES: dict[str, Outcome] = {
 def test_behaves_under_error_thresholds(
     parallelrun_examples: ExampleRunner, parallelrun_check: Check, data: st.DataObject
 ) -> None:
-    """In generated jobs, counts, retries and verdict are what the thresholds allow."""
+    """In generated jobs, counts, retries and verdict follow from the thresholds."""
     __tracebackhide__ = True
     runner = parallelrun_examples
     require_valid_items(runner, parallelrun_check)
@@ -54,7 +54,7 @@ def test_behaves_under_error_thresholds(
 
 
 def _judge(runner: ExampleRunner, job: JobToTry) -> Finding | None:
-    """What is wrong with run() in this job; None where nothing is, or it could not be tried any more."""
+    """What is wrong with run() in this job; None if nothing is, or if no time is left."""
     return runner.judged(repr(job), lambda: _try(runner, job))
 
 
@@ -77,7 +77,7 @@ def _try(runner: ExampleRunner, job: JobToTry) -> Finding | None:
 
 
 def _make_unreadable(payload: Payload, position: int) -> None:
-    """Puts a folder where the file was: unlike permissions, that stops the administrator as well."""
+    """Puts a folder in place of the file, which stops root too, unlike permissions."""
     assert isinstance(payload, list)
     path = payload[position]
     os.unlink(path)
@@ -92,12 +92,12 @@ def _run(runner: ExampleRunner, job: JobToTry, parts: list[Payload]) -> JobResul
 
 
 def _partitions(runner: ExampleRunner, job: JobToTry) -> tuple[Partition, ...]:
-    """What the context tells of each mini-batch."""
+    """The context of each mini-batch."""
     return tuple(runner.sample.partition_of(job.part(number)) for number in range(len(job.sizes)))
 
 
 def _culprit(runner: ExampleRunner, job: JobToTry, result: JobResult) -> AttemptEnded | None:
-    """The first attempt that no fault hit, and that did not do what it must."""
+    """The first attempt without a fault that returned too little."""
     for attempt in result.attempts:
         if attempt.fault is not None and attempt.fault.kind != "drops":
             continue
@@ -112,7 +112,7 @@ def _culprit(runner: ExampleRunner, job: JobToTry, result: JobResult) -> Attempt
 def _confirmed(
     runner: ExampleRunner, job: JobToTry, parts: list[Payload], culprit: AttemptEnded, result: JobResult
 ) -> Finding | None:
-    """The finding, told by a fresh worker: jobs before this one, or a busy machine, may be the cause."""
+    """The finding, repeated on a fresh worker, because earlier jobs or a busy machine may be the cause."""
     history = ""
     if not runner.confirmed and runner.renew():
         second = _run(runner, job, parts)
@@ -164,7 +164,7 @@ def _confirmed(
 
 
 def _items(runner: ExampleRunner, job: JobToTry, number: int) -> str:
-    """Those of a mini-batch, and which of them cannot be read."""
+    """The items of a mini-batch, and which of them are unreadable."""
     items = describe(runner.sample, job.part(number))
     if job.bad is None or job.bad_mini_batch != number:
         return items
@@ -195,7 +195,7 @@ def _fix(outcome: Outcome, *, unreadable: bool, again: bool) -> str:
 
 
 def _hold_against_the_rules(job: JobToTry, parts: list[Payload], result: JobResult, runner: ExampleRunner) -> None:
-    """The script did all it must, so a difference would be a mistake of the emulator."""
+    """The script did its part, so a difference would be a bug of the emulator."""
     recorded = {(a.mini_batch.id, a.number): a for a in result.attempts}
 
     def fate(mini_batch: int, number: int) -> tuple[Outcome, int]:

@@ -1,4 +1,4 @@
-"""Run() is missing or has a wrong number of parameters, init() takes some, run() is async or a generator."""
+"""Run() is missing, has the wrong parameters, is async or a generator; init() takes parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
-    """run(mini_batch) or run(mini_batch, context) is there, init() takes nothing, run() returns its results."""
+    """run(mini_batch) or run(mini_batch, context) exists, init() takes nothing, run() returns its results."""
     __tracebackhide__ = True
     startup = parallelrun_entry.probe_startup(init=False, observer=SeenFunctions)
     failure = startup_failure(startup)

@@ -1,4 +1,4 @@
-"""The import fails the way a worker imports."""
+"""The script cannot be imported the way a worker imports it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_entry_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
-    """The import succeeds the way a worker imports."""
+    """The script can be imported the way a worker imports it."""
     __tracebackhide__ = True
     failure = startup_failure(parallelrun_entry.probe_startup(init=False))
     if failure is None or failure.phase != "import":

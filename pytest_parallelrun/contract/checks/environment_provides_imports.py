@@ -1,4 +1,4 @@
-"""The environment of the job lacks a package that the script imports, or what the runtime itself needs."""
+"""The job's environment lacks packages that the script imports or the runtime needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.job_environment import ListedPackage
 
 OF_THE_RUNTIME = {*STAND_IN_PACKAGES, PKG_RESOURCES} - {"azureml"}
-"""Modules that the service puts there itself, and one that is asked for with all who import it."""
+"""Modules that the service provides, and one that is checked with all who import it."""
 SERVICE = (
     "ModuleNotFoundError where the import stands; without what the runtime needs, exit code 42 before the script is "
     "imported, with an almost empty log"
@@ -33,7 +33,7 @@ INSIDE = "run the gate inside the environment of the job"
 
 
 def test_environment_provides_imports(parallelrun_entry: EntryUnderTest, parallelrun_check: Check) -> None:
-    """The environment has what the script imports, and what the runtime needs."""
+    """The environment contains what the script imports and the runtime needs."""
     __tracebackhide__ = True
     environment = parallelrun_entry.environment
     assert environment is not None, "without an environment there is no such check"
@@ -98,7 +98,7 @@ def _listed(needs: Iterable[Need]) -> list[str]:
 
 
 def _by_module(imports: Iterable[Import]) -> dict[str, Import]:
-    """The first import of each module, by the name that tells its package."""
+    """The first import of each module, by the name that identifies its package."""
     found: dict[str, Import] = {}
     for one in imports:
         found.setdefault(one.module if one.top in NAMESPACES else one.top, one)
@@ -106,7 +106,7 @@ def _by_module(imports: Iterable[Import]) -> dict[str, Import]:
 
 
 def _to_list(packages: Packages, imported: Import) -> str:
-    """The package that has a module, as a requirement: with the version that the gate ran with, if it is here."""
+    """The package of a module as a requirement, with the installed version, if any."""
     here = packages.installed.with_module(imported)
     if here:
         return f"{here[0]}=={packages.installed.by_name[here[0]].version}"
@@ -114,7 +114,7 @@ def _to_list(packages: Packages, imported: Import) -> str:
 
 
 def _other_versions(packages: Packages, imports: Iterable[Import]) -> Iterator[str]:
-    """Packages that are imported directly, and Python, whose listed version is not the one that the gate ran with."""
+    """Directly imported packages, and Python, whose listed version differs from the installed one."""
     python = packages.environment.python
     if python is not None:
         yield from _difference("Python", python, gate_python())
@@ -126,7 +126,7 @@ def _other_versions(packages: Packages, imports: Iterable[Import]) -> Iterator[s
 
 
 def _difference(name: str, listed: ListedPackage, here: Version) -> Iterator[str]:
-    """What is told of a package: nothing where major and minor version are allowed."""
+    """The note on a package; nothing if major and minor version are allowed."""
     broken = [one for one in listed.requirement.specifier if not one.contains(here, prereleases=True)]
     if any(_release(one) != here.release[:2] for one in broken):
         yield f"{name} {here} where {listed.requirement.specifier} is listed ({listed.origin})"

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
 
 MARGIN = 2
-"""A machine of the service may be slower than this one, and some items are larger than those of the sample."""
+"""A machine of the service may be slower, and some items larger than those of the sample."""
 
 
 def test_fits_timeout(
     parallelrun_observations: Observations, parallelrun_baseline: Baseline, parallelrun_check: Check
 ) -> None:
-    """A mini-batch of the size that is set takes at most half its timeout."""
+    """A mini-batch of the configured size takes at most half its timeout."""
     __tracebackhide__ = True
     settings = parallelrun_observations.entry.settings
     limit = float(settings.timeout)
@@ -118,7 +118,7 @@ def _fix(model: RunTimeModel, limit: float, expected: float) -> str:
 def _fix_of_a_timeout(model: RunTimeModel | None, limit: float, *, partitions: bool) -> str:
     if model is not None and model.seconds(model.full_size) >= limit:
         return _fix(model, limit, model.seconds(model.full_size))
-    # What was measured does not explain it.
+    # The measurements do not explain it.
     return ("use " if partitions else "use a smaller mini_batch_size or ") + "a larger timeout, or make run() quicker"
 
 
@@ -127,7 +127,7 @@ def _safe_timeout(seconds: float) -> int:
 
 
 def _rounded(items: int) -> int:
-    """Two digits of a large number: more of them would only be noise."""
+    """Two digits of a large number: more would be noise."""
     scale = int(10 ** max(0, len(str(items)) - 2))
     return items // scale * scale
 

@@ -1,4 +1,4 @@
-"""Mini-batches that Hypothesis makes of the sample: sound ones fail, odd ones hang, crash or spoil others."""
+"""Of generated mini-batches, valid ones fail, or malformed ones hang, crash or break others."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ _KEPT = (
 def test_handles_generated_mini_batches(
     parallelrun_examples: ExampleRunner, parallelrun_check: Check, data: st.DataObject
 ) -> None:
-    """Sound mini-batches of any size and order succeed; odd ones do no harm."""
+    """Valid mini-batches of any size and order succeed; malformed ones do no harm."""
     __tracebackhide__ = True
     runner = parallelrun_examples
     require_valid_items(runner, parallelrun_check)
-    # What became of these is remembered: only the first example tries them.
+    # Their results are remembered: only the first example runs them.
     conclude(runner, parallelrun_check, partial(_judge_largest, runner))
     for edge_case in edge_cases(runner):
         conclude(runner, parallelrun_check, partial(_judge, runner, edge_case))
@@ -65,7 +65,7 @@ def test_handles_generated_mini_batches(
 
 
 def _judge(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
-    """What is wrong with run() for this mini-batch; None where nothing is, or it could not be tried any more."""
+    """What is wrong with run() for this mini-batch; None if nothing is, or if no time is left."""
     for part in _malformed_parts(recipe):
         if part in runner.hanging:
             return runner.hanging[part]
@@ -73,10 +73,10 @@ def _judge(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
 
 
 def _judge_largest(runner: ExampleRunner) -> Finding | None:
-    """The largest valid mini-batch, tried whatever is drawn; where it fails, the shortest beginning that does."""
+    """The largest valid mini-batch, tried in any case; if it fails, the shortest prefix that fails."""
     largest = runner.max_items
     finding = _judge(runner, _beginning(runner, largest))
-    # A partition is whole or not at all.
+    # A partition cannot be shortened.
     fails, succeeds = (largest, 0) if not runner.sample.partitions else (1, 0)
     while finding is not None and fails - succeeds > 1:
         middle = (fails + succeeds) // 2
@@ -94,7 +94,7 @@ def _judge_fewest(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
 
 
 def _fewest(runner: ExampleRunner, recipe: Recipe, finding: Finding) -> Finding:
-    """The finding of the same cause with as few items of a mini-batch as are needed, as far as there is time."""
+    """The finding with the same cause and as few items as possible in the time that is left."""
     if runner.sample.partition_of(recipe):
         return finding
 
@@ -103,7 +103,7 @@ def _fewest(runner: ExampleRunner, recipe: Recipe, finding: Finding) -> Finding:
         return smaller if smaller is not None and smaller.cause == finding.cause else None
 
     positions = list(range(recipe.size))
-    # The last item is what makes the shortest beginning fail, and often enough.
+    # The last item makes the shortest prefix fail, and often suffices.
     for alone in dict.fromkeys((positions[-1], positions[0])):
         if len(positions) > 1 and (smaller := found([alone])) is not None:
             return smaller
@@ -128,7 +128,7 @@ def _beginning(runner: ExampleRunner, size: int) -> Recipe:
 
 
 def _malformed_parts(recipe: Recipe) -> Iterator[object]:
-    """What is malformed in a recipe, part by part, whatever item it is in."""
+    """The malformed parts of a recipe, whatever item they are in."""
     if isinstance(recipe, Files):
         yield from {item.kind for item in recipe.items if item.kind is not None}
     else:
@@ -159,12 +159,12 @@ def _confirmed(
     allowed: frozenset[Outcome],
     before: int,
 ) -> Finding | None:
-    """The finding, told by a fresh worker: the mini-batches before, or a busy machine, may be the cause."""
+    """The finding, repeated on a fresh worker, because earlier mini-batches or a busy machine may be the cause."""
     hangs = ended.outcome == "timeout"
     confirmed = runner.hang_confirmed if hangs else runner.confirmed
     fresh = not confirmed and runner.renew()
     if hangs and not fresh and not confirmed:
-        # A machine that stood still looks like a script that waits.
+        # A machine that was suspended looks like a script that waits.
         return None
     again = runner.attempt(payload, recipe, patient=hangs) if fresh else ended
     runner.hang_confirmed = runner.hang_confirmed or (fresh and again.outcome == "timeout")
@@ -186,7 +186,7 @@ def _confirmed(
 
 
 def _remembered_hang(runner: ExampleRunner, recipe: Recipe, finding: Finding) -> Finding:
-    """Finds which malformed part hangs, alone in a mini-batch, so that no other mini-batch with it is waited for."""
+    """Finds which malformed part hangs, alone in a mini-batch, to avoid waiting for others with it."""
     for part in _malformed_parts(recipe):
         if not runner.may_go_on():
             break
@@ -201,7 +201,7 @@ def _remembered_hang(runner: ExampleRunner, recipe: Recipe, finding: Finding) ->
 
 
 def _with_only(recipe: Recipe, part: object, *, all_items: bool) -> Recipe:
-    """One item with what is malformed, or, of a partition, all of its items."""
+    """One item with the malformed part, or all items of a partition."""
     if isinstance(recipe, Files):
         malformed = next(item for item in recipe.items if item.kind == part)
         others = (Item(name) for name in dict.fromkeys(item.name for item in recipe.items) if name != malformed.name)
@@ -213,12 +213,12 @@ def _with_only(recipe: Recipe, part: object, *, all_items: bool) -> Recipe:
 
 
 def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) -> Finding | None:
-    """Whether a valid mini-batch afterwards fails, or comes to something else than on a fresh worker."""
+    """Whether a valid mini-batch afterwards fails, or differs from a fresh worker."""
     before = runner.seen
     problem, after = _sentinel_problem(runner)
     if problem is None or not runner.renew():
         return None
-    # Told by a fresh worker: one of the mini-batches before may be the cause.
+    # Repeated on a fresh worker: an earlier mini-batch may be the cause.
     first = runner.attempt(payload, recipe)
     problem, _ = _sentinel_problem(runner)
     fresh = runner.renew()
@@ -261,7 +261,7 @@ def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) ->
 
 
 def _valid_one_breaks_it_too(runner: ExampleRunner, recipe: Recipe) -> bool:
-    """Whether what is malformed has nothing to do with it: then it is the business of independent_of_history."""
+    """Whether the malformed part is irrelevant: then independent_of_history reports it."""
     if isinstance(recipe, Files):
         valid: Recipe = Files(items=tuple(Item(name) for name in dict.fromkeys(item.name for item in recipe.items)))
     else:
@@ -321,7 +321,7 @@ def _finding(runner: ExampleRunner, recipe: Recipe, payload: Payload, ended: Att
         fix=FIXES.get(ended.outcome, ""),
         cause=Cause.of_attempt(ended),
         example=f"mini-batch: {recipe!r}",
-        # With the timeout of the job: what is mended may well wait longer than a probe may.
+        # With the timeout of the job: a fixed script may wait longer than a probe may.
         case=_case(runner, recipe, payload),
     )
 

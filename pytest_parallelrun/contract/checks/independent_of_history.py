@@ -1,4 +1,4 @@
-"""A warm worker answers differently from a fresh one."""
+"""Results depend on earlier mini-batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def test_independent_of_history(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """A worker that has run other mini-batches answers like a fresh one."""
+    """A worker that has run other mini-batches gives the same rows as a fresh one."""
     __tracebackhide__ = True
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):

@@ -1,4 +1,4 @@
-"""Size 1 and size n give different results."""
+"""Results depend on mini_batch_size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession
 
 MAX_SUSPECTS = 2
-"""Mini-batches that are looked into."""
+"""Number of mini-batches that are tried."""
 
 _ONE_ITEM = "the sample has a single item, which makes mini-batches of one size only"
 _FOR_EACH_ITEM = (
@@ -49,7 +49,7 @@ _OF_CHUNKS = (
 
 
 def test_independent_of_mini_batch_size(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """The same items get the same results in one mini-batch and in several."""
+    """The same items give the same results in one mini-batch and in several."""
     __tracebackhide__ = True
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
@@ -91,7 +91,7 @@ class _Split(NamedTuple):
 
 
 class _SizeDifference(NamedTuple):
-    """The answers to a split. difference: both in words, from the first row that differs."""
+    """The answers to a split. difference: both as text, from the first row that differs."""
 
     split: _Split
     of_merged: RunOutcome
@@ -100,9 +100,9 @@ class _SizeDifference(NamedTuple):
 
 
 class _SizeSearch:
-    """Asks fresh workers, each for items that it has not seen: an item that comes again is a retry.
+    """Asks fresh workers, each for items that it has not seen: a repeated item is a retry.
 
-    fresh: a new one for each mini-batch, where results depend on what came before.
+    fresh: a new worker for each mini-batch, if results depend on what came before.
     """
 
     def __init__(self, observations: Observations, *, fresh: bool) -> None:
@@ -112,10 +112,10 @@ class _SizeSearch:
         self.compared = 0
 
     def first_difference(self) -> _SizeDifference | None:
-        """The first mini-batch whose parts are answered differently, of as few items as were found."""
+        """The first mini-batch whose parts give other rows, with as few items as were found."""
         mini_batches = self._observations.groups
         if self._fresh:
-            # Each answer costs an init() now, and nothing is kept that could depend on what a mini-batch is called.
+            # Each answer now costs an init(), and no state can depend on the identity of a mini-batch.
             for split in islice(_pairs(mini_batches), 1):
                 self.compared += 1
                 return self._renamed(split)
@@ -130,7 +130,7 @@ class _SizeSearch:
         return None
 
     def _differing_singles(self, mini_batches: Sequence[SampleMiniBatch]) -> list[_Split]:
-        """Mini-batches whose items one worker answers differently one by one, though they are called as the whole."""
+        """Mini-batches whose items give other rows one by one, with the identity of the whole mini-batch."""
         observations, splits, singles = self._observations, [], 0
         observations.restore()
         with observations.entry.session(probe_limit=observations.probe_limit) as session:
@@ -140,7 +140,7 @@ class _SizeSearch:
                 cut = mini_batch.size > MAX_SINGLES
                 whole = mini_batch.part(*range(MAX_SINGLES)) if cut else mini_batch
                 split = _Split(whole, singles_of(whole))
-                # What is cut is another mini-batch than the one that was observed.
+                # A part is another mini-batch than the observed one.
                 expected = self._ask([split.merged]) if cut else observations.forward.answer(mini_batch)
                 singles += len(split.parts)
                 self.compared += 1
@@ -150,7 +150,7 @@ class _SizeSearch:
         return splits
 
     def _merged(self, mini_batches: tuple[SampleMiniBatch, ...]) -> list[_Split]:
-        """Mini-batches of one item each as a single one."""
+        """Mini-batches of one item each, joined to one."""
         parts = mini_batches[:MAX_MERGED]
         if len(parts) < 2:
             return []
@@ -158,7 +158,7 @@ class _SizeSearch:
         return [_Split(merged(parts), parts)]
 
     def _smallest(self, split: _Split) -> _SizeDifference | None:
-        """The difference in two items, or else in all."""
+        """The difference for two items, otherwise for all."""
         parts = split.parts
         for pair in (parts[:2], parts[-2:]) if len(parts) > 2 else ():
             smaller = self._renamed(_Split(merged(pair), pair))
@@ -167,7 +167,7 @@ class _SizeSearch:
         return self._renamed(split)
 
     def _differ(self, split: _Split) -> bool:
-        """Whether the parts are answered differently as mini-batches of their own, as in a job of another size."""
+        """Whether the parts give other rows as separate mini-batches, as in a job with another size."""
         observations = self._observations
         forward = observations.forward
         if any(part is mini_batch for part in split.parts for mini_batch in observations.groups):
@@ -182,11 +182,11 @@ class _SizeSearch:
                 self._next_id += 1
                 numbered.append(part.numbered(self._next_id))
             of_parts = self._ask(numbered)
-        # More items take more time, which says nothing about what they are answered.
+        # More items take more time, which says nothing about their rows.
         return of_merged.ended.outcome != "timeout" and observations.first_difference(of_merged, of_parts) is not None
 
     def _renamed(self, split: _Split) -> _SizeDifference | None:
-        """The difference where the parts are called as the whole: number and first row may be in the rows."""
+        """The difference if the parts have the identity of the whole: number and first row may be in the rows."""
         of_merged, of_parts = self._ask([split.merged]), self._ask(called_as(split.merged, split.parts))
         difference = self._observations.first_difference(of_merged, of_parts)
         if difference is None or of_merged.ended.outcome == "timeout":
@@ -211,7 +211,7 @@ class _SizeSearch:
 
 
 def _pairs(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[_Split]:
-    """Two items together and apart."""
+    """Two items, together and separately."""
     for mini_batch in mini_batches:
         if mini_batch.size > 1:
             two = mini_batch.part(0, 1)

@@ -1,4 +1,4 @@
-"""The order of mini-batches or the choice of a worker changes results."""
+"""Results depend on the order of mini-batches or on the worker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def test_independent_of_order(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """Neither the order of the mini-batches nor the worker that gets one changes its results."""
+    """Neither the order of the mini-batches nor the worker changes results."""
     __tracebackhide__ = True
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
@@ -41,7 +41,7 @@ def test_independent_of_order(parallelrun_observations: Observations, parallelru
             require_rows(observations, check)
             require_several(observations, check)
             finding, undecided = _compare_orders(observations)
-        # What is seen once may be chance; what is kept was asked for several times.
+        # A single observation may be random; kept state was observed several times.
         if finding is not None and (finding.cause == STATE_KEPT or not changes_undrawn(observations)):
             check.fail(finding)
         if changes_undrawn(observations):
@@ -54,7 +54,7 @@ def test_independent_of_order(parallelrun_observations: Observations, parallelru
 
 
 def _compare_orders(observations: Observations) -> tuple[Finding | None, str | None]:
-    """Whether order or worker change results: the finding, or why that cannot be told; neither where they do not."""
+    """Whether order or worker change results: the finding, or why that is unknown; neither if they do not."""
     state = dependence(observations)
     if state is not None:
         if state.origin in ("random numbers", "unclear"):

@@ -23,7 +23,7 @@ def test_init_runs_in_every_worker(
     parallelrun_check: Check,
     parallelrun_observations: Observations | None,
 ) -> None:
-    """A second worker on the same machine comes up, and the first one still works."""
+    """A second worker starts on the same machine, and the first one still works."""
     __tracebackhide__ = True
     first, second, attempt = _two_workers(parallelrun_entry, parallelrun_observations)
     if first is not None and first.phase != "init":
@@ -69,7 +69,7 @@ def test_init_runs_in_every_worker(
 def _two_workers(
     entry: EntryUnderTest, observations: Observations | None
 ) -> tuple[Failure | None, Failure | None, AttemptEnded | None]:
-    """Why either of two workers did not come up, and the first attempt of the first one, where the sample has one."""
+    """Why one of two workers did not start, and the first attempt of the first one, if there is a sample."""
     if observations is None or not observations.asked:
         startup = entry.probe_startup(workers=2)
         return startup_failure(startup, 0), startup_failure(startup, 1), None
@@ -82,12 +82,12 @@ def _two_workers(
 
 
 def _on_existing(failure: Failure, *, in_first: bool) -> str:
-    """What a FileExistsError in an init() means; an earlier worker can only have been there for a later one."""
+    """The meaning of a FileExistsError in init(); only a later worker can meet an earlier one."""
     if failure.exception != "FileExistsError":
         return ""
     path = failure.chain[0].path
     sentences = ["It exists already." if in_first else "An earlier worker made it."]
-    # Every worker process has a folder of its own, so only an absolute path can meet that of another run.
+    # Every worker process has its own folder, so only an absolute path can meet that of another run.
     if os.path.isabs(path) and not is_in_job_folder(path):
         sentences.append(
             f"'{path}' lies outside the folders of the job: every later run on the same machine fails as well."

@@ -26,7 +26,7 @@ def test_job_completes(
     parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
-    """The whole sample runs through under the job's own settings."""
+    """The whole sample completes under the settings of the job."""
     __tracebackhide__ = True
     result = parallelrun_baseline.result
     readings = parallelrun_baseline.readings

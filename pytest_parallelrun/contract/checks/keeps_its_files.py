@@ -1,4 +1,4 @@
-"""Files at relative paths are gone with the worker's folder."""
+"""Files at relative paths are deleted with the worker's folder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _OF_NO_VALUE = re.compile(
     r"|mlruns|mlartifacts|mlflow\.db.*|wandb|catboost_info|lightning_logs",
     re.IGNORECASE,
 )
-"""Names of files and folders that nobody looks for after the job: caches, scratch, what packages leave behind."""
+"""Files and folders that nobody needs after the job: caches, scratch files, leftovers of packages."""
 _LOG = re.compile(r"(^|.*[^a-z])logs?([^a-z].*|$)", re.IGNORECASE)
 
 
 def test_keeps_its_files(
     parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
 ) -> None:
-    """What run() writes lies where it is found after the job."""
+    """The files that run() writes can be found after the job."""
     __tracebackhide__ = True
     if all(attempt.returned is None for attempt in parallelrun_baseline.result.attempts):
         skip_without_results(parallelrun_baseline, parallelrun_check)
@@ -50,13 +50,13 @@ def test_keeps_its_files(
 
 
 def _names_of_files_left(entry: EntryUnderTest, baseline: Baseline) -> list[str]:
-    """The files by their relative paths, without those that hold nothing or have served their purpose."""
+    """The files by relative path, without empty files and those that have served their purpose."""
     root = str(baseline.result.folder)
-    # On another machine that folder lies below another one.
+    # On another machine that folder has another path.
     read = {path[path.index(root) :] for path in entry.outputs.read if root in path}
     names: dict[str, None] = {}
     for path, size in baseline.result.files_left.items():
-        # What was read again was sent somewhere, or was needed in between.
+        # A file that was read again was uploaded, or was an intermediate file.
         if size and str(path) not in read:
             # Without the folder of the worker.
             name = Path(*path.relative_to(root).parts[1:]).as_posix()

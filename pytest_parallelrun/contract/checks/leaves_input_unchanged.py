@@ -1,4 +1,4 @@
-"""Input files are modified, moved or deleted."""
+"""Input files are modified, moved or deleted, or files are written beside them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
 
@@ -24,23 +25,20 @@ READ_ONLY = "the input is mounted read-only (ro_mount, the default): OSError, Re
 
 
 def test_leaves_input_unchanged(
-    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+    parallelrun_entry: EntryUnderTest,
+    parallelrun_baseline: Baseline,
+    parallelrun_observations: Observations,
+    parallelrun_check: Check,
 ) -> None:
-    """After the whole sample was run, its files are what they were."""
+    """After the run of the whole sample, its files are unchanged."""
     __tracebackhide__ = True
     assert parallelrun_entry.sample is not None
     changes = _changes_of(parallelrun_entry.sample, parallelrun_baseline.sample, parallelrun_entry.settings)
     if changes.gone or changes.modified:
         parallelrun_check.fail(_finding(parallelrun_baseline, changes))
-    if changes.new:
-        parallelrun_check.advise(
-            Finding(
-                what=f"The script makes new files beside its input: {items_text(changes.new)}.",
-                service=READ_ONLY,
-                fix="write to EntryScript().output_dir, to a folder that a program argument names, or below tempfile",
-            )
-        )
-        return
+    written = _written_beside(parallelrun_observations, parallelrun_baseline.sample)
+    if changes.new or written:
+        parallelrun_check.fail(_written_finding(changes.new, written))
     if all(attempt.returned is None for attempt in parallelrun_baseline.result.attempts):
         skip_without_results(parallelrun_baseline, parallelrun_check)
 
@@ -61,6 +59,30 @@ def _finding(baseline: Baseline, changes: Changes) -> Finding:
     )
 
 
+def _written_beside(observations: Observations, copy: SampleCopy) -> dict[str, Location]:
+    """Names of files that run() writes beside its items, also those it takes away again, and where it does."""
+    written: dict[str, Location] = {}
+    run = observations.screening.pair if observations.kind == "files" else None
+    for mini_batch, result in () if run is None else run.observation.attempts:
+        for path in (*result.files.written, *result.files.scratch):
+            name = os.path.relpath(path, observations.root)
+            # What is there in the copy of the baseline is an item, or was left and is known.
+            if path.startswith(observations.root) and not os.path.lexists(copy.root + name):
+                written.setdefault(name, Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()))
+    return written
+
+
+def _written_finding(left: tuple[str, ...], written: dict[str, Location]) -> Finding:
+    again = "" if left else ", and takes them away again"
+    return Finding(
+        what=f"The script writes files beside its input{again}: {items_text(left or tuple(written))}.",
+        location=None if left else next(iter(written.values())),
+        service=READ_ONLY + ", so the attempt fails",
+        fix="write results to the folder that a program argument or AZUREML_BI_OUTPUT_PATH names, and what is needed "
+        "for a moment to tempfile.TemporaryDirectory()",
+    )
+
+
 def _location_of(baseline: Baseline, names: set[str]) -> Location | None:
     result = baseline.result
     if result.splitter_kind == "files":
@@ -74,7 +96,7 @@ def _location_of(baseline: Baseline, names: set[str]) -> Location | None:
 
 
 class Changes(NamedTuple):
-    """Names of files, relative to what was given."""
+    """Names of files, relative to the input."""
 
     modified: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -82,9 +104,9 @@ class Changes(NamedTuple):
 
 
 def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: SplitSettings) -> Changes:
-    """Compares the copy with the original: names, and contents where size or time differ.
+    """Compares the copy with the original: names, and contents if size or time differ.
 
-    settings: under which it was split.
+    settings: those of the split.
     """
     originals = [sample] if isinstance(sample, str) else list(sample)
     copies = [copy.input] if isinstance(copy.input, str) else copy.input
@@ -120,11 +142,11 @@ def _same(original: str, copied: str) -> bool:
     try:
         before, after = os.stat(original), os.stat(copied)
     except OSError:
-        # A dangling link, which the copy is as well.
+        # A dangling link, as in the copy.
         return not os.path.exists(original) and not os.path.exists(copied)
     if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
         return True
-    return os.path.isfile(copied) and filecmp.cmp(original, copied, shallow=False)
+    return os.path.isfile(copied) and os.access(original, os.R_OK) and filecmp.cmp(original, copied, shallow=False)
 
 
 def _new(known: dict[str, set[str]]) -> list[str]:

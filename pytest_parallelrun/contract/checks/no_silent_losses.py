@@ -1,4 +1,4 @@
-"""The job completes although items failed, and nobody said that they may."""
+"""The job completes although items failed and no threshold is set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_no_silent_losses(
     parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
-    """No item is lost in a job that completes, unless somebody set a threshold that allows it."""
+    """No item is lost in a job that completes, unless a threshold that was set allows it."""
     __tracebackhide__ = True
     result, readings = parallelrun_baseline.result, parallelrun_baseline.readings
     judged = readings.counting
@@ -96,7 +96,7 @@ def _why_it_passed(result: JobResult) -> str:
 
 
 def _catching(result: JobResult) -> str:
-    """The largest values of the thresholds that would still have failed the job."""
+    """The largest thresholds that would have failed the job."""
     options = [_at_most("error_threshold", result.failed_items - 1)]
     if result.failed_mini_batches:
         options.append(_at_most("mini_batch_error_threshold", result.failed_mini_batches - 1))

@@ -1,4 +1,7 @@
-"""One bad item fails its whole mini-batch."""
+"""One bad item fails its whole mini-batch, and with it a job that tolerates single bad items.
+
+Failing fast is a legitimate style: who sets no threshold, or 0, has asked for it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pytest_parallelrun.contract.corruption.items import require_corruption_tria
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.phrases import shown_for
 from pytest_parallelrun.contract.script_source import run_has_loop
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -17,29 +21,22 @@ if TYPE_CHECKING:
 
 
 def test_one_bad_item_costs_one_item(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """A mini-batch with one bad item still has results for its other items."""
+    """A single bad item does not exceed an error_threshold that allows single failed items."""
     __tracebackhide__ = True
     observations, check = parallelrun_observations, parallelrun_check
-    settings = observations.entry.settings
     trial = require_corruption_trial(observations, check)
     if trial.mini_batch.size < 2:
         check.cannot_decide("it needs a mini-batch of two items or more that succeeds: give a sample with more items")
     attempts = trial.attempts if trial.empty is None else [*trial.attempts, trial.empty]
     costly = next((attempt for attempt in attempts if attempt.lost > 1), None)
     if costly is not None:
-        one_by_one = observations.kind == "files" and not settings.partition_keys and settings.files_per_mini_batch == 1
-        if one_by_one and "mini_batch_size" in settings.explicit:
-            check.note(
-                f"one bad item would fail a whole mini-batch ({costly.error}), which mini_batch_size=1, set on "
-                "purpose, keeps to that item"
-            )
-            return
-        if settings.partition_keys:
-            check.note(
-                f"one bad item fails its whole partition ({costly.error}), as is due where a result needs all of it"
-            )
-            return
-        check.advise(_costs_more(trial, costly, one_by_one=one_by_one))
+        lost = _lost_on_the_service(observations, costly)
+        tolerated = observations.entry.settings.error_threshold
+        # The result of a partition may need all of it.
+        if 1 <= tolerated < lost and not observations.entry.settings.partition_keys:
+            check.advise(_fails_the_job(trial, costly, lost, tolerated))
+        else:
+            check.measured(f"one bad item fails its mini-batch, as in scripts that fail fast: {costly.error}")
         return
     if all(attempt.ended.outcome == "succeeded" and attempt.need != "needed" for attempt in trial.attempts):
         if any(trial.names_error(attempt) for attempt in trial.attempts):
@@ -62,20 +59,27 @@ def _fix(trial: CorruptionTrial) -> str:
     )
 
 
-def _costs_more(trial: CorruptionTrial, costly: CorruptedAttempt, *, one_by_one: bool) -> Finding:
-    ended, lost = costly.ended, costly.lost
-    attempts = trial.observations.entry.settings.max_retries + 1
-    again = "" if ended.outcome == "short" else f", after {attempts} tries that all end alike"
-    remark = "with mini_batch_size 1, the default, that is the one item; it shows with any larger size"
+def _lost_on_the_service(observations: Observations, costly: CorruptedAttempt) -> int:
+    """Items that count as failed in a full mini-batch of the job, which the sample may not fill."""
+    settings = observations.entry.settings
+    if observations.kind == "tabular" and settings.rules.failed_unit == "partition":
+        return 1
+    if costly.lost < costly.ended.mini_batch.size:
+        return costly.lost
+    largest = max(mini_batch.size for mini_batch in observations.baseline.result.mini_batches)
+    return max(largest, settings.files_per_mini_batch) if observations.kind == "files" else largest
+
+
+def _fails_the_job(trial: CorruptionTrial, costly: CorruptedAttempt, lost: int, tolerated: int) -> Finding:
+    ended = costly.ended
     return Finding(
-        what=f"One bad item fails its whole mini-batch: of {costly.item} {costly.description}, and run() ends with "
-        f"{costly.error}",
+        what=f"One bad item fails the job: of {costly.item} {costly.description}, run() ends with {costly.error}, and "
+        f"error_threshold={tolerated}, which allows {count_text(tolerated, 'failed item')}, is exceeded.",
         location=trial.location(),
         traceback="" if ended.failure is None else ended.failure.traceback,
-        counts=f"{trial.mini_batch.size} items in, 1 of them bad, {lost} lost: {lost - 1} sound item(s) too{again}",
+        counts=f"1 bad item fails {lost} items of its mini-batch, and {lost} > {tolerated}",
         service=shown_for(ended.outcome),
-        fix=_fix(trial),
-        remark=remark if one_by_one else "",
+        fix=f"{_fix(trial)}; or choose an error_threshold of at least mini_batch_size",
         cause=Cause.of_attempt(ended),
         case=trial.case_of(costly, "results"),
     )

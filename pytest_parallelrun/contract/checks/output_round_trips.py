@@ -1,7 +1,7 @@
-"""Values that the appended file cannot carry: newlines, objects as their repr.
+"""Values that are lost in the appended file: newlines, objects.
 
-The file has a line for each element of a list, and CSV with a space for separator for DataFrames, without header and
-index (authoring guide of batch scoring scripts, issues on the parallel run step).
+The file has a line for each list element, and space-separated CSV for DataFrames, without header and index (authoring
+guide of batch scoring scripts, issues on the parallel run step).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import math
 import re
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.entry.preconditions import skip_without_results, writes_files_instead
+from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
-from pytest_parallelrun.contract.rows.values import is_null, is_plain_array
+from pytest_parallelrun.contract.rows.values import is_null, is_plain_array, plain
 from pytest_parallelrun.emulator.output import AppendedFile, OutputError, as_rows
 from pytest_parallelrun.emulator.splitting.model import count_text
 
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pytest_parallelrun.contract.check import Check
-    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.baseline import Baseline, ReturnedRows
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
 
 _ABBREVIATED = re.compile(r"\[[^\[\]]*(?:[\d.]|True|False|nan),?\s+\.\.\.")
-"""The text of an array of which numpy shows the ends."""
-_ADDRESS = re.compile(r"<[\w.<>]+ object at 0x[0-9a-f]+>")
+"""How numpy abbreviates an array."""
+_ADDRESS = re.compile(r"<[A-Za-z_][^<>\n]*(?:<\w+>[^<>\n]*)* at 0x[0-9a-fA-F]{4,}>")
+"""The repr of an object, a function, a generator or an image."""
 
 TOLERANCE = 1e-9
-"""Of floats, relative: a text of them may be rounded."""
+"""Relative tolerance for floats: their text may be rounded."""
 TOLERANCES = {2: 1e-3, 4: 1e-6}
-"""Of shorter floats, by their bytes: the text has the digits that tell them apart, and a longer float has more."""
+"""For shorter floats, by bytes: their text has fewer digits than a longer float needs."""
 
 
 def test_output_round_trips(
@@ -49,23 +50,26 @@ def test_output_round_trips(
     parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
-    """What is read from the file that results are appended to is what run() returned."""
+    """What is read from the appended file is what run() returned."""
     __tracebackhide__ = True
     returned = parallelrun_baseline.returned
     if not returned:
         skip_without_results(parallelrun_baseline, parallelrun_check)
     labels = {one.mini_batch: one.label for one in returned}
     values = {one.mini_batch: one.value for one in returned}
-    if parallelrun_entry.settings.output_action == "append_row":
-        _fail_where_all_is_lost(parallelrun_baseline, parallelrun_check)
     losses: dict[str, tuple[int, str]] = {}
+    lost_rows = _lost_rows(parallelrun_baseline)
+    if lost_rows is not None:
+        if lost_rows.are_all and parallelrun_entry.settings.output_action == "append_row":
+            parallelrun_check.fail(_all_is_lost(lost_rows))
+        losses[lost_rows.fix] = (lost_rows.first.mini_batch, lost_rows.text)
     for number, what, fix in _losses_of(values, parallelrun_entry.new_folder("appended")):
         losses.setdefault(fix, (number, what))
     if not losses:
         if not any(len(one.value) for one in returned):
             parallelrun_check.cannot_decide("run() returned no results that could be appended")
         return
-    if writes_files_instead(parallelrun_observations, parallelrun_check):
+    if rows_are_only_counted(parallelrun_observations, parallelrun_check):
         return
     first = next(iter(losses.values()))[0]
     parallelrun_check.advise(
@@ -81,39 +85,57 @@ def test_output_round_trips(
     )
 
 
-def _fail_where_all_is_lost(baseline: Baseline, check: Check) -> None:
-    """Fails where every row that is appended has lost data, which no reader can bring back."""
-    __tracebackhide__ = True
-    lost = 0
-    first: tuple[str, object] | None = None
-    for returned in baseline.returned:
-        rows = as_rows(returned.value)
-        for row in rows:
-            value = _lost_in(row)
-            if value is None:
-                return
-            first = first or (returned.label, value)
-        lost += len(rows)
-    if first is None:
-        return
-    label, value = first
-    array = is_plain_array(value) or _ABBREVIATED.search(str(value)) is not None
-    how = "an array is abbreviated" if array else "an object is written as its address"
-    check.fail(
-        Finding(
-            what=f"The appended file does not hold the data: {how} in each of {count_text(lost, 'row')}, as in "
-            f"{row_text(str(value))}.",
-            location=Location(phase="return", detail=f" of run(), {label}"),
-            service="the job completes, and nobody can read the results",
-            fix="write each array to a file of its own below os.environ['AZUREML_BI_OUTPUT_PATH'], and return its name"
-            if array
-            else "return texts or numbers that say what the object holds",
-        )
+class _LostRows(NamedTuple):
+    """Rows that have lost data. first: what run() returned with the first of them. value: what is lost in it."""
+
+    lost: int
+    rows: int
+    first: ReturnedRows
+    value: object
+
+    @property
+    def are_all(self) -> bool:
+        return self.lost == self.rows
+
+    @property
+    def is_array(self) -> bool:
+        return is_plain_array(self.value) or _ABBREVIATED.search(str(self.value)) is not None
+
+    @property
+    def text(self) -> str:
+        how = "an array is abbreviated" if self.is_array else "an object is written as its address"
+        where = f"each of {count_text(self.rows, 'row')}" if self.are_all else f"{self.lost} of {self.rows} rows"
+        return f"{how} in {where}, as in {row_text(str(self.value))}"
+
+    @property
+    def fix(self) -> str:
+        if self.is_array:
+            return (
+                "write each array to a file of its own below os.environ['AZUREML_BI_OUTPUT_PATH'], and return its name"
+            )
+        return "return texts or numbers that say what the object holds"
+
+
+def _lost_rows(baseline: Baseline) -> _LostRows | None:
+    """The rows that have lost data; None if there are none."""
+    parts = [(returned, _lost_in(row)) for returned in baseline.returned for row in as_rows(returned.value)]
+    lost = [(returned, value) for returned, value in parts if value is not None]
+    if not lost:
+        return None
+    return _LostRows(len(lost), len(parts), *lost[0])
+
+
+def _all_is_lost(lost: _LostRows) -> Finding:
+    return Finding(
+        what=f"The appended file does not hold the data: {lost.text}.",
+        location=Location(phase="return", detail=f" of run(), {lost.first.label}"),
+        service="the job completes, and nobody can read the results",
+        fix=lost.fix,
     )
 
 
 def _lost_in(value: object) -> object | None:
-    """A part of a row whose text has lost data: an array that is abbreviated, an object shown by its address."""
+    """A part of a row whose text has lost data: an abbreviated array, an object shown by its address."""
     if isinstance(value, dict):
         value = [*value.values()]
     if isinstance(value, (list, tuple)):
@@ -126,7 +148,7 @@ def _lost_in(value: object) -> object | None:
 
 
 def _losses_of(values: Mapping[int, object], folder: Path) -> Iterator[tuple[int, str, str]]:
-    """(mini-batch, what does not come back, what to do) for each kind of loss in the values of the mini-batches."""
+    """(mini-batch, what is lost, what to do) for each kind of loss in the values of the mini-batches."""
     for number, value in values.items():
         path = folder / f"{number}.txt"
         try:
@@ -143,20 +165,18 @@ def _losses_of(values: Mapping[int, object], folder: Path) -> Iterator[tuple[int
 
 def _lost_of_list(elements: list[object], path: Path) -> Iterator[tuple[str, str]]:
     lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    broken = next((element for element in elements if _breaks(str(element))), None)
+    # Readers skip the blank line that a newline at the end makes.
+    broken = next((element for element in elements if _breaks(str(element).rstrip("\r\n"))), None)
     if broken is not None:
         yield (
             f"{len(elements)} result(s) make {sum(len(line.splitlines()) or 1 for line in lines)} lines, since one "
             f"holds a newline: {row_text(broken)}",
             'replace it, as in text.replace("\\n", " "), or return json.dumps(text)',
         )
-    opaque = next((element for element in elements if not _is_plain(element)), None)
+    opaque = next((element for element in elements if not _is_plain(element) and _lost_in(element) is None), None)
     if opaque is not None:
-        address = " at 0x" in str(opaque)
         yield (
-            f"a {type(opaque).__name__} is written as its repr"
-            + (", which is an address in memory" if address else ", which only Python reads")
-            + f": {row_text(str(opaque))}",
+            f"a {type(opaque).__name__} is written as its repr, which only Python reads: {row_text(str(opaque))}",
             f"return a text of it: {_as_text(opaque, 'row')}",
         )
 
@@ -164,12 +184,13 @@ def _lost_of_list(elements: list[object], path: Path) -> Iterator[tuple[str, str
 def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]:
     index = frame.index
     named = [name for name in index.names if name is not None]
-    if len(frame) and (named or str(index.dtype) in ("object", "str", "string", "category") or index.nlevels > 1):
+    held = index.nlevels > 1 or named or str(index.dtype) in ("object", "str", "string", "category")
+    if len(frame) and held and not _is_elsewhere(frame):
         label = ", ".join(map(repr, named)) if named else f"of {row_text(index[0])} and others"
         yield f"the index {label} is not written", "call reset_index() on the result"
     cells = [(str(frame.columns[position]), frame.iloc[:, position].tolist()) for position in range(frame.shape[1])]
     for column, values in cells:
-        opaque = next((value for value in values if not is_null(value) and not _is_plain(value)), None)
+        opaque = next((value for value in values if not (is_null(value) or _is_plain(value) or _lost_in(value))), None)
         if opaque is not None:
             kind, text = type(opaque).__name__, row_text(str(opaque))
             yield (
@@ -200,8 +221,16 @@ def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]
                 return
 
 
+def _is_elsewhere(frame: pd.DataFrame) -> bool:
+    """Whether nothing is lost with the index: it only counts the rows, or a column has the same."""
+    values = frame.index.tolist()
+    return values == list(range(len(values))) or any(
+        frame.iloc[:, position].tolist() == values for position in range(frame.shape[1])
+    )
+
+
 def _as_text(value: object, name: str) -> str:
-    """An expression that makes a text of such a value, of those that were seen to work on it."""
+    """An expression that converts such a value to text, tried on the values."""
     if isinstance(value, (bytes, bytearray)):
         return f"base64.b64encode({name}).decode()"
     forms: dict[str, Callable[[], str]] = {
@@ -232,7 +261,7 @@ def _came_back(value: object, text: str, tolerance: float) -> bool:
             return math.isclose(float(text), float(value), rel_tol=tolerance) or math.isnan(value)
         except (ValueError, OverflowError):
             return text == str(value)
-    # Of times and other values only their own text is known.
+    # Of times and other values only the text is known.
     return bool(text)
 
 
@@ -241,7 +270,10 @@ def _breaks(value: object) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether its text is the value: texts, numbers, times, and what has a str() of its own."""
+    """Whether its text is its value: strings, numbers, times, objects with their own str(), and literals."""
+    if type(value) in (dict, list, tuple):
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        return all(_is_literal(part) for part in parts)  # type: ignore[attr-defined]
     if isinstance(value, (bytes, bytearray, dict, list, tuple, set, frozenset)):
         return False
     if type(value).__module__ == "numpy":
@@ -249,6 +281,14 @@ def _is_plain(value: object) -> bool:
     if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "to_frame"):
         return False
     return type(value).__str__ is not object.__str__ or isinstance(value, (int, float, type(None)))
+
+
+def _is_literal(value: object) -> bool:
+    """Whether it is written in a container as readers of JSON or of Python's literals expect it."""
+    if type(value) in (dict, list, tuple):
+        return _is_plain(value)
+    stands_for = plain(value)
+    return isinstance(stands_for, (str, int, float, type(None))) and repr(value) == repr(stands_for)
 
 
 def _is_frame(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""A saved finding is still there."""
+"""A saved finding still shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayRequest, parallelrun_check: Check) -> None:
-    """The mini-batches that showed a finding show it no more."""
+    """The mini-batches of the finding no longer show it."""
     __tracebackhide__ = True
     saved, debugging = parallelrun_replay
     entry = parallelrun_entry
@@ -33,7 +33,7 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayReq
     def make_engine(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> Engine:
         if not debugging:
             return engine_maker(entry.engine)(plan, splitter, settings, faults)
-        # A debugger needs the script in its own process, whatever engine was asked for.
+        # A debugger needs the script in its own process, whatever engine was requested.
         engine = InProcessEngine(plan, splitter, settings, faults)
         engine.on_error = errors.append
         return engine
@@ -53,7 +53,7 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayReq
         parallelrun_check.note(f"mended: the case that {saved.check} found is all right now")
         return
     if errors:
-        # For a debugger to stop where the script failed.
+        # Makes a debugger stop where the script failed.
         raise errors[0].with_traceback(_below_the_emulator(errors[0].__traceback__))
     failures = [event.failure for event in result.worker_failures]
     failures += [attempt.failure for attempt in result.attempts if attempt.failure is not None]
@@ -67,7 +67,7 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayReq
 
 
 def _below_the_emulator(frames: TracebackType | None) -> TracebackType | None:
-    """The frames from the first one of the script on."""
+    """The frames from the first one of the script."""
     first = frames
     while first is not None and first.tb_frame.f_globals.get("__name__", "").startswith("pytest_parallelrun."):
         first = first.tb_next

@@ -1,4 +1,4 @@
-"""An item that cannot be read, or a missing model, is swallowed."""
+"""The script hides that an item cannot be read or that the model is missing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.known_causes import model_layout
 from pytest_parallelrun.contract.phrases import OVERVIEW, sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, difference, row_text
-from pytest_parallelrun.contract.rows.errors import ValidRows, says_nothing
+from pytest_parallelrun.contract.rows.errors import ValidRows, all_say_the_same_error, keeps_a_value, says_nothing
 from pytest_parallelrun.emulator.models import below_model_dir, model_dir_entries
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, CorruptionTrial
@@ -29,16 +29,15 @@ if TYPE_CHECKING:
 
 
 MAX_DEPENDENCY_FILES = 2
-"""Files beside the items that are taken away: each costs an init()."""
+"""Maximum number of dependency files that are removed: each costs an init()."""
 
-Reaction = Literal["reported", "wrong type", "other rows", "same rows"]
+Reaction = Literal["reported", "wrong type", "error rows", "other rows", "same rows"]
 
 
 class _MissingFileTrial(NamedTuple):
-    """What the script made of a valid mini-batch without something. ended: None where no worker came up.
+    """The result of a valid mini-batch when a file is missing. ended: None if no worker started.
 
-    row: one that it returned instead, in words. in_init: whether init() or the import was where it looked for it and
-    went on.
+    row: a row that it returned instead, as text. in_init: whether init() or the import looked for it and continued.
     """
 
     file: DependencyFile
@@ -49,7 +48,7 @@ class _MissingFileTrial(NamedTuple):
 
 
 def test_reports_failures(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """An item that cannot be read, or a missing model, shows: run() raises, returns fewer, or a row names the error."""
+    """An unreadable item or missing model shows: run() raises, returns fewer results, or a row names the error."""
     __tracebackhide__ = True
     check = parallelrun_check
     trial = require_corruption_trial(parallelrun_observations, check)
@@ -78,19 +77,20 @@ def test_reports_failures(parallelrun_observations: Observations, parallelrun_ch
 
 
 def _hidden_loss(trial: CorruptionTrial, check: Check) -> _MissingFileTrial | None:
-    """The first thing that the script reads beside its items, and whose loss it hides; None where there is none."""
+    """The first dependency file whose loss the script hides; None if there is none."""
     opened = dict.fromkeys([*trial.setting_up.read, *trial.valid.files.read])
     files = side_files(trial.observations.entry, opened, paths_of(trial.mini_batch.payload))
     for file in files[:MAX_DEPENDENCY_FILES]:
         missing = _try_without(trial, file)
-        if missing.reaction == "wrong type" or (file.is_model and missing.reaction == "other rows"):
+        if missing.reaction in ("wrong type", "error rows") or (file.is_model and missing.reaction == "other rows"):
             return missing
-        # What a model is for may have gone to files of the script's own, since rows do not show it.
+        # The model's results may have gone to files of the script, since rows do not show them.
         same = missing.reaction == "same rows" and file.is_model and bool(file.paths)
         if same and trial.valid.files.written:
             return missing
         if missing.reaction == "other rows":
-            # A file that may be missing on purpose still must not be garbage: who goes on then catches everything.
+            # A file that may be missing on purpose must still not be garbage: a script that continues then catches
+            # everything.
             garbage = _try_without(trial, file, "garbage")
             if garbage.reaction in ("other rows", "wrong type") and _same_rows(missing, garbage):
                 return missing
@@ -101,20 +101,22 @@ def _hidden_loss(trial: CorruptionTrial, check: Check) -> _MissingFileTrial | No
 
 
 def _never_found_model(trial: CorruptionTrial) -> _MissingFileTrial | None:
-    """The model that was not there while the sample succeeded, where the script hides garbage in its place as well.
+    """The model that was missing while the sample succeeded, if every row is an error or garbage is hidden as well.
 
-    None where it found its model, looked for none, tells of it in its rows, or may do without it by choice.
+    None if it found its model, looked for none, or may do without it.
     """
     opened = dict.fromkeys([*trial.setting_up.read, *trial.valid.files.read])
     file = missing_model(trial.observations.entry, opened, paths_of(trial.mini_batch.payload))
-    if file is None or any(ValidRows((), trial.mini_batch.names).says_error(row) for row in trial.valid_rows):
+    if file is None:
         return None
+    if all_say_the_same_error(trial.valid_rows, trial.item_texts):
+        return _MissingFileTrial(file, "error rows", in_init=_is_among(trial.setting_up.read, file))
     garbage = _try_without(trial, file, "garbage")
     return garbage if garbage.reaction == "same rows" else None
 
 
 def _try_without(trial: CorruptionTrial, file: DependencyFile, state: State = "missing") -> _MissingFileTrial:
-    """A fresh worker that finds the file missing or corrupted, and gets the valid mini-batch."""
+    """A fresh worker with the file missing or corrupted runs the valid mini-batch."""
     entry, probe_limit = trial.observations.entry, trial.observations.probe_limit
     with entry.session(probe_limit=probe_limit, **file.session_without(entry, state)) as session:  # type: ignore[arg-type]
         try:
@@ -122,23 +124,35 @@ def _try_without(trial: CorruptionTrial, file: DependencyFile, state: State = "m
         except WorkerStartError:
             return _MissingFileTrial(file, "reported")
         rows = as_rows(ended.value)
-        names = {os.path.basename(path) for path in file.paths}
-        in_init = any(os.path.basename(path) in names for path in session.setting_up.read)
+        in_init = _is_among(session.setting_up.read, file)
     if ended.outcome == "wrong_type":
         return _MissingFileTrial(file, "wrong type", ended, in_init=in_init)
     if ended.outcome != "succeeded":
         return _MissingFileTrial(file, "reported", ended)
     valid = ValidRows(trial.valid_rows, trial.mini_batch.names)
+    row = _other_row(trial, rows)
+    if row is not None and (file.looks_like_a_model or in_init):
+        # It serves all items, so that no row of an item is the place to tell it. What may be there by choice leaves
+        # something of the results.
+        by_choice = not file.is_model and keeps_a_value(trial.valid_rows, rows, trial.item_texts)
+        errors = all(map(valid.is_unlike, rows)) or all_say_the_same_error(rows, trial.item_texts)
+        if errors and not by_choice:
+            return _MissingFileTrial(file, "error rows", ended, row=row, in_init=in_init)
     if any(valid.names_error(row) for row in rows):
         return _MissingFileTrial(file, "reported", ended)
-    row = _other_row(trial, rows)
     if row is None:
         return _MissingFileTrial(file, "same rows", ended, in_init=in_init)
     return _MissingFileTrial(file, "other rows", ended, row=row, in_init=in_init)
 
 
+def _is_among(opened: Iterable[str], file: DependencyFile) -> bool:
+    """Whether the file was opened, be it in another folder."""
+    names = {os.path.basename(path) for path in file.paths}
+    return any(os.path.basename(path) in names for path in opened)
+
+
 def _other_row(trial: CorruptionTrial, rows: Sequence[object]) -> str | None:
-    """A row that is not as with the file; None where all are the same, as far as they are not random."""
+    """A row that differs from the one with the file; None if all are the same, apart from random values."""
     differing = difference(trial.valid_rows, rows)
     random = trial.observations.nondeterministic if differing is not None else None
     if random is not None:
@@ -192,6 +206,8 @@ def _goes_on(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
     subject = "init() hides that it failed and run() goes on" if missing.in_init else "run() hides it"
     if missing.reaction == "wrong type" and failure is not None:
         outcome = failure.error
+    elif missing.reaction == "error rows":
+        outcome = f"all items come back as rows of errors: {missing.row}"
     elif missing.reaction == "same rows":
         outcome = "it returns the same rows, and its own files are written without the model"
     else:
@@ -201,7 +217,9 @@ def _goes_on(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
         what=f"While {missing.file.description} is missing, {subject}: {outcome}",
         location=trial.location(),
         service=shown_for("wrong_type") if missing.reaction == "wrong type" else silent,
-        fix="let the exception of loading it out of init(), so that the job stops with the cause in its log",
+        fix="let the exception of loading it out of init(), so that the job stops with the cause in its log"
+        if missing.in_init
+        else "load it in init(), and let the exception out, so that the job stops with the cause in its log",
     )
 
 
@@ -211,7 +229,8 @@ def _never_found(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
     subject = "init() hides that and run() goes on" if missing.in_init else "run() hides that and goes on"
     option = "" if missing.file.is_model else ", or give the model with --parallelrun-model=PATH"
     return Finding(
-        what=f"The script looks for '{missing.file.paths[0]}', which is not there; {subject}, with all the sample.",
+        what=f"The script looks for '{missing.file.paths[0]}', which is not there; {subject}, with "
+        + ("rows of errors for all items." if missing.reaction == "error rows" else "all the sample."),
         location=trial.location(),
         service=f"nothing: all items succeed in {OVERVIEW}",
         fix=sentences(

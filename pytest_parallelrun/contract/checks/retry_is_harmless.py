@@ -1,7 +1,7 @@
-"""A retry or a second delivery changes rows, or leaves other files than one delivery does.
+"""Running a mini-batch again changes its rows or leaves other files.
 
-A mini-batch is delivered to a worker, to the same one again, to another one, and after a failure in its middle. A retry
-does that, and so does a queue that delivers at least once.
+A mini-batch is run by a worker, by the same one again, by another one, and after a failure halfway. A retry does this,
+and so does a queue that delivers at least once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.check import SkipReason
-from pytest_parallelrun.contract.corruption.items import raises_for_bad_items
+from pytest_parallelrun.contract.corruption.items import ends_for_bad_items
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
@@ -52,14 +52,14 @@ _AFTER_A_FAILURE = "a retry after an attempt that failed in the middle"
 
 
 class _Delivery(NamedTuple):
-    """What came of a delivery: the answer, and the files that were there afterwards."""
+    """A delivery: the answer, and the files that existed afterwards."""
 
     answer: RunOutcome
     files: Snapshot
 
 
 class _Deliveries(NamedTuple):
-    """Of one mini-batch. before: the files that init() had made. elsewhere: the delivery to a second worker."""
+    """Deliveries of a mini-batch. before: the files that init() made. elsewhere: the delivery to a second worker."""
 
     before: Snapshot
     once: _Delivery
@@ -68,7 +68,7 @@ class _Deliveries(NamedTuple):
 
 
 class _FileDifference(NamedTuple):
-    """What `delivery` leaves other than one delivery does."""
+    """The files of `delivery` that differ from those of one delivery."""
 
     delivery: str
     file: WrittenFile
@@ -76,7 +76,7 @@ class _FileDifference(NamedTuple):
 
 
 def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
-    """A mini-batch that is delivered again leaves the rows and files that one delivery does."""
+    """A mini-batch that is delivered again leaves the rows and files of one delivery."""
     __tracebackhide__ = True
     observations, check = parallelrun_observations, parallelrun_check
     with skip_without_worker(check):
@@ -89,19 +89,28 @@ def test_retry_is_harmless(parallelrun_observations: Observations, parallelrun_c
             check.cannot_decide(f"run() {deliveries.once.answer.told()}, so there is nothing to compare")
         undecided = _compare_rows(observations, check, mini_batch, deliveries)
         differences = _compare_files(observations, mini_batch, deliveries)
+        duplicates = _duplicates(observations, mini_batch, deliveries, differences)
+        known = {difference.file.without_random_parts for difference in duplicates}
+        differences = [difference for difference in differences if difference not in duplicates]
+        if duplicates and not differences:
+            on_another = _file_differences(_TO_ANOTHER, deliveries.again.files, deliveries.elsewhere.files)
+            differences = [one for one in on_another if one.file.without_random_parts not in known]
         failed, retried = (None, None) if differences else _deliver_after_a_failure(observations, mini_batch)
         if failed is not None and retried is not None:
             undecided = undecided or _compare_retry(
                 observations, check, mini_batch, deliveries.once.answer, failed, retried.answer
             )
-            differences += _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
+            of_retry = _compare_files_of_retry(observations, mini_batch, deliveries.once, retried)
+            differences += [difference for difference in of_retry if difference.file.without_random_parts not in known]
         _report_files(observations, check, mini_batch, differences)
+        if duplicates and not undecided:
+            check.advise(_of_duplicates(mini_batch, duplicates))
         if undecided:
             check.cannot_decide(SkipReason(undecided, workers_differ=True))
 
 
 def _to_deliver(observations: Observations) -> SampleMiniBatch:
-    """A mini-batch of two items, if the sample has one, as it can fail in its middle; or two files in one."""
+    """A mini-batch of two items, if possible, so that it can fail halfway; or two files in one."""
     answered = observations.answered
     several = next((mini_batch for mini_batch in answered if mini_batch.size > 1), None)
     unmixed = observations.kind != "files" or bool(observations.entry.settings.partition_keys)
@@ -111,7 +120,7 @@ def _to_deliver(observations: Observations) -> SampleMiniBatch:
 
 
 def _was_screened(observations: Observations, check: Check, mini_batch: SampleMiniBatch) -> bool:
-    """Whether two workers have shown that a second delivery is harmless, and one more that a retry is."""
+    """Whether two workers have shown that a second delivery is harmless, and a third that a retry is."""
     __tracebackhide__ = True
     screening = observations.screening
     run = screening.pair
@@ -124,8 +133,8 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
     if any(not one.file.is_log for one in differences) or any(file.names_its_process for file in before):
         return False
     if observations.kind == "files":
-        # Off the main thread where nothing hangs there: what is as it was says that this is no matter either.
-        thread = "worker" if raises_for_bad_items(observations) else None
+        # Off the main thread unless it hangs there: equal results show that the thread does not matter either.
+        thread = "worker" if ends_for_bad_items(observations) else None
         _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
         if retried is None or not _is_as_screened(observations, run, mini_batch, retried):
             return False
@@ -139,7 +148,7 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
 def _is_as_screened(
     observations: Observations, run: ConcurrentRun, mini_batch: SampleMiniBatch, retried: _Delivery
 ) -> bool:
-    """Whether a retry gives the rows that are known, and leaves what one delivery of these items left."""
+    """Whether a retry gives the known rows, and leaves the files of one delivery of these items."""
     items, in_turn = set(mini_batch.names), observations.screening.in_turn
     parts = {one.id: one for one, _ in in_turn.attempts if items.issuperset(one.names)}
     known = [one for one in parts.values() if one.names == mini_batch.names][:1] or list(parts.values())
@@ -154,7 +163,7 @@ def _is_as_screened(
 
 
 def _deliver_again(observations: Observations, mini_batch: SampleMiniBatch) -> _Deliveries:
-    """Delivers it to the first of two fresh workers, to the same one again, and to the second one."""
+    """Delivers it to the first of two fresh workers, to the same one again, and to the second."""
     with _workers(observations, 2) as (session, files):
         before = files.snapshot()
         once = _deliver(observations, session, files, mini_batch)
@@ -169,9 +178,9 @@ def _deliver_again(observations: Observations, mini_batch: SampleMiniBatch) -> _
 def _deliver_after_a_failure(
     observations: Observations, mini_batch: SampleMiniBatch, thread: str | None = None
 ) -> tuple[ProbeResult | None, _Delivery | None]:
-    """An attempt while its last item is away, and a retry; None twice where that attempt does not fail, or of rows.
+    """An attempt while its last item is missing, and a retry; None twice if that attempt does not fail, or for rows.
 
-    thread: other than that of the settings; then there is a second attempt in any case.
+    thread: another one than that of the settings; then there is always a second attempt.
     """
     if observations.kind != "files":
         return None, None
@@ -194,7 +203,7 @@ def _deliver_after_a_failure(
 def _workers(
     observations: Observations, workers: int, thread: str | None = None
 ) -> Iterator[tuple[ProbeSession, WrittenFiles]]:
-    """Workers that are up, in folders of their own."""
+    """Running workers in their own folders."""
     redirected = observations.entry.redirected()
     observations.restore()
     with observations.entry.session(
@@ -227,7 +236,7 @@ def _deliver(
 
 
 def _named_after_the_time(after: Snapshot, before: Snapshot) -> bool:
-    """Whether a new file has the present second in its name."""
+    """Whether the name of a new file contains the current second."""
     now = time.time()
     moments = [now - seconds for seconds in range(-1, 10)]
     seconds = {time.strftime("%H%M%S", clock(moment)) for moment in moments for clock in (time.localtime, time.gmtime)}
@@ -238,7 +247,7 @@ def _named_after_the_time(after: Snapshot, before: Snapshot) -> bool:
 def _compare_rows(
     observations: Observations, check: Check, mini_batch: SampleMiniBatch, deliveries: _Deliveries
 ) -> str:
-    """Fails where a second delivery is answered differently; returns why that cannot be told, or ""."""
+    """Fails if a second delivery gives other results; returns why that is unknown, or ""."""
     __tracebackhide__ = True
     once, nondeterministic = deliveries.once.answer, observations.nondeterministic
     if nondeterministic is not None and nondeterministic.all_rows:
@@ -264,7 +273,7 @@ def _compare_rows(
 
 
 def _why_not_again(observations: Observations, mini_batch: SampleMiniBatch, *, worker: int) -> str:
-    """Why two deliveries, asked once more with the same random numbers, are answered alike; "" where they are not."""
+    """Why two deliveries with the same random numbers give the same results; "" if they do not."""
     with Generators() as generators, _workers(observations, worker + 1) as (session, files):
         generators.remember(session, worker + 1)
         first = _deliver(observations, session, files, mini_batch)
@@ -297,7 +306,7 @@ def _compare_retry(
     state = dependence(observations)
     if state is not None and state.origin == "random numbers":
         return "run() draws random numbers from a generator that was seeded once, so a retry gets others"
-    # Once more, since a difference that comes and goes is no fault of the retry.
+    # Once more, since an intermittent difference is not caused by the retry.
     _, more = _deliver_after_a_failure(observations, mini_batch)
     if more is None or observations.first_difference(once, more.answer) is None:
         return f"a retry of mini-batch {mini_batch.id} was answered differently, but not every time"
@@ -343,7 +352,7 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
 
 
 def _of_folder(observations: Observations) -> str:
-    """What a script that changes its working folder is to do first."""
+    """The first advice for a script that changes its working folder."""
     line = changes_folder(str(observations.entry.entry.path))
     if line is None:
         return ""
@@ -353,7 +362,7 @@ def _of_folder(observations: Observations) -> str:
 def _compare_files(
     observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries
 ) -> list[_FileDifference]:
-    """Files that a second delivery leaves and one delivery does not, or leaves otherwise."""
+    """Files that a second delivery leaves in addition or with another content."""
     once, again, elsewhere = deliveries.once, deliveries.again, deliveries.elsewhere
     same = list(_file_differences(_TO_THE_SAME, once.files, again.files))
     if same:
@@ -368,10 +377,53 @@ def _compare_files(
     ]
 
 
+def _duplicates(
+    observations: Observations, mini_batch: SampleMiniBatch, deliveries: _Deliveries, differences: list[_FileDifference]
+) -> list[_FileDifference]:
+    """Those that are a file of the first delivery once more, under another random name."""
+    once, again = deliveries.once.files, deliveries.again.files
+    first: dict[WrittenFile | None, list[WrittenFile]] = {}
+    for file in once.keys() - deliveries.before.keys():
+        first.setdefault(file.without_random_parts, []).append(file)
+    renamed = [
+        difference
+        for difference in differences
+        if difference.file.without_random_parts in first.keys() - {None}
+        and difference.file in again.keys() - once.keys()
+    ]
+    if not renamed:
+        return []
+    with _workers(observations, 1) as (session, files):
+        fresh = _deliver(observations, session, files, mini_batch).files
+    alike = {file.without_random_parts: content for file, content in fresh.items()}
+
+    def is_same(difference: _FileDifference) -> bool:
+        after, name = again[difference.file], difference.file.without_random_parts
+        if any(changed(once[file], after, None) is None for file in first[name]):
+            return True
+        # What two single deliveries differ in, such as the time, says nothing.
+        before = once[first[name][0]]
+        return len(first[name]) == 1 and name in alike and changed(before, after, (before, alike[name])) is None
+
+    return [difference for difference in renamed if is_same(difference)]
+
+
+def _of_duplicates(mini_batch: SampleMiniBatch, duplicates: list[_FileDifference]) -> Finding:
+    others = f" and {len(duplicates) - 1} more" if duplicates[1:] else ""
+    return Finding(
+        what=f"A mini-batch that is delivered again leaves its files twice, under random names: {duplicates[0].file}"
+        f"{others}.",
+        location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempt=2, attempts=2),
+        service=_TWICE + "; who reads all files counts its items twice",
+        fix="name a file after its item or mini-batch, so that a second delivery replaces it; or let readers drop "
+        "duplicates",
+    )
+
+
 def _compare_files_of_retry(
     observations: Observations, mini_batch: SampleMiniBatch, once: _Delivery, retried: _Delivery
 ) -> list[_FileDifference]:
-    """The same for a retry, whose failed attempt may have left a report of its failure."""
+    """The same for a retry, whose failed attempt may have left an error report."""
     differences = [
         difference
         for difference in _file_differences(_AFTER_A_FAILURE, once.files, retried.files)
@@ -398,7 +450,7 @@ def _beyond_chance(
     later: _Delivery,
     differences: list[_FileDifference],
 ) -> list[_FileDifference]:
-    """Those that are more than what two single deliveries differ in, such as the time in a file."""
+    """Those beyond the differences of two single deliveries, such as the time in a file."""
     before, after = once.files, later.files
     contents = [difference for difference in differences if difference.file in before and difference.file in after]
     if not contents:

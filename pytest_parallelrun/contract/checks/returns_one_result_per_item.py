@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def test_returns_one_result_per_item(
     parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
 ) -> None:
-    """run() returns at least as many results as it gets items."""
+    """run() returns at least as many results as items."""
     __tracebackhide__ = True
     result = parallelrun_baseline.result
     returned = [attempt for attempt in result.attempts if attempt.returned is not None]
@@ -73,7 +73,7 @@ def test_returns_one_result_per_item(
 def _fix(short: Collection[AttemptEnded], all_attempts: Collection[AttemptEnded]) -> str:
     fix = "Return one result for every item, an error row for one that could not be scored."
     size = math.gcd(*(attempt.returned or 0 for attempt in all_attempts))
-    # Whatever there is comes in whole chunks, and what is missing is less than one.
+    # Only whole chunks are returned, and less than one is missing.
     if size > 1 and all(_missing(attempt) < size for attempt in short):
         fix += (
             f" Each number of results is a multiple of {size}: a loop that works in chunks may leave out the last "
@@ -87,7 +87,7 @@ def _missing(attempt: AttemptEnded) -> int:
 
 
 def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) -> str:
-    """The items that come back empty when they are alone in a mini-batch, or rows that the index lacks."""
+    """The items without a result when alone in a mini-batch, or rows missing from the index."""
     if baseline.result.splitter_kind != "files" and attempt.mini_batch.size > 1:
         rows = _rows_not_in_index(attempt)
         names = baseline.item_names(attempt)
@@ -97,7 +97,7 @@ def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) 
     if attempt.mini_batch.size == 1:
         return f"Items: {baseline.items(attempt)}."
     if attempt.mini_batch.partition:
-        # Alone an item would be a partition that there is not.
+        # A single item would be a partition that does not exist.
         return f"They are among {baseline.items(attempt)}."
     alone = entry.items_without_result(attempt)
     if not alone:
@@ -106,9 +106,9 @@ def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) 
 
 
 def _rows_not_in_index(attempt: AttemptEnded) -> list[int]:
-    """Positions of rows that a returned DataFrame lacks; none where its index cannot tell.
+    """Positions of rows that a returned DataFrame lacks; none if its index does not show it.
 
-    An index that counts from 0 without a gap may be a new one.
+    An index that counts from 0 without gaps may be new.
     """
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(attempt.value, pandas.DataFrame):
@@ -124,7 +124,7 @@ def _rows_not_in_index(attempt: AttemptEnded) -> list[int]:
 
 
 def _repaired(baseline: Baseline, short: set[int]) -> str:
-    """A sentence on the mini-batches whose results were complete when they were tried again."""
+    """A sentence on the mini-batches whose results were complete after a retry."""
     repaired = [
         batch
         for batch in baseline.result.mini_batches
@@ -140,7 +140,7 @@ def _repaired(baseline: Baseline, short: set[int]) -> str:
 
 
 def _advise_on_more(baseline: Baseline, check: Check, returned: list[AttemptEnded]) -> None:
-    """More results than items are legal where an item is a file of many rows; a row is just one."""
+    """More results than items are valid for files, which may have many rows; a row is just one."""
     more = [attempt for attempt in returned if (attempt.returned or 0) > attempt.mini_batch.size]
     if more and baseline.result.splitter_kind != "files":
         first = more[0]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def test_returns_same_columns(
     parallelrun_baseline: Baseline, parallelrun_observations: Observations, parallelrun_check: Check
 ) -> None:
-    """Columns, their order and the types in them are the same for all mini-batches."""
+    """Columns, their order and their types are the same for all mini-batches."""
     __tracebackhide__ = True
     returned = parallelrun_baseline.returned
     if not returned:
@@ -54,7 +54,7 @@ def test_returns_same_columns(
 
 
 def _of_parts(observations: Observations) -> list[ReturnedRows]:
-    """What run() returns for single items and halves of the first mini-batch, where the sample makes only one."""
+    """Results for single items and halves of the first mini-batch, if the sample has only one."""
     if not observations.groups:
         return []
     mini_batch = observations.groups[0]
@@ -76,7 +76,7 @@ def _of_parts(observations: Observations) -> list[ReturnedRows]:
 def _first_difference(
     shaped: list[tuple[ReturnedRows, Shape, object]],
 ) -> tuple[ReturnedRows, ReturnedRows, str] | None:
-    """The first two results that are made otherwise, and how; rows that name an error may be."""
+    """The first two results with another shape, and the difference; rows that name an error are exempt."""
     seen: dict[Shape, tuple[ReturnedRows, object]] = {}
     for one, shape, element in shaped:
         if shape in seen:
@@ -96,10 +96,10 @@ def _one_names_error(one: object, other: object) -> bool:
 
 
 class Shape(NamedTuple):
-    """What a table, or an element of a list, is made of.
+    """The shape of a table or list element.
 
-    form: "a DataFrame", "a dict", "a list of 3", "a text"... columns: names in order. kinds: of their values, where
-    there are any that are not null.
+    form: "a DataFrame", "a dict", "a list of 3", "a text"... columns: names in order. kinds: of their values that are
+    not null.
     """
 
     form: str
@@ -109,7 +109,7 @@ class Shape(NamedTuple):
 
 
 def _shapes_of(value: object) -> list[tuple[Shape, object]]:
-    """That of a DataFrame with rows, or of each element of a list, with what it is the shape of; nulls are left out."""
+    """The shape of a DataFrame with rows, or of each list element, with its example; nulls are left out."""
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(value, pandas.DataFrame):
         return [(_of_frame(value), value)] if len(value) else []
@@ -119,7 +119,7 @@ def _shapes_of(value: object) -> list[tuple[Shape, object]]:
 
 
 def _difference_of(one: Shape, other: Shape) -> str:
-    """What differs between two, in words; "" where nothing does that matters."""
+    """The difference between two shapes as text; "" if none matters."""
     if one.form != other.form:
         return f"{one.form} and {other.form}"
     if set(one.columns) != set(other.columns):
@@ -155,7 +155,7 @@ def _of_frame(frame: pd.DataFrame) -> Shape:
 
 
 def _of_element(element: object) -> Shape | None:
-    """None for a null, which any row may be."""
+    """None for a null, which any row may contain."""
     if element is None or (isinstance(element, float) and is_null(element)):
         return None
     if isinstance(element, dict):

@@ -1,4 +1,4 @@
-"""Nothing in the output tells which item a row came from."""
+"""Rows do not identify their item."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
-from pytest_parallelrun.contract.entry.preconditions import skip_without_results, writes_files_instead
+from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 MAX_MINI_BATCHES = 12
 MAX_ROWS = 500
-"""Of the sample; what shows in these shows in all."""
+"""Maximum of mini-batches that are examined."""
 MAX_READ = 64 << 10
-"""Bytes of an item in which ids are looked for."""
+"""Bytes of an item that are searched for ids."""
 MIN_ID_LENGTH = 4
-"""Characters of a word, a digit among them, that stands for an item because it is in no other one."""
+"""Minimum length of a word with a digit that can identify an item."""
 
 NO_ROWS = "run() returned no rows"
 
@@ -44,7 +44,7 @@ def test_rows_name_their_item(
     parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
-    """Each row tells which item it is from, since the order of the output is not guaranteed."""
+    """Each row identifies its item, because the order of the output is not guaranteed."""
     __tracebackhide__ = True
     returned = parallelrun_baseline.returned
     if not returned:
@@ -56,7 +56,7 @@ def test_rows_name_their_item(
         unnamed = _unnamed_row_of_files(parallelrun_entry, values)
     else:
         unnamed = _unnamed_row_of_table(parallelrun_entry, values, parallelrun_check)
-    if unnamed is None or writes_files_instead(parallelrun_observations, parallelrun_check):
+    if unnamed is None or rows_are_only_counted(parallelrun_observations, parallelrun_check):
         return
     label = next(one.label for one in returned if one.mini_batch == unnamed.mini_batch)
     parallelrun_check.advise(
@@ -70,7 +70,7 @@ def test_rows_name_their_item(
 
 
 class UnnamedRow(NamedTuple):
-    """A row of the output that names no item. fix: what to do."""
+    """A row of the output that identifies no item. fix: what to do."""
 
     row: object
     mini_batch: int
@@ -78,11 +78,11 @@ class UnnamedRow(NamedTuple):
 
 
 def _unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) -> UnnamedRow | None:
-    """A row with neither a name nor a word that only its file has.
+    """A row with neither a name nor a word that is only in its file.
 
-    values: what run() returned, by mini-batch.
+    values: results by mini-batch.
     """
-    # A copy of its own, since the run may have left nothing of the one that it had.
+    # A separate copy, since the run may have removed its own.
     sample = entry.copy_sample()
     splitter = open_input(sample.input, entry.settings)
     batches = list(splitter.mini_batches())
@@ -100,7 +100,7 @@ def _unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) -
             if _tells_partition(text, partitions[id]) and any(_stem_of(name) in text for name in names[id]):
                 continue
             if any(known.is_named(text, name, path) for name, path in everything):
-                # The name of another one: that a row is there which belongs elsewhere is the business of others.
+                # The name of another item: other checks report rows in the wrong place.
                 continue
             if not ids.names_one_of(row, paths[id]):
                 return UnnamedRow(row, id, "add the name of the file to each row, such as os.path.basename(path)")
@@ -143,7 +143,7 @@ def _unnamed_row_of_table(entry: EntryUnderTest, values: Mapping[int, object], c
 
 
 def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: Partition) -> bool:
-    """Whether each row tells its partition, and a value that no other row of the partition has."""
+    """Whether each row has the value of its partition, and one that no other row of the partition has."""
     if not all(_tells_partition(text_of(row), partition) for row in rows):
         return False
     keys, others = _identifying_columns(frame)
@@ -151,7 +151,7 @@ def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: 
 
 
 class _Ids:
-    """The ids that the files of a sample hold: one that is in a single file names that one."""
+    """The ids in the files of a sample: a word that is in one file identifies it."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths[:MAX_ROWS]
@@ -165,7 +165,7 @@ class _Ids:
         return holders
 
     def names_one_of(self, row: object, paths: list[str]) -> bool:
-        """Whether the row has an id that one of these files has, and no other."""
+        """Whether the row has an id of one of these files and no other."""
         holders = (self._holders.get(word, []) for word in _ids(text_of(row)))
         return any(len(files) == 1 and files[0] in paths for files in holders)
 
@@ -195,12 +195,12 @@ class _FileNames:
 
 
 def _tells_partition(text: str, partition: Partition) -> bool:
-    """Whether a text has the value of every key of a partition; False where there is none."""
+    """Whether a text has the value of every key of a partition; False without a partition."""
     return bool(partition) and all(value in text for _, value in partition)
 
 
 def _ids_in_file(path: str) -> set[str]:
-    """The words of a text file that look like an id; none of another file."""
+    """The words of a text file that look like ids; none for other files."""
     try:
         with open(path, "rb") as stream:
             text = stream.read(MAX_READ).decode("utf-8")
@@ -210,7 +210,7 @@ def _ids_in_file(path: str) -> set[str]:
 
 
 def _identifying_columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """(columns that are keys, other columns without repetition): a measured number is unique by chance."""
+    """(key columns, other columns without duplicates): a measurement is unique by chance."""
     keys: list[str] = []
     others: list[str] = []
     for position, name in enumerate(frame.columns):
@@ -222,7 +222,7 @@ def _identifying_columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 
 def _echoed(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str]) -> set[tuple[str, Spot]]:
-    """(column, spot) where each row holds another value of an input column. Rows may be fewer, or more for one item."""
+    """(column, spot) where each row has another value of an input column. Rows may be fewer, or several per item."""
     echoes: set[tuple[str, Spot]] = set()
     values = [values_of(row) for row in rows]
     if not values:
@@ -238,7 +238,7 @@ def _echoed(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str])
 
 
 def _names_somewhere(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str]) -> bool:
-    """Whether the text of each row has a value of a text column in it, wherever it stands."""
+    """Whether the text of each row contains a value of a text column."""
     for name in columns:
         texts = [cell for cell in _column(frame, name) if isinstance(cell, str) and len(cell.strip()) > 1]
         if len(texts) == len(frame) and all(any(text in text_of(row) for text in texts) for row in rows):
@@ -247,7 +247,7 @@ def _names_somewhere(rows: Sequence[object], frame: pd.DataFrame, columns: Seque
 
 
 def _has_whole_row(rows: Sequence[object], frame: pd.DataFrame) -> bool:
-    """Whether all columns of the input are in the output, by their names."""
+    """Whether the output has all columns of the input."""
     names = {str(name) for name in frame.columns}
     return bool(rows) and all(isinstance(row, Mapping) and names <= {str(name) for name in row} for row in rows)
 
@@ -258,7 +258,7 @@ def _column(frame: pd.DataFrame, name: str) -> list[object]:
 
 
 def _same(value: object) -> Hashable:
-    """One form for a value, whether it is a number or its text."""
+    """The same form for a value and its text."""
     if is_null(value):
         return None
     number = number_in(value)

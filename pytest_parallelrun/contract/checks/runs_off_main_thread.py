@@ -1,4 +1,4 @@
-"""Signals, event loops or other calls that only the main thread may make."""
+"""Signals, event loops or other calls that work only on the main thread."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def test_runs_off_main_thread(
     parallelrun_observations: Observations,
     parallelrun_check: Check,
 ) -> None:
-    """init() and run() work on another thread than the main one."""
+    """init() and run() work outside the main thread."""
     __tracebackhide__ = True
     observations = parallelrun_observations
     if any(attempt.outcome == "timeout" for attempt in parallelrun_baseline.result.attempts):
         parallelrun_check.cannot_decide("run() took longer than its timeout, and off the main thread nothing stops it")
-    # Where a script returns nothing on purpose, a short return is all that it has.
+    # A script that returns nothing on purpose has only short returns.
     if not observations.answered:
         skip_without_results(parallelrun_baseline, parallelrun_check)
     if parallelrun_entry.settings.thread == "worker" or observations.recalled(OFF_MAIN_THREAD):
@@ -56,7 +56,7 @@ def test_runs_off_main_thread(
 
 
 def _usual_attempt(observations: Observations, mini_batch: SampleMiniBatch) -> AttemptEnded:
-    """The last attempt of the baseline at a mini-batch that returned something legal."""
+    """The last attempt of the baseline at a mini-batch that returned a valid type."""
     return next(
         attempt
         for attempt in reversed(observations.baseline.result.attempts)
@@ -67,7 +67,7 @@ def _usual_attempt(observations: Observations, mini_batch: SampleMiniBatch) -> A
 def _attempt_on(
     observations: Observations, mini_batch: SampleMiniBatch, thread: str
 ) -> tuple[AttemptEnded | None, Failure | None]:
-    """What a fresh worker makes of a mini-batch on that thread, and what failed."""
+    """The result of a fresh worker for a mini-batch on that thread, and what failed."""
     observations.restore()
     with observations.entry.session(probe_limit=observations.probe_limit, thread=thread) as session:
         try:
@@ -78,7 +78,7 @@ def _attempt_on(
 
 
 def _is_worse(usual: AttemptEnded, ended: AttemptEnded | None, mini_batch: SampleMiniBatch) -> bool:
-    """Whether it failed, or its rows tell of errors that the usual ones do not tell."""
+    """Whether it failed, or its rows name errors that the usual ones do not."""
     if ended is None or ended.returned is None or ended.returned < (usual.returned or 0):
         return True
     valid = ValidRows(as_rows(usual.value), mini_batch.names)

@@ -1,4 +1,4 @@
-"""Two workers write the same file with different content, or append to one."""
+"""Two workers write different content to the same file, or append to it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_workers_do_not_collide(parallelrun_observations: Observations, parallel
 
 
 def _is_one_worker(observations: Observations) -> bool:
-    """Whether somebody set that there is one: it appends after itself, but still replaces what it wrote."""
+    """Whether the job has a single worker: it may append, but still replaces what it wrote."""
     settings = observations.entry.settings
     chosen = {"instance_count", "max_concurrency_per_instance"} <= settings.explicit
     return chosen and settings.instance_count == settings.max_concurrency_per_instance == 1
@@ -87,7 +87,7 @@ def _of_collision(run: ConcurrentRun, collisions: list[Collision]) -> Finding:
 
 
 def _fail_on_a_file_of_the_first(observations: Observations, check: Check, run: ConcurrentRun) -> None:
-    """Fails where the second worker does, and names a file of the first in its error."""
+    """Fails if the second worker fails and its error names a file of the first."""
     __tracebackhide__ = True
     for number, (mini_batch, result) in enumerate(run.observation.attempts):
         failure, forward = result.ended.failure, observations.forward.answer(mini_batch)
@@ -112,7 +112,7 @@ def _fail_on_a_file_of_the_first(observations: Observations, check: Check, run: 
 
 
 def _names(failure: Failure, file: WrittenFile) -> bool:
-    """Whether an error is about the file: by its path, or in its message where it has none."""
+    """Whether an error is about the file: by its path, otherwise by its message."""
     parts = PurePath(file.name).parts
     return any(
         PurePath(error.path).parts[-len(parts) :] == parts if error.path else file.name in error.message

@@ -1,4 +1,4 @@
-"""What run() made of mini-batches in which one item cannot be read, while the others are valid."""
+"""Results of run() for mini-batches with one unreadable item."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.cases.case import Case
+from pytest_parallelrun.contract.entry.mini_batches import rows_of
 from pytest_parallelrun.contract.finding import Location
 from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.emulator.output import as_rows
@@ -26,13 +27,13 @@ AN_ERROR_ROW = (
 )
 
 Need = Literal["needed", "not needed", "unknown"]
-"""Whether the result of an item depends on what was corrupted."""
+"""Whether the result of an item depends on the corrupted part."""
 
 
 class CorruptedAttempt(NamedTuple):
-    """An attempt at a mini-batch with one bad item. description: what is bad about it. item: its name.
+    """An attempt at a mini-batch with one bad item. description: what is wrong with it. item: its name.
 
-    payload: the mini-batch, to be saved; the bad item stays bad in it. echo: a text that the bad item brought in.
+    payload: the mini-batch to be saved, with the bad item. echo: a text from the bad item.
     """
 
     description: str
@@ -48,12 +49,12 @@ class CorruptedAttempt(NamedTuple):
 
     @property
     def error(self) -> str:
-        """Its error in one line, "" where there is none."""
+        """Its error in one line, or ""."""
         return "" if self.ended.failure is None else self.ended.failure.error
 
     @property
     def lost(self) -> int:
-        """Items without a result; all of them where the attempt failed."""
+        """Items without a result; all of them if the attempt failed."""
         size = self.ended.mini_batch.size
         if self.ended.outcome == "short":
             return size - (self.ended.returned or 0)
@@ -62,9 +63,9 @@ class CorruptedAttempt(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptionTrial:
-    """What was tried with one mini-batch. valid: the attempt with no item bad. setting_up: what init() opened.
+    """The attempts at one mini-batch. valid: without a bad item. setting_up: what init() opened.
 
-    empty: the attempt with an empty file, if it raises or returns fewer and none that cannot be read costs other items.
+    empty: with an empty file, if it raises or returns fewer and no unreadable item costs others.
     """
 
     observations: Observations
@@ -76,20 +77,27 @@ class CorruptionTrial:
 
     @property
     def valid_rows(self) -> list[object]:
-        """What run() returned while all items were valid."""
+        """Results while all items were valid."""
         return as_rows(self.valid.ended.value)
 
+    @property
+    def item_texts(self) -> list[str]:
+        """Names of the items, and what the cells of rows hold: of these a row repeats what it likes."""
+        if self.observations.kind == "files":
+            return list(self.mini_batch.names)
+        return [str(cell) for cell in rows_of(self.mini_batch.payload).to_numpy().ravel().tolist()]
+
     def names_error(self, attempt: CorruptedAttempt) -> bool:
-        """Whether a row tells of the bad item, as none does while all are valid."""
+        """Whether a row names the bad item, as no row does while all are valid."""
         valid = ValidRows(self.valid_rows, self.mini_batch.names)
         rows = as_rows(attempt.ended.value)
         if attempt.echo and len(rows) == len(self.valid_rows):
-            # Rows of a table in their order: the others have texts for numbers now, which is no error of theirs.
+            # Rows of a table in order: the others now have strings instead of numbers, which is not their error.
             rows = rows[:1]
         return any(valid.names_error(row, echo=attempt.echo) for row in rows)
 
     def why_undecided(self) -> str:
-        """Why nothing can be said about the items; "" where something can."""
+        """Why nothing can be said about the items; "" otherwise."""
         if self.observations.kind != "files":
             if any(attempt.need == "needed" for attempt in self.attempts):
                 return ""

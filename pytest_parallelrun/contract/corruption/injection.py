@@ -1,4 +1,4 @@
-"""Puts one item that cannot be read into a mini-batch of valid ones: a file, or a cell of a table."""
+"""Puts an unreadable item into a valid mini-batch: a file, or a cell of a table."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, Need
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
 from pytest_parallelrun.contract.rows.values import is_null, number_in, values_of
 from pytest_parallelrun.emulator.output import as_rows
@@ -37,16 +38,20 @@ _DESCRIPTIONS: dict[State, str] = {
 
 
 def try_bad_file(
-    observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, state: State
+    observations: Observations,
+    session: ProbeSession,
+    mini_batch: SampleMiniBatch,
+    state: State | bytes,
+    description: str = "",
 ) -> CorruptedAttempt:
-    """The first file in that state."""
+    """The first file in that state, or with that content, which `description` is about."""
     path = paths_of(mini_batch.payload)[0]
     observations.restore()
     with _corrupted(path, state, observations.entry.new_folder("aside")):
         result = observations.attempt(session, mini_batch)
     failed = result.ended.outcome != "succeeded"
     return CorruptedAttempt(
-        description=_DESCRIPTIONS[state],
+        description=description if isinstance(state, bytes) else _DESCRIPTIONS[state],
         item=mini_batch.names[0],
         payload=_copied(mini_batch, state, observations.entry.new_folder("case")) if failed else [],
         result=result,
@@ -60,7 +65,7 @@ def with_needs(
     valid: ProbeResult,
     attempts: list[CorruptedAttempt],
 ) -> list[CorruptedAttempt]:
-    """The attempts with the answer to the question whether the script reads its items at all."""
+    """The attempts, and whether the script reads its items at all."""
     path = paths_of(mini_batch.payload)[0]
     results = [valid, *(corrupted.result for corrupted in attempts)]
     need: Need = "unknown"
@@ -73,7 +78,7 @@ def with_needs(
 
 
 def _opens(files: FilesTouched, path: str) -> bool:
-    """Whether a file was opened, or tried to be."""
+    """Whether a file was opened, or an attempt was made."""
     paths = {path, os.path.realpath(path)}
     return not paths.isdisjoint(files.read) or not paths.isdisjoint(files.written)
 
@@ -81,14 +86,14 @@ def _opens(files: FilesTouched, path: str) -> bool:
 def _depends_on_content(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, valid_rows: list[object]
 ) -> bool | None:
-    """Whether rows change when two items exchange their contents; None where that cannot be told."""
+    """Whether rows change when two items swap contents; None if unknown."""
     first, *others = paths_of(mini_batch.payload)
     readable = [path for path in others if os.path.isfile(path) and os.path.isfile(first)]
     other = next((path for path in readable if not filecmp.cmp(first, path, shallow=False)), None)
     if other is None:
         return None
     with _exchanged(first, other, observations.entry.new_folder("aside")):
-        # A fresh worker: this one may have kept what it read of them.
+        # A fresh worker: this one may have cached them.
         session.renew()
         ended = attempt(session, mini_batch).ended
     if ended.outcome != "succeeded":
@@ -96,7 +101,7 @@ def _depends_on_content(
     rows = as_rows(ended.value)
     if difference(valid_rows, rows) is None:
         return False
-    # The worker of the valid attempt had seen others before; and what two fresh workers disagree on is random.
+    # The worker of the valid attempt had seen others before; differences between two fresh workers are random.
     fresh = [_rows_of_fresh_worker(session, mini_batch) for _ in range(2)]
     random = nondeterministic_values(fresh[0], fresh[1])
     if random is not None and random.all_rows:
@@ -110,8 +115,8 @@ def _rows_of_fresh_worker(session: ProbeSession, mini_batch: SampleMiniBatch) ->
 
 
 @contextmanager
-def _corrupted(path: str, state: State, aside: Path) -> Iterator[None]:
-    """A file that is away, or something else in its place, until the context is left. aside: an empty folder."""
+def _corrupted(path: str, state: State | bytes, aside: Path) -> Iterator[None]:
+    """Removes or replaces a file until the context is left. aside: an empty folder."""
     kept = os.path.join(aside, "item")
     os.rename(path, kept)
     try:
@@ -126,16 +131,16 @@ def _corrupted(path: str, state: State, aside: Path) -> Iterator[None]:
         os.rename(kept, path)
 
 
-def _put(state: State, path: str) -> None:
+def _put(state: State | bytes, path: str) -> None:
     if state == "folder":
         os.mkdir(path)
-    elif state == "empty":
-        open(path, "wb").close()
+    elif state != "missing":
+        Path(path).write_bytes(state if isinstance(state, bytes) else b"")
 
 
 @contextmanager
 def _exchanged(first: str, second: str, aside: Path) -> Iterator[None]:
-    """Two files that have each other's content until the context is left."""
+    """Two files swap contents until the context is left."""
     _exchange(first, second, aside)
     try:
         yield
@@ -150,14 +155,14 @@ def _exchange(first: str, second: str, aside: Path) -> None:
     os.rename(kept, second)
 
 
-def _copied(mini_batch: SampleMiniBatch, state: State, folder: Path) -> list[str]:
-    """The mini-batch in another folder with its first item bad, since the copy of the sample is put right again."""
+def _copied(mini_batch: SampleMiniBatch, state: State | bytes, folder: Path) -> list[str]:
+    """The mini-batch in another folder with its first item bad, because the copy of the sample is restored."""
     paths = []
     for position, (path, name) in enumerate(zip(paths_of(mini_batch.payload), mini_batch.names, strict=True)):
         target = os.path.join(folder, *name.replace("\\", "/").split("/"))
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if position:
-            shutil.copy2(path, target)
+            copy_file(path, target)
         else:
             _put(state, target)
         paths.append(target)
@@ -165,10 +170,10 @@ def _copied(mini_batch: SampleMiniBatch, state: State, folder: Path) -> list[str
 
 
 NO_NUMBER = "?"
-"""What the cell holds. No word for an error, so that a row that merely repeats it does not name one."""
+"""Content of the cell. Not a word for an error, so that a row that repeats it does not name one."""
 MAX_COLUMNS = 8
 MAX_SECONDS = 1.0
-"""Columns that are tried, and seconds in run() after which no other one is."""
+"""Maximum number of columns, and of seconds in run()."""
 
 
 def try_cells(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult) -> list[CorruptedAttempt]:
@@ -184,7 +189,7 @@ def try_cells(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeRe
 
 
 def _numeric(frame: pd.DataFrame) -> list[int]:
-    """Positions of the columns that hold numbers."""
+    """Positions of the numeric columns."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     return [
@@ -212,7 +217,7 @@ def _try_cell(
 
 
 def _with_cell(payload: Payload, position: int, value: object) -> Payload:
-    """The rows with another value in the first cell of a column; a text makes texts of a whole column of a table."""
+    """The rows with another value in the first cell of a column; a string changes the whole column to strings."""
     if isinstance(payload, (list, tuple)):
         rows = copy.deepcopy(cast("list[dict[str, object]]", list(payload)))
         rows[0][str(rows_of(payload).columns[position])] = value.item() if hasattr(value, "item") else value
@@ -243,9 +248,9 @@ def _text(value: object) -> str:
 
 
 def _matters(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult, position: int) -> bool:
-    """Whether another number in the cell changes more in the first row's result than the copy of that cell.
+    """Whether another number in the cell changes more of the first row's result than the copy of that cell.
 
-    Where results are not in the order of the rows it cannot be told, and the cell is left alone.
+    If results are not in the order of the rows, this is unknown, and the cell is not used.
     """
     frame = rows_of(mini_batch.payload)
     column = frame.iloc[:, position]

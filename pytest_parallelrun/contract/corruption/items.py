@@ -1,6 +1,6 @@
-"""Corrupts one item of a mini-batch where the script meets the world, and gives it to a worker.
+"""Corrupts one item of a mini-batch and runs it in a worker.
 
-A file that is missing, a folder in its place, a cell that is no number: nothing of the script is patched.
+A missing file, a folder in its place, a cell that is not a number: the script itself is never patched.
 """
 
 from __future__ import annotations
@@ -10,22 +10,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
+from pytest_parallelrun.contract.corruption.broken_content import damages_of
 from pytest_parallelrun.contract.corruption.injection import State, try_bad_file, try_cells, with_needs
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
-from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged
+from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged, paths_of
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker
+from pytest_parallelrun.contract.rows.errors import only_flags_differ
+from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt
+    from pytest_parallelrun.contract.corruption.broken_content import Damage
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 
 
 CORRUPTION = "corruption"
-"""The name of this question to the worker that is asked everything."""
+"""Name of this question to the worker that is asked everything."""
 
 _UNREADABLE: tuple[State, ...] = ("missing", "folder")
 
@@ -34,7 +38,7 @@ MAX_ITEMS = 4
 
 
 def require_corruption_trial(observations: Observations, check: Check) -> CorruptionTrial:
-    """What was tried, once for both checks that ask. Ends the check where nothing could be."""
+    """The attempts, made once for the two checks that need them. Ends the check if none is possible."""
     __tracebackhide__ = True
     with skip_without_worker(check):
         require_answers(observations, check)
@@ -68,14 +72,18 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
 
 
 class KnownTrial(NamedTuple):
-    """A trial by a worker that has seen the items before. after: the valid mini-batch again, after each bad one."""
+    """Attempts by a worker that has seen the items before. after: the valid mini-batch again, after bad ones.
+
+    broken: attempts with broken content of the first file, for each kind of damage.
+    """
 
     trial: CorruptionTrial
     after: list[ProbeResult]
+    broken: list[list[CorruptedAttempt]]
 
 
 def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTrial | None:
-    """What a worker makes of bad items; None where it fails for the valid ones."""
+    """Results of a worker for bad items; None if it fails for the valid ones."""
     if not observations.groups:
         return None
     mini_batch = _several_items(observations)
@@ -90,7 +98,7 @@ def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTr
         attempts=[],
     )
     if observations.kind != "files":
-        return KnownTrial(replace(trial, attempts=try_cells(session, mini_batch, valid)), [])
+        return KnownTrial(replace(trial, attempts=try_cells(session, mini_batch, valid)), [], [])
     after = []
     for state in _UNREADABLE:
         trial.attempts.append(try_bad_file(observations, session, mini_batch, state)._replace(need="needed"))
@@ -99,13 +107,17 @@ def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTr
         empty = try_bad_file(observations, session, mini_batch, "empty")
         after.append(observations.attempt(session, mini_batch))
         trial = replace(trial, empty=empty if empty.ended.outcome in ("exception", "short") else None)
-    return KnownTrial(trial, after)
+    broken = [_try_damage(observations, session, mini_batch, damage) for damage in damages_of(_first_path(mini_batch))]
+    if broken:
+        observations.restore()
+        after.append(observations.attempt(session, mini_batch))
+    return KnownTrial(trial, after, broken)
 
 
 def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
-    """What that worker answered; None where it may answer so because of what it had seen.
+    """Results of that worker; None if they may depend on what it had seen.
 
-    It does not where each bad item shows, and the valid ones have the same results afterwards.
+    They do not if each bad item shows and the valid ones have the same results afterwards.
     """
     known = cast("KnownTrial | None", observations.screening.answers[CORRUPTION]) if observations.is_known else None
     if known is None:
@@ -113,25 +125,87 @@ def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
     trial, valid = known.trial, answer_of(known.trial.valid.ended)
     if any(observations.first_difference(valid, answer_of(result.ended)) is not None for result in known.after):
         return None
+    if any(_is_hidden(observations, trial, tried) for tried in known.broken):
+        return None
     shows = (bad.ended.outcome in ("exception", "short") or trial.names_error(bad) for bad in trial.attempts)
     return trial if observations.kind != "files" or all(shows) else None
 
 
-def raises_for_bad_items(observations: Observations) -> bool:
-    """Whether run() is known to fail at once where a file of its mini-batch cannot be read."""
+def _may_hide(observations: Observations, trial: CorruptionTrial, broken: CorruptedAttempt) -> bool:
+    """Whether broken content changes the result of its item as if there were nothing to tell."""
+    if broken.ended.outcome != "succeeded":
+        return broken.ended.outcome == "wrong_type"
+    if trial.names_error(broken):
+        return False
+    random = observations.nondeterministic
+    if random is not None and random.all_rows:
+        return False
+    if only_flags_differ(trial.valid_rows, as_rows(broken.ended.value)):
+        return False
+    return observations.first_difference(answer_of(trial.valid.ended), answer_of(broken.ended)) is not None
+
+
+def _is_hidden(observations: Observations, trial: CorruptionTrial, tried: list[CorruptedAttempt]) -> bool:
+    """Whether the result is the same whatever is broken about the content, and that is not to be seen."""
+    if not all(_may_hide(observations, trial, broken) for broken in tried):
+        return False
+    if any(broken.ended.outcome == "wrong_type" for broken in tried):
+        return True
+    first, *others = (answer_of(broken.ended) for broken in tried)
+    return bool(others) and observations.first_difference(first, others[0]) is None
+
+
+def _try_damage(
+    observations: Observations,
+    session: ProbeSession,
+    mini_batch: SampleMiniBatch,
+    damage: Damage,
+    *,
+    anew: bool = False,
+) -> list[CorruptedAttempt]:
+    """Attempts with slightly broken content, and, where that succeeds, with nothing else. anew: by fresh workers."""
+    tried: list[CorruptedAttempt] = []
+    for content in (damage.slight, damage.total):
+        if anew:
+            session.renew()
+        tried.append(try_bad_file(observations, session, mini_batch, content, damage.description))
+        if tried[-1].ended.outcome != "succeeded":
+            break
+    return tried
+
+
+def _hides_broken_content(
+    observations: Observations, session: ProbeSession, trial: CorruptionTrial
+) -> CorruptedAttempt | None:
+    """An attempt with broken content that is hidden; by fresh workers, as one may keep what it read."""
+    for damage in damages_of(_first_path(trial.mini_batch)):
+        tried = _try_damage(observations, session, trial.mini_batch, damage)
+        if _is_hidden(observations, trial, tried):
+            tried = _try_damage(observations, session, trial.mini_batch, damage, anew=True)
+            if _is_hidden(observations, trial, tried):
+                return tried[-1]._replace(need="needed")
+    return None
+
+
+def _first_path(mini_batch: SampleMiniBatch) -> str:
+    return paths_of(mini_batch.payload)[0]
+
+
+def ends_for_bad_items(observations: Observations) -> bool:
+    """Whether run() is known to fail or return at once if a file of its mini-batch is unreadable."""
     trial = _of_known_worker(observations)
-    return trial is not None and all(bad.ended.outcome in ("exception", "short") for bad in trial.attempts)
+    return trial is not None and all(bad.ended.outcome not in ("timeout", "crashed") for bad in trial.attempts)
 
 
 def _try_mini_batch(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch
 ) -> CorruptionTrial | None:
-    """None where run() does not succeed for the valid items. All by fresh workers."""
+    """None if run() does not succeed for the valid items. All on fresh workers."""
     attempts: list[CorruptedAttempt] = []
     empty = None
     if observations.kind == "files":
-        # First the bad ones: what a script has kept of a valid item would hide that it cannot be read. It may refuse
-        # what it has seen, too: each attempt is the first on its worker.
+        # Bad items first: a cache of the valid item would hide that it is unreadable. The script may also refuse items
+        # that it has seen, so each attempt is the first on its worker.
         for state in _UNREADABLE:
             session.renew()
             attempts.append(try_bad_file(observations, session, mini_batch, state))
@@ -143,7 +217,7 @@ def _try_mini_batch(
         empty = _try_empty(observations, session, mini_batch, attempts)
     else:
         attempts = try_cells(session, mini_batch, valid)
-    return CorruptionTrial(
+    trial = CorruptionTrial(
         observations=observations,
         mini_batch=mini_batch,
         valid=valid,
@@ -151,35 +225,40 @@ def _try_mini_batch(
         attempts=attempts,
         empty=empty,
     )
+    # There may be no further worker for it, and what is known of the others stays.
+    with suppress(TooManyInitCalls, WorkerStartError):
+        hidden = _hides_broken_content(observations, session, trial) if observations.kind == "files" else None
+        trial.attempts.extend([] if hidden is None else [hidden])
+    return trial
 
 
 def _try_empty(
     observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch, attempts: list[CorruptedAttempt]
 ) -> CorruptedAttempt | None:
-    """What an empty file came to, where it raises or returns fewer, as those that cannot be read do not.
+    """The result for an empty file, if it raises or returns fewer, unlike unreadable ones.
 
-    It can be read, so that there may be nothing to report, and still cost the others.
+    It can be read, so there may be nothing to report, but it can still cost the others.
     """
     if any(attempt.lost > 1 for attempt in attempts):
         return None
-    # There may be no further worker for it, and what is known of the others stays.
+    # There may be no worker left for it; the other results stay valid.
     with suppress(TooManyInitCalls, WorkerStartError):
         session.renew()
         empty = try_bad_file(observations, session, mini_batch, "empty")
-        # Any other outcome is an error of its own: see test_handles_generated_mini_batches.
+        # Any other outcome is reported by test_handles_generated_mini_batches.
         return empty if empty.ended.outcome in ("exception", "short") else None
     return None
 
 
 def _single_item(observations: Observations) -> SampleMiniBatch:
-    """A mini-batch of one item, or the smallest partition: its results may need all of it."""
+    """A mini-batch of one item, or the smallest partition, whose results may need all of it."""
     if observations.entry.settings.partition_keys:
         return min(observations.groups, key=lambda mini_batch: mini_batch.size)
     return observations.groups[0].part(0)
 
 
 def _several_items(observations: Observations) -> SampleMiniBatch:
-    """A mini-batch of several items: the first of the sample that has them, or items of several."""
+    """A mini-batch of several items: the first of the sample, or items of several."""
     mini_batches = observations.groups
     several = next((mini_batch for mini_batch in mini_batches if mini_batch.size > 1), None)
     if observations.entry.settings.partition_keys:
@@ -190,7 +269,7 @@ def _several_items(observations: Observations) -> SampleMiniBatch:
 
 
 def _try_valid(observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch) -> ProbeResult | None:
-    """The attempt at the valid items; by a fresh worker where a bad one broke this one."""
+    """The attempt at the valid items; on a fresh worker if a bad one broke this one."""
     observations.restore()
     result = observations.attempt(session, mini_batch)
     if result.ended.outcome != "succeeded":

@@ -1,6 +1,6 @@
-"""What a script reads beside its items: models, and files that lie with its code or that its arguments name.
+"""Dependency files of a script: models, and files in its code or named by its arguments.
 
-Each can be taken away for the workers of one session, to see whether the script says that it is missing.
+Each can be removed for the workers of one session, to see whether the script reports that it is missing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 20 << 20
 MAX_FILES = 500
-"""A code root that is larger is not copied to leave a file out."""
+"""A larger code root is not copied to leave out a file."""
 
 _CODE = (".py", ".pyc", ".pyo", ".pyi", ".so", ".pyd", ".dll", ".dylib")
 _NOT_COPIED = ("__pycache__", ".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", ".mypy_cache")
+_LISTED = os.R_OK | os.X_OK
 _GARBAGE = b"\x00\xff\xfe not what it should be \x00\xff" * 8
 
 _LIKE_A_MODEL = re.compile(
@@ -38,9 +40,9 @@ State = Literal["missing", "garbage"]
 
 @dataclass(frozen=True, kw_only=True)
 class DependencyFile:
-    """Something that the script reads beside its items.
+    """A dependency file of the script.
 
-    description: as findings name it. paths: of the files that were opened. is_model: whether it was given as a model.
+    description: as named in findings. paths: of the files that were opened. is_model: whether it was given as a model.
     """
 
     description: str
@@ -52,8 +54,13 @@ class DependencyFile:
     base: str = ""
     """The path that the argument or variable names."""
 
+    @property
+    def looks_like_a_model(self) -> bool:
+        """Whether it was given as a model, or is named like one."""
+        return self.is_model or _LIKE_A_MODEL.search(self.description) is not None
+
     def session_without(self, entry: EntryUnderTest, state: State) -> dict[str, object]:
-        """Arguments of EntryUnderTest.session() with which workers find it missing, or full of garbage."""
+        """Arguments of EntryUnderTest.session() with which workers find it missing or full of garbage."""
         if self.models:
             models = {name: self._instead(entry, str(path), state) for name, path in self.models.items()}
             return {"models": models | dict(self._found_after_all(entry) if state == "garbage" else ())}
@@ -69,7 +76,7 @@ class DependencyFile:
         return {"entry": self._code_without(entry, state)}
 
     def _instead(self, entry: EntryUnderTest, original: str, state: State) -> Path:
-        """A path of the same name: an empty folder, or files of the same names that hold garbage."""
+        """A path of the same name: an empty folder, or files of the same names with garbage."""
         instead = entry.new_folder("missing") / os.path.basename(os.path.normpath(original))
         for path in self.paths if state == "garbage" else ():
             if _is_below(path, original):
@@ -78,12 +85,12 @@ class DependencyFile:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(_GARBAGE)
         if not instead.exists() and (self.is_model or os.path.isdir(original)):
-            # Also for a file: a model must be there to be given, and a folder cannot be read as a file either.
+            # For a file too: a model must exist, and a folder cannot be read as a file either.
             instead.mkdir()
         return instead
 
     def _found_after_all(self, entry: EntryUnderTest) -> Iterator[tuple[str, Path]]:
-        """Models with which the files are there that the script looked for beside its models."""
+        """Models with the files that the script looked for next to its models."""
         for path in self.paths:
             relative = below_model_dir(path)
             if relative:
@@ -98,9 +105,11 @@ class DependencyFile:
         left_out = {os.path.abspath(path) for path in self.paths}
 
         def ignored(folder: str, names: list[str]) -> list[str]:
-            return [name for name in names if name in _NOT_COPIED or os.path.join(folder, name) in left_out]
+            paths = {name: os.path.join(folder, name) for name in names}
+            unreadable = [name for name, path in paths.items() if os.path.isdir(path) and not os.access(path, _LISTED)]
+            return [name for name, path in paths.items() if name in _NOT_COPIED or path in left_out] + unreadable
 
-        shutil.copytree(root, copy, ignore=ignored, ignore_dangling_symlinks=True)
+        shutil.copytree(root, copy, ignore=ignored, ignore_dangling_symlinks=True, copy_function=copy_file)
         for path in self.paths if state == "garbage" else ():
             target = copy / os.path.relpath(path, root)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -109,23 +118,23 @@ class DependencyFile:
 
 
 def side_files(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> list[DependencyFile]:
-    """What the script opened beside its items, the most likely model first. items: paths of the sample's copy."""
+    """Dependency files that the script opened, the most likely model first. items: paths of the sample's copy."""
     items = set(items)
     paths = [path for path in opened if path not in items and os.path.isfile(path) and not path.endswith(_CODE)]
     return list(_models(entry, paths)) or [*_named(entry, paths), *_beside_the_code(entry, paths)]
 
 
 def missing_model(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> DependencyFile | None:
-    """A model that the script tried to open and that is not there, while it opened nothing else beside its items.
+    """A missing model that the script tried to open, if it opened no other dependency file.
 
-    None where there is none; a file with the code is taken for a model by its name.
+    Otherwise None; a file in the code is recognised as a model by its name.
     """
     opened = list(opened)
     if any(file.paths for file in side_files(entry, opened, items)):
         return None
     lost = [path for path in opened if not os.path.exists(path) and not path.endswith(_CODE)]
     for file in (*_models(entry, lost), *_named(entry, lost), *_beside_the_code(entry, lost)):
-        if file.paths and (file.is_model or _LIKE_A_MODEL.search(file.description)):
+        if file.paths and file.looks_like_a_model:
             return file
     return None
 
@@ -151,7 +160,7 @@ def _models(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]
 
 
 def _named(entry: EntryUnderTest, paths: list[str]) -> Iterator[DependencyFile]:
-    """Files that program arguments or environment variables lead to."""
+    """Files in program arguments or environment variables."""
     for position, argument in enumerate(entry.arguments):
         _, value = split_option(argument)
         below = _below(paths, value) if os.path.isabs(value) else ()
@@ -184,7 +193,7 @@ def _is_below(path: str, folder: str) -> bool:
 
 
 def _is_of_a_model(path: str, models: Mapping[str, Path]) -> bool:
-    """Whether it is a file of a model, or was looked for where they lie."""
+    """Whether it is a file of a model, or was searched where models are."""
     return below_model_dir(path) is not None or any(_is_below(path, str(model)) for model in models.values())
 
 

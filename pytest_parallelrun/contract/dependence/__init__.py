@@ -1,1 +1,1 @@
-"""What results may depend on beside their item: size, order, history, retries, other workers."""
+"""What results may depend on apart from their item: size, order, history, retries, other workers."""

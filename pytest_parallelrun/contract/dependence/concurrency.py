@@ -1,6 +1,6 @@
-"""Two workers side by side, given different mini-batches of the sample: their answers, and files that both write.
+"""Two workers side by side with different mini-batches of the sample: their answers, and files that both write.
 
-Then both get the first one again, as a retry or a queue that delivers at least once does.
+Then both get the first one again, like a retry or a queue that delivers at least once.
 """
 
 from __future__ import annotations
@@ -50,13 +50,12 @@ class _Write(NamedTuple):
 
 @dataclass
 class ConcurrentRun:
-    """What two workers did.
+    """Results of two workers.
 
-    same: files that both wrote with the same content. written: those that the first worker wrote first, with the
-    attempt in which it did, None for init(). written_for: those that were written for a mini-batch, by its id. Those in
-    the workers' own folders are in none of them. again: the answers of both to the first mini-batch once more. left:
-    all files that one delivery of each mini-batch leaves, and `left_again` after each of the others. observed: what
-    RecordedParsers saw in each of them.
+    same: files that both wrote with the same content. written: files that the first worker wrote first, with the
+    attempt, None for init(). written_for: files written for a mini-batch, by its id. None of them contain the workers'
+    own folders. again: answers of both to the first mini-batch once more. left: all files after one delivery of each
+    mini-batch, and `left_again` after each of the others. observed: what RecordedParsers saw in each of them.
     """
 
     observation: Observation = field(default_factory=Observation)
@@ -100,7 +99,7 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
             before = files.listed()
             result = attempts.attempt(session, mini_batch, worker=worker)
             run.observation.attempts.append((mini_batch, result))
-            # A native writer is seen by what it leaves alone.
+            # Files of native code are seen only afterwards.
             natively = [path for path, state in files.listed().items() if before.get(path) != state]
             result.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, result.files)
@@ -141,7 +140,7 @@ def _record(
 
 
 def _judge(run: ConcurrentRun, file: WrittenFile, writes: list[_Write]) -> None:
-    """Whether writes of the two workers meet in a file."""
+    """Whether both workers write to a file."""
     pairs = [(first, second) for first in writes if first.worker == 0 for second in writes if second.worker == 1]
     for first, second in pairs:
         kind = _collide(file, first, second)
@@ -156,11 +155,11 @@ def _judge(run: ConcurrentRun, file: WrittenFile, writes: list[_Write]) -> None:
 
 def _collide(file: WrittenFile, first: _Write, second: _Write) -> CollisionKind | None:
     if first.content is None and second.content is None:
-        # Gone again: a lock is meant to be met by others, what is read back or renamed is not.
+        # Deleted again: a lock is meant to be shared; a file that is read back or renamed is not.
         is_data = (first.read and second.read) or bool(_TEMPORARY.search(os.path.basename(file.name)))
         return "a temporary file" if is_data and not _LOCK.search(file.name) else None
     if any(write.content is not None and is_database(write.content) for write in (first, second)):
-        # A database has locks of its own.
+        # A database has its own locks.
         return None
     if first.appended and second.appended:
         return "appended"

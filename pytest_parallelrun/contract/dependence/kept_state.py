@@ -1,7 +1,7 @@
-"""What a script changes between two calls of run(), by name: the globals of its modules, and the working folder.
+"""What a script changes between two calls of run(), by name: globals of its modules, and the working folder.
 
-A finding that says "run() depends on what came before" leaves its reader to look for what is kept. So one mini-batch is
-given to a fresh worker process, and its globals are compared before and after.
+Without it, a reader of "run() depends on earlier mini-batches" would have to search. So a fresh worker process runs one
+mini-batch, and its globals are compared before and after.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 60
 MAX_SENT = 400
-"""Characters of a value that are shown, and that a worker sends: the path of the sample may be in it."""
+"""Characters of a value that are shown, and that a worker sends: they may contain the path of the sample."""
 MAX_KEYS = 200
 MAX_SHOWN = 3
 """Changes that a finding names."""
 _FOLDER = ""
-"""Under which the working folder is among the globals: no name is empty."""
+"""Key of the working folder among the globals: no name is empty."""
 
 
 class Value(NamedTuple):
-    """A global as far as it crosses from a worker. kind: its class, "iterator" for any. entries: of a container."""
+    """A global as sent by a worker. kind: its class, "iterator" for any. entries: of a container."""
 
     kind: str
     text: str
@@ -44,14 +44,14 @@ class Value(NamedTuple):
 
 
 class KeptState(NamedTuple):
-    """evidence: what run() changes. fix: what to do about each of these changes. Both "" where nothing was seen."""
+    """evidence: what run() changes. fix: what to do about each change. Both "" if nothing was seen."""
 
     evidence: str = ""
     fix: str = ""
 
 
 def kept_state(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
-    """What run() of a mini-batch changes in its worker. Asked once for all checks."""
+    """What run() of a mini-batch changes in its worker, determined once for all checks."""
     return observations.remember("kept state", lambda: _ask(observations, mini_batch))
 
 
@@ -86,7 +86,7 @@ def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observatio
 
 
 def _shown(value: Value, observations: Observations) -> Value:
-    """The value with its texts as a finding shows them."""
+    """The value with its texts as shown in findings."""
 
     def short(text: str) -> str:
         text = observations.shown(text)
@@ -97,7 +97,7 @@ def _shown(value: Value, observations: Observations) -> Value:
 
 
 def _change(name: str, then: Value | None, now: Value) -> tuple[str, str]:
-    """What happened to a global, in words, and what to do; "" where it is of no consequence."""
+    """What happened to a global, as text, and what to do; "" if it does not matter."""
     if name == _FOLDER:
         return (
             f"the working folder (os.chdir()), to '{now.text}'",
@@ -127,13 +127,13 @@ def _change(name: str, then: Value | None, now: Value) -> tuple[str, str]:
                 "what is the same whatever came before",
             )
     if then is None or then.kind == "NoneType":
-        # What the first call makes, a later one finds: a cache of a model is meant to be kept.
+        # A value created by the first call and found by later ones: a cached model is meant to be kept.
         return f"'{name}', which becomes {now.text}", f"set '{name}' in init(), or inside run() in each call"
     return f"'{name}', from {then.text} to {now.text}", f"set '{name}' inside run() in each call, or key it by the item"
 
 
 def globals_below(root: str) -> dict[str, Value]:
-    """In a worker: the globals of the modules below a folder, and the attributes of objects among them."""
+    """In a worker: globals of the modules below a folder, and attributes of objects among them."""
     values: dict[str, Value] = {_FOLDER: Value("folder", os.getcwd())}
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
@@ -158,11 +158,11 @@ def _described(value: object) -> Value:
         return Value("iterator", "exhausted" if frame is None else str(frame.f_lasti))
     kind = type(value).__name__
     with suppress(Exception):
-        # Of its type: a stand-in takes note of who asks it for an attribute.
+        # On its type: a stand-in records attribute access.
         if isinstance(value, IOBase):
             return Value("iterator", str(value.tell()))
         if hasattr(type(value), "__next__"):
-            # How far it got shows in its reduced form, which does not move it.
+            # Its reduced form shows the position without advancing it.
             return Value("iterator", repr(value.__reduce__()))
         if isinstance(value, (dict, set, frozenset, list, tuple)) or kind == "deque":
             entries = tuple(repr(entry)[:MAX_SENT] for entry in list(value)[:MAX_KEYS])  # type: ignore[call-overload]

@@ -1,7 +1,7 @@
-"""Generators of random numbers that a script draws from, to tell what is drawn from what is kept.
+"""Random generators that a script uses, to distinguish random values from kept state.
 
-A generator that init() seeded once makes two identical runs agree, while every draw depends on those before it. Put
-back as init() left it, it gives every mini-batch the numbers that it would have got on a fresh worker.
+If init() seeds a generator, two identical runs agree, although every value depends on those before it. Reset to its
+state after init(), it gives every mini-batch the numbers of a fresh worker.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class Generators:
-    """A context manager around the life of workers: the generators of their processes, and those that the script makes.
+    """A context manager around workers: the generators of their processes, and those that the script creates.
 
-    Where a worker is a process of its own, its generators are read and written there.
+    If a worker is a separate process, its generators are read and written there.
     """
 
     def __enter__(self) -> Self:
@@ -44,29 +44,29 @@ class Generators:
         self._fresh.clear()
 
     def remember(self, session: ProbeSession, workers: int = 1) -> None:
-        """The workers have just come up: the state of the first is what a fresh one starts from."""
+        """The workers have just started: the state of the first one is that of a fresh worker."""
         states = [session.call_in_worker(_remember, worker=worker) for worker in range(workers)]
         self._fresh = cast("list[bytes]", states[0])
 
     def reset(self, session: ProbeSession, worker: int = 0) -> None:
-        """Puts all generators of a worker back to that state."""
+        """Resets all generators of a worker to that state."""
         session.call_in_worker(_write, self._fresh, worker=worker)
 
     def moved(self, session: ProbeSession) -> bool:
-        """Whether something was drawn since then by the first worker."""
+        """Whether the first worker has used a generator since then."""
         return self.states(session) != self._fresh
 
     def states(self, session: ProbeSession) -> list[bytes]:
-        """The states now, to be compared with those of another moment."""
+        """The current states, for comparison."""
         return cast("list[bytes]", session.call_in_worker(_states))
 
     def stir(self, session: ProbeSession) -> None:
-        """Draws from all of them, so that the next draws are others."""
+        """Advances all of them, so that the next values differ."""
         session.call_in_worker(_stir)
 
 
 class _ProcessGenerators:
-    """Those of this process: the ones that existed before the workers, and the ones that are watched."""
+    """Generators of this process: those from before the workers, and the watched ones."""
 
     def __init__(self) -> None:
         self._existing: dict[int, object] = {}
@@ -150,12 +150,12 @@ def _module_generators() -> Iterator[_Generator]:
 
 
 def _generator_objects() -> list[object]:
-    """Generator objects that exist, wherever the script keeps them."""
+    """Existing generator objects, wherever the script keeps them."""
     kinds: tuple[type, ...] = (random.Random,)
     numpy = sys.modules.get("numpy.random")
     if numpy is not None:
         kinds = (*kinds, numpy.Generator, numpy.RandomState)
-    # Not isinstance(): objects may answer for their __class__ with code of their own.
+    # Not isinstance(): objects may run code for their __class__.
     objects = (item for item in gc.get_objects() if issubclass(type(item), kinds))
     return [item for item in objects if type(item) is not random.SystemRandom]
 
@@ -173,16 +173,16 @@ _RANDOM_NAMES = (
     "keras",
     "jax",
 )
-"""Parts of names in the code of a script that may draw from a generator made on the way, which nobody can watch."""
+"""Parts of names in code that may use a temporary generator, which cannot be watched."""
 _CLOCK_NAMES = {"time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "times"}
 _CHANGING_NAMES = _CLOCK_NAMES | {"datetime", "now", "utcnow", "getpid", "get_ident", "current_thread", "psutil"}
-"""Names of what is another value in every run, though nothing is wrong with it."""
+"""Names of values that legitimately differ in every run."""
 
 
 def is_drawn(observations: Observations, mini_batch: SampleMiniBatch) -> bool:
-    """Whether random numbers decide on the answer, from a generator of the process or of the script.
+    """Whether random numbers of the process or the script affect the answer.
 
-    A run() that seeds the generator itself draws the same numbers for whatever comes first.
+    A run() that seeds the generator itself gets the same numbers whatever came before.
     """
     answers, states = [], []
     fresh: list[bytes] = []
@@ -198,14 +198,14 @@ def is_drawn(observations: Observations, mini_batch: SampleMiniBatch) -> bool:
             states.append(generators.states(session))
         if states[0] == fresh:
             return False
-    # Of those that run() drew from, one that ends in the same state wherever it began was seeded by run().
+    # A generator that ends in the same state from any start was seeded by run().
     drawn = [number for number, state in enumerate(states[0]) if state != fresh[number]]
     seeded = any(states[0][number] == states[1][number] for number in drawn if number < len(states[1]))
     return seeded or observations.first_difference(*answers) is not None
 
 
 def changes_undrawn(observations: Observations) -> bool:
-    """Whether two identical runs differ though nothing in the script is seen to draw random numbers. Asked once."""
+    """Whether two identical runs differ although the script is not seen to use random numbers; determined once."""
     nondeterministic = observations.nondeterministic
     if nondeterministic is None or nondeterministic.harmless or _fails_at_times(observations):
         return False
@@ -215,7 +215,7 @@ def changes_undrawn(observations: Observations) -> bool:
 
 
 def _fails_at_times(observations: Observations) -> bool:
-    """Whether one of the two runs failed: what is outside of the script may do that."""
+    """Whether one of the two runs failed, possibly for an external reason."""
     both = [
         (observations.backward.rows(mini_batch), observations.again.rows(mini_batch))
         for mini_batch in observations.asked
@@ -224,11 +224,11 @@ def _fails_at_times(observations: Observations) -> bool:
 
 
 def _draws(observations: Observations) -> bool:
-    """Whether a generator that can be watched is drawn from for the mini-batches of the sample."""
+    """Whether a watched generator is used for the mini-batches of the sample."""
     observations.restore()
     with Generators() as generators, observations.entry.session(probe_limit=observations.probe_limit) as session:
         session.start()
-        # The second time those are watched as well that the first calls of run() have made or imported.
+        # The second time, generators created or imported by the first calls of run() are watched too.
         for _ in range(2):
             generators.remember(session)
             for mini_batch in observations.asked:
@@ -239,11 +239,11 @@ def _draws(observations: Observations) -> bool:
 
 
 def _names_what_changes(observations: Observations, nondeterministic: NondeterministicValues) -> bool:
-    """Whether code of the script, or of modules beside it, speaks of random numbers; True where it cannot be read.
+    """Whether code of the script or its modules mentions random numbers; True if it cannot be read.
 
-    So does code that asks for the time or its process, unless the same values came to other rows.
+    Code that uses the time or the process id counts too, unless the same values are in other rows.
     """
-    # Imported here: it is needed for results that change, and for no others.
+    # Imported here: only needed if results change.
     from modulefinder import ModuleFinder
 
     entry = observations.entry.entry
@@ -265,5 +265,5 @@ def _names_in(code: CodeType) -> Iterator[str]:
         if isinstance(constant, CodeType):
             yield from _names_in(constant)
         elif isinstance(constant, str) and constant.isidentifier():
-            # What importlib and getattr() are given.
+            # Arguments of importlib and getattr().
             yield constant

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Payload
 
 TIMES = "times"
-"""The name of this question to the worker that is asked everything."""
+"""Name of this question to the worker that is asked everything."""
 MAX_SECONDS = 0.1
-"""In run(), until no further attempt begins; each size gets one at least."""
+"""In run(), until no further attempt starts; each size gets at least one."""
 MAX_REPETITIONS = 5
 MAX_PROBE = 10.0
-"""Seconds of real time for an attempt at items whose mini-batches all took too long."""
+"""Seconds of real time for an attempt at items whose mini-batches all timed out."""
 MAX_ROWS = 4096
-"""Of a table, whose rows may come again."""
+"""Of a table, whose rows may be repeated."""
 CLEAR = 0.005
-"""Seconds by which the largest size must be slower than the smallest for a slope to be more than noise."""
+"""Minimum difference in seconds between the largest and the smallest size; less is noise."""
 
 CONTRADICTED = 1.1
 """Times what the line tells: an attempt that was cut, and took that much, is not explained by it."""
 
 
 class RunTimeModel(NamedTuple):
-    """Seconds that run() takes. sizes: in items, ascending. at_once, per_item: the line through the shortest times.
+    """Run time of run(). sizes: in items, ascending. at_once, per_item: the line through the shortest times.
 
     full_size: items in a mini-batch of the size that is set. is_solid: whether the line is more than noise; if not,
     per_item is an upper bound, with the whole time of the largest size ascribed to its items.
@@ -59,11 +59,11 @@ class RunTimeModel(NamedTuple):
         return "at least " if self.cut else "" if self.is_solid else "at most "
 
     def seconds(self, items: int) -> float:
-        """What a mini-batch of so many items takes."""
+        """The time of a mini-batch with this number of items."""
         return self.at_once + self.per_item * items
 
     def items_within(self, seconds: float) -> int:
-        """The largest mini-batch that is done in time; 0 where one item takes longer."""
+        """The largest mini-batch within the limit; 0 if a single item takes longer."""
         return max(0, int((seconds - self.at_once) / max(self.per_item, 1e-9)))
 
 
@@ -81,7 +81,7 @@ class Times(NamedTuple):
 
 
 def run_time(observations: Observations) -> RunTimeModel | None:
-    """The run time of one warm worker; None where nothing can be measured."""
+    """The run time of one warm worker; None if it cannot be measured."""
     settings, answered = observations.entry.settings, observations.answered
     bytes_per_item, sized_by = 0.0, "mini_batch_size" if settings.mini_batch_rows is None else "mini_batch_rows"
     if not (answered or observations.timed_out):
@@ -136,7 +136,7 @@ def ask_times(observations: Observations, session: ProbeSession) -> Times:
 
 
 def _full_size(observations: Observations) -> int:
-    """Items in a mini-batch of the size that is set."""
+    """Items in a mini-batch of the configured size."""
     settings = observations.entry.settings
     if settings.partition_keys:
         return max((batch.size for batch in observations.baseline.result.mini_batches), default=0)
@@ -149,7 +149,7 @@ def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMin
     """Of the partitions of the sample, each whole."""
     times = Times({}, {})
     spent = 0.0
-    # The first call is slower than all others: it fills caches.
+    # The first call is slower: it fills caches.
     attempt(session, mini_batches[0])
     for _ in range(MAX_REPETITIONS):
         for mini_batch in mini_batches:
@@ -164,7 +164,7 @@ def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMin
 def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Payload) -> Times:
     """Of mini-batches of several sizes made of the items in the pool."""
     answered, full_size = bool(observations.answered), _full_size(observations)
-    # The first call is slower than all others: it fills caches.
+    # The first call is slower: it fills caches.
     first = _attempt(session, pool, 1)
     if first.outcome == "timeout":
         return Times({}, {1: first.running})
@@ -194,7 +194,7 @@ def _attempt(session: ProbeSession, pool: Payload, size: int) -> AttemptEnded:
 
 
 def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
-    """The rows again and again up to so many, as far as run() stays quick: a sample is smaller than what a job gets."""
+    """The rows repeated up to this number, while run() stays fast: a sample is smaller than the input of a job."""
     seconds = _attempt(session, pool, len(pool)).running
     affordable = min(rows, int(len(pool) * MAX_SECONDS / 4 / max(seconds, 1e-6)))
     if affordable <= len(pool):
@@ -203,7 +203,7 @@ def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
 
 
 def _rows_of(observations: Observations) -> tuple[float, int]:
-    """Bytes of a row of the sample, and how many make a mini-batch of the size that is set."""
+    """Bytes of a row of the sample, and rows in a mini-batch of the configured size."""
     sample, settings = observations.baseline.sample.input, observations.entry.settings
     rows = sum(batch.size for batch in open_input(sample, settings).mini_batches())
     paths = [sample] if isinstance(sample, str) else sample
@@ -231,5 +231,5 @@ def line(times: dict[int, list[float]]) -> tuple[float, float, bool]:
     spread = sum((size - mean_size) ** 2 for size, _ in points)
     slope = sum((size - mean_size) * (seconds - mean) for size, seconds in points) / spread
     at_once = mean - slope * mean_size
-    # A line that starts below zero would promise too much for small sizes: then through zero, and the largest.
+    # A line that starts below zero promises too much for small sizes: use zero and the largest size.
     return (at_once, slope, True) if at_once >= 0 else (0.0, slowest / largest, True)

@@ -1,9 +1,8 @@
-"""Few workers that are asked everything first: where all of their answers agree, no check needs others.
+"""A few workers that are asked everything first: if all their answers agree, no check needs others.
 
 Two workers get the mini-batches of the sample in turn, and the first one again. A third gets them backward, their items
-one by one, and what other checks would ask a fresh worker. Whatever an answer depends on beside its item (order, size,
-the worker, a second delivery) differs between these. What it is, this does not tell: where something differs, the
-checks ask workers of their own.
+one by one, and the questions of other checks. Whatever an answer depends on (order, size, worker, a second delivery)
+differs between these. If answers differ, the checks use their own workers to find the cause.
 """
 
 from __future__ import annotations
@@ -35,9 +34,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
 
 MAX_SINGLES = 30
-"""Items that are asked alone."""
+"""Items that are run alone."""
 MAX_MERGED = 8
-"""Mini-batches of one item that are asked as a single one."""
+"""Mini-batches of one item that are joined."""
 
 Pair = tuple[RunOutcome, RunOutcome]
 """Two answers that should be the same."""
@@ -46,27 +45,27 @@ Question = Callable[["ProbeSession"], object]
 
 
 class Screening:
-    """The questions and their answers. They are asked when the first of them is needed."""
+    """The questions and their answers, asked when the first one is needed."""
 
     def __init__(self, attempts: SampleAttempts, questions: Mapping[str, Question]) -> None:
         self._attempts = attempts
         self._questions = questions
         self.opened = FilesTouched()
-        """What the third worker opened for the mini-batches of the sample, its import and init() included."""
+        """What the third worker opened for the mini-batches of the sample, including import and init()."""
         self.answers: dict[str, object] = {}
-        """To the questions of other checks, which count where all agrees."""
+        """Answers to the questions of other checks, valid if all agree."""
         self._of_sizes: list[Pair] = []
         self._whole = Observation()
         self.start_error: tuple[int, Failure] | None = None
-        """The worker of `pair` that did not come up, and why."""
+        """The worker of `pair` that did not start, and why."""
         self.again: Observation | None = None
-        """The same as `backward` by another fresh worker, where something differed."""
+        """The same as `backward` on another fresh worker, if something differed."""
         self.nondeterministic: NondeterministicValues | None = None
-        """What differs between these two."""
+        """The difference between these two."""
 
     @cached_property
     def pair(self) -> ConcurrentRun | None:
-        """What two workers did; None where there is nothing to ask them, or one did not come up."""
+        """Results of two workers; None if there is nothing to ask, or one did not start."""
         if not self._attempts.asked:
             return None
         try:
@@ -77,7 +76,7 @@ class Screening:
 
     @cached_property
     def backward(self) -> Observation | None:
-        """All mini-batches in reversed order, by a third worker; None where there is no `pair`."""
+        """All mini-batches in reverse order, on a third worker; None without `pair`."""
         attempts, observation = self._attempts, Observation()
         if self.pair is None:
             return None
@@ -98,7 +97,7 @@ class Screening:
 
     @cached_property
     def agrees(self) -> bool:
-        """Whether all answers are the same in what is not random."""
+        """Whether all answers agree, apart from random values."""
         backward = self.backward
         if backward is None or self._fails_what_succeeded():
             return False
@@ -113,30 +112,32 @@ class Screening:
 
     @cached_property
     def in_turn(self) -> Observation:
-        """The answers of the two workers; where a mini-batch was halved, with that of the third to the whole."""
+        """Answers of the two workers; for a halved mini-batch, that of the third to the whole."""
         assert self.pair is not None
         return Observation([*self.pair.observation.attempts, *self._whole.attempts])
 
     @property
     def compares_sizes(self) -> bool:
-        """Whether items were asked alone and together."""
+        """Whether items were run alone and together."""
         return bool(self._of_sizes)
 
     @property
     def has_begun(self) -> bool:
-        """Whether the first two workers were asked: then the third costs no more than any other."""
+        """Whether the first two workers were asked: then the third costs nothing extra."""
         return "pair" in self.__dict__
 
     @property
     def first_attempt(self) -> AttemptEnded | None:
-        """That of the first worker, which the second one came up beside, at what was answered in the baseline."""
+        """The attempts of the first worker, next to which the second started, at mini-batches that the baseline
+        answered.
+        """
         return None if self.pair is None else next((result.ended for result in self._of_answered(step=2)), None)
 
     def _fails_what_succeeded(self) -> bool:
         return any(result.ended.returned is None for result in self._of_answered())
 
     def _of_answered(self, step: int = 1) -> Iterator[ProbeResult]:
-        """The attempts of the two workers at what was answered at once in the baseline."""
+        """The attempts of the two workers at mini-batches that the baseline answered at once."""
         assert self.pair is not None
         at_once = {
             attempt.mini_batch.id
@@ -156,14 +157,14 @@ class Screening:
         assert self.backward is not None
         for mini_batch, result in self.pair.observation.attempts:
             backward = self.backward.answer(mini_batch)
-            # A single one was called differently for the second worker.
+            # A single one had another identity for the second worker.
             yield answer_of(result.ended), backward or answer_of(self.pair.observation.attempts[0][1].ended)
         for ended in self.pair.again:
             yield answer_of(self.pair.observation.attempts[0][1].ended), answer_of(ended)
         yield from self._of_sizes
 
     def _ask_other_sizes(self, worker: ProbeSession, observation: Observation) -> Iterator[Pair]:
-        """Items one by one, and mini-batches of one item together, called as the whole. Nothing of partitions."""
+        """Items one by one, and mini-batches of one item together, called as the whole. Not for partitions."""
         attempts, groups = self._attempts, self._attempts.groups
         if attempts.is_halved:
             (whole,) = attempts.answered

@@ -1,8 +1,7 @@
-"""Where it comes from that a mini-batch is answered differently after others: what the script keeps between calls.
+"""Why a mini-batch gives other results after others: state that the script keeps between calls.
 
-Forward and backward over the sample, and two workers in turn, show whether it is. Only then further workers are
-started, to find the smallest history that shows it, and whether it is kept in memory, in files, or in a generator of
-random numbers.
+Forward and backward over the sample, and two workers in turn, show whether there is any. Only then further workers find
+the smallest history that shows it, and whether it is kept in memory, in files, or in a random generator.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 
 
 STATE_KEPT = Cause(kind="run() keeps something between its calls")
-"""The cause that findings of several checks have in common."""
+"""The common cause of findings of several checks."""
 
 Origin = Literal["memory", "files", "random numbers", "unclear"]
 
 
 class _History(NamedTuple):
-    """The mini-batches before another one, and how its answer after them differs from that of a fresh worker."""
+    """The mini-batches before another one, and how its answer differs from that of a fresh worker."""
 
     before: tuple[SampleMiniBatch, ...]
     warm: RunOutcome
@@ -43,7 +42,7 @@ class StateDependence(NamedTuple):
     """A mini-batch whose answer depends on those before it.
 
     before: the mini-batches on the same worker that make the difference, as few as were found. fresh: the answer of a
-    fresh worker. warm: the one after `before`. difference: both in words, from the first row that differs.
+    fresh worker. warm: the one after `before`. difference: both as text, from the first row that differs.
     """
 
     origin: Origin
@@ -54,13 +53,13 @@ class StateDependence(NamedTuple):
     difference: tuple[str, str]
 
     def before_text(self) -> str:
-        """The mini-batches before, in words."""
+        """The mini-batches before, as text."""
         if len(self.before) == 1:
             return f"mini-batch {self.before[0].id} ({self.before[0].items()})"
         return f"mini-batches {', '.join(str(mini_batch.id) for mini_batch in self.before)}"
 
     def why_undecided(self) -> str:
-        """Why checks of something else cannot tell, as their rows may differ because of this."""
+        """Why other checks cannot decide, because their rows may differ for this reason."""
         if self.origin == "files":
             return "results depend on files that earlier mini-batches left; see test_independent_of_order"
         if self.origin == "random numbers":
@@ -76,7 +75,7 @@ class StateDependence(NamedTuple):
 
 
 def on_service(reason: str, *answers: RunOutcome) -> str:
-    """What the service shows of results that depend on more than their item. answers: those that may have failed."""
+    """What the service shows if results depend on more than their item. answers: those that may have failed."""
     failed = next((answer for answer in answers if answer.rows is None), None)
     if failed is not None:
         return f"{shown_for(failed.ended.outcome)}. Which mini-batches fail differs from job to job: {reason}"
@@ -89,7 +88,7 @@ def traceback_of(answer: RunOutcome) -> str:
 
 
 def case_of_history(observations: Observations, mini_batches: Sequence[SampleMiniBatch], expected: RunOutcome) -> Case:
-    """Mini-batches after which the last one must be answered as expected."""
+    """Mini-batches after which the last one must give the expected rows."""
     return Case(
         kind=observations.kind,
         mini_batches=tuple(mini_batch.payload for mini_batch in mini_batches),
@@ -101,12 +100,12 @@ def case_of_history(observations: Observations, mini_batches: Sequence[SampleMin
 
 
 def dependence(observations: Observations) -> StateDependence | None:
-    """What the answers of the sample depend on beside their items; None where they do not. Asked once."""
+    """What the results of the sample depend on apart from their items, or None; determined once."""
     return observations.remember("dependence", lambda: _find(observations))
 
 
 def cause_of_losses(observations: Observations) -> Cause | None:
-    """What the job lost its items by: kept state, where checks found some and a fresh worker has their results."""
+    """Why the job lost items: kept state, if checks found some and a fresh worker returns their results."""
     baseline = observations.baseline
     known = observations.recalled("dependence")
     if isinstance(known, StateDependence) and known.origin == "memory":
@@ -128,9 +127,9 @@ def _find(observations: Observations) -> StateDependence | None:
         return _explain(observations, (ends or suspects)[0], observations.backward)
     if len(asked) % 2 == 0 or len(asked) == 1:
         return None
-    # Backward, all of an odd number have as many before them as forward, or an even number more or fewer: what comes
-    # back after every second call goes unseen. Beside a second worker, which takes every other one, it does not; but
-    # there it may be the worker, so that one worker alone has to show it too.
+    # Backward, with an odd number of mini-batches each has the same parity of predecessors, so state that returns after
+    # every second call is not seen. With a second worker that takes every other one it is; but the worker may be the
+    # cause, so one worker alone has to show it too.
     if not _suspects(observations, side_by_side(observations).observation):
         return None
     rotated = observations.observe([*asked[1:], asked[0]])
@@ -139,7 +138,7 @@ def _find(observations: Observations) -> StateDependence | None:
 
 
 def _suspects(observations: Observations, other: Observation) -> list[SampleMiniBatch]:
-    """Mini-batches that are answered differently than in order."""
+    """Mini-batches that give other rows than in order."""
     return [
         mini_batch
         for mini_batch in observations.asked
@@ -148,7 +147,7 @@ def _suspects(observations: Observations, other: Observation) -> list[SampleMini
 
 
 def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Observation) -> StateDependence:
-    """Why `other` answers a mini-batch differently than all of them in order do."""
+    """Why `other` gives other rows for a mini-batch than all of them in order."""
     asked = observations.asked
     position = [other.id for other in asked].index(mini_batch.id)
     orders = [order for order in (asked[:position], asked[:position:-1]) if order]
@@ -173,7 +172,7 @@ def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Obs
                 difference=difference,
             )
         worker.renew()
-        # A fresh worker that answers like a warm one found something outside of itself.
+        # A fresh worker that answers like a warm one found state outside itself.
         in_files = observations.first_difference(fresh, worker.answer(mini_batch)) is not None
         if not in_files and len(history.before) == 1 and history.before[0].size > 1:
             with suppress(TooManyInitCalls):
@@ -189,14 +188,14 @@ def _explain(observations: Observations, mini_batch: SampleMiniBatch, other: Obs
 
 
 def _known_fresh(observations: Observations, mini_batch: SampleMiniBatch) -> RunOutcome | None:
-    """The answer of a fresh worker to the first and the last mini-batch, which were observed."""
+    """Answers of a fresh worker to the first and the last mini-batch, which were observed."""
     if mini_batch.id == observations.asked[0].id:
         return observations.forward.answer(mini_batch)
     return observations.backward.answer(mini_batch) if mini_batch.id == observations.asked[-1].id else None
 
 
 class _SteadyWorker:
-    """Worker 0 of a session, which finds every generator of random numbers as a fresh worker finds it."""
+    """Worker 0 of a session, with random generators as in a fresh worker."""
 
     def __init__(self, observations: Observations, session: ProbeSession, generators: Generators) -> None:
         self._observations = observations
@@ -205,7 +204,7 @@ class _SteadyWorker:
         self._workers = 0
 
     def renew(self) -> None:
-        """The next mini-batch is the first one of a new worker, in the same folders."""
+        """Makes the next mini-batch the first one of a new worker, in the same folders."""
         self._observations.restore()
         self._session.renew()
 
@@ -229,7 +228,7 @@ def _shortest(
     fresh: RunOutcome,
     orders: Sequence[Sequence[SampleMiniBatch]],
 ) -> _History | None:
-    """The fewest mini-batches before another one that change its answer; None where none do."""
+    """The fewest mini-batches before another one that change its answer; None if none do."""
     for before in _histories(orders):
         warm = worker.answer(*before, mini_batch)
         difference = observations.first_difference(fresh, warm)
@@ -246,7 +245,7 @@ def _one_item(
     fresh: RunOutcome,
     before: SampleMiniBatch,
 ) -> _History | None:
-    """The same with the first item alone of what came before; None where it takes more."""
+    """The same with only the first item of what came before; None if it takes more."""
     if before.partition:
         return None
     worker.renew()
@@ -257,6 +256,6 @@ def _one_item(
 
 
 def _histories(orders: Sequence[Sequence[SampleMiniBatch]]) -> Iterator[Sequence[SampleMiniBatch]]:
-    """One mini-batch alone, then whole orders."""
+    """Single mini-batches, then whole orders."""
     yield orders[0][-1:]
     yield from (order for order in orders if len(order) > 1)

@@ -1,6 +1,6 @@
-"""Files that a script wrote, as a user would look for them: names and contents, in the same words for every run.
+"""Files that a script wrote, as a user sees them: names and contents, in the same words for every run.
 
-Not counted is what says nothing about results: files of the logging module and of `tempfile`, and bytecode.
+Files that say nothing about results are ignored: those of logging and `tempfile`, and bytecode.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession
 
 MAX_READ_BYTES = 4 * 1024**2
-"""Bytes of a file that is compared line by line; of a larger one only whether it is the same."""
+"""Maximum bytes of a file that is compared line by line; a larger one is only compared as a whole."""
 
 _OUTPUT = "the output folder"
 WORKING_FOLDER = "the working folder"
@@ -32,11 +32,16 @@ WORKING_FOLDER = "the working folder"
 _SQLITE = b"SQLite format 3\0"
 _BESIDE_A_DATABASE = ("-journal", "-wal", "-shm")
 _LOG = re.compile(r"(^|[^a-z])logs?([^a-z]|$)", re.IGNORECASE)
+_RANDOM = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|\d{32,39}|(?=\D*\d)(?=[^a-z]*[a-z])"
+    r"[0-9a-f]{8,}|\d{8})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
 _REPORT_OF_FAILURE = re.compile(r"error|exception|fail|traceback|reject|quarantine|dead.?letter", re.IGNORECASE)
 
 
 class WrittenFile(NamedTuple):
-    """Where a file is: `folder` in words, or "" for an absolute path as `name`."""
+    """Where a file is: `folder` as text, or "" for an absolute path in `name`."""
 
     folder: str
     name: str
@@ -46,22 +51,28 @@ class WrittenFile(NamedTuple):
 
     @property
     def is_log(self) -> bool:
-        """Whether its name says that it is a log, which a retry may well appear in."""
+        """Whether its name says that it is a log, in which a retry may appear."""
         return any(_LOG.search(part) for part in Path(self.name).parts[-2:])
 
     @property
     def reports_failures(self) -> bool:
-        """Whether its name says that it tells of failures."""
+        """Whether its name says that it reports failures."""
         return bool(_REPORT_OF_FAILURE.search(os.path.basename(self.name)))
 
     @property
+    def without_random_parts(self) -> WrittenFile | None:
+        """The same with a * for each id that was made at random; None where there is none."""
+        name = _RANDOM.sub("*", self.name)
+        return None if name == self.name else WrittenFile(self.folder, name)
+
+    @property
     def names_its_process(self) -> bool:
-        """Whether the id of the process is in its name; emulated workers share one, those of the service do not."""
+        """Whether its name contains the process id; emulated workers share one, those of the service do not."""
         return re.search(rf"(?<!\d){os.getpid()}(?!\d)", self.name) is not None
 
 
 class Content(NamedTuple):
-    """What a file holds: its lines where it is text, and always what tells it from other contents."""
+    """The content of a file: its lines if it is text, and always something that identifies the content."""
 
     digest: str
     lines: tuple[str, ...] | None
@@ -71,9 +82,9 @@ Snapshot = dict[WrittenFile, Content]
 
 
 class WrittenFiles:
-    """Looks at what the workers of a session have written.
+    """Looks at files that the workers of a session have written.
 
-    folders: those that stand in for the user's own, by fresh path (see Redirected). input: the folder of the sample.
+    folders: those that replace the user's own, by fresh path (see Redirected). input: the folder of the sample.
     """
 
     def __init__(self, session: ProbeSession, folders: Mapping[str, str], input: str) -> None:
@@ -81,21 +92,21 @@ class WrittenFiles:
         self._root = str(session.output.parent)
         self._labels = {str(session.output): _OUTPUT, os.path.normpath(input): "the folder of the input"}
         for path, label in folders.items():
-            # A single file may be named there as well.
+            # It may be a single file.
             self._labels[path] = f"the folder of {label}"
         self._walked = [str(session.output), *folders]
         self._elsewhere: dict[str, None] = {}
         self._skipped: set[str] = set()
 
     def saw(self, touched: FilesTouched, worker: int = 0) -> None:
-        """Takes in what was opened, in an attempt or by init(); what is held back for it is written."""
+        """Records what was opened, in an attempt or by init(), after flushing buffers."""
         self._skipped.update(touched.logged, touched.scratch)
         self._elsewhere.update(touched.written)
         if self._elsewhere and self._session.is_up(worker):
             self._session.call_in_worker(flush_files, list(self._elsewhere), worker=worker)
 
     def snapshot(self, worker: int | None = 0) -> Snapshot:
-        """Everything that is there now; of the folders of workers only that of `worker`, None for none."""
+        """All current files; of the folders of workers only that of `worker`, None for none."""
         working = [] if worker is None else [os.path.join(self._root, f"process{worker:03d}")]
         snapshot: Snapshot = {}
         for path in (*_walk([*self._walked, *working]), *self._elsewhere):
@@ -115,11 +126,11 @@ class WrittenFiles:
         return states
 
     def shared(self, paths: Iterable[str]) -> dict[WrittenFile, str]:
-        """Those of the paths that no worker has for itself."""
+        """Paths that are not in a worker's own folder."""
         return {self._file_at(path): path for path in paths if self._counts(path, None)}
 
     def _file_at(self, path: str) -> WrittenFile:
-        """Where that is, in words that are the same for every session."""
+        """The location, in words that are the same for every session."""
         relative = self._session.folder_of(path)
         if relative is not None:
             return WrittenFile(WORKING_FOLDER, relative)
@@ -150,7 +161,7 @@ def _walk(folders: Iterable[str]) -> Iterator[str]:
 
 
 def content_of(path: str) -> Content | None:
-    """What is in a file now; None where there is none that can be read."""
+    """The current content of a file; None if it is unreadable."""
     try:
         if not os.path.isfile(path):
             return None
@@ -161,7 +172,7 @@ def content_of(path: str) -> Content | None:
     except OSError:
         return None
     lines = _rows_of_database(path) if data.startswith(_SQLITE) else _lines(data)
-    # A database counts its changes, so that its bytes differ where its rows do not.
+    # A database counts its changes, so its bytes may differ where its rows do not.
     counted = "\n".join(lines).encode("utf-8", "surrogatepass") if data.startswith(_SQLITE) and lines else data
     return Content(hashlib.sha256(counted).hexdigest(), lines)
 
@@ -189,19 +200,19 @@ def _rows_of_database(path: str) -> tuple[str, ...] | None:
 
 
 def is_database(content: Content) -> bool:
-    """Whether it was read as the statements that make a database."""
+    """Whether it was read as the statements that create a database."""
     return content.lines is not None and content.lines[:1] == ("BEGIN TRANSACTION;",)
 
 
 def changed(before: Content, after: Content, alike: tuple[Content, Content] | None) -> str | None:
-    """How a file changed, in words; None where it did not, as far as can be told.
+    """How a file changed, as text; None if it did not, as far as is known.
 
-    alike: the file after two runs that should be the same. What differs between those does not count.
+    alike: the file after two runs that should be the same. Differences between those do not count.
     """
     if before.digest == after.digest:
         return None
     if before.lines is None or after.lines is None:
-        # Archives and pictures may hold the time at which they were made.
+        # Archives and pictures may contain their creation time.
         return None if alike is not None and alike[0].digest != alike[1].digest else "its content is another one"
     ignoring = None
     if alike is not None and alike[0].lines is not None and alike[1].lines is not None:

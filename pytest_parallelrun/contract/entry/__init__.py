@@ -1,1 +1,1 @@
-"""The entry under test, copies of its sample, and what it answered."""
+"""The entry under test, copies of its sample, and its answers."""

@@ -1,4 +1,4 @@
-"""The one run of the whole sample that the checks of an entry share, under the job's own settings."""
+"""The run of the whole sample that the checks of an entry share, with the settings of the job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ReturnedRows(NamedTuple):
-    """What run() returned. label: for messages, such as "mini-batch 0 (a.txt)"."""
+    """A result of run(). label: for messages, such as "mini-batch 0 (a.txt)"."""
 
     mini_batch: int
     label: str
@@ -35,7 +35,7 @@ class ReturnedRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Baseline:
-    """The result of that run on a copy of the sample, and what checks ask of it. seconds: that it really took."""
+    """The result of that run on a copy of the sample, and what checks need of it. seconds: of real time."""
 
     result: JobResult
     sample: SampleCopy
@@ -43,12 +43,12 @@ class Baseline:
 
     @cached_property
     def readings(self) -> Readings:
-        """What the gate says of it under each reading of the rules."""
+        """The verdict of the gate under each set of rules."""
         return Readings(self.result)
 
     @property
     def first_mini_batch_works(self) -> bool:
-        """Whether run() returned something legal for mini-batch 0 at its first attempt."""
+        """Whether run() returned a valid type for mini-batch 0 at its first attempt."""
         return any(
             attempt.mini_batch.id == 0 and attempt.number == 1 and attempt.returned is not None
             for attempt in self.result.attempts
@@ -56,7 +56,7 @@ class Baseline:
 
     @cached_property
     def returned(self) -> list[ReturnedRows]:
-        """What the last attempt at each mini-batch returned."""
+        """Results of the last attempt at each mini-batch."""
         last = {a.mini_batch.id: a for a in self.result.attempts if a.returned is not None}
         return [
             ReturnedRows(id, f"mini-batch {id} ({self.items(attempt)})", cast("Sized", attempt.value))
@@ -81,7 +81,7 @@ class Baseline:
         )
 
     def cause_of_losses(self) -> Cause | None:
-        """What all items were lost by, where that is one cause; where no worker came up, that."""
+        """Why all items were lost, if there is a single cause; if no worker started, that."""
         causes = {Cause.of_attempt(attempt) for attempt in self.losing_attempts}
         if not self.result.attempts:
             causes = {Cause.of_failure(event.failure) for event in self.result.worker_failures[:1]}
@@ -98,7 +98,7 @@ class Baseline:
         return tuple(self.sample.item_name(name) for name in names)
 
     def explain(self) -> str:
-        """The job in words."""
+        """The job as text."""
         return self.sample.without_root(self.result.explain())
 
     @property
@@ -116,7 +116,7 @@ class Baseline:
         return next((failure.traceback for failure in failures if failure.traceback), "")
 
     def shown_failures(self) -> list[Failure]:
-        """Those that `explain()` shows, of workers where no attempt was made."""
+        """Those that `explain()` shows, for workers if no attempt was made."""
         if not self.result.attempts:
             return [event.failure for event in self.result.worker_failures[:MAX_SHOWN]]
         shown = {attempt.mini_batch.id for attempt in islice(self.losing_attempts, MAX_SHOWN)}

@@ -1,4 +1,4 @@
-"""The entry under test: immutable, and safe inside @given, since every job builds all it needs anew."""
+"""The entry under test: immutable, and can be used with @given, since every job creates what it needs."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import InputKind, Source
 
 MAX_ALONE = 50
-"""Items of a mini-batch that are run one by one to find the one without a result."""
+"""Maximum items of a mini-batch that are run one by one to find the one without a result."""
 
 
 MAX_INIT_CALLS = 30
-"""Of one entry: a real init() loads models for 5 to 60 seconds."""
+"""Calls of init() for one entry: a real one loads models for 5 to 60 seconds."""
 
 RESERVED_INIT_CALLS = 6
-"""Of these, for the checks that come last: what others need to explain a finding must not use them up."""
+"""Reserved for the last checks: others must not use them up to explain a finding."""
 
 
 class TooManyInitCalls(Exception):
-    """The checks of this entry have called init() as often as they may; the text says so."""
+    """The budget of init() calls of this entry is used up; the text says so."""
 
 
 @dataclass
 class InitCalls:
-    """How often the checks of an entry have called init(), all of them and since `take()` was called last.
+    """Counts calls of init(), in all and since the last `take()`.
 
-    shown_with: others with which these are shown, though each have a limit of their own.
+    shown_with: counts shown together with these, each with its own limit.
     """
 
     total: int = 0
@@ -59,13 +59,13 @@ class InitCalls:
     _since: int = 0
 
     def add(self, calls: int) -> None:
-        """So many more were made."""
+        """Adds calls."""
         self.total += calls
         shown = self.shown_with or self
         shown._since += calls
 
     def require(self, calls: int, *, reserved: bool = False) -> None:
-        """TooManyInitCalls where so many more would be too many."""
+        """TooManyInitCalls if the limit would be exceeded."""
         limit = MAX_INIT_CALLS if reserved else MAX_INIT_CALLS - RESERVED_INIT_CALLS
         if self.total + calls > limit:
             raise TooManyInitCalls(
@@ -74,24 +74,24 @@ class InitCalls:
             )
 
     def take(self) -> int:
-        """The calls since it was called last."""
+        """The calls since the last call of this."""
         calls, self._since = self._since, 0
         return calls
 
 
 _PHASES = ("import", "define", "init")
-"""Of a worker that comes up, in their order."""
+"""Phases of a starting worker, in order."""
 
 
 @dataclass
 class Starts:
-    """How far the workers of an entry came. differ: whether a phase failed that an earlier worker had behind it."""
+    """How far the workers of an entry came. differ: whether a phase failed that an earlier worker had completed."""
 
     differ: bool = False
     _done: int = 0
 
     def note(self, failure: Failure | None, *, init: bool = True) -> None:
-        """A worker came up (None), without init() or with it, or failed."""
+        """A worker started (None), without or with init(), or failed."""
         if failure is None:
             self._done = max(self._done, len(_PHASES) if init else _PHASES.index("init"))
         elif failure.phase in _PHASES:
@@ -100,12 +100,11 @@ class Starts:
 
 @dataclass(frozen=True, kw_only=True)
 class EntryUnderTest:
-    """An entry script with the settings, arguments, models and sample that the options give it.
+    """An entry script with its settings, arguments, models and sample.
 
-    folder: where copies of the sample go. `sample` is None without an input. budget: seconds for all that Hypothesis
-    generates, None without a limit. gaps: what the script has asked for so far and the stand-ins do not cover.
-    environment: of the job, if somebody names it. splits_mltable: whether the job file declares the input as an
-    MLTable.
+    folder: for copies of the sample. `sample` is None without an input. budget: seconds for everything that Hypothesis
+    generates, None without a limit. gaps: calls so far that the stand-ins do not cover. environment: of the job, if
+    known. splits_mltable: whether the job file declares the input as an MLTable.
     """
 
     entry: EntryFile
@@ -135,9 +134,9 @@ class EntryUnderTest:
         beyond_threshold: bool = False,
         **settings: object,
     ) -> JobResult:
-        """Runs a job with this entry; `settings` are fields of JobSettings, over those of the options.
+        """Runs a job with this entry; `settings` are fields of JobSettings and override those of the options.
 
-        Without an input it runs on a fresh copy of the sample. output, logs, on_progress: those of ParallelJob;
+        Without an input it uses a fresh copy of the sample. output, logs, on_progress: those of ParallelJob;
         beyond_threshold: that of its `run_on`.
         """
         if input is None:
@@ -155,7 +154,7 @@ class EntryUnderTest:
         first_attempt: bool = False,
         observer: type[Observer] | None = None,
     ) -> StartupResult:
-        """Brings workers up without a job; `first_attempt` then runs the first mini-batch of the sample."""
+        """Starts workers without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self.copy_sample().input if first_attempt else []
         self.init_calls.add(workers if init else 0)
         startup = probe_startup(
@@ -183,12 +182,12 @@ class EntryUnderTest:
         reserved: bool = False,
         **settings: object,
     ) -> Iterator[ProbeSession]:
-        """Fresh workers that stay up inside the context, for attempts at mini-batches of the caller's.
+        """Fresh workers that live inside the context, for attempts at the caller's mini-batches.
 
-        probe_limit: seconds of real time for run(); the setting `timeout` bounds it too. models, arguments, entry:
-        other than those of the entry. Folders that the script writes to are fresh ones, where they are among its
-        arguments or variables. reserved: these workers may be of those that are kept for the last checks.
-        TooManyInitCalls, also later, where the workers would be too many.
+        probe_limit: seconds of real time for run(), in addition to the setting `timeout`. models, arguments, entry:
+        instead of those of the entry. Folders named in its arguments or variables are replaced by fresh ones. reserved:
+        may use the calls reserved for the last checks. TooManyInitCalls, also later, if there would be too many
+        workers.
         """
         self.init_calls.require(workers, reserved=reserved)
         if arguments is None and self.outputs.folders:
@@ -214,21 +213,21 @@ class EntryUnderTest:
                 self.starts.note(error.failure)
                 raise
             finally:
-                # Those that a job replaced are not announced.
+                # Workers replaced by a job are not announced.
                 self.init_calls.add(session.init_calls - announced)
                 self.outputs.note(session.setting_up)
                 self.outputs.note(FilesTouched(written=session.written))
                 self.gaps.update(session.gaps)
 
     def redirected(self) -> Redirected:
-        """Arguments and variables for workers that must not write where the user's own results are."""
+        """Arguments and variables for workers that must not write to the user's results."""
         variables = self.settings.environment_variables
-        # The name marks it as a folder of a worker, which no two workers have in common.
+        # The name marks it as the folder of a single worker.
         return self.outputs.redirected(self.arguments, variables, self.new_folder("parallelrun-output"))
 
     @cached_property
     def kind(self) -> InputKind:
-        """What run() gets: files or a table."""
+        """The argument of run(): files or a table."""
         if self.sample is None:
             return "files"
         source = self.sample if isinstance(self.sample, str) else list(self.sample)
@@ -236,11 +235,11 @@ class EntryUnderTest:
 
     @property
     def reads_tables(self) -> bool:
-        """Whether the service reads tables for the job, as far as sample and job file tell."""
+        """Whether the service reads tables for the job, according to sample and job file."""
         return self.splits_mltable if self.sample is None else self.kind == "tabular"
 
     def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
-        """Items of a mini-batch of files for which run() returns nothing when they are alone."""
+        """Files of a mini-batch for which run() returns nothing when they are alone."""
         splitter = open_input(self.copy_sample().input, self.settings)
         folder = self.new_folder("alone")
         paths = cast("list[str]", splitter.load(attempt.mini_batch))
@@ -296,15 +295,15 @@ class EntryUnderTest:
         )
 
     def copy_sample(self) -> SampleCopy:
-        """A fresh copy of the sample, for no check may touch the user's own; relative paths stay as they are."""
+        """A fresh copy of the sample, because no check may change the user's files; relative paths stay the same."""
         if self.sample is None:
             raise InputError("there is no input: give --parallelrun-input=PATH.")
         return copy_of(self.sample, self.new_folder("sample"), self.settings)
 
     def new_folder(self, name: str) -> Path:
-        """An empty folder that is gone some time after the run."""
-        # Numbered: scripts return paths, and a random name changes the form of a row, or holds a word for an error.
-        # Never the number of one that is gone: a script that skips what it has seen would take its files for those.
+        """An empty folder, deleted some time after the run."""
+        # Numbered: scripts return paths, and a random name changes the form of a row or contains a word for an error.
+        # Numbers are not reused: a script that skips what it has seen would skip these files.
         for number in self._numbers.setdefault(name, itertools.count(1)):
             folder = self.folder / f"{name}-{number}"
             with suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""A mini-batch of the sample, and what run() answers to it."""
+"""A mini-batch of the sample, and the answer of run()."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SampleMiniBatch(NamedTuple):
-    """A mini-batch of the sample; `id`, `first_item` and `partition` are what its context tells."""
+    """A mini-batch of the sample; `id`, `first_item` and `partition` are those of its context."""
 
     id: int
     first_item: int
@@ -28,7 +28,7 @@ class SampleMiniBatch(NamedTuple):
     partition: Partition = ()
 
     def items(self) -> str:
-        """Its items, for messages."""
+        """Its items, as text for messages."""
         return items_text(self.names) if is_files(self.payload) else rows_text(self.names)
 
     def part(self, *positions: int) -> SampleMiniBatch:
@@ -51,7 +51,7 @@ class SampleMiniBatch(NamedTuple):
 
 
 def merged(mini_batches: Sequence[SampleMiniBatch]) -> SampleMiniBatch:
-    """One mini-batch of the items of all, called as the first."""
+    """One mini-batch with the items of all, and the identity of the first."""
     names = tuple(name for mini_batch in mini_batches for name in mini_batch.names)
     return mini_batches[0]._replace(payload=joined([mini_batch.payload for mini_batch in mini_batches]), names=names)
 
@@ -71,13 +71,13 @@ def called_as(whole: SampleMiniBatch, parts: Sequence[SampleMiniBatch]) -> list[
 
 
 class RunOutcome(NamedTuple):
-    """What run() made of a mini-batch: rows, or None where it returned nothing legal."""
+    """The result of run() for a mini-batch: rows, or None if it returned no valid type."""
 
     rows: Sequence[object] | None
     ended: AttemptEnded
 
     def told(self, most: int = 3) -> str:
-        """In words: the first rows, or the error."""
+        """The first rows, or the error, as text."""
         if self.rows is None:
             failure = self.ended.failure
             return f"fails: {failure.error if failure else self.ended.outcome}"
@@ -89,7 +89,7 @@ class RunOutcome(NamedTuple):
 
 
 def answer_of(ended: AttemptEnded) -> RunOutcome:
-    """The answer that an attempt is."""
+    """The answer in an attempt."""
     return RunOutcome(None if ended.returned is None else as_rows(ended.value), ended)
 
 
@@ -106,7 +106,7 @@ def joined_answers(answers: Sequence[RunOutcome]) -> RunOutcome:
 def first_difference(
     expected: RunOutcome, actual: RunOutcome, ignoring: Collection[Key] = ()
 ) -> tuple[str, str] | None:
-    """How two answers differ, as a text for each side; None where they are the same. Two failures are."""
+    """How two answers differ, as a text for each side; None if they are equal. Two failures are."""
     if expected.rows is None and actual.rows is None:
         return None
     if expected.rows is None or actual.rows is None:
@@ -121,7 +121,7 @@ def first_difference(
 
 
 def _returns(rows: Sequence[object], differing: str, *, than: int) -> str:
-    """An answer by a row that the other answer, of `than` rows, does not have."""
+    """An answer, shown by a row that the other answer, of `than` rows, does not have."""
     if not rows:
         return "returns no rows"
     if differing == NO_SUCH_ROW:
@@ -133,7 +133,7 @@ def _returns(rows: Sequence[object], differing: str, *, than: int) -> str:
 
 @dataclass
 class Observation:
-    """What fresh workers made of mini-batches that they got one after the other."""
+    """Answers of fresh workers to mini-batches that they got one after the other."""
 
     attempts: list[tuple[SampleMiniBatch, ProbeResult]] = field(default_factory=list)
 
@@ -142,12 +142,12 @@ class Observation:
         return next((result.ended for other, result in reversed(self.attempts) if other.id == mini_batch.id), None)
 
     def answer(self, mini_batch: SampleMiniBatch) -> RunOutcome | None:
-        """The last answer to a mini-batch; None where there was none."""
+        """The last answer to a mini-batch; None if there was none."""
         ended = self.ended(mini_batch)
         return None if ended is None else answer_of(ended)
 
     def rows(self, mini_batch: SampleMiniBatch) -> list[object] | None:
-        """The rows of the last attempt at a mini-batch; None where it returned nothing legal, or was not made."""
+        """The rows of the last attempt at a mini-batch; None if it returned no valid type, or was not made."""
         ended = self.ended(mini_batch)
         return None if ended is None or ended.returned is None else as_rows(ended.value)
 
@@ -165,7 +165,7 @@ def attempt(session: ProbeSession, mini_batch: SampleMiniBatch, *, worker: int =
 
 
 def is_files(payload: Payload) -> bool:
-    """Whether it is a list of paths, and neither rows of a table nor JSON lines."""
+    """Whether it is a list of paths, not rows of a table or JSON lines."""
     return isinstance(payload, (list, tuple)) and not any(isinstance(item, dict) for item in payload[:1])
 
 
@@ -175,7 +175,7 @@ def paths_of(payload: Payload) -> list[str]:
 
 
 def rows_of(payload: Payload) -> pd.DataFrame:
-    """The rows of a mini-batch as a DataFrame; of JSON lines one that is made of them, nested values as texts."""
+    """The rows of a mini-batch as a DataFrame; JSON lines with nested values as strings."""
     import pandas as pd
 
     if not isinstance(payload, (list, tuple)):
@@ -189,7 +189,7 @@ def rows_of(payload: Payload) -> pd.DataFrame:
 
 
 def joined(payloads: Sequence[Payload]) -> Payload:
-    """One mini-batch of the items of several of one kind."""
+    """One mini-batch with the items of several of the same kind."""
     if isinstance(payloads[0], (list, tuple)):
         return cast("Payload", [item for payload in payloads for item in cast("Sequence[object]", payload)])
     import pandas as pd
@@ -198,7 +198,7 @@ def joined(payloads: Sequence[Payload]) -> Payload:
 
 
 def some_of(payload: Payload, first: int, count: int) -> Payload:
-    """So many items of a mini-batch from a position on, or as many as there are."""
+    """A number of items of a mini-batch from a position on, or as many as there are."""
     if isinstance(payload, (list, tuple)):
         return list(payload[first : first + count])
     frame = cast("pd.DataFrame", payload)

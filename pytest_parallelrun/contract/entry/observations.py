@@ -1,6 +1,6 @@
-"""What run() returns for the mini-batches of the sample: what few workers said, or fresh ones where those disagree.
+"""Results of run() for the mini-batches of the sample: of a few workers, or of fresh ones if those disagree.
 
-The checks on order, history, size and repetition share these observations, as each costs an init().
+The checks on order, history, size and repetition share these observations, because each costs an init().
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Ask = Callable[["Observations", "ProbeSession"], object]
 
 
 class Observations(SampleAttempts):
-    """The answers that checks compare. `screening` made most of them, and where it found no difference, all.
+    """The answers that checks compare. Most come from `screening`; all of them, if it found no difference.
 
     questions: of checks, by name, for the worker that is asked everything.
     """
@@ -36,12 +36,12 @@ class Observations(SampleAttempts):
 
     @property
     def is_known(self) -> bool:
-        """Whether the answers are known to depend on nothing but the items; not asked for one check alone."""
+        """Whether the answers are known to depend only on the items; not determined for one check alone."""
         return self.screening.has_begun and self.screening.agrees
 
     @cached_property
     def forward(self) -> Observation:
-        """All mini-batches, on fresh workers in order; one that was halved is there as a whole too."""
+        """All mini-batches, on fresh workers in order; a halved one is included as a whole too."""
         if self.screening.agrees:
             return self.screening.in_turn
         observation = self.observe(self.asked)
@@ -51,24 +51,24 @@ class Observations(SampleAttempts):
 
     @cached_property
     def backward(self) -> Observation:
-        """All mini-batches in reversed order, on one fresh worker."""
+        """All mini-batches in reverse order, on one fresh worker."""
         return self.screening.backward or self.observe(self.asked[::-1])
 
     @cached_property
     def again(self) -> Observation:
-        """The same once more: what differs is random."""
+        """The same again: differences are random."""
         return self.screening.again or self.observe(self.asked[::-1])
 
     @cached_property
     def nondeterministic(self) -> NondeterministicValues | None:
-        """What differs between `backward` and `again`, two identical runs on fresh workers."""
+        """The difference between `backward` and `again`, two identical runs on fresh workers."""
         if self.screening.agrees:
             return self.screening.nondeterministic
         return self.differing(self.backward, self.again)
 
     @property
     def first_change(self) -> tuple[SampleMiniBatch, tuple[str, str]]:
-        """A mini-batch that two identical runs answer differently, where `nondeterministic` says so, and how."""
+        """A mini-batch for which two identical runs differ, if `nondeterministic` says so, and how."""
         for mini_batch in self.asked:
             first, second = self.backward.answer(mini_batch), self.again.answer(mini_batch)
             difference = None if first is None or second is None else first_difference(first, second)
@@ -82,7 +82,7 @@ class Observations(SampleAttempts):
         return frozenset() if self.nondeterministic is None else self.nondeterministic.keys
 
     def first_difference(self, expected: RunOutcome | None, actual: RunOutcome | None) -> tuple[str, str] | None:
-        """How two answers differ in what does not differ between any two runs; None where one was not given."""
+        """How two answers differ apart from values that always differ; None if one is missing."""
         if expected is None or actual is None:
             return None
         difference = first_difference(expected, actual, self.ignoring)

@@ -1,6 +1,6 @@
 """Observers of a worker: how a script defines its functions, and what it reads from sys.argv.
 
-They run in worker processes, which import this module by its name: neither pytest nor Hypothesis is imported here.
+They run in worker processes, which import this module by name: do not import pytest or Hypothesis here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SeenFunctions:
-    """A sentence for each thing that is wrong, and a default that shows a mistake."""
+    """A sentence for each problem, and a default that shows a mistake."""
 
     def __init__(self) -> None:
         self._problems: list[str] = []
@@ -27,14 +27,14 @@ class SeenFunctions:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """There is nothing to put back."""
+        """Nothing to restore."""
 
     def inspect(self, functions: EntryFunctions) -> None:
         self._problems = problems_of(functions)
         self._default = None if self._problems else _default_of_context(functions)
 
     def result(self) -> tuple[list[str], str | None]:
-        """The problems, and the second parameter of run() with its default, where no context seems to be expected."""
+        """The problems, and the second parameter of run() with its default, if no context seems to be expected."""
         return self._problems, self._default
 
 
@@ -56,7 +56,7 @@ def problems_of(functions: EntryFunctions) -> list[str]:
 
 
 def _default_of_context(functions: EntryFunctions) -> str | None:
-    """The second parameter of run() with its default, where that shows that no context is expected."""
+    """The second parameter of run() with its default, if it shows that no context is expected."""
     if not functions.takes_context:
         return None
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -66,7 +66,7 @@ def _default_of_context(functions: EntryFunctions) -> str | None:
 
 
 def _wrong_parameters(name: str, function: object, allowed: tuple[int, ...], shape: str) -> list[str]:
-    """A sentence where the function cannot be called with any of the allowed numbers of arguments."""
+    """A sentence if the function cannot be called with any allowed number of arguments."""
     try:
         signature = inspect.signature(function)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -81,7 +81,7 @@ def _wrong_parameters(name: str, function: object, allowed: tuple[int, ...], sha
 
 
 class Parsing(NamedTuple):
-    """One call of a parser: its options by flag -> dest, its positional dests, and the values that it made of them."""
+    """One call of a parser: options by flag -> dest, positional dests, and the resulting values."""
 
     allow_abbrev: bool
     options: dict[str, str]
@@ -90,7 +90,7 @@ class Parsing(NamedTuple):
 
 
 class RecordedParsers:
-    """Records every successful parsing, and every complaint of a parser."""
+    """Records every successful parsing, and every error of a parser."""
 
     def __init__(self) -> None:
         self.parsings: list[Parsing] = []
@@ -121,10 +121,10 @@ class RecordedParsers:
         return self
 
     def inspect(self, functions: object) -> None:
-        """What the script defines says nothing here."""
+        """The definitions do not matter here."""
 
     def result(self) -> tuple[list[Parsing], list[str]]:
-        """The parsings and the complaints."""
+        """The parsings and the errors."""
         return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings], self.complaints
 
     def __exit__(self, *exc_info: object) -> None:
@@ -133,5 +133,5 @@ class RecordedParsers:
 
 
 def _comparable(values: dict[str, object]) -> dict[str, object]:
-    """The values without objects that a type= made anew, which are never equal and tell nothing."""
+    """The values without objects created by a type=, which are never equal."""
     return {name: value for name, value in values.items() if type(value).__eq__ is not object.__eq__}

@@ -1,4 +1,4 @@
-"""When rows can be compared at all: checks must not pass, or fail, where they tell nothing."""
+"""When rows can be compared: checks must neither pass nor fail without evidence."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 _DIRECT_CHECKS: dict[Phase, str] = {"import": "entry_imports", "define": "entry_defines_run"}
-"""Phase in which a worker fails -> the check that reports it; the others name that one, and never each other."""
+"""Phase in which a worker fails -> the check that reports it; other checks refer to it."""
 
 
 def why_no_worker(failure: Failure) -> SkipReason:
-    """The reason of all checks that need a worker where none comes up."""
+    """The common reason of all checks that need a worker if none starts."""
     direct = _DIRECT_CHECKS.get(failure.phase, "init_runs_in_every_worker")
     return SkipReason(f"no worker could start; see test_{direct}", failure.error)
 
 
 @contextmanager
 def skip_without_worker(check: Check) -> Iterator[None]:
-    """Around a check that asks workers: where none comes up, nothing can be decided."""
+    """Around a check that uses workers: if none starts, it cannot decide."""
     __tracebackhide__ = True
     try:
         yield
@@ -40,7 +40,7 @@ def skip_without_worker(check: Check) -> Iterator[None]:
 
 
 def skip_without_results(baseline: Baseline, check: Check) -> NoReturn:
-    """Ends a check for which run() never returned anything, with the reason that all such checks have in common."""
+    """Ends a check if run() never returned anything, with the common reason."""
     __tracebackhide__ = True
     result = baseline.result
     if not result.attempts:
@@ -54,10 +54,14 @@ def skip_without_results(baseline: Baseline, check: Check) -> NoReturn:
     check.cannot_decide(SkipReason(f"run() fails for every mini-batch; see test_{direct}", error))
 
 
-def writes_files_instead(observations: Observations, check: Check) -> bool:
-    """Whether nothing is appended and the script writes files of its own: then its return values are only counted."""
-    if observations.entry.settings.output_action != "summary_only":
+def rows_are_only_counted(observations: Observations, check: Check) -> bool:
+    """Whether nothing is appended, on purpose or because the script writes its own files: results are only counted."""
+    settings = observations.entry.settings
+    if settings.output_action != "summary_only":
         return False
+    if "output_action" in settings.explicit:
+        check.note("what run() returns is only counted: output_action=summary_only was set")
+        return True
     try:
         attempts = observations.forward.attempts
     except WorkerStartError:
@@ -69,14 +73,14 @@ def writes_files_instead(observations: Observations, check: Check) -> bool:
 
 
 def require_answers(observations: Observations, check: Check) -> None:
-    """Ends the check where run() returned nothing legal for the sample."""
+    """Ends the check if run() returned no valid type for the sample."""
     __tracebackhide__ = True
     if not observations.answered:
         skip_without_results(observations.baseline, check)
 
 
 def require_rows(observations: Observations, check: Check) -> None:
-    """Ends the check where there are no rows that could be compared."""
+    """Ends the check if there are no rows to compare."""
     __tracebackhide__ = True
     require_answers(observations, check)
     nondeterministic = observations.nondeterministic
@@ -90,14 +94,14 @@ def require_rows(observations: Observations, check: Check) -> None:
 
 
 def require_several(observations: Observations, check: Check) -> None:
-    """Ends the check where the sample does not make two mini-batches."""
+    """Ends the check if the sample does not make two mini-batches."""
     __tracebackhide__ = True
     if len(observations.asked) < 2:
         check.cannot_decide("the sample has a single item, and two are needed to compare; see --parallelrun-input")
 
 
 def pass_unless_random(observations: Observations, check: Check) -> None:
-    """Ends a check that found nothing: what is left beside random values may be nothing."""
+    """Ends a check that found nothing, if random values leave nothing to compare."""
     __tracebackhide__ = True
     nondeterministic = observations.nondeterministic
     if nondeterministic is None:
@@ -108,7 +112,7 @@ def pass_unless_random(observations: Observations, check: Check) -> None:
 
 
 def why_random(values: NondeterministicValues) -> str:
-    """The reason for not deciding on results that no two runs have in common."""
+    """The reason for not deciding on results that differ in any two runs."""
     return (
         f"the results are random: two identical runs on fresh workers differ in {values}. Seed what is drawn from "
         "the item to make them repeatable. If nothing is drawn, look for threads that are taken in the order in which "
@@ -117,6 +121,6 @@ def why_random(values: NondeterministicValues) -> str:
 
 
 def startup_failure(startup: StartupResult, worker: int = 0) -> Failure | None:
-    """Why a worker did not come up, None where it did."""
+    """Why a worker did not start, None if it did."""
     event = startup.workers[worker]
     return event.failure if isinstance(event, WorkerFailed) else None

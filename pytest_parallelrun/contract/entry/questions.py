@@ -1,4 +1,4 @@
-"""What checks would ask a fresh worker, and may ask the one that is asked everything first."""
+"""What checks ask a fresh worker, or the one that is asked everything first."""
 
 from __future__ import annotations
 

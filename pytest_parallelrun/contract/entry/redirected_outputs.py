@@ -1,29 +1,29 @@
-"""Where a script writes, and how checks keep what they make it write out of the user's own folders.
+"""Where a script writes, and how checks keep its output out of the user's folders.
 
-A job run of the sample shows it: folders among the program arguments and environment variables are then replaced by
-fresh ones, and files at other places outside the job are put back.
+A run of the sample shows it: folders in the program arguments and environment variables are then replaced by fresh
+ones, and files elsewhere outside the job are restored.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.folders import is_in_job_folder
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 
 MAX_KEPT_BYTES = 16 * 1024**2
-"""Bytes of a file that is put back; larger ones stay as the script leaves them."""
+"""Maximum bytes of a file that is restored; larger ones stay as the script leaves them."""
 
 
 class Redirected(NamedTuple):
-    """Program arguments and environment variables with fresh folders in place of those that the script writes to.
+    """Program arguments and environment variables with fresh folders instead of those that the script writes to.
 
     folders: label, such as "--out", by fresh path.
     """
@@ -37,8 +37,7 @@ class Redirected(NamedTuple):
 class Outputs:
     """What jobs of an entry wrote outside their own folders.
 
-    written, read: paths. folders: those among arguments and variables that changed; True where they had been there
-    before.
+    written, read: paths. folders: those in arguments and variables that changed; True if they existed before.
     """
 
     written: set[str] = field(default_factory=set)
@@ -48,7 +47,7 @@ class Outputs:
 
     @contextmanager
     def watched(self, paths: Mapping[str, str], *, ignoring: tuple[Path | None, ...] = ()) -> Iterator[None]:
-        """Watches a job. paths: those among its arguments and variables. ignoring: folders of the job itself."""
+        """Watches a job. paths: those in its arguments and variables. ignoring: folders of the job itself."""
         before = {path: _state(path) for path in paths.values()}
         touched = FilesTouched()
         with files_watched(touched):
@@ -81,7 +80,7 @@ class Outputs:
         )
 
     def _prepare(self, path: str, fresh: str) -> None:
-        """Makes the folder where it was there before, with the files that the script reads in it and does not write."""
+        """Creates the folder if it existed before, with the files that the script only reads."""
         os.makedirs(os.path.dirname(fresh))
         if os.path.isdir(path) and self.folders[path]:
             os.mkdir(fresh)
@@ -89,16 +88,15 @@ class Outputs:
         for name in self.read - self.written:
             if name.startswith(below) and os.path.isfile(name):
                 target = os.path.join(fresh, name[len(below) :])
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                shutil.copy2(name, target)
+                copy_file(name, target)
 
     def note(self, touched: FilesTouched) -> None:
-        """Takes in what was written inside `kept()`, so that new files beside the known ones are taken away again."""
+        """Records what was written inside `kept()`, so that new files next to the known ones are removed again."""
         self._noted.update(touched.written)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Files outside the job that the script is known to write are afterwards as they were before."""
+        """Restores files outside the job that the script is known to write."""
         known = [path for path in self.written if not any(_is_at(path, folder) for folder in self.folders)]
         before = {path: _content(path) for path in known}
         listed = {folder: _names(folder) for folder in {os.path.dirname(path) for path in known}}
@@ -115,7 +113,7 @@ class Outputs:
 
 
 def paths_in(arguments: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
-    """Absolute paths among program arguments and variables, by what they belong to ("--out", "$OUT")."""
+    """Absolute paths in program arguments and variables, by their label ("--out", "$OUT")."""
     paths = {}
     for before, argument in zip(("", *arguments), arguments, strict=False):
         option, value = split_option(argument)
@@ -151,7 +149,7 @@ def _names(folder: str) -> set[str]:
 
 
 def _content(path: str) -> bytes | Path | None:
-    """The content; None where there is no file, the path itself where it is too large to keep."""
+    """The content; None if there is no file, the path itself if it is too large to keep."""
     try:
         if os.path.getsize(path) > MAX_KEPT_BYTES:
             return Path(path)

@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 MAX_GROUPS = 12
 MAX_ITEMS = 300
-"""Mini-batches of the sample, and items in them, that the checks compare; more would only take more time."""
+"""Maximum of mini-batches of the sample, and of their items, that the checks compare."""
 
 MAX_FAILED = 3
-"""Mini-batches that failed in the baseline and are asked again."""
+"""Mini-batches that failed in the baseline and are tried again."""
 
 OFF_MAIN_THREAD = "off the main thread"
 """What is remembered where a mini-batch has succeeded there."""
@@ -42,16 +42,16 @@ MIN_PROBE = 1.0
 class SampleAttempts:
     """Attempts of one entry at a copy of its sample.
 
-    The copy is the same for all, since rows may name paths; what a script did to it is undone before each worker.
+    All use the same copy, since rows may contain paths; changes by a script are undone before each worker.
     """
 
     def __init__(self, entry: EntryUnderTest, baseline: Baseline) -> None:
         self.entry = entry
         self.baseline = baseline
         slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
-        # Sleep that was skipped is in the one, and other mini-batches are in the other.
+        # One includes skipped sleep, the other contains other mini-batches.
         self.probe_limit = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
-        """Seconds of real time that a generated attempt may take; the setting `timeout` bounds it too."""
+        """Seconds of real time for a generated attempt, in addition to the setting `timeout`."""
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
 
@@ -61,13 +61,13 @@ class SampleAttempts:
 
     @cached_property
     def groups(self) -> tuple[SampleMiniBatch, ...]:
-        """The mini-batches of the sample that succeeded in the baseline; an even choice where there are many."""
+        """The mini-batches of the sample that succeeded in the baseline, evenly chosen if there are many."""
         good = {batch.id for batch in self.baseline.result.mini_batches if batch.status == "succeeded"}
         return tuple(mini_batch for mini_batch in self.answered if mini_batch.id in good)
 
     @cached_property
     def answered(self) -> tuple[SampleMiniBatch, ...]:
-        """The same, or where none succeeded those for which run() returned something legal, if too little."""
+        """The same, or if none succeeded, those for which run() returned a valid type with too few results."""
         batches = [batch for batch in self.baseline.result.mini_batches if batch.size]
         good = [batch.id for batch in batches if batch.status == "succeeded"]
         legal = [batch.id for batch in batches if any(attempt.returned is not None for attempt in batch.attempts)]
@@ -75,16 +75,16 @@ class SampleAttempts:
 
     @cached_property
     def timed_out(self) -> tuple[SampleMiniBatch, ...]:
-        """Mini-batches of the sample of which every attempt ran into its timeout."""
+        """Mini-batches of the sample of which every attempt timed out."""
         batches = [batch for batch in self.baseline.result.mini_batches if batch.attempts]
         late = [batch.id for batch in batches if all(attempt.outcome == "timeout" for attempt in batch.attempts)]
         return self._load(set(_evenly(late, MAX_GROUPS)))
 
     @cached_property
     def asked(self) -> tuple[SampleMiniBatch, ...]:
-        """Mini-batches to compare with each other: those answered and a few that failed, or the halves of a single one.
+        """Mini-batches to compare: those that succeeded and a few that failed, or the halves of a single one.
 
-        One that failed may succeed on a fresh worker. No item is in two of them: a script may well refuse, or leave
+        One that failed may succeed on a fresh worker. No item is in two of them, because a script may refuse, or leave
         out, what it has seen.
         """
         answered = self.answered
@@ -100,11 +100,11 @@ class SampleAttempts:
 
     @property
     def is_halved(self) -> bool:
-        """Whether a single mini-batch is asked in two halves."""
+        """Whether a single mini-batch is split into halves."""
         return not {mini_batch.id for mini_batch in self.answered} <= {mini_batch.id for mini_batch in self.asked}
 
     def _load(self, chosen: set[int]) -> tuple[SampleMiniBatch, ...]:
-        """The mini-batches with these ids, or as many as do not have too many items."""
+        """The mini-batches with these ids, up to the limit of items."""
         copy = self._copy
         splitter = open_input(copy.input, self.entry.settings)
         loaded: list[SampleMiniBatch] = []
@@ -126,7 +126,7 @@ class SampleAttempts:
         return tuple(loaded)
 
     def differing(self, first: Observation, second: Observation) -> NondeterministicValues | None:
-        """What differs between two identical runs; None where nothing does."""
+        """The difference between two identical runs; None if there is none."""
         keys: set[Key] = set()
         harmless = swapped = True
         for mini_batch in self.asked:
@@ -145,7 +145,7 @@ class SampleAttempts:
         return NondeterministicValues(frozenset(keys), harmless=harmless, swapped=swapped) if keys else None
 
     def shown(self, text: str) -> str:
-        """A text without the folder of the copy, which is long and says nothing to a user."""
+        """A text without the folder of the copy, which means nothing to a user."""
         return text.replace(self.root, "")
 
     def recalled(self, name: str) -> object:
@@ -153,13 +153,13 @@ class SampleAttempts:
         return self._remembered.get(name)
 
     def remember(self, name: str, ask: Callable[[], T]) -> T:
-        """What `ask` returns, which is asked once for all checks."""
+        """The result of `ask`, which is called once for all checks."""
         if name not in self._remembered:
             self._remembered[name] = ask()
         return cast("T", self._remembered[name])
 
     def observe(self, mini_batches: Sequence[SampleMiniBatch]) -> Observation:
-        """Attempts at the mini-batches in this order by a fresh worker. WorkerStartError where none comes up."""
+        """Attempts at the mini-batches in this order on a fresh worker. WorkerStartError if none starts."""
         observation = Observation()
         self.restore()
         with self.entry.session(probe_limit=self.probe_limit) as session:
@@ -170,17 +170,17 @@ class SampleAttempts:
     def attempt(
         self, session: ProbeSession, mini_batch: SampleMiniBatch, *, worker: int = 0, number: int = 1
     ) -> ProbeResult:
-        """One attempt at a mini-batch; new files that it leaves beside the sample are taken away by `restore()`."""
+        """One attempt at a mini-batch; `restore()` removes new files next to the sample."""
         result = attempt(session, mini_batch, worker=worker, number=number)
         self.entry.outputs.note(result.files)
         self._strays.update(path for path in result.files.written if path.startswith(self._copy.root))
         return result
 
     def restore(self) -> None:
-        """Puts back files of the copy that a script changed, moved or deleted, and removes those that it made."""
+        """Restores files of the copy that a script changed, moved or deleted, and removes those that it created."""
         originals = self._originals
         for path in self._strays - originals.keys():
-            # A folder too: a script may move what it was given.
+            # A folder too: a script may move its input.
             shutil.rmtree(path, ignore_errors=True) if os.path.isdir(path) else _remove(path)
         self._strays.clear()
         for path, (original, stat) in originals.items():

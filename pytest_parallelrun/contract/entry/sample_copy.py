@@ -1,4 +1,4 @@
-"""Copies of the sample: no check may touch the user's own files, and a copy must be split as they are."""
+"""Copies of the sample: no check may change the user's files, and a copy must be split like the original."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from pytest_parallelrun.emulator.guarded_yaml import read_guarded
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, InputLocation, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.mltable import files_of
 from pytest_parallelrun.emulator.splitting.model import ItemName
@@ -20,30 +21,30 @@ if TYPE_CHECKING:
 class SampleCopy:
     """A copy to run on: `input` has the form of the original, `root` ends with a separator.
 
-    root: the folder that the given paths have in common, to be left out where items are named.
+    root: the common folder of the given paths, left out in names of items.
     """
 
     input: str | list[str]
     root: str
 
     def item_name(self, name: ItemName) -> ItemName:
-        """The name of an item by the user's file, not by the path of its copy."""
+        """The name of an item by the user's file, not by its copy."""
         return ItemName(name.file.removeprefix(self.root), name.row)
 
     def without_root(self, text: str) -> str:
-        """A text about items, with rows named by the user's file and not by the path of its copy."""
+        """A text about items, with rows named by the user's file, not by its copy."""
         return text.replace(f" of {self.root}", " of ")
 
     def relative(self, text: str) -> str:
-        """Any text, such as an error of the script, without the folder of the copy, which will be gone."""
+        """Any text, such as an error of the script, without the temporary folder of the copy."""
         return text.replace(self.root, "") if len(self.root) > 1 else text
 
 
 def copy_of(sample: str | tuple[str, ...], folder: Path, settings: SplitSettings) -> SampleCopy:
-    """A copy of all files of the sample below `folder`, with the same paths relative to each other.
+    """A copy of all files of the sample below `folder`, with the same relative paths.
 
-    settings: under which it is split.
-    What the paths have in common decides how files are grouped and named. InputError as `locate()` raises it.
+    settings: those of the split.
+    The common part of the paths decides how files are grouped and named. InputError as from `locate()`.
     """
     paths = [sample] if isinstance(sample, str) else list(sample)
     locations = [locate(path, os.getcwd(), must_exist=True) for path in paths]
@@ -73,14 +74,26 @@ def _plain_copy(location: InputLocation, folder: Path) -> str:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copies a file; what cannot be read, such as a dangling link, becomes a link that cannot be read either."""
+    """Copies a file; what cannot be read, such as a dangling link, becomes what cannot be read either.
+
+    Without permission that is a file of its own, of the same size and time, since a link would let a script change the
+    permissions of the user's.
+    """
     if os.path.lexists(target):
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
         shutil.copy2(source, target)
-    except OSError:
-        os.symlink(source, target)
+    except OSError as error:
+        # (What could be copied, but for its times and attributes, is a copy.)
+        if isinstance(error, PermissionError) and not os.path.lexists(target):
+            like = os.stat(source)
+            with open(target, "xb") as stream:
+                stream.truncate(like.st_size)
+            os.utime(target, ns=(like.st_atime_ns, like.st_mtime_ns))
+            os.chmod(target, 0)
+        elif not os.path.lexists(target):
+            os.symlink(source, target)
 
 
 def _relative_roots(locations: list[InputLocation]) -> list[str]:
@@ -99,15 +112,15 @@ def _as_given(location: InputLocation, target: str) -> str:
         return os.path.normpath(target)
     if location.form == "file":
         return target + location.names[0]
-    # Of a glob the pattern is kept, since a folder would be another kind of input.
+    # A glob stays a pattern, since a folder would be another kind of input.
     pattern = os.path.abspath(os.path.expanduser(location.input_path))
     return target + os.path.relpath(pattern, location.root)
 
 
 def _copy_of_mltable(location: InputLocation, folder: Path) -> str:
-    """The folder to give in place of the original: a copy of it, or itself where it makes a table.
+    """The folder to use instead of the original: a copy, or itself if it makes a table.
 
-    Of a table run() gets rows, and never a path to change.
+    For a table run() gets rows, never a path to change.
     """
     files = files_of(os.path.normpath(location.root), location.input_path)
     if files is None:
@@ -115,12 +128,12 @@ def _copy_of_mltable(location: InputLocation, folder: Path) -> str:
     import yaml
 
     root, names = files
-    # The last folder is kept as well: a partition key may be in its name.
+    # With the last folder: its name may contain a partition key.
     target = os.path.join(folder, os.path.basename(os.path.dirname(root)), "")
     for name in names:
         copy_file(root + name, target + name)
-    with open(location.root + MLTABLE, encoding="utf-8") as stream:
-        content = yaml.safe_load(stream)
+    # Its reader has taken it, so it is a mapping.
+    content = cast("dict[str, object]", read_guarded(Path(location.root, MLTABLE), f"'{location.root + MLTABLE}'"))
     content["paths"] = [{"file": "./" + Path(name).as_posix()} for name in names]
     with open(target + MLTABLE, "w", encoding="utf-8") as stream:
         yaml.safe_dump(content, stream, allow_unicode=True, sort_keys=False)

@@ -1,1 +1,1 @@
-"""What a script imports, compared with the packages of its job's environment."""
+"""Compares the imports of a script with the packages of its job's environment."""

@@ -1,7 +1,7 @@
-"""What a script imports, read from its source and that of its own modules.
+"""The imports of a script, read from its source and that of its own modules.
 
-Left out is what a worker may do without: imports in `try` with `except ImportError`, under TYPE_CHECKING, below
-`if __name__ == "__main__"`, and under conditions on the platform, the version of Python, or what is installed.
+Imports that a worker may do without are left out: in `try` with `except ImportError`, under TYPE_CHECKING, below `if
+__name__ == "__main__"`, and under conditions on the platform, the Python version, or what is installed.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ TRY = (ast.Try, getattr(ast, "TryStar", ast.Try))
 CATCHING = {"ImportError", "ModuleNotFoundError"}
 CATCHING_ALL = {"Exception", "BaseException"}
 OPTIONAL_CONDITIONS = ("os.name", "sys.platform", "platform.", "version_info", "python_version", "find_spec")
-"""What is in a condition on the machine, or on what is installed."""
+"""Names in conditions on the machine or on what is installed."""
 NEVER_IN_A_WORKER = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'", "'__main__' == __name__")
 Need = Literal["required", "fallback", "optional"]
-"""How much an import is needed. fallback: it stands in for one that failed."""
+"""How much an import is needed. fallback: it replaces one that failed."""
 MAX_FOLDERS = 500
-"""Folders below the code root in which a module of the script's own is looked for."""
+"""Folders below the code root that are searched for the script's own modules."""
 
 
 class Import(NamedTuple):
     """One import.
 
-    module: what surely is one. name: the same with what is imported from it, which may be a module as well.
+    module: certainly a module. name: the same with the imported name, which may be a module too.
     """
 
     name: str
@@ -63,14 +63,14 @@ class _Statement(NamedTuple):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What may be modules in it."""
+        """Names in it that may be modules."""
         return tuple(f"{self.name}.{name}" if self.name else name for name in self.names) or (self.name,)
 
 
 def imports_of(entry: EntryFile, python_path: str = "") -> tuple[Import, ...]:
-    """The imports of the script and its own modules that a worker needs, without the standard library and these.
+    """The imports of the script and its own modules that a worker needs, without those and the standard library.
 
-    python_path: what PYTHONPATH is in a worker; folders of it below the code root hold own modules.
+    python_path: PYTHONPATH of a worker; its folders below the code root contain own modules.
     """
     reader = _Reader(entry, python_path)
     reader.read(entry.path, entry.module_name.split(".")[:-1], required=True)
@@ -88,7 +88,7 @@ class _Reader:
         self._folders: list[Path] | None = None
 
     def read(self, file: Path, package: Sequence[str], *, required: bool) -> None:
-        """Takes in one file, and the own modules that it imports. package: the names of the package around it."""
+        """Reads one file, and the own modules that it imports. package: names of the surrounding package."""
         if self._read.get(file, False) or (file in self._read and not required):
             return
         self._read[file] = required
@@ -96,11 +96,11 @@ class _Reader:
             with tokenize.open(file) as stream:
                 text = stream.read()
             with warnings.catch_warnings():
-                # Of escapes in the user's texts, say.
+                # For example about escapes in the user's strings.
                 warnings.simplefilter("ignore")
                 tree = ast.parse(text)
         except (OSError, SyntaxError, UnicodeDecodeError, ValueError, RecursionError):
-            # Whether it is imported at all is the business of entry_imports.
+            # entry_imports reports if it cannot be imported.
             return
         self._changes_path = self._changes_path or "sys.path" in text
         for statement in statements(tree.body):
@@ -123,7 +123,7 @@ class _Reader:
                 self.imports.setdefault(target, Import(target, statement.name, file, statement.node.lineno))
 
     def _own(self, parts: Sequence[str]) -> list[Path]:
-        """The files that an import of this name executes, where it is a module of the script's own."""
+        """The files that an import of this name executes, if it is one of the script's own modules."""
         return next((files for root in self._roots if (files := _files(root, parts))), []) or self._below(parts)
 
     def _below(self, parts: Sequence[str]) -> list[Path]:
@@ -159,7 +159,7 @@ def _folders_below(roots: Iterable[Path]) -> Iterator[Path]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """Those that may be put on sys.path: no packages, no environments, nothing hidden."""
+    """Folders that may be on sys.path: no packages, environments or hidden folders."""
     try:
         below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     except OSError:
@@ -208,9 +208,9 @@ def _below(node: ast.stmt) -> Iterator[ast.stmt]:
 
 
 def _catches(node: ast.stmt) -> TypeGuard[ast.Try]:
-    """Whether it is a `try` that goes on when an import fails.
+    """Whether it is a `try` that continues when an import fails.
 
-    What catches everything is taken to be there for the import only if that comes first.
+    A bare except counts only if the import comes first.
     """
     if not isinstance(node, TRY):
         return False

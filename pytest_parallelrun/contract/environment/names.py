@@ -1,4 +1,4 @@
-"""Names of modules and packages that no metadata tells where the package is not installed.
+"""Names of modules and packages that metadata does not give if the package is not installed.
 
 Sources: the pages of the packages on PyPI, and the metadata of their releases up to the middle of 2026.
 """
@@ -59,7 +59,7 @@ PROVIDERS: Mapping[str, tuple[str, ...]] = {
     "yaml": ("pyyaml",),
     "zmq": ("pyzmq",),
 }
-"""Module -> the packages any of which brings it, where its name is not that of the package."""
+"""Module -> packages that provide it, if its name differs from theirs."""
 
 _AZURE_SDK = (
     *("adal", "azure-common", "azure-core", "azure-identity", "azure-mgmt-core", "azure-storage-blob", "certifi"),
@@ -100,9 +100,9 @@ BRINGS: Mapping[str, tuple[str, ...]] = {
     "xgboost": ("numpy", "scipy"),
     **dict.fromkeys(_OPENCV, ("numpy",)),
 }
-"""Packages that are often not installed where a gate runs -> all that they, or what they need, may bring, extras too.
+"""Packages that are often not installed where a gate runs -> modules that they and their dependencies may provide.
 
-Of a package that stands in neither table nothing is known, and it may bring any module.
+Nothing is known of other packages; they may provide any module.
 """
 EXTRAS: Mapping[str, tuple[str, ...]] = {"pandas": ("pandas", "pyarrow", "numpy"), "scipy": ("scipy",)}
 """Extra of those packages -> what it adds."""

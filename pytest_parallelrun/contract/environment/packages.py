@@ -1,6 +1,6 @@
 """Which packages an environment has, and whether a module is in one of them.
 
-What a listed package needs is known where it is installed here; of others the tables in `names` know some.
+The dependencies of a listed package are known if it is installed here; otherwise `names` knows some.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Answer = Literal["provided", "missing", "unknown"]
 SERVICE_PLATFORM = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
 SUFFIXES = (".py", ".so", ".pyd")
 NAMESPACES = ("azure", "azureml", "google")
-"""Modules that many packages have a part of."""
+"""Modules shared by many packages."""
 
 
 class InstalledPackages:
-    """The distributions of this Python, by their names and by the modules in them."""
+    """The distributions of this Python, by name and by module."""
 
     @cached_property
     def by_name(self) -> dict[str, Distribution]:
@@ -38,7 +38,7 @@ class InstalledPackages:
         for distribution in distributions():
             name = distribution.metadata["Name"]
             if name:
-                # The first one on sys.path is the one that is imported.
+                # The first one on sys.path wins.
                 found.setdefault(canonicalize_name(name), distribution)
         return found
 
@@ -52,7 +52,7 @@ class InstalledPackages:
         return found
 
     def with_module(self, imported: Import) -> list[str]:
-        """Names of the distributions that have the module; of a namespace, those that have this part of it."""
+        """Names of the distributions with the module; for a namespace, those with this part of it."""
         parts = imported.name.split(".")
         names = self.by_module.get(parts[0], [])
         if parts[0] not in NAMESPACES:
@@ -73,9 +73,9 @@ class InstalledPackages:
 
 
 class Packages:
-    """The packages of an environment: `names` of all, `absent` those of them that are not installed here.
+    """The packages of an environment: `names` of all, `absent`: those that are not installed here.
 
-    open_sources: what is listed and may bring what was asked for, in the order in which it was met.
+    open_sources: listed packages that may provide the module, in the order found.
     """
 
     def __init__(self, environment: JobEnvironment, installed: InstalledPackages) -> None:
@@ -93,7 +93,9 @@ class Packages:
                 self._add(listed.requirement)
 
     def has(self, *names: str, only_from: str = "") -> Answer:
-        """Whether one of these packages is there. only_from: such packages come with those whose name begins so."""
+        """Whether one of these packages is included. only_from: such packages come with those whose name has this
+        prefix.
+        """
         if not self.names.isdisjoint(names):
             return "provided"
         mapped = [source for source, brought in self._may_bring.items() if not brought.isdisjoint(names)]
@@ -103,20 +105,20 @@ class Packages:
         return "unknown" if sources else "missing"
 
     def provides(self, imported: Import) -> Answer:
-        """Whether one of the packages has this module."""
+        """Whether one of the packages provides this module."""
         return self.has(*self.candidates(imported), only_from="azure" if imported.top == "azureml" else "")
 
     def candidates(self, imported: Import) -> list[str]:
-        """The packages that have this module, here or by all that is known."""
+        """The packages that provide this module, as far as is known."""
         parts = imported.name.split(".")
         dotted = [".".join(parts[:depth]) for depth in range(len(parts), 0, -1)]
         known = [name for part in dotted for name in PROVIDERS.get(part, ())]
-        # That of azure.storage.blob is azure-storage-blob, that of numpy.random is no "numpy-random".
+        # azure.storage.blob is in azure-storage-blob, but numpy.random is not in "numpy-random".
         by_name = [canonicalize_name(part.replace(".", "-")) for part in dotted]
         return list(dict.fromkeys([*self.installed.with_module(imported), *known, *by_name]))
 
     def needed_by(self, names: Iterable[str]) -> set[str]:
-        """These packages and all that they need, as far as it is installed here."""
+        """These packages and their dependencies, as far as they are installed here."""
         waiting, found = list(names), set[str]()
         while waiting:
             name = waiting.pop()
@@ -156,7 +158,7 @@ class Packages:
 
     @cached_property
     def _python(self) -> dict[str, str]:
-        """The version of Python, for markers, where the environment names one."""
+        """The version of Python for markers, if the environment names one."""
         python = self.environment.python
         versions = (
             [] if python is None else [one.version for one in python.requirement.specifier if "=" in one.operator]
@@ -168,7 +170,7 @@ class Packages:
 
 
 def listed_elsewhere(module: str, environment: JobEnvironment | None) -> str:
-    """What helps where a module is not installed here, and the environment lists a package that has it; else ""."""
+    """Advice if a module is not installed here but the environment lists a package that provides it; otherwise ""."""
     if environment is None:
         return ""
     packages = Packages(environment, InstalledPackages())
@@ -200,7 +202,7 @@ def _requires(distribution: Distribution) -> Iterator[Requirement]:
 
 def files_of(distribution: Distribution) -> Iterable[str]:
     """The files of a distribution, as paths below its folder."""
-    # `files` looks for each on the disk, which costs a second for a hundred distributions.
+    # `files` checks that each exists, which costs a second for a hundred distributions.
     record = distribution.read_text("RECORD")
     if record is not None:
         return (line.rpartition(",")[0].rpartition(",")[0].strip('"') for line in record.splitlines())

@@ -21,15 +21,15 @@ from pytest_parallelrun.emulator.setting_table import Profile
 
 PKG_RESOURCES = "pkg_resources"
 WITHOUT_PKG_RESOURCES = Version("82.0.0")
-"""The first setuptools without it."""
+"""The first version of setuptools without pkg_resources."""
 FIRST_PYTHON_OF_82 = (3, 9)
 MAX_MODULES = 1500
-"""Of a package that is searched for pkg_resources: large ones are well kept, and would take seconds."""
+"""Maximum size of a package that is searched for pkg_resources: large ones are well maintained, and take seconds."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """A package that is needed. why: a sentence. listed_as: how to list it."""
+    """A required package. why: a sentence. listed_as: how to list it."""
 
     answer: Answer
     why: str
@@ -37,7 +37,7 @@ class Need:
 
 
 def needs_of(packages: Packages, imports: Iterable[Import], profile: Profile, *, reads_tables: bool) -> Iterator[Need]:
-    """What is needed and is not surely there."""
+    """Required packages that may be missing."""
     if packages.environment.conda and packages.has("pip", only_from="azure") == "missing":
         why = "pip is not listed: the runtime calls python -m pip when it starts, and conda may install none unasked."
         yield Need("missing", why, "pip")
@@ -57,7 +57,7 @@ def needs_of(packages: Packages, imports: Iterable[Import], profile: Profile, *,
 def _has_pkg_resources(packages: Packages) -> bool:
     python = packages.environment.python
     if python is not None and not _allows(python.requirement.specifier, "3.9", "3.12", "3.13", "3.14"):
-        # Of older ones the last setuptools has it.
+        # For older Pythons the last setuptools contains it.
         return True
     listed = packages.listed.get("setuptools")
     return listed is not None and not _allows(listed.requirement.specifier, "82.0.0", "82.0.1", "9999")
@@ -79,7 +79,7 @@ def _is_version(text: str) -> bool:
 
 
 def _importing_pkg_resources(packages: Packages, imports: Iterable[Import]) -> str:
-    """Who imports pkg_resources: the script, or an installed package that it imports; "" where nobody does."""
+    """What imports pkg_resources: the script, or an installed package that it imports; "" if nothing does."""
     own = next((one for one in imports if one.top == PKG_RESOURCES), None)
     if own is not None:
         return own.origin
@@ -99,7 +99,7 @@ def _imports_pkg_resources(distribution: Distribution) -> bool:
 
 
 def _file_imports_it(path: Path) -> bool:
-    """Whether the module needs it when it is imported; what a function imports may never be called."""
+    """Whether the module imports it at import time; a function may never be called."""
     try:
         source = path.read_bytes()
         if PKG_RESOURCES.encode() not in source:

@@ -1,1 +1,1 @@
-"""Generated mini-batches and jobs: what is drawn by Hypothesis, and how it is run."""
+"""Generated mini-batches and jobs: what Hypothesis draws, and how it runs."""

@@ -1,4 +1,4 @@
-"""What the generated checks try: mini-batches and jobs that Hypothesis draws, and those that are tried in any case."""
+"""Mini-batches and jobs of the generated checks: those that Hypothesis draws, and those that always run."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from pytest_parallelrun.strategies import Sample
 
 MAX_CELLS_TRIED = 40
-"""Of a wide table; each column has its turn before one has a second."""
+"""For a wide table; each column gets one before any gets a second."""
 MAX_JOB_LENGTH = 6
 """Items of a generated job: enough for several mini-batches, few enough for all their retries."""
 MAX_FAULTS = 5
 MAX_PARTITIONS = 3
-"""Of a generated job, the smallest ones of the sample."""
+"""For a generated job, the smallest ones of the sample."""
 
 _FAULTS: tuple[FaultKind, ...] = ("raises", "times_out", "crashes", "returns", "drops", "load_fails")
-"""A second delivery is the business of retry_is_harmless."""
+"""retry_is_harmless checks second deliveries."""
 _LOSSES: tuple[FaultKind, ...] = ("drops",)
-"""The one fault after which run() sees the same mini-batch again."""
+"""The only fault after which run() gets the same mini-batch again."""
 
 
 def recipe_of(sample: Sample, numbers: Sequence[int]) -> Recipe:
@@ -47,11 +47,11 @@ def recipe_of(sample: Sample, numbers: Sequence[int]) -> Recipe:
 
 
 def describe(sample: Sample, recipe: Recipe) -> str:
-    """The items of a recipe in words."""
+    """The items of a recipe as text."""
     if isinstance(recipe, Files):
         names = [item.name if item.kind is None else f"{item.name} ({_words(item.kind)})" for item in recipe.items]
         return items_text(tuple(names))
-    # The folder of the sample says nothing that the user does not know.
+    # The user knows the folder of the sample.
     row_names = [sample.names[row] for row in recipe.rows]
     rows = items_text(tuple(ItemName(os.path.basename(name.file), name.row) for name in row_names))
     cells = [
@@ -63,7 +63,7 @@ def describe(sample: Sample, recipe: Recipe) -> str:
 
 
 def part_of(recipe: Recipe, positions: Sequence[int]) -> Recipe:
-    """Some of the items of a recipe, with what is malformed in them."""
+    """Some of the items of a recipe, with their malformed parts."""
     if isinstance(recipe, Files):
         return Files(tuple(recipe.items[position] for position in positions))
     moved = {position: number for number, position in enumerate(positions)}
@@ -80,19 +80,19 @@ def _words(kind: str) -> str:
 
 
 def mini_batches_to_draw(runner: ExampleRunner) -> SearchStrategy[Recipe]:
-    """Mini-batches of the sample, valid ones and malformed ones."""
+    """Valid and malformed mini-batches of the sample."""
     return runner.observations.remember(
         "mini-batches to draw", lambda: recipes(runner.sample, odd=True, max_size=runner.max_items)
     )
 
 
 def edge_cases(runner: ExampleRunner) -> tuple[Recipe, ...]:
-    """Recipes of mini-batches of the first item that can be it, each malformed in one way."""
+    """Recipes of mini-batches of the first suitable item, each malformed in one way."""
     return runner.observations.remember("edge cases", lambda: _edge_cases(runner.sample))
 
 
 def _edge_cases(sample: Sample) -> tuple[Recipe, ...]:
-    # With partitions the item is the first of the smallest one, and the others of it are there too.
+    # With partitions, it is the first item of the smallest one, together with the others of it.
     first, *others = min(sample.partitions.values(), key=len, default=(0,))
     if sample.kind == "files":
         rest = tuple(Item(sample.names[number]) for number in others)
@@ -102,7 +102,7 @@ def _edge_cases(sample: Sample) -> tuple[Recipe, ...]:
 
 
 def _malformed_cells(sample: Sample) -> Iterator[list[Cell]]:
-    """Those of each column; a label that comes again names the first column that has it."""
+    """Malformed cells for each column; a repeated label names the first column with it."""
     labels = list(sample.frame.columns)
     for position, label in enumerate(labels):
         if labels.index(label) == position and str(label) not in sample.settings.partition_keys:
@@ -113,7 +113,7 @@ def _malformed_cells(sample: Sample) -> Iterator[list[Cell]]:
 class JobToTry:
     """A job of valid items.
 
-    sizes: items of each mini-batch, one after the other. bad: position of an item that cannot be read, or None.
+    sizes: items of each mini-batch. bad: position of an unreadable item, or None.
     """
 
     recipe: Recipe
@@ -124,7 +124,7 @@ class JobToTry:
 
     @property
     def bad_mini_batch(self) -> int | None:
-        """Number of the mini-batch with the item that cannot be read, or None."""
+        """Number of the mini-batch with the unreadable item, or None."""
         if self.bad is None:
             return None
         return next(number for number, end in enumerate(accumulate(self.sizes)) if self.bad < end)
@@ -139,7 +139,7 @@ class JobToTry:
 
 
 def jobs_to_draw(runner: ExampleRunner) -> SearchStrategy[JobToTry]:
-    """Jobs of a few valid items, with thresholds, faults at attempts that can be reached, and an unreadable file."""
+    """Jobs of a few valid items, with thresholds, faults at attempts that can occur, and an unreadable file."""
     profile = runner.observations.entry.settings.profile
     most_items = min(MAX_JOB_LENGTH, runner.max_items)
     jobs = _jobs_of_partitions if runner.sample.partitions else _jobs_of_items
@@ -189,10 +189,10 @@ def _jobs_of_partitions(sample: Sample, profile: Profile, most_items: int) -> Se
 
 
 def plain_jobs(runner: ExampleRunner) -> tuple[JobToTry, ...]:
-    """The plainest jobs in which run() is called again after something was lost.
+    """The simplest jobs in which run() is called again after a loss.
 
-    All results of the first mini-batch are lost once; and, with files, one cannot be read for good while another
-    follows. They are tried whatever Hypothesis draws, so that a verdict is not left to a seed.
+    All results of the first mini-batch are lost once; with files, one file is unreadable and another follows. They
+    always run, so that a verdict does not depend on a seed.
     """
     return runner.observations.remember("plain jobs", lambda: _plain_jobs(runner))
 
@@ -202,7 +202,7 @@ def _plain_jobs(runner: ExampleRunner) -> tuple[JobToTry, ...]:
     parts = sorted(sample.partitions.values(), key=len) or [(number,) for number in range(min(2, sample.size))]
     settings = JobSettings(rules="documented", max_retries=1, profile=None if profile == "v2" else profile)
     settings = settings.without_thresholds()
-    # run() may return many rows for an item: one less would be no loss.
+    # run() may return many rows for an item: losing one would not matter.
     most_results = max(attempt.returned or 1 for attempt in runner.observations.baseline.result.attempts)
     loss = Fault.drops(most_results, mini_batch=0, attempt=1)
     jobs = [_job_of(sample, parts[:1], settings=settings, faults=(loss,))]

@@ -1,7 +1,7 @@
-"""The counts and the verdict of a job, computed from what became of its attempts by the words of the rules alone.
+"""The counts and the verdict of a job, computed from its attempts by the rules alone.
 
-It shares nothing with the emulator that runs the job (policy and ledger), so that a generated job is held against the
-rules and not against itself.
+It shares no code with the emulator that runs the job (policy and ledger), so that a generated job is compared with the
+rules and not with itself.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import InputKind
 
     Fate = Callable[[int, int], tuple[Outcome, int]]
-    """Mini-batch and attempt -> what becomes of it, and how many results come back."""
+    """Mini-batch and attempt -> its outcome, and the number of results."""
 
 
 @dataclass
 class ExpectedCounts:
-    """What the rules make of a job. attempts: by mini-batch, how many it has."""
+    """Expected counts of a job. attempts: number by mini-batch."""
 
     status: str = "Completed"
     exceeded: str | None = None
@@ -34,7 +34,7 @@ class ExpectedCounts:
     attempts: dict[int, int] = field(default_factory=dict)
 
     def differences(self, result: JobResult) -> list[str]:
-        """Where the job has other numbers, a text each."""
+        """A text for each number of the job that differs."""
         found = []
         for name in (
             "status",
@@ -58,7 +58,7 @@ class ExpectedCounts:
 
 
 def predict(sizes: Sequence[int], fate: Fate, settings: JobSettings, kind: InputKind) -> ExpectedCounts:
-    """What a job of mini-batches of these sizes comes to, on one worker."""
+    """The expected counts for mini-batches of these sizes, on one worker."""
     rules = settings.rules
     predicted = ExpectedCounts()
     queue = [(mini_batch, 1) for mini_batch in range(len(sizes))]
@@ -71,7 +71,7 @@ def predict(sizes: Sequence[int], fate: Fate, settings: JobSettings, kind: Input
         predicted.attempts[mini_batch] = number
         outcome, returned = fate(mini_batch, number)
         size = sizes[mini_batch]
-        # More results than items are capped.
+        # More results than items are not counted.
         returned = min(returned, size)
         tolerated = outcome == "short" and rules.short_return == "items_only"
         bad = outcome != "succeeded" and not tolerated
@@ -85,7 +85,7 @@ def predict(sizes: Sequence[int], fate: Fate, settings: JobSettings, kind: Input
         all_known = kind == "files" or to_come == 0
         pending = rules.threshold_check == "pending"
         failed = predicted.failed_mini_batches + (len(awaiting) if pending else 0)
-        # Of a table the last first attempt is also when its mini-batches are counted.
+        # The mini-batches of a table are counted after the last first attempt.
         if (ended and (bad or returned < size)) or (pending and bad) or (kind != "files" and to_come == 0):
             predicted.exceeded = _exceeded(predicted, failed, len(sizes) if all_known else None, settings)
     nothing = settings.output_action == "append_row" and not predicted.succeeded_items
@@ -118,7 +118,7 @@ def _count(
 
 
 def _exceeded(predicted: ExpectedCounts, failed: int, total: int | None, settings: JobSettings) -> str | None:
-    """The first threshold that a count is greater than; -1 and 100 percent switch one off."""
+    """The first exceeded threshold; -1 and 100 percent switch one off."""
     if 0 <= settings.error_threshold < predicted.failed_items:
         return "error_threshold"
     if 0 <= settings.mini_batch_error_threshold < failed:

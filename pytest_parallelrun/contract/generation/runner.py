@@ -1,7 +1,7 @@
-"""Where Hypothesis' mini-batches are run: one worker for hundreds of them, and a memory of what came of each.
+"""Runs the mini-batches of Hypothesis: one worker for hundreds of them, and a memory of each result.
 
-What was found for a recipe is remembered: Hypothesis runs a failing example again and again while it shrinks it, and
-must find the same each time, though the worker has seen a hundred others in between. A hang is not waited for twice.
+Findings are remembered by recipe: Hypothesis repeats a failing example while it shrinks it, and must get the same
+result each time, although the worker has seen a hundred others in between. A hang is not waited for twice.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ if TYPE_CHECKING:
 Recipe = Rows | Files
 
 MAX_WAITING = 10.0
-"""Seconds that one test waits for mini-batches that hang, while it finds the smallest one too."""
+"""Seconds that a test waits for hanging mini-batches, including the search for the smallest one."""
 PATIENCE = 5.0
-"""Seconds that a mini-batch has, at least, before it is said to hang: it may be slower than those of the sample."""
+"""Minimum seconds before a mini-batch counts as hanging: it may be slower than those of the sample."""
 MAX_REPLACED = 6
-"""Workers that one test starts for those that a mini-batch ended: each costs an init()."""
+"""Workers that a test starts to replace those that a mini-batch ended: each costs an init()."""
 MAX_ATTEMPTS_AFTERWARDS = 80
-"""Mini-batches or jobs that one test tries after the first finding, to make it smaller and to explain it."""
+"""Mini-batches or jobs that a test tries after the first finding, to shrink and explain it."""
 MIN_SECONDS_AFTERWARDS = 1.0
 """Seconds in which it may be more."""
 MAX_SECONDS = 0.05
 """Seconds that a generated mini-batch should take at most, as far as its size decides."""
 MIN_ITEMS = 20
-"""Items that a generated mini-batch may have, however long they take, while `timeout` allows it."""
+"""Items that a generated mini-batch may have in any case, if `timeout` allows it."""
 MARGIN = 2
-"""Times the time that a mini-batch larger than those of the sample should need, in `timeout`."""
+"""Factor between `timeout` and the expected time of a mini-batch larger than those of the sample."""
 
 HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "load_error"})
-"""What may become of a malformed mini-batch."""
+"""Allowed outcomes of a malformed mini-batch."""
 FIXES: dict[Outcome, str] = {
     "timeout": "find the loop or the wait that does not end for such an item, and give it a limit",
     "crashed": "raise an exception instead of ending the process; if native code dies, check the item before it",
@@ -68,7 +68,7 @@ FIXES: dict[Outcome, str] = {
 
 
 class ExampleRunner:
-    """The session of one generated test at a time; it is opened when it is first asked for."""
+    """The session of one generated test at a time, opened when it is first needed."""
 
     def __init__(self, observations: Observations) -> None:
         self.observations = observations
@@ -78,7 +78,7 @@ class ExampleRunner:
         self.close()
 
     def close(self) -> None:
-        """Ends the worker; the next test begins with a fresh one, and remembers nothing."""
+        """Ends the worker; the next test starts with a fresh one and no memory."""
         self._session = None
         self._stack.close()
         self._findings: dict[object, Finding | None] = {}
@@ -89,11 +89,11 @@ class ExampleRunner:
         self.confirmed = False
         """Whether a fresh worker has shown the failure too: it need not show it again while the case shrinks."""
         self.rows_count = True
-        """Whether the rows of the sentinel tell something, which they do not where any mini-batch changes them."""
+        """Whether the rows of the sentinel are meaningful; they are not if any mini-batch changes them."""
         self.attempts = 0
-        """Mini-batches that were made up, or jobs, of this test."""
+        """Generated mini-batches or jobs of this test."""
         self.seen = 0
-        """Mini-batches that the worker has got until now."""
+        """Mini-batches that the worker has run so far."""
         self._seconds_afterwards: float | None = None
         self._attempts_before_finding = 0
         self._waited = 0.0
@@ -102,7 +102,7 @@ class ExampleRunner:
 
     @property
     def _worker(self) -> ProbeSession:
-        """The session, with one worker that stays up."""
+        """The session, with one persistent worker."""
         if self._session is None:
             session = self.observations.entry.session(probe_limit=self.observations.probe_limit, reserved=True)
             self._session = self._stack.enter_context(session)
@@ -119,12 +119,12 @@ class ExampleRunner:
 
     @property
     def has_valid_items(self) -> bool:
-        """Whether there is anything to make mini-batches of."""
+        """Whether there are items for mini-batches."""
         return self.observations.entry.sample is not None and bool(self._valid_items)
 
     @cached_property
     def valid_outcomes(self) -> frozenset[Outcome]:
-        """Those of a valid mini-batch: "short" too, where a script returns nothing and may do so."""
+        """Allowed outcomes of a valid mini-batch: "short" too, if a script may return nothing."""
         result = self.observations.baseline.result
         returned = [attempt for attempt in result.attempts if attempt.returned is not None]
         on_purpose = bool(consenting(result.settings, result.outcome)) and all(
@@ -144,7 +144,7 @@ class ExampleRunner:
 
     @cached_property
     def max_items(self) -> int:
-        """Items of a generated mini-batch, so that it does not take long, and is no larger than `timeout` allows."""
+        """Items of a generated mini-batch, so that it is fast and within `timeout`."""
         attempts = [attempt for attempt in self.observations.baseline.result.attempts if attempt.mini_batch.size]
         slowest = max((attempt.running / attempt.mini_batch.size for attempt in attempts), default=0.0)
         size = self.sample.size
@@ -156,7 +156,7 @@ class ExampleRunner:
 
     @cached_property
     def sentinel(self) -> tuple[SampleMiniBatch, list[object] | None] | None:
-        """A small valid mini-batch and what a fresh worker returns for it, None where only its outcome can count.
+        """A small valid mini-batch and its rows on a fresh worker, None if only its outcome counts.
 
         It shows whether another mini-batch broke the worker.
         """
@@ -170,7 +170,7 @@ class ExampleRunner:
         for mini_batch in (smallest, largest, smallest):
             ended = self.attempt_of_sample(mini_batch)
             if ended.outcome not in self.valid_outcomes:
-                # It cannot even be run twice: see retry_is_harmless.
+                # It cannot even run twice: see retry_is_harmless.
                 return None
             if mini_batch is not smallest or expected is None:
                 continue
@@ -185,12 +185,12 @@ class ExampleRunner:
         return kept_state(self.observations, mini_batches[0]) if mini_batches else KeptState()
 
     def cause_of_state(self, cause: Cause) -> Cause:
-        """The cause of what only a warm worker shows: that of the other checks where they found the same."""
+        """The cause of a failure that only a warm worker shows: that of the other checks if they found the same."""
         known = self.observations.recalled("dependence")
         return STATE_KEPT if isinstance(known, StateDependence) and known.origin == "memory" else cause
 
     def attempt(self, payload: Payload, recipe: Recipe, *, patient: bool = False) -> AttemptEnded:
-        """One attempt at the mini-batch of a recipe; each has an id of its own. patient: it may take longer."""
+        """One attempt at the mini-batch of a recipe, with a new id. patient: it may take longer."""
         self.attempts += 1
         before = real_monotonic()
         limit = self.observations.probe_limit
@@ -209,7 +209,7 @@ class ExampleRunner:
         return attempt(self._worker, mini_batch).ended
 
     def renew(self) -> bool:
-        """The next attempt is the first one of a new worker; False where there may be none."""
+        """Makes the next attempt the first one of a new worker; False if none is left."""
         if self._replaced >= MAX_REPLACED:
             return False
         self._replaced += 1
@@ -218,7 +218,7 @@ class ExampleRunner:
         return True
 
     def judged(self, recipe: object, judge: Callable[[], Finding | None]) -> Finding | None:
-        """What `judge` finds for a recipe, asked once; None where nothing more may be tried."""
+        """The finding of `judge` for a recipe, determined once; None if nothing more may be tried."""
         if recipe in self._findings:
             return self._findings[recipe]
         if not self.may_go_on():
@@ -229,7 +229,7 @@ class ExampleRunner:
         except TooManyInitCalls as error:
             if not self._findings:
                 raise
-            # Hypothesis would take it for another failure of the script, beside the one that used them up.
+            # Hypothesis would take it for another failure of the script.
             self._no_more_workers = str(error)
             finding = None
         finally:
@@ -244,7 +244,7 @@ class ExampleRunner:
         return finding
 
     def may_go_on(self) -> bool:
-        """Whether another mini-batch may be tried: there is time, and workers may be started."""
+        """Whether another mini-batch may be tried: time is left, and workers may be started."""
         seconds, attempts = self._seconds_afterwards or 0.0, self.attempts - self._attempts_before_finding
         if seconds > MAX_WAITING or (seconds > MIN_SECONDS_AFTERWARDS and attempts > MAX_ATTEMPTS_AFTERWARDS):
             return False
@@ -253,7 +253,7 @@ class ExampleRunner:
         return self._waited < MAX_WAITING and self._replaced < MAX_REPLACED and not self._budget_is_spent()
 
     def stopped_by(self) -> str | None:
-        """Why generation was cut short, None where it was not."""
+        """Why generation was cut short, None if it was not."""
         if self._budget_is_spent():
             budget = self.observations.entry.budget
             return f"--parallelrun-budget={budget:g}: generation was cut after {self.attempts} mini-batches"
@@ -283,7 +283,7 @@ class ExampleRunner:
         return recipe.build(self.sample, self.observations.entry.new_folder("generated"))
 
     def discard(self, payload: Payload) -> None:
-        """Removes the files of a mini-batch that showed nothing."""
+        """Removes the files of a mini-batch without a finding."""
         folder = self.observations.entry.folder
         for path in {folder / Path(path).relative_to(folder).parts[0] for path in paths_of(payload)}:
             shutil.rmtree(path, ignore_errors=True)

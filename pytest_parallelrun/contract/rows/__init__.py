@@ -1,1 +1,1 @@
-"""Comparing the rows that run() returned."""
+"""Compares the rows that run() returned."""

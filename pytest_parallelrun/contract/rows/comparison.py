@@ -1,7 +1,7 @@
-"""Whether two runs returned the same rows, as far as the service promises that they are the same.
+"""Whether two runs returned the same rows, as far as the service promises this.
 
-The order of rows is not promised, so they are multisets. Floats are equal within a tolerance, since libraries sum in
-another order for another size. What names a worker or its folder is not a result.
+The order of rows is not promised, so they are multisets. Floats are equal within a tolerance, since libraries add in
+another order for another size. Names of workers and their folders are not results.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from typing import cast
 from pytest_parallelrun.contract.rows.values import is_plain_array
 
 RELATIVE = 1e-4
-"""Tolerance of a float, of its own size; float32 models differ by 1e-5 between sizes of a mini-batch."""
+"""Relative tolerance of a float; float32 models differ by 1e-5 between sizes of a mini-batch."""
 ABSOLUTE = 1e-6
-"""The same, of the largest float in its column: what is left where large ones cancel out."""
+"""The same, relative to the largest float in its column: what remains when large ones cancel out."""
 
 _TOKEN = re.compile(r"[^\s,;|\t\[\](){}]+")
-_WORKER = re.compile(r"process\d{3}|/\S*parallelrun-[\w-]+/|[\w:]*\\\S*parallelrun-[\w-]+\\")
+_WORKER = re.compile(
+    r"process\d{3}|/\S*parallelrun-[\w-]+/(?:[a-z]+-\w{8}/)?|[\w:]*\\\S*parallelrun-[\w-]+\\(?:[a-z]+-\w{8}\\)?"
+)
 _FLOAT = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+[eE][-+]?\d+|\d+\.\d*[eE][-+]?\d+)(?:[eE][-+]?\d+)?|nan|[-+]?inf", re.I)
 _NAME = re.compile(r"['\"]?[^\W\d]")
 _CLOCK = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|\d{8}T?\d*")
@@ -33,26 +35,25 @@ _TIMING = re.compile(
     r"($|[^a-z])",
     re.IGNORECASE,
 )
-"""Names of what tells how long something took: no two runs take equally long, and it is no result."""
+"""Names of durations, which always differ and are not results."""
 _YEAR = 366 * 24 * 3600
 
 NO_SUCH_ROW = "no such row"
 
 MANY = 8
-"""Elements from which on a sequence is a vector, of which all elements have one scale."""
+"""Length from which on a sequence is a vector, whose elements have one scale."""
 MAX_ALIGNED = 100
-"""Rows that are aligned by what they have in common; more would take too long."""
+"""Rows that are aligned by common values; more would take too long."""
 
 Key = tuple[Hashable, ...]
-"""Where in a row a value stands: a column, a position, a word of a text."""
+"""A spot in a row: a column, a position, a word of a string."""
 
 
 @dataclass(frozen=True)
 class NondeterministicValues:
-    """What differs between two runs that should be the same. `all_rows`: their number already does.
+    """The difference between two runs that should be equal. `all_rows`: their number already differs.
 
-    harmless: every difference is a time of day or a generated id, which say nothing about a result. swapped: the
-    values are the same, in other rows.
+    harmless: only times of day and generated ids differ. swapped: the values are the same, in other rows.
     """
 
     keys: frozenset[Key]
@@ -68,7 +69,7 @@ class NondeterministicValues:
 
 
 def nondeterministic_values(first: Sequence[object], second: Sequence[object]) -> NondeterministicValues | None:
-    """What differs between the rows of two runs that should be the same; None where nothing does."""
+    """The difference between the rows of two runs that should be equal; None if there is none."""
     if len(first) != len(second):
         return NondeterministicValues(frozenset(), all_rows=True)
     lefts, rights = _unmatched(first, second, ())
@@ -90,9 +91,9 @@ def nondeterministic_values(first: Sequence[object], second: Sequence[object]) -
 def difference(
     expected: Sequence[object], actual: Sequence[object], *, ignoring: Collection[Key] = ()
 ) -> tuple[str, str] | None:
-    """A row that one side has and the other has not, on each side, as text; None where the multisets are the same.
+    """A row that only one side has, for each side, as text; None if the multisets are equal.
 
-    ignoring: values that do not count, since they differ between any two runs.
+    ignoring: values that differ between any two runs.
     """
     if _identical(expected, actual):
         return None
@@ -103,17 +104,17 @@ def difference(
 
 
 def _identical(expected: Sequence[object], actual: Sequence[object]) -> bool:
-    """Whether all rows are equal as they are, which is told much faster; False where nobody can tell."""
+    """Whether all rows are identical, a fast test; False if unknown."""
     try:
-        # True equals 1, and is another result.
+        # True equals 1, but is another result.
         return bool(list(expected) == list(actual)) and repr([*expected]) == repr([*actual])
     except Exception:
-        # Arrays do not say whether they are equal, and an object of the script's own may do anything.
+        # Comparing arrays gives arrays, and objects of the script may do anything.
         return _same([*expected], [*actual])
 
 
 def _same(left: object, right: object) -> bool:
-    """Whether two values are equal to the bit: plain values, and arrays of them; False where nobody can tell."""
+    """Whether two values are identical: plain values, and arrays of them; False if unknown."""
     if type(left) is not type(right):
         return False
     if isinstance(left, (list, tuple)):
@@ -152,7 +153,7 @@ def _unmatched(
 def _aligned(
     lefts: list[dict[Key, object]], rights: list[dict[Key, object]], scales: Mapping[Key, float]
 ) -> Iterator[tuple[dict[Key, object], dict[Key, object]]]:
-    """Pairs that have the most in common: threads may return rows in any order."""
+    """Pairs with the most in common: threads may return rows in any order."""
     if len(lefts) > MAX_ALIGNED:
         yield from zip(lefts, rights, strict=False)
         return
@@ -170,7 +171,7 @@ def _differing(left: dict[Key, object], right: dict[Key, object], scales: Mappin
 
 
 def row_text(row: object, most: int = 200) -> str:
-    """A row as findings show it."""
+    """A row as shown in findings."""
     text = repr(row)
     return text if len(text) <= most else f"{text[:most]}..."
 
@@ -191,7 +192,7 @@ def _walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
             if isinstance(value[name], (int, float)) and _TIMING.search(str(name)):
                 continue
             for location, leaf in _walk(value[name], (*key, repr(name))):
-                # Whether a column without a value is there at all is the business of returns_same_columns.
+                # returns_same_columns reports whether a column without values exists.
                 if not _is_null(leaf):
                     yield location, leaf
         yield (*key, "{}"), True
@@ -204,10 +205,10 @@ def _walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
     elif isinstance(value, str):
         yield from _words(value, key)
     elif is_plain_array(value) and value.size > MANY and value.dtype.kind in "biuSU":  # type: ignore[attr-defined]
-        # Nothing in it is compared with a tolerance, and a mask has a million values.
+        # No tolerance applies, and a mask may have a million values.
         yield key, (value.dtype.str, value.shape, value.tobytes())  # type: ignore[attr-defined]
     elif type(value).__module__ == "numpy":
-        # Arrays and scalars, as the values that they hold.
+        # Arrays and scalars as plain values.
         yield from _walk(value.tolist(), key)  # type: ignore[attr-defined]
     elif type(value).__name__ in ("NAType", "NaTType"):
         yield key, None
@@ -216,7 +217,7 @@ def _walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
     elif hasattr(value, "to_dict"):
         yield from _walk(value.to_dict(), key)
     else:
-        # The address of an object is in its default repr, and is another one every time.
+        # The default repr contains the address of the object, which differs every time.
         yield key, re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
@@ -230,7 +231,7 @@ def _words(text: str, key: Key) -> Iterator[tuple[Key, Hashable]]:
     of_timing = False
     for position, word in enumerate(words):
         location: Key = (*key, ("word", position))
-        # "score=0.5" and "score:0.5" hold a number as well.
+        # "score=0.5" and "score:0.5" contain a number too.
         name, separator, value = word.rpartition("=") if "=" in word else word.rpartition(":")
         if _FLOAT.fullmatch(value.strip("'\"")) and (not name or _NAME.match(name)):
             yield (*location, "name"), name + separator
@@ -244,7 +245,7 @@ def _words(text: str, key: Key) -> Iterator[tuple[Key, Hashable]]:
 
 
 def _shape(row: object, ignoring: Collection[Key]) -> tuple[Hashable, list[float], list[Key]]:
-    """What must be equal exactly, and the floats in the same order, each with its column."""
+    """The parts that must be identical, and the floats in the same order, each with its column."""
     exact: list[Hashable] = []
     floats: list[float] = []
     columns: list[Key] = []
@@ -262,12 +263,12 @@ def _shape(row: object, ignoring: Collection[Key]) -> tuple[Hashable, list[float
 
 
 def _as_float(value: object) -> float | None:
-    """A number as a float, a null as NaN; None for what must be equal exactly."""
+    """A number as a float, a null as NaN; None for anything that must be identical."""
     if value is None:
         return math.nan
     if isinstance(value, float):
         return value
-    # A whole number and a float of the same value are the same result.
+    # An integer and a float of the same value are the same result.
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
         return float(value)
     return None
@@ -310,7 +311,7 @@ def _near(a: float, b: float, scale: float) -> bool:
 
 
 def _tells_nothing(value: object) -> bool:
-    """Whether it is a time of day or an id that was made up."""
+    """Whether it is a time of day or a generated id."""
     if isinstance(value, (datetime.date, datetime.time)):
         return True
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -1,13 +1,13 @@
-"""Whether a row names an error: then a reader of the output can tell it from a result.
+"""Whether a row names an error, so that a reader of the output can distinguish it from a result.
 
-There are as many ways to write one as there are scripts. So a row is compared with those of valid items: what tells
-is a word for an error, a null, another type, another column or another form, that no valid row has.
+Scripts write errors in many ways. So a row is compared with those of valid items: signs are a word for an error, a
+null, another type, another column or another form that no valid row has.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pytest_parallelrun.contract.rows.values import Spot, is_null, plain, text_of, values_of
 
@@ -17,6 +17,7 @@ _ERROR = re.compile(
     r"|is[ _]a[ _]directory|bad[ _-](?:file|item|row|data|input|value)|\b(?:null|none|nan|n/a)\b",
     re.IGNORECASE,
 )
+_NO_ANSWER = ("unknown", "undefined", "unavailable", "not available", "?", "-", "")
 _STATUS = re.compile(
     r"(?:^|[_\W])(?:ok|success\w*|valid\w*|stat(?:us|e)|err\w*|fail\w*|code|flag|readable|reason|message|msg|exc\w*)"
     r"(?:$|[_\W])",
@@ -28,7 +29,7 @@ _OPEN_END = (":", ",", "=", "|", ";", "\t")
 
 
 class ValidRows:
-    """Rows of valid items, to tell those of others from. names: of the items, which say nothing about an error."""
+    """Rows of valid items, for comparison. names: of the items, which are not signs of an error."""
 
     def __init__(self, rows: Sequence[object], names: Collection[str]) -> None:
         self._names = sorted(_parts_of(names), key=len, reverse=True)
@@ -41,18 +42,18 @@ class ValidRows:
         for row in rows:
             for spot, value in values_of(row).items():
                 self._values.setdefault(spot, []).append(value)
-        # Where one row has a text and another a null, or one list is longer, a spot need not be in every row.
+        # If one row has a string and another a null, or one list is longer, a spot need not be in every row.
         self._required = {spot for spot, held in self._values.items() if len(held) == len(rows) and not _is_word(spot)}
 
     def names_error(self, row: object, *, echo: str = "") -> bool:
-        """Whether the row names an error, and so no valid item's row is like it. One that says nothing does not.
+        """Whether the row names an error, so that no valid item has such a row. An empty one does not.
 
-        echo: a text that stood in the input, and says nothing where it comes back.
+        echo: a text of the input, which is no sign when it is repeated.
         """
         return not says_nothing(row) and self.is_unlike(row, echo=echo)
 
     def is_unlike(self, row: object, *, echo: str = "") -> bool:
-        """Whether no valid item's row is like it: it names an error, or says nothing."""
+        """Whether no valid item has such a row: it names an error, or is empty."""
         if _kind(row) not in self._kinds or self.says_error(row):
             return True
         if isinstance(row, str):
@@ -63,7 +64,7 @@ class ValidRows:
         return self._values_differ(row, echo)
 
     def says_error(self, row: object) -> bool:
-        """Whether it has a word for an error that no valid row has."""
+        """Whether it contains a word for an error that no valid row has."""
         return bool(self._error_words(row) - self._words)
 
     def _values_differ(self, row: object, echo: str) -> bool:
@@ -79,7 +80,7 @@ class ValidRows:
     def _differs(self, spot: Spot, value: object) -> bool:
         valid = self._values.get(spot)
         if valid is None:
-            # Another word is not another column: texts have as many words as they like.
+            # Another word is not another column: strings have any number of words.
             return not _is_word(spot) and not is_null(value)
         if is_null(value):
             return not any(map(is_null, valid))
@@ -93,7 +94,7 @@ class ValidRows:
         return {word.lower() for word in _ERROR.findall(f"{self._without_names(text)} {keys}")}
 
     def _form(self, row: str) -> str:
-        """What is left of a text without its letters and digits: how it is made up."""
+        """The form of a string: what is left without letters and digits."""
         return re.sub(r"\s+", " ", _LETTERS.sub("w", _NUMBER.sub("0", self._without_names(row))))
 
     def _without_names(self, text: str) -> str:
@@ -102,8 +103,62 @@ class ValidRows:
         return text
 
 
+def all_say_the_same_error(rows: Sequence[object], texts: Collection[str]) -> bool:
+    """Whether all rows, of several items, are the same error. texts: of the items, which a row may repeat."""
+    said = {tuple(_said(row, texts)) for row in rows}
+    first = next(iter(said), ())
+    return len(rows) > 1 and said == {first} and first != () and all(map(_is_error, first))
+
+
+def keeps_a_value(before: Sequence[object], after: Sequence[object], texts: Collection[str]) -> bool:
+    """Whether something worked out for each item, such as a number that is not the same for all, is in both."""
+    if len(before) != len(after) or len(before) < 2:
+        return True
+    pairs = [(dict(values_of(row)), dict(values_of(other))) for row, other in zip(before, after, strict=True)]
+    for spot in set.intersection(*(set(old) & set(new) for old, new in pairs)):
+        same = all(repr(old[spot]) == repr(new[spot]) and not _repeats(old[spot], texts) for old, new in pairs)
+        if same and len({repr(old[spot]) for old, _ in pairs}) > 1:
+            return True
+    return False
+
+
+def only_flags_differ(before: Sequence[object], after: Sequence[object]) -> bool:
+    """Whether rows differ only in what is the same for all valid items: then a reader sees which one is unlike them."""
+    if len(before) != len(after):
+        return False
+    values = [values_of(row) for row in before]
+    for old, row in zip(values, after, strict=True):
+        new = values_of(row)
+        for spot in old.keys() | new.keys():
+            held = {repr(each.get(spot)) for each in values}
+            if repr(old.get(spot)) != repr(new.get(spot)) and len(held) > 1:
+                return False
+    return True
+
+
+def _said(row: object, texts: Collection[str]) -> Iterator[str]:
+    """What a row says beside the names of its item, and beside that there is no error."""
+    fields = row.items() if isinstance(row, dict) else enumerate(row if isinstance(row, (list, tuple)) else [row])
+    for name, value in fields:
+        if isinstance(row, dict) and is_null(value) and (_STATUS.search(str(name)) or _ERROR.search(str(name))):
+            continue
+        text = "null" if is_null(value) else str(value)
+        for part in sorted(_parts_of(texts), key=len, reverse=True):
+            text = text.replace(part, "")
+        if text.strip():
+            yield text
+
+
+def _is_error(text: str) -> bool:
+    return _ERROR.search(text) is not None or text.strip(" ,;:\t").lower() in _NO_ANSWER
+
+
+def _repeats(value: object, texts: Collection[str]) -> bool:
+    return value is None or any(part in str(value) or str(value) == part for part in _parts_of(texts))
+
+
 def says_nothing(row: object) -> bool:
-    """Whether the whole row is None or blank: nobody can tell which item it is, nor that it failed."""
+    """Whether the whole row is None or blank, so that it identifies neither its item nor an error."""
     return row is None or (isinstance(row, str) and not row.strip())
 
 
@@ -112,7 +167,7 @@ def _parts_of(names: Collection[str]) -> set[str]:
     for name in names:
         base = re.split(r"[\\/]", name)[-1]
         parts.update((name, base, base.rpartition(".")[0]))
-    # A name of one or two letters is in every text.
+    # A name of one or two letters is in every string.
     return {part for part in parts if len(part) > 2}
 
 

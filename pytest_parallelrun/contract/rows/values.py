@@ -1,4 +1,4 @@
-"""The single values in a row that run() returned, and where in it they stand."""
+"""The single values of a row, and their spots."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import re
 from collections.abc import Hashable, Iterator
 
 Spot = tuple[Hashable, ...]
-"""Where in a row a value stands: a column, a position, a word of a text."""
+"""A spot in a row: a column, a position, a word of a string."""
 
 _WORD = re.compile(r"[^\s,;|=\t\[\](){}\"']+")
 _NULLS = ("", "none", "null", "nan", "n/a", "na", "nil", "<na>", "nat")
 
 
 def values_of(row: object) -> dict[Spot, object]:
-    """Its values by their spots: the elements of dicts and sequences, what a JSON text holds, the words of others.
+    """Its values by spot: elements of dicts and sequences, parts of JSON strings, words of other strings.
 
     A null of any kind is None; words that are numbers are floats.
     """
@@ -23,7 +23,7 @@ def values_of(row: object) -> dict[Spot, object]:
 
 
 def text_of(row: object) -> str:
-    """All that it says, for names to be looked for in it."""
+    """All of its text, to search for names."""
     if isinstance(row, str):
         held = _from_json(row)
         return row if held is None else f"{row} {text_of(held)}"
@@ -31,14 +31,14 @@ def text_of(row: object) -> str:
 
 
 def is_plain_array(value: object) -> bool:
-    """Whether it is a numpy array of numbers, booleans or texts, and not of objects."""
+    """Whether it is a numpy array of numbers, booleans or strings, not of objects."""
     return (
         type(value).__module__ == "numpy" and getattr(value, "ndim", 0) > 0 and not value.dtype.hasobject  # type: ignore[attr-defined]
     )
 
 
 def is_null(value: object) -> bool:
-    """Whether it stands for no value: None, NaN, an empty text, or the word for one."""
+    """Whether it is a missing value: None, NaN, an empty string, or a word for one."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     if isinstance(value, float):
@@ -47,7 +47,7 @@ def is_null(value: object) -> bool:
 
 
 def number_in(value: object) -> float | None:
-    """A number, or the one that a text is; None where there is none."""
+    """A number, or a string that is one; otherwise None."""
     value = plain(value)
     if isinstance(value, bool):
         return None
@@ -62,7 +62,7 @@ def number_in(value: object) -> float | None:
 
 
 def plain(value: object) -> object:
-    """A scalar of numpy as the Python object that it stands for; anything else as it is."""
+    """A numpy scalar as a Python object; anything else unchanged."""
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         return value.item()
     return value
@@ -113,7 +113,7 @@ def _whole_values(value: object) -> Iterator[object]:
 
 
 def _from_json(text: str) -> dict[str, object] | list[object] | None:
-    """What a JSON text of several values holds; None for any other text."""
+    """The content of a JSON string with several values; None for any other string."""
     stripped = text.strip()
     if not stripped.startswith(("{", "[")):
         return None

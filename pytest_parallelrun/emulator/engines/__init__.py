@@ -1,4 +1,4 @@
-"""The engines by name. What one is: `protocol`."""
+"""The engines by name; `protocol` defines what an engine is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENGINES = ("inprocess", "process", "ray")
 
 
 def check_possible(engine: str, entry: EntryFile | EntryObject, settings: JobSettings) -> None:
-    """Refuses what the engine of that name cannot run, here or at all. EntryScriptError, SettingsError."""
+    """Refuses what the engine of that name cannot run. EntryScriptError, SettingsError."""
     if engine == "inprocess":
         return
     from pytest_parallelrun.emulator.engines.process import pool

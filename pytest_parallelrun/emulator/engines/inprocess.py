@@ -1,6 +1,6 @@
-"""Workers that take turns in this process: quick to start, at home in a debugger.
+"""Workers that take turns in this process: fast to start, and a debugger works.
 
-What it cannot do is said in `notes`: it cannot stop native code or a script that swallows every interrupt.
+`notes` says what it cannot do: stop native code, or a script that swallows every interrupt.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from pytest_parallelrun.emulator.events import (
 )
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import count_returned
+from pytest_parallelrun.emulator.sandbox.damage import Damage
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_handlers, end_forked_child
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
@@ -69,17 +70,16 @@ class InProcessEngine:
 
     capacity = 1
     survives_faults = False
-    """Whether a worker outlives the fault that would have ended it: another init() could cost a minute."""
+    """Whether a worker survives a fault that would have ended it: another init() could take a minute."""
 
     probe_limit: float | None = None
-    """Seconds that run() may take, see `probe_time_left`, for mini-batches of which many are tried. Sleep that is
-    skipped counts against the timeout alone: who waits and tries again does not hang."""
+    """Seconds for run(), see `probe_time_left`. Skipped sleep counts only against the timeout: waiting is not hanging."""
 
     observed: list[object]
     """The results of the observers of workers."""
 
     on_error: Callable[[BaseException], None] | None = None
-    """Told each exception of the script itself, which a debugger wants to look into."""
+    """Called with each exception of the script, for a debugger."""
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._plan = plan
@@ -101,22 +101,22 @@ class InProcessEngine:
         self._process = os.getpid()
 
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        """Another job, or a question, for the workers that are there; their number and thread stay."""
+        """Gives the existing workers another job or question; their number and thread stay the same."""
         self._splitter = splitter
         self._faults = faults
-        # A job that was stopped may have left one here.
+        # A stopped job may have left one here.
         self._waiting: deque[Task] = deque()
         self._limits = AttemptLimits(settings)
 
     def start(self) -> None:
-        """Starts all workers; NoWorkersLeft where init() fails too often."""
+        """Starts all workers; NoWorkersLeft if init() fails too often."""
         self.acquire()
         for slot in range(len(self._slots)):
             self._fill(slot)
         self._require_workers()
 
     def acquire(self) -> None:
-        """Takes over the process, without any worker yet."""
+        """Prepares the process, without a worker yet."""
         self._leftovers = Leftovers(self._plan)
         self._gap_watch = self._stack.enter_context(GapWatch(self._record_gap))
         self._call: Callable[..., object] = _call_here
@@ -128,12 +128,13 @@ class InProcessEngine:
             self._stack.enter_context(running_under(self._clock))
         self._stack.enter_context(self._sandbox)
         self._stack.enter_context(self._guard)
+        self._call = self._stack.enter_context(Damage()).checked(self._call)
         self._born = self._clock.now()
         settings = self._settings
         self._slots = [None] * (settings.instance_count * settings.max_concurrency_per_instance)
 
     def release(self) -> None:
-        """Leaves the process to the host until the next call that needs a worker; the workers stay up."""
+        """Restores the process for the host until the next call that needs a worker; the workers stay alive."""
         self._sandbox.release()
         detach(self._clock)
 
@@ -146,7 +147,7 @@ class InProcessEngine:
 
     @property
     def workers_made(self) -> int:
-        """Workers that were started, or tried to."""
+        """Number of worker starts, including failed ones."""
         return self._next_number
 
     def is_up(self, slot: int) -> bool:
@@ -154,11 +155,11 @@ class InProcessEngine:
         return self._slots[slot] is not None
 
     def select_worker(self, slot: int | None) -> None:
-        """The next task goes to the worker in the slot; None: to one after the other."""
+        """Sends the next task to the worker in the slot; None: round robin."""
         self._turn = slot or 0
 
     def stop(self, *, normal: bool) -> None:
-        """Ends the workers; shutdown() is called at a normal end only, as on the service."""
+        """Ends the workers; shutdown() is called only at a normal end, as on the service."""
         try:
             self._shut_all_down(normal=normal)
             if normal:
@@ -166,7 +167,7 @@ class InProcessEngine:
         finally:
             self._slots = [None] * len(self._slots)
             self._stack.close()
-            self._leftovers.close()
+            self._leftovers.close(self._sandbox.processes.left)
 
     def elapsed(self) -> float:
         """Seconds since the start of the job, on the clock of the workers."""
@@ -199,13 +200,13 @@ class InProcessEngine:
         return [*notes, *self._leftovers.notes()]
 
     def _fill(self, slot: int) -> None:
-        """Starts a worker in the slot, again and again until it is up or too many have failed."""
+        """Starts a worker in the slot, retrying until it runs or too many have failed."""
         settings = self._settings
         instance = slot // settings.max_concurrency_per_instance
         self._slots[slot] = None
         while self._slots[slot] is None and not self._init_failures.given_up(instance, self.elapsed()):
             self.start_worker(slot)
-        # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
+        # Failures count while no worker runs: a slot abandoned next to a running one costs it nothing.
         first = instance * settings.max_concurrency_per_instance
         if any(self._slots[first : first + settings.max_concurrency_per_instance]):
             self._init_failures.forget(instance)
@@ -249,17 +250,17 @@ class InProcessEngine:
         return event
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
-        """What a function gives in the process of the worker, which is this one."""
+        """The result of a function in the process of the worker, which is this one."""
         return function(*arguments)
 
     def _record_gap(self, gap: StandInGap) -> None:
-        # From any thread of the script, and each once: run() may meet it a million times.
+        # From any thread of the script, and once for each: run() may cause it a million times.
         if gap not in self._gaps:
             self._gaps.add(gap)
             self._events.append(gap)
 
     def quiet(self) -> None:
-        """Workers show no warnings from now on, until the process is given back in the end."""
+        """Suppresses warnings of workers until the process is finally restored."""
         warnings.simplefilter("ignore")
 
     def _come_up(self, worker: Worker, *, init: bool) -> Failure | None:
@@ -275,7 +276,7 @@ class InProcessEngine:
         return None if function is None else self._guarded("init", function)
 
     def _guarded(self, phase: Phase, function: Callable[..., object], *arguments: object) -> Failure | None:
-        """Calls a function of the script outside an attempt; what it raises is a failure of that phase."""
+        """Calls a function of the script outside an attempt; an exception is a failure of that phase."""
         deadline = self._clock.now() + self._limits.coming_up
         failure = None
         ending: BaseException | None = None
@@ -310,7 +311,7 @@ class InProcessEngine:
         raise NoWorkersLeft(self._init_failures.reason())
 
     def _shut_all_down(self, *, normal: bool) -> None:
-        # A function of its own: a variable of stop() would keep the last worker alive.
+        # A separate function: a variable of stop() would keep the last worker alive.
         for worker in self._slots:
             if worker is not None:
                 self._shut_down(worker, normal=normal)
@@ -322,7 +323,7 @@ class InProcessEngine:
             failure = self._guarded("shutdown", worker.functions.shutdown)
         if normal and worker.exit_handlers:
             self._activate(worker)
-            # Nobody is told what comes of it, as on the service.
+            # The outcome is not reported, as on the service.
             self._guarded("shutdown", call_handlers, worker.exit_handlers)
         reason = "end of the job" if normal else "the job was stopped"
         self._events.append(WorkerStopped(worker.number, reason, failure))
@@ -331,7 +332,7 @@ class InProcessEngine:
         self._waiting.append(task)
 
     def collect(self, patience: Patience | None = None) -> AttemptEnded:
-        """Executes the next task on the worker whose turn it is; there is no waiting, however long it takes."""
+        """Executes the next task on the next worker, without waiting, however long it takes."""
         task = self._waiting.popleft()
         slot, worker = self._next_worker()
         attempt = self._attempt(worker, task)
@@ -367,17 +368,17 @@ class InProcessEngine:
             self._sandbox.switch(worker)
 
     def _attach(self) -> None:
-        if self._call is _call_here:
+        if self._settings.thread == "main":
             attach(self._clock)
 
     def _restart(self, slot: int, worker: Worker, reason: str) -> None:
         self._events.append(WorkerStopped(worker.number, reason))
         self._slots[slot] = None
-        # Filled when its turn comes: after the last mini-batch nobody pays for another init().
+        # Filled when it is needed: after the last mini-batch no init() is wasted.
         self._vacant.add(slot)
 
     def _apply_retry_request(self, slot: int, worker: Worker, code: str, delay: float) -> None:
-        """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
+        """Does what a ParallelRunException requests; the job handles Retry.NoRetry."""
         if code == "Retry.RestartProcess":
             self._restart(slot, worker, code)
         elif code == "Retry.StopProcess":
@@ -390,7 +391,7 @@ class InProcessEngine:
         mini_batch = task.mini_batch
         clock, limits = self._clock, self._limits
         fault = self._faults.for_attempt(mini_batch.id, task.number, worker.number) if self._faults else None
-        # The clock is read without a call: once for each attempt of a million.
+        # Reads the clock without a call, once for each of a million attempts.
         began = real_perf_counter() + clock.skipped
         loading = running = 0.0
         if fault is not None and fault.kind in INJECTED:
@@ -427,7 +428,7 @@ class InProcessEngine:
     def _guarded_run(
         self, worker: Worker, task: Task, payload: object, deadline: float, drops: int
     ) -> tuple[Judgement, float]:
-        """What came of run(), and when it ended. drops: results of it that a fault takes away."""
+        """The outcome of run(), and when it ended. drops: results removed by a fault."""
         clock, guard = self._clock, self._guard
         value: object = None
         judgement: Judgement | None = None
@@ -449,7 +450,7 @@ class InProcessEngine:
             clock.deadline = None
             judgement = Judgement("crashed", Failure(phase="run", error=str(death)))
         except BaseException as error:
-            # Not guard.end(): on the way into a function an alarm may come through.
+            # Not guard.end(): an alarm may arrive on the way into a function.
             clock.deadline = None
             ending = error
             judgement = Judgement("exception", failure_of("run", error))
@@ -458,7 +459,7 @@ class InProcessEngine:
         guard.end()
         if os.getpid() != self._process:
             end_forked_child(ending)
-        # It refers to this very frame, which would keep the payload alive.
+        # It refers to this frame, which would keep the payload alive.
         ending = None
         self._gap_watch.collect()
         clock.probe_limit = None
@@ -468,11 +469,10 @@ class InProcessEngine:
         if timed_out:
             judgement = Judgement("timeout", self._over_time(late=False, due=ended >= deadline))
         elif ended >= deadline and not guard.suspended and (judgement is None or judgement.outcome == "exception"):
-            # It came back on its own, after its limit: too late, whatever it brought.
+            # It returned by itself after its limit: too late, whatever the result.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        judgement = judgement or judge_value(value, task.mini_batch.size)
-        return judgement.after_output(worker.tail.text), ended
+        return (judgement or judge_value(value, task.mini_batch.size)).after_output(worker.tail.text), ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:
@@ -482,13 +482,13 @@ class InProcessEngine:
         )
 
     def _run(self, worker: Worker, task: Task, payload: object) -> object:
-        functions, (mini_batch, number) = worker.functions, task
+        functions = worker.functions
         if self._splitter.kind == "files":
-            payload = FileMiniBatch(payload, mini_batch.id)  # type: ignore[arg-type]
+            payload = FileMiniBatch(payload, task.mini_batch.id)  # type: ignore[arg-type]
         if not functions.takes_context:
-            return functions.run(payload) if self._call is _call_here else self._call(functions.run, payload)
-        context = mini_batch_context(mini_batch.id, mini_batch.first_item, mini_batch.partition, number)
-        return self._call(functions.run, payload, context)
+            return self._call(functions.run, payload)
+        it, number = task
+        return self._call(functions.run, payload, mini_batch_context(it.id, it.first_item, it.partition, number))
 
 
 def _call_here(function: Callable[..., object], *arguments: object) -> object:

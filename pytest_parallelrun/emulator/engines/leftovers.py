@@ -1,4 +1,4 @@
-"""What a script left behind: threads that run, files that are open."""
+"""What a script left behind: threads and processes that run, files that are open."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class Leftovers:
         self._threads = set(threading.enumerate())
         self._open = open_files()
         self._left: list[str] = []
+        self.processes: Sequence[str] = ()
+        """Names of those that were killed."""
 
     def look(self) -> None:
         """Remembers the files that are open while the script is there, whose modules hold them."""
@@ -30,13 +32,16 @@ class Leftovers:
         left = files_left(self._open, {None if appended is None else str(appended)})
         self._left = [path for path in left if not Path(path).is_relative_to(logs)]
 
-    def close(self) -> None:
-        """Closes what is still open after the script is gone."""
-        if open_files() - self._open:
+    def close(self, processes: Sequence[str]) -> None:
+        """Closes what is still open after the script is gone. processes: names of those that were killed."""
+        self.processes = processes
+        if self.processes or open_files() - self._open:
             close_files_left()
 
     def notes(self) -> Iterator[str]:
-        """A line each, of threads and of files."""
+        """A line each, of processes, of threads and of files."""
+        if self.processes:
+            yield left_processes(self.processes)
         left = [thread.name for thread in threading.enumerate() if thread not in self._threads]
         if left:
             yield left_running(left)
@@ -47,6 +52,12 @@ class Leftovers:
 def left_running(threads: Sequence[str]) -> str:
     """What is said of threads that a script left, by their names."""
     return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MAX_NAMED])}"
+
+
+def left_processes(names: Sequence[str]) -> str:
+    """What is said of processes that a script left, by their names."""
+    number = "1 process" if len(names) == 1 else f"{len(names)} processes"
+    return f"the script left {number} running, killed at the end of the job: {', '.join(names[:_MAX_NAMED])}"
 
 
 def left_open(files: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What is said of an attempt, on any engine."""
+"""The outcome of an attempt, for all engines."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 INJECTED = ("raises", "times_out", "crashes", "returns", "load_fails")
-"""Faults that need no call of run() to happen."""
+"""Faults that happen without a call of run()."""
 
 
 class DispatchedTask(NamedTuple):
-    """A task that a worker has got. loading: seconds that it took to load its mini-batch.
+    """A task that was sent to a worker. loading: seconds for loading its mini-batch.
 
-    packed: a table that the worker has still to unpack, which is a part of loading it.
+    packed: a table that the worker still has to unpack, which counts as loading.
     """
 
     task: Task
@@ -49,7 +49,7 @@ class DispatchedTask(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """How an attempt ended. `value` is a copy of what run() returned, `returned` the number of results in it."""
+    """How an attempt ended. `value` is a copy of the result of run(), `returned` the number of its elements."""
 
     outcome: Outcome
     failure: Failure | None = None
@@ -72,7 +72,7 @@ def attempt_ended(
     running: float,
     written: Written | None = None,
 ) -> AttemptEnded:
-    """The event. started: when loading began, in seconds since the start of the job."""
+    """The event. started: start of loading, in seconds since the start of the job."""
     outcome, failure, returned, value = judgement
     return AttemptEnded(
         mini_batch=task.mini_batch,
@@ -110,7 +110,7 @@ def _judge_count(count: int, size: int, value: object) -> Judgement:
 
 
 def judge_returned(message: Returned, dispatched: DispatchedTask, limits: AttemptLimits) -> Judgement:
-    """run() has returned in a worker process."""
+    """run() returned in a worker process."""
     if message.running >= limits.of_run(dispatched.loading):
         return Judgement("timeout", limits.killed_after(message.running, late=True))
     if message.failure is not None:
@@ -126,7 +126,7 @@ def judge_returned(message: Returned, dispatched: DispatchedTask, limits: Attemp
 
 
 def judge_raised(message: Raised, dispatched: DispatchedTask, limits: AttemptLimits) -> Judgement:
-    """run() has raised in a worker process, or unpacking its mini-batch."""
+    """run() raised in a worker process, or unpacking its mini-batch did."""
     failure = Failure.from_plain(message.failure)
     if failure.phase == "load":
         return Judgement("load_error", failure)
@@ -136,7 +136,7 @@ def judge_raised(message: Raised, dispatched: DispatchedTask, limits: AttemptLim
 
 
 def judge_loading(failure: Failure | None, loading: float, limits: AttemptLimits) -> Judgement | None:
-    """The mini-batch could not be loaded, or took so many seconds; None where run() may begin."""
+    """The mini-batch could not be loaded in time or at all; None if run() can start."""
     if failure is not None:
         return Judgement("load_error", failure)
     failure = limits.too_long_loading(loading)
@@ -144,7 +144,7 @@ def judge_loading(failure: Failure | None, loading: float, limits: AttemptLimits
 
 
 def judge_fault(fault: Fault, size: int, timeout: Failure) -> Judgement:
-    """A fault of INJECTED has happened. timeout: what an engine says of an attempt that runs into its limit."""
+    """A fault of INJECTED happened. timeout: the engine's message on an attempt that exceeds its limit."""
     if fault.kind == "raises":
         return Judgement("exception", failure_of("run", fault.exception()))
     if fault.kind == "times_out":
@@ -157,11 +157,11 @@ def judge_fault(fault: Fault, size: int, timeout: Failure) -> Judgement:
 
 
 def dropped_by(fault: Fault | None) -> int:
-    """How many results of an attempt are to be lost."""
+    """Number of results of an attempt to drop."""
     return cast("int", fault.payload) if fault is not None and fault.kind == "drops" else 0
 
 
 def ends_worker(attempt: AttemptEnded, *, survives_faults: bool) -> bool:
-    """Whether its worker is gone with it."""
+    """Whether its worker is gone."""
     injected = attempt.fault is not None and attempt.fault.kind in ("times_out", "crashes")
     return attempt.outcome in ("timeout", "crashed") and not (injected and survives_faults)

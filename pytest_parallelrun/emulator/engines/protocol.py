@@ -1,6 +1,6 @@
-"""Who executes an attempt. An engine takes tasks and gives back what became of them.
+"""Executes attempts: an engine takes tasks and returns outcomes.
 
-It knows nothing of retries or thresholds: that a mini-batch comes again is the decision of the job.
+It knows nothing of retries or thresholds, which the job decides.
 """
 
 from __future__ import annotations
@@ -28,22 +28,21 @@ if TYPE_CHECKING:
 
 
 class Task(NamedTuple):
-    """A mini-batch on its way to a worker, for the attempt of that number (from 1)."""
+    """A mini-batch for a worker, with the number of the attempt (from 1)."""
 
     mini_batch: MiniBatch
     number: int
 
 
 class NoWorkersLeft(Exception):
-    """The job cannot go on: init() failed too often, or all workers were stopped. The text is the reason."""
+    """The job cannot continue: init() failed too often, or all workers were stopped. The text is the reason."""
 
 
 class Engine(Protocol):
     """Executes tasks on workers that it starts, replaces and stops.
 
-    capacity: tasks it holds at once. collect: the next attempt that ends, None where none does within the seconds that
-    `patience` gives; an engine that executes it there and then need not ask. notes: what the reader of a result must
-    know about how limits were enforced and what was not emulated.
+    capacity: tasks it holds at once. collect: the next attempt that ends, None if none does within `patience` seconds;
+    an engine that executes it immediately need not ask. notes: how limits were enforced and what was not emulated.
     """
 
     capacity: int
@@ -58,9 +57,9 @@ class Engine(Protocol):
 
 
 class Observer(Protocol):
-    """Watches a worker while it comes up, in its process: entered before the import of the script, left after init().
+    """Watches a worker while it starts, in its process: entered before the import of the script, left after init().
 
-    inspect: gets the functions of a script whose import went well. result: what was seen, values that cross processes.
+    inspect: gets the functions of an imported script. result: observations that can be sent between processes.
     """
 
     def __enter__(self) -> Self: ...
@@ -70,13 +69,12 @@ class Observer(Protocol):
 
 
 class PersistentEngine(Engine, Protocol):
-    """An engine whose workers stay up for questions: of a ProbeSession, and of probe_startup.
+    """An engine with persistent workers, for a ProbeSession and probe_startup.
 
-    survives_faults: whether a worker outlives an injected fault that would have ended it. probe_limit: seconds of real
-    time that run() may take. acquire, release: begin, and give this process back to its host between two questions.
-    select_worker: the slot that the next task goes to, None for one after the other. observer: a class of a module that
-    can be imported; `observed` has its result for each worker that was started. call_in_worker: what a function of such
-    a module gives in the process of a worker.
+    survives_faults: whether a worker survives an injected fault that would have ended it. probe_limit: seconds of real
+    time for run(). acquire, release: start using this process, and restore it between two questions. select_worker: the
+    slot for the next task, None for round robin. observer: an importable class; `observed` has its result for each
+    worker that was started. call_in_worker: the result of an importable function in the process of a worker.
     """
 
     survives_faults: bool

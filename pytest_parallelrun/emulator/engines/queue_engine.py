@@ -1,4 +1,4 @@
-"""What engines have in common whose workers are elsewhere: tasks wait for whoever is free, attempts come back."""
+"""Common code of engines with remote workers: tasks wait for a free worker, attempts come back."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 
 class PreparedTask(NamedTuple):
-    """A task as it is sent to a worker. payload: a list of paths, or the pickle of a DataFrame. drops: how many of its
-    results are to be lost.
-    """
+    """A task as sent to a worker. payload: a list of paths, or a pickled DataFrame. drops: results to drop."""
 
     dispatched: DispatchedTask
     payload: object
@@ -40,10 +38,10 @@ class PreparedTask(NamedTuple):
 
 
 class QueueEngine(Generic[M]):
-    """The queue of an engine, and what it says in the end. What raises NotImplementedError is of its kind of workers.
+    """The queue of an engine, and its final notes. Subclasses implement what raises NotImplementedError.
 
-    survives_faults: whether a worker outlives an injected fault that would have ended it: another init() could cost a
-    minute. probe_limit: seconds that run() may take, for mini-batches of which many are tried.
+    survives_faults: whether a worker survives a fault that would have ended it: another init() could take a minute.
+    probe_limit: seconds for run() when many mini-batches are tried.
     """
 
     survives_faults = False
@@ -64,7 +62,7 @@ class QueueEngine(Generic[M]):
         self.assign(splitter, settings, faults)
 
     def assign(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        """Another job, or a question, for the workers that are there; their number stays."""
+        """Gives the existing workers another job or question; their number stays the same."""
         self._splitter = splitter
         self._faults = faults
         self._limits = AttemptLimits(settings, self.probe_limit)
@@ -75,9 +73,9 @@ class QueueEngine(Generic[M]):
         self._waiting.append(task)
 
     def start(self) -> None:
-        """Starts all workers, and waits for none of them: the first that is up gets the first mini-batch.
+        """Starts all workers without waiting: the first one that runs gets the first mini-batch.
 
-        With faults, which may be for a certain worker, it waits for all.
+        With faults, which may address a certain worker, it waits for all.
         """
         for slot in self._pool.startable():
             self._start(slot)
@@ -89,7 +87,7 @@ class QueueEngine(Generic[M]):
             self._pool.require()
 
     def collect(self, patience: Patience | None = None) -> AttemptEnded | None:
-        """The next attempt that ends; None where none does within the seconds that `patience` gives. NoWorkersLeft."""
+        """The next attempt that ends; None if none does within `patience` seconds. NoWorkersLeft."""
         until = None if patience is None else real_monotonic() + patience()
         while not self._ended:
             if self._waiting:
@@ -103,22 +101,22 @@ class QueueEngine(Generic[M]):
         return self._ended.popleft()
 
     def _dispatch(self) -> None:
-        """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
+        """Sends waiting tasks to workers that are free, or nearly; starts workers if more are waiting."""
         raise NotImplementedError
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> M:
-        """Begins to bring up a worker in the slot. init: whether to call it. observer: what watches it meanwhile."""
+        """Starts a worker in the slot, without waiting. init: whether to call it. observer: watches the start."""
         raise NotImplementedError
 
     def _start_needed(self) -> None:
-        """Starts as many workers as there are mini-batches left for."""
+        """Starts as many workers as there are mini-batches left."""
         if self._pool.vacant:
             wanted = [slot for slot in self._pool.startable() if self._chosen in (None, slot)]
             for slot in wanted[: len(self._waiting)]:
                 self._start(slot)
 
     def _end(self, worker: M, reason: str, *, replace: bool = True) -> object:
-        """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
+        """Ends a worker; tasks that it has not begun return to the front of the queue."""
         raise NotImplementedError
 
     def _wait(self, until: float | None) -> None:
@@ -148,11 +146,11 @@ class QueueEngine(Generic[M]):
 
     @property
     def workers_made(self) -> int:
-        """Workers that were started, or tried to."""
+        """Number of worker starts, including failed ones."""
         return self._pool.made
 
     def select_worker(self, slot: int | None) -> None:
-        """Tasks go to the worker in the slot from now on; None: to one after the other."""
+        """Sends tasks to the worker in the slot from now on; None: round robin."""
         self._chosen = slot
         self._turn = 0
 
@@ -172,13 +170,13 @@ class QueueEngine(Generic[M]):
         return next(event for event in reversed(self._pool.events) if isinstance(event, (WorkerStarted, WorkerFailed)))
 
     def acquire(self) -> None:
-        """There is nothing to take over: workers are processes of their own."""
+        """Nothing to prepare: workers are separate processes."""
 
     def release(self) -> None:
-        """Nor to give back."""
+        """Nothing to restore."""
 
     def _prepare(self, worker: M, task: Task) -> PreparedTask | None:
-        """The task as it is sent; None where its attempt ends before: by a fault, or as it cannot be loaded."""
+        """The task to send; None if its attempt ends before, by a fault or because it cannot be loaded."""
         mini_batch, number = task
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
         if fault is not None and fault.kind in INJECTED:
@@ -205,7 +203,7 @@ class QueueEngine(Generic[M]):
         return PreparedTask(dispatched, payload, dropped_by(fault))
 
     def _apply_retry_request(self, worker: M, attempt: AttemptEnded) -> None:
-        """Does what a ParallelRunException asks for; that there be no retry is for the job to heed."""
+        """Does what a ParallelRunException requests; the job handles Retry.NoRetry."""
         if attempt.failure is None or attempt.failure.retry_request is None:
             return
         code, delay = attempt.failure.retry_request
@@ -215,7 +213,7 @@ class QueueEngine(Generic[M]):
             worker.pausing_until = real_monotonic() + delay
 
     def _soonest(self, *moments: float | None) -> float | None:
-        """The first of the moments, and of the ends of pauses while there is something to do; None for never."""
+        """The earliest of these times and, if tasks are waiting, of the ends of pauses; None for never."""
         known = [moment for moment in moments if moment is not None]
         if self._waiting:
             now = real_monotonic()
@@ -223,7 +221,7 @@ class QueueEngine(Generic[M]):
         return min(known, default=None)
 
     def _load(self, mini_batch: MiniBatch) -> tuple[object, float, Failure | None]:
-        """What run() gets, seconds that it took to load it, and why it could not be loaded."""
+        """The argument of run(), the seconds for loading it, and why it could not be loaded."""
         began = real_perf_counter()
         payload: object = None
         failure: Failure | None = None

@@ -1,4 +1,4 @@
-"""Runs the script on a thread of its own, as the service was seen to do (setting thread="worker")."""
+"""Runs the script on a separate thread, as the service was seen to do (setting thread="worker")."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _PATIENCE = 1.0
-"""Seconds that a call which is no longer waited for has to come to its end."""
+"""Seconds for an abandoned call to end."""
 _Task = tuple[Callable[..., object], tuple[object, ...]]
 
 
 class ScriptThread:
     """Calls functions on one thread, which lives as long as the context; the caller waits for each.
 
-    on_interrupt: told what was raised into the waiting thread, which is not the script's doing.
+    on_interrupt: called with exceptions raised in the waiting thread, which the script did not cause.
     """
 
     def __init__(self, clock: WorkerClock, on_interrupt: Callable[[BaseException], None]) -> None:
@@ -49,7 +49,7 @@ class ScriptThread:
             value, error = self._results.get()
         except BaseException as interrupt:
             self._on_interrupt(interrupt)
-            # An import changes the folder and the modules of the process, and must not do so after they were put back.
+            # An import changes the folder and modules of the process, which must not happen after they were restored.
             with suppress(queue.Empty):
                 self._results.get(timeout=_PATIENCE)
             raise

@@ -1,9 +1,8 @@
-"""Interrupts a script on the main thread when its time is up, and lets nobody else's alarm get lost.
+"""Interrupts a script on the main thread when its time is up, without losing other alarms.
 
-There is one real-time timer in a process, and pytest-timeout has usually armed it. The guard takes it over for
-the length of a job: it arms the earlier of the two deadlines, calls the outer handler when that one is due,
-and gives handler and remaining time back. Where a script cannot be interrupted (another thread, Windows) the
-attempt is judged when it returns; `interrupts` says which way it is.
+A process has one real-time timer, and pytest-timeout has usually set it. During a job, the guard sets the earlier of
+the two deadlines, calls the outer handler when that is due, and restores handler and remaining time. If a script cannot
+be interrupted (another thread, Windows), the attempt is judged when it returns; `interrupts` says which applies.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, TypeVar
 
 from pytest_parallelrun.emulator.clock import AttemptTimeout, WorkerClock, real_monotonic
+from pytest_parallelrun.emulator.sandbox.process_exit import TERMINATIONS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,34 +27,34 @@ _T = TypeVar("_T")
 _ENGINE = (__name__, f"{__package__}.inprocess")
 _AROUND_CALLS = ("_attempt", "_guarded_run", "_guarded", "begin", "end", "_arm", "__exit__")
 _BETWEEN_CALLS = 0.001
-"""Seconds until an alarm that came between two calls of the script is looked at again."""
+"""Seconds until an alarm that arrived between two calls of the script is checked again."""
 
 REPEAT_AFTER = 1.0
 """Seconds until a script that swallowed the interrupt is interrupted again."""
 
 SAY_SO_AFTER = 3
-"""Interrupts until the terminal is told why nothing moves."""
+"""Interrupts until the terminal says why nothing moves."""
 
 SAY_SO = (
     b"parallelrun: the script swallows the interrupt of its timeout (a bare `except:` or `except BaseException`) "
     b"and cannot be stopped inside this process.\n"
 )
 
-# signal.getsignal makes an enum member of what it finds, which costs more than all the rest of the guard.
+# signal.getsignal creates an enum member, which costs more than the rest of the guard.
 _signal = import_module("_signal")
 _getsignal = _signal.getsignal
 
-# The kernel counts in microseconds, and zero would disarm the timer.
+# The kernel counts in microseconds, and zero would switch the timer off.
 _SOON = 1e-6
 
 _AFTER_OUTER = 0.01
 
-# A timer that nobody touched differs from what is expected of it by less than this many seconds.
+# An untouched timer differs from its expected value by less than this many seconds.
 _DRIFT = 0.05
 
 
 class TimeoutGuard:
-    """Bounds each call of a script by `clock.deadline`, for the length of one job."""
+    """Limits each call of a script by `clock.deadline`, during one job."""
 
     def __init__(self, clock: WorkerClock, *, allowed: bool = True) -> None:
         self._clock = clock
@@ -62,17 +62,17 @@ class TimeoutGuard:
             allowed and hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         )
         self.interruptions = 0
-        """How often the current call was interrupted; above one, the script swallowed the first."""
+        """Interrupts of the current call; more than one means that the script swallowed the first."""
         self.suspended = False
         """Whether a debugger was at its prompt when the time of the current call was up."""
         self.outside: BaseException | None = None
-        """What a handler of the host raised into the script: Ctrl-C, or pytest-timeout's own limit.
+        """An exception that a handler of the host raised into the script: Ctrl-C, or pytest-timeout.
 
-        It is not the script's failure and ends the job, also when the script swallows it.
+        It is not the script's failure and ends the job, even if the script swallows it.
         """
         self._outer_due: float | None = None
         self._outer_interval = 0.0
-        # Bound once: the identity tells whether the script has put another handler in.
+        # Bound once: its identity shows whether the script has set another handler.
         self._alarm_handler = self._on_alarm
         self._interrupt_handler = self._on_interrupt
 
@@ -87,7 +87,8 @@ class TimeoutGuard:
         self._alarms = signal.alarm, signal.setitimer
         signal.alarm, signal.setitimer = self._rearming(_signal.alarm), self._rearming(_signal.setitimer)
         self._outer_alarm = signal.signal(signal.SIGALRM, self._alarm_handler)
-        self._outer_interrupt = signal.signal(signal.SIGINT, self._interrupt_handler)
+        interrupting = [signal.SIGINT, *(number for number in TERMINATIONS if callable(_getsignal(number)))]
+        self._outer_interrupts = {number: signal.signal(number, self._interrupt_handler) for number in interrupting}
         self._clock.on_skip = self._arm
         self._arm()
         return self
@@ -99,24 +100,26 @@ class TimeoutGuard:
             signal.alarm, signal.setitimer = self._alarms
             _set_timer(0)
             signal.signal(signal.SIGALRM, self._outer_alarm)
-            signal.signal(signal.SIGINT, self._outer_interrupt)
+            for number, handler in self._outer_interrupts.items():
+                signal.signal(number, handler)
             if self._outer_due is not None:
                 _set_timer(max(self._outer_due - real_monotonic(), _SOON), self._outer_interval)
         elif hasattr(signal, "setitimer"):
-            # Here the outer handler had its alarm itself, but a script may set one on any thread.
+            # Here the outer handler got its alarm itself, but a script may set one on any thread.
             expected = 0.0 if self._outer_due is None else max(self._outer_due - real_monotonic(), 0.0)
             if not self._outer_interval and abs(_time_left() - expected) > _DRIFT:
                 _set_timer(expected)
 
     def begin(self, deadline: float) -> None:
-        """The script gets control until `deadline` on its clock."""
+        """Passes control to the script until `deadline` on its clock."""
         self._clock.begin(deadline)
         self.interruptions = 0
         self.suspended = False
         if not self.interrupts:
             return
-        if _getsignal(signal.SIGINT) is not self._interrupt_handler:
-            signal.signal(signal.SIGINT, self._interrupt_handler)
+        for number in self._outer_interrupts:
+            if _getsignal(number) is not self._interrupt_handler:
+                signal.signal(number, self._interrupt_handler)
         # Rearming costs a system call, so an alarm that is due earlier is left to find out that it has nothing
         # to do. Scripts set alarms of their own, and leave them; both are looked at first.
         if _getsignal(signal.SIGALRM) is not self._alarm_handler:
@@ -126,7 +129,7 @@ class TimeoutGuard:
             self._arm()
 
     def end(self) -> None:
-        """The script gave control back; an alarm that comes from here on is dropped."""
+        """The script returned control; later alarms are dropped."""
         self._clock.deadline = None
 
     def _arm(self, soonest: float = _SOON) -> None:
@@ -153,14 +156,14 @@ class TimeoutGuard:
             try:
                 self._call_outer(self._outer_alarm, signum, frame)
             finally:
-                # Afterwards, and not at once: ours must not cut the handler short nor replace what it raised.
+                # Afterwards, not immediately: ours must not interrupt the handler or replace its exception.
                 self._arm(soonest=_AFTER_OUTER)
         elif self._clock.deadline is not None and self._clock.remaining() <= 0:
             if _is_between_calls(frame):
                 self._arm(soonest=_BETWEEN_CALLS)
                 return
             if _in_debugger(frame):
-                # Somebody is looking at the script; its time stands still for the rest of the call.
+                # A debugger is active: time stops for the rest of the call.
                 self.suspended = True
                 self._clock.deadline = None
                 return
@@ -172,7 +175,7 @@ class TimeoutGuard:
     def _repeat(self) -> None:
         self.interruptions += 1
         if self.interruptions == SAY_SO_AFTER:
-            # Not through a stream: the alarm may have come in the middle of a write to it.
+            # Not through a stream: the alarm may have interrupted a write to it.
             with suppress(OSError):
                 os.write(2, SAY_SO)
         due = real_monotonic() + REPEAT_AFTER
@@ -181,7 +184,7 @@ class TimeoutGuard:
         _set_timer(max(due - real_monotonic(), _SOON))
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        self._call_outer(self._outer_interrupt, signum, frame)
+        self._call_outer(self._outer_interrupts[signum], signum, frame)
 
     def _call_outer(self, handler: object, signum: int, frame: FrameType | None) -> None:
         if not callable(handler):
@@ -210,10 +213,10 @@ def _time_left() -> float:
 
 
 def _is_between_calls(frame: FrameType | None) -> bool:
-    """Whether the alarm came in the engine, coverage or Hypothesis, where an exception would break what holds it.
+    """Whether the alarm arrived in the engine, coverage or Hypothesis, where an exception would do damage.
 
-    The call is about to begin or has just ended, or the interpreter went there in its midst, as for a callback of the
-    garbage collector, which swallows exceptions. A moment later it is in the script, or there is no limit.
+    The call is starting or ending, or the interpreter interrupted it, such as for a callback of the garbage collector,
+    which swallows exceptions. A moment later it is in the script, or there is no limit.
     """
     name = "" if frame is None else frame.f_globals.get("__name__", "")
     function = "" if frame is None else frame.f_code.co_name

@@ -1,4 +1,4 @@
-"""How long an attempt may take, and what is said of one that took longer."""
+"""Limits of an attempt, and the messages if it exceeds one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 def over_time(
     limit: str, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
 ) -> Failure:
-    """run() took too long. limit: such as "60 s (timeout)". late: it came back on its own, afterwards.
+    """run() took too long. limit: such as "60 s (timeout)". late: it returned by itself, afterwards.
 
-    interruptions: how often it was interrupted; slept_ahead: seconds of sleep that were skipped. ended: what was done
-    to it otherwise.
+    interruptions: number of interrupts; slept_ahead: seconds of skipped sleep. ended: what else was done to it.
     """
     ending = "returned after" if late else f"was {ended} at"
     times = f", {interruptions} times in vain" if interruptions > 1 else ""
@@ -28,7 +27,7 @@ def over_time(
 
 
 def over_probe(probe_limit: float, passed: float, used: float) -> Failure:
-    """run() took longer than mini-batches may of which many are tried; the numbers are those of `probe_time_left`."""
+    """run() exceeded the limit for many mini-batches; the numbers are those of `probe_time_left`."""
     how = "waiting, not working: for a socket, a lock, a sleep or the like" if used < WAITING * passed else "working"
     return Failure(
         phase="run",
@@ -38,9 +37,9 @@ def over_probe(probe_limit: float, passed: float, used: float) -> Failure:
 
 
 class AttemptLimits:
-    """Those of a job, in seconds. probe_limit: what run() of generated mini-batches may take.
+    """The limits of a job, in seconds. probe_limit: for run() of generated mini-batches.
 
-    overhead: for loading, and for handing over what run() returned. coming_up: for an import, init() or shutdown().
+    overhead: for loading, and for sending results. coming_up: for an import, init() or shutdown().
     """
 
     def __init__(self, settings: JobSettings, probe_limit: float | None = None) -> None:
@@ -52,11 +51,11 @@ class AttemptLimits:
         self._longest = self.timeout + self.overhead if self._whole_attempt else self.timeout
 
     def of_run(self, loading: float) -> float:
-        """Seconds that run() has after so many for loading."""
+        """Seconds for run() after this many for loading."""
         return self._longest - loading if self._whole_attempt else self._longest
 
     def of_loading(self, so_far: float) -> float:
-        """Seconds that are left for loading after so many of it."""
+        """Seconds left for loading."""
         return self.of_run(so_far) if self._whole_attempt else self.overhead - so_far
 
     def over_loading(self) -> Failure:
@@ -66,11 +65,11 @@ class AttemptLimits:
         return Failure(phase="load", error=f"loading took longer than task_overhead_timeout = {self.overhead:g} s")
 
     def too_long_loading(self, loading: float) -> Failure | None:
-        """The failure of a mini-batch whose loading took so many seconds; None where run() may begin."""
+        """The failure of a mini-batch after this many seconds of loading; None if run() can start."""
         return None if self._whole_attempt or loading < self.overhead else self.over_loading()
 
     def over_returning(self) -> Failure:
-        """run() was done in time, and what it returned did not come in time."""
+        """run() was in time, but its result did not arrive in time."""
         limit = f"task_overhead_timeout = {self.overhead:g} s"
         error = f"run() has returned, but handing over what it returned took longer than {limit}"
         return Failure(phase="return", error=error)
@@ -78,7 +77,7 @@ class AttemptLimits:
     def over(
         self, *, late: bool, interruptions: int = 0, slept_ahead: float = 0.0, ended: str = "interrupted"
     ) -> Failure:
-        """run() has taken too long; the arguments are those of `over_time`."""
+        """run() took too long; the arguments are those of `over_time`."""
         limit_names = "timeout + task_overhead_timeout" if self._whole_attempt else "timeout"
         return over_time(
             f"{self._longest:g} s ({limit_names})",
@@ -89,14 +88,14 @@ class AttemptLimits:
         )
 
     def killed_after(self, running: float, used: float = 0.0, *, late: bool = False) -> Failure:
-        """The same in a worker process, after so many seconds, in `used` of which it used the processor.
+        """The same in a worker process, after this many seconds, `used` of them on the processor.
 
-        late: it came back before it was killed.
+        late: it returned before it was killed.
         """
         if self.probe_limit is not None and running < self._longest:
             return over_probe(self.probe_limit, running, used)
         return self.over(late=late, ended="killed")
 
     def over_coming_up(self, phase: Phase) -> str:
-        """What is said of an import, init() or shutdown() that took too long."""
+        """The message on an import, init() or shutdown() that took too long."""
         return f"{phase} took longer than {self.coming_up:g} s (3 x timeout + 30)"

@@ -1,4 +1,4 @@
-"""Turns an exception of the script into text: one line, and the frames that are the user's own."""
+"""An exception of the script as text: one line, and the user's own frames."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _NOBODYS = ("<frozen ", "<string>")
 _IN_PACKAGES = re.compile(r"[\\/](?:site|dist)-packages[\\/]([^\\/]+)")
 
 MAX_FRAMES = 50
-"""Frames that are shown of one exception."""
+"""Maximum frames that are shown of one exception."""
 _MAX_FRAMES_READ = 1000
-"""Frames that are looked at: below a deep call of a library stands that of the user."""
+"""Maximum frames that are examined: the user's frame is below a deep call of a library."""
 
-# Stands in a stack for the frames that are left out, since a stack is made of frames alone.
+# Placeholder for frames that are left out, since a stack consists of frames.
 _LEFT_OUT = "<left out>"
 _LEFT_OUT_LINE = re.compile(rf'File "{_LEFT_OUT}", line 0, in (.*)')
 
 
 def describe_exception(error: BaseException) -> str:
-    """Type and message in one line, also where the exception's own __str__ fails."""
+    """Type and message in one line, even if the exception's own __str__ fails."""
     lines = traceback.format_exception_only(type(error), error)
     return " ".join("".join(lines).split("\n")).strip()
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback with our frames and those of the import system left out, causes included.
+    """The traceback without our frames and those of the import system, with causes.
 
-    Where a frame is the user's own, those of installed packages and of the standard library become a line such as
-    "(then 5 frames in pandas, the last: read_csv)". The exception itself is not kept: its frames would keep
-    everything alive that they refer to.
+    Next to frames of the user, those of installed packages and the standard library become a line such as "(then 5
+    frames in pandas, the last: read_csv)". The exception itself is not kept: its frames would keep everything alive
+    that they refer to.
     """
     report = traceback.TracebackException.from_exception(error, limit=-_MAX_FRAMES_READ, lookup_lines=False)
     waiting: list[traceback.TracebackException | None] = [report]
@@ -58,7 +58,7 @@ def user_traceback(error: BaseException) -> str:
 
 
 def failure_of(phase: Phase, error: BaseException) -> Failure:
-    """The failure that an exception of the script is: in words, and as values that outlive it."""
+    """The failure for an exception of the script: as text and as plain values."""
     return Failure(
         phase=phase,
         error=describe_exception(error),
@@ -70,7 +70,7 @@ def failure_of(phase: Phase, error: BaseException) -> Failure:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and those that a traceback shows before it, as long as they do not go in a circle."""
+    """The exception and those that a traceback shows before it, without cycles."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen and len(seen) < MAX_FRAMES:
@@ -98,7 +98,7 @@ def _info_of(error: BaseException) -> ErrorInfo:
 
 
 def _exact(text: str) -> str:
-    """No subclass of str, which `marshal` does not write."""
+    """Not a subclass of str, which `marshal` cannot write."""
     return "".join([text])
 
 
@@ -121,7 +121,7 @@ def _own_frames(stack: Sequence[traceback.FrameSummary]) -> list[traceback.Frame
             kept.extend(run)
         elif kept:
             kept.append(_summed_up(list(run)))
-        # What comes before the first frame of the user only led to it.
+        # Frames before the first one of the user only led to it.
     return (kept or frames)[-MAX_FRAMES:]
 
 
@@ -134,7 +134,7 @@ def _summed_up(frames: Sequence[traceback.FrameSummary]) -> traceback.FrameSumma
 
 @functools.lru_cache(maxsize=1024)
 def _library_of(filename: str) -> str:
-    """The installed package, or module of the standard library, that a file is of; "" for the user's own."""
+    """The installed package, or module of the standard library, of a file; "" for the user's own."""
     if filename.startswith("<"):
         return "generated code"
     package = _IN_PACKAGES.search(filename)
@@ -157,7 +157,7 @@ def _is_machinery(filename: str) -> bool:
 
 
 def _retry_request_of(error: BaseException) -> tuple[str, float] | None:
-    """Code and delay of a ParallelRunException, of the stand-in or of an installed azureml-core."""
+    """Code and delay of a ParallelRunException, of the stand-in or of azureml-core."""
     if not any(kind.__name__ == "ParallelRunException" for kind in type(error).__mro__):
         return None
     code = getattr(error, "code", None) or "Retry.Sleep"

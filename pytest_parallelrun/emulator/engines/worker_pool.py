@@ -1,4 +1,4 @@
-"""Who is at work: a slot for each worker that may run at a time. When one is replaced, and when it is given up."""
+"""A pool with a slot for each worker; decides when a worker is replaced and when a slot is abandoned."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PooledWorker(Protocol):
-    """A worker of an engine, wherever it is. reap: ends what is left of it, and tells how it ended.
+    """A worker of an engine, wherever it runs. reap: ends what is left of it, and says how it ended.
 
     pausing_until: it gets no mini-batch before, by the monotonic clock.
     """
@@ -36,10 +36,10 @@ M = TypeVar("M", bound=PooledWorker)
 
 
 class WorkerPool(Generic[M]):
-    """One slot for each worker that may run at a time, and who is in it.
+    """The slots and their workers.
 
-    vacant: slots that want a worker, when there is something to do. events: what happened since they were taken.
-    made: workers that were started, or tried to.
+    vacant: slots that need a worker when there is work. events: since they were last taken. made: number of worker
+    starts, including failed ones.
     """
 
     def __init__(self, settings: JobSettings) -> None:
@@ -59,20 +59,20 @@ class WorkerPool(Generic[M]):
         return real_monotonic() - self.born
 
     def workers(self) -> Iterator[M]:
-        """All that are there, up or on their way."""
+        """All workers, running or starting."""
         return (worker for worker in self.slots if worker is not None)
 
     def instance_of(self, slot: int) -> int:
         return slot // self._per_instance
 
     def met(self, gap: StandInGap) -> None:
-        """A worker has met it; told once for all of them."""
+        """A worker met a gap; reported once for all."""
         if gap not in self._gaps:
             self._gaps.add(gap)
             self.events.append(gap)
 
     def came_up(self, worker: M, files: Mapping[str, int]) -> None:
-        """Its init() has returned. files: see WorkerStarted."""
+        """Its init() returned. files: see WorkerStarted."""
         worker.up = True
         self._failures.forget(worker.instance)
         self._failures.forget(None)
@@ -86,7 +86,7 @@ class WorkerPool(Generic[M]):
         self.events.append(event)
 
     def failed(self, worker: M, failure: Failure) -> None:
-        """It did not come up; another one may follow."""
+        """It did not start; another one may follow."""
         self._failures.add(worker.instance, failure)
         event = WorkerFailed(
             worker=worker.number,
@@ -100,14 +100,14 @@ class WorkerPool(Generic[M]):
         if not self._given_up(worker.instance, starting=0):
             self.vacant.add(worker.slot)
             return
-        # Failures count while no worker comes up: a slot that is given up beside one that is up costs it nothing.
+        # Failures count while no worker runs: a slot abandoned next to a running one costs it nothing.
         if any(other.up for other in self.workers() if other.instance == worker.instance):
             self._failures.forget(worker.instance)
         if any(other.up for other in self.workers()):
             self._failures.forget(None)
 
     def stopped(self, worker: M, reason: str, failure: Failure | None = None, *, replace: bool = False) -> str:
-        """It is ended, if it has not ended by itself; how, in words."""
+        """Ends it if necessary; returns how it ended, as text."""
         self.events.append(WorkerStopped(worker.number, reason, failure))
         if replace:
             self.vacant.add(worker.slot)
@@ -134,13 +134,13 @@ class WorkerPool(Generic[M]):
         return self._failures.given_up(instance, self.elapsed(), starting=starting)
 
     def require(self) -> None:
-        """NoWorkersLeft where there is nobody, and nobody will come."""
+        """NoWorkersLeft if there is no worker and none will start."""
         if not any(self.workers()) and not self.startable():
             raise NoWorkersLeft(self._failures.reason())
 
 
 class InitFailures:
-    """The failures of each instance, and of the job, since a worker of it was last up."""
+    """The failures of each instance, and of the job, since a worker of it last ran."""
 
     def __init__(self, settings: JobSettings) -> None:
         self._instances = settings.instance_count
@@ -150,13 +150,13 @@ class InitFailures:
         self._last: Failure | None = None
 
     def add(self, instance: int, failure: Failure) -> None:
-        """A worker of that instance did not come up."""
+        """A worker of that instance did not start."""
         self._of_instance[instance] += 1
         self._of_job += 1
         self._last = failure
 
     def forget(self, instance: int | None) -> None:
-        """A worker of the instance is up; None: one of the job."""
+        """A worker of the instance runs; None: one of the job."""
         if instance is None:
             self._of_job = 0
         else:
@@ -165,7 +165,7 @@ class InitFailures:
     def given_up(self, instance: int, elapsed: float, *, starting: int = 0) -> bool:
         """Whether no further worker is started there; elapsed: seconds since the start of the job.
 
-        starting: workers of the instance of which it is not known yet, and which may be the last ones.
+        starting: workers of the instance that are still starting, and may be the last ones.
         """
         if self._of_instance[instance] + starting >= init_failures_allowed(self._workers):
             return True
@@ -173,7 +173,7 @@ class InitFailures:
         return elapsed > INIT_GRACE and self._of_job >= allowed
 
     def reason(self) -> str:
-        """Why there is no worker left."""
+        """Why no worker is left."""
         if self._last is None or not self._of_job:
             return "the script stopped all workers (ParallelRunException with Retry.StopProcess)"
         cause = "init()" if self._last.phase == "init" else "loading the entry script"

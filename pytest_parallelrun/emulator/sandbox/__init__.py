@@ -1,1 +1,1 @@
-"""What a script sees of the process that it runs in, and what is put back afterwards."""
+"""What a script sees of its process, and what is restored afterwards."""

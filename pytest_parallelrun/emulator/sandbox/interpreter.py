@@ -1,6 +1,7 @@
-"""What is one for the whole process, such as the locale or the garbage collector: that of the host, and of the workers.
+"""Settings of the whole process, such as the locale or the garbage collector: those of the host, and of the workers.
 
-Reading all of it takes some twenty microseconds, too long for every change of worker: the workers of a job share it.
+Reading all of them takes about twenty microseconds, too long for every change of worker: the workers of a job share
+them.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from contextlib import suppress
 from typing import Any
 
 Pair = tuple[Callable[[], Any], Callable[[Any], object]]
-"""What reads a setting, and what sets it."""
+"""Functions that read and set a setting."""
 
 _UNLOADED: Any = None
-"""Read where the module is not loaded."""
+"""Value if the module is not loaded."""
 _ABSENT = object()
-"""The value of an attribute that a module does not have."""
+"""Value of a missing attribute."""
 _modules: set[str] = set()
 """Those that a setting is of."""
 _known: dict[str, Any] = {}
-"""Modules as the host had them loaded: a script may have put others in their place."""
+"""Modules as the host had loaded them: a script may have replaced them."""
 
 
 def _loaded(name: str) -> Any:
@@ -34,7 +35,7 @@ def _loaded(name: str) -> Any:
 
 
 def _of_module(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any], object]) -> Pair:
-    """A setting of a module, if that is loaded. write: given _UNLOADED it sets what the module begins with."""
+    """A setting of a module, if that is loaded. write: with _UNLOADED it sets the initial value."""
     _modules.add(name)
 
     def read_loaded() -> Any:
@@ -45,14 +46,14 @@ def _of_module(name: str, read: Callable[[Any], Any], write: Callable[[Any, Any]
 
 
 def _attributes(name: str, *attributes: str, default: Callable[[Any], object] | None = None) -> Pair:
-    """Attributes of a module. default: the value of each where the script was the first to load it."""
+    """Attributes of a module. default: the value of each if the script was the first to load it."""
 
     def read(module: Any) -> list[Any]:
         return [vars(module).get(attribute, _ABSENT) for attribute in attributes]
 
     def write(module: Any, values: Any) -> None:
         if values is _UNLOADED:
-            # What it began with is known of some only.
+            # The initial value of some is unknown.
             values = [default(module) if default else vars(module)[attribute] for attribute in attributes]
         for attribute, value in zip(attributes, values, strict=True):
             if value is _ABSENT:
@@ -79,7 +80,7 @@ def _zone() -> tuple[str | None, object, object]:
 
 
 def _set_zone(zone: tuple[str | None, object, object]) -> None:
-    # The environment may be another one now, and is none of our business.
+    # The environment may have changed, which does not matter here.
     now = os.environ.get("TZ")
     _put_zone(zone[0])
     time.tzset()
@@ -94,7 +95,7 @@ def _put_zone(name: str | None) -> None:
 
 
 def _unless_debugging(read: Callable[[], Any], write: Callable[[Any], object]) -> Pair:
-    """A debugger that somebody started in the script goes on after it."""
+    """A debugger started in the script continues after it."""
 
     def write_function(function: Any) -> None:
         now = read()
@@ -114,7 +115,7 @@ def _set_numpy_state(numpy: Any, state: Any) -> None:
     numpy.seterr(**errors)
     numpy.seterrcall(call)
     now = numpy.get_printoptions()
-    # Only what differs: not every version takes every option.
+    # Only differences: not every version accepts every option.
     numpy.set_printoptions(**{name: value for name, value in printing.items() if now[name] != value})
 
 
@@ -191,11 +192,11 @@ _FAULT_HANDLER = (
     "register",
     "unregister",
 )
-"""Functions that would take the handler of pytest away, or end its process after a while: they do nothing in a job."""
+"""Functions that would remove pytest's handler, or end its process later: they do nothing in a job."""
 
 
 class Interpreter:
-    """Changes between the settings of the host and those of the workers of one job."""
+    """Switches between the settings of the host and those of the workers of a job."""
 
     def __init__(self) -> None:
         self._of_workers: Sequence[Any] | None = None
@@ -212,7 +213,7 @@ class Interpreter:
         if self._of_workers is not None:
             _apply(self._of_workers, self._of_host)
             return
-        # As in a new process: objects that a script may change, so that comparing them would tell nothing.
+        # As in a new process: a script may change these objects, so comparing them would show nothing.
         if "asyncio.events" in _known:
             _known["asyncio.events"]._event_loop_policy = None
         if "decimal" in _known:
@@ -227,7 +228,7 @@ class Interpreter:
         _apply(self._of_host, self._of_workers)
 
     def end(self) -> None:
-        """Closes the event loop that a script left on this thread, of which the host would be warned."""
+        """Closes the event loop that a script left on this thread, which would cause a warning in the host."""
         with suppress(Exception):
             self._policy._local._loop.close()
 
@@ -236,7 +237,7 @@ def _read_all() -> list[Any]:
     try:
         return [read() for read, _ in _SETTINGS]
     except Exception:
-        # A script may have put anything in the place of a module that the host has not loaded.
+        # A script may have replaced a module that the host has not loaded by anything.
         return [_read(read) for read, _ in _SETTINGS]
 
 
@@ -249,7 +250,7 @@ def _read(read: Callable[[], Any]) -> Any:
 def _apply(wanted: Sequence[Any], now: Sequence[Any]) -> None:
     for (_, write), value, value_now in zip(_SETTINGS, wanted, now, strict=True):
         if value_now != value:
-            # A hard limit, for example, stays lowered.
+            # For example, a hard limit stays lowered.
             with suppress(Exception):
                 write(value)
 

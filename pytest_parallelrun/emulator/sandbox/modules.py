@@ -1,7 +1,7 @@
-"""Which modules belong to a worker, and how it gets a fresh copy of them.
+"""Which modules belong to a worker, and how it gets its own copy of them.
 
-A worker process imports the script and its siblings itself, so every emulated worker gets its own copies of
-them, while installed packages are shared: numpy cannot be loaded twice in one process.
+A worker process imports the script and its modules itself, so every emulated worker gets its own copies of them.
+Installed packages are shared: numpy cannot be loaded twice in a process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _installed_folders() -> tuple[str, ...]:
 
 
 def _pth_entries(folder: Path) -> set[str]:
-    """What editable installs add to sys.path; lines that are code are somebody else's."""
+    """What editable installs add to sys.path, except lines of code."""
     entries = set()
     for file in sorted(folder.glob("*.pth")):
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -61,12 +61,12 @@ def is_installed_path(entry: str) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def code_root_at(folder: Path) -> CodeRoot:
-    """One object per folder, so that what it found out about a thousand modules serves the next job too."""
+    """One object per folder, so that its results on a thousand modules are reused by the next job."""
     return CodeRoot(folder)
 
 
 class CodeRoot:
-    """The folder that is on sys.path in a worker: what `code:` is in a job file."""
+    """The folder that is on sys.path in a worker: `code:` of a job file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = str(folder)
@@ -76,7 +76,7 @@ class CodeRoot:
         self._shared: dict[str, bool] = {}
 
     def owns(self, file: str) -> bool:
-        """Whether a module of that file is part of the user's code, and loaded anew by every worker."""
+        """Whether a module of that file is part of the user's code, which every worker loads again."""
         if not _below(file, self.folder) or file.startswith(_OUR_PACKAGE):
             return False
         relative = file[len(self.folder) :]
@@ -100,7 +100,7 @@ class CodeRoot:
         return any(_below(file, folder) for folder in _installed_folders())
 
     def top_level_names(self) -> set[str]:
-        """Names that `import` finds directly below the code root, ahead of any installed package."""
+        """Names that `import` finds directly below the code root, before any installed package."""
         names = set()
         for entry in os.scandir(self.folder):
             if entry.name.endswith(".py"):
@@ -111,10 +111,10 @@ class CodeRoot:
 
 
 def is_shared(name: str, module: object, code_root: CodeRoot) -> bool:
-    """Whether every worker may see this very module object: it is installed, built in, or ours."""
+    """Whether every worker may share this module object: it is installed, built in, or ours."""
     if not isinstance(module, ModuleType) or name == "__main__":
         return True
-    # Not getattr: a lazy module would be loaded by the question.
+    # Not getattr, which would load a lazy module.
     facts = vars(module)
     spec = facts.get("__spec__")
     if spec is not None and spec.origin in ("built-in", "frozen"):
@@ -125,7 +125,7 @@ def is_shared(name: str, module: object, code_root: CodeRoot) -> bool:
     folders = [str(folder) for folder in facts.get("__path__") or ()]
     if folders:
         return all(code_root.shares(os.path.join(folder, "__init__.py")) for folder in folders)
-    # Made by code, as six.moves is: it goes with the package that made it.
+    # Created by code, like six.moves: it belongs to its package.
     top = name.partition(".")[0]
     return top != name and top in sys.modules and is_shared(top, sys.modules[top], code_root)
 
@@ -139,8 +139,8 @@ def _compile(path: str, source: bytes) -> CodeType:
 class FreshLoader(SourceFileLoader):
     """Loads a source file without reading or writing bytecode next to the user's code.
 
-    Bytecode is matched by whole seconds and size, so an edit within a second can be missed; and a run must
-    leave no __pycache__ behind. The compiled code is kept in memory for the next worker.
+    Bytecode is matched by whole seconds and size, so an edit within a second can be missed; and a run must leave no
+    __pycache__. The compiled code is kept in memory for the next worker.
     """
 
     def path_stats(self, path: object) -> dict[str, float]:
@@ -152,7 +152,7 @@ class FreshLoader(SourceFileLoader):
 
 
 class CodeRootFinder(MetaPathFinder):
-    """Finds the modules of the user's code ahead of everything else, and gives them the fresh loader."""
+    """Finds the modules of the user's code first, and gives them the loader above."""
 
     def __init__(self, code_root: CodeRoot) -> None:
         self._code_root = code_root

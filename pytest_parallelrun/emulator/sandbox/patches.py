@@ -1,8 +1,8 @@
 """Functions and classes of the standard library that a script replaces: `json.dumps`, `os.unlink`, `builtins.open`.
 
-The host gets back its own, since pytest and this package live on them; the workers of the job keep what the script put
-there. What an installed package puts there stays: `gevent` patches once, and more than could be put back, so that the
-process would hang.
+The host gets its own back, because pytest and this package need them; the workers of the job keep the replacements.
+Replacements by an installed package stay: `gevent` patches once, and more than could be restored, so the process would
+hang.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CLASSES: tuple[type, ...] = (
     subprocess.Popen,
     threading.Thread,
 )
-"""Those whose methods scripts are known to replace."""
+"""Classes whose methods scripts are known to replace."""
 _MODULES = (
     *("argparse", "ast", "asyncio", "asyncio.events", "builtins", "codecs", "collections", "contextlib", "copy", "csv"),
     *("datetime", "fnmatch", "functools", "gc", "getpass", "glob", "hashlib", "http.client", "importlib"),
@@ -41,6 +41,16 @@ _MODULES = (
     *("urllib.request", "uuid", "warnings", "zipfile"),
 )
 """Those that pytest, its plugins and this package live on. To look at all there are would cost a gate a second."""
+_OF_PYTEST = {
+    "_pytest.runner": (),
+    "_pytest.reports": ("TestReport",),
+    "_pytest.terminal": ("TerminalReporter",),
+    "_pytest.python": ("Function",),
+    "_pytest.main": ("Session",),
+    "pluggy._hooks": ("HookCaller",),
+    "pluggy._manager": ("PluginManager",),
+}
+"""Modules and classes of the host that a script must not change for it, where they are loaded."""
 _ABSENT = object()
 
 _Place = tuple[Any, str]
@@ -48,40 +58,43 @@ _Place = tuple[Any, str]
 
 
 class Patches:
-    """Changes between the functions of the host and those of the workers of one job."""
+    """Switches between the functions of the host and those of the workers of a job."""
 
     seen: dict[Any, dict[str, Any]] = {}  # noqa: RUF012 - one for all jobs
-    """What was in a module or class when it was looked at last."""
+    """Content of a module or class when it was last checked."""
 
     def __init__(self, is_kept: Callable[[object], bool]) -> None:
-        """is_kept: whether a function or class is of an installed package, which outlives the job."""
+        """is_kept: whether a function or class belongs to an installed package, which outlives the job."""
         self._is_kept = is_kept
         self._of_workers: dict[_Place, Any] = {}
         self._owners: list[Any] = []
 
     def take_over(self) -> None:
-        """From the host to the workers. To be called when all else that we replace is in place."""
+        """From the host to the workers. Call it when everything else that we replace is in place."""
         self._owners = self._owners or list(_owners())
         self._of_host = [(owner, self._seen(owner)) for owner in self._owners]
         for place, value in self._of_workers.items():
             _put(place, value)
 
     def _seen(self, owner: Any) -> dict[str, Any]:
-        """A copy of what is in it, the last one if that is still right."""
+        """A copy of its content, the last one if that is still correct."""
         seen = self.seen.get(owner)
         if seen is None or not _same(vars(owner), seen):
             seen = self.seen[owner] = vars(owner).copy()
         return seen
 
     def give_back(self) -> None:
-        """From the workers to the host. To be called before all else that we replace is put back."""
+        """From the workers to the host. Call it before everything else that we replace is restored."""
         replaced: dict[_Place, Any] = {}
         for owner, before in self._of_host:
             now = vars(owner)
             if not _same(now, before):
-                # What a module merely keeps there is its own business.
+                # State that a module merely keeps there does not matter.
                 places = (
-                    name for name, value in before.items() if callable(value) and now.get(name, _ABSENT) is not value
+                    name
+                    for name, value in before.items()
+                    if (callable(value) or isinstance(value, (classmethod, staticmethod)))
+                    and now.get(name, _ABSENT) is not value
                 )
                 replaced |= {(owner, name): now.get(name, _ABSENT) for name in places}
         by_package = any(map(self._is_kept, replaced.values()))
@@ -96,7 +109,7 @@ class Patches:
 
 
 def _is_standard(value: object) -> bool:
-    """Whether it is of the standard library, or nothing: a package that patches puts that in place of other things."""
+    """Whether it is of the standard library or missing, which packages that patch put in place of other things."""
     top = str(getattr(value, "__module__", None)).partition(".")[0]
     return value is None or value is _ABSENT or top in sys.stdlib_module_names
 
@@ -108,6 +121,10 @@ def _owners() -> Iterator[Any]:
         if type(module) is ModuleType:
             yield module
     yield from _CLASSES
+    for name, classes in _OF_PYTEST.items():
+        if name in sys.modules:
+            yield sys.modules[name]
+            yield from (getattr(sys.modules[name], each) for each in classes)
 
 
 def _same(now: Any, before: Any) -> bool:

@@ -1,19 +1,31 @@
-"""Ends of processes: a worker that ends itself must not end the test run, nor leave children to it."""
+"""Ends of processes: a worker that exits must not end the test run, nor leave children to it."""
 
 from __future__ import annotations
 
 import atexit
 import functools
 import os
+import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+
+import psutil
+
+from pytest_parallelrun.emulator.clock import real_sleep
+from pytest_parallelrun.emulator.process_tree import Traces, descendants, is_of_python, kill, left_by, names_of
+from pytest_parallelrun.emulator.worker.file_watch import unwatched
+from pytest_parallelrun.emulator.worker.process_resources import report_fork
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
+
+    from typing_extensions import Self
 
     # Its priority, and the number in the order of registration.
     _FinalizerKey = tuple[int | None, int]
@@ -23,9 +35,37 @@ class WorkerExit(BaseException):
     """The script ended its process with os._exit() or os.abort()."""
 
 
+TERMINATIONS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals with which a run is ended from outside."""
+
+
+@contextmanager
+def terminations_as_interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the run as Ctrl-C does, with all that is to be cleaned up; a second one ends it at once.
+
+    Handlers of others stay, as does a signal that is ignored: nohup.
+    """
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt(f"ended by {signal.Signals(number).name}")
+
+    ours = []
+    if threading.current_thread() is threading.main_thread():
+        ours = [number for number in TERMINATIONS if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            if signal.getsignal(number) is interrupt:
+                signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def exits_guarded() -> Iterator[None]:
-    """os._exit() and os.abort() raise WorkerExit here, and work in a child that the script forked."""
+    """os._exit() and os.abort() raise WorkerExit here, and work in a forked child."""
     me = os.getpid()
     before = os._exit, os.abort
 
@@ -47,9 +87,9 @@ def exits_guarded() -> Iterator[None]:
 
 
 def end_forked_child(error: BaseException | None) -> NoReturn:
-    """Ends a child that the script forked and let come back, since it must not go on with the test run.
+    """Ends a forked child that returned from the script, since it must not continue the test run.
 
-    error: what it came back with.
+    error: the exception with which it returned.
     """
     if error is None:
         status = 0
@@ -64,13 +104,13 @@ Handler = Callable[[], object]
 
 
 class ExitHandlers:
-    """What scripts give to atexit is called when their worker ends, and not at the end of pytest.
+    """atexit handlers of scripts are called when their worker ends, not at the end of pytest.
 
-    What an installed package gives it stays with the package.
+    Handlers of an installed package stay with the package.
     """
 
     def __init__(self, is_installed: Callable[[str], bool]) -> None:
-        """is_installed: whether a file is part of what all workers share."""
+        """is_installed: whether a file is shared by all workers."""
         self._is_installed = is_installed
         self.current: list[tuple[object, Handler]] = []
         """Functions of the active worker, and what calls each with its arguments."""
@@ -104,7 +144,7 @@ class ExitHandlers:
 
 
 def call_handlers(handlers: list[tuple[object, Handler]]) -> None:
-    """As the interpreter does at its end: the last one first, and an exception is shown and costs nothing."""
+    """Like the interpreter at its end: the last one first, and an exception is shown and ignored."""
     while handlers:
         _, call = handlers.pop()
         try:
@@ -114,32 +154,131 @@ def call_handlers(handlers: list[tuple[object, Handler]]) -> None:
 
 
 FINALIZER_TIME = 5.0
-"""Seconds that one of the finalizers of multiprocessing may take."""
+"""Seconds for one of the finalizers of multiprocessing."""
 
 
-@contextmanager
-def children_ended() -> Iterator[None]:
-    """Ends the processes that the script started through multiprocessing and left: pytest would wait for them."""
-    before, finalizers_before = set(_children()), set(_finalizers())
-    try:
-        yield
-    finally:
-        _run_finalizers(finalizers_before)
+class ScriptProcesses:
+    """The processes that a script starts from this one; what it leaves is ended with the job.
+
+    Those of the host are left alone, also those that it starts while it has the process between two questions. To look
+    at all processes takes milliseconds: it is done only where the script has started one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """folder: the one that workers work in."""
+        self.mark = os.urandom(8).hex()
+        """The value of MARK in the environment of the script."""
+        self.left: list[str] = []
+        """Names of what had to be killed."""
+        self._me = os.getpid()
+        # The system tells when a process started by another clock, which may be a second behind.
+        self._traces = Traces(mark=self.mark, folder=folder, since=time.time() - 2.0, forked=folder / "forked")
+        self._before: set[psutil.Process] | None = None
+        self._found: set[psutil.Process] = set()
+        self._any = False
+
+    def __enter__(self) -> Self:
+        self._outer = _active[0] if _active else None
+        self._children_before, self._finalizers_before = set(_children()), set(_finalizers())
+        _watch_starts()
+        self.take_over()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        try:
+            self.give_back()
+        finally:
+            _active[:] = [self._outer] if self._outer else []
+        _run_finalizers(self._finalizers_before)
         for child in _children():
             # The pool of joblib outlives its users on purpose, and is used again by the next job.
-            if child not in before and "loky" not in type(child).__module__:
+            if child not in self._children_before and "loky" not in type(child).__module__:
+                self._any = True
+                self._found.update(descendants(child.pid or 0))
+                if not child.daemon:
+                    self.left.append(child.name)
                 child.kill()
                 child.join()
+        if self._any:
+            _stop_fork_server()
+            if self._traces.forked.exists():
+                # A child of a child, whose parent has ended already, may not have said so yet.
+                real_sleep(_FORK_TIME)
+            strays = {process for process in {*self._found, *left_by(self._traces)} if not is_of_python(process)}
+            strays |= {below for process in strays for below in descendants(process.pid)}
+            self.left += names_of(strays)
+            kill(strays, self._traces)
+
+    def take_over(self) -> None:
+        """What is started from now on is the script's."""
+        self._before = None
+        _active[:] = [self]
+
+    def give_back(self) -> None:
+        """And now the host's."""
+        _active.clear()
+        if self._before is not None:
+            with unwatched():
+                self._found.update(set(descendants(self._me)) - self._before)
+            self._before = None
+
+    def starting(self) -> None:
+        """A process is about to be started."""
+        if os.getpid() == self._me and self._before is None:
+            self._any = True
+            with unwatched():
+                self._before = set(descendants(self._me))
+
+    def forked(self) -> None:
+        """This is a child."""
+        report_fork(self._traces.forked)
+
+
+_active: list[ScriptProcesses] = []
+"""That of the job which has the process; none while the host has it."""
+_STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"})
+_watched: list[bool] = []
+_FORK_TIME = 0.05
+"""Seconds within which a forked child writes its number."""
+
+
+def _watch_starts() -> None:
+    # Neither can be taken back, so there is one of each, which do nothing while no job has the process.
+    if not _watched:
+        _watched.append(True)
+        sys.addaudithook(_on_event)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_in_child)
+
+
+def _on_event(event: str, arguments: tuple[object, ...]) -> None:
+    if _active and event in _STARTS:
+        # An exception here would come out of the script's own call.
+        with suppress(Exception):
+            _active[0].starting()
+
+
+def _in_child() -> None:
+    if _active:
+        _active[0].forked()
+
+
+def _stop_fork_server() -> None:
+    """Multiprocessing starts it again where it is needed, and must hear of its end."""
+    server = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
+    if server is not None:
+        with suppress(Exception):
+            server._stop()
 
 
 def _run_finalizers(before: set[_FinalizerKey]) -> None:
-    """Runs what multiprocessing would run at the end of the process, for pools and managers made since then.
+    """Runs the final steps of multiprocessing for pools and managers created since then.
 
-    A Pool must be ended this way. Killed workers may hold the locks of its queues, and then its own finalizer
-    waits for them whenever the garbage collector comes to it.
+    A Pool must be ended this way. Killed workers may hold the locks of its queues, and then its own finalizer blocks
+    when it is garbage collected.
     """
     registry = _finalizers()
-    # In the order of multiprocessing. A key without a priority is one that it leaves to the garbage collector.
+    # In the order of multiprocessing. Keys without a priority are left to the garbage collector.
     for key in sorted((key for key in registry.keys() - before if key[0] is not None), reverse=True):
         finalizer = registry.get(key)
         if finalizer is None or not _ends_processes(finalizer):
@@ -150,14 +289,14 @@ def _run_finalizers(before: set[_FinalizerKey]) -> None:
 
 
 def _finalize(finalizer: Callable[[], object]) -> None:
-    # What the script left in a bad state fails here, where it harms nobody.
+    # Anything that the script left in a bad state fails here, where it does no harm.
     with suppress(BaseException):
         finalizer()
 
 
 def _ends_processes(finalizer: object) -> bool:
-    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package
-    # that keeps them for good.
+    # Of a Pool and of a Manager. Queues and locks may belong to the pool of joblib, or to an installed package that
+    # keeps them.
     name = getattr(getattr(finalizer, "_callback", None), "__name__", "")
     return name in ("_terminate_pool", "_finalize_manager")
 
@@ -173,7 +312,7 @@ def _children() -> list[BaseProcess]:
 
 
 def start_method() -> str | None:
-    """How multiprocessing starts processes, None while nothing has been decided."""
+    """The start method of multiprocessing, None if it is not set."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is None:
         return None
@@ -182,6 +321,6 @@ def start_method() -> str | None:
 
 
 def apply_start_method(method: str | None) -> None:
-    """A script may decide once in a process, and every worker is one."""
+    """A script may set it once in a process, and every worker is one."""
     if start_method() != method:
         sys.modules["multiprocessing"].set_start_method(method, force=True)

@@ -1,4 +1,4 @@
-"""The process of the host, put back as it was after a job, whatever the script did to it."""
+"""Restores the host's process after a job, whatever the script did to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
-from pytest_parallelrun.emulator.sandbox.process_exit import children_ended, exits_guarded
+from pytest_parallelrun.emulator.sandbox.process_exit import exits_guarded
 from pytest_parallelrun.emulator.service.mlflow_tracking import autologging_restored
 
 
@@ -22,8 +22,8 @@ from pytest_parallelrun.emulator.service.mlflow_tracking import autologging_rest
 def process_state_restored() -> Iterator[None]:
     """Restores working folder, sys.argv, sys.path, os.environ, signal handlers, warnings, logging, streams, random.
 
-    Modules are the business of the workers, the real-time timer that of the timeout guard. What the host needs
-    between two questions to workers as well is changed by `registrations` and `interpreter`.
+    The workers handle modules, the timeout guard the real-time timer. What the host also needs between two questions to
+    workers is switched by `registrations` and `interpreter`.
     """
     with ExitStack() as stack:
         for keeper in _KEEPERS:
@@ -42,7 +42,7 @@ def _folder() -> Iterator[None]:
 
 @contextmanager
 def _lists() -> Iterator[None]:
-    # The list objects stay the same ones: others hold references to them.
+    # The list objects stay the same: others refer to them.
     names = ("argv", "path")
     before = [(name, value, list(value)) for name in names for value in [_list(name)]]
     try:
@@ -59,7 +59,7 @@ def _list(name: str) -> list[object]:
 
 
 def apply_environment(wanted: dict[str, str]) -> None:
-    """Makes os.environ equal to `wanted`, touching only what differs."""
+    """Makes os.environ equal to `wanted`, changing only differences."""
     now = dict(os.environ)
     if now == wanted:
         return
@@ -90,19 +90,19 @@ def _handlers() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            # None: set by C code, which Python can neither name nor put back.
+            # None: set by C code, which Python can neither name nor restore.
             if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
 
 
 @contextmanager
 def _attributes() -> Iterator[None]:
-    """Functions of the interpreter that scripts replace: `builtins.print` by one that flushes, for instance."""
+    """Functions of the interpreter that scripts replace, such as `builtins.print` by one that flushes."""
     places = ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"))
     before = [(module, name, getattr(module, name)) for module, name in places]
     namespace, builtins_before = vars(builtins), dict(vars(builtins))
     recursion_limit = sys.getrecursionlimit()
-    # As a plain interpreter tells of a thread that dies: pytest would make a warning of it, and `-W error` a failure.
+    # As a plain interpreter reports a dying thread: pytest would turn it into a warning, and `-W error` into a failure.
     threading.excepthook = threading.__excepthook__
     sys.unraisablehook = sys.__unraisablehook__
     try:
@@ -120,7 +120,7 @@ def _attributes() -> Iterator[None]:
 @contextmanager
 def _warnings() -> Iterator[None]:
     with warnings.catch_warnings():
-        # As a fresh interpreter has them: `-W error` of a test run is not what the script runs under.
+        # As in a new interpreter: `-W error` of a test run does not apply to the script.
         warnings.resetwarnings()
         for category in (ResourceWarning, ImportWarning, PendingDeprecationWarning, DeprecationWarning):
             warnings.simplefilter("ignore", category, append=True)
@@ -132,7 +132,7 @@ def _streams() -> Iterator[None]:
     before = sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
     numbers = {0, 1, 2}
     for stream in (sys.stdout, sys.stderr):
-        # Under pytest these are files of its own, and fileno() tells a script which.
+        # Under pytest these are its own files, and fileno() shows a script which.
         with suppress(AttributeError, OSError, ValueError):
             numbers.add(stream.fileno())
     copies = [(number, os.dup(number), os.get_inheritable(number)) for number in sorted(numbers) if _is_open(number)]
@@ -157,7 +157,7 @@ def _is_open(number: int) -> bool:
 
 @contextmanager
 def _threads() -> Iterator[None]:
-    """Threads that the script starts are daemons: one that never ends must not keep pytest from ending."""
+    """Threads started by the script are daemons: one that never ends must not keep pytest from ending."""
     start = threading.Thread.start
     before = set(threading.enumerate())
 
@@ -171,7 +171,7 @@ def _threads() -> Iterator[None]:
         yield
     finally:
         threading.Thread.start = start  # type: ignore[method-assign]
-        # The interpreter would wait at its end for the threads of a pool, daemons or not.
+        # At its end the interpreter would wait for the threads of a pool, daemons or not.
         queues = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", {})
         for thread in [thread for thread in queues if thread not in before]:
             del queues[thread]
@@ -179,7 +179,7 @@ def _threads() -> Iterator[None]:
 
 @contextmanager
 def randomness_restored() -> Iterator[None]:
-    """Gives the host back the state of `random`, and of numpy.random where that was loaded."""
+    """Restores the host's state of `random`, and of numpy.random if that was loaded."""
     before = random.getstate()
     numpy = sys.modules.get("numpy.random")
     numpy_before = None if numpy is None else numpy.get_state()
@@ -201,7 +201,7 @@ def seed_from_system() -> None:
 
 @contextmanager
 def logging_restored() -> Iterator[None]:
-    """Puts loggers, handlers and factories back, and closes the handlers that were made meanwhile."""
+    """Restores loggers, handlers and factories, and closes new handlers."""
     root, manager = logging.root, logging.root.manager
     known = {name: log for name, log in manager.loggerDict.items() if isinstance(log, logging.Logger)}
     before = [_logger_state(log) for log in (root, *known.values())]
@@ -214,11 +214,11 @@ def logging_restored() -> Iterator[None]:
         try:
             yield
         finally:
-            # Through the method, since it drops the cached answers of isEnabledFor().
+            # With the method, which drops the cached answers of isEnabledFor().
             logging.disable(disabled)
             logging.setLogRecordFactory(record_factory)
             logging.setLoggerClass(logger_class)
-            # captureWarnings() takes a note here whether it is on; warnings themselves are restored elsewhere.
+            # captureWarnings() stores here whether it is on; warnings themselves are restored elsewhere.
             setattr(logging, "_warnings_showwarning", captured)  # noqa: B010 - no name that a type checker knows
             for restore in before:
                 restore()
@@ -229,9 +229,9 @@ def logging_restored() -> Iterator[None]:
 
 
 class _HostHandlers(logging.Handler):
-    """Hands records to the handlers of the host's root logger.
+    """Passes records to the handlers of the host's root logger.
 
-    basicConfig(force=True) closes what it finds on the root logger, and pytest's --log-file would stay closed.
+    basicConfig(force=True) closes the handlers of the root logger, and pytest's --log-file would stay closed.
     """
 
     def __init__(self, handlers: Sequence[logging.Handler]) -> None:
@@ -246,7 +246,7 @@ class _HostHandlers(logging.Handler):
 
 @contextmanager
 def _handlers_hidden() -> Iterator[None]:
-    """logging.config closes every handler that the module `logging` knows of: let it know none of the host's."""
+    """logging.config closes every handler known to the module `logging`: hide those of the host."""
     references: list[weakref.ref[logging.Handler]] = getattr(logging, "_handlerList")  # noqa: B009 - private
     named: MutableMapping[str, logging.Handler] = getattr(logging, "_handlers")  # noqa: B009 - private
     references_before, named_before = list(references), dict(named)
@@ -258,7 +258,7 @@ def _handlers_hidden() -> Iterator[None]:
         for reference in reversed(references):
             handler = reference()
             if handler is not None:
-                # A handler may be broken in any way: its stream is gone, or it is the script's own class.
+                # A handler may be broken in any way: its stream is gone, or it is a class of the script.
                 with suppress(Exception):
                     handler.close()
         references[:] = references_before
@@ -291,7 +291,6 @@ _KEEPERS = (
     logging_restored,
     _streams,
     _threads,
-    children_ended,
     exits_guarded,
     autologging_restored,
 )

@@ -1,8 +1,8 @@
-"""What modules put into the import system and the codecs: finders, path hooks, search functions, changed finders.
+"""Additions of modules to the import system and the codecs: finders, path hooks, search functions, changed finders.
 
-The host gets back exactly its own. An installed package, though, stays loaded after its job and puts nothing there a
-second time, so what it did put there is kept for every later worker. The module that did is set aside with it: the host
-finds it not loaded, and may import it anew (`six` without its finder has no `six.moves`).
+The host gets back exactly its own. An installed package stays loaded after its job and does not add them again, so its
+additions are kept for every later worker. The module that made them is removed with them: the host does not find it
+loaded, and may import it again (`six` without its finder has no `six.moves`).
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ _ERROR_HANDLERS = {
 
 
 class Kept:
-    """What installed packages have put into the interpreter so far, for the workers to come."""
+    """Additions of installed packages so far, for later workers."""
 
     def __init__(self) -> None:
         self.first: list[MetaPathFinderProtocol] = []
-        """Finders that stand before those of the host."""
+        """Finders before those of the host."""
         self.last: list[MetaPathFinderProtocol] = []
         self.hooks: list[Any] = []
         self.codecs: list[Any] = []
         self.replaced: set[tuple[type, str]] = set()
         """Methods that standard finders lost to one of these."""
         self.set_aside: dict[str, dict[str, ModuleType]] = {}
-        """By the name of the module that put something there: it and what is below it."""
+        """By the name of the module that added something: it and its submodules."""
 
     def everything(self) -> list[Any]:
         return [*self.first, *self.last, *self.hooks, *self.codecs]
@@ -72,7 +72,7 @@ KEPT = Kept()
 
 
 class Registrations:
-    """Changes between those of the host and those of the workers of one job."""
+    """Switches between those of the host and those of the workers of a job."""
 
     def __init__(self, is_shared: Callable[[str], bool]) -> None:
         """is_shared: whether all workers share the loaded module of that name, and it outlives the job."""
@@ -82,7 +82,7 @@ class Registrations:
         self._codecs: list[Any] | None = None
 
     def take_over(self, host_modules: Container[str]) -> dict[str, ModuleType]:
-        """From the host to the workers, who find these modules loaded as well."""
+        """From the host to the workers, who find these modules loaded too."""
         self._host_modules = host_modules
         self.meta_path, self._path_hooks = sys.meta_path, sys.path_hooks
         self.host_finders, self._host_hooks = list(sys.meta_path), list(sys.path_hooks)
@@ -90,7 +90,7 @@ class Registrations:
         put_back: dict[str, ModuleType] = {}
         for owner, modules in list(KEPT.set_aside.items()):
             if owner in sys.modules:
-                # The host has imported it meanwhile, and what that put there serves the workers too.
+                # The host has imported it meanwhile, and its additions serve the workers too.
                 KEPT.forget(owner)
             else:
                 put_back.update(modules)
@@ -112,7 +112,7 @@ class Registrations:
         return put_back
 
     def finders_for(self, finders: list[MetaPathFinderProtocol]) -> list[MetaPathFinderProtocol]:
-        """With those that installed packages have added, whichever worker imported them."""
+        """Including additions of installed packages, whichever worker imported them."""
         if not (KEPT.first or KEPT.last):
             return finders
         missing = [finder for finder in (*KEPT.first, *KEPT.last) if not _has(finders, finder)]
@@ -120,7 +120,7 @@ class Registrations:
         return [*first, *finders, *(finder for finder in missing if not _has(first, finder))]
 
     def keep_finders(self, finders: list[MetaPathFinderProtocol]) -> None:
-        """Notes those that came with an installed package. To be called while the modules of the worker are there."""
+        """Records those of installed packages. Call it while the modules of the worker are loaded."""
         behind = False
         for finder in finders:
             if _has(self.host_finders, finder):
@@ -135,7 +135,7 @@ class Registrations:
         KEPT.hooks += [hook for hook in self._hooks if self._is_new(hook, self._host_hooks, KEPT.hooks)]
         sys.meta_path[:], sys.path_hooks[:] = self.host_finders, self._host_hooks
         for path in sys.path_importer_cache.keys() - self._host_cache.keys():
-            # A finder of the standard kind is right for anyone, and spares reading the folder again.
+            # A standard finder works for everybody, and saves reading the folder again.
             if type(sys.path_importer_cache[path]) is not machinery.FileFinder:
                 del sys.path_importer_cache[path]
         sys.path_importer_cache.update(self._host_cache)
@@ -173,7 +173,7 @@ class Registrations:
         self._codecs.append(search_function)
 
     def _unregister(self, search_function: Any, /) -> None:
-        # Those of the host are none of the script's.
+        # Those of the host do not come from the script.
         if self._codecs and search_function in self._codecs:
             self._codecs.remove(search_function)
             self._host_codecs[1](search_function)
@@ -182,10 +182,10 @@ class Registrations:
         return not any(_has(each, one) for each in known) and self.is_kept(one)
 
     def is_kept(self, one: Any) -> bool:
-        """Whether it came with an installed package, which does not put it there again."""
+        """Whether it came with an installed package, which does not add it again."""
         owner = _owner(one)
         top = owner.partition(".")[0]
-        # What the standard library has was put there by a call of the script; what is ours, for one worker.
+        # Additions of the standard library were caused by the script; ours are for one worker.
         if owner not in sys.modules or top in sys.stdlib_module_names or top in ("__main__", _OURS):
             return False
         return self._is_shared(owner)
@@ -205,10 +205,10 @@ def _class_of(finder: Any) -> type:
 
 
 def _apply_attributes(wanted: dict[type, dict[str, Any]]) -> dict[type, dict[str, Any]]:
-    """Gives classes these attributes, and tells what those had that were changed by it."""
+    """Sets these attributes of classes, and returns the previous values of those that changed."""
     changed = {cls: vars(cls).copy() for cls, attributes in wanted.items() if vars(cls) != attributes}
     for cls, now in changed.items():
-        # Only what differs: not everything in a class can be set.
+        # Only differences: not everything in a class can be set.
         for name in now.keys() - wanted[cls].keys():
             delattr(cls, name)
         for name, value in wanted[cls].items():

@@ -1,6 +1,6 @@
-"""Gives the process to one emulated worker at a time, and back to the host in the end.
+"""Gives the process to one emulated worker at a time, and finally back to the host.
 
-Environment, folder, arguments and modules are swapped when the worker changes, and only where they differ.
+Environment, folder, arguments and modules are swapped when the worker changes, and only if they differ.
 """
 
 from __future__ import annotations
@@ -16,10 +16,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.entry import EntryFile, import_entry
+from pytest_parallelrun.emulator.process_tree import MARK
 from pytest_parallelrun.emulator.sandbox.interpreter import Interpreter
 from pytest_parallelrun.emulator.sandbox.modules import CodeRootFinder, code_root_at, is_installed_path, is_shared
 from pytest_parallelrun.emulator.sandbox.patches import Patches
-from pytest_parallelrun.emulator.sandbox.process_exit import ExitHandlers, Handler, apply_start_method, start_method
+from pytest_parallelrun.emulator.sandbox.process_exit import (
+    ExitHandlers,
+    Handler,
+    ScriptProcesses,
+    apply_start_method,
+    start_method,
+)
 from pytest_parallelrun.emulator.sandbox.process_state import (
     apply_environment,
     process_state_restored,
@@ -81,7 +88,7 @@ class Worker:
         self.exit_handlers: list[tuple[object, Handler]] = []
 
     def find_functions(self) -> None:
-        """Looks up run(), init() and shutdown(); AttributeError where there is no run()."""
+        """Looks up run(), init() and shutdown(); AttributeError without run()."""
         self.functions = functions_of(self.script)
 
 
@@ -97,6 +104,7 @@ class Sandbox:
         self._interpreter = Interpreter()
         self._patches = Patches(self._registrations.is_kept)
         self._exits = ExitHandlers((self._code_root or _ANY_ROOT).shares)
+        self.processes = ScriptProcesses(plan.folder)
         self.active: Worker | None = None
         self._started: list[Worker] = []
         self._hidden: dict[str, ModuleType] = {}
@@ -109,12 +117,13 @@ class Sandbox:
         self._released = False
         self._stack.callback(self._restore_modules)
         self._stack.enter_context(process_state_restored())
+        self._stack.enter_context(self.processes)
         self._path, self._host_path = sys.path, list(sys.path)
-        # A worker is born from the host, not from the worker that happens to be active.
+        # A worker starts from the host's state, not from that of the active worker.
         self._environ, self._host_environment = os.environ, dict(os.environ)
         self._host_start_method = start_method()
         self._host_process_name = process_name() or MAIN_PROCESS
-        # A script that was written a moment ago is not in the import system's listing of its folder.
+        # The import system's listing of the folder may not contain a script written a moment ago.
         importlib.invalidate_caches()
         self._hide_modules(self._take_over(self._host_modules))
         self._visible = set(sys.modules)
@@ -130,10 +139,15 @@ class Sandbox:
             self._started.clear()
 
     def start(self, worker: Worker) -> None:
-        """Makes a new worker the active one and imports the script for it; raises what the import raises."""
+        """Makes a new worker the active one and imports its script; raises whatever the import raises."""
         self._started.append(worker)
         tracking = tracking_environment(self._plan, worker.name)
-        worker.environment = {**self._host_environment, **tracking, **self._plan.environment}
+        worker.environment = {
+            **self._host_environment,
+            **tracking,
+            **self._plan.environment,
+            MARK: self.processes.mark,
+        }
         stdout, stderr = self._host_streams[:2]
         logged = self._plan.logs is not None
         worker.own_streams = (
@@ -163,12 +177,12 @@ class Sandbox:
         worker.script = import_entry(entry) if isinstance(entry, EntryFile) else entry.target
 
     def switch(self, worker: Worker) -> None:
-        """Makes `worker` the active one, which it is not yet."""
+        """Makes `worker`, which is not active, the active one."""
         if self._released:
             self._wake()
         self._suspend()
         sys.argv = worker.argv
-        # The objects of the host, since a script may have bound others to the names.
+        # The objects of the host, since a script may have rebound the names.
         sys.path, sys.meta_path = self._path, self._registrations.meta_path
         sys.path[:] = worker.path
         worker.meta_path = self._registrations.finders_for(worker.meta_path)
@@ -186,14 +200,15 @@ class Sandbox:
         self.active = worker
 
     def release(self) -> None:
-        """Gives the host its modules, folder, arguments, environment, streams and interpreter until a worker is active
-        again.
+        """Restores modules, folder, arguments, environment, streams and interpreter of the host until a worker is
+        active again.
 
-        What a script did to the rest of the process, such as the children that it started, stays for its workers.
+        Other effects of a script on the process, such as its children, stay for its workers.
         """
         if self._released:
             return
         self._suspend()
+        self.processes.give_back()
         self._released = True
         sys.modules.update(self._hidden)
         sys.argv = self._host_argv
@@ -220,10 +235,11 @@ class Sandbox:
 
     def _wake(self) -> None:
         self._released = False
+        self.processes.take_over()
         self._take_over(dict(sys.modules))
         for name in self._hidden:
             sys.modules.pop(name, None)
-        # What the host imported meanwhile is no worker's.
+        # Modules that the host imported meanwhile belong to no worker.
         self._visible.update(sys.modules)
 
     def _suspend(self) -> None:
@@ -254,9 +270,9 @@ class Sandbox:
                 worker.modules[name] = sys.modules.pop(name)
 
     def _stays(self, name: str, module: object) -> bool:
-        """Whether a module that a worker imported is one that all share, and that outlives the job."""
+        """Whether an imported module is shared by all workers and outlives the job."""
         if name.partition(".")[0] in STAND_IN_PACKAGES and self._plan.azureml == "standin":
-            # A stand-in, or a part of the real package that is tied to one.
+            # A stand-in, or a part of the real package that depends on one.
             return False
         return is_shared(name, module, self._code_root or _ANY_ROOT)
 
@@ -267,7 +283,7 @@ class Sandbox:
         for folder in self._python_path:
             own_names |= folder.top_level_names()
         own_names -= sys.stdlib_module_names
-        # A real azureml that the host has loaded must not be what the script finds.
+        # The script must not find a real azureml loaded by the host.
         for name, module in {**self._host_modules, **put_back}.items():
             top = name.partition(".")[0]
             if top in STAND_IN_PACKAGES:
@@ -283,10 +299,10 @@ class Sandbox:
 
     def _restore_modules(self) -> None:
         with warnings.catch_warnings():
-            # Files that a module leaves open end with it, which is no business of the host's.
+            # Files that a module leaves open are closed with it, which must not concern the host.
             warnings.simplefilter("ignore", ResourceWarning)
             for name, module in sys.modules.copy().items():
-                # What is installed stays loaded: a second load of numpy in one process fails.
+                # Installed packages stay loaded: loading numpy again in a process fails.
                 if name not in self._host_modules and not self._stays(name, module):
                     del sys.modules[name]
             del module
@@ -306,7 +322,7 @@ def _enter_folder(folder: str) -> None:
 
 def _let_go_of_streams(worker: Worker) -> None:
     for stream in (worker.stdout, worker.stderr, *worker.own_streams):
-        # The script may have closed or detached it, or put anything in its place.
+        # The script may have closed, detached or replaced it.
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()  # type: ignore[union-attr]
     for own in worker.own_streams:

@@ -1,7 +1,7 @@
-"""sys.stdout and sys.stderr as a worker gets them: its own, and safe to close.
+"""sys.stdout and sys.stderr of a worker: its own, and safe to close.
 
-A script that closes, detaches or rewraps its stdout would otherwise close the stream with which pytest
-captures, and take the whole test run with it.
+Otherwise a script that closes, detaches or rewraps its stdout would close the stream with which pytest captures, and
+end the whole test run.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Literal, TextIO
 
 
 def show(text: str, stream: TextIO | None) -> None:
-    """Writes on a stream of the host, as far as that can: escapes where its encoding has no character for one, and
-    nothing where it is closed.
+    """Writes to a stream of the host as far as possible: escapes characters that it cannot encode, and ignores a closed
+    one.
     """
     if stream is None or not text:
         return
@@ -44,7 +44,7 @@ class OutputTail:
 
 
 class _ToHost(io.RawIOBase):
-    """Bytes written here come out as text on a stream of the host, which stays open."""
+    """Bytes written here become text on a stream of the host, which stays open."""
 
     def __init__(self, host: TextIO | None, name: str, log: io.FileIO | None, tail: OutputTail) -> None:
         self._host = host
@@ -62,7 +62,7 @@ class _ToHost(io.RawIOBase):
             log.close()
 
     def _stream(self) -> TextIO | None:
-        # An installed module may hold on to the stream of a worker; after the job that leads to today's one.
+        # An installed module may keep the stream of a worker; after the job it leads to the current one.
         stream: TextIO | None = getattr(sys, self._name) if self._released else self._host
         return stream
 
@@ -87,7 +87,7 @@ class _ToHost(io.RawIOBase):
 
 
 class WorkerStream(io.TextIOWrapper):
-    """A real text stream, so that reconfigure(), buffer, detach() and close() do what they do elsewhere.
+    """A real text stream, so that reconfigure(), buffer, detach() and close() work as usual.
 
     log: a file that gets all of it too. tail: remembers the end of it.
     """
@@ -101,7 +101,7 @@ class WorkerStream(io.TextIOWrapper):
     ) -> None:
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered, as what is written to the host is; closed by release().
+        # Unbuffered, like the stream of the host; closed by release().
         file = None if log is None else open(log, "ab", 0)  # noqa: SIM115
         self._to_host = _ToHost(host, name, file, tail or OutputTail())
         super().__init__(
@@ -113,5 +113,5 @@ class WorkerStream(io.TextIOWrapper):
         )
 
     def release(self) -> None:
-        """The job has ended: whatever is written from now on goes to sys.stdout or sys.stderr of that time."""
+        """Ends the job: later output goes to the sys.stdout or sys.stderr of that time."""
         self._to_host.release()

@@ -1,7 +1,7 @@
-"""The errors for what the stand-ins do not cover, and who is told of each, as a script may hide them.
+"""Errors for calls that the stand-ins do not cover, which are recorded because a script may hide them.
 
-Each is also the built-in error that a script would catch in such a place, so that scripts with a fallback
-(`except ImportError`, `hasattr`) use it.
+Each is also the built-in error that a script would expect there, so that scripts with a fallback (`except ImportError`,
+`hasattr`) use it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ SIDE_INPUTS = 'Give side inputs to the script as program arguments: --parallelru
 
 
 class StandInGap(NamedTuple):
-    """A script asked for what the stand-ins do not cover. thing: its dotted Azure name. advice: what to do."""
+    """A call that the stand-ins do not cover. thing: its dotted Azure name. advice: what to do."""
 
     thing: str
     advice: str
 
 
 class GapWatch:
-    """Tells a listener of each gap that a script meets inside the context.
+    """Calls a listener for each gap inside the context.
 
-    What children meet that the script forked comes through a pipe, and is told by `collect()`.
+    Gaps in forked children come through a pipe, and `collect()` reports them.
     """
 
     def __init__(self, listener: Callable[[StandInGap], None]) -> None:
@@ -41,9 +41,9 @@ class GapWatch:
         if hasattr(os, "fork"):
             ends = os.pipe()
             for end in ends:
-                # A child must not wait until somebody reads, nor the parent until there is something.
+                # A child must not wait for the reader, nor the parent for the child.
                 os.set_blocking(end, False)
-            # Not os.read(): a script may have put one in its place that waits (eventlet).
+            # Not os.read(): a script may have replaced it by one that waits (eventlet).
             self._pipe = FileIO(ends[0], "r"), FileIO(ends[1], "w")
         _WATCHES.append(self)
         return self
@@ -56,7 +56,7 @@ class GapWatch:
                 end.close()
 
     def met(self, gap: StandInGap) -> None:
-        """Called for each gap, in the process that met it."""
+        """Called for each gap, in the process where it happened."""
         if os.getpid() == self._process:
             self._listener(gap)
         elif self._pipe:
@@ -64,7 +64,7 @@ class GapWatch:
                 self._pipe[1].write(json.dumps(gap).encode() + b"\n")
 
     def collect(self) -> None:
-        """Tells what forked children have met since the last call."""
+        """Reports gaps of forked children since the last call."""
         data = b""
         with suppress(OSError):
             while self._pipe and (part := self._pipe[0].read(65536)):
@@ -78,13 +78,13 @@ _WATCHES: list[GapWatch] = []
 
 
 def record_gap(thing: str, advice: str) -> None:
-    """Tells all who listen, whatever becomes of the error that the script gets."""
+    """Calls all listeners, whatever happens to the error."""
     for watch in list(_WATCHES):
         watch.met(StandInGap(thing, advice))
 
 
 class NotCoveredError(Exception):
-    """Base of the errors for what a stand-in does not cover."""
+    """Base of the errors for calls that a stand-in does not cover."""
 
 
 class NotCoveredImportError(NotCoveredError, ModuleNotFoundError):
@@ -99,12 +99,12 @@ class NotCoveredKeyError(NotCoveredError, KeyError):
     """An entry of a mapping, or a secret."""
 
     def __str__(self) -> str:
-        # KeyError shows the repr of its argument, which suits a key but not a sentence.
+        # KeyError shows the repr of its argument, which is wrong for a sentence.
         return str(self.args[0])
 
 
 def not_covered(thing: str, advice: str | None = None) -> str:
-    """Records the gap; the message of its error: what is missing, by its dotted Azure name, and what to do."""
+    """Records the gap; returns the message of its error: the dotted Azure name, and what to do."""
     root = thing.partition(".")[0]
     alternative = f"put a package '{root}' of your own (with an __init__.py) below the code root"
     if root == "azureml":
@@ -130,9 +130,9 @@ class _StandInType(type):
 
 
 class StandIn(metaclass=_StandInType):
-    """Base of the stand-in classes: what they lack is refused with a reason, on the class and on objects.
+    """Base of the stand-in classes: unknown attributes are refused with a reason, on the class and on objects.
 
-    advice: what to do instead, where the general advice does not fit.
+    advice: what to do instead, if the general advice does not fit.
     """
 
     advice: ClassVar[str | None] = None

@@ -1,10 +1,10 @@
-"""MLflow as a worker finds it: a tracking store and an active run. MLflow itself is never imported here.
+"""MLflow in a worker: a tracking store and an active run. MLflow itself is never imported here.
 
-The store is a folder of files, the one kind that every version reads, mlflow-skinny too. Each worker has a store of its
-own beside its working folder, since these files have no locks: where many write to one, a worker fails now and then at
-what a tracking server takes from all of them. The run has the same id in each, as the one run of the job has.
+The store is a folder of files, which every version reads, mlflow-skinny too. Each worker has its own store next to its
+working folder, because these files have no locks: workers that share one fail now and then, unlike with a tracking
+server. The run has the same id in each, because a job has one run.
 
-In this process MLflow is one for all workers and for the host, so what it keeps in its modules is exchanged.
+In this process all workers and the host share MLflow, so the state of its modules is swapped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 STORES = "mlflow"
-"""The folder in that of a job which holds the stores."""
+"""The folder of the stores in that of a job."""
 RUN_ID = "0" * 32
 _EXPERIMENT_ID, _EXPERIMENT_NAME = "0", "Default"
 _RUN_FOLDERS = ("artifacts", "metrics", "params", "tags")
@@ -53,9 +53,9 @@ user_id: ''
 
 
 def tracking_environment(plan: WorkerPlan, worker: str) -> dict[str, str]:
-    """The variables by which the MLflow of that worker finds its store, which is made, and the run.
+    """The variables with which MLflow in that worker finds its store, which is created, and the run.
 
-    None where the job itself names a store or a run.
+    None if the job itself sets a store or a run.
     """
     given = plan.environment
     if "MLFLOW_TRACKING_URI" in given or "MLFLOW_RUN_ID" in given:
@@ -94,16 +94,16 @@ _PLACES = (
     (_FLUENT, "_last_logged_model_id"),
     (_FLUENT, "_ACTIVE_MODEL_CONTEXT"),
 )
-"""What one user of MLflow sets and another would find, by module; not every version has each.
+"""State of MLflow by module that one user sets and another would see; not every version has each.
 
-Not whether its finder of imports is there: one serves all workers, and each more would ask all others for each module.
+Without the import finder: one serves all workers, and each further one would ask all others for each module.
 """
 
 MLflowState = Mapping[tuple[str, str], Any]
 
 
 def exchange_state(state: MLflowState) -> MLflowState:
-    """Puts the state of another user into MLflow, that of a new process where there is none; what was there."""
+    """Puts the state of another user into MLflow, or that of a new process; returns the previous state."""
     before = {}
     for place in _PLACES:
         module, name = sys.modules.get(place[0]), place[1]
@@ -114,9 +114,9 @@ def exchange_state(state: MLflowState) -> MLflowState:
 
 
 def _fresh(value: Any) -> Any:
-    """What a new process has in place of the value."""
+    """The value in a new process."""
     if hasattr(value, "default_factory"):
-        # A variable that has a value in each thread.
+        # A variable with a value in each thread.
         return type(value)(value.default_factory)
     return [] if isinstance(value, list) else None
 
@@ -130,14 +130,14 @@ _REGISTERS = (_INTEGRATIONS, _IMPORT_HOOKS, _PATCHES)
 
 @contextmanager
 def autologging_restored() -> Iterator[None]:
-    """Takes back what `autolog()` does to other packages, and would do to those that are imported later."""
+    """Undoes what `autolog()` does to other packages, and would do to later imports."""
     before = {place: {name: copy(value) for name, value in _register(place).items()} for place in _REGISTERS}
     try:
         yield
     finally:
         for integration in _register(_PATCHES).keys() - before[_PATCHES].keys():
             sys.modules[_PATCHES[0]].revert_patches(integration)
-        # Each has entered itself when it was imported, which happens once.
+        # Each registered itself when it was imported, which happens once.
         before[_INTEGRATIONS] = {**{name: {} for name in _register(_INTEGRATIONS)}, **before[_INTEGRATIONS]}
         for place in (_INTEGRATIONS, _IMPORT_HOOKS):
             register = _register(place)
@@ -146,6 +146,6 @@ def autologging_restored() -> Iterator[None]:
 
 
 def _register(place: tuple[str, str]) -> dict[str, Any]:
-    """What that module of MLflow keeps by name; nothing where it is not loaded."""
+    """State of that module of MLflow by name; empty if it is not loaded."""
     register: dict[str, Any] = getattr(sys.modules.get(place[0]), place[1], {})
     return register

@@ -1,7 +1,7 @@
-"""Stand-ins for the modules that exist only on the service, one fresh set for every emulated worker.
+"""Stand-ins for the modules that exist only on the service, a new set for every emulated worker.
 
-The files below standins/ are laid out as the service's packages are. Each is executed anew per worker under
-its Azure name, so that state in them belongs to one worker, as it does in a process of its own.
+The files below standins/ are laid out like the service's packages. Each is executed for every worker under its Azure
+name, so that its state belongs to one worker, as in a separate process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pytest_parallelrun.emulator.service.worker_info import WorkerInfo
 
 
 class StandInLoader(SourceFileLoader):
-    """Puts what is known of the worker into a module as `_worker`, executes it and adds it to `loaded`."""
+    """Adds information on the worker to a module as `_worker`, executes it and adds it to `loaded`."""
 
     def __init__(self, name: str, file: str, worker_info: WorkerInfo, loaded: list[ModuleType]) -> None:
         super().__init__(name, file)
@@ -31,7 +31,7 @@ class StandInLoader(SourceFileLoader):
         self._loaded = loaded
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compiled once per process and not kept on disk: every worker executes it, none changes it."""
+        """Compiled once per process and not stored: every worker executes it, none changes it."""
         return _compiled(self.path)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -74,15 +74,15 @@ _FILES = {
     "entry_script": "entry_script.py",
 }
 INSTALLED_PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
-"""What the path of an installed package has in it."""
+"""Part of the path of an installed package."""
 
 
 class StandIns(MetaPathFinder):
-    """Finds the stand-ins of one worker; stands on sys.meta_path while that worker is active.
+    """Finds the stand-ins of one worker; on sys.meta_path while that worker is active.
 
     A module or package of the user's own below `code_root`, or in a folder of `python_path`, wins over a stand-in; a
-    folder without an __init__.py is none, as on the service the installed package wins over it. An installed azureml
-    loses, but its other modules stay importable, unless `azureml` is "installed": then all of it is the real one.
+    folder without an __init__.py does not, because on the service the installed package wins over it. An installed
+    azureml loses, but its other modules can be imported, unless `azureml` is "installed": then all of it is real.
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class StandIns(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The stand-in of that name, or None where there is none.
+        """The stand-in of that name, or None.
 
-        Raises NotCoveredImportError for what nobody has below a package that is a stand-in. This answers
-        `from azureml.core import Environment` too: for a name that a package lacks, Python tries a module.
+        Raises NotCoveredImportError for unknown names below a package that is a stand-in. This also handles `from
+        azureml.core import Environment`: for a name that a package lacks, Python tries a module.
         """
         if not self._stands_for(name.partition(".")[0], target):
             return None
@@ -118,7 +118,7 @@ class StandIns(MetaPathFinder):
         return None
 
     def close(self) -> None:
-        """Closes the files that the stand-ins hold open; called when the worker ends. Idempotent."""
+        """Closes the files of the stand-ins when the worker ends. Idempotent."""
         for module in self._loaded:
             if "_close" in vars(module):
                 module._close()
@@ -126,7 +126,7 @@ class StandIns(MetaPathFinder):
     def _stands_for(self, root: str, target: ModuleType | None) -> bool:
         if root not in self._roots:
             return False
-        # Once decided it stays so: a script that changes sys.path must not get half a package.
+        # Decided once: a script that changes sys.path must not get half a package.
         if any(module.__name__ == root for module in self._loaded):
             return True
         if root == "entry_script" and _others_find(root, None, target):
@@ -154,7 +154,7 @@ class StandIns(MetaPathFinder):
 
 
 def _others_find(name: str, path: Sequence[str] | None, target: ModuleType | None) -> bool:
-    """Whether any other finder has that module: an installed one, or the user's own."""
+    """Whether another finder has that module: an installed one, or the user's own."""
     for finder in sys.meta_path:
         find_spec = getattr(finder, "find_spec", None)
         if not isinstance(finder, StandIns) and find_spec is not None and find_spec(name, path, target):
@@ -163,11 +163,11 @@ def _others_find(name: str, path: Sequence[str] | None, target: ModuleType | Non
 
 
 def _installed_folders(package: str) -> list[str]:
-    """The __path__ of the real package, found without importing it; empty where it is not installed."""
+    """The __path__ of the real package, found without importing it; empty if it is not installed."""
     parent = package.rpartition(".")[0]
     spec = PathFinder.find_spec(package, _installed_folders(parent) if parent else None)
     if spec is None or spec.submodule_search_locations is None:
         return []
     folders = list(spec.submodule_search_locations)
-    # The real azureml is spread over several distributions, which may lie in several folders of sys.path.
+    # The real azureml consists of several distributions, possibly in several folders of sys.path.
     return folders if parent else list(pkgutil.extend_path(folders, package))

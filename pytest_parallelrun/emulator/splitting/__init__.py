@@ -1,4 +1,4 @@
-"""An input -> its mini-batches, lazily. `open_input()` tells what kind of input it is."""
+"""An input -> its mini-batches, lazily. `open_input()` detects the kind of input."""
 
 from __future__ import annotations
 

@@ -34,15 +34,15 @@ _READ_AS: dict[ColumnType, type[str] | str] = {
     "bool": "bool",
     "text": str,
 }
-"""dtype argument of read_csv; bool_or_null has none, as with a dtype it would come as text."""
+"""dtype argument of read_csv; bool_or_null has none, because it would then be read as text."""
 
 BLOCK = 4 << 20
-"""Bytes read at once. Memory is a mini-batch and a block, however large the file."""
+"""Bytes read at once. Memory holds a mini-batch and a block, however large the file."""
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
 LONG = 4096
-"""Bytes from which on quotes are counted and not read one by one."""
+"""Bytes from which on quotes are counted instead of read one by one."""
 
 _QUOTE = ord('"')
 _OUTSIDE, _IRREGULAR = -1, -2
@@ -53,7 +53,7 @@ _TERMINATOR = re.compile(rb"\r\n|\r|\n")
 class Piece(NamedTuple):
     """Whole consecutive records, and the offset of the first in the file.
 
-    guessed: whether its end could lie in a quoted field; who parses it sees an open quote then.
+    guessed: whether its end could be in a quoted field; the parser then finds an open quote.
     """
 
     offset: int
@@ -74,9 +74,9 @@ class RecordGrammar:
         self._visible = re.compile(b"[^\\r\\n" + re.escape(b" \t".replace(delimiter, b"")) + b"]")
 
     def record_start(self, data: bytes, start: int) -> int | None:
-        """Where the first record at or after `start` begins; None where only blank lines follow.
+        """Start of the first record at or after `start`; None if only blank lines follow.
 
-        Blank is an empty line and one of blanks, as in pandas (`skip_blank_lines`).
+        Blank lines are empty or contain only spaces, as in pandas (`skip_blank_lines`).
         """
         visible = self._visible.search(data, start)
         if visible is None:
@@ -84,10 +84,9 @@ class RecordGrammar:
         return max(start, 1 + max(data.rfind(mark, start, visible.start()) for mark in (b"\n", b"\r")))
 
     def record_end(self, data: bytes, start: int, minimum: int, *, final: bool, guess: bool = False) -> int | None:
-        """The first end of a record that lies `minimum` bytes or more after `start`, the start of one.
+        """The first end of a record that is `minimum` bytes or more after `start`, the start of one.
 
-        None where the data does not show it yet; `final` says that nothing follows the data. guess: quotes are not
-        looked at.
+        None if the data does not show it yet; `final` says that nothing follows the data. guess: ignore quotes.
         """
         position = start + minimum - 1 if guess else self._skip_quoted(data, start, start + minimum - 1)
         while terminator := _TERMINATOR.search(data, position):
@@ -99,10 +98,10 @@ class RecordGrammar:
         return len(data) if final else None
 
     def _skip_quoted(self, data: bytes, position: int, stop: int) -> int:
-        """`stop` or a bit more, or the end of the quoted field that it lies in. `position` is outside of quotes."""
+        """`stop` or a bit more, or the end of the quoted field around it. `position` is outside quotes."""
         if stop - position >= LONG and data.find(b'"', position, stop) >= 0:
             while stop < len(data) and data[stop - 1] == data[stop] == _QUOTE:
-                # No pair of quotes is taken apart.
+                # Do not separate a pair of quotes.
                 stop += 1
             opened = self._last_opened(data, position, stop)
             if opened == _OUTSIDE:
@@ -115,7 +114,7 @@ class RecordGrammar:
         return max(position, stop)
 
     def _last_opened(self, data: bytes, start: int, stop: int) -> int:
-        """Where the quoted field begins that `stop` lies in; _OUTSIDE, or _IRREGULAR where counting does not tell.
+        """Start of the quoted field around `stop`; _OUTSIDE, or _IRREGULAR if counting does not work.
 
         Every other quote opens a field or is the second of a pair, if no field has a quote in its middle.
         """
@@ -138,7 +137,7 @@ class RecordGrammar:
 
 
 class RecordReader:
-    """Takes whole records off a stream, from where it stands, and never splits one."""
+    """Reads whole records from a stream, from its position on, and never splits one."""
 
     def __init__(self, stream: BinaryIO, delimiter: bytes, *, skip_bom: bool) -> None:
         self._stream = stream
@@ -152,12 +151,12 @@ class RecordReader:
             self._offset = len(UTF8_BOM)
 
     def take(self, size: int, *, guess: bool = False) -> Piece | None:
-        """The next records up to one that ends behind a multiple of `size`, or all that are left; None at the end.
+        """The next records up to one that ends after a multiple of `size`, or all remaining ones; None at the end.
 
-        Offsets count from the beginning of the file: a record belongs to the multiple of `size` that it begins in, one
-        that begins just where that ends included.
-        Blank lines before them are dropped; those among and right before their end count as they lie there.
-        guess: takes the next line end for that of a record, which is quick; `take_again()` looks closer.
+        Offsets count from the start of the file: a record belongs to the multiple of `size` in which it starts,
+        including one that starts just where that ends.
+        Blank lines before them are dropped; those among them and right before their end are kept.
+        guess: takes the next line end for that of a record, which is fast; `take_again()` is exact.
         """
         while True:
             start = self._grammar.record_start(self._data, self._start)
@@ -175,13 +174,13 @@ class RecordReader:
             self._read_more()
 
     def take_again(self, size: int) -> Piece | None:
-        """The piece that was taken last, and this time its end is that of a record."""
+        """The last piece again, and now its end is that of a record."""
         self._start = self._last
         return self.take(size)
 
     def _read_more(self) -> None:
         left = self._data[self._start :]
-        # As much again as is there: a record of any length is scanned twice at most, not once a block.
+        # Twice as much: a record of any length is scanned at most twice, not once a block.
         more = self._stream.read(max(BLOCK, len(left)))
         self._offset += self._start
         self._start = 0
@@ -190,7 +189,7 @@ class RecordReader:
 
 
 def _bytes_until(offset: int, size: int) -> int:
-    """From an offset on, the bytes up to the first one behind a multiple of `size`."""
+    """From an offset on, the bytes up to the first one after a multiple of `size`."""
     return max(-(-offset // size), 1) * size + 1 - offset
 
 
@@ -206,9 +205,9 @@ class CsvFile:
 
     @classmethod
     def open(cls, path: str, name: str, *, encoding: str, delimiter: str) -> CsvFile | None:
-        """The file of that path; None where nothing is in it but blank lines.
+        """The file of that path; None if it contains only blank lines.
 
-        Raises InputError where it cannot be read or its header not be parsed.
+        InputError if it cannot be read or its header cannot be parsed.
         """
         import pandas as pd
 
@@ -226,10 +225,11 @@ class CsvFile:
         return cls(path, name, encoding, delimiter, list(columns))
 
     def parsed(self, size: int, parse: Callable[[bytes], T]) -> Iterator[tuple[Piece, T]]:
-        """Pieces of `size` bytes of whole records, or the few more that end the last record, with what `parse` makes.
+        """Pieces of `size` bytes of whole records, or a few more to the end of the last record, with the result of
+        `parse`.
 
-        It raises ValueError where a quote is left open: that tells whether a line end is that of a record, at no cost
-        where it is. OSError where the file cannot be read.
+        `parse` raises ValueError if a quote is left open, which shows at no cost whether a line end is that of a
+        record. OSError if the file cannot be read.
         """
         with open(self.path, "rb") as stream:
             reader = self._reader(stream)
@@ -245,20 +245,20 @@ class CsvFile:
                 yield piece, frame
 
     def parse(self, data: bytes, types: Mapping[str, ColumnType] | None = None) -> pd.DataFrame:
-        """Its records in `data` as a DataFrame, an index from 0; without types, they are inferred.
+        """Its records in `data` as a DataFrame, with an index from 0; without types, they are inferred.
 
-        Raises ValueError, with its subclasses, where pandas cannot parse them.
+        ValueError, or a subclass, if pandas cannot parse them.
         """
         import pandas as pd
 
         types = types or {}
         dtypes = {name: _READ_AS[column_type] for name, column_type in types.items() if column_type in _READ_AS}
         frame: pd.DataFrame = self._read(data, {name: dtype for name, dtype in dtypes.items() if dtype is not str})
-        # Texts that pandas finds by itself take it half the time of those that have a dtype.
+        # Strings that pandas infers take half the time of those with a dtype.
         if any(dtype is str and not _has_texts(frame[name]) for name, dtype in dtypes.items()):
             frame = self._read(data, dtypes)
         if not isinstance(frame.index, pd.RangeIndex):
-            # For every other record pandas raises by itself; of the first it takes the surplus as an index.
+            # For every other record pandas raises by itself; extra fields of the first one become an index.
             width = len(self.columns) + frame.index.nlevels
             raise ValueError(
                 f"a row has {width} fields, the header {len(self.columns)} "
@@ -273,7 +273,7 @@ class CsvFile:
         import numpy as np
         import pandas as pd
 
-        # pandas looks names up for some time, and other dtypes not.
+        # Looking up names takes pandas some time, other dtypes do not.
         resolved: dict[str, Any] = {
             name: np.dtype(dtype) if isinstance(dtype, str) else dtype for name, dtype in dtypes.items()
         }
@@ -289,7 +289,7 @@ class CsvFile:
         return frame
 
     def explain(self, error: ValueError) -> InputError:
-        """The error of a piece with pandas' message on the whole file, which has the line in it."""
+        """The error of a piece, with pandas' message on the whole file, which names the line."""
         import pandas as pd
 
         try:

@@ -1,9 +1,10 @@
-"""Tabular input from CSV files: mini-batches of so many bytes of whole records, as DataFrames.
+"""Tables in CSV files: mini-batches of a number of bytes of whole records, as DataFrames.
 
-The rule, where the documents only say that `mini_batch_size` is an approximate size, is that of the reader in the
-mltable package: a file is cut at multiples of the size, header and all, and a record belongs where it begins. A new
-file starts a new mini-batch (v1 troubleshooting guide of the parallel run step: mini-batches never cross files). Where
-no record begins between two cuts, that reader has a mini-batch of no rows, for which run() is not called; here is none.
+The documents only say that `mini_batch_size` is an approximate size. The rule is that of the reader in the mltable
+package: a file is cut at multiples of the size, including the header, and a record belongs where it starts. A new file
+starts a new mini-batch (v1 troubleshooting guide of the parallel run step: mini-batches never cross files). If no
+record starts between two cuts, that reader has a mini-batch without rows, for which run() is not called; here there is
+none.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Partition
 
 INFERENCE_BYTES = 4 << 20
-"""Bytes of a file that are looked at together while column types are inferred."""
+"""Bytes of a file that are read together to infer column types."""
 
 EXACT_BYTES = 32 << 20
-"""Bytes of an input that are looked at, from its beginning on; of files after that only the beginning is."""
+"""Bytes at the start of an input that are read to infer types; of later files only the start is."""
 BEGINNING = 64 << 10
 
 
 class _Span(NamedTuple):
-    """The bytes of a mini-batch, and the 0-based row in its file that they start with."""
+    """The bytes of a mini-batch, and the row (from 0) in its file at which they start."""
 
     file: CsvFile
     offset: int
@@ -151,7 +152,7 @@ class CsvSplitter:
                 raise InputError(f"input '{file.path}' changed since it was opened: {error}") from error
             except ValueError as error:
                 if self._rows is None:
-                    # It was not looked at as a whole.
+                    # It was not read completely.
                     raise file.explain(error) from error
                 raise InputError(f"input '{file.path}' changed since it was opened: {error}") from error
             if not row:
@@ -173,7 +174,7 @@ def _delimiter_of(path: str, delimiter: str) -> str:
 
 
 def _as_far_as_they_fit(file: CsvFile, data: bytes, types: Mapping[str, ColumnType]) -> pd.DataFrame:
-    """Rows that do not have these types: a column that does not fit has the type that they need."""
+    """Rows that do not have these types: such a column gets the type that it needs."""
     frame = file.parse(data)
     fitting = {
         name: column_type
@@ -201,7 +202,7 @@ def _with_all_columns(frame: pd.DataFrame, types: Mapping[str, ColumnType]) -> p
 
 
 class _Inference(NamedTuple):
-    """What a look at an input showed. rows: those that were looked at, all of them or not."""
+    """Inferred types of an input. rows: those that were read, all of them or not."""
 
     types: dict[str, ColumnType]
     rows: int
@@ -232,7 +233,7 @@ def _inferred(files: Sequence[CsvFile]) -> _Inference:
 
 
 def _beginning(file: CsvFile, most: int) -> Iterator[tuple[int, pd.DataFrame | None]]:
-    """The first rows of a file and their bytes, `most` or at least BEGINNING; then None where there are more."""
+    """The first rows of a file and their bytes, `most` or at least BEGINNING; None for the bytes if there are more."""
     seen = 0
 
     def parse(data: bytes) -> pd.DataFrame | None:
@@ -244,7 +245,7 @@ def _beginning(file: CsvFile, most: int) -> Iterator[tuple[int, pd.DataFrame | N
 
 
 def _type_of(column: pd.Series) -> ColumnType | None:
-    """The type of a column that pandas inferred from some of its rows; None where it has no value in them."""
+    """The type of a column that pandas inferred from some of its rows; None if they have no value."""
     from pandas.api.types import infer_dtype
 
     dtype = str(column.dtype)
@@ -256,10 +257,10 @@ def _type_of(column: pd.Series) -> ColumnType | None:
 
 
 def _common_type(types: AbstractSet[ColumnType | None]) -> ColumnType:
-    """The type of a column whose parts have these: what pandas infers from all of them together.
+    """The type of a column from those of its parts: what pandas infers from all of them together.
 
-    But for integers beyond int64 beside other numbers: they are text, as what pandas makes of them depends on their
-    order, and floats would not hold them.
+    Except integers beyond int64 next to other numbers: they are text, because pandas' result depends on their order,
+    and floats would not hold them.
     """
     known = types - {None}
     if len(types) == len(known) == 1:

@@ -1,4 +1,4 @@
-"""File input: mini-batches of so many file paths."""
+"""File input: mini-batches of a number of file paths."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from pytest_parallelrun.emulator.splitting.model import (
 
 
 class FileSplitter:
-    """Hands over absolute paths, `files_per_mini_batch` a time; the last mini-batch may be smaller.
+    """Returns absolute paths, `files_per_mini_batch` at a time; the last mini-batch may be smaller.
 
-    Sizes of files do not matter, and a file of zero bytes is an item like any other (v1 troubleshooting
-    guide of the parallel run step: `mini_batch_size` is the number of files).
+    Sizes of files do not matter, and an empty file is an item (v1 troubleshooting guide of the parallel run step:
+    `mini_batch_size` is the number of files).
 
-    root: absolute folder with its closing separator, or "" where the names are absolute paths.
-    names: in the order in which they are handed over; they are prefixed when they are loaded, since a
-        million absolute paths would not be cheap to keep.
+    root: absolute folder with its closing separator, or "" if the names are absolute paths.
+    names: in order; the root is added when they are loaded, because a million absolute paths would need much memory.
     grouping: "flat", or "directory": a mini-batch never spans folders, their remainder is a mini-batch.
-    known: of a list of paths, those that are known to exist; the others are asked for when their mini-batch is
-        loaded, and the order of the list stays. None: the names are those of a folder.
-    label: the input in the words of a plan.
+    known: of a list of paths, those that are known to exist; others are checked when their mini-batch is loaded, and
+    the order of the list stays. None: the names are those of a folder.
+    label: the input as named in a plan.
     """
 
     kind: InputKind = "files"
@@ -54,7 +53,7 @@ class FileSplitter:
         self._label = label
         self._names = names if listed or not self._by_folder else sorted(names, key=_folder_and_name)
         self._runs = _folder_runs(self._names) if self._by_folder else [(0, len(names))]
-        # Messages leave out the folder that all names of a list have in common; only its length counts here.
+        # Messages leave out the common folder of a list; only its length counts here.
         self._shared = os.path.commonprefix(names).rfind(os.sep) + 1 if listed else 0  # noqa: RUF071
         self.total_items = len(names)
         self.total_mini_batches = sum(-(-(end - start) // self._size) for start, end in self._runs)
@@ -95,7 +94,7 @@ def _folder_and_name(name: str) -> tuple[str, str]:
 
 
 def _folder_runs(names: Sequence[str]) -> list[tuple[int, int]]:
-    """First and past-the-last index of every run of names that lie in the same folder."""
+    """First and past-the-last index of every run of names in the same folder."""
     runs: list[tuple[int, int]] = []
     start, folder = 0, None
     for index, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Tabular input that is in memory: a DataFrame, split by the bytes of the CSV that it would be."""
+"""A DataFrame in memory, split by the bytes of the CSV that it would be."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BLOCK_ROWS = 1_000
 
 
 class FrameSplitter:
-    """Hands over deep copies of the rows, with an index from 0 and the types of the DataFrame.
+    """Returns deep copies of the rows, with an index from 0 and the types of the DataFrame.
 
-    Rows are accumulated until the UTF-8 bytes of their CSV lines reach `bytes_per_mini_batch`; header and
-    index do not count. Raises EmptyInputError for a DataFrame without rows.
+    Rows are added until the UTF-8 bytes of their CSV lines reach `bytes_per_mini_batch`; header and index do not count.
+    EmptyInputError for a DataFrame without rows.
     """
 
     kind: InputKind = "tabular"
@@ -76,7 +76,7 @@ class FrameSplitter:
         chosen = self._frame.iloc[first : first + mini_batch.size]
         rows: pd.DataFrame = chosen.reset_index(drop=True).copy(deep=True)
         for column in self._nested:
-            # pandas copies the reference only, and a script may well sort a list in place.
+            # pandas copies only the reference, and a script may sort a list in place.
             cells = pd.Series([_copied(cell) for cell in rows.iloc[:, column]], dtype=object)
             rows.isetitem(column, cells.array)
         return rows
@@ -97,7 +97,7 @@ class FrameSplitter:
 
 
 class _LineLengths:
-    """A file that keeps the lengths of what is written: csv writes one row a call."""
+    """A file that records the lengths of what is written: csv writes one row per call."""
 
     def __init__(self) -> None:
         self.lengths: list[int] = []

@@ -1,6 +1,6 @@
-"""The paths that the user gives -> the files that they stand for, and whether these are tables.
+"""Paths given by the user -> their files, and whether these are tables.
 
-The names of files are sorted, and cheap to keep by the million.
+The names of files are sorted, and need little memory by the million.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from itertools import islice
 from operator import methodcaller
 from typing import TYPE_CHECKING, Literal
 
-from pytest_parallelrun.emulator.errors import InputError
+from pytest_parallelrun.emulator.errors import InputError, special_file
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
@@ -35,17 +35,17 @@ COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 ROW_MODE = (
     "--amlbi_pf_enabled True --amlbi_pf_run_mode component --amlbi_file_format jsonl --amlbi_mini_batch_rows ROWS"
 )
-"""The program arguments that make the runtime hand lines of a file instead of its path."""
+"""The program arguments that make the runtime pass lines of a file instead of its path."""
 
-# Names sort as their POSIX spelling does, so that a job splits alike everywhere.
+# Names are sorted by their POSIX spelling, so that a job is split the same way everywhere.
 _POSIX_SPELLING = None if os.sep == "/" else methodcaller("replace", os.sep, "/")
 
 SUGGESTIONS_FROM = 10_000
-"""Directory entries that are compared with a misspelt name at most."""
+"""Maximum directory entries that are compared with a misspelt name."""
 
 
 LISTED_AT_ONCE = 50
-"""So many paths of one folder are looked up in its listing, fewer are asked for one by one."""
+"""From this number of paths in a folder on, its listing is used; fewer are checked one by one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class InputLocation:
     """One given path and its files.
 
     input_path: as the user wrote it.
-    root: absolute folder that the names are relative to, with its closing separator.
+    root: absolute folder of the names, with its closing separator.
     names: of the files below it, sorted as text by their POSIX spelling; one name for a file.
     """
 
@@ -67,16 +67,16 @@ class InputLocation:
         return [self.root + name for name in self.names]
 
     def named_paths(self) -> list[tuple[str, str]]:
-        """Absolute paths with the names that messages give them."""
+        """Absolute paths with their names in messages."""
         return [(self.root + name, self.input_path if self.form == "file" else name) for name in self.names]
 
 
 def locate(input_path: str, base: str, *, must_exist: bool) -> InputLocation:
-    """The files behind one path.
+    """The files of a path.
 
     `~` is expanded and a relative path resolved against `base`; symbolic links stay as they are.
-    Without `must_exist` a missing file is left for its mini-batch to fail on.
-    Raises InputError for what is remote, missing, unreadable, or a glob without a match.
+    Without `must_exist`, a missing file fails its mini-batch.
+    InputError for a path that is remote, missing or unreadable, or a glob without a match.
     """
     if not input_path:
         raise InputError("input '': an empty path. Give a folder, a glob or a file.")
@@ -85,17 +85,18 @@ def locate(input_path: str, base: str, *, must_exist: bool) -> InputLocation:
     if os.path.isdir(path):
         root = os.path.join(path, "")
         return InputLocation(input_path, "folder", root, files_below(root))
-    # A file may have brackets in its name; only what does not exist is read as a pattern.
+    # The name of a file may contain brackets; only a missing path is a pattern.
     if glob.has_magic(input_path) and not os.path.lexists(path):
         return _glob(input_path, base)
     if must_exist and not os.path.exists(path):
         raise InputError(f"input '{input_path}' does not exist{_missing_hint(path)}")
+    _refuse_special(path, input_path)
     folder, name = os.path.split(path)
     return InputLocation(input_path, "file", os.path.join(folder, ""), [name])
 
 
 def refuse_remote(address: str, subject: str) -> None:
-    """InputError for an address that is not on this machine. subject: the beginning of the message."""
+    """InputError for an address that is not on this machine. subject: start of the message."""
     if not REMOTE.match(address):
         return
     if re.match(_DATABASE, address, re.IGNORECASE):
@@ -115,8 +116,8 @@ def refuse_remote(address: str, subject: str) -> None:
 def files_below(root: str) -> list[str]:
     """Names, relative to `root`, of all files below it, sorted as text.
 
-    Links to folders are followed, as the service does; one that leads back to a folder above itself ends
-    there. Raises InputError for a folder that cannot be read.
+    Links to folders are followed, as on the service, except to one of their own parents. InputError for a folder that
+    cannot be read.
     """
     names: list[str] = []
     above_root: tuple[str, ...] = ()
@@ -132,11 +133,13 @@ def files_below(root: str) -> list[str]:
                 for entry in entries:
                     try:
                         is_folder = entry.is_dir()
-                    except OSError:  # a link to itself, say: an entry that no one can open, like a dangling link
+                    except OSError:  # For example a link to itself, which nobody can open, like a dangling link.
                         is_folder = False
                     if is_folder:
                         folders.append((prefix + entry.name + os.sep, (*above, real)))
                     else:
+                        if not entry.is_file():
+                            _refuse_special(entry.path, entry.path)
                         names.append(prefix + entry.name)
         except OSError as error:
             raise InputError(f"input folder '{folder}' cannot be read: {error.strerror}.") from error
@@ -144,11 +147,16 @@ def files_below(root: str) -> list[str]:
     return names
 
 
-def files_among(paths: Sequence[str]) -> frozenset[str]:
-    """Those of many absolute paths that a listing of their folders shows to be files.
+def _refuse_special(path: str, named: str) -> None:
+    if kind := special_file(path):
+        raise InputError(f"input '{named}' is {kind}, and not a file: give files, or a folder that holds files alone.")
 
-    A list of 20,000 paths would else cost as many system calls. Paths that are not in the answer may be files
-    all the same; they are to be asked for.
+
+def files_among(paths: Sequence[str]) -> frozenset[str]:
+    """Those of many absolute paths that are files according to the listings of their folders.
+
+    A list of 20,000 paths would otherwise cost as many system calls. Paths that are not returned may be files too;
+    check them one by one.
     """
     counts = Counter([path[: path.rfind(os.sep)] for path in paths])
     files: set[str] = set()
@@ -163,15 +171,17 @@ def files_among(paths: Sequence[str]) -> frozenset[str]:
 
 
 def _glob(input_path: str, base: str) -> InputLocation:
-    # Split as the user wrote it: the base folder may have brackets of its own.
+    # Split as the user wrote it: the base folder may contain brackets.
     folder, pattern = input_path, ""
     while glob.has_magic(folder):
         folder, part = os.path.split(folder)
         pattern = os.path.join(part, pattern) if pattern else part
     root = os.path.join(os.path.abspath(os.path.join(base, os.path.expanduser(folder))), "")
     matches = glob.glob(pattern, root_dir=root, recursive=True)
-    # A set, since `**` matches one path in more than one way.
+    # A set, because `**` matches a path in several ways.
     names = sorted({name for name in matches if not os.path.isdir(root + name)}, key=_POSIX_SPELLING)
+    for name in names:
+        _refuse_special(root + name, root + name)
     if not names:
         reason = "matches folders only; add '/*' for the files in them" if matches else "matches no file"
         raise InputError(f"input '{input_path}': the pattern {reason} (looked in '{root}').")
@@ -179,7 +189,7 @@ def _glob(input_path: str, base: str) -> InputLocation:
 
 
 def _missing_hint(path: str) -> str:
-    """The end of a message about a missing path: where it breaks off, and the nearest right name there."""
+    """The end of a message about a missing path: which part is missing, and the nearest existing name."""
     parent = os.path.dirname(path)
     while not os.path.isdir(parent) and parent != os.path.dirname(parent):
         path, parent = parent, os.path.dirname(parent)
@@ -197,16 +207,16 @@ def _missing_hint(path: str) -> str:
 
 
 def is_mltable(location: InputLocation, settings: SplitSettings) -> bool:
-    """Whether a given path is a folder that an MLTable file describes, and not one of files alone."""
+    """Whether a given path is a folder with an MLTable file, and not used as plain files."""
     return location.form == "folder" and MLTABLE in location.names and settings.input_type is None
 
 
 def format_of(
     paths: Sequence[str], locations: Mapping[str, InputLocation], settings: SplitSettings, *, listed: bool
 ) -> Format:
-    """What the given paths stand for. Those that are not in `locations` are known to be files.
+    """The kind of the given paths. Those that are not in `locations` are known to be files.
 
-    InputError for tables together with other paths, a compressed table, and a single file that v2 does not take.
+    InputError for tables together with other paths, a compressed table, and a single file that v2 refuses.
     """
     if settings.mini_batch_rows is not None:
         return "json_lines"

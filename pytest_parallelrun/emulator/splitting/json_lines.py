@@ -1,6 +1,6 @@
-"""JSON lines in row mode: mini-batches of so many lines, each of which is a dict.
+"""JSON lines in row mode: mini-batches of a number of lines, each of which is a dict.
 
-Source: the arguments --amlbi_* of the runtime, which no document names; public notes of jobs that use them.
+Source: the undocumented arguments --amlbi_* of the runtime; public notes of jobs that use them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UTF8_BOM = b"\xef\xbb\xbf"
 
 
 class _LinesOfFile(NamedTuple):
-    """The bytes of a mini-batch, and the 0-based row in its file that they start with."""
+    """The bytes of a mini-batch, and the row (from 0) in its file at which they start."""
 
     path: str
     name: str
@@ -41,11 +41,11 @@ class _LinesOfFile(NamedTuple):
 
 
 class JsonLinesSplitter:
-    """Hands over a list of dicts, one for each line. A blank line is no row, and a mini-batch never crosses files.
+    """Returns a list of dicts, one for each line. A blank line is not a row, and a mini-batch never crosses files.
 
     paths: (absolute path, name for messages) of each file, in order.
-    Raises InputError for a file that is compressed or cannot be read, EmptyInputError where no file has a row. A line
-    that is no JSON object fails its mini-batch when it is loaded.
+    InputError for a file that is compressed or unreadable, EmptyInputError if no file has a row. A line that is not a
+    JSON object fails its mini-batch when it is loaded.
     """
 
     kind: InputKind = "records"

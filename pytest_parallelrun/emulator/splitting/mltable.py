@@ -1,6 +1,6 @@
 """An MLTable folder, read with the real mltable package: a table, or a list of files with keys from their paths.
 
-The service hands the partitions that this reader makes, so its cut points, types and conversions are the service's own.
+The service passes the partitions of this reader, so its cuts, types and conversions are those of the service.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
+from pytest_parallelrun.emulator.guarded_yaml import read_guarded
 from pytest_parallelrun.emulator.splitting.files import FileSplitter
-from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, files_below, refuse_remote
+from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, files_below, refuse_remote
 from pytest_parallelrun.emulator.splitting.model import (
     Form,
     InputKind,
@@ -52,7 +54,7 @@ T = TypeVar("T")
 
 PATH_COLUMN = "Path"
 SIZED = {"read_delimited", "read_json_lines"}
-"""Readers that cut at a size in bytes; of Parquet each row group is a partition."""
+"""Readers that cut at a size in bytes; for Parquet each row group is a partition."""
 REFUSED = ("read_delta_lake",)
 
 
@@ -63,11 +65,11 @@ class _UnreadableError(InputError):
 def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Splitter:
     """The splitter of a folder with an MLTable file.
 
-    folder: absolute. input_path: as the user wrote it. InputError where the mltable package is missing, the file is
-    wrong, or it names data that is not here; EmptyInputError where there is nothing in it.
+    folder: absolute. input_path: as the user wrote it. InputError if the mltable package is missing, the file is wrong,
+    or it names data that is not here; EmptyInputError if it is empty.
     """
     refuse_rows("mltable", settings.mini_batch_rows, f"input '{input_path}'")
-    table = _call_reader(input_path, lambda: _load(folder))
+    table = _load(folder, input_path)
     try:
         return _opened(table, folder, input_path, settings)
     except (_UnreadableError, LoadError) as error:
@@ -98,11 +100,11 @@ def _opened(table: MLTable, folder: str, input_path: str, settings: SplitSetting
 
 
 class MLTableSplitter:
-    """Hands over the partitions of the reader as DataFrames with an index from 0.
+    """Returns the partitions of the reader as DataFrames with an index from 0.
 
-    bytes_per_mini_batch: the size that the reader cuts at, None where it has cuts of its own.
-    Columns and types are those that the reader makes of each partition: a column of integers that has a null in one
-    partition is of floats in that one.
+    bytes_per_mini_batch: the size at which the reader cuts, None if it decides itself.
+    Columns and types are those of each partition: an integer column with a null in one partition is a float column
+    there.
     """
 
     kind: InputKind = "tabular"
@@ -121,7 +123,7 @@ class MLTableSplitter:
         self.columns: Sequence[str] = self._first_columns()
 
     def _first_columns(self) -> list[str]:
-        """Of the first partition that has rows and can be read. LoadError where none can."""
+        """Of the first readable partition with rows. LoadError if there is none."""
         unreadable: LoadError | None = None
         for batch in self.mini_batches():
             try:
@@ -139,7 +141,7 @@ class MLTableSplitter:
             try:
                 frame = _call_reader(self._input_path, lambda: self._partition(number))
             except _UnreadableError:
-                # It is an item that fails: nothing is known of its rows, and why it fails is told when it is loaded.
+                # It is an item that fails: its rows are unknown, and loading it shows why.
                 return 1, number, ()
             self._rows[number] = len(frame)
             # Its rows had to be read to be counted: the first load need not do it again.
@@ -182,17 +184,23 @@ class MLTableSplitter:
         return cast("pd.DataFrame", frame.reset_index(drop=True))
 
 
-def _load(folder: str) -> MLTable:
-    import mltable
+def _load(folder: str, input_path: str) -> MLTable:
+    # The package would make all that aliases stand for.
+    read_guarded(Path(folder, MLTABLE), f"input '{input_path}': its MLTable")
 
-    return mltable.load(folder)
+    def load() -> MLTable:
+        import mltable
+
+        return mltable.load(folder)
+
+    return _call_reader(input_path, load)
 
 
 def _cut_at(table: MLTable, size: int) -> MLTable:
     """The table cut at a size in bytes.
 
     `_with_partition_size()`, which the service's runtime calls, does the same, but mltable 1.7 refuses it for an
-    MLTable that has any step after its reader.
+    MLTable with any step after its reader.
     """
     content = _content(table)
     for step in content["transformations"]:
@@ -202,14 +210,14 @@ def _cut_at(table: MLTable, size: int) -> MLTable:
 
 
 def _content(table: MLTable) -> dict[str, Any]:
-    """The MLTable as its reader writes it: each step is a mapping of its name."""
+    """The MLTable as its reader writes it: each step is a mapping with its name."""
     import yaml
 
     return cast("dict[str, Any]", yaml.safe_load(str(table)))
 
 
 def _call_reader(input_path: str, call: Callable[[], T]) -> T:
-    """What a call of the reader returns, without its warnings and logs. InputError with what its error tells."""
+    """The result of a call of the reader, without its warnings and logs. InputError with its error message."""
     with warnings.catch_warnings(), reader_modules(), _quiet():
         warnings.simplefilter("ignore")
         try:
@@ -222,7 +230,7 @@ def _call_reader(input_path: str, call: Callable[[], T]) -> T:
                 ) from None
             raise InputError(f"input '{input_path}': the package mltable cannot be imported: {error}.") from error
         except BaseException as error:
-            # The reader raises errors of many packages, and a panic of its native part is no Exception.
+            # The reader raises errors of many packages, and a panic of its native part is not an Exception.
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise _UnreadableError(f"input '{input_path}': its MLTable cannot be read: {_sentence(error)}") from error
@@ -230,7 +238,7 @@ def _call_reader(input_path: str, call: Callable[[], T]) -> T:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No logging: the reader tells of each of its steps, and collects the whole stack for it, slowly in a deep one."""
+    """No logging: the reader logs each of its steps, and collects the whole stack for it, slowly in a deep one."""
     before = logging.root.manager.disable
     factory: Any = getattr(sys.modules.get("azureml.dataprep.api._loggerfactory"), "_LoggerFactory", None)
     get_stack = vars(factory).get("get_stack") if factory else None
@@ -272,7 +280,7 @@ def _missing_error(missing: Sequence[str], input_path: str) -> InputError:
 
 
 def _missing(table: MLTable, folder: str) -> list[str]:
-    """The paths of an MLTable on this machine where nothing is, each with its kind, as it is written."""
+    """The local paths of an MLTable that do not exist, each with its kind, as written."""
     return [
         f"{kind} '{address}'"
         for path in table.paths
@@ -288,7 +296,7 @@ def _exists(kind: str, folder: str, path: str) -> bool:
 
 
 def _check_keys(table: MLTable, keys: Sequence[str], columns: Sequence[str], input_path: str) -> None:
-    """InputError for a key that the MLTable does not take from paths, or that it drops again."""
+    """InputError for a key that the MLTable does not take from paths, or drops again."""
     taken = _call_reader(input_path, lambda: [str(key) for key in table.partition_keys or ()])
     existing = [key for key in taken if key in columns]
     for key in keys:
@@ -304,7 +312,7 @@ def _check_keys(table: MLTable, keys: Sequence[str], columns: Sequence[str], inp
 
 
 def _checked_values(split: Splitter, keys: Sequence[str], input_path: str) -> Splitter:
-    """InputError where no path has a value of any key: the one mini-batch that is left is no partition."""
+    """InputError if no path has a value of any key: a single mini-batch is not a partition."""
     if any(value for batch in split.mini_batches() for _, value in batch.partition):
         return split
     raise InputError(
@@ -314,11 +322,11 @@ def _checked_values(split: Splitter, keys: Sequence[str], input_path: str) -> Sp
 
 
 def files_of(folder: str, input_path: str) -> tuple[str, list[str]] | None:
-    """The folder that the files of an MLTable have in common with it, and their names in it; None where it is a table.
+    """The common folder of the MLTable and its files, and their names in it; None if it is a table.
 
-    InputError as `open_mltable()` raises it.
+    InputError as from `open_mltable()`.
     """
-    table = _call_reader(input_path, lambda: _load(folder))
+    table = _load(folder, input_path)
     return None if _checked_readers(table, input_path) else _located(table, folder, input_path)[:2]
 
 
@@ -329,7 +337,7 @@ def _files(table: MLTable, folder: str, input_path: str, settings: SplitSettings
     root, names, frame = _located(table, folder, input_path)
     missing = _missing(table, folder)
     if missing:
-        # The reader lists a file that is not there like any other.
+        # The reader lists missing files too.
         raise _missing_error(missing, input_path)
     _check_keys(table, keys, list(frame.columns), input_path)
     label = f"of the MLTable '{input_path}'"
@@ -342,7 +350,7 @@ def _files(table: MLTable, folder: str, input_path: str, settings: SplitSettings
 
 
 def _located(table: MLTable, folder: str, input_path: str) -> tuple[str, list[str], pd.DataFrame]:
-    """The folder that all files have in common with the MLTable, their sorted names in it, and a row for each."""
+    """The common folder of all files and the MLTable, their sorted names in it, and a row for each."""
     frame = _call_reader(input_path, table.to_pandas_dataframe)
     if len(frame) and PATH_COLUMN not in frame.columns:
         raise InputError(
@@ -360,7 +368,7 @@ def _located(table: MLTable, folder: str, input_path: str) -> tuple[str, list[st
 
 
 def _files_at(path: str) -> list[str]:
-    """A path, or all files below it where it is a folder, which the service finds in its mount."""
+    """A path, or all files below it if it is a folder, as the service finds them in its mount."""
     path = os.path.abspath(path)
     if not os.path.isdir(path):
         return [path]

@@ -1,4 +1,4 @@
-"""What every splitter is: an input that comes apart into mini-batches, lazily and any number of times."""
+"""The interface of splitters: an input is split into mini-batches, lazily and any number of times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
 
     Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | PrebuiltInput"
-    """An input as it is given: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
+    """An input: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
 
     Payload: TypeAlias = Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
     """The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     """Key and value of each partition key, in the order of the setting `partition_keys`."""
 
 InputKind = Literal["files", "tabular", "records"]
-"""What run() gets: a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
+"""The argument of run(): a list of paths, a DataFrame, or a list of dicts (JSON lines)."""
 
 Form = Literal["files", "delimited", "parquet", "json_lines", "frame", "mltable", "mltable_row_groups", "prebuilt"]
-"""What an input turned out to be."""
+"""The detected form of an input."""
 
 
 class LoadError(Exception):
-    """A mini-batch that cannot be loaded: a failed attempt, not a wrong set-up. It names the path."""
+    """A mini-batch that cannot be loaded: a failed attempt, not a wrong setup. It names the path."""
 
 
 class MiniBatch(NamedTuple):
-    """One mini-batch, not its content: a job of a million of them keeps them all.
+    """A mini-batch without its content: a job keeps up to a million of them.
 
     id: from 0, in the order of the input.
-    size: its items: files or rows.
-    first_item: 0-based index of its first item in the whole input.
-    position: where its splitter finds it again; no other module looks into it.
-    partition: what the items have in common, with the setting `partition_keys`; () without.
+    size: number of items (files or rows).
+    first_item: index (from 0) of its first item in the input.
+    position: where its splitter finds it; internal.
+    partition: key values of the items with `partition_keys`, otherwise ().
     """
 
     id: int
@@ -56,9 +56,9 @@ class MiniBatch(NamedTuple):
 
 
 class ItemName(str):
-    """What messages call an item: a file, or "row 11 of data.csv"; a text that knows its parts.
+    """The name of an item in messages: a file, or "row 11 of data.csv"; a string that knows its parts.
 
-    file: relative to the input, or as it was given; "" for rows of no file. row: data row from 1, None for a file.
+    file: relative to the input, or as given; "" for rows without a file. row: data row from 1, None for a file.
     """
 
     file: str
@@ -74,10 +74,9 @@ class ItemName(str):
 class Splitter(Protocol):
     """An opened input.
 
-    form: what it turned out to be, which decides on the settings that have an effect.
-    total_mini_batches: None where it shows only as the splitting goes on (tables); files are counted before
-        the first attempt.
-    total_items: None for tables as well, whose rows the service counts as they are processed.
+    form: its kind, which decides which settings have an effect.
+    total_mini_batches: None if it is known only after splitting (tables); files are counted before the first attempt.
+    total_items: None for tables too, whose rows the service counts as they are processed.
     """
 
     kind: InputKind
@@ -86,11 +85,11 @@ class Splitter(Protocol):
     total_items: int | None
 
     def mini_batches(self) -> Iterator[MiniBatch]:
-        """All mini-batches in the order of the input; each call starts anew."""
+        """All mini-batches in the order of the input; each call starts again."""
         ...
 
     def load(self, mini_batch: MiniBatch) -> Payload:
-        """What run() gets: a fresh copy each call. LoadError where the mini-batch cannot be had."""
+        """The argument of run(): a new copy for each call. LoadError if it cannot be loaded."""
         ...
 
     def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]: ...
@@ -101,7 +100,7 @@ class Splitter(Protocol):
 
 
 class TableSplitter(Splitter, Protocol):
-    """A table, whose rows can be partitioned by its columns or by the folders that they lie in."""
+    """A table, whose rows can be partitioned by its columns or by their folders."""
 
     @property
     def columns(self) -> Sequence[str]:
@@ -110,16 +109,16 @@ class TableSplitter(Splitter, Protocol):
 
     @property
     def title(self) -> str:
-        """What it is called: "the table 'sales.csv'"."""
+        """Its name in messages: "the table 'sales.csv'"."""
         ...
 
     @property
     def content(self) -> str:
-        """In words, without the size of a mini-batch: "1,210 rows in 1 file 'data.csv'"."""
+        """As text, without the size of a mini-batch: "1,210 rows in 1 file 'data.csv'"."""
         ...
 
     def path_of(self, mini_batch: MiniBatch) -> str:
-        """The file that all rows of a mini-batch are from, below what was given; "" where there is none."""
+        """The file of all rows of a mini-batch, relative to the input; "" if there is none."""
         ...
 
     def load(self, mini_batch: MiniBatch) -> pd.DataFrame: ...
@@ -132,12 +131,12 @@ def count_text(count: int, noun: str) -> str:
 
 
 def row_names(file: str, first: int, count: int) -> list[ItemName]:
-    """The names of so many rows of a file; `first` is from 0."""
+    """The names of a number of rows of a file; `first` is from 0."""
     return [ItemName(file, row) for row in range(first + 1, first + count + 1)]
 
 
 def numbered(parts: Iterable[tuple[int, object, Partition]]) -> Iterator[MiniBatch]:
-    """Mini-batches of size, position and partition, numbered in their order."""
+    """Mini-batches of size, position and partition, numbered in order."""
     first = 0
     for number, (size, position, partition) in enumerate(parts):
         yield MiniBatch(id=number, size=size, first_item=first, position=position, partition=partition)
@@ -145,7 +144,7 @@ def numbered(parts: Iterable[tuple[int, object, Partition]]) -> Iterator[MiniBat
 
 
 def read_range(path: str, offset: int, length: int) -> bytes:
-    """Bytes of a file, fewer at its end. LoadError where it cannot be read."""
+    """Bytes of a file, fewer at its end. LoadError if it cannot be read."""
     try:
         with open(path, "rb") as stream:
             stream.seek(offset)
@@ -155,15 +154,15 @@ def read_range(path: str, offset: int, length: int) -> bytes:
 
 
 def check_unchanged(path: str, rows: int, mini_batch: MiniBatch) -> None:
-    """LoadError where there are not as many rows as when the mini-batch was cut."""
+    """LoadError if the number of rows has changed since the mini-batch was cut."""
     if rows != mini_batch.size:
         raise LoadError(f"'{path}' changed since it was split: {rows} rows where there were {mini_batch.size}")
 
 
 class PrebuiltInput:
-    """Mini-batches with their content, numbered from 0 in their order. Settings on splitting do not change them.
+    """Mini-batches with their content, numbered from 0 in order. Settings on splitting do not change them.
 
-    kind: what all of them are. Each delivery gets a copy. partitions: of each mini-batch, where the context tells one.
+    kind: of all of them. Each delivery gets a copy. partitions: of each mini-batch, if the context has one.
     """
 
     form: Form = "prebuilt"
@@ -201,7 +200,7 @@ class PrebuiltInput:
 
 
 class SplitSettings(Protocol):
-    """The settings that splitting looks at."""
+    """The settings that affect splitting."""
 
     @property
     def profile(self) -> str: ...
@@ -252,7 +251,7 @@ USED: Mapping[Form, Used] = {
 
 
 def refuse_rows(form: Form, mini_batch_rows: int | None, subject: str) -> None:
-    """InputError where lines of JSON are asked of another form, which would change what run() gets."""
+    """InputError if JSON lines are requested of another form, which would change what run() gets."""
     if mini_batch_rows is not None and "mini_batch_rows" not in USED[form].settings:
         raise InputError(
             f"{subject}: mini_batch_rows={mini_batch_rows} hands lines of JSON, and this is {USED[form].title}: "
@@ -261,7 +260,7 @@ def refuse_rows(form: Form, mini_batch_rows: int | None, subject: str) -> None:
 
 
 def split_notes(form: Form, settings: JobSettings) -> Iterator[str]:
-    """Sentences on settings that have no effect, beside another one or on an input of that form, or need another."""
+    """Sentences on settings without effect, next to another one or on an input of that form, or that need another."""
     if settings.partition_keys and form in ("delimited", "parquet"):
         needed = "a dataset" if settings.profile == "v1" else "an MLTable"
         yield (

@@ -1,6 +1,6 @@
-"""The inputs of a v1 step: each is split on its own, and no mini-batch has items of two of them.
+"""The inputs of a v1 step: each is split separately, and no mini-batch has items of two of them.
 
-Source: SDK reference of ParallelRunStep (`inputs`): all of one type, processed as equals, in their order.
+Source: SDK reference of ParallelRunStep (`inputs`): all of one type, equivalent, in their order.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class MultiInput:
-    """Several opened inputs as one. InputError where they are not of one kind."""
+    """Several opened inputs as one. InputError if they are of different kinds."""
 
     kind: InputKind
 
     def __init__(self, inputs: Sequence[Splitter]) -> None:
         self._inputs = list(inputs)
         self.kind = inputs[0].kind
-        # A setting that has an effect on one of them has one.
+        # A setting that has an effect on one of them has an effect.
         self.form = max((one.form for one in inputs), key=lambda form: len(USED[form].settings))
         for other in inputs:
             if other.kind != self.kind:

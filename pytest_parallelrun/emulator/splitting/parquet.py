@@ -1,8 +1,8 @@
-"""Tabular input from Parquet files: mini-batches of whole row groups, which are never split.
+"""Tables in Parquet files: mini-batches of whole row groups, which are never split.
 
-The rule, where the documents only say that `mini_batch_size` is an approximate size: row groups of a file are
-accumulated until their compressed bytes reach it, and a new file starts a new mini-batch (v1 troubleshooting guide of
-the parallel run step: mini-batches never cross files).
+The documents only say that `mini_batch_size` is an approximate size. The rule: row groups of a file are added until
+their compressed bytes reach it, and a new file starts a new mini-batch (v1 troubleshooting guide of the parallel run
+step: mini-batches never cross files).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _File(NamedTuple):
 
 
 class _Groups(NamedTuple):
-    """Consecutive row groups of a file, and the 0-based row in it that they start with."""
+    """Consecutive row groups of a file, and the row (from 0) in it at which they start."""
 
     file: _File
     first: int
@@ -167,7 +167,7 @@ def _opened(path: str) -> pq.ParquetFile:
     except OSError as error:
         raise InputError(f"input '{path}' cannot be read: {error.strerror or error}.") from error
     except pa.ArrowException as error:
-        raise InputError(f"input '{path}' is no Parquet file that can be read: {error}") from error
+        raise InputError(f"input '{path}' is a corrupt Parquet file, or none: {error}") from error
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

@@ -1,1 +1,1 @@
-"""What an emulated worker process has of its own: modules, arguments, environment, folder, streams."""
+"""What an emulated worker process has for itself: modules, arguments, environment, folder, streams."""

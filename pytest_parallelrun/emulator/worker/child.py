@@ -1,12 +1,13 @@
 """A worker process: it imports the script, calls init(), then run() for each mini-batch that it is sent.
 
-It knows nothing of retries, limits or thresholds, and the process that started it kills it when its time is up. What
-it imports before the script is time until the first result, so everything else is imported where it is needed.
+It knows nothing of retries, limits or thresholds; its parent kills it when its time is up. Imports before the script
+delay the first result, so everything else is imported where it is needed.
 """
 
 from __future__ import annotations
 
 import _thread
+import errno
 import os
 import sys
 from time import perf_counter, sleep
@@ -20,6 +21,7 @@ from pytest_parallelrun.emulator.worker.process_resources import (
     files_left,
     flush,
     open_files,
+    report_fork,
     threads_left,
     trace_crashes,
 )
@@ -40,7 +42,7 @@ _ENDING = ("Retry.RestartProcess", "Retry.StopProcess")
 _FOR_GOOD = 86_400.0
 _CHUNK = 1 << 20
 _MANY = 1_000
-"""Results, or characters of one, that take a moment to be handed over, which is no time of run()."""
+"""Number or length of results that take a moment to send, which is not time of run()."""
 
 
 def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover - in worker processes
@@ -51,6 +53,8 @@ def main(reading: int, writing: int, lifeline: int) -> None:  # pragma: no cover
     channel = Channel(reading, writing)
     start = channel.receive()
     assert isinstance(start, messages.Start)
+    forked = os.path.join(os.path.dirname(os.getcwd()), f"forked-{start.name}")
+    os.register_at_fork(after_in_child=lambda: report_fork(forked))
     worker = ChildWorker(channel, start)
     if start.thread == "worker":
         import threading
@@ -70,7 +74,8 @@ class Channel:
         self._writing = writing
         self._decoder = messages.MessageDecoder()
         self._waiting: list[messages.Message] = []
-        # Threads of the script meet gaps. Not `threading`, whose import takes time; re-entrant, for signal handlers.
+        # Threads of the script may cause gaps. Not `threading`, whose import takes time; re-entrant, for signal
+        # handlers.
         self._lock = _thread.RLock()
 
     def receive(self) -> messages.Message:
@@ -134,10 +139,10 @@ class ChildWorker:
             __import__(name)
         sys.argv = start.argv
         sys.path[:] = [*start.code_path, *self._installed]
-        # A run leaves no __pycache__ beside the user's code.
+        # A run leaves no __pycache__ next to the user's code.
         sys.dont_write_bytecode = True
         for stream in (sys.stdout, sys.stderr):
-            # Line by line, since a process that is killed loses what it has not written yet.
+            # Line by line, since a killed process loses what it has not written yet.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         trace_crashes()
         sys.meta_path.insert(0, _StandInsOnDemand(self, start.stand_ins))
@@ -171,7 +176,7 @@ class ChildWorker:
         return True
 
     def report_gaps(self) -> None:
-        """From now on the parent hears of each gap of the stand-ins that the script meets, once."""
+        """Reports each gap of the stand-ins to the parent, once, from now on."""
         self._gap_watch = self.emulator_module("service.missing_api").GapWatch(self._gap_met)
         self._gap_watch.__enter__()
 
@@ -189,7 +194,7 @@ class ChildWorker:
         return data
 
     def installed_module(self, module: str) -> ModuleType:
-        """A module that is installed, where no file of the user's can be taken for one that it needs."""
+        """An installed module; no file of the user can replace one that it needs."""
         if module not in sys.modules:
             path, before = sys.path, list(sys.path)
             path[:] = self._installed
@@ -206,7 +211,7 @@ class ChildWorker:
         self.functions = functions_of(self._script)
 
     def _guarded(self, phase: str, function: Callable[[], object]) -> bool:
-        """Calls a function of the script; what it raises is sent, and ends the process."""
+        """Calls a function of the script; an exception is sent, and ends the process."""
         failure = self._call(phase, function)
         if failure is not None:
             flush()
@@ -215,7 +220,7 @@ class ChildWorker:
         return failure is None
 
     def _call(self, phase: str, function: Callable[[], object]) -> dict[str, Any] | None:
-        """The failure of a call, None where it went well."""
+        """The failure of a call, None if it succeeded."""
         failure = None
         ending: BaseException | None = None
         try:
@@ -233,7 +238,7 @@ class ChildWorker:
             self._gap_watch.collect()
 
     def _failure(self, phase: str, error: BaseException) -> dict[str, Any]:
-        """The fields of a `Failure`, also where the script has broken what is needed for them."""
+        """The fields of a `Failure`, even if the script has broken what is needed for them."""
         try:
             fields: dict[str, Any] = self.emulator_module("engines.tracebacks").failure_of(phase, error).to_plain()
             return fields
@@ -291,7 +296,7 @@ class ChildWorker:
         self._send_returned(running, count, value)
 
     def _wait_as_requested(self, failure: dict[str, Any]) -> None:
-        """Of a worker that is to be ended nothing more may happen."""
+        """Nothing more may happen to a worker that is about to be ended."""
         code, delay = failure.get("retry_request") or ("", 0.0)
         if code == "Retry.Sleep":
             sleep(delay)
@@ -304,7 +309,7 @@ class ChildWorker:
         return pickle.loads(data)
 
     def _send_returned(self, running: float, count: int | None, value: Any) -> None:
-        """What run() returned: as it is, or as `result_serializer` makes it; appended where it is to be."""
+        """The result of run(), unchanged or from `result_serializer`, and appended if required."""
         message = messages.Returned(running=running, count=count)
         if count is None:
             output = self.emulator_module("output")
@@ -318,8 +323,12 @@ class ChildWorker:
                 try:
                     message.written = self._append(value)
                 except OSError as error:
+                    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                    if full:
+                        # It is so for all workers, and ends the job.
+                        message.written = self._output_file.path, 0, 0, f"'{self._output_file.path}': {error.strerror}"
                     reason = f"the results cannot be appended to '{self._output_file.path}': {error}"
-                    message.failure = {"phase": "return", "error": reason}
+                    message.failure = None if full else {"phase": "return", "error": reason}
             if isinstance(value, (list, tuple)):
                 value = list(value)
             if type(value) is list and _PLAIN.issuperset(map(type, value)):
@@ -342,7 +351,7 @@ class ChildWorker:
             return self._output_file.path, 0, 0, str(error)
 
     def _answer(self, message: messages.Call) -> None:
-        """Calls a function of the emulator or of its users, for a question about this worker."""
+        """Calls a function of the emulator or its users, for a question about this worker."""
         import pickle
 
         try:
@@ -361,7 +370,7 @@ class ChildWorker:
         flush()
 
     def _watch_files(self, watch: bool) -> None:
-        """What is opened from now on, until `_files_touched` is asked."""
+        """Records what is opened from now on, until `_files_touched` is asked."""
         self._touched = None
         if watch:
             file_watch = self.emulator_module("worker.file_watch")
@@ -377,7 +386,7 @@ class ChildWorker:
         return touched.as_lists()
 
     def _log_to_stdout(self) -> None:
-        """As on the service, records of the root logger go to stdout, where the script has arranged for nothing."""
+        """As on the service, records of the root logger go to stdout, unless the script configures logging."""
         logging = sys.modules.get("logging")
         if logging is None or logging.root.handlers:
             return
@@ -386,7 +395,7 @@ class ChildWorker:
 
 
 class _StandInsOnDemand:
-    """Makes the stand-ins of the service's modules when the script first asks for one of them."""
+    """Creates the stand-ins of the service's modules when the script first imports one of them."""
 
     def __init__(self, worker: ChildWorker, arguments: bytes) -> None:
         self._worker = worker
@@ -395,7 +404,7 @@ class _StandInsOnDemand:
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name.partition(".")[0] not in STAND_IN_PACKAGES:
             return None
-        # First, so that all that unpickling needs is loaded, whatever the user's files are called.
+        # First, so that everything for unpickling is loaded, whatever the names of the user's files.
         module = self._worker.emulator_module("service.stand_ins")
         self._worker.report_gaps()
         stand_ins = module.StandIns(**self._worker.installed_module("pickle").loads(self._arguments))

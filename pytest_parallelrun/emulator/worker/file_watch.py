@@ -1,7 +1,7 @@
-"""Which files a script opens: what it reads shows what it depends on, what it writes is what a retry repeats.
+"""Which files a script opens: reads show its dependencies, writes are what a retry repeats.
 
-An audit hook sees every file that is opened through Python, and none that a native reader opens by itself. It can
-never be taken out of a process again, so there is one, which does nothing while nobody watches.
+An audit hook sees every file opened through Python, but none that native code opens. It can never be removed from a
+process, so there is only one, which does nothing while nobody watches.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 class FilesTouched:
     """Absolute paths, in order of their first use.
 
-    read: opened or tried to. written: opened for writing, created by a link or a move. appended: opened to append,
-    a subset of `written`. removed: deleted or moved away. logged: the files of logging handlers and those that MLflow
-    tracks runs in, which are in no other list. scratch: made by `tempfile`, in no other list either.
+    read: opened, or an attempt was made. written: opened for writing, created by a link or a move. appended: opened to
+    append, a subset of `written`. removed: deleted or moved away. logged: the files of logging handlers and of MLflow
+    runs, which are in no other list. scratch: made by `tempfile`, in no other list either.
     """
 
     read: dict[str, None] = field(default_factory=dict)
@@ -33,13 +33,13 @@ class FilesTouched:
     scratch: dict[str, None] = field(default_factory=dict)
 
     def add(self, event: str, arguments: tuple[object, ...]) -> None:
-        """Takes in an audit event of the interpreter (see "Audit events table" in the documentation of Python)."""
+        """Records an audit event of the interpreter (see "Audit events table" in the documentation of Python)."""
         if event == "open":
             self._opened(_path(arguments[0]), arguments[2])
         elif event in ("tempfile.mkstemp", "tempfile.mkdtemp"):
             self._note(self.scratch, _path(arguments[0]))
         elif any(isinstance(argument, int) and argument >= 0 for argument in arguments[1:]):
-            # Relative to an open folder, as shutil.rmtree() goes about it, which has an event of its own.
+            # Relative to an open folder, as in shutil.rmtree(), which has its own event.
             return
         elif event == "os.rename":
             self._note(self.removed, _path(arguments[0]))
@@ -53,11 +53,11 @@ class FilesTouched:
             self._note(self.removed, _path(arguments[0]))
 
     def as_lists(self) -> list[list[str]]:
-        """The paths of each kind, in the order of the fields: how they cross from a worker process."""
+        """The paths of each kind, in the order of the fields, as sent by a worker process."""
         return [list(getattr(self, each.name)) for each in fields(self)]
 
     def add_lists(self, lists: list[list[str]]) -> None:
-        """Takes in what `as_lists` made."""
+        """Adds the result of `as_lists`."""
         for each, paths in zip(fields(self), lists, strict=True):
             getattr(self, each.name).update(dict.fromkeys(paths))
 
@@ -71,7 +71,7 @@ class FilesTouched:
             self._note(self.appended, path)
 
     def _wrote(self, path: str | None) -> bool:
-        """Notes a file that is written; whether it is the script's own."""
+        """Records a written file; returns whether it is the script's own."""
         by_logger = _by_logger()
         self._note(self.logged if by_logger else self.written, path)
         return not by_logger
@@ -102,7 +102,7 @@ _hooked = False
 
 @contextmanager
 def files_watched(touched: FilesTouched) -> Iterator[None]:
-    """Adds to `touched` what is opened while the context is entered, by any thread of this process."""
+    """Adds to `touched` what is opened inside the context, by any thread of this process."""
     global _hooked
     if not _hooked:
         sys.addaudithook(_hook)
@@ -116,7 +116,7 @@ def files_watched(touched: FilesTouched) -> Iterator[None]:
 
 @contextmanager
 def unwatched() -> Iterator[None]:
-    """What is opened inside is the emulator's own, and no script's."""
+    """Files opened inside are the emulator's, not the script's."""
     watchers = list(_WATCHERS)
     _WATCHERS.clear()
     try:
@@ -126,12 +126,12 @@ def unwatched() -> Iterator[None]:
 
 
 def is_watching() -> bool:
-    """Whether somebody watches, and so wants to know what worker processes open."""
+    """Whether anybody watches, and needs the files that worker processes open."""
     return bool(_WATCHERS)
 
 
 def record_files_of_worker(lists: list[list[str]]) -> None:
-    """Hands what was opened in a worker process (see `as_lists`) to all who watch."""
+    """Passes the files opened in a worker process (see `as_lists`) to all who watch."""
     for touched in _WATCHERS:
         touched.add_lists(lists)
 
@@ -140,14 +140,14 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if not _WATCHERS or event not in _EVENTS:
         return
     watchers = list(_WATCHERS)
-    # An exception here would come out of the open() of the script.
+    # An exception here would appear in the open() of the script.
     with suppress(Exception):
         for touched in watchers:
             touched.add(event, arguments)
 
 
 def _path(path: object) -> str | None:
-    """The absolute path; None for a file descriptor, and for what has no path."""
+    """The absolute path; None for a file descriptor, and for anything without a path."""
     if not isinstance(path, (str, bytes, os.PathLike)):
         return None
     text = os.fsdecode(path)

@@ -1,7 +1,7 @@
-"""What the parent and a worker process say to each other, as bytes on two pipes.
+"""The messages between the parent and a worker process, as bytes on two pipes.
 
-A message crosses as its name and its fields, plain values that `marshal` writes: both sides are the same interpreter,
-and unlike dataclasses and pickle it is there without an import.
+A message is its name and its fields, plain values written by `marshal`: both sides are the same interpreter, and unlike
+dataclasses and pickle it needs no import.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _KINDS: dict[str, type[Message]] = {}
 
 @dataclass_transform(kw_only_default=True)
 class Message:
-    """Made with its fields by name; one that is left out has its default."""
+    """Created with its fields by name; a missing one has its default."""
 
     def __init_subclass__(cls) -> None:
         _KINDS[cls.__name__] = cls
@@ -38,17 +38,17 @@ class Message:
         return type(self) is type(other) and vars(self) == vars(other)
 
     def to_bytes(self) -> bytes:
-        """Name and fields, their length first."""
+        """Name and fields, with their length first."""
         data = marshal.dumps((type(self).__name__, self.__dict__))
         return len(data).to_bytes(LENGTH_BYTES, "little") + data
 
 
 class Start(Message):
-    """To the worker, once: how to come up.
+    """To the worker, once: how to start.
 
-    name: of the worker. script: dotted name, path and label. stand_ins: the pickle of what they are made of.
-    appended: the file for its results. init_failure: a fault that is put into init(). watch: whether to report the
-    files that are opened. observer: module and name of a class.
+    name: of the worker. script: dotted name, path and label. stand_ins: pickled arguments for them. appended: the file
+    for its results. init_failure: a fault for init(). watch: whether to report opened files. observer: module and name
+    of a class.
     """
 
     name: str
@@ -69,9 +69,9 @@ class Start(Message):
 
 
 class Run(Message):
-    """To the worker: a mini-batch. payload: a list of paths or of dicts, or the pickle of a DataFrame.
+    """To the worker: a mini-batch. payload: a list of paths or dicts, or a pickled DataFrame.
 
-    attempt: which one at it, from 1. drops: how many of its results are to be lost.
+    attempt: its number, from 1. drops: number of results to drop.
     """
 
     mini_batch: int
@@ -84,7 +84,7 @@ class Run(Message):
 
 
 class Call(Message):
-    """To the worker: call a function of a module; arguments: their pickle."""
+    """To the worker: call a function of a module; arguments: pickled."""
 
     module: str
     name: str
@@ -96,13 +96,13 @@ class Shutdown(Message):
 
 
 class PhaseBegun(Message):
-    """From the worker, on its way up."""
+    """From the worker, while it starts."""
 
     phase: str
 
 
 class Up(Message):
-    """From the worker: init() has returned. touched: files that were opened. observed: the observer's result."""
+    """From the worker: init() returned. touched: files that were opened. observed: the observer's result."""
 
     touched: list[list[str]] | None
     observed: bytes | None
@@ -117,19 +117,19 @@ class StartupFailed(Message):
 
 
 class RunBegun(Message):
-    """From the worker: the pickle of a DataFrame is unpacked."""
+    """From the worker: the DataFrame is unpickled."""
 
 
 class RunFinished(Message):
-    """From the worker: run() is done, and its results take a moment to be handed over."""
+    """From the worker: run() is done, and sending its results takes a moment."""
 
 
 class Returned(Message):
-    """From the worker: run() has returned. running: seconds in it.
+    """From the worker: run() returned. running: seconds in it.
 
     count: of results, None for a wrong type. value: the results as a list, or as `encoded` by result_serializer.
-    represented: objects of which only the texts cross. failure: why they do not count. written: path, offset, length
-    and error of what was appended to the worker's file.
+    represented: objects that are sent only as text. failure: why they do not count. written: path, offset, length and
+    error of what was appended to the worker's file.
     """
 
     running: float
@@ -143,7 +143,7 @@ class Returned(Message):
 
 
 class Raised(Message):
-    """From the worker: run() has raised, or, by its phase, loading the mini-batch."""
+    """From the worker: run() raised or, by its phase, loading the mini-batch did."""
 
     running: float
     failure: dict[str, Any]
@@ -151,7 +151,7 @@ class Raised(Message):
 
 
 class Called(Message):
-    """From the worker: the pickle of what the function gave, or why it failed."""
+    """From the worker: the pickled result of the function, or why it failed."""
 
     value: bytes = b""
     failure: dict[str, Any] | None = None
@@ -165,7 +165,7 @@ class GapMet(Message):
 
 
 class Stopped(Message):
-    """From the worker, its last one: shutdown() is over. threads, files: what the script left."""
+    """From the worker, its last one: shutdown() is over. threads, files: left by the script."""
 
     failure: dict[str, Any] | None
     threads: list[str]
@@ -173,13 +173,13 @@ class Stopped(Message):
 
 
 class MessageDecoder:
-    """Takes bytes as they come and gives the messages in them."""
+    """Turns arriving bytes into messages."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     def messages(self, more: bytes) -> list[Message]:
-        """The messages that are complete with these bytes."""
+        """The messages completed by these bytes."""
         buffer = self._data
         buffer += more
         complete: list[Message] = []

@@ -1,6 +1,6 @@
-"""The name of a worker as multiprocessing tells it: processNNN. Source: a runtime of Microsoft that reads it.
+"""The name of a worker in multiprocessing: processNNN. Source: a runtime of Microsoft that reads it.
 
-Importing multiprocessing takes as long as an interpreter to start, so that the name is given when somebody imports it.
+Importing multiprocessing takes as long as starting an interpreter, so the name is set when somebody imports it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAIN_PROCESS = "MainProcess"
-"""What multiprocessing itself calls a process that it did not start."""
+"""multiprocessing's own name for a process that it did not start."""
 _MODULE = "multiprocessing.process"
 
 
 def process_name() -> str | None:
-    """The name of this process, None while there is nothing to know it."""
+    """The name of this process, None if multiprocessing is not loaded."""
     module = sys.modules.get(_MODULE)
     name: str | None = None if module is None else module.current_process().name
     return name
 
 
 def name_process(name: str) -> None:
-    """Names this process, where there is anything to know it."""
+    """Names this process, if multiprocessing is loaded."""
     module = sys.modules.get(_MODULE)
     if module is not None:
         module.current_process().name = name

@@ -1,4 +1,6 @@
-"""What a worker process has around the script: the life of its parent, its output file, and what is left in the end."""
+"""Resources of a worker process besides the script: the life of its parent, its output file, and what is left at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pytest_parallelrun.emulator.folders import is_device
 
 
 class WorkerOutputFile:
-    """The file in the output folder that this worker alone appends to; made, or gone on with, by the first write."""
+    """The worker's own file in the output folder, created, or continued, by the first write."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -17,12 +19,12 @@ class WorkerOutputFile:
         self._size = 0
 
     def write(self, data: bytes) -> tuple[str, int, int]:
-        """Path, offset and length of what was written; OSError where it could not be."""
+        """Path, offset and length of what was written; OSError if it failed."""
         if self._number is None:
             # A script may have cleared the folder before it began.
             os.makedirs(os.path.dirname(self.path), exist_ok=True)
             self._number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            # Of one before it, to which the system gave the same number.
+            # Of an earlier worker with the same process id.
             self._size = os.fstat(self._number).st_size
         elif not os.path.exists(self.path):
             raise FileNotFoundError(2, "the file is gone", self.path)
@@ -31,13 +33,13 @@ class WorkerOutputFile:
         while done < len(data):
             count = os.write(self._number, data[done:])
             done += count
-            # What a full disk took of it is skipped by the next one.
+            # The next write skips what a full disk accepted of this one.
             self._size += count
         return self.path, offset, len(data)
 
 
 def die_with_parent(lifeline: int) -> None:  # pragma: no cover - in worker processes
-    """Has the system kill the processes of this worker when the one that started it is gone, in whatever way."""
+    """Makes the system kill the processes of this worker when its parent is gone, for whatever reason."""
     import fcntl
 
     if hasattr(fcntl, "F_SETSIG"):
@@ -60,6 +62,15 @@ def _kill_at_end(lifeline: int) -> None:  # pragma: no cover - in worker process
     os.killpg(0, 9)
 
 
+def report_fork(path: str | os.PathLike[str]) -> None:
+    """Writes the number of this process, a forked child: it may leave its parent, its folder and its environment."""
+    try:
+        with open(path, "ab", 0) as file:
+            file.write(b"%d\n" % os.getpid())
+    except OSError:  # pragma: no cover - the job is over, or no file can be opened
+        return
+
+
 def trace_crashes() -> None:
     import faulthandler
 
@@ -70,7 +81,7 @@ def trace_crashes() -> None:
 
 
 def open_files() -> set[str]:
-    """Paths of the regular files that this process has open; empty where the system does not tell."""
+    """Paths of the regular files that this process has open; empty if unknown."""
     paths: set[str] = set()
     try:
         numbers = os.listdir("/proc/self/fd")
@@ -95,7 +106,7 @@ def flush_files(paths: list[str]) -> None:
     import io
 
     for thing in gc.get_objects():
-        # Not isinstance(): an object of the script may answer in a way of its own.
+        # Not isinstance(): an object of the script may answer differently.
         if issubclass(type(thing), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
             try:
                 thing.flush()
@@ -105,14 +116,14 @@ def flush_files(paths: list[str]) -> None:
 
 
 def files_left(before: set[str], excluded: set[str | None]) -> list[str]:
-    """Files that are open beside those that were open before, but for those of logging and the emulator's own."""
+    """Open files that were not open before, except those of logging and the emulator."""
     handlers = (reference() for reference in getattr(sys.modules.get("logging"), "_handlerList", ()))
     logged = {getattr(handler, "baseFilename", None) for handler in handlers}
     return sorted(open_files() - before - logged - excluded)
 
 
 def close_files_left() -> None:
-    """Lets go of files that scripts left open, now: later the host would be warned of them, in a test of another."""
+    """Closes files that scripts left open, now: later the host would get a warning, in another test."""
     import gc
     import warnings
 

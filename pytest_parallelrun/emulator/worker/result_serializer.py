@@ -1,9 +1,9 @@
-"""What run() returned, on its way out of a worker process.
+"""Results of run() on their way out of a worker process.
 
-The process that gets it cannot import the classes of the script, and must not execute code of libraries to look at a
-result. So plain values and those of the standard library, numpy, pandas, pyarrow and the libraries of time zones cross
-as they are, and every other object as its texts. Where such texts cannot be a part of what they are in, as of a
-datetime whose time zone is of a class of the script's own, the whole element or cell is handed over as texts.
+The receiving process cannot import the classes of the script, and must not execute code of libraries for a result. So
+plain values and those of the standard library, numpy, pandas, pyarrow and time zone libraries are sent as they are, and
+every other object as its texts. If such texts cannot be part of their container, such as a datetime with a time zone
+class of the script, the whole element or cell is sent as texts.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _CROSSING = frozenset(
     {"array", "collections", "datetime", "decimal", "fractions", "ipaddress", "pathlib", "time", "types", "uuid"}
     | {"dateutil", "numpy", "pandas", "pyarrow", "pytz", "zoneinfo", __name__.partition(".")[0]}
 )
-"""Packages whose objects are values. Of the standard library others than these may do something when they are made,
-but for members of its enums.
+"""Packages whose objects are values. Other objects of the standard library may run code when they are created, except
+members of its enums.
 """
 
 _HELPERS = frozenset({"builtins", "copyreg", "_codecs", "_decimal", "_operator"})
-"""Modules with functions that the pickles of these objects name."""
+"""Modules with functions that the pickles of these objects refer to."""
 
 _BUILTIN_VALUES = (bytearray, set, frozenset, complex, range, slice, type(...), BaseException)
 
 
 class SerializationError(Exception):
-    """A result of which not even the text can be handed over."""
+    """A result that cannot even be sent as text."""
 
 
 class OpaqueValue:
-    """An object of the script's own, or of a library, that stayed in its worker: its type and its texts.
+    """An object of the script or a library that stayed in its worker: its type and its texts.
 
-    Equal to another of the same type and texts. str() and repr() give the object's own.
+    Equal to another of the same type and texts. str() and repr() return those of the object.
     """
 
     __slots__ = ("_repr", "_text", "type_name")
@@ -84,17 +84,17 @@ class _Pickler(pickle.Pickler):
             self.represented += 1
             return represent(thing).__reduce__()
         if kind is defaultdict and not _crosses(thing.default_factory):  # type: ignore[attr-defined]
-            # Code of the script's, which nobody calls who reads a result.
+            # Code of the script, which no reader of a result calls.
             return defaultdict, (None,), None, None, iter(thing.items())  # type: ignore[attr-defined]
         if kind.__name__ == "DatetimeTZDtype" and not _crosses(thing.tz):  # type: ignore[attr-defined]
-            # pandas takes any object for a time zone, until somebody looks at a cell.
+            # pandas accepts any object as a time zone, until somebody reads a cell.
             raise TypeError(f"the time zone {thing.tz} is of a class that stays in its worker")  # type: ignore[attr-defined]
         return NotImplemented
 
 
 def _crosses(thing: object) -> bool:
     if isinstance(thing, type) or (callable(thing) and hasattr(thing, "__qualname__")):
-        # A class or function crosses by its name, as a part of what others are made of.
+        # A class or function is sent by its name, as a part of other objects.
         owner = getattr(thing, "__self__", None)
         if isinstance(owner, type):
             return _crosses(owner)
@@ -119,7 +119,7 @@ def _is_enum_of_python(kind: object) -> bool:
 
 
 def represent(thing: object) -> OpaqueValue:
-    """The texts of an object; SerializationError where it has none."""
+    """The texts of an object; SerializationError if it has none."""
     kind = type(thing)
     try:
         return OpaqueValue(f"{kind.__module__}.{kind.__qualname__}", str(thing), repr(thing))
@@ -131,11 +131,11 @@ def represent(thing: object) -> OpaqueValue:
 
 
 def encode(value: object) -> tuple[bytes, int]:
-    """A list or DataFrame as bytes, and how many of the objects in it are only represented. SerializationError."""
+    """A list or DataFrame as bytes, and the number of objects in it that are sent as text. SerializationError."""
     if not isinstance(value, list) and type(value).__module__.partition(".")[0] != "pandas":
         import pandas as pd
 
-        # Of a class of the script's own, or of a library that is built on pandas.
+        # Of a class of the script, or of a library based on pandas.
         value = pd.DataFrame(value)  # type: ignore[call-overload]
     try:
         return _pickled(value)
@@ -156,13 +156,13 @@ def _pickled(value: object) -> tuple[bytes, int]:
     pickler.dump(value)
     data = buffer.getvalue()
     if pickler.represented:
-        # Whether what it is in accepts it.
+        # Whether its container accepts it.
         pickle.loads(data)
     return data, pickler.represented
 
 
 def _each_apart(value: object) -> object:
-    """The same with texts for those elements, or cells of a DataFrame, that cannot be handed over as they are."""
+    """The same with texts for those elements, or cells of a DataFrame, that cannot be sent as they are."""
     if isinstance(value, list):
         return [_as_far_as_possible(element) for element in value]
     import pandas as pd
@@ -184,7 +184,7 @@ def _as_far_as_possible(thing: object) -> object:
 
 
 def decode(data: bytes) -> object:
-    """The value of `encode`. SerializationError where a library of the worker is missing here or differs."""
+    """The value of `encode`. SerializationError if a library of the worker is missing here or differs."""
     try:
         value: object = pickle.loads(data)
     except Exception as error:

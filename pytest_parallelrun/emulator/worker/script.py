@@ -1,6 +1,6 @@
-"""The script as a worker sees it: imported by its dotted name, and the functions that it defines.
+"""The script in a worker: imported by its dotted name, and the functions that it defines.
 
-A worker process imports this module before the script: what it imports itself is time until the first result.
+A worker process imports this module before the script: its own imports delay the first result.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FileMiniBatch(list):  # type: ignore[type-arg]
-    """What run() gets of files: a list of their paths that knows the id of its mini-batch.
+    """The argument of run() for files: a list of paths with the id of its mini-batch.
 
     Source: a component that Microsoft ships names its files by task_id.
     """
@@ -26,7 +26,7 @@ class FileMiniBatch(list):  # type: ignore[type-arg]
 
 
 class EntryFunctions:
-    """What the emulator calls. `takes_context`: run() has a second positional parameter."""
+    """The functions that the emulator calls. `takes_context`: run() has a second positional parameter."""
 
     __slots__ = ("init", "run", "shutdown", "takes_context")
 
@@ -44,7 +44,7 @@ class EntryFunctions:
 
 
 def import_script(name: str, path: str, label: str) -> ModuleType:
-    """Imports the script under its dotted name. label: what messages call it. Raises whatever the import raises."""
+    """Imports the script under its dotted name. label: its name in messages. Raises whatever the import raises."""
     if name.partition(".")[0] in sys.stdlib_module_names:
         raise ImportError(
             f"a worker that imports '{name}' gets the standard library's module of that name, "
@@ -61,7 +61,7 @@ def import_script(name: str, path: str, label: str) -> ModuleType:
 
 
 def functions_of(target: object) -> EntryFunctions:
-    """run(), init() and shutdown() of a module or object; AttributeError where there is no run()."""
+    """run(), init() and shutdown() of a module or object; AttributeError without run()."""
     run = getattr(target, "run", None)
     if not callable(run):
         kind = "script" if isinstance(target, type(sys)) else "object"
@@ -80,7 +80,7 @@ def functions_of(target: object) -> EntryFunctions:
 def takes_context(run: Callable[..., object]) -> bool:
     """Whether run() takes the context too: parameters are matched by position, the names are free."""
     if type(run) is type(takes_context) and not run.__dict__:
-        # As the signature would have it; the module `inspect` takes half as long to import as an interpreter to start.
+        # Like the signature; importing `inspect` takes half as long as starting an interpreter.
         return run.__code__.co_argcount >= 2
     import inspect
 

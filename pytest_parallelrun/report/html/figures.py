@@ -16,7 +16,7 @@ from pytest_parallelrun.report.sanitize import count_of, in_one_line
 from pytest_parallelrun.report.trace import Bar, CellState, Lane, Trace, TraceCell
 
 MIN_SECONDS = 1e-6
-"""Seconds that an attempt has on a scale of powers of ten."""
+"""Minimum seconds of an attempt on a logarithmic scale."""
 MAX_NUMBERED = 120
 """Bars that can have the number of their mini-batch."""
 LANE = 30
@@ -240,7 +240,7 @@ def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> str:
 
 
 def cell_text(cell: TraceCell) -> str:
-    """A cell of the grid in words."""
+    """A cell of the grid as text."""
     if cell.count == 1:
         text = f"mini-batch {cell.first}: {cell.state}"
         text += f", {count_of(cell.attempts, 'attempt')}" if cell.attempts else ""
@@ -252,7 +252,7 @@ def cell_text(cell: TraceCell) -> str:
 
 
 def bar_text(bar: Bar) -> str:
-    """A bar of the timeline in words."""
+    """A bar of the timeline as text."""
     if bar.mini_batch is None:
         outcomes = ", ".join(f"{number} {outcome}" for outcome, number in bar.outcomes.items())
         return f"{bar.attempts} attempts: {outcomes}" + (f"; {bar.error}" if bar.error else "")
@@ -261,7 +261,7 @@ def bar_text(bar: Bar) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Seconds with three digits that tell something."""
+    """Seconds with three significant digits."""
     if seconds >= 1000:
         return f"{seconds:,.0f} s"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
@@ -348,12 +348,12 @@ def patterns() -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever is read better on the colour."""
+    """Black or white, whichever is more readable on the colour."""
     return "#fff" if light_of(colour) < 0.18 else "#111"
 
 
 def light_of(colour: str) -> float:
-    """The relative luminance of `#rrggbb`, from 0 to 1, as the guidelines for accessible content of the web have it."""
+    """The relative luminance of `#rrggbb`, from 0 to 1, as defined by the WCAG."""
     parts = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
     red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,4 +1,4 @@
-"""The page itself: what the template is filled with, and the scripts and plots that are put into it.
+"""The page: the data of the template, and its scripts and plots.
 
 Nothing of a report is ever a script. The template and the plots escape texts, the cells of a grid lie in a block of
 JSON in which no tag can end or begin, and by its content security policy the page runs just the script whose hash it
@@ -87,7 +87,7 @@ class EntryPage:
 
 
 def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
-    """The whole page as text."""
+    """The whole page as a string."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -122,7 +122,7 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
 
 
 def json_block(values: object) -> str:
-    """JSON in which nothing ends the element around it, and no character ends a line of a script."""
+    """JSON that cannot end the element around it, nor a line of a script."""
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _NOT_IN_A_BLOCK.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
@@ -225,7 +225,7 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
 
 
 def _course(trace: Trace, *, in_turns: bool) -> str:
-    """in_turns: whether the workers share one process, so that one attempt follows the other."""
+    """in_turns: whether the workers share a process, so that attempts follow each other."""
     workers, attempts = count_of(trace.workers, "worker"), count_of(trace.total_attempts, "attempt")
     said = f"{workers} made {attempts} in {seconds_text(trace.duration)}, on the clock of the script."
     if in_turns and trace.workers > 1:

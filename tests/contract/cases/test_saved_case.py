@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pytest_parallelrun import Fault, JobSettings, load_case
 from pytest_parallelrun.contract.cases import case as case_module
 from pytest_parallelrun.contract.cases.case import Case, NotSaved, save_case
 from pytest_parallelrun.contract.cases.saved_case import SavedCase
-from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
+from pytest_parallelrun.emulator.errors import EntryScriptError, InputError, ParallelRunError
 
 NAMES = "from pathlib import Path\ndef run(mini_batch):\n    return [Path(p).name for p in mini_batch]\n"
 
@@ -82,7 +85,7 @@ def test_the_saved_items_stay_as_they_are_whatever_the_script_does(tmp_path: Pat
         assert case.problem(case.run(path)) == ""
 
 
-def test_items_that_are_missing_or_folders_or_links_to_nowhere_are_so_again(tmp_path: Path, items: list[str]) -> None:
+def test_items_that_are_missing_are_missing_again_and_folders_are_folders(tmp_path: Path, items: list[str]) -> None:
     os.remove(items[0])
     os.mkdir(items[0])
     link = str(tmp_path / "sample" / "link.txt")
@@ -98,7 +101,7 @@ def test_items_that_are_missing_or_folders_or_links_to_nowhere_are_so_again(tmp_
     )
     assert case.run(write_script(tmp_path, script)).rows == [
         (True, False, True),
-        (False, True, False),
+        (False, False, False),
         (False, False, False),
         (False, False, True),
     ]
@@ -347,26 +350,155 @@ def test_what_cannot_be_written_is_said(tmp_path: Path, items: list[str]) -> Non
         save(tmp_path / "case", Case(kind="files", mini_batches=(items,), expected_rows=(endless,)))
 
 
+FILES: dict[str, Any] = {
+    "version": 1,
+    "kind": "files",
+    "expects": "results",
+    "mini_batches": [{"items": ["a/b.txt"]}],
+    "identities": [[0, 0]],
+    "partitions": [[["year", "2024"]]],
+    "settings": {"timeout": 5},
+    "settings_of_the_run": {"rules": "observed"},
+    "faults": [{"kind": "raises", "mini_batch": 0, "attempt": 1, "worker": 0, "payload": {"tuple": ["OSError", "x"]}}],
+    "expected_rows": ["b.txt", {"float": "nan"}],
+    "ignoring": [{"tuple": [0, "score"]}],
+    "seed": 3,
+}
+COLUMN = {"name": "a", "dtype": "float64", "values": [1.5, {"float": "nan"}]}
+TABLE = {**FILES, "kind": "tabular", "mini_batches": [{"table": {"rows": 2, "columns": [COLUMN]}}]}
+RECORDS = {**FILES, "kind": "records", "mini_batches": [{"records": [{"dict": [["a", {"date": "2024-01-31"}]]}]}]}
+
+
+def of_items(*names: object) -> object:
+    return {**FILES, "mini_batches": [{"items": list(names)}]}
+
+
+def of_table(**changes: object) -> object:
+    return {**TABLE, "mini_batches": [{"table": {"rows": 2, "columns": [{**COLUMN, **changes}]}}]}
+
+
 WRONG = {
     "no folder": (None, "is no folder: give a folder that --parallelrun-save"),
     "no JSON": ("{", "cannot be read: "),
+    "deep": ("[" * 100_000, "nested too deeply"),
     "no object": ("[]", "has version None, and this"),
     "another version": ({"version": 2}, "has version 2, and this pytest-parallelrun reads version 1"),
-    "another kind": ({"version": 1, "kind": "images", "expects": "results"}, "has kind 'images'"),
-    "another expectation": ({"version": 1, "kind": "files", "expects": "fun"}, "expects 'fun'. Allowed: "),
-    "no mini-batches": ({"version": 1, "kind": "files", "expects": "results"}, "has no mini-batches"),
+    "another kind": ({**FILES, "kind": "images"}, "kind must be files, tabular or records, and is 'images'."),
+    "another expectation": ({**FILES, "expects": "fun"}, "expects must be results or no_harm, and is 'fun'."),
+    "no mini-batches": ({**FILES, "mini_batches": []}, "mini_batches must be a list of mini-batches, and is []."),
+    "items of a table": (
+        {**FILES, "kind": "tabular"},
+        "mini_batches[0] must have table, and is {'items': ['a/b.txt']}",
+    ),
+    "item above": (of_items("a.txt", "../../x"), "has the item '../../x', which is not below items."),
+    "absolute item": (of_items("/etc/passwd"), "has the item '/etc/passwd', which is not below items."),
+    "item of Windows": (of_items("..\\x"), "which is not below items."),
+    "item on a drive": (of_items("C:x"), "has the item 'C:x', which is not below items."),
+    "item that is none": (of_items(3), "has the item 3, which is not below items."),
+    "variables": ({**FILES, "settings": {"environment_variables": {"A": "b"}}}, "without environment variables"),
+    "unknown setting": ({**FILES, "settings": {"time_out": 3}}, "unknown setting 'time_out'"),
+    "unknown fault": (
+        {**FILES, "faults": [{"kind": "explodes"}]},
+        "faults[0] has the kind 'explodes'. Allowed: raises",
+    ),
+    "payload": (
+        {**FILES, "faults": [{"kind": "drops", "payload": "x"}]},
+        "faults[0], which drops, has the payload 'x'",
+    ),
+    "indices": ({**FILES, "identities": [[0, 0], [1, 1]]}, "one entry for each mini-batch, and has 2"),
+    "rows": (
+        {**TABLE, "mini_batches": [{"table": {"rows": 10**12, "columns": [COLUMN]}}]},
+        "'a' has 2 values in a table",
+    ),
+    "no rows": ({**TABLE, "mini_batches": [{"table": {"rows": -1}}]}, "a table has a number of rows and a list"),
+    "no dtype": (of_table(dtype=None), "a column has name, dtype and values, and is {'name': 'a'"),
+    "another dtype": (of_table(dtype="nonsense"), "the table of a saved case cannot be read"),
+    "no value": ({**FILES, "expected_rows": [{"float": "x"}]}, "is malformed: ValueError: "),
+    "no key": ({**FILES, "ignoring": [[0]]}, "is malformed: TypeError: "),
 }
+
+
+def write_case(folder: Path, content: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "case.json").write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return folder
 
 
 @pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
 def test_a_folder_that_holds_no_case_is_refused(tmp_path: Path, content: object, message: str) -> None:
     if content is not None:
-        (tmp_path / "case").mkdir()
-        text = content if isinstance(content, str) else json.dumps(content)
-        (tmp_path / "case" / "case.json").write_text(text)
+        write_case(tmp_path / "case", content)
     with pytest.raises(InputError) as raised:
         load_case(tmp_path / "case")
     assert message in str(raised.value)
+    assert len(str(raised.value)) < 600 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("how", ["file", "folder", "items", "fifo"])
+def test_links_in_a_case_are_not_followed(tmp_path: Path, how: str) -> None:
+    case = write_case(tmp_path / "case", of_items("x.txt"))
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "x.txt").write_text("secret")
+    try:
+        if how == "items":
+            (case / "items").symlink_to(tmp_path / "secret")
+        else:
+            (case / "items").mkdir()
+            if how == "fifo":
+                os.mkfifo(case / "items" / "x.txt")
+            else:
+                target = tmp_path / "secret" / ("x.txt" if how == "file" else "")
+                (case / "items" / "x.txt").symlink_to(target)
+    except (OSError, AttributeError):
+        pytest.skip("this system makes no links")
+    script = write_script(tmp_path, "def run(mini_batch):\n    return [open(path).read() for path in mini_batch]\n")
+    with pytest.raises(InputError, match="neither a file nor" if how == "fifo" else "is a link, which is not followed"):
+        load_case(case).run(script)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["..", "/", "files"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["float", "tuple", "dict", "Timestamp", "bytes", "kind", "x"]), inner, max_size=2
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def malformed_cases(draw: st.DrawFn) -> object:
+    """A case in which one thing, however deep, is another one, or not there."""
+    content: Any = json.loads(json.dumps(draw(st.sampled_from([FILES, TABLE, RECORDS]))))
+    place, depth = content, draw(st.integers(0, 5))
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = draw(st.sampled_from(keys))
+        if not depth or not isinstance(place[key], (dict, list)) or not place[key]:
+            break
+        place, depth = place[key], depth - 1
+    if draw(st.booleans()):
+        place[key] = draw(JSON)
+    else:
+        del place[key]
+    return content
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=malformed_cases())
+def test_what_is_malformed_is_refused_in_words_or_harmless(tmp_path: Path, content: object) -> None:
+    script = write_script(tmp_path, "def run(mini_batch):\n    return list(mini_batch)\n")
+    # Any other exception fails.
+    with suppress(ParallelRunError):
+        case = load_case(write_case(tmp_path / "case", content))
+        case.problem(case.run(script))
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

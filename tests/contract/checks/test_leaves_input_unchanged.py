@@ -11,9 +11,8 @@ NAME = "leaves_input_unchanged"
 
 
 def judged(judge: Judge, body: str, *arguments: str, input: str = "data") -> tuple[str, str]:
-    script = (
-        f"import os, shutil\nfrom pathlib import Path\ndef run(mini_batch):\n    {body}\n    return list(mini_batch)\n"
-    )
+    head = "import os, shutil, sqlite3, tempfile\nfrom pathlib import Path\n"
+    script = f"{head}def run(mini_batch):\n    {body}\n    return list(mini_batch)\n"
     found = judge(script, *arguments, "-k", NAME, input=input)
     return found.outcomes[NAME], found.messages[NAME]
 
@@ -44,10 +43,29 @@ def test_changed_files_fail_and_are_named(judge: Judge, project: Path, body: str
     assert (project / "data" / "item_1.txt").read_text() == "x"
 
 
-def test_new_files_beside_the_input_are_advice(judge: Judge) -> None:
-    outcome, text = judged(judge, "for p in mini_batch: Path(p + '.json').write_text('x')")
-    assert outcome == "advice"
-    assert "new files beside its input: item_1.txt.json, item_2.txt.json, item_3.txt.json." in text
+BESIDE = {
+    "left": ("Path(p + '.json').write_text('x')", ": item_1.txt.json, item_2.txt.json, item_3.txt.json."),
+    "in a folder": (
+        "p = Path(p).parent / 'out' / Path(p).name; p.parent.mkdir(exist_ok=True); p.write_text('x')",
+        ": out/item_1.txt, out/item_2.txt, out/item_3.txt.",
+    ),
+    "taken away": (
+        "Path(p + '.tmp').write_text('x'); os.remove(p + '.tmp')",
+        ", and takes them away again: item_1.txt.tmp",
+    ),
+    "of tempfile": (
+        "tempfile.NamedTemporaryFile(dir=os.path.dirname(p), suffix='.x').close()",
+        ", and takes them away again: tmp",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "message"), BESIDE.values(), ids=BESIDE)
+def test_files_that_are_written_beside_the_input_fail(judge: Judge, body: str, message: str) -> None:
+    outcome, text = judged(judge, f"for p in mini_batch: {body}")
+    assert outcome == "failed"
+    assert f"The script writes files beside its input{message}" in text
+    assert "the input is mounted read-only" in text
 
 
 @pytest.mark.parametrize(
@@ -57,8 +75,10 @@ def test_new_files_beside_the_input_are_advice(judge: Judge) -> None:
         "[os.utime(p) for p in mini_batch]",
         "[shutil.copy(p, '.') for p in mini_batch]",
         "[Path(p).write_text(Path(p).read_text()) for p in mini_batch]",
+        "[shutil.copy(p, tempfile.mkdtemp()) for p in mini_batch]",
+        "[sqlite3.connect(p).close() for p in mini_batch]",
     ],
-    ids=["reads", "touches", "copies elsewhere", "writes the same"],
+    ids=["reads", "touches", "copies elsewhere", "writes the same", "copies to tempfile", "connects"],
 )
 def test_files_that_stay_as_they_were_pass(judge: Judge, body: str) -> None:
     assert judged(judge, body)[0] == "passed"

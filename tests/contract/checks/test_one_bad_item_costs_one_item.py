@@ -5,7 +5,7 @@ import pytest
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
 
-ALL_IN_ONE = "--parallelrun-set=mini_batch_size=3"
+ALL_IN_ONE = ("--parallelrun-set=mini_batch_size=3", "--parallelrun-set=error_threshold=2")
 
 
 def judged(judge: Judge, script: str, *arguments: str, input: str = "data") -> tuple[str, str]:
@@ -39,11 +39,12 @@ NONE = """
     ids=["raises", "stops", "None"],
 )
 def test_a_bad_item_that_costs_its_whole_mini_batch_is_advice(judge: Judge, script: str, error: str) -> None:
-    outcome, message = judged(judge, script, ALL_IN_ONE)
+    outcome, message = judged(judge, script, *ALL_IN_ONE)
     assert outcome == "advice"
-    assert "One bad item fails its whole mini-batch: of item_1.txt the file is missing, and run() ends with" in message
+    assert message.startswith("One bad item fails the job: of item_1.txt the file is missing, run() ends with ")
     assert error in message
-    assert "3 items in, 1 of them bad, 3 lost: 2 sound item(s) too" in message
+    assert "error_threshold=2, which allows 2 failed items, is exceeded.\n" in message
+    assert "1 bad item fails 3 items of its mini-batch, and 3 > 2" in message
 
 
 ONE_BY_ONE = """
@@ -61,25 +62,35 @@ ONE_BY_ONE = """
 
 
 def test_an_empty_file_that_costs_its_whole_mini_batch_is_advice(judge: Judge) -> None:
-    outcome, message = judged(judge, ONE_BY_ONE.replace("HANDLED", "text[0]"), ALL_IN_ONE)
+    outcome, message = judged(judge, ONE_BY_ONE.replace("HANDLED", "text[0]"), *ALL_IN_ONE)
     assert outcome == "advice"
-    assert "One bad item fails its whole mini-batch: of item_1.txt the file is empty, and run() ends with" in message
+    assert message.startswith("One bad item fails the job: of item_1.txt the file is empty, run() ends with ")
     assert "IndexError" in message
 
 
 def test_an_empty_file_may_have_a_result_like_any_other(judge: Judge) -> None:
-    found = judge(ONE_BY_ONE.replace("HANDLED", "len(text)"), ALL_IN_ONE, "-k", "one_bad_item or reports_failures")
+    found = judge(ONE_BY_ONE.replace("HANDLED", "len(text)"), *ALL_IN_ONE, "-k", "one_bad_item or reports_failures")
     assert set(found.outcomes.values()) == {"passed"}
 
 
-def test_mini_batches_of_one_are_put_together(judge: Judge) -> None:
-    outcome, message = judged(judge, RAISES)
-    assert outcome == "advice"
-    assert "(with mini_batch_size 1, the default, that is the one item; it shows with any larger size)" in message
-
-
-def test_a_mini_batch_size_of_one_that_was_set_keeps_the_harm_to_the_item(judge: Judge) -> None:
-    assert judged(judge, RAISES, "--parallelrun-set=mini_batch_size=1")[0] == "passed"
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "passed"),
+        ({"mini_batch_size": 3, "error_threshold": 0}, "passed"),
+        ({"mini_batch_size": 3, "error_threshold": 3}, "passed"),
+        ({"mini_batch_size": 3, "mini_batch_error_threshold": 0}, "passed"),
+        ({"mini_batch_size": 1, "error_threshold": 1}, "passed"),
+        # More than the sample has.
+        ({"mini_batch_size": 20, "error_threshold": 10}, "advice"),
+    ],
+    ids=str,
+)
+def test_failing_fast_is_advice_where_single_failures_are_allowed_and_a_mini_batch_is_not(
+    judge: Judge, settings: dict[str, int], expected: str
+) -> None:
+    options = [f"--parallelrun-set={name}={value}" for name, value in settings.items()]
+    assert judged(judge, RAISES, *options)[0] == expected
 
 
 KEEPING = {
@@ -91,7 +102,7 @@ KEEPING = {
 
 
 @pytest.mark.parametrize("body", KEEPING.values(), ids=KEEPING)
-@pytest.mark.parametrize("options", [[], [ALL_IN_ONE]])
+@pytest.mark.parametrize("options", [[], ALL_IN_ONE])
 def test_a_bad_item_that_costs_itself_alone_passes(judge: Judge, body: str, options: list[str]) -> None:
     script = (
         f"def run(mini_batch):\n    results = []\n    for path in mini_batch:\n        {body}\n    return results\n"
@@ -100,7 +111,7 @@ def test_a_bad_item_that_costs_itself_alone_passes(judge: Judge, body: str, opti
 
 
 def test_a_script_that_does_not_read_its_items_cannot_be_judged(judge: Judge) -> None:
-    outcome, message = judged(judge, "def run(mini_batch):\n    return list(mini_batch)\n", ALL_IN_ONE)
+    outcome, message = judged(judge, "def run(mini_batch):\n    return list(mini_batch)\n", *ALL_IN_ONE)
     assert outcome == "skipped"
     assert "run() succeeds with a bad item because it does not read its items" in message
 
@@ -124,8 +135,8 @@ def test_a_single_item_is_not_enough(judge: Judge, write: Write) -> None:
 def test_a_bad_cell_of_a_table(judge: Judge, write: Write, value: str, expected: str) -> None:
     write("table.csv", "x,y\n1.5,a\n2.5,b\n3.5,c\n")
     script = f"import pandas as pd\ndef run(mini_batch):\n    return {value}\n"
-    outcome, message = judged(judge, script, input="table.csv")
+    outcome, message = judged(judge, script, "--parallelrun-set=error_threshold=1", input="table.csv")
     assert outcome == expected
     if expected == "advice":
         assert "of row 1 of table.csv its column 'x' holds the text '?'" in message
-        assert "3 items in, 1 of them bad, 3 lost" in message
+        assert "3 > 1" in message

@@ -326,9 +326,139 @@ def test_a_model_that_the_script_may_do_without_passes(judge: Judge, write: Writ
     assert outcome(judged(judge, script))[0] == "passed"
 
 
-def test_rows_that_tell_of_the_missing_model_pass(judge: Judge) -> None:
+SAY = {
+    "error": "f'{Path(p).name}: ERROR {weight!r}'",
+    "null": "{'file': Path(p).name, 'score': None, 'error': None}",
+    "unknown": "(Path(p).name, 'unknown')",
+}
+
+
+@pytest.mark.parametrize("row", SAY.values(), ids=SAY)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_missing_model_is_no_error_of_each_item(judge: Judge, write: Write, row: str, there: bool) -> None:
+    if there:
+        write("weights.json", "7")
     script = (
-        f"{LOADS}def run(mini_batch):\n    try: weight = json.load(open(Path(__file__).with_name('model.json')))\n"
-        "    except Exception as e: return [f'{Path(p).name}: error {e!r} {len(open(p).read())}' for p in mini_batch]\n"
+        f"{LOADS}def init():\n    global weight\n"
+        "    try: weight = json.load(open(Path(__file__).with_name('weights.json')))\n"
+        "    except FileNotFoundError as error: weight = str(error)\n"
+        f"def run(mini_batch):\n    if isinstance(weight, str): return [{row} for p in mini_batch]\n"
+        "    return [f'{Path(p).name}: {len(open(p).read()) * weight}' for p in mini_batch]\n"
     )
-    assert outcome(judged(judge, script))[0] == "passed"
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "failed"
+    how = "all items come back as rows of errors: " if there else "with rows of errors for all items."
+    assert how in message
+    assert "to do: let the exception of loading it out of init()" in message
+
+
+def test_labels_that_a_script_can_do_without_pass(judge: Judge, write: Write) -> None:
+    write("labels.json", '{"item_1.txt": "one", "item_2.txt": "two", "item_3.txt": "three"}')
+    script = (
+        f"{LOADS}def init():\n    global labels\n"
+        "    try: labels = json.load(open(Path(__file__).with_name('labels.json')))\n"
+        "    except FileNotFoundError: labels = {}\n"
+        "def run(mini_batch):\n    return [{'file': Path(p).name, 'size': len(open(p).read() + Path(p).name) + "
+        "int(Path(p).stem[-1]), 'label': labels.get(Path(p).name)} for p in mini_batch]\n"
+    )
+    assert outcome(judged(judge, script, ALL_IN_ONE))[0] == "passed"
+
+
+HIDES_CONTENT = {
+    "parsing": (
+        "order.json",
+        '{"amount": NUMBER, "lines": [1, 2]}',
+        "json.loads(text)['amount'] * 2",
+        "its JSON is cut short",
+    ),
+    "prediction": (
+        "order.json",
+        '{"amount": NUMBER}',
+        "text['amount'] / 2",
+        "the first number in its JSON is the text '?'",
+    ),
+    "lines": (
+        "log.jsonl",
+        '{"v": NUMBER}\n{"v": 2}\n',
+        "sum(json.loads(x)['v'] for x in text.splitlines())",
+        "cut short",
+    ),
+    "cells": (
+        "part.csv",
+        "id,x\na,NUMBER\nb,2.5\n",
+        "sum(float(x.split(',')[1]) for x in text.splitlines()[1:])",
+        "its row 1 has the text '?' for each number",
+    ),
+    "xml": (
+        "doc.xml",
+        "<r><i v='NUMBER'/></r>",
+        "float(ElementTree.fromstring(text)[0].get('v'))",
+        "its XML is cut short",
+    ),
+}
+SWALLOWS = """
+    import json
+    from pathlib import Path
+    from xml.etree import ElementTree
+
+    def run(mini_batch):
+        rows = []
+        for path in mini_batch:
+            text = Path(path).read_text()
+            try:
+                score = SCORE
+            except ERRORS:
+                FALLBACK
+            rows.append(f"{Path(path).name}: {score}")
+        return rows
+"""
+
+
+def with_files(write: Write, name: str, content: str) -> None:
+    for number in range(1, 4):
+        write(f"items/{number}_{name}", content.replace("NUMBER", f"{number}.25"))
+
+
+@pytest.mark.parametrize(("name", "content", "score", "description"), HIDES_CONTENT.values(), ids=HIDES_CONTENT)
+def test_broken_content_with_a_result_like_any_other_is_advice(
+    judge: Judge, write: Write, name: str, content: str, score: str, description: str
+) -> None:
+    with_files(write, name, content)
+    script = SWALLOWS.replace("SCORE", score).replace("ERRORS", "Exception").replace("FALLBACK", "score = 0.0")
+    if "loads" not in score and name.endswith(".json"):
+        script = script.replace("Path(path).read_text()", "json.loads(Path(path).read_text())")
+    result, message = outcome(judged(judge, script, ALL_IN_ONE, input="items"))
+    assert result == "advice"
+    assert f"items/1_{name}, which cannot be read (" in message or f"1_{name}, which cannot be read (" in message
+    assert description in message
+    assert "comes back as a result like any other" in message
+
+
+def test_broken_content_that_becomes_none_fails(judge: Judge, write: Write) -> None:
+    with_files(write, "order.json", '{"amount": NUMBER}')
+    script = SWALLOWS.replace("SCORE", "json.loads(text)").replace("ERRORS", "ValueError").replace("FALLBACK", "return")
+    result, message = outcome(judged(judge, script, ALL_IN_ONE, input="items"))
+    assert result == "failed"
+    assert "run() hides that 1_order.json cannot be read (its JSON is cut short): run() returned None" in message
+
+
+SAYS_SO = {
+    "raises": ("json.loads(text)['amount']", "KeyboardInterrupt", "pass"),
+    "names it": ("json.loads(text)['amount']", "Exception as error", "score = f'ERROR {error!r}'"),
+    "null": ("json.loads(text)['amount']", "Exception", "score = None"),
+    "leaves out": ("json.loads(text)['amount']", "Exception", "continue"),
+    "counts": ("len(text)", "Exception", "score = 0"),
+    "looks for text": ("text.count('amount')", "Exception", "score = 0"),
+    "looks at the end": ("'closed' if text.endswith('}') else 'open'", "Exception", "score = 0"),
+    "is a flag": ("bool(json.loads(text))", "ValueError", "score = False"),
+    "another format": ("json.loads(text)['amount']", "ValueError", "score = len(text)"),
+}
+
+
+@pytest.mark.parametrize(("score", "errors", "fallback"), SAYS_SO.values(), ids=SAYS_SO)
+def test_broken_content_that_shows_or_does_not_matter_passes(
+    judge: Judge, write: Write, score: str, errors: str, fallback: str
+) -> None:
+    with_files(write, "order.json", '{"amount": NUMBER, "lines": [1, 2]}')
+    script = SWALLOWS.replace("SCORE", score).replace("ERRORS", errors).replace("FALLBACK", fallback)
+    assert outcome(judged(judge, script, ALL_IN_ONE, input="items"))[0] == "passed"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.contract.dependence.written_files import WrittenFile
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
 
@@ -127,7 +128,11 @@ def test_a_file_that_only_a_failed_attempt_leaves_is_found(judged: Judge) -> Non
         ("with open(out / 'all.txt', 'a') as f: f.write('\\n'.join(names) + '\\n')", "it has"),
         ("with open(out / f'{EntryScript().agent_name}.csv', 'a') as f: print(*names, sep='\\n', file=f)", "it has"),
         ("with open(f'{os.getpid()}.csv', 'a') as f: print(*names, sep='\\n', file=f)", "it has"),
-        ("(out / str(uuid.uuid4())).write_text(names[0])", "is a file that one delivery does not leave"),
+        # Not a duplicate: the second file has other content.
+        (
+            "seen.update(names + [len(seen)]); (out / str(uuid.uuid4())).write_text(str(len(seen)))",
+            "is a file that one",
+        ),
         ("(out / f'{names[0]}_{time.time_ns()}').write_text('')", "is a file that one delivery does not leave"),
         ("(out / f'{names[0]}{datetime.now():%Y%m%d_%H%M%S}').write_text('')", "is a file that one delivery does"),
         ("(out / f'{names[0]}_{random.random()}').write_text('')", "is a file that one delivery does not leave"),
@@ -152,6 +157,45 @@ def test_rows_that_an_open_file_still_holds_back_are_found(judged: Judge, engine
     assert found.failed == {CHECK}
     assert "'all.csv' in the output folder" in found.messages[CHECK]
     assert "it has 2 lines instead of 1" in found.messages[CHECK]
+
+
+DUPLICATES = {
+    "uuid": "(out / str(uuid.uuid4())).write_text(names[0])",
+    "hex": "for n in names: (out / f'{n}_{uuid.uuid4().hex}.json').write_text(n)",
+    "number": "(out / f'{uuid.uuid4().int}').write_text('x')",
+    "folder": "f = out / uuid.uuid4().hex; f.mkdir(); (f / 'rows.txt').write_text(names[0])",
+    "time in it": "(out / f'{uuid.uuid4()}').write_text(json.dumps({'names': names, 'at': time.time()}))",
+}
+
+
+@pytest.mark.parametrize("line", DUPLICATES.values(), ids=DUPLICATES)
+def test_files_under_random_names_that_are_merely_there_twice_are_advice(judged: Judge, line: str) -> None:
+    found = judged(writing(line), "--parallelrun-set=mini_batch_size=2")
+    assert found.outcomes == {CHECK: "advice"}
+    assert found.messages[CHECK].startswith("A mini-batch that is delivered again leaves its files twice, under random")
+
+
+@pytest.mark.parametrize(
+    "line", ["open(out / 'all', 'a').write('x')", "(out / f'{EntryScript().agent_name}{names[0]}').write_text('')"]
+)
+def test_another_flaw_beside_random_names_is_found(judged: Judge, line: str) -> None:
+    assert judged(writing("(out / str(uuid.uuid4())).write_text(names[0])", line)).outcomes == {CHECK: "failed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("part-1b4e28ba-2fa1-11d2-883f-0016d3cca427.csv", "part-*.csv"),
+        ("a_3f2a9c1e.json", "a_*.json"),
+        ("1700000000123456789", None),
+        ("120000_000001.csv", None),
+        ("process001.csv", None),
+        ("deadbeef.txt", None),
+    ],
+)
+def test_random_parts_of_a_name(name: str, expected: str | None) -> None:
+    file = WrittenFile("", name).without_random_parts
+    assert (None if file is None else file.name) == expected
 
 
 def test_a_database_that_rows_are_added_to_is_found(judged: Judge) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,29 @@ def test_a_dangling_link_stays_an_item_that_cannot_be_read(judge: Judge, project
     found = judge(READS, "--parallelrun-set=error_threshold=1")
     assert set(found.outcomes.values()) == {"passed"}
     assert judge(READS, "--parallelrun-set=error_threshold=0").failed == {"job_completes"}
+
+
+def test_an_item_without_permission_is_an_item_that_cannot_be_read(
+    judge: Judge, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = project / "data" / "item_2.txt"
+    copies = shutil.copyfile
+
+    def refuse(source: str, target: str, **options: bool) -> str:
+        # For root there is no such thing.
+        if str(source).endswith("item_2.txt"):
+            raise PermissionError(13, "Permission denied", source)
+        return copies(source, target, **options)
+
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    script = (
+        "import os\ndef run(mini_batch):\n"
+        "    if any(not os.stat(path).st_mode & 0o700 for path in mini_batch): raise PermissionError(13, 'no')\n"
+        "    return [open(path).read() for path in mini_batch]\n"
+    )
+    found = judge(script, "--parallelrun-set=error_threshold=1")
+    assert set(found.outcomes.values()) == {"passed"}, found.messages
+    assert item.stat().st_mode & 0o700
 
 
 def test_a_link_that_leads_back_to_its_folder_ends_there(judge: Judge, project: Path) -> None:

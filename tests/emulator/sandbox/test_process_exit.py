@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing.util
+import os
 import subprocess
 import sys
 import threading
@@ -9,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pytest_parallelrun.emulator.sandbox import process_exit
-from pytest_parallelrun.emulator.sandbox.process_exit import ExitHandlers, call_handlers, children_ended
-from tests.emulator._scripts import make_input, run_script, write_files
+from pytest_parallelrun.emulator.sandbox.process_exit import ExitHandlers, ScriptProcesses, call_handlers
+from tests.emulator._scripts import make_input, make_job, run_script, write_files
 
 LEAVES_A_POOL = """
     import multiprocessing as mp
@@ -68,60 +70,131 @@ def _register(*calls: object, priority: int = 15, callback: Callable[..., object
     multiprocessing.util.Finalize(None, callback, args=calls, exitpriority=priority)
 
 
-def test_finalizers_run_by_priority_and_each_once(called: list[str]) -> None:
-    with children_ended():
+def test_finalizers_run_by_priority_and_each_once(called: list[str], tmp_path: Path) -> None:
+    with ScriptProcesses(tmp_path):
         _register(lambda: called.append("early"), priority=5)
         _register(lambda: called.append("late"), priority=15)
-    with children_ended():
+    with ScriptProcesses(tmp_path):
         pass
     assert called == ["late", "early"]
 
 
-def test_finalizers_that_were_there_before_are_left_alone(called: list[str]) -> None:
+def test_finalizers_that_were_there_before_are_left_alone(called: list[str], tmp_path: Path) -> None:
     _register(lambda: called.append("of the host"))
-    with children_ended():
+    with ScriptProcesses(tmp_path):
         pass
     assert called == []
 
 
-def test_finalizers_of_what_may_outlive_the_job_are_left_alone(called: list[str]) -> None:
-    with children_ended():
+def test_finalizers_of_what_may_outlive_the_job_are_left_alone(called: list[str], tmp_path: Path) -> None:
+    with ScriptProcesses(tmp_path):
         _register(callback=lambda: called.append("of a queue"))
     assert called == []
 
 
-def test_a_finalizer_that_fails_harms_nobody(called: list[str]) -> None:
+def test_a_finalizer_that_fails_harms_nobody(called: list[str], tmp_path: Path) -> None:
     def fail() -> None:
         raise OSError("handle is closed")
 
-    with children_ended():
+    with ScriptProcesses(tmp_path):
         _register(lambda: called.append("next"), priority=5)
         _register(fail, priority=15)
     assert called == ["next"]
 
 
-def test_a_finalizer_that_ends_another_is_enough_for_both(called: list[str]) -> None:
-    with children_ended():
+def test_a_finalizer_that_ends_another_is_enough_for_both(called: list[str], tmp_path: Path) -> None:
+    with ScriptProcesses(tmp_path):
         _register(lambda: called.append("inner"), priority=5)
         inner = max(multiprocessing.util._finalizer_registry, key=lambda key: key[1])  # type: ignore[attr-defined]
         _register(lambda: multiprocessing.util._finalizer_registry.pop(inner), priority=15)  # type: ignore[attr-defined]
     assert called == []
 
 
-def test_a_finalizer_that_never_ends_is_not_waited_for(called: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finalizer_that_never_ends_is_not_waited_for(
+    called: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process_exit, "FINALIZER_TIME", 0.05)
     forever = threading.Event()
     started = time.perf_counter()
-    with children_ended():
+    with ScriptProcesses(tmp_path):
         _register(forever.wait)
     assert time.perf_counter() - started < 10
     forever.set()
 
 
-def test_without_a_registry_of_finalizers_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_registry_of_finalizers_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(multiprocessing.util, "_finalizer_registry")
-    with children_ended():
+    with ScriptProcesses(tmp_path):
         pass
+
+
+LEAVES_PROCESSES = """
+    import multiprocessing, os, subprocess, sys
+    STRAY = [sys.executable, "-c", f"import time; time.sleep(600) # {os.environ['TAG']}"]
+    def started():
+        subprocess.Popen(STRAY)
+    def without_environment():
+        subprocess.Popen(STRAY, env={}, cwd="/", start_new_session=True)
+    def orphan():
+        subprocess.run(["sh", "-c", '"$@" &', "sh", *STRAY], cwd="/", start_new_session=True)
+    def shell():
+        import shlex
+        os.system(shlex.join(STRAY) + " &")
+    def daemon():
+        if os.fork() == 0:
+            os.setsid()
+            os.chdir("/")
+            if os.fork() == 0:
+                os.execve(STRAY[0], STRAY, {})
+            os._exit(0)
+        os.wait()
+    def of_multiprocessing():
+        multiprocessing.get_context("fork").Process(target=subprocess.run, args=[STRAY], name="scorer").start()
+    def init():
+        globals()[os.environ["HOW"]]()
+        if os.environ["FAILS"]:
+            raise ValueError("no model")
+    def run(batch):
+        return batch
+"""
+
+
+def running_with(tag: str) -> int:
+    """How many processes have it in their command line."""
+    return sum(tag in " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("engine", ["inprocess", "process"])
+@pytest.mark.parametrize(
+    ("how", "fails"),
+    [
+        ("started", False),
+        ("started", True),
+        ("without_environment", False),
+        ("orphan", False),
+        ("shell", False),
+        ("daemon", False),
+        ("of_multiprocessing", False),
+    ],
+)
+def test_no_process_of_a_script_outlives_its_job(tmp_path: Path, engine: str, how: str, fails: bool) -> None:
+    if engine == "process" and how == "of_multiprocessing":
+        pytest.skip("Python waits for the child, and the engine 10 s for Python")
+    tag = f"stray-{tmp_path.name}-{os.getpid()}"
+    environment = {"HOW": how, "FAILS": "1" if fails else "", "TAG": tag}
+    host = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep(600) # {tag}"])
+    try:
+        job = make_job(tmp_path, LEAVES_PROCESSES, environment_variables=environment)
+        job.engine = engine
+        result = job.run()
+        assert running_with(tag) == 1
+        assert host.poll() is None
+    finally:
+        host.kill()
+        host.wait()
+    assert [note for note in result.notes if "running, killed at the end of the job: " in note], result.notes
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ import pytest
 
 from pytest_parallelrun.emulator.sandbox import process_exit
 from pytest_parallelrun.emulator.sandbox.process_exit import (
+    ScriptProcesses,
     WorkerExit,
     apply_start_method,
     end_forked_child,
@@ -383,17 +384,22 @@ def test_a_pool_of_the_host_is_waited_for_as_before() -> None:
         assert set(concurrent.futures.thread._threads_queues) == known
 
 
-def test_a_child_process_that_a_script_left_is_ended() -> None:
-    with process_state_restored():
+def test_a_child_process_that_a_script_left_is_ended(tmp_path: Path) -> None:
+    with ScriptProcesses(tmp_path) as processes:
         child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))
         child.start()
     assert child.exitcode is not None
+    assert processes.left == [child.name]
 
 
-def test_child_processes_of_the_host_and_of_joblib_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_processes_of_the_host_and_of_joblib_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed: list[str] = []
 
     class Child:
+        pid, daemon = None, True
+
         def __init__(self, name: str) -> None:
             self.name = name
 
@@ -407,9 +413,9 @@ def test_child_processes_of_the_host_and_of_joblib_are_left_alone(monkeypatch: p
 
     children = [Child("host")]
     monkeypatch.setattr(process_exit, "_children", lambda: children)
-    with process_state_restored():
+    with ScriptProcesses(tmp_path) as processes:
         children += [Child("script"), OfJoblib("joblib")]
-    assert killed == ["script"]
+    assert (killed, processes.left) == (["script"], [])
 
 
 def test_without_multiprocessing_there_are_no_children(monkeypatch: pytest.MonkeyPatch) -> None:

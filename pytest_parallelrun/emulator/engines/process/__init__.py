@@ -1,1 +1,1 @@
-"""Workers that are processes of their own: what hangs is killed, what crashes takes nothing along."""
+"""Workers that are separate processes: a hanging one is killed, a crash affects only that worker."""

@@ -1,4 +1,4 @@
-"""The process engine: mini-batches go to whichever worker is free, and what does not come back in time is killed."""
+"""The process engine: mini-batches go to any free worker, and a worker that takes too long is killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.clock import probe_time_left, real_monotonic
-from pytest_parallelrun.emulator.engines.leftovers import left_open, left_running
+from pytest_parallelrun.emulator.engines.leftovers import left_open, left_processes, left_running
 from pytest_parallelrun.emulator.engines.outcome import (
     DispatchedTask,
     Judgement,
@@ -15,13 +15,13 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_returned,
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
-from pytest_parallelrun.emulator.engines.process.process_tree import memory_taken, processor_time
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess, crash_failure
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
 from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import Written
+from pytest_parallelrun.emulator.process_tree import descendants, memory_taken, processor_time
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 
 AHEAD = 2
-"""Mini-batches that wait in the pipe of a worker, so that it need not wait for the next one."""
+"""Mini-batches in the pipe of a worker, so that it need not wait for the next one."""
 QUICK = 0.02
-"""Seconds of run() up to which they do: with longer ones the next should go to whoever is free first."""
+"""Maximum seconds of run() for that: with longer ones the next goes to whichever worker is free first."""
 MEMORY_INTERVAL = 0.05
-"""Seconds between two looks at the memory of the workers."""
+"""Seconds between two checks of the memory of the workers."""
 FINAL_WAIT = 10.0
 """Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
 
@@ -63,14 +63,14 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         super().__init__(splitter, settings, faults)
 
     def quiet(self) -> None:
-        """Workers that start from now on show no warnings."""
+        """Suppresses warnings of workers that start from now on."""
         self._pool.quiet = True
 
     def stop(self, *, normal: bool) -> None:
-        """Ends the workers; shutdown() is called at a normal end only, as on the service.
+        """Ends the workers; shutdown() is called only at a normal end, as on the service.
 
-        At a normal end it waits for workers that are still on their way, so that every one has its init() and its
-        shutdown(), however quick the others were.
+        At a normal end it waits for workers that are still starting, so that each one gets its init() and shutdown(),
+        however fast the others were.
         """
         pool = self._pool
         try:
@@ -95,11 +95,11 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         self._poller.remove(worker)
 
     def _dispatch(self) -> None:
-        """Gives what waits to workers that are free, or nearly; starts workers where there is still more."""
+        """Sends waiting tasks to workers that are free, or nearly; starts workers if more are waiting."""
         pool, waiting = self._pool, self._waiting
         slots = pool.slots if self._chosen is None else [pool.slots[self._chosen]]
         now = real_monotonic()
-        # With faults no mini-batch is handed over for whose fault its worker may not live to see.
+        # With faults, no mini-batch is sent ahead, because its worker may not live to see it.
         for depth in range(1 if self._faults else 1 + AHEAD):
             for position in range(self._turn, self._turn + len(slots)):
                 worker = slots[position % len(slots)]
@@ -134,7 +134,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         self._poller.send(worker, message)
 
     def _wait(self, until: float | None) -> None:
-        """Waits until a worker says something, ends, or has taken too long; or until `until`."""
+        """Waits until a worker sends something, ends, or takes too long; or until `until`."""
         now = real_monotonic()
         memory = None if self._memory_limit is None else now + MEMORY_INTERVAL
         due = self._soonest(until, memory, *(worker.deadline for worker in self._pool.workers()))
@@ -153,7 +153,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def _receive(self, worker: WorkerProcess, received: Sequence[messages.Message]) -> None:
         for message in received:
-            # What one that was ended for the message before says then counts no more.
+            # Further messages of a worker that was ended for an earlier one do not count.
             if self._pool.slots[worker.slot] is worker:
                 self._HANDLERS[type(message)](self, worker, message)
 
@@ -169,16 +169,17 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         self._observe(message)
         self._forget(worker)
         self._pool.failed(worker, Failure.from_plain(message.failure))
+        self._note_processes(worker)
 
     def _on_run_begun(self, worker: WorkerProcess, message: messages.RunBegun) -> None:
-        # What it took to hand the mini-batch over and to unpack it is no time of run().
+        # Sending and unpacking the mini-batch is not time of run().
         dispatched = worker.assigned[0]
         loading = dispatched.loading + real_monotonic() - worker.head_since
         worker.assigned[0] = dispatched._replace(packed=False, loading=loading)
         self._begin(worker)
 
     def _on_run_finished(self, worker: WorkerProcess, message: messages.RunFinished) -> None:
-        # Nor is what it takes to hand its results over.
+        # Nor is sending its results.
         worker.run_finished = True
         worker.deadline = real_monotonic() + self._limits.overhead
 
@@ -205,7 +206,12 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         failure = None if message.failure is None else Failure.from_plain(message.failure)
         self._forget(worker)
         worker.reap(FINAL_WAIT)
+        self._note_processes(worker)
         self._pool.stopped(worker, "end of the job", failure)
+
+    def _note_processes(self, worker: WorkerProcess) -> None:
+        if worker.left:
+            self._left.append(left_processes(worker.left))
 
     _HANDLERS: ClassVar[Mapping[type[messages.Message], Callable[[ProcessEngine, WorkerProcess, Any], None]]] = {
         messages.PhaseBegun: _on_phase_begun,
@@ -227,7 +233,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             self.observed.append(result)
 
     def _is_watching(self) -> bool:
-        """Whether somebody wants to know which files workers open."""
+        """Whether anybody needs the files that workers open."""
         return is_watching()
 
     def _report_files(self, touched: list[list[str]] | None) -> None:
@@ -251,7 +257,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         )
         self._ended.append(attempt)
         if attempt.outcome == "timeout":
-            # It came back by itself, but the service would have killed it.
+            # It returned by itself, but the service would have killed it.
             self._end(worker, "timeout")
             return
         worker.deadline = None
@@ -260,14 +266,14 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             self._begin(worker)
 
     def _begin(self, worker: WorkerProcess) -> None:
-        """The first mini-batch that it has in hand is what it works on from now on, or when its pause is over."""
+        """Starts the time of its first mini-batch, now or when its pause is over."""
         worker.run_finished = False
         worker.head_since = max(real_monotonic(), worker.pausing_until)
         worker.used_before = 0.0 if self.probe_limit is None else processor_time(worker.process.pid)
         worker.deadline = worker.head_since + self._limit_of(worker)
 
     def _limit_of(self, worker: WorkerProcess) -> float:
-        """Seconds from its beginning that the first mini-batch in hand has, as far as can be told now."""
+        """Seconds for its first mini-batch, as far as is known now."""
         dispatched, limits = worker.assigned[0], self._limits
         if dispatched.packed:
             return limits.of_loading(dispatched.loading)
@@ -278,13 +284,13 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         return min(limit, passed + probe_time_left(self.probe_limit, passed, self._used_by(worker)))
 
     def _used_by(self, worker: WorkerProcess) -> float:
-        """Seconds of processor time that the first mini-batch in hand has taken; asked for where it may decide."""
+        """Seconds of processor time of its first mini-batch; read only if it may matter."""
         if self.probe_limit is None:
             return 0.0
         return processor_time(worker.process.pid) - worker.used_before
 
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
-        """Ends a worker; what it has in hand and has not begun goes back to the front of the queue."""
+        """Ends a worker; tasks that it has not begun return to the front of the queue."""
         self._forget(worker)
         self._waiting.extendleft(dispatched.task for dispatched in reversed(worker.assigned))
         worker.assigned.clear()
@@ -292,16 +298,16 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         return self._last_end
 
     def _died(self, worker: WorkerProcess) -> None:
-        """The process has ended, by itself or by somebody else's signal."""
+        """The process has ended, by itself or by a signal."""
         self._receive(worker, worker.receive_all())
         if self._pool.slots[worker.slot] is worker:
             self._lost(worker, "crashed")
 
     def _overdue(self, worker: WorkerProcess) -> None:
-        """Its time is up: what it is busy with has failed, and it is killed."""
+        """Its time is up: its current call has failed, and it is killed."""
         received, _ = worker.receive()
         if received:
-            # It was done in time; only this process was late to hear of it.
+            # It was in time; only this process noticed late.
             self._receive(worker, received)
             return
         if self.probe_limit is not None and worker.assigned and not worker.run_finished:
@@ -319,14 +325,14 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             if used > limit:
                 received, _ = worker.receive()
                 if received:
-                    # What it has done before counts; if it stays so large, that shows at the next look.
+                    # Finished results count; if it stays this large, the next check shows it.
                     self._receive(worker, received)
                     continue
                 worker.kill(f"the worker process took {used:,} bytes of memory, more than memory_limit = {limit:,}")
                 self._lost(worker, "crashed")
 
     def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
-        """A process that is gone, or must go, with what it was busy with."""
+        """A process that is gone, or must end, with its current call."""
         pool = self._pool
         now = real_monotonic()
         if not worker.up or worker.stopping:
@@ -366,6 +372,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         pool = self._pool
         for worker in pool.workers():
             worker.stopping = True
+            worker.started_processes = descendants(worker.process.pid)
             worker.deadline = max(real_monotonic(), worker.pausing_until) + self._limits.coming_up
             self._poller.send(worker, messages.Shutdown())
         while any(pool.workers()):
@@ -380,7 +387,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         return worker is not None
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
-        """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
+        """The result of a function of a module in the process of a worker. RuntimeError if it fails there."""
         worker = self._pool.slots[slot]
         assert worker is not None
         worker.answer = None

@@ -1,4 +1,4 @@
-"""The worker processes of a job on this machine: how they are started, and what they leave."""
+"""The worker processes of a job on this machine: how they start, and what they leave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.engines.process.process_tree import can_tell_memory
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, tell_output
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of
@@ -44,7 +43,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
     def start(
         self, slot: int, kind: InputKind, faults: FaultPlan, *, init: bool, watch: bool, observer: type[Observer] | None
     ) -> WorkerProcess:
-        """Starts a process for the slot. NoWorkersLeft where the system does not let us."""
+        """Starts a process for the slot. NoWorkersLeft if the system refuses."""
         self.vacant.discard(slot)
         plan = self._plan
         worker = WorkerProcess(self.made, slot, self.instance_of(slot), plan.folder / f"process{self.made:03d}")
@@ -78,7 +77,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
         return worker
 
     def _init_failure(self, worker: WorkerProcess, faults: FaultPlan) -> Failure | None:
-        """Of a fault that is put into the init() of the worker."""
+        """The failure of a fault injected into the init() of the worker."""
         fault = faults.for_init(worker.number) if faults else None
         return None if fault is None else failure_of("init", fault.exception())
 
@@ -87,7 +86,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
         super().came_up(worker, files)
 
     def tell_and_clear(self) -> None:
-        """Shows what the ended workers have printed, and removes the files that they alone appended to."""
+        """Shows the output of the ended workers, and removes their own result files."""
         appended = self._plan.appended
         for worker in self.ended:
             with unwatched():
@@ -99,7 +98,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
 
 
 ROOT = str(Path(__file__).parents[4])
-"""The folder that this package is in."""
+"""The folder of this package."""
 ON_POSIX = os.name == "posix"
 
 
@@ -115,15 +114,10 @@ def check_processes_possible(engine: str, entry: EntryFile | EntryObject, settin
             f"engine='{engine}' takes the path of a script: {entry.label} lives in this process, and "
             "a worker process cannot get it. Give the .py file, or use engine='inprocess'."
         )
-    if settings.memory_limit is not None and not can_tell_memory():
-        raise SettingsError(
-            f"memory_limit={settings.memory_limit}: this system does not tell how much memory a process takes (Linux "
-            "does, in /proc): leave it out."
-        )
 
 
 def own_file(appended: Path, instance: int, pid: int | str) -> Path:
-    """Where a worker alone writes what is appended to `appended` in the end, named as on the service."""
+    """The worker's own file of results, joined to `appended` at the end; named as on the service."""
     return appended.parent / f"temp_{instance}_{pid}_{appended.name}"
 
 
@@ -140,7 +134,7 @@ def start_message(
     quiet: bool,
     observer: type[Observer] | None,
 ) -> Start:
-    """How a worker process comes up."""
+    """How a worker process starts."""
     entry = plan.entry
     assert isinstance(entry, EntryFile)
     appended = plan.appended
@@ -170,5 +164,5 @@ def start_message(
 
 
 def _with_this_package(installed: Sequence[str]) -> list[str]:
-    """What is installed, and the folder of this package, however it got there."""
+    """Installed packages, and the folder of this package, however it was found."""
     return list(installed) if ROOT in installed else [*installed, ROOT]

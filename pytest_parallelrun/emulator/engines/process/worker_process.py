@@ -1,4 +1,4 @@
-"""One worker process as the engine sees it: started, spoken to without waiting, and killed."""
+"""One worker process as seen by the engine: started, written to without waiting, and killed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
-from pytest_parallelrun.emulator.engines.process.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
 from pytest_parallelrun.emulator.events import Failure, Frame, Phase
+from pytest_parallelrun.emulator.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
 from pytest_parallelrun.emulator.sandbox.streams import show
 from pytest_parallelrun.emulator.worker.messages import MessageDecoder
 
 if TYPE_CHECKING:
+    import psutil
+
     from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
     from pytest_parallelrun.emulator.worker.messages import Called, Message, Start
 
@@ -32,11 +34,11 @@ _BOOT = (
 _CHUNK = 1 << 20
 _PIPE_BYTES = 1 << 20
 _LAST_WAIT = 10.0
-"""Seconds until a process that was killed must be gone: one that waits for a dead disk cannot be killed."""
+"""Seconds until a killed process must be gone: one that waits for a dead disk cannot be killed."""
 
 
 class WorkerProcess:
-    """A worker: number counts all workers of the job, slot is its place among those that run at a time."""
+    """A worker: number counts all workers of the job, slot is its position among those that run at a time."""
 
     def __init__(self, number: int, slot: int, instance: int, folder: Path) -> None:
         self.number = number
@@ -48,29 +50,33 @@ class WorkerProcess:
         self.stopping = False
         self.phase: Phase = "import"
         self.assigned: deque[DispatchedTask] = deque()
-        """The first of them is being worked on."""
+        """The worker runs the first of them."""
         self.deadline: float | None = None
         """When it is killed, by the monotonic clock."""
         self.head_since = 0.0
-        """When the first of those in hand, or the present phase, began."""
+        """When its first mini-batch, or the current phase, began."""
         self.used_before = 0.0
         """Seconds of processor time that it had used then."""
         self.pausing_until = 0.0
-        """Until when the script wished to pause; by the monotonic clock."""
+        """End of a requested pause, by the monotonic clock."""
         self.run_finished = False
-        """Whether run() is done, and what it returned is being handed over."""
+        """Whether run() is done, and its result is being sent."""
         self.quick = False
         """Whether its mini-batches are so short that one more should wait in its pipe."""
         self.started = 0.0
         """Seconds since the start of the job."""
         self.killed_for = ""
-        """Why it was killed, in words; "" while it was not."""
+        """Why it was killed, as text; "" if it was not."""
         self.answer: Called | None = None
+        self.left: list[str] = []
+        """Names of processes that it started and that had to be killed."""
+        self.started_processes: list[psutil.Process] = []
+        """Its descendants before it was told to end."""
         self._outgoing = bytearray()
         self._decoder = MessageDecoder()
 
     def spawn(self, environment: Mapping[str, str], start: Start, stdout: Path, stderr: Path) -> None:
-        """Starts a clean interpreter in a session of its own. OSError where the system refuses."""
+        """Starts a clean interpreter in its own session. OSError if the system refuses."""
         self.stdout, self.stderr = stdout, stderr
         for path in (stdout, stderr):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,20 +107,25 @@ class WorkerProcess:
         finally:
             for number in theirs:
                 os.close(number)
-        self._traces = Traces(mark=mark, folder=Path(os.path.realpath(self.folder)), since=started_at(self.process.pid))
+        self._traces = Traces(
+            mark=mark,
+            folder=Path(os.path.realpath(self.folder)),
+            since=started_at(self.process.pid),
+            forked=self.folder.parent / f"forked-{self.name}",
+        )
         self.reading, self.writing = ours_in, ours_out
         for number in (ours_in, ours_out):
             os.set_blocking(number, False)
             _enlarge(number)
         if hasattr(os, "pidfd_open"):
-            # Not there on old kernels; the end of the pipe is then all that shows the end of the process.
+            # Missing on old kernels; then only the end of the pipe shows the end of the process.
             with suppress(OSError):
                 self.pidfd = os.pidfd_open(self.process.pid)
         self.head_since = real_monotonic()
         self.send(start)
 
     def send(self, message: Message) -> bool:
-        """Hands a message over, as much as the pipe takes at once; False where a part waits for `push`."""
+        """Writes a message, as much as the pipe takes at once; False if a part waits for `push`."""
         data = message.to_bytes()
         if self._outgoing:
             self._outgoing += data
@@ -124,7 +135,7 @@ class WorkerProcess:
         except BlockingIOError:
             written = 0
         except OSError:
-            # It is gone, which shows elsewhere.
+            # It is gone, which is noticed elsewhere.
             return True
         if written == len(data):
             return True
@@ -132,7 +143,7 @@ class WorkerProcess:
         return False
 
     def push(self) -> bool:
-        """Writes on; whether all is out."""
+        """Continues writing; returns whether all is written."""
         try:
             written = os.write(self.writing, self._outgoing)
         except BlockingIOError:
@@ -148,7 +159,7 @@ class WorkerProcess:
         return bool(self._outgoing)
 
     def receive(self) -> tuple[list[Message], bool]:
-        """The messages that have come, and whether the pipe has ended."""
+        """The messages that have arrived, and whether the pipe has ended."""
         try:
             data = os.read(self.reading, _CHUNK)
         except BlockingIOError:
@@ -156,7 +167,7 @@ class WorkerProcess:
         return self._decoder.messages(data), not data
 
     def receive_all(self) -> list[Message]:
-        """What a process that is gone has left in its pipe."""
+        """The remaining messages in the pipe of an ended process."""
         messages: list[Message] = []
         while True:
             try:
@@ -178,15 +189,15 @@ class WorkerProcess:
             return True
 
     def kill(self, why: str = "") -> None:
-        """Kills the process and all that it started."""
+        """Kills the process and its descendants."""
         self.killed_for = self.killed_for or why
         if self.process.returncode is None or not hasattr(os, "waitid"):
-            kill_all(self.process.pid, self._traces)
+            self.left += kill_all(self.process.pid, self._traces, self.started_processes)
 
     def reap(self, patience: float = 0.0) -> str:
-        """Kills what is left, closes the pipes, and tells how the process ended, in words; once and for all.
+        """Kills what is left, closes the pipes, and returns how the process ended, as text; only once.
 
-        patience: seconds that it may take to end by itself.
+        patience: seconds for it to end by itself.
         """
         if self._ours:
             self._wait_for_end(patience)
@@ -211,8 +222,8 @@ class WorkerProcess:
 
 
 def _enlarge(pipe: int) -> None:
-    """Lets a large message through in few pieces, where the system allows."""
-    # Not there on Windows, where this module can be imported all the same.
+    """Lets a large message through in few pieces, if the system allows it."""
+    # Missing on Windows, where this module can still be imported.
     import fcntl
 
     if hasattr(fcntl, "F_SETPIPE_SZ"):
@@ -221,14 +232,14 @@ def _enlarge(pipe: int) -> None:
 
 
 MAX_TOLD = 100_000
-"""Bytes of a stream that are shown; all of it is in the log."""
+"""Bytes of a stream that are shown; the log has all of it."""
 _CRASH = re.compile(r"^Fatal Python error: .*", re.MULTILINE | re.DOTALL)
 _FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
 _LAST_LINES = 20_000
 
 
 def tell_output(worker: WorkerProcess) -> None:
-    """Writes what the worker wrote to sys.stdout and sys.stderr of this process, the middle of much left out."""
+    """Writes the worker's output to sys.stdout and sys.stderr of this process, without the middle of a long one."""
     _tell(worker.stdout, sys.stdout)
     _tell(worker.stderr, sys.stderr)
 
@@ -274,16 +285,16 @@ def _crash_frames(stderr: Path) -> tuple[Frame, ...]:
         for path, line, function in _FRAME.findall(crash.group())
         if not path.startswith((package, "<"))
     ]
-    # The interpreter writes the innermost one first.
+    # The interpreter writes the innermost frame first.
     return tuple(reversed(frames))
 
 
 LOOK_INTERVAL = 0.05
-"""Seconds between two looks at workers whose end the system does not tell at once."""
+"""Seconds between two checks of workers whose end the system does not signal."""
 
 
 class MessagePoller:
-    """Knows which worker a pipe belongs to."""
+    """Maps pipes to workers."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
@@ -291,7 +302,7 @@ class MessagePoller:
         self._without_pidfd: set[WorkerProcess] = set()
 
     def add(self, worker: WorkerProcess) -> None:
-        """Listens to a worker from now on."""
+        """Starts listening to a worker."""
         self._register(worker.reading, worker, select.POLLIN)
         if worker.pidfd >= 0:
             self._register(worker.pidfd, worker, select.POLLIN)
@@ -301,32 +312,32 @@ class MessagePoller:
             self._register(worker.writing, worker, select.POLLOUT)
 
     def remove(self, worker: WorkerProcess) -> None:
-        """And no longer; it must still have its pipes."""
+        """Stops listening; its pipes must still be open."""
         for number in (worker.reading, worker.pidfd, worker.writing):
             self._unregister(number)
         self._without_pidfd.discard(worker)
 
     def send(self, worker: WorkerProcess, message: Message) -> None:
-        """Hands a message over; what does not go into the pipe at once follows while others are waited for."""
+        """Sends a message; what does not fit into the pipe follows while waiting for others."""
         if not worker.send(message):
             self._register(worker.writing, worker, select.POLLOUT)
 
     def wait(self, until: float | None) -> Iterator[tuple[WorkerProcess, list[Message] | None]]:
-        """What has come, at the latest at `until` on the monotonic clock: messages, None for the end of a worker."""
+        """What has arrived, at the latest at `until` on the monotonic clock: messages, None for the end of a worker."""
         if self._without_pidfd:
             soon = real_monotonic() + LOOK_INTERVAL
             until = soon if until is None else min(until, soon)
-        # Rounded up: a wait that ends a moment early would be followed by another one of no length.
+        # Rounded up: a wait that ends slightly early would be followed by one of zero length.
         timeout = None if until is None else max(0, int((until - real_monotonic()) * 1000) + 1)
         for number, _ in self._poll.poll(timeout):
             worker = self._by_number.get(number)
             if worker is None:
-                # It was removed for what another one of its pipes has brought.
+                # It was removed because of another one of its pipes.
                 continue
             if number == worker.reading:
                 messages, at_end = worker.receive()
                 if at_end:
-                    # Closed by the script, or by its end, which is told by other means.
+                    # Closed by the script, or by its end, which is noticed elsewhere.
                     self._unregister(number)
                 yield worker, messages
             elif number == worker.pidfd:

@@ -1,10 +1,10 @@
-"""The actor that carries a worker: it holds one worker process of the process engine on its node.
+"""An actor that holds one worker process of the process engine on its node.
 
-Limits, crashes and memory are watched there, beside the process, by the code that does so on one machine. The actor
-adds what is between machines: mini-batches come and attempts go in groups, with all that they hold. It keeps nothing
-of a script's in its own process, so it carries one worker after the other, for one job after the other.
+Limits, crashes and memory are watched there, by the same code as on one machine. The actor adds what is needed between
+machines: mini-batches and attempts are sent in groups, with their content. It keeps nothing of a script in its own
+process, so it holds one worker after another, for one job after another.
 
-It is a plain class, and made an actor where it is used: this module is imported without Ray.
+It is a plain class, turned into an actor where it is used: this module is imported without Ray.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 GROUP_SECONDS = 0.1
-"""After so long the actor reports, and gives back what it has not begun."""
+"""Seconds after which the actor reports, and returns tasks that it has not begun."""
 _OF_RAY = ("OMP_NUM_THREADS", "PYTHONBREAKPOINT", "SPT_NOENV", "LD_PRELOAD")
-"""What Ray adds to the environment of an actor, beside all that begins with RAY_."""
+"""What Ray adds to the environment of an actor, in addition to names that start with RAY_."""
 
 
 class WorkerConfig(NamedTuple):
-    """What a worker works under; changes with the job, or the question.
+    """The limits of a worker, which change with the job or the question.
 
-    probe_limit: seconds that run() may take. watch: whether somebody wants to know which files it opens.
+    probe_limit: seconds for run(). watch: whether anybody needs the files that it opens.
     """
 
     settings: JobSettings
@@ -55,7 +55,7 @@ class WorkerConfig(NamedTuple):
 
 
 class RemoteTask(NamedTuple):
-    """A task on its way to an actor. payload: paths or dicts, the pickle of a DataFrame, or files by value."""
+    """A task for an actor. payload: paths or dicts, a pickled DataFrame, or the content of files."""
 
     task: Task
     payload: object
@@ -64,11 +64,11 @@ class RemoteTask(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of a question, and of the worker meanwhile.
+    """The result of a call, and events of the worker meanwhile.
 
-    answer: of a group the attempts at the first ones of it, without their mini-batches. events: what happened to the
-    worker. elapsed: the time of the actor now, on the clock of the attempts. seconds: that the answer took. touched:
-    files that were opened, as lists. observed: what observers told. represented: objects that stayed in the worker.
+    answer: for a group, the attempts at its first mini-batches, without those. events: of the worker. elapsed: the
+    current time of the actor, on the clock of the attempts. seconds: the time of the call. touched: files that were
+    opened, as lists. observed: results of observers. represented: objects that stayed in the worker.
     """
 
     answer: object
@@ -81,10 +81,9 @@ class Report(NamedTuple):
 
 
 class ShutdownReport(NamedTuple):
-    """What there is to tell when a worker has ended. left: what it left behind; stdout, stderr: what it printed.
+    """The report at the end of a worker. left: what it left behind; stdout, stderr: its output.
 
-    files: what it wrote on a node that does not see the folders of the job. lost: what is to be said of files that
-    were too large for that.
+    files: what it wrote on a node that does not see the folders of the job. lost: a note on files that were too large.
     """
 
     events: Sequence[Event] = ()
@@ -96,13 +95,13 @@ class ShutdownReport(NamedTuple):
 
 
 class WorkerActor:
-    """Lives in an actor. Its methods are executed one after the other, but for `abandon` and `unseen`."""
+    """Lives in an actor. Its methods run one after the other, except `abandon` and `unseen`."""
 
     _engine: _NodeEngine
     _busy = False
 
     def unseen(self, signatures: Mapping[str, tuple[int, ...]]) -> list[str]:
-        """Which of the files this node does not have, unchanged, at the same path."""
+        """The files that this node does not have, unchanged, at the same path."""
         return [path for path, known in signatures.items() if signature(path) != known]
 
     def begin(
@@ -114,9 +113,9 @@ class WorkerActor:
         bundle: list[FileCopy] | None,
         quiet: bool,
     ) -> None:
-        """Gets ready for a worker of a job. host: what it inherits, None for what this node has.
+        """Prepares for a worker of a job. host: what it inherits, None for that of this node.
 
-        bundle: code root and models by value, None where the node sees the folders of the job.
+        bundle: content of code root and models, None if the node sees the folders of the job.
         """
         self.end()
         workspace = None if bundle is None else NodeWorkspace(plan, bundle)
@@ -129,7 +128,7 @@ class WorkerActor:
             self._engine.quiet()
 
     def ask(self, config: WorkerConfig, method: str, *arguments: object) -> Report:
-        """What a method of the engine gives for its worker."""
+        """The result of a method of the engine for its worker."""
         engine = self._engine
         engine.work_under(config)
         began = real_monotonic()
@@ -137,13 +136,13 @@ class WorkerActor:
         return engine.report(answer, real_monotonic() - began)
 
     def abandon(self) -> None:
-        """Kills the worker process, so that a call that waits for it comes back. May be called at any time."""
+        """Kills the worker process, so that a call that waits for it returns. May be called at any time."""
         worker = self._engine.pool.slots[self._engine.slot] if self._busy else None
         if worker is not None:
             worker.kill("the job was stopped")
 
     def end(self, normal: bool = False) -> ShutdownReport:
-        """Ends the worker, with its shutdown() at a normal end, and clears up."""
+        """Ends the worker, with its shutdown() at a normal end, and cleans up."""
         if not self._busy:
             return ShutdownReport()
         self._busy = False
@@ -163,7 +162,7 @@ class WorkerActor:
 
 
 def host_of_node() -> Host:
-    """What this node has, without what Ray adds for its own processes."""
+    """The environment of this node, without Ray's additions for its own processes."""
     environment = {
         name: value for name, value in os.environ.items() if name not in _OF_RAY and not name.startswith("RAY_")
     }
@@ -172,7 +171,7 @@ def host_of_node() -> Host:
 
 
 class _NodePool(ProcessPool):
-    """One worker in its slot of the job; that another one comes up is decided elsewhere."""
+    """One worker in its slot of the job; others decide whether another one starts."""
 
     init_failure: Failure | None = None
 
@@ -184,12 +183,12 @@ class _NodePool(ProcessPool):
 
 
 def _splitter_of(kind: InputKind) -> Splitter:
-    """Stands for a splitter: mini-batches come with what they hold."""
+    """Replaces a splitter: mini-batches come with their content."""
     return cast("Splitter", SimpleNamespace(kind=kind))
 
 
 class _NodeEngine(ProcessEngine):
-    """The process engine for one worker, with what is asked of it from another machine."""
+    """The process engine for one worker, controlled from another machine."""
 
     _pool_type = _NodePool
 
@@ -239,7 +238,7 @@ class _NodeEngine(ProcessEngine):
             return error
 
     def work_off(self, remote_tasks: Sequence[RemoteTask]) -> list[AttemptEnded]:
-        """Attempts at the first of them, until one ends the worker, or the group has taken long enough."""
+        """Attempts at the first of them, until one ends the worker, or the time of the group is up."""
         until = real_monotonic() + GROUP_SECONDS
         for remote_task in remote_tasks:
             task = remote_task.task
@@ -248,7 +247,7 @@ class _NodeEngine(ProcessEngine):
         late = False
         while len(attempts) < len(remote_tasks):
             worker = self._pool.slots[self.slot]
-            # Several may have ended at once: those belong to this group, whatever became of the worker.
+            # Several may have ended at once: they belong to this group, whatever happened to the worker.
             if not self._ended and (worker is None or (late and not worker.assigned)):
                 break
             try:

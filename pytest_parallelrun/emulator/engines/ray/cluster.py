@@ -1,7 +1,7 @@
-"""The Ray cluster of this process: joined, or started here and stopped in the end; and the actors that wait on it.
+"""The Ray cluster of this process, joined or started here, and its idle actors.
 
-`RAY_ADDRESS` names a cluster to join. A Ray that this process has initialised already is used and left as it is.
-Otherwise a cluster of this one machine is started.
+`RAY_ADDRESS` names a cluster to join. If this process has initialised Ray already, that is used and left as it is.
+Otherwise a cluster of this machine is started.
 """
 
 from __future__ import annotations
@@ -43,36 +43,36 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
-"""Of a cluster that is started here: groups of mini-batches and their results pass through it, and what is larger goes
-to the disk."""
+"""Of a cluster that is started here: groups of mini-batches and results pass through it; what is larger goes to disk.
+"""
 _MAX_FOLDER_LENGTH = 30
-"""Characters of a folder below which Ray can make its sockets, whose paths may have 107 bytes of ASCII."""
+"""Maximum characters of a folder for Ray's sockets, whose paths may have 107 bytes of ASCII."""
 DISTRUST = 60.0
-"""Seconds for which no new actor goes to a node that has lost one, if there are others: so long a node may be dead
-before the cluster says so."""
+"""Seconds without new actors on a node that has lost one, if there are others: a node may be dead that long before the
+cluster says so.
+"""
 OF_OURS = {"worker_niceness": 0, "prestart_worker_first_driver": False}
-"""Of a cluster that is started here. Ray would give workers what other processes leave of the machine, so that they run
-into limits that worker processes keep; and start a process for each CPU that no job uses."""
+"""For a cluster started here. Ray would give workers only spare memory, and start a process for each CPU."""
 ENVIRONMENT = {"RAY_kill_child_processes_on_worker_exit": "0"}
-"""Of actors. Ray would kill the worker process alone, and before that can take along what it has started."""
+"""For actors. Otherwise Ray would kill only the worker process, before its descendants can be ended."""
 ARRIVAL = 120.0
-"""Seconds in which an actor must be there and answer what takes no time."""
+"""Seconds for an actor to start and to answer quick calls."""
 _NAMES_SHOWN = 5
 _MAX_REASON_LENGTH = 300
-"""Characters that are shown of why Ray could not be started or joined."""
+"""Characters of Ray's reason that are shown."""
 CONNECT_LIMIT = 10.0
-"""Seconds in which the head of a cluster must accept a connection."""
+"""Seconds for the head of a cluster to accept a connection."""
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""How a client of gRPC begins, with settings that are empty (RFC 9113, 3.4)."""
+"""How a gRPC client starts, with empty settings (RFC 9113, 3.4)."""
 _SETTINGS = b"\4"
-"""Type of the frame with which a server answers; it follows three bytes with the length."""
+"""Type of the frame with which a server answers, after three bytes with the length."""
 _CAUSES = ("The actor died because", "The actor is dead because", "The actor's node", "Worker exit detail")
 CONTROL = "control"
 """The concurrency group of calls that need not wait for others."""
 
 
 def check_ray_possible() -> None:
-    """Refuses where Ray is missing, or cannot be reached in the way that is asked for. SettingsError."""
+    """Refuses if Ray is missing, or the address is of an unsupported kind. SettingsError."""
     if find_spec("ray") is None:
         raise SettingsError("engine='ray' needs Ray, which is not installed: pip install 'pytest-parallelrun[ray]'")
     address = os.environ.get("RAY_ADDRESS", "")
@@ -90,7 +90,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.idle: dict[str, list[Any]] = defaultdict(list)
-        """The actors of each node that have nothing to carry."""
+        """The idle actors of each node."""
         self._distrusted: dict[str, float] = {}
         with _quietly():
             import ray
@@ -110,9 +110,9 @@ class Cluster:
             options["runtime_env"] = {"env_vars": ENVIRONMENT}
         self._actor_class: Any = self.ray.remote(**options)(WorkerActor)
         self.lost: type[Exception] = ray.exceptions.RayError
-        """Errors of Ray for an answer that cannot be had, whatever the reason: actor, node, memory, disk, time."""
+        """Errors of Ray for an unavailable answer, for any reason: actor, node, memory, disk, time."""
         self.died: type[Exception] = ray.exceptions.ActorDiedError
-        """The one for an actor of which its node, or the cluster, knows that it has ended."""
+        """The error for an actor that is known to have ended."""
 
     def _connect(self) -> None:
         """Joins the cluster that RAY_ADDRESS names, or starts one."""
@@ -122,7 +122,7 @@ class Cluster:
             package = str(Path(__file__).parents[3])
             check_listening(address)
             try:
-                # Nodes get this package from here, whether or not they have one.
+                # Nodes get this package from here, whether or not it is installed there.
                 self.ray.init(address=address, runtime_env={"py_modules": [package], "env_vars": ENVIRONMENT}, **quiet)
             except Exception as error:
                 # Of many types, Exception itself among them.
@@ -137,7 +137,7 @@ class Cluster:
         base = base if len(base) < _MAX_FOLDER_LENGTH and base.isascii() else "/tmp"
         try:
             self._folder = tempfile.mkdtemp(prefix="ray-", dir=base)
-            # What Ray has started in vain ends with this process, and writes until then.
+            # Processes of a failed start end with this process, and write until then.
             atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
             self.started = True
             self.ray.init(
@@ -160,13 +160,13 @@ class Cluster:
             ) from error
 
     def _silence(self) -> None:
-        """Of a node that is lost Ray prints the last lines of its log, and no option keeps it from that."""
+        """Ray prints the last log lines of a lost node, which no option prevents."""
         module = self.ray._private.worker
         self._print = getattr(module, "print_to_stdstream", None)
         module.print_to_stdstream = lambda *arguments, **named: None
 
     def close(self) -> None:
-        """Leaves the cluster, and ends it if it is ours, however much of it there is."""
+        """Leaves the cluster, and ends it if it is ours, even if it started only partly."""
         if self.ray.is_initialized():
             for actors in self.idle.values():
                 for actor in actors:
@@ -190,7 +190,7 @@ class Cluster:
         return str(self.ray.get_runtime_context().get_node_id())
 
     def nodes(self) -> list[Node]:
-        """Those that are alive, this one first; a node without a CPU, as heads often are, is left to its work."""
+        """Living nodes, this one first; nodes without a CPU, such as many heads, are left out."""
         alive = [node for node in self.ray.nodes() if node["Alive"]]
         able = [node for node in alive if node["Resources"].get("CPU", 0) > 0] or alive
         now = real_monotonic()
@@ -200,33 +200,33 @@ class Cluster:
         return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in able]
 
     def quarantine(self, node: str) -> None:
-        """An actor was lost there, and nobody knows whether the node was. This one is there."""
+        """An actor was lost there, and possibly the node. This node is not lost."""
         if node != self.home:
             self._distrusted[node] = real_monotonic() + DISTRUST
 
     def actor_on(self, node: str) -> Any:
-        """An actor that carries nothing, on that node."""
+        """An idle actor on that node."""
         if self.idle[node]:
             return self.idle[node].pop()
         return self._actor_class.options(scheduling_strategy=self._on_node(node, soft=False)).remote()
 
     def kill(self, actor: Any) -> None:
-        # One that is gone already is as good.
+        # One that is gone already is fine too.
         with suppress(Exception):
             self.ray.kill(actor, no_restart=True)
 
 
 class Node(NamedTuple):
-    """A node of the cluster; address: how messages name it."""
+    """A node of the cluster; address: its name in messages."""
 
     id: str
     address: str
 
 
 class RemoteCall(NamedTuple):
-    """A method of the actor that was called. limit: seconds until it is taken for lost, from when it is the first.
+    """A call of an actor. limit: seconds until the actor counts as lost, counted from when it is the first call.
 
-    group: the mini-batches that it is about.
+    group: its mini-batches.
     """
 
     reference: Any
@@ -236,11 +236,11 @@ class RemoteCall(NamedTuple):
 
 
 class ActorHandle:
-    """The actor in a slot of a job, and what it has been asked for and not answered yet.
+    """The actor in a slot of a job, and its unanswered calls.
 
-    begun: whether it has been told of the job. leaving: whether it was told to end its worker, and nothing but that
-    counts any more. workers: the numbers of those that it has carried. since: when the first of the calls became the
-    first. answer: what came of the last question.
+    begun: whether it knows the job. leaving: whether it was told to end its worker, so that nothing else counts.
+    workers: numbers of the workers that it has held. since: when the first of the calls became the first. answer: to
+    the last question.
     """
 
     def __init__(self, cluster: Cluster, node: Node, slot: int) -> None:
@@ -255,7 +255,7 @@ class ActorHandle:
         self.actor = cluster.actor_on(node.id)
 
     def call(self, method: str, *arguments: object, limit: float, group: tuple[DispatchedTask, ...] = ()) -> None:
-        """Asks for something; answers come in the order of the questions. Ray makes a call once, or not at all."""
+        """Calls a method; answers arrive in the order of the calls. Ray makes a call at most once."""
         if not self.calls:
             self.since = real_monotonic()
         reference = getattr(self.actor, method).remote(*arguments)
@@ -268,12 +268,12 @@ class ActorHandle:
 
     @property
     def deadline(self) -> float | None:
-        """When the actor is taken for lost, by the monotonic clock."""
+        """When the actor counts as lost, by the monotonic clock."""
         return self.since + self.calls[0].limit if self.calls else None
 
 
 class NodePlacement:
-    """The nodes of a job, and what they see of its files: an instance stays on one, until that is lost.
+    """The nodes of a job, and what they see of its files: an instance stays on its node until that is lost.
 
     on_this_node: whether all instances are on the node of this process.
     """
@@ -287,7 +287,7 @@ class NodePlacement:
         self._nodes: dict[int, Node] = {}
         self._addresses: dict[str, str] = {}
         self._unseen_sides: dict[str, list[str] | None] = {self._home: None}
-        """Side inputs that a node does not see; None of one that sees the folders of the job."""
+        """Side inputs that a node does not see; None if it sees the folders of the job."""
         self._unseen_folders: dict[tuple[str, str], bool] = {}
         self._bundle: object = None
         self._sent = Counter[str]()
@@ -295,7 +295,7 @@ class NodePlacement:
         self._replaced: dict[str, None] = {}
 
     def node_of(self, instance: int) -> Node:
-        """The node of an instance: one after the other, the least loaded where one was lost."""
+        """The node of an instance: round robin, the least loaded one if one was lost."""
         alive = self._cluster.nodes()
         if self.on_this_node:
             alive = [node for node in alive if node.id == self._home] or alive
@@ -309,7 +309,7 @@ class NodePlacement:
         return node
 
     def bundle_for(self, handle: ActorHandle) -> object:
-        """Code root and models for a node that does not see the folders of the job, None for one that does."""
+        """Code root and models for a node that does not see the folders of the job, otherwise None."""
         node, plan = handle.node.id, self._plan
         if node not in self._unseen_sides:
             token = plan.folder / "seen"
@@ -325,12 +325,12 @@ class NodePlacement:
         if self._unseen_sides[node] is None:
             return None
         if self._bundle is None:
-            # Once into the object store, from where each node takes it once.
+            # Once into the object store, from which each node gets it once.
             self._bundle = self._cluster.ray.put(bundle_of(plan))
         return self._bundle
 
     def payload_for(self, handle: ActorHandle, mini_batch: int, paths: list[str]) -> list[str] | FilePayload:
-        """The files of a mini-batch for a node. InputError where they are too large to be sent."""
+        """The files of a mini-batch for a node. InputError if they are too large to be sent."""
         node = handle.node.id
         if self._unseen_sides[node] is None or not any(self._is_in_unseen_folder(handle, path) for path in paths):
             return paths
@@ -346,28 +346,28 @@ class NodePlacement:
         return FilePayload(paths, copies)
 
     def _unseen(self, handle: ActorHandle, paths: Iterable[str | Path]) -> list[str]:
-        """Which of the paths the node of the actor does not see, whatever that is busy with. `Cluster.lost`."""
-        # What is missing here is missing there as well, and the script will hear of it.
+        """The paths that the node of the actor does not see, even while it is busy. `Cluster.lost`."""
+        # A file that is missing here is missing there too, and the script will notice.
         signatures = {str(path): known for path in paths if (known := signature(path)) is not None}
         unseen = handle.actor.unseen.options(concurrency_group=CONTROL).remote(signatures)
         return cast("list[str]", self._cluster.ray.get(unseen, timeout=ARRIVAL))
 
     def _is_in_unseen_folder(self, handle: ActorHandle, path: str) -> bool:
-        """Shown by the first file of the folder."""
+        """Decided by the first file of the folder."""
         key = handle.node.id, os.path.dirname(path)
         if key not in self._unseen_folders:
             self._unseen_folders[key] = bool(self._unseen(handle, [path]))
         return self._unseen_folders[key]
 
     def copy_back(self, handle: ActorHandle, report: ShutdownReport) -> None:
-        """The files that a worker wrote on a node that does not see the folders of the job."""
-        # On storage that all nodes share the one who writes last wins as well.
+        """The files of a worker on a node that does not see the folders of the job."""
+        # On shared storage the last writer wins too.
         self._replaced |= dict.fromkeys(unpack(report.files))
         if report.lost:
             self._lost_files[f"node {handle.node.address}: {report.lost}"] = None
 
     def lost_with(self, handle: ActorHandle) -> None:
-        """The actor is gone with what its workers have printed; with their files where only its node has them."""
+        """The actor is gone with the output of its workers, and with files that only its node has."""
         if handle.workers:
             numbers = ", ".join(map(str, handle.workers))
             loss = f"what worker(s) {numbers} printed is lost"
@@ -402,19 +402,20 @@ class NodePlacement:
 
 
 _failed: list[Exception] = []
-"""Why clusters could not be started. Ray ends what it has started in vain with this process; until then it hangs on the
-error, and would warn if it were collected."""
+"""Why clusters could not be started. Ray ends its processes with this process; until then they belong to the error, and
+would cause a warning if it were collected.
+"""
 _current: Cluster | None = None
 _users = 0
 _kept = False
 
 
 def join() -> Cluster:
-    """The cluster of this process; each call is answered by one of `leave`. SettingsError."""
+    """The cluster of this process; each call needs one of `leave`. SettingsError."""
     global _current, _users
     check_ray_possible()
     if _current is not None and not _current.is_open:
-        # Somebody else has ended it.
+        # Something else has ended it.
         _current.close()
         _current = None
     if _current is None:
@@ -432,7 +433,7 @@ def leave() -> None:
 
 
 def keep_open() -> None:
-    """From now on the connection outlives its jobs, until `close`: a gate has a hundred of them."""
+    """Keeps the connection between jobs until `close`: a gate has a hundred of them."""
     global _kept
     _kept = True
     atexit.register(close)
@@ -469,7 +470,7 @@ def _quietly() -> Iterator[None]:
 
 
 def check_listening(address: str) -> None:
-    """SettingsError where nobody listens, or somebody else does: Ray itself would try for minutes."""
+    """SettingsError if nothing, or something else, listens: Ray itself would try for minutes."""
     host, separator, port = address.rpartition(":")
     if not (separator and port.isdigit()):
         return
@@ -490,7 +491,7 @@ def check_listening(address: str) -> None:
 
 
 def in_short(error: BaseException, most: int) -> str:
-    """Ray explains at length: the first line, and the one that says why an actor has ended."""
+    """Ray's errors are long: the first line, and the one that says why an actor has ended."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = lines[0] if lines else type(error).__name__
     causes = (line for line in lines[1:] if line.startswith(_CAUSES))

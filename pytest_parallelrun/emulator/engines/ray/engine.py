@@ -1,4 +1,4 @@
-"""The Ray engine: workers on the nodes of a cluster, mini-batches in groups, and nothing lost but attempts."""
+"""The Ray engine: workers on the nodes of a cluster, mini-batches in groups; a failure only costs attempts."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ if TYPE_CHECKING:
 
 MAX_GROUP_SIZE = 128
 GROUP_TARGET = 0.05
-"""Seconds of work in a group: long beside the millisecond that a call of an actor takes, short beside a job."""
+"""Seconds of work in a group: long compared with the millisecond of a call, short compared with a job."""
 GRACE = 60.0
-"""Seconds beyond all limits after which an actor that does not answer is taken for lost, and killed."""
+"""Seconds beyond all limits after which a silent actor counts as lost, and is killed."""
 AT_ONCE = 3
-"""Mini-batches that a worker process may have got already when the time of a group is up."""
+"""Mini-batches that a worker process may have already when the time of a group is up."""
 LAST_WAIT = 15.0
-"""Seconds that workers have to end when a job is stopped in the middle."""
+"""Seconds for workers to end when a job is stopped."""
 SPARE_ACTORS = 2
-"""Actors of a worker that may be lost before they have begun with it, at no cost."""
+"""Actors of a worker that may be lost before they have begun, at no cost."""
 _MAX_RAY_LINES = 200
 """Characters of its messages that are shown."""
 
 
 @dataclass(eq=False, kw_only=True)
 class WorkerRecord:
-    """A worker as it is seen from here: number counts all workers of the job.
+    """The local view of a worker: number counts all workers of the job.
 
-    startup: whether with init(), with which failure of it, and by whom it is observed. actors_lost: actors that were
-    lost before they had begun with it. pausing_until: until when it gets nothing, for a pause that was put in; others
-    are held where it is. end: how it ended, in words. group: mini-batches that it gets at a time.
+    startup: whether with init(), its injected failure, and its observer. actors_lost: actors that were lost before they
+    had begun. pausing_until: end of an injected pause; other pauses are kept at the node. end: how it ended, as text.
+    group: mini-batches that it gets at a time.
     """
 
     number: int
@@ -77,7 +77,7 @@ class WorkerRecord:
     group: int = 1
 
     def reap(self) -> str:
-        """Its process is ended where it is."""
+        """Its process is ended on its node."""
         return self.end
 
 
@@ -85,33 +85,33 @@ class RayEngine(QueueEngine[WorkerRecord]):
     """`instance_count` times `max_concurrency_per_instance` workers, each instance on one node of the cluster."""
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
-        # First, since to start a cluster is no time of the job.
+        # First, because starting a cluster is not time of the job.
         self._cluster = cluster.join()
         self._plan = plan
         self._pool: WorkerPool[WorkerRecord] = WorkerPool(settings)
-        # As much waits as is under way, so that the next group is a full one.
+        # As many wait as are running, so that the next group is a full one.
         self.capacity = len(self._pool.slots) * MAX_GROUP_SIZE * 2
         self._handles: dict[int, ActorHandle] = {}
         self._quiet = False
         self._alone: set[tuple[int, int]] = set()
-        """Mini-batch and attempt of those that were lost with others, of which one may be to blame."""
+        """Mini-batch and attempt of those that were lost together, one of which may be the cause."""
         self._placement = NodePlacement(self._cluster, plan)
         super().__init__(splitter, settings, faults)
 
     def quiet(self) -> None:
-        """Workers that start from now on show no warnings."""
+        """Suppresses warnings of workers that start from now on."""
         self._quiet = True
 
     def start(self) -> None:
-        # All actors first, since theirs is the time that it takes.
+        # All actors first, since they take the time.
         for slot in self._pool.startable():
             self._handle_in(slot)
         super().start()
 
     def stop(self, *, normal: bool) -> None:
-        """Ends the workers; shutdown() is called at a normal end only, as on the service.
+        """Ends the workers; shutdown() is called only at a normal end, as on the service.
 
-        At a normal end it waits for workers that are still on their way, as worker processes are waited for.
+        At a normal end it waits for workers that are still starting, like the process engine.
         """
         pool = self._pool
         try:
@@ -158,10 +158,10 @@ class RayEngine(QueueEngine[WorkerRecord]):
         return worker
 
     def _bring_up(self, worker: WorkerRecord) -> None:
-        """Has the actor in the slot of the worker start it."""
+        """Makes the actor in the slot of the worker start it."""
         handle = self._handle_in(worker.slot)
         if not handle.begun:
-            # A cluster of this machine alone is one more way to start processes here: they inherit the same.
+            # A cluster on this machine only starts processes in another way: they inherit the same.
             host = Host.here() if self._cluster.started else None
             try:
                 bundle = self._placement.bundle_for(handle)
@@ -185,14 +185,14 @@ class RayEngine(QueueEngine[WorkerRecord]):
                 continue
             self._turn = worker.slot + 1
             share = -(-len(waiting) // worker_count)
-            # With faults no mini-batch is handed over for whose fault its worker may not live to see.
+            # With faults, no mini-batch is sent ahead, because its worker may not live to see it.
             self._send_next(worker, 1 if self._faults else min(worker.group, share))
             if not waiting:
                 return
         self._start_needed()
 
     def _send_next(self, worker: WorkerRecord, count: int) -> None:
-        """Sends the first that wait."""
+        """Sends the first waiting mini-batches."""
         handle = self._handles[worker.slot]
         group: list[DispatchedTask] = []
         remote_tasks = []
@@ -214,7 +214,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
                     self._return(group)
                     self._lost(handle, error)
                     return
-            # Where its splitter finds it is of no use there.
+            # The position in the splitter is of no use there.
             task = task._replace(mini_batch=task.mini_batch._replace(position=None))
             remote_tasks.append(RemoteTask(task, payload, prepared.drops, prepared.dispatched.loading))
         if remote_tasks:
@@ -222,7 +222,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
             handle.call("ask", self._config(), "work_off", remote_tasks, limit=limit, group=tuple(group))
 
     def _wait(self, until: float | None) -> None:
-        """Waits until an actor answers, is lost, or has taken too long; or until `until`."""
+        """Waits until an actor answers, is lost, or takes too long; or until `until`."""
         first = {handle.calls[0].reference: handle for handle in self._handles.values() if handle.calls}
         due = self._soonest(until, *(handle.deadline for handle in self._handles.values()))
         timeout = None if due is None else max(0.0, due - real_monotonic())
@@ -261,12 +261,12 @@ class RayEngine(QueueEngine[WorkerRecord]):
         self._represented += report.represented
         self._meet(report.events)
         if worker is None:
-            # Ended from here meanwhile; a group that it had not begun has come back as it was.
+            # Ended from here meanwhile; a group that it had not begun came back unchanged.
             self._return(call.group)
             return
         attempts = cast("list[AttemptEnded]", report.answer) if call.group else []
         for dispatched, attempt in zip(call.group, attempts, strict=False):
-            # With what stayed here, and on the clock of the job.
+            # With the parts that stayed here, and on the clock of the job.
             started = attempt.started + offset
             completed = attempt._replace(mini_batch=dispatched.task.mini_batch, fault=dispatched.fault, started=started)
             self._ended.append(completed)
@@ -298,7 +298,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         self._pool.stopped(worker, reason, replace=replace)
 
     def _lost(self, handle: ActorHandle, error: BaseException, *, outcome: Outcome = "crashed") -> None:
-        """The actor is gone, with its process or its node, and with what it was doing."""
+        """The actor is gone, with its process or its node, and with its current work."""
         worker, calls = self._pool.slots[handle.slot], list(handle.calls)
         handle.calls.clear()
         self._cluster.kill(handle.actor)
@@ -320,7 +320,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         if not worker.up:
             self._return(under_way)
             if calls and calls[0].method == "begin" and worker.actors_lost < SPARE_ACTORS:
-                # Nothing of the script was executed: such an actor was gone, or never came.
+                # Nothing of the script was executed: the actor was gone, or never started.
                 worker.actors_lost += 1
                 try:
                     self._bring_up(worker)
@@ -339,17 +339,17 @@ class RayEngine(QueueEngine[WorkerRecord]):
             )
             self._ended.append(attempt)
         else:
-            # Of several nobody knows which one it was busy with: they come again, one at a time.
+            # With several, the cause is unknown: they are repeated, one at a time.
             self._alone.update((each.task.mini_batch.id, each.task.number) for each in under_way)
             self._return(under_way)
         self._pool.stopped(worker, end, replace=True)
 
     def _shut_down(self, *, normal: bool) -> None:
-        """Ends the workers where they are, and takes what they leave; their actors are there for the next job."""
+        """Ends the workers, and collects what they leave; their actors stay for the next job."""
         limit = init_limit(self._limits.timeout) + ARRIVAL if normal else LAST_WAIT
         for handle in self._handles.values():
             if handle.calls:
-                # Whatever the actor waits for comes back then.
+                # Makes the actor return from any wait.
                 handle.actor.abandon.options(concurrency_group=CONTROL).remote()
             handle.leaving = True
             handle.call("end", normal, limit=limit)
@@ -382,7 +382,7 @@ class RayEngine(QueueEngine[WorkerRecord]):
         return self._pool.slots[slot] is not None
 
     def call_in_worker(self, slot: int, function: Callable[..., object], *arguments: object) -> object:
-        """What a function of a module gives in the process of a worker. RuntimeError where it fails there."""
+        """The result of a function of a module in the process of a worker. RuntimeError if it fails there."""
         answer = self._ask(slot, "call_in_worker", function, *arguments, limit=self._limits.timeout + ARRIVAL)
         if isinstance(answer, RuntimeError):
             raise answer

@@ -1,11 +1,10 @@
-"""What travels to nodes that do not see the files of this machine, and back: code root, models and inputs by value."""
+"""Files for nodes that do not see those of this machine, and back: code root, models and inputs."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
+from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
 from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 BUNDLE_LIMIT = 250_000_000
-"""Bytes of code root and models that are sent to a node."""
+"""Maximum bytes of code root and models that are sent to a node."""
 PARCEL_LIMIT = 100_000_000
-"""Bytes of the files of one mini-batch that are sent to a node, and of what a worker wrote on their way back."""
+"""Maximum bytes of the files of a mini-batch that are sent to a node, and of a worker's files on the way back."""
 NOT_SENT = frozenset({"__pycache__", ".git", ".hg", ".svn", ".venv", ".tox", ".mypy_cache", ".pytest_cache"})
 """Folders below a code root that no script needs."""
 
 
 class FileCopy(NamedTuple):
-    """A file by value, or a folder. path: absolute, on the machine that runs the job."""
+    """The content of a file, or a folder. path: absolute, on the machine that runs the job."""
 
     path: str
     mode: int
@@ -37,16 +37,16 @@ class FileCopy(NamedTuple):
 
 
 class FilePayload(NamedTuple):
-    """The files of a mini-batch by value, and the absolute paths that it has, also of those that cannot be read."""
+    """The content of the files of a mini-batch, and its absolute paths, including unreadable ones."""
 
     paths: list[str]
     copies: list[FileCopy]
 
 
 def signature(path: str | Path) -> tuple[int, ...] | None:
-    """What shows that another machine sees the same file: its size, and when it was changed. None where it is missing.
+    """A value that shows whether another machine sees the same file: size and modification time. None if it is missing.
 
-    Of a folder, in which a file may be written meanwhile, its inode.
+    For a folder, in which files may be written meanwhile, its inode.
     """
     try:
         status = os.stat(path)
@@ -56,7 +56,7 @@ def signature(path: str | Path) -> tuple[int, ...] | None:
 
 
 def pack(paths: Iterable[str], limit: int, base: str = "") -> list[FileCopy] | None:
-    """Copies of what can be read, named without the base; None where they have more bytes than the limit."""
+    """Copies of readable files, named without the base; None if they exceed the limit."""
     copies = []
     for path in paths:
         try:
@@ -76,7 +76,7 @@ def pack(paths: Iterable[str], limit: int, base: str = "") -> list[FileCopy] | N
 
 
 def unpack(copies: Iterable[FileCopy], base: str = "") -> list[str]:
-    """Writes files and folders below the base; the files that were there with another content, and are replaced."""
+    """Writes files and folders below the base; returns the existing files that were replaced by another content."""
     replaced = []
     for copy in copies:
         path = Path(base + copy.path)
@@ -117,7 +117,7 @@ def bundle_of(plan: WorkerPlan) -> list[FileCopy]:
 
 
 def side_inputs(plan: WorkerPlan) -> list[str]:
-    """Paths in arguments and environment of what is here and not sent to a node."""
+    """Local paths in arguments and environment that are not sent to a node."""
     values = dict.fromkeys(map(_value_of, [*plan.arguments, *plan.environment.values()]))
     return [path for path in values if os.path.isabs(path) and os.path.exists(path) and not _is_moved(path, plan)]
 
@@ -138,7 +138,7 @@ def _is_moved(path: str, plan: WorkerPlan) -> bool:
 
 
 def _below(root: str | Path) -> Iterator[str]:
-    """The folder and all in it, or the file. Links are followed, also those to folders, but not in circles."""
+    """The folder and everything in it, or the file. Links are followed, also to folders, but not in circles."""
     yield str(root)
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
@@ -152,17 +152,17 @@ def _below(root: str | Path) -> Iterator[str]:
 
 
 class NodeWorkspace:
-    """What a node that does not see the files of a job gets: each below the root, at the path that it has at home."""
+    """What a node that does not see the files of a job gets: each below the root, at its original path."""
 
     def __init__(self, plan: WorkerPlan, bundle: list[FileCopy]) -> None:
         self._plan = plan
-        self._base = os.path.realpath(tempfile.mkdtemp(prefix="parallelrun-"))
+        self._base = str(new_job_folder("node-"))
         self._root = f"{self._base}/files"
         unpack(bundle, self._root)
         self._sent = {path: signature(path) for copy in bundle if (path := self._root + copy.path)}
 
     def on_this_node(self) -> WorkerPlan:
-        """The plan with folders of this node, also where the environment and arguments name them."""
+        """The plan with folders of this node, also in the environment and arguments."""
         plan = self._plan
         assert isinstance(plan.entry, EntryFile)
         models = {name: self._path(path) for name, path in plan.models.items()}
@@ -204,7 +204,7 @@ class NodeWorkspace:
         shutil.rmtree(f"{self._base}/inputs/{mini_batch}", ignore_errors=True)
 
     def clear(self) -> tuple[list[FileCopy], str]:
-        """Removes all; what workers wrote here, and what is to be said of files that are lost."""
+        """Removes everything; returns the files that workers wrote here, and notes on lost files."""
         paths = dict.fromkeys(path for root in written_to(self._plan) for path in _below(self._path(root)))
         stores = f"{self._path(self._plan.folder)}/{STORES}"
         written = [
@@ -220,5 +220,5 @@ class NodeWorkspace:
             count = sum(map(os.path.isfile, written))
             lost = f"{count} file(s) that a worker wrote on its node have more than {PARCEL_LIMIT:,} bytes, and "
             lost += "are lost: write to storage that all nodes see"
-        shutil.rmtree(self._base, ignore_errors=True)
+        remove_job_folder(self._base)
         return copies or [], lost

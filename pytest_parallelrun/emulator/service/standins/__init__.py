@@ -1,1 +1,1 @@
-"""The stand-ins, laid out as on the service. They import each other relatively, to fit both layouts."""
+"""The stand-ins, laid out as on the service. They import each other relatively, which works in both layouts."""

@@ -84,12 +84,6 @@ def test_a_mini_batch_that_is_injected_as_late_costs_no_time(tmp_path: Path) -> 
     assert result.duration < 40
 
 
-def test_memory_that_the_system_does_not_tell_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.pool.can_tell_memory", lambda: False)
-    with pytest.raises(SettingsError, match="memory_limit=1000: this system does not tell"):
-        run_on_processes(tmp_path, NAMES, "a", memory_limit=1000)
-
-
 def test_windows_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_parallelrun.emulator.engines.process.pool.ON_POSIX", False)
     with pytest.raises(SettingsError, match="needs Linux or macOS"):

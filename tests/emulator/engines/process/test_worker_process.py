@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import psutil
 import pytest
 
+from pytest_parallelrun.emulator import process_tree
 from pytest_parallelrun.emulator.clock import real_monotonic
-from pytest_parallelrun.emulator.engines.process import process_tree, worker_process
+from pytest_parallelrun.emulator.engines.process import worker_process
 from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess
 from pytest_parallelrun.emulator.events import Failure
 from pytest_parallelrun.emulator.worker.messages import PhaseBegun, Start
@@ -193,47 +198,70 @@ def test_children_that_have_left_are_killed_whether_their_worker_lives_or_not(
         if dies:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         since = process_tree.started_at(process.pid)
-        traces = process_tree.Traces(mark=str(tmp_path), folder=tmp_path, since=since)
+        traces = process_tree.Traces(str(tmp_path), tmp_path, since, tmp_path / "forked")
         process_tree.kill_all(process.pid, traces)
     assert none_left(str(tmp_path))
+
+
+def traces_of(folder: Path, since: float = 0.0) -> process_tree.Traces:
+    return process_tree.Traces("x", folder, since, folder / "forked")
 
 
 def test_who_was_there_before_the_worker_is_not_of_it(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, cwd=tmp_path) as other:
         later = process_tree.started_at(other.pid) + 1
-        assert list(process_tree._left_by(process_tree.Traces("x", tmp_path, later - 1))) == [other.pid]
-        assert list(process_tree._left_by(process_tree.Traces("x", tmp_path, later))) == []
+        assert [process.pid for process in process_tree.left_by(traces_of(tmp_path, later - 1))] == [other.pid]
+        assert list(process_tree.left_by(traces_of(tmp_path, later))) == []
         other.communicate(b"\n")
 
 
 def test_one_that_starts_another_whenever_it_is_killed_is_left_to_itself_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Numbers that no process has.
-    looks = iter(range(2**22 + 1, 2**23))
-    monkeypatch.setattr(process_tree, "_left_by", lambda traces: [next(looks)])
-    process_tree.kill_all(2**22, process_tree.Traces("x", tmp_path, 0))
-    assert next(looks) == 2**22 + 1 + process_tree._ROUNDS
+    looks = itertools.count()
+
+    class Stray:
+        def __init__(self) -> None:
+            self.pid = 2**22 + 1 + next(looks)
+
+        def kill(self) -> None:
+            raise psutil.NoSuchProcess(self.pid)
+
+        is_running = status = wait = name = lambda self, *arguments: self.kill()
+
+    monkeypatch.setattr(process_tree, "left_by", lambda traces: [Stray()])
+    assert process_tree.kill_all(2**22, traces_of(tmp_path)) == []
+    assert next(looks) == 1 + process_tree._ROUNDS
+
+
+def test_what_does_not_end_is_waited_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stray(psutil.Process):  # type: ignore[misc]
+        def kill(self) -> None: ...
+
+    monkeypatch.setattr(process_tree, "_LAST_WAIT", 0.01)
+    process_tree.kill({Stray()}, traces_of(tmp_path))
+    assert process_tree.names_of([Stray()]) == [psutil.Process().name()]
+    assert not process_tree.is_of_python(psutil.Process())
 
 
 def test_memory_that_processes_share_counts_once_above_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {
-        "/proc/1/statm": b"9 3 0",
-        "/proc/2/statm": b"9 2 0",
-        "/proc/1/smaps_rollup": b"0-1 [rollup]\nRss: 12 kB\nPss:    10 kB\nPss_Dirty: 1 kB\n",
-    }
+    class Process:
+        def __init__(self, pid: int, share: int | None = None) -> None:
+            self.share = share
 
-    def read(path: str) -> bytes:
-        if path not in files:
-            raise PermissionError(path)
-        return files[path]
+        def memory_info(self) -> SimpleNamespace:
+            return SimpleNamespace(rss=20_000)
 
-    monkeypatch.setattr(process_tree, "_read", read)
-    monkeypatch.setattr(process_tree, "_descendants", lambda pid: iter([2]))
-    whole = 5 * process_tree._PAGE
-    assert process_tree.memory_taken(1, whole) == whole
-    # Of the second the system tells no share.
-    assert process_tree.memory_taken(1, whole - 1) == 10 * 1024 + 2 * process_tree._PAGE
+        def memory_full_info(self) -> SimpleNamespace:
+            if self.share is None:
+                raise psutil.AccessDenied(1)
+            return SimpleNamespace(pss=self.share)
+
+    monkeypatch.setattr(psutil, "Process", Process)
+    monkeypatch.setattr(process_tree, "descendants", lambda pid: [Process(2, share=10_000)])
+    assert process_tree.memory_taken(1, 40_000) == 40_000
+    # Of the first the system tells no share.
+    assert process_tree.memory_taken(1, 39_999) == 30_000
 
 
 @pytest.mark.parametrize(
@@ -256,7 +284,14 @@ def test_of_a_process_that_is_gone_nothing_is_known() -> None:
     assert process_tree.memory_taken(ended.pid, -1) == 0
     assert process_tree.started_at(ended.pid) == -1
     assert process_tree.processor_time(ended.pid) == 0
-    assert process_tree._group_of(ended.pid) == -1
+    assert process_tree.descendants(ended.pid) == []
+    gone: Any = SimpleNamespace(memory_info=_no_such_process, cmdline=_no_such_process)
+    assert process_tree._resident(gone) == 0
+    assert not process_tree.is_of_python(gone)
+
+
+def _no_such_process() -> None:
+    raise psutil.NoSuchProcess(0)
 
 
 def test_output_that_is_gone_is_not_told(echo: WorkerProcess, capsys: pytest.CaptureFixture[str]) -> None:

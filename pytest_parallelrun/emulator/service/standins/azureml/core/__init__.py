@@ -1,4 +1,4 @@
-"""Stand-in for azureml.core: what scripts need of it inside a worker, without a workspace behind it."""
+"""Stand-in for azureml.core: what scripts use of it inside a worker, without a workspace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-in for azureml.core.dataset: there is no datastore to read from, and every use says so."""
+"""Stand-in for azureml.core.dataset: there is no datastore, and every use raises an error."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["Dataset"]
 
 
 class Dataset(StandIn):
-    """Can be imported, and named in annotations and isinstance; get_by_name and all else is refused."""
+    """For imports, annotations and isinstance; get_by_name and everything else is refused."""
 
     advice = SIDE_INPUTS

@@ -1,4 +1,4 @@
-"""Stand-in for azureml.core.datastore: there is none, and every use says so."""
+"""Stand-in for azureml.core.datastore: there is none, and every use raises an error."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["Datastore"]
 
 
 class Datastore(StandIn):
-    """Can be imported, and named in annotations and isinstance; get and all else is refused."""
+    """For imports, annotations and isinstance; get and everything else is refused."""
 
     advice = SIDE_INPUTS

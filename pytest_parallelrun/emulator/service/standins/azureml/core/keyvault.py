@@ -11,7 +11,7 @@ __all__ = ["Keyvault"]
 
 
 def secret(name: str, asked: str) -> str:
-    """The environment variable of that name. asked: the method that a script called, for the message."""
+    """The environment variable of that name. asked: the method that was called, for the message."""
     if name not in os.environ:
         advice = f"Give its value as the environment variable {name!r}: --parallelrun-env {name}=VALUE."
         raise NotCoveredKeyError(not_covered(f"{asked}({name!r})", advice))

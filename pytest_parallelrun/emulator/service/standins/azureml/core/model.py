@@ -1,4 +1,4 @@
-"""Stand-in for azureml.core.model: registered models are the models on disk that the job was given."""
+"""Stand-in for azureml.core.model: registered models are the local models of the job."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
-# Put there by the loader.
+# Set by the loader.
 _worker: WorkerInfo = globals()["_worker"]
 
 
 _registered: dict[str, list[Model]] = {}
-"""What the script registered, by name: the versions. Nothing of it is sent."""
+"""Models that the script registered: versions by name. Nothing is sent."""
 
 
 def _models() -> tuple[Mapping[str, Path], str]:
-    """Path by name, and where they come from."""
+    """Paths by name, and their origin."""
     if _worker.models:
         return _worker.models, "--parallelrun-model"
     folder = os.environ.get("AZUREML_MODEL_DIR", "")
@@ -40,7 +40,7 @@ def _models() -> tuple[Mapping[str, Path], str]:
 
 
 def _find(name: str) -> list[Path]:
-    """The model of that name, else those of that file name, else those of that file name without suffix."""
+    """The model of that name, otherwise those of that file name, otherwise without suffix."""
     models, _ = _models()
     if name in models:
         return [models[name]]
@@ -49,7 +49,7 @@ def _find(name: str) -> list[Path]:
 
 
 def _why_not(name: str, found: Sequence[Path]) -> str:
-    """Why that is no model, or not one. A name that nobody gave a model for is a gap of the set-up."""
+    """Why that is not exactly one model. A name without a model is a gap of the setup."""
     if "/" in name or "\\" in name:
         return _instead_of_path(name)
     models, source = _models()
@@ -61,7 +61,7 @@ def _why_not(name: str, found: Sequence[Path]) -> str:
 
 
 def _instead_of_path(path: str) -> str:
-    """What a script writes that gave a path in place of a name."""
+    """What to write instead of a path."""
     parts = [part for part in path.replace("\\", "/").split("/") if part]
     name, rest = "NAME", parts[-1:]
     for position, part in enumerate(parts):
@@ -75,10 +75,10 @@ def _instead_of_path(path: str) -> str:
 
 
 class Model(StandIn):
-    """A model on disk, looked up by its name; every version that is asked for is the one on disk.
+    """A local model, looked up by its name; any requested version is the local one.
 
-    What is asked for by tags and properties is taken to have them. Source: SDK reference of Model. A model that is not
-    there raises what the SDK raises: WebserviceException here, ModelNotFoundException from get_model_path.
+    It matches any tags and properties. Source: SDK reference of Model. A missing model raises the SDK's error:
+    WebserviceException here, ModelNotFoundException from get_model_path.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Model(StandIn):
         page_count: int = 255,
         model_framework: str | None = None,
     ) -> builtins.list[Model]:
-        """The models on disk and those that were registered here, all or those of a name."""
+        """The local models and those registered here, all or those of a name."""
         if name is None:
             names = dict.fromkeys([*_models()[0], *_registered])
             return [Model(workspace, each, tags=tags, properties=properties) for each in names]
@@ -172,7 +172,7 @@ class Model(StandIn):
         description: str | None = None,
         **kwargs: object,
     ) -> Model:
-        """Remembers the model in this worker; nothing is sent."""
+        """Records the model in this worker; nothing is sent."""
         versions = _registered.setdefault(model_name, [])
         model = Model.__new__(Model)
         path = Path(os.path.abspath(model_path))
@@ -190,8 +190,8 @@ class Model(StandIn):
     def download(self, target_dir: str = ".", exist_ok: bool = False, exists_ok: bool | None = None) -> str:
         """Copies the model into target_dir, and returns the path of the copy.
 
-        exists_ok is the older name of exist_ok. A copy that is there already raises WebserviceException
-        unless it may be overwritten.
+        exists_ok is the older name of exist_ok. An existing copy raises WebserviceException unless it may be
+        overwritten.
         """
         source = Path(self.path)
         copy = Path(target_dir) / source.name
@@ -217,7 +217,7 @@ def _pairs(filter: object) -> dict[str, str]:
 
 
 class _ModelsByName(dict[str, Model]):
-    """Also found are the models that `Model(workspace, name)` finds; a name that nobody gave a model for is a gap."""
+    """Finds the models that `Model(workspace, name)` finds; a name without a model is a gap."""
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__({model.name: model for model in Model.list(workspace)})
@@ -230,5 +230,5 @@ class _ModelsByName(dict[str, Model]):
             raise KeyError(error.message) from None
 
 
-# Here, since a model knows its workspace.
+# Here, because a model knows its workspace.
 Workspace.models = property(_ModelsByName)  # type: ignore[attr-defined]

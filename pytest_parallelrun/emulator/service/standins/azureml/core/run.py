@@ -1,4 +1,4 @@
-"""Stand-in for azureml.core.run: accepts what scripts tell their run, and remembers it."""
+"""Stand-in for azureml.core.run: accepts what scripts log, and remembers it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Run(StandIn):
             self.fail(error)
 
     def child_run(self, name: str | None = None, run_id: str | None = None, outputs: str | None = None) -> Run:
-        """A run below this one, which remembers what it is told like any other."""
+        """A child run, which remembers what is logged to it."""
         run_id = run_id or f"{self.id}_{len(self._children)}"
         child = Run(self.experiment, run_id, outputs, parent=self, name=name)
         self._children.append(child)
@@ -141,7 +141,7 @@ class Run(StandIn):
 
     @property
     def metrics(self) -> dict[str, object]:
-        """What was logged, by name."""
+        """Logged values by name."""
         return self.get_metrics()
 
     def get_metrics(self, name: str | None = None, **kwargs: object) -> dict[str, object]:

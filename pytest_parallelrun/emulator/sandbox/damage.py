@@ -1,0 +1,115 @@
+"""What a script breaks of the process that it shares with pytest: found and mended after each call of it.
+
+In a process of its own it would have broken its worker: modules without which nothing can be imported, functions of
+`os` that are no functions any more, file descriptors that others have opened.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+_OS = {(owner, name): value for owner in (os, os.path) for name, value in vars(owner).items() if callable(value)}
+_LOOKED_AT = (
+    *((os, name) for name in ("chdir", "close", "fspath", "getcwd", "getpid", "listdir", "lstat", "makedirs", "mkdir")),
+    *(
+        (os, name)
+        for name in ("open", "read", "remove", "rename", "rmdir", "scandir", "stat", "unlink", "walk", "write")
+    ),
+    *((os.path, name) for name in ("abspath", "dirname", "exists", "isdir", "isfile", "join", "realpath", "relpath")),
+)
+_NEEDED = frozenset({"builtins", "os", "sys", "threading", "time", "warnings", __name__.partition(".")[0]})
+
+
+class Damage:
+    """A context manager around a job; `mend` is to be called whenever the script has given control back."""
+
+    def __enter__(self) -> Self:
+        self._table, self._modules = sys.modules, dict(sys.modules)
+        # The first three, and files that pytest has put in place of them, are put back elsewhere.
+        files = {number: _file_of(number) for number in _descriptors() if number > 2}
+        self._open = {number: file for number, file in files.items() if file is not None}
+        self._closed = False
+        self._me = os.getpid()
+        self._close, self._close_range = os.close, os.closerange
+        os.close, os.closerange = self._close_one, self._close_several  # type: ignore[assignment]
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        os.close, os.closerange = self._close, self._close_range
+
+    def checked(self, call: Callable[..., object]) -> Callable[..., object]:
+        """A function that calls functions of the script, and ends the worker where one has broken something."""
+        # On the thread of the script, which may be another one.
+        return lambda function, *arguments: call(self._call, function, arguments)
+
+    def _call(self, function: Callable[..., object], arguments: tuple[object, ...]) -> object:
+        try:
+            return function(*arguments)
+        finally:
+            # Before anything else: what handles an exception needs them, too.
+            broken = self._mend()
+            if broken and os.getpid() == self._me:
+                raise WorkerExit(f"the script {' and '.join(broken)}, without which its worker cannot go on")
+
+    def _mend(self) -> list[str]:
+        broken = []
+        if sys.modules is not self._table or not self._table.keys() >= _NEEDED:
+            sys.modules = self._table
+            for name, module in self._modules.items():
+                self._table.setdefault(name, module)
+            broken.append("took modules out of sys.modules that Python needs")
+        if not all(callable(getattr(owner, name, None)) for owner, name in _LOOKED_AT):
+            replaced = [place for place in _OS if not callable(getattr(*place, None))]
+            for owner, name in replaced:
+                setattr(owner, name, _OS[owner, name])
+            names = [f"{'os' if owner is os else 'os.path'}.{name}" for owner, name in replaced]
+            broken.append(f"replaced {', '.join(sorted(names)[:3])} by what is no function")
+        if self._closed:
+            self._closed = False
+            broken.append("closed file descriptors that it had not opened")
+        return broken
+
+    def _is_of_others(self, number: int) -> bool:
+        """Whether it is open since before the job; meanwhile its number may be that of another file."""
+        if number not in self._open or _file_of(number) != self._open[number]:
+            return False
+        return bool(_OS[os, "getpid"]() == self._me)
+
+    def _close_one(self, number: int) -> None:
+        if self._is_of_others(number):
+            self._closed = True
+        else:
+            self._close(number)
+
+    def _close_several(self, low: int, high: int) -> None:
+        for number in sorted(self._open):
+            if low <= number < high and self._is_of_others(number):
+                self._closed = True
+                self._close_range(low, number)
+                low = number + 1
+        self._close_range(low, high)
+
+
+def _file_of(number: int) -> tuple[int, int] | None:
+    try:
+        status = _OS[os, "fstat"](number)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        # Those that are none harm nothing.
+        return list(range(256))
