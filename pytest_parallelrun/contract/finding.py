@@ -171,9 +171,9 @@ class Finding:
         parts = {
             "location": ("where", "" if self.location is None else str(self.location)),
             "counts": ("counts", self.counts),
-            "service": ("on the service", self.service),
-            "fix": ("to do", self.fix),
-            "explained": ("more", self.explained),
+            "service": ("on Azure ML", self.service),
+            "fix": ("fix", self.fix),
+            "explained": ("details", self.explained),
         }
         return ((label, text) for name, (label, text) in parts.items() if text and name in (fields or parts))
 

@@ -44,7 +44,7 @@ def test_a_script_that_no_worker_can_import_fails(judge: Judge, script: str, mes
     assert found.skipped == NEEDS_THE_IMPORT
     assert message in found.messages["entry_imports"]
     assert found.messages["entry_imports"].startswith("A worker cannot import the entry script: ")
-    assert "on the service: the job fails with exit code 42" in found.messages["entry_imports"]
+    assert "on Azure ML: the job fails with exit code 42" in found.messages["entry_imports"]
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_state_that_makes_the_difference_is_named_beside_it(judged: Judge) -> No
     script = "n = 0\ndef run(b):\n    global n\n    rows = []\n    for p in b:\n        n += 1\n"
     found = judged(script + "        rows.append(f'{n} {p}')\n    return rows\n")
     assert found.failed == {CHECK}
-    assert "to do: set 'n' inside run() in each call" in found.messages[CHECK]
+    assert "fix: set 'n' inside run() in each call" in found.messages[CHECK]
 
 
 def test_state_that_makes_no_difference_on_fresh_workers_is_left_to_the_check_of_history(judged: Judge) -> None:

@@ -38,7 +38,7 @@ def test_a_job_of_which_everything_failed_and_that_is_completed_fails(judge: Jud
     message = found.messages["no_silent_losses"]
     assert "3 of 3 mini-batches and 3 of 3 items failed, in 9 attempts; the job would still be Completed" in message
     # The cure is in the script, whatever the thresholds.
-    assert "to do: correct line " in message
+    assert "fix: correct line " in message
 
 
 def test_no_threshold_allows_a_script_that_never_works(judge: Judge) -> None:

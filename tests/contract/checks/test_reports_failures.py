@@ -349,7 +349,7 @@ def test_a_missing_model_is_no_error_of_each_item(judge: Judge, write: Write, ro
     assert result == "failed"
     how = "all items come back as rows of errors: " if there else "with rows of errors for all items."
     assert how in message
-    assert "to do: let the exception of loading it out of init()" in message
+    assert "fix: let the exception of loading it out of init()" in message
 
 
 def test_labels_that_a_script_can_do_without_pass(judge: Judge, write: Write) -> None:
