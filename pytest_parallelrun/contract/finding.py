@@ -89,8 +89,8 @@ class Replay:
     def text(self) -> str:
         """All parts, each with its lines."""
         if self.unavailable:
-            return f"replay: the mini-batches are not saved: {self.unavailable}"
-        test = ["or in a test of yours:", *(f"    {line}" for line in self.test)] if self.test else []
+            return f"replay: not available, because the mini-batches could not be saved: {self.unavailable}"
+        test = ["or as a regression test:", *(f"    {line}" for line in self.test)] if self.test else []
         return "\n".join([f"replay: {self.command}", *test, *(f"({remark})" for remark in self.remarks)])
 
 

@@ -20,7 +20,7 @@ FLAWED = Path(__file__).parents[2] / "example_scripts" / "flawed"
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """first: how the finding begins. advice: what of its `to do` was followed. edits: of the script, by the old text.
+    """first: how the finding begins. advice: what of its `fix` was followed. edits: of the script, by the old text.
 
     options: in place of those with the same beginning. needs: a package without which it cannot be tried.
     """

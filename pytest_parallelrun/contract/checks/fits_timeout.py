@@ -9,6 +9,7 @@ from pytest_parallelrun.contract.dependence.run_time import run_time
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -48,7 +49,7 @@ def test_fits_timeout(
         parallelrun_check.advise(
             Finding(
                 what=f"run() takes longer than timeout = {limit:g} s for mini-batch {over.mini_batch.id} of the "
-                f"sample, of {over.mini_batch.size} item(s).",
+                f"sample, of {count_text(over.mini_batch.size, 'item')}.",
                 location=parallelrun_baseline.location_of(over),
                 counts=""
                 if model is None
@@ -80,11 +81,11 @@ def _figures(model: RunTimeModel, limit: float, *, some_left_out: bool = False) 
     """
     full, per_item = model.seconds(model.full_size), model.per_item
     at_most = "" if model.is_solid else "at most "
-    sizes = ", ".join(f"{size:,}" for size in model.sizes)
+    sizes = ", ".join([*(f"{size:,}" for size in model.sizes[:-1]), count_text(model.sizes[-1], model.noun)])
     return (
         f"{at_most}{_seconds(per_item)} per {model.noun}"
         + (f" and {_seconds(model.at_once)} per mini-batch" if model.is_solid else "")
-        + f", measured with {sizes} {model.noun}(s) on this machine; a mini-batch of {model.full_size:,} takes "
+        + f", measured with {sizes} on this machine; a mini-batch of {model.full_size:,} takes "
         f"{at_most}{_seconds(full)} of timeout {limit:g} s ({_factor_text(limit / max(full, 1e-9))} the time needed); "
         f"largest {model.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(model, limit)}; "
         f"smallest timeout: {_safe_timeout(full)} s"
