@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._entries import EntryPlan
+from pytest_parallelrun._options import command_line_values, usage_error
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 
 if TYPE_CHECKING:
@@ -172,6 +173,17 @@ class Collection:
                 self._opened.add(collection_path)
             return False
         return ignored or (None if self._opened.isdisjoint(collection_path.parents) else True)
+
+
+class SampleNeedsUse:
+    """Refuses an input on the command line that is no sample of an entry, and that no test can ask for."""
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        names = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+        if session.config.option.collectonly or not names.isdisjoint(("parallelrun", "parallelrun_factory")):
+            return
+        [*_, sample] = command_line_values(session.config, "input")
+        raise usage_error(f"{sample}: no entry is given, so nothing is gated. Add --parallelrun-entry=PATH.")
 
 
 def _is_test_module(collector: pytest.Collector) -> bool:

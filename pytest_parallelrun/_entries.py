@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._configuration import RunConfiguration, configuration_of, usage_errors
-from pytest_parallelrun._options import OptionValue, absolute_path, usage_error
+from pytest_parallelrun._options import OptionValue, absolute_path, command_line_values, usage_error
 from pytest_parallelrun._targets import Target, find_targets
 from pytest_parallelrun.emulator.arguments import (
     ProgramArguments,
@@ -120,13 +121,26 @@ class EntryPlan:
 class RunEntries:
     """The entries of a run; none if only the fixtures are used.
 
-    sample, named_inputs: from the options; the latter are inputs of a job file.
+    sample, named_inputs: of the options, the latter for inputs of a job definition. named_paths: None where all entries
+    are part of the run, else the files and folders of which one must lead to them.
     """
 
     configuration: RunConfiguration
     targets: tuple[Target, ...]
     sample: SampleInput
     named_inputs: Mapping[str, str]
+    named_paths: frozenset[str] | None = None
+
+    @cached_property
+    def gated(self) -> tuple[EntryPlan, ...]:
+        """The plans of the entries that are part of the run; fixtures have all."""
+        return tuple(plan for plan in self.plans if self._leads_to(plan.entry.path))
+
+    def _leads_to(self, script: Path) -> bool:
+        if self.named_paths is None:
+            return True
+        ways = (os.path.realpath(path) for path in (script, *script.parents))
+        return not self.named_paths.isdisjoint(ways)
 
     @cached_property
     def plans(self) -> tuple[EntryPlan, ...]:
@@ -259,15 +273,36 @@ def entries_of(config: pytest.Config) -> RunEntries:
             targets = find_targets(configuration, config.rootpath)
             named, paths = _read_inputs(configuration.inputs, targets)
             sample = SampleInput(paths=_one_or_all(paths), origin=configuration.input_origin)
-            entries = RunEntries(configuration=configuration, targets=targets, sample=sample, named_inputs=named)
-            plans = entries.plans
-            # Workers of pytest-xdist start after the controller has checked these.
+            entries = RunEntries(
+                configuration=configuration,
+                targets=targets,
+                sample=sample,
+                named_inputs=named,
+                named_paths=_named_paths(config),
+            )
+            plans = entries.gated
+            # Workers of pytest-xdist start after the controller has looked at these.
             if not hasattr(config, "workerinput"):
                 for plan in plans:
                     check_possible(configuration.engine, plan.entry, plan.settings)
                 _check_samples(entries)
         config.stash[_ENTRIES] = entries
     return config.stash[_ENTRIES]
+
+
+def _named_paths(config: pytest.Config) -> frozenset[str] | None:
+    """What the command line names to be run; None where that is nothing, or an entry.
+
+    Entries of the ini file are like `testpaths`: who names a test wants that alone.
+    """
+    if any(command_line_values(config, name) for name in ("entry", "job", "replay")):
+        return None
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return None
+    options = [*config.getini("addopts"), *shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+    folder = config.invocation_params.dir
+    named = (os.path.join(folder, argument.partition("::")[0]) for argument in config.args if argument not in options)
+    return frozenset(map(os.path.realpath, named)) or None
 
 
 def _read_inputs(items: Sequence[OptionValue], targets: Sequence[Target]) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -299,8 +334,8 @@ def _check_samples(entries: RunEntries) -> None:
     if not entries.targets:
         _check_sample(entries.sample, entries.configuration.settings, entries.configuration.origins)
     checked: list[tuple[object, JobSettings]] = []
-    for plan in entries.plans:
-        # Often the same for all.
+    for plan in entries.gated:
+        # Often all have the same.
         if (plan.sample.paths, plan.settings) not in checked:
             checked.append((plan.sample.paths, plan.settings))
             _check_sample(plan.sample, plan.settings, plan.origins)

@@ -53,7 +53,12 @@ OPTIONS = (
         "where workers run: inprocess (default), process (worker processes), ray (a Ray cluster)",
         "value",
     ),
-    Option("plan", "", "print the mini-batches, the settings with their origins and the checks, and exit", "flag"),
+    Option(
+        "plan",
+        "",
+        "print the mini-batches, the settings that were set or are disputed (-v: all) and the checks, and exit",
+        "flag",
+    ),
     Option("report", "FILE", "write a report; the suffix chooses the type: .html, .md or .json", "list"),
     Option("output", "DIR", "keep what the job wrote: the appended file and files of the script", "value"),
     Option("logs", "DIR", "keep the logs of the workers, laid out as on Azure ML", "value"),
@@ -61,7 +66,7 @@ OPTIONS = (
     Option("replay", "DIR", "run only the saved mini-batches of a finding", "value"),
     Option("budget", "SECONDS", "limit the time for generated mini-batches and jobs", "value"),
     Option("explain", "CHECK", "print the documentation of a check and exit", "list"),
-    Option("strict", "", "treat advice and undecidable checks as failures", "flag"),
+    Option("strict", "", "treat advice, undecidable checks and a sample that was not judged as failures", "flag"),
 )
 ACCEPT = "parallelrun_accept"
 """Only in the ini file, where an accepted finding is reviewed."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_parallelrun._acceptance import judge_acceptances
 from pytest_parallelrun._collection import checks_of, entry_module_of
+from pytest_parallelrun._configuration import RunConfiguration
 from pytest_parallelrun._entries import EntryPlan, RunEntries
+from pytest_parallelrun._show import explain_command, page_of
 from pytest_parallelrun.contract.check import CheckFailed
-from pytest_parallelrun.report.ci import ci_parts, on_ci
+from pytest_parallelrun.report.ci import ci_parts, on_ci, script_location, source_around
 from pytest_parallelrun.report.files import write_report
 from pytest_parallelrun.report.html import INSTALL
 from pytest_parallelrun.report.records import (
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
-    from pytest_parallelrun.contract.finding import Cause
+    from pytest_parallelrun.contract.finding import Cause, Finding
 
 # Attributes with plain values set on a report are sent along by a worker of pytest-xdist.
 _RECORD = "parallelrun"
@@ -93,10 +95,10 @@ class Reporting:
 
     def __init__(self, config: pytest.Config, entries: RunEntries) -> None:
         self._config = config
-        configuration, plans = entries.configuration, entries.plans
+        configuration, plans = entries.configuration, entries.gated
         self._files = configuration.reports
         self._acceptances = configuration.acceptances
-        self._reports = {plan.nodeid: _report_of(plan, configuration.engine) for plan in plans}
+        self._reports = {plan.nodeid: _report_of(plan, configuration) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._written: set[Path] = set()
@@ -104,6 +106,8 @@ class Reporting:
         # By entry and cause: the check that reported it first, and what the script printed during it.
         self._reported: dict[tuple[str, Cause], tuple[str, set[str]]] = {}
         self._with_job: set[str] = set()
+        # What was printed while the whole sample was run, by entry: it is the set-up of one check, and for all.
+        self._printed: dict[str, str] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -129,6 +133,11 @@ class Reporting:
             record = _record(item, call, report, entry, with_job=entry not in self._with_job)
             if record.job is not None:
                 self._with_job.add(entry)
+                self._printed[entry] = _output(report)
+            if record.finding is not None:
+                file, line = script_location(record.finding, str(module.plan.entry.path))
+                output = _output_of(item, record.finding) or _output(report) or self._printed.get(entry, "")
+                record = replace(record, source=source_around(file, line), output=output)
             setattr(report, _RECORD, redaction.values(record.as_json()))
         return report
 
@@ -178,8 +187,8 @@ class Reporting:
                 report.sections = []
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        reports = [report for report in self._reports.values() if report.checks]
-        if not self._is_controller or not (reports or self._lost):
+        reports = [report for report in self._reports.values() if report.checks or not report.interrupted]
+        if not self._is_controller or self._config.option.collectonly or not (reports or self._lost):
             return
         terminalreporter.write_sep("=", "parallelrun")
         width = terminalreporter.config.get_terminal_writer().fullwidth
@@ -217,12 +226,19 @@ class Reporting:
             self._lose(f"report {session.config.getoption('xmlpath')}", error)
 
     def _write_reports(self) -> None:
+        for report in self._reports.values():
+            found = [record.name for record in report.records if record.finding is not None]
+            report.pages = {name: page_of(name) for name in found if explain_command(name)}
         if self._session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):
             for report in self._reports.values():
                 report.interrupted = True
         with self._surviving("the properties of JUnit"):
             self._add_junit_properties()
         self._make_warnings_harmless()
+        if self._session.exitstatus == pytest.ExitCode.OK and any(
+            report.strict and report.verdict == "failed" for report in self._reports.values()
+        ):
+            self._session.exitstatus = pytest.ExitCode.TESTS_FAILED
         for path in self._files:
             with self._surviving(f"report {path}"):
                 write_report(path, list(self._reports.values()), self._judged())
@@ -260,6 +276,29 @@ class Reporting:
                         add(visible(f"parallelrun.{report.entry}.{name}"), visible(value))
 
 
+MAX_OUTPUT_LINES, MAX_OUTPUT = 12, 2000
+"""Of what was printed last."""
+
+
+def _output_of(item: pytest.Item, finding: Finding) -> str:
+    """What the attempt of the sample printed whose error the finding shows."""
+    baseline: Baseline | None = getattr(item, "funcargs", {}).get("parallelrun_baseline")
+    if baseline is None or not finding.traceback:
+        return ""
+    failures = (attempt.failure for attempt in baseline.result.attempts if attempt.failure is not None)
+    return next((_end(failure.output) for failure in failures if failure.traceback == finding.traceback), "")
+
+
+def _end(text: str) -> str:
+    return "\n".join(text[-MAX_OUTPUT:].splitlines()[-MAX_OUTPUT_LINES:])
+
+
+def _output(report: pytest.TestReport) -> str:
+    """The end of what a check and its set-up printed."""
+    printed = "\n".join(text.rstrip() for title, text in report.sections if title.startswith("Captured std"))
+    return _end(printed)
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, (FileExistsError, NotADirectoryError)):
         return f"{error.filename} is no folder"
@@ -284,8 +323,8 @@ def _harmless(text: str) -> str:
     return defused(text) if on_ci() else text
 
 
-def _report_of(plan: EntryPlan, engine: str) -> EntryReport:
-    sample = plan.sample
+def _report_of(plan: EntryPlan, configuration: RunConfiguration) -> EntryReport:
+    sample, engine, checks = plan.sample, configuration.engine, checks_of(plan)
     origin = f"  ({sample.origin})" if sample.origin else ""
     set_up = {
         "job": plan.step_text() or "",
@@ -299,7 +338,9 @@ def _report_of(plan: EntryPlan, engine: str) -> EntryReport:
     return EntryReport(
         entry=plan.nodeid,
         path=str(plan.entry.path),
-        catalogue={check.name: check.finds for check in checks_of(plan)},
+        catalogue={check.name: check.finds for check in checks},
+        judging=frozenset(check.name for check in checks if check.needs_input or plan.replay is not None),
+        strict=configuration.strict,
         settings=tuple(setting_records(plan.settings, plan.origins, engine=engine)),
         set_up={name: plan.redaction.text(text) for name, text in set_up.items() if text},
         set_up_notes=tuple(plan.redaction.text(masked_text(note)) for note in plan.all_notes()),

@@ -42,9 +42,11 @@ class CaseSaver:
             )
         except (NotSaved, OSError) as error:
             return replace(finding, replay=Replay(unavailable=str(error)))
+        kept, copy = self._in_repository(plan, check, folder) if test else (folder, "")
         replay = Replay(
             command=self._command(plan, folder),
-            test=tuple(self._test(plan, check, folder)) if test else (),
+            copy=copy,
+            test=tuple(self._test(plan, check, kept)) if test else (),
             remarks=tuple(remarks),
         )
         return replace(finding, replay=replay)
@@ -56,6 +58,22 @@ class CaseSaver:
         if cache is None:
             raise NotSaved("pytest's cache is switched off; --parallelrun-save=DIR keeps them")
         return Path(cache.mkdir("parallelrun"))
+
+    def _in_repository(self, plan: EntryPlan, check: str, folder: Path) -> tuple[Path, str]:
+        """The folder that a test can load the case from, and the command that copies it there, or "".
+
+        The cache of pytest is no part of a repository, and what is elsewhere is none of others who run the test.
+        """
+        root = self._config.rootpath
+        if self._save is not None and root in folder.parents:
+            return folder, ""
+        tests = root / "tests"
+        parent = (tests if tests.is_dir() else root) / "cases" / plan.target.folder_name
+        source, target = self._relative(folder), self._relative(parent)
+        if os.name == "nt":
+            into = subprocess.list2cmdline(["xcopy", "/E", "/I", source.replace("/", "\\"), str(parent / check)])
+            return parent / check, into
+        return parent / check, f"mkdir -p {shlex.quote(target)} && cp -r {shlex.quote(source)} {shlex.quote(target)}/"
 
     def _seed(self) -> int | None:
         seed = self._config.getoption("hypothesis_seed", None)

@@ -32,6 +32,13 @@ def explain_command(check: str) -> str:
     return f"pytest --parallelrun-explain={check}" if any(spec.name == check for spec in CHECKS) else ""
 
 
+def page_of(check: str) -> str:
+    """The page of a check; "" where it is missing from this installation."""
+    files = (folder / f"{check}.md" for folder in FOLDERS)
+    file = next((file for file in files if file.is_file()), None)
+    return "" if file is None else _COMMENT.sub("", file.read_text(encoding="utf-8"))
+
+
 def print_pages(checks: list[OptionValue]) -> None:
     """Prints the page of each check. UsageError for an unknown name."""
     _print("\n".join(_page(check) for check in checks), errors="replace")
@@ -42,10 +49,9 @@ def _page(check: OptionValue) -> str:
     names = [spec.name for spec in CHECKS]
     if name not in names:
         raise usage_error(f"{check}: there is no such check. {did_you_mean(name, names)}")
+    if text := page_of(name):
+        return text
     files = [folder / f"{name}.md" for folder in FOLDERS]
-    for file in files:
-        if file.is_file():
-            return _COMMENT.sub("", file.read_text(encoding="utf-8"))
     raise usage_error(
         f"{check}: the page is missing from this installation, looked for as "
         f"{' and '.join(str(file) for file in files)}. Install the package again."
@@ -54,9 +60,16 @@ def _page(check: OptionValue) -> str:
 
 def header_lines(entries: RunEntries) -> list[str]:
     """What pytest's header says of the entries, and once what is to be known of their job definitions."""
-    lines = [_shown(plan, f"{plan.nodeid}{_job_text(plan)}, {_input_text(plan)}") for plan in entries.plans]
-    notes = dict.fromkeys(_shown(plan, masked_text(f"note: {note}")) for plan in entries.plans for note in plan.notes)
-    return [f"parallelrun: {line}" for line in (*lines, *notes)]
+    plans = entries.gated
+    lines = [_shown(plan, f"{plan.nodeid}{_job_text(plan)}, {_input_text(plan)}") for plan in plans]
+    lines += dict.fromkeys(_shown(plan, masked_text(f"note: {note}")) for plan in plans for note in plan.notes)
+    if left_out := len(entries.plans) - len(entries.gated):
+        what = "1 entry of the ini file is" if left_out == 1 else f"{left_out} entries of the ini file are"
+        written = "" if entries.gated or not entries.configuration.reports else ", so no report is written"
+        lines.append(f"{what} not part of this run{written}")
+    if not entries.plans and entries.configuration.input_origin.startswith("--"):
+        lines.append("no entry is given (--parallelrun-entry=PATH), so only fixtures use the input")
+    return [f"parallelrun: {line}" for line in lines]
 
 
 def _shown(plan: EntryPlan, line: str) -> str:
@@ -72,10 +85,19 @@ def _input_text(plan: EntryPlan) -> str:
     return f"input: {plan.sample}" if plan.replay is None else f"replay: {plan.replay.folder}"
 
 
-def print_plan(entries: RunEntries) -> None:
-    """Prints the plans of all entries."""
+def print_plan(entries: RunEntries, verbosity: int) -> None:
+    """Prints the plans of the entries of the run. UsageError where there is none."""
     engine = entries.configuration.engine
-    _print("\n\n".join("\n".join(_lines(plan, engine)) for plan in entries.plans) + "\n", errors="backslashreplace")
+    if not entries.gated:
+        scripts = ", ".join(plan.nodeid for plan in entries.plans)
+        raise usage_error(
+            f"--parallelrun-plan: what the command line names leads to no entry of the ini file ({scripts}). Name one, "
+            "or no path at all."
+        )
+    _print(
+        "\n\n".join("\n".join(_lines(plan, engine, verbosity)) for plan in entries.gated) + "\n",
+        errors="backslashreplace",
+    )
 
 
 def _print(text: str, *, errors: str) -> None:
@@ -84,7 +106,7 @@ def _print(text: str, *, errors: str) -> None:
     sys.stdout.write(text.encode(encoding, errors).decode(encoding))
 
 
-def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
+def _lines(plan: EntryPlan, engine: str, verbosity: int) -> Iterator[str]:
     splitter = plan.sample.open(plan.settings)
     lines = plan_lines(
         entry=plan.entry,
@@ -107,5 +129,6 @@ def _lines(plan: EntryPlan, engine: str) -> Iterator[str]:
             for check in checks_of(plan)
         },
         engine=engine,
+        verbosity=verbosity,
     )
     yield from (_shown(plan, line) for line in lines)

@@ -18,7 +18,7 @@ from pytest_parallelrun._fixtures import parallelrun_examples as parallelrun_exa
 from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
 from pytest_parallelrun._fixtures import parallelrun_observations as parallelrun_observations
 from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
-from pytest_parallelrun._options import add_options, any_option_set, flag, option_values
+from pytest_parallelrun._options import add_options, any_option_set, command_line_values, flag, option_values
 
 # With an editable install or `-p`, pytest does not rewrite asserts unless asked.
 pytest.register_assert_rewrite("pytest_parallelrun.contract")
@@ -43,7 +43,7 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._show import print_plan
 
-    print_plan(entries_of(config))
+    print_plan(entries_of(config), config.get_verbosity())
     return pytest.ExitCode.OK
 
 
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not any_option_set(config) or config.option.help:
         return
     from pytest_parallelrun._check_hooks import CheckHooks, OuterTimeout
-    from pytest_parallelrun._collection import Collection, add_to_arguments
+    from pytest_parallelrun._collection import Collection, SampleNeedsUse, add_to_arguments
     from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun._reporting import Reporting
     from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
@@ -69,9 +69,11 @@ def pytest_configure(config: pytest.Config) -> None:
         # All jobs of the run use one cluster, joined or started by the first of them.
         cluster.keep_open()
         config.add_cleanup(cluster.close)
-    if entries.plans:
-        add_to_arguments(config, entries.plans)
-        config.pluginmanager.register(Collection(entries.plans), "parallelrun-collection")
+    if not entries.plans and command_line_values(config, "input") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SampleNeedsUse(), "parallelrun-sample-needs-use")
+    if entries.gated:
+        add_to_arguments(config, entries.gated)
+        config.pluginmanager.register(Collection(entries.gated), "parallelrun-collection")
         config.pluginmanager.register(OuterTimeout(configuration.budget), "parallelrun-outer-timeout")
         config.pluginmanager.register(CheckHooks(config, configuration), "parallelrun-check-hooks")
         config.pluginmanager.register(Reporting(config, entries), "parallelrun-reporting")

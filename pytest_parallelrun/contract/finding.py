@@ -78,10 +78,12 @@ class Cause:
 class Replay:
     """How to replay it: a command, and the lines of a test. unavailable: why there are none.
 
-    remarks: on what was saved.
+    copy: the command that copies the case to where the test loads it, "" where it lies there.
+    remarks: what is to be known of what was saved.
     """
 
     command: str = ""
+    copy: str = ""
     test: tuple[str, ...] = ()
     unavailable: str = ""
     remarks: tuple[str, ...] = ()
@@ -90,8 +92,13 @@ class Replay:
         """All parts, each with its lines."""
         if self.unavailable:
             return f"replay: not available, because the mini-batches could not be saved: {self.unavailable}"
-        test = ["or as a regression test:", *(f"    {line}" for line in self.test)] if self.test else []
-        return "\n".join([f"replay: {self.command}", *test, *(f"({remark})" for remark in self.remarks)])
+        lines = [f"replay: {self.command}"]
+        if self.test:
+            lines += (
+                [f"or copy the case: {self.copy}", "and paste a test:"] if self.copy else ["or as a regression test:"]
+            )
+            lines += [f"    {line}" for line in self.test]
+        return "\n".join([*lines, *(f"({remark})" for remark in self.remarks)])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,10 +46,10 @@ class ErrorInfo(NamedTuple):
 class Failure(NamedTuple):
     """Why something failed: `error` in one line; `traceback` with the frames of the user's code, or "".
 
-    retry_request: code and delay of a ParallelRunException, otherwise None.
-    chain: the exception, then its causes; () if none was raised.
-    frames: the user's frames of the first one, innermost last.
-    returned_type: the invalid type that run() returned.
+    retry_request: code and delay of a ParallelRunException, None of any other exception.
+    chain: the exception that was raised, then those that it was raised from; () where none was raised.
+    frames: the user's own frames of the first of them, the last is where it was raised. returned_type: what run()
+    returned, where that is no legal type. output: the end of what the attempt printed, as far as its engine knows.
     """
 
     phase: Phase
@@ -59,6 +59,7 @@ class Failure(NamedTuple):
     chain: tuple[ErrorInfo, ...] = ()
     frames: tuple[Frame, ...] = ()
     returned_type: str = ""
+    output: str = ""
 
     @property
     def exception(self) -> str:

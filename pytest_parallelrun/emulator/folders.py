@@ -173,9 +173,3 @@ def keep_files(work: Path, output: Path) -> Iterator[str]:
                     shutil.move(folder, output / folder.name)
         except OSError as error:
             yield f"what {folder.name} wrote into its own folder could not be kept in '{output}': {error}"
-
-
-def is_device(path: str) -> bool:
-    """Whether it is a device or a system file without content of its own."""
-    # A normal folder in memory: TMPDIR may be there.
-    return path.startswith(("/dev/", "/proc/", "/sys/")) and not path.startswith("/dev/shm/")

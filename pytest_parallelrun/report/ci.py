@@ -89,7 +89,16 @@ class Annotation:
 
 
 def annotated(reports: Sequence[EntryReport], checkout: str) -> Iterator[Annotation]:
-    """One for each finding of all entries, errors before advice."""
+    """One for each entry that is incomplete, then for each finding, errors before advice, of all entries together."""
+    for report in reports:
+        if report.verdict == "incomplete":
+            yield Annotation(
+                level="warning",
+                file=visible(_below(checkout, report.path)),
+                line=1,
+                title=visible(f"{report.entry}: incomplete"),
+                message=visible(f"The sample was not judged: {report.unjudged}."),
+            )
     findings = [(report, grouped) for report in reports for grouped in grouped_findings(report)]
     for report, grouped in sorted(findings, key=lambda pair: pair[1].record.outcome != "failed"):
         file, line = script_location(grouped.finding, report.path)
@@ -118,6 +127,19 @@ def script_location(finding: Finding, script: str) -> tuple[str, int]:
     if cause is not None and cause.frame is not None:
         return cause.frame.file, cause.frame.line
     return script, _lines_of_functions(script).get(location.phase if location else "run", 1)
+
+
+def source_around(file: str, line: int, lines: int = 3) -> str:
+    """Lines of a file with their numbers, the one in question marked; "" where it cannot be read."""
+    try:
+        source = Path(file).read_bytes().decode("utf-8", "replace").splitlines()
+    except (OSError, ValueError):
+        return ""
+    first = max(1, line - lines)
+    return "\n".join(
+        f"{'>' if number == line else ' '} {number:4} | {text}".rstrip()
+        for number, text in enumerate(source[first - 1 : line + lines], first)
+    )
 
 
 def _lines_of_functions(script: str) -> Mapping[str, int]:

@@ -31,6 +31,7 @@ def _entry(report: EntryReport) -> dict[str, object]:
     return {
         "entry": report.entry,
         "verdict": report.verdict,
+        "unjudged": report.unjudged,
         "interrupted": report.interrupted,
         "duration": report.duration,
         "init_calls": report.init_calls,

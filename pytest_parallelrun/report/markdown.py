@@ -14,14 +14,15 @@ from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     EntryReport,
     GroupedFinding,
+    gate_headline,
     grouped_findings,
+    worst_verdict,
 )
 from pytest_parallelrun.report.sanitize import count_of, in_one_line, visible
-from pytest_parallelrun.report.terminal import not_checked
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
-SIGNS = {"passed": "✅", "failed": "❌", "advice": "💡", "accepted": "☑️", "skipped": "⏭️"}
+SIGNS = {"passed": "✅", "failed": "❌", "incomplete": "⚠️", "advice": "💡", "accepted": "☑️", "skipped": "⏭️"}
 NO_MORE = "\n\n*The rest is left out: the summary would be too long. The other reports have all of it.*\n"
 
 
@@ -68,8 +69,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _parts(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> Iterator[str]:
-    failed = any(report.verdict == "failed" for report in reports)
-    yield f"# {SIGNS['failed' if failed else 'passed']} Gate of {count_of(len(reports), 'entry script')}"
+    yield f"# {SIGNS[worst_verdict(reports)]} {gate_headline(reports)}"
     yield table(
         ("entry", "verdict", "checks", "mini-batches", "items", "attempts", "init() calls", "time"),
         [_overview(report) for report in reports],
@@ -99,7 +99,7 @@ def _overview(report: EntryReport) -> list[str]:
     return [
         code(report.entry),
         f"{SIGNS[report.verdict]} {report.verdict}",
-        str(len(report.checks)),
+        ", ".join([str(len(report.checks)), *(f"{number} {outcome}" for outcome, number in report.counts())]),
         *counts,
         str(report.init_calls),
         f"{report.duration:.2f} s",
@@ -110,6 +110,8 @@ def _entry(report: EntryReport) -> Iterator[str]:
     yield f"## {SIGNS[report.verdict]} {code(report.entry)}"
     if report.interrupted:
         yield "The run was interrupted: what is here is not all."
+    elif report.unjudged and not report.count("failed"):
+        yield f"The sample was not judged: {sentence(report.unjudged)}."
     job = report.job
     if job is not None:
         reason = f": {sentence(str(job['reason']))}" if job["reason"] else ""
@@ -126,7 +128,7 @@ def _entry(report: EntryReport) -> Iterator[str]:
     if accepted:
         yield "### Accepted"
         yield "\n".join(f"- {check.name}: {sentence(check.headline)} ({sentence(check.reason)})" for check in accepted)
-    skipped = not_checked(report)
+    skipped = report.not_checked()
     if skipped:
         yield "### Not checked"
         yield "\n".join(f"- {sentence(reason)}: {', '.join(names)}" for reason, names in skipped.items())
@@ -171,13 +173,13 @@ def _finding(grouped: GroupedFinding) -> Iterator[str]:
         yield fence(record.message)
         return
     finding = record.finding
-    yield sentence(finding.what)
-    parts = [*finding.labelled(), *([("remark", finding.remark)] if finding.remark else [])]
+    yield "  \n".join(map(sentence, finding.what.splitlines()))
+    parts = list(grouped.parts())
     lines = [f"- {title}: {sentence(text)}" for title, text in parts if "\n" not in text]
     if lines:
         yield "\n".join(lines)
-    yield from (f"{title}:\n\n{fence(text)}" for title, text in parts if "\n" in text)
-    yield from (fence(text) for text in (finding.traceback, finding.example) if text)
+    long = [*((title, text) for title, text in parts if "\n" in text), *grouped.blocks()]
+    yield from (f"{title}:\n\n{fence(text)}" for title, text in long)
     if grouped.command:
         yield fence(grouped.command, "console")
     elif finding.replay is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.splitting.model import USED, split_notes
 from pytest_parallelrun.report.records import setting_records
-from pytest_parallelrun.report.sanitize import masked_arguments
+from pytest_parallelrun.report.sanitize import count_of, masked_arguments
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.entry import EntryFile
@@ -34,10 +34,12 @@ def plan_lines(
     input_origin: str = "",
     checks: Mapping[str, str | None],
     engine: str = "inprocess",
+    verbosity: int = 0,
 ) -> Iterator[str]:
     """`checks`: name -> why the check cannot run, None if it would.
 
-    job: the step of the job file. no_input: why there is no splitter. input_origin: where the input was written.
+    job: the step of the job definition. no_input: why there is no splitter. input_origin: where the input was written.
+    verbosity: that of pytest; above 0 there are the settings that nobody set and on which no sources disagree.
     """
     yield f"entry {entry.path}"
     if job is not None:
@@ -48,8 +50,14 @@ def plan_lines(
     else:
         yield from _split(splitter, settings, input_origin)
     yield "settings"
+    others = 0
     for setting in setting_records(settings, origins):
-        yield f"  {setting.name} = {setting.value}  ({setting.origin})"
+        if setting.is_set or verbosity > 0 or settings.profile in setting_table()[setting.name].disputed:
+            yield f"  {setting.name} = {setting.value}  ({setting.origin})"
+        else:
+            others += 1
+    if others:
+        yield f"  and {others} defaults, which -v shows"
     yield f"rules: {settings.rules.name}"
     yield f"engine: {engine}"
     yield from _engine_notes(settings, engine)
@@ -59,8 +67,13 @@ def plan_lines(
     for note in notes:
         yield f"note: {note}"
     yield f"checks ({sum(reason is None for reason in checks.values())} of {len(checks)} would run)"
+    skipped: dict[str, list[str]] = {}
     for name, reason in checks.items():
-        yield f"  {name}" + (f": skipped, {reason}" if reason else "")
+        if reason is None:
+            yield f"  {name}"
+        else:
+            skipped.setdefault(reason, []).append(name)
+    yield from (f"  skipped, {reason}: {', '.join(names)}" for reason, names in skipped.items())
 
 
 def _engine_notes(settings: JobSettings, engine: str) -> Iterator[str]:
@@ -91,7 +104,7 @@ def _split(splitter: Splitter, settings: JobSettings, origin: str) -> Iterator[s
         if number < SHOWN:
             names = splitter.item_names(batch)
             shown = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}" if names else "nothing"
-            yield f"  mini-batch {batch.id}: {batch.size} item(s), {shown}"
+            yield f"  mini-batch {batch.id}: {count_of(batch.size, 'item')}, {shown}"
         elif splitter.total_mini_batches is not None:
             break
     total = splitter.total_mini_batches or number + 1

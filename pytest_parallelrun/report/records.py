@@ -5,21 +5,24 @@ Also what every report says: findings in reading order, and what a gate can chec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.emulator.result import JobResult
 from pytest_parallelrun.emulator.setting_table import describe_default, setting_table
-from pytest_parallelrun.report.sanitize import first_line, masked
+from pytest_parallelrun.report.sanitize import count_of, first_line, masked
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
 
 
 CheckOutcome = Literal["passed", "failed", "advice", "accepted", "skipped"]
+Verdict = Literal["passed", "failed", "incomplete"]
 COUNTED_OUTCOMES: tuple[CheckOutcome, ...] = ("failed", "advice", "accepted", "skipped")
+THRESHOLDS = ("error_threshold", "mini_batch_error_threshold", "allowed_failed_percent")
+
 AcceptanceState = Literal["in force", "expired", "unneeded", "unmatched", "unknown"]
 """Of an accepted finding: in force; expired; its check found nothing; no entry matches; its check was not run."""
 
@@ -40,9 +43,10 @@ JOB_COUNTS = (
 class CheckRecord:
     """One check of one entry.
 
-    reason: why a finding is accepted. skipped: why it was not made, without the job's own text. notes: for everybody;
-    details: only for -v and the report files. finding: None if there is only the message. figures: measurements. job,
-    trace: the run of the whole sample, with the first check of a process that ran or shared it.
+    reason: why a finding is accepted. skipped: why it was not made, without what the job says of itself. notes: what
+    everybody should know, details: what only -v and the report files tell. finding: None where there is nothing but the
+    message. source: lines of the script around the one it is about. output: what the script printed last. figures: what
+    was measured. job, trace: the run of the whole sample, with the first check of a process that ran or shared it.
     """
 
     entry: str
@@ -54,6 +58,8 @@ class CheckRecord:
     notes: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     finding: Finding | None = None
+    source: str = ""
+    output: str = ""
     figures: Mapping[str, float | str] = field(default_factory=dict)
     init_calls: int = 0
     duration: float = 0.0
@@ -97,14 +103,19 @@ class AcceptanceRecord:
 class EntryReport:
     """Everything about one entry, filled as its checks end.
 
-    path: of the script, absolute. catalogue: what each check finds, in the order of the table. set_up: what was run, by
-    name: input, program arguments and so on. set_up_notes: notes on it, above all keys of a job file without effect.
+    path: of the script, absolute. catalogue: what each check finds that there is, in the order of the table. judging:
+    names of those that judge the sample. strict: whether an entry whose sample was not judged fails, unless that was
+    accepted. set_up: what was run, by name: input, program arguments and the like. set_up_notes: what is to be known of
+    it, above all what a job definition says without effect here. pages: of the checks that found something.
     """
 
     entry: str
     path: str = ""
     catalogue: Mapping[str, str] = field(default_factory=dict)
+    judging: frozenset[str] = frozenset()
+    strict: bool = False
     settings: tuple[SettingRecord, ...] = ()
+    pages: Mapping[str, str] = field(default_factory=dict)
     set_up: Mapping[str, str] = field(default_factory=dict)
     set_up_notes: tuple[str, ...] = ()
     checks: dict[str, CheckRecord] = field(default_factory=dict)
@@ -124,10 +135,37 @@ class EntryReport:
             self.job, self.trace = record.job, record.trace
 
     @property
-    def verdict(self) -> Literal["passed", "failed"]:
-        """An entry that was not checked completely has not passed."""
-        failed = self.interrupted or not self.checks or self.count("failed") > 0
-        return "failed" if failed else "passed"
+    def verdict(self) -> Verdict:
+        """An entry passes on evidence alone: its sample was judged, and nothing failed or was interrupted."""
+        if self.interrupted or self.count("failed"):
+            return "failed"
+        if self.unjudged:
+            return "failed" if self.strict and not self.count("accepted") else "incomplete"
+        return "passed"
+
+    @property
+    def unjudged(self) -> str:
+        """Why the sample was not judged; "" where it was."""
+        records = [record for record in self.records if record.name in self.judging]
+        if not records:
+            return "no check that judges the sample was run"
+        if all(record.outcome == "skipped" for record in records):
+            return next(iter(self.not_checked()))
+        if self.job is None or self.job["results"]:
+            return ""
+        if not self.job["answered_attempts"]:
+            return "no attempt returned anything"
+        # A script that returns nothing on purpose was judged.
+        consents = any(setting.is_set for setting in self.settings if setting.name in THRESHOLDS)
+        return "" if consents or self.count("accepted") else "no attempt returned any result"
+
+    def not_checked(self) -> dict[str, list[str]]:
+        """Names of the checks that were skipped, by the reason."""
+        names: dict[str, list[str]] = {}
+        for check in self.records:
+            if check.outcome == "skipped":
+                names.setdefault(check.skipped or check.message, []).append(check.name)
+        return names
 
     @property
     def records(self) -> list[CheckRecord]:
@@ -137,6 +175,10 @@ class EntryReport:
 
     def count(self, outcome: CheckOutcome) -> int:
         return sum(check.outcome == outcome for check in self.checks.values())
+
+    def counts(self) -> list[tuple[CheckOutcome, int]]:
+        """How many checks ended otherwise than passed, by outcome, where there are any."""
+        return [(outcome, number) for outcome in COUNTED_OUTCOMES if (number := self.count(outcome))]
 
     def properties(self) -> Iterator[tuple[str, str]]:
         """Values for JUnit files, by name."""
@@ -153,6 +195,29 @@ class EntryReport:
         return next((check.figures for check in self.records if check.figures), {})
 
 
+def gate_headline(reports: Sequence[EntryReport]) -> str:
+    """The verdict of a run, with the number of its findings: such as "2 findings in 1 of 3 entry scripts"."""
+    verdict, several = worst_verdict(reports), len(reports) != 1
+    affected = sum(report.verdict == verdict for report in reports)
+    scripts = f"{affected} of {len(reports)} entry scripts" if several else "1 entry script"
+    failed = sum(len(grouped_findings(report, "failed")) for report in reports)
+    advice = sum(len(grouped_findings(report, "advice")) for report in reports)
+    if verdict == "passed":
+        text = "The gate passed"
+    elif verdict == "failed" and failed:
+        text = f"{count_of(failed, 'finding')} in {scripts}"
+    else:
+        text = f"{scripts} {verdict}"
+    return f"{text}, {advice} advice" if advice else text
+
+
+def worst_verdict(reports: Iterable[EntryReport]) -> Verdict:
+    """Of a run with several entries."""
+    verdicts = {report.verdict for report in reports}
+    ordered: tuple[Verdict, ...] = ("failed", "incomplete")
+    return next((verdict for verdict in ordered if verdict in verdicts), "passed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GroupedFinding:
     """A finding with all checks that have its cause; `record` is that of the first one."""
@@ -163,6 +228,24 @@ class GroupedFinding:
     @property
     def finding(self) -> Finding:
         return self.record.finding or Finding(what=self.record.headline)
+
+    def parts(self) -> Iterator[tuple[str, str]]:
+        """Label and text of what is read below its first sentence: what to do before where it is."""
+        yield from self.finding.labelled("fix")
+        yield from self.finding.labelled("location", "counts", "service", "explained")
+        if self.finding.remark:
+            yield "remark", self.finding.remark
+
+    def blocks(self) -> Iterator[tuple[str, str]]:
+        """Title and lines of what is shown as it is."""
+        for title, text in (
+            ("traceback", self.finding.traceback),
+            ("script", self.record.source),
+            ("smallest example", self.finding.example),
+            ("last output", self.record.output),
+        ):
+            if text:
+                yield title, text
 
     @property
     def command(self) -> str:
@@ -195,6 +278,8 @@ def job_facts(result: JobResult) -> dict[str, object]:
         "succeeded_items": result.succeeded_items,
         "failed_items": result.failed_items,
         "attempts": len(result.attempts),
+        "answered_attempts": sum(attempt.returned is not None for attempt in result.attempts),
+        "results": sum(attempt.returned or 0 for attempt in result.attempts),
         "duration": result.duration,
         "readings": dict(result.readings),
         "notes": list(result.notes),

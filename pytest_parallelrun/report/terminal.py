@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.report.records import (
-    COUNTED_OUTCOMES,
     AcceptanceRecord,
     EntryReport,
     GroupedFinding,
+    Verdict,
     grouped_findings,
 )
 from pytest_parallelrun.report.sanitize import count_of, visible
 from pytest_parallelrun.report.trace import Bar, Trace
 
 Style = Literal["plain", "good", "bad", "warning"]
+STYLES: Mapping[Verdict, Style] = {"passed": "good", "failed": "bad", "incomplete": "warning"}
 
 NARROWEST = 30
 """Minimum columns for wrapping, however narrow the terminal is."""
@@ -34,14 +35,18 @@ class Line(NamedTuple):
 def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -> Iterator[Line]:
     """The verdict with its counts; then findings, notes on the job, advice, and why checks were skipped.
 
-    width: in columns. verbosity: that of pytest; below 0, only the verdict is shown.
+    width: in columns. verbosity: that of pytest; below 0 there are the verdict and a line for each advice.
     """
-    yield Line(visible(f"{report.entry}: {headline(report)}"), "good" if report.verdict == "passed" else "bad")
-    if verbosity < 0:
-        return
+    yield Line(visible(f"{report.entry}: {headline(report)}"), STYLES[report.verdict])
     page = _Page(max(width, NARROWEST))
     if report.interrupted:
         yield from page.wrapped("interrupted: what is here is not all")
+    elif report.unjudged and not report.count("failed"):
+        yield from page.wrapped(f"the sample was not judged: {report.unjudged}", STYLES[report.verdict])
+    if verbosity < 0:
+        for record in (grouped.record for grouped in grouped_findings(report, "advice")):
+            yield from page.wrapped(f"advice ({record.name}): {record.headline}", "warning")
+        return
     job = report.job
     if job is not None and job["reason"]:
         yield from page.wrapped(f"job {job['status']}: {job['reason']}")
@@ -57,7 +62,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
     for check in report.records:
         if check.outcome == "accepted":
             yield from page.wrapped(f"accepted ({check.name}): {check.headline.rstrip('.')}; {check.reason}")
-    for reason, names in not_checked(report).items():
+    for reason, names in report.not_checked().items():
         yield from page.wrapped(f"not checked, {reason}: {', '.join(names)}")
     if verbosity > 0 and report.trace is not None:
         yield from page.timeline(Trace.from_json(report.trace))
@@ -66,7 +71,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
 def headline(report: EntryReport) -> str:
     """The verdict and all counts in one line."""
     parts = [count_of(len(report.checks), "check")]
-    parts += [f"{number} {outcome}" for outcome in COUNTED_OUTCOMES if (number := report.count(outcome))]
+    parts += [f"{number} {outcome}" for outcome, number in report.counts()]
     job = report.job
     if job is not None:
         parts.append(
@@ -77,15 +82,6 @@ def headline(report: EntryReport) -> str:
     parts.append(count_of(report.init_calls, "init() call"))
     parts.append(f"{report.duration:.2f} s")
     return f"{report.verdict}: {', '.join(parts)}"
-
-
-def not_checked(report: EntryReport) -> dict[str, list[str]]:
-    """Checks that were skipped, by the reason."""
-    names: dict[str, list[str]] = {}
-    for check in report.records:
-        if check.outcome == "skipped":
-            names.setdefault(check.skipped or check.message, []).append(check.name)
-    return names
 
 
 def acceptance_lines(acceptances: Iterable[AcceptanceRecord]) -> Iterator[str]:

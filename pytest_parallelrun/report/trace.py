@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MAX_CELLS = 1000
 MAX_BARS = 1000
 MAX_LANES = 40
-"""Workers with a lane of their own; attempts of the others are counted."""
+"""Workers that have a lane of their own; attempts of the others are counted."""
+MAX_LOSSES = 5000
+"""Mini-batches that failed, lost items or were tried again, each of which is told."""
 MAX_STEPS = 500
 MAX_STRETCHES, MIN_STRETCHES = 100, 25
 """Periods in a lane, if there are too many attempts to draw each."""
@@ -99,8 +101,28 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A mini-batch that failed, lost items or was tried again, and its last failure.
+
+    kind: the exception, or the outcome of the attempt where there was none.
+    """
+
+    mini_batch: int
+    state: CellState
+    kind: str
+    items: int
+    failed_items: int
+    attempts: int
+    names: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trace:
-    """The timeline of one job. per_cell: mini-batches in a cell. workers: all, including those without a lane."""
+    """The course of one job. per_cell: mini-batches in a cell. workers: all, with those that have no lane.
+
+    losses: the first of them, those that failed before others; total_losses: how many there are.
+    """
 
     kind: str
     timeout: float
@@ -113,6 +135,8 @@ class Trace:
     duration: float
     per_cell: int
     workers: int
+    total_losses: int
+    losses: tuple[Loss, ...]
     cells: tuple[TraceCell, ...]
     bars: tuple[Bar, ...]
     lanes: tuple[Lane, ...]
@@ -124,7 +148,7 @@ class Trace:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Trace:
         """The same from the plain values of `as_json()`."""
-        parts = {"cells": TraceCell, "bars": Bar, "lanes": Lane, "steps": Step}
+        parts = {"losses": Loss, "cells": TraceCell, "bars": Bar, "lanes": Lane, "steps": Step}
         made = {name: tuple(kind(**each) for each in values[name]) for name, kind in parts.items()}  # type: ignore[attr-defined]
         return cls(**{**values, **made})  # type: ignore[arg-type]
 
@@ -135,6 +159,7 @@ def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: 
     attempts = result.attempts
     lanes = _lanes(result, readable)
     per_cell = max(1, -(-result.total_mini_batches // MAX_CELLS))
+    losses = sorted(_losses(result, names, readable), key=lambda loss: (WORST.index(loss.state), loss.mini_batch))
     return Trace(
         kind=result.splitter_kind or "files",
         timeout=float(settings.timeout),
@@ -147,6 +172,8 @@ def trace_of(result: JobResult, names: Callable[[AttemptEnded], str], readable: 
         duration=result.duration,
         per_cell=per_cell,
         workers=len(lanes),
+        total_losses=len(losses),
+        losses=tuple(losses[:MAX_LOSSES]),
         cells=tuple(_cells(result, per_cell, names, readable)),
         bars=tuple(_bars(attempts, {lane.worker for lane in lanes[:MAX_LANES]}, readable)),
         lanes=tuple(lanes[:MAX_LANES]),
@@ -188,6 +215,26 @@ def _cells(
             cell.states["unfinished"] = unfinished
         cell.state = next(state for state in WORST if state in cell.states)
     return cells
+
+
+def _losses(result: JobResult, names: Callable[[AttemptEnded], str], readable: Callable[[str], str]) -> Iterator[Loss]:
+    last: dict[int, AttemptEnded] = {}
+    for event in result.events:
+        if isinstance(event, AttemptEnded) and event.outcome != "succeeded":
+            last[event.mini_batch.id] = event
+        elif isinstance(event, MiniBatchEnded) and event.mini_batch.id in last:
+            attempt = last.pop(event.mini_batch.id)
+            state = _state(event, retried=True)
+            yield Loss(
+                mini_batch=event.mini_batch.id,
+                state=state,
+                kind=(attempt.failure and attempt.failure.exception) or attempt.outcome,
+                items=event.mini_batch.size,
+                failed_items=event.failed,
+                attempts=attempt.number + (state == "retried"),
+                names=_cut(names(attempt)),
+                error="" if attempt.failure is None else _cut(readable(attempt.failure.error)),
+            )
 
 
 def _state(event: MiniBatchEnded, *, retried: bool) -> CellState:

@@ -70,6 +70,12 @@ def test_all_parts_are_shown_in_the_order_in_which_they_are_read() -> None:
     ]
 
 
+def test_a_case_that_must_be_copied_first_has_the_command() -> None:
+    replay = Replay(command="pytest", copy="cp -r a b", test=("def test(): ...",))
+    lines = ["replay: pytest", "or copy the case: cp -r a b", "and paste a test:", "    def test(): ..."]
+    assert replay.text().splitlines() == lines
+
+
 def test_parts_that_are_empty_are_not_shown() -> None:
     assert Finding(what="run() fails").text() == "run() fails"
 

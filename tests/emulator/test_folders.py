@@ -9,7 +9,6 @@ import pytest
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.folders import (
     check_folder,
-    is_device,
     is_in_job_folder,
     keep_files,
     make_folder,
@@ -99,10 +98,3 @@ def test_what_cannot_be_moved_is_told_and_the_rest_is_kept(tmp_path: Path, monke
     [note] = keep_files(tmp_path, output)
     assert note.startswith(f"what process000 wrote into its own folder could not be kept in '{output}': ")
     assert [path.name for path in output.iterdir()] == ["process001"]
-
-
-@pytest.mark.parametrize(
-    ("path", "device"), [("/dev/null", True), ("/proc/self/fd/1", True), ("/dev/shm/a", False), ("/a", False)]
-)
-def test_a_folder_in_memory_is_no_device(path: str, device: bool) -> None:
-    assert is_device(path) is device

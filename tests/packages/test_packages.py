@@ -20,10 +20,21 @@ import pytest
 
 from tests.emulator._scripts import make_input, outcomes, run_script, write_files
 
-NEEDED = ("six", "importlib_metadata", "numpy", "pandas", "sklearn", "scipy", "joblib", "pyarrow", "plotly", "dateutil")
+NEEDED = ("six", "importlib_metadata", "numpy", "pandas", "sklearn", "scipy", "joblib", "pyarrow", "dateutil")
 WANTED = (
     *("future", "matplotlib", "PIL", "polars", "xgboost", "lightgbm", "requests", "cloudpickle", "tqdm", "statsmodels"),
-    *("seaborn", "openpyxl", "setuptools", "pkg_resources", "torch", "mlflow", "transformers", "cv2", "onnxruntime"),
+    *(
+        "seaborn",
+        "openpyxl",
+        "plotly",
+        "setuptools",
+        "pkg_resources",
+        "torch",
+        "mlflow",
+        "transformers",
+        "cv2",
+        "onnxruntime",
+    ),
 )
 PACKAGES = (*NEEDED, *(name for name in WANTED if importlib.util.find_spec(name) is not None))
 

@@ -58,7 +58,7 @@ def test_a_failed_check_has_the_finding_as_its_message(project: Path, gate: Run,
 
 def test_a_skipped_check_has_its_reason(project: Path, run_pytest: Run) -> None:
     (entry,) = report(project, run_pytest, "--parallelrun-entry=score.py")["entries"]
-    assert entry["verdict"] == "passed"
+    assert entry["verdict"] == "incomplete"
     assert entry["job"] is None
     messages = {check["message"] for check in entry["checks"] if check["outcome"] == "skipped"}
     assert messages == {"there is no sample input: give one with --parallelrun-input=PATH"}
@@ -83,7 +83,8 @@ def test_an_entry_of_which_no_check_ran_has_not_passed(project: Path, gate: Run,
     write("test_mine.py", "def test_mine(): pass\n")
     (entry,) = report(project, gate, "-k", "test_mine")["entries"]
     assert entry["checks"] == []
-    assert entry["verdict"] == "failed"
+    assert entry["verdict"] == "incomplete"
+    assert entry["unjudged"] == "no check that judges the sample was run"
 
 
 def test_every_entry_is_in_it(project: Path, gate: Run, write: Write) -> None:
@@ -139,6 +140,28 @@ def test_a_finding_is_told_in_parts_too(project: Path, gate: Run, write: Write) 
     assert check["finding"]["location"]["phase"] == "run"
     assert check["finding"]["cause"]["returned_type"] == "None"
     assert all(text in check["message"] for text in check["finding"].values() if isinstance(text, str))
+
+
+def test_a_finding_has_the_source_around_it_and_what_its_attempt_printed(
+    project: Path, gate: Run, write: Write
+) -> None:
+    write(
+        "score.py",
+        """
+        def run(mini_batch):
+            print("scoring", mini_batch[0][-10:], "with s3cr3t")
+            if mini_batch[0].endswith("_2.txt"):
+                raise ValueError("bad")
+            return list(mini_batch)
+        """,
+    )
+    given = ("--parallelrun-set=error_threshold=0", "--parallelrun-env=API_KEY=s3cr3t")
+    (entry,) = report(project, gate, "-k", "completes", *given)["entries"]
+    (check,) = entry["checks"]
+    assert check["output"] == "scoring item_2.txt with ***"
+    assert check["source"].splitlines()[3] == '>    4 |         raise ValueError("bad")'
+    assert "s3cr3t" not in check["source"]
+    assert entry["trace"]["losses"][0]["names"] == "item_2.txt"
 
 
 def test_what_was_measured_is_there_as_numbers(project: Path, gate: Run) -> None:

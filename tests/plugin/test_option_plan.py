@@ -16,10 +16,11 @@ def test_it_shows_split_settings_and_checks(project: Path, gate: Run) -> None:
             "entry *score.py",
             "*imported as 'score'",
             "input: 3 files in '*data', 2 a mini-batch: 2 mini-batches  (--parallelrun-input)",
-            "  mini-batch 0: 2 item(s), item_1.txt ... item_2.txt",
-            "  mini-batch 1: 1 item(s), item_3.txt",
+            "  mini-batch 0: 2 items, item_1.txt ... item_2.txt",
+            "  mini-batch 1: 1 item, item_3.txt",
             "  mini_batch_size = 2  (--parallelrun-set)",
-            "  max_retries = 2  (default of profile v2 (*))",
+            "  max_retries = 2  (default of profile v2 (*; but SDK reference *))",
+            "  and * defaults, which -v shows",
             "sys.argv[[]1:]: *--mini_batch_size 2 *",
             f"checks ({TOTAL} of {TOTAL} would run)",
             "  entry_imports",
@@ -48,7 +49,7 @@ def test_without_an_input_it_names_the_checks_that_would_be_skipped(project: Pat
             "input: none, give one with --parallelrun-input=PATH",
             f"checks ({WITHOUT_INPUT} of {TOTAL} would run)",
             "  entry_imports",
-            "  job_completes: skipped, there is no sample input: give one with --parallelrun-input=PATH",
+            "  skipped, there is no sample input: give one with --parallelrun-input=PATH: returns_valid_type, *",
         ]
     )
 
@@ -68,7 +69,7 @@ def test_it_shows_a_table_with_its_rows(project: Path, run_pytest: Run, write: W
         "--parallelrun-set=mini_batch_size=10",
     )
     result.stdout.fnmatch_lines(
-        ["*note: mini_batch_size=10 is bytes for a table*", "  mini-batch 0: 5 item(s), row 1 of *"]
+        ["*note: mini_batch_size=10 is bytes for a table*", "  mini-batch 0: 5 items, row 1 of *"]
     )
 
 

@@ -52,7 +52,7 @@ def test_one_that_is_named_twice_is_written_and_told_once(project: Path, gate: R
     assert sum(line.startswith("report: ") for line in result.outlines) == 1
 
 
-@pytest.mark.parametrize("lacking", ["jinja2", "plotly"])
+@pytest.mark.parametrize("lacking", ["jinja2"])
 def test_a_page_without_its_extra_is_a_usage_error_that_says_what_to_install(
     project: Path, gate: Run, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,31 @@ def test_the_test_that_is_printed_runs_as_it_is(flawed: Path, gate: Run, run_pyt
     failing.stdout.fnmatch_lines(["E *assert not 'mini-batch 1 (item_2.txt): exception: ValueError: cannot read it'"])
     write("src/score.py", "def run(mini_batch): return list(mini_batch)\n")
     run_pytest("test_mine.py").assert_outcomes(passed=1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the command is one of a POSIX shell")
+@pytest.mark.parametrize(
+    ("save", "parent"),
+    [((), "cases"), ((), "tests/cases"), (("--parallelrun-save={outside}",), "cases")],
+    ids=["cache", "cache, tests", "outside"],
+)
+def test_a_case_that_is_no_part_of_the_repository_is_copied_for_the_test(
+    flawed: Path, pytester: pytest.Pytester, tmp_path: Path, write: Write, save: tuple[str, ...], parent: str
+) -> None:
+    (flawed / parent).parent.mkdir(exist_ok=True)
+    write("my scripts/score.py", FAILS_ON_2)
+    result = pytester.runpytest_inprocess(
+        "--parallelrun-entry=my scripts/score.py",
+        "--parallelrun-input=data",
+        *(option.format(outside=tmp_path / "kept cases") for option in save),
+        *ONE,
+    )
+    start = next(number for number, line in enumerate(result.outlines) if line.startswith("or copy the case: "))
+    command = result.outlines[start].partition(": ")[2]
+    assert subprocess.run(command, shell=True, cwd=flawed, check=False).returncode == 0
+    folder = f"{parent}/my scripts-score/no_silent_losses"
+    assert (flawed / folder / "case.json").is_file()
+    assert f"        case = load_case({folder!r})" in result.outlines[start + 2 : start + 7]
 
 
 def test_each_of_two_entries_has_a_folder(flawed: Path, gate: Run, write: Write) -> None:

@@ -36,6 +36,16 @@ def test_with_it_a_check_that_could_not_be_made_fails(project: Path, run_pytest:
     result.stdout.fnmatch_lines(["could not be checked: there is no sample input*"])
 
 
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--parallelrun-strict",), 1)])
+def test_with_it_an_entry_whose_sample_was_not_judged_fails(
+    project: Path, gate: Run, options: tuple[str, ...], code: int
+) -> None:
+    result = gate("-k", "entry_imports", *options)
+    result.assert_outcomes(passed=1, deselected=TOTAL - 1)
+    assert result.ret == code
+    result.stdout.fnmatch_lines([f"score.py: {'failed' if code else 'incomplete'}: 1 check, *"])
+
+
 def test_with_it_a_sound_script_passes(project: Path, gate: Run) -> None:
     gate("--parallelrun-strict", "-k", "returns or completes").assert_outcomes(passed=4, deselected=TOTAL - 4)
 

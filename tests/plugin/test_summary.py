@@ -93,7 +93,8 @@ def test_skipped_checks_are_named_with_their_reason_once(project: Path, run_pyte
     result.assert_outcomes(passed=WITHOUT_INPUT, skipped=NEED_INPUT)
     result.stdout.fnmatch_lines(
         [
-            f"score.py: passed: {TOTAL} checks, {NEED_INPUT} skipped, *",
+            f"score.py: incomplete: {TOTAL} checks, {NEED_INPUT} skipped, *",
+            "  the sample was not judged: there is no sample input: give one with*",
             "  not checked, there is no sample input: give one with*",
         ]
     )
@@ -211,9 +212,11 @@ def test_the_same_cause_in_another_entry_is_told_there_too(project: Path, gate: 
     result.stdout.no_fnmatch_line("the same cause as*")
 
 
-def test_nothing_is_said_where_no_check_ran(project: Path, gate: Run, write: Write) -> None:
+def test_an_entry_of_which_no_check_ran_is_not_green(project: Path, gate: Run, write: Write) -> None:
     write("test_mine.py", "def test_mine(): pass\n")
-    gate("-k", "test_mine").stdout.no_fnmatch_line("*= parallelrun =*")
+    result = gate("-k", "test_mine")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["score.py: incomplete: 0 checks, *", "  the sample was not judged: no check *"])
     gate("--collect-only").stdout.no_fnmatch_line("*= parallelrun =*")
 
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.emulator.events import Frame
 from pytest_parallelrun.report import ci
-from pytest_parallelrun.report.ci import Annotation, annotated, script_location
+from pytest_parallelrun.report.ci import Annotation, annotated, script_location, source_around
 from pytest_parallelrun.report.sanitize import defused
 from tests.report.reports import found, record, report
 
@@ -34,6 +34,12 @@ def test_a_finding_is_shown_in_the_script_below_the_checkout(tmp_path: Path) -> 
     assert first.title == "score.py: first_check"
     assert first.message == "wrong\nwhere: run(), mini-batch 0, attempt 1 of 1\nfix: mend it"
     assert (second.level, second.message) == ("warning", "may be better")
+
+
+def test_an_incomplete_entry_is_a_warning(tmp_path: Path) -> None:
+    (made,) = annotated([report(path=str(tmp_path / "score.py"))], str(tmp_path))
+    assert (made.level, made.file, made.title) == ("warning", "score.py", "score.py: incomplete")
+    assert made.message == "The sample was not judged: no check that judges the sample was run."
 
 
 def test_a_script_outside_the_checkout_keeps_its_path(tmp_path: Path) -> None:
@@ -117,3 +123,11 @@ def test_a_script_that_cannot_be_read_is_named_by_its_first_line(tmp_path: Path,
     if text is not None:
         script.write_text(text)
     assert script_location(Finding(what="a"), str(script)) == (str(script), 1)
+
+
+def test_the_source_around_a_line_has_numbers_and_a_mark(tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_bytes(b"one\ntwo\nthree \xff\nfour\nfive")
+    assert source_around(str(script), 2, lines=1) == "     1 | one\n>    2 | two\n     3 | three \ufffd"
+    assert source_around(str(script), 5, lines=1) == "     4 | four\n>    5 | five"
+    assert source_around(str(tmp_path), 1) == ""

@@ -7,7 +7,15 @@ from itertools import combinations
 
 import pytest
 
-from pytest_parallelrun.report.html.figures import OUTCOMES, PATTERNS, STARTS, STATES, ink_on, light_of
+from pytest_parallelrun.report.html.figures import (
+    OUTCOMES,
+    PATTERNS,
+    STARTS,
+    STATES,
+    ink_on,
+    light_of,
+    ticks,
+)
 
 Matrix = tuple[tuple[float, float, float], ...]
 
@@ -56,3 +64,21 @@ def test_each_outcome_has_a_pattern_of_its_own() -> None:
 def test_a_text_on_a_colour_is_read(colour: str) -> None:
     lights = sorted([light_of(colour), light_of("#ffffff" if ink_on(colour) == "#fff" else "#111111")])
     assert (lights[1] + 0.05) / (lights[0] + 0.05) >= 4
+
+
+@pytest.mark.parametrize(
+    ("ends", "options", "expected"),
+    [
+        ((0, 10), {}, [0, 2, 4, 6, 8, 10]),
+        ((0, 0.9), {}, [0, 0.2, 0.4, 0.6, 0.8]),
+        ((0, 1.15), {"whole": True}, [0, 1]),
+        ((-0.2, 10.2), {"whole": True}, [0, 5, 10]),
+        ((0.002, 120), {"logarithmic": True}, [0.01, 0.1, 1, 10, 100]),
+        ((1, 1e14), {"logarithmic": True}, [1, 100, 1e4, 1e6, 1e8, 1e10, 1e12, 1e14]),
+        ((3, 3), {}, [3]),
+    ],
+)
+def test_an_axis_has_a_few_round_values(
+    ends: tuple[float, float], options: dict[str, bool], expected: list[float]
+) -> None:
+    assert ticks(ends, **options) == pytest.approx(expected)

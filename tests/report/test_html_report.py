@@ -6,19 +6,20 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from pytest_parallelrun.contract.finding import Location
-from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report import trace as trace_module
 from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.html.figures import seconds_text
+from pytest_parallelrun.report.html.figures import STARTS, STATES, seconds_text
 from pytest_parallelrun.report.html.page import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, SettingRecord
-from pytest_parallelrun.report.trace import Bar, Lane, Step, Trace, TraceCell
+from pytest_parallelrun.report.trace import Bar, Lane, Loss, Step, Trace, TraceCell
 from tests.report.reports import COMMAND, FULL, FULL_TEXTS, REPLAY, Course, found, job, record, report
 
 FIGURES = {
@@ -33,28 +34,30 @@ FIGURES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _short_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library that draws has nothing to do where nothing is drawn, and is most of a page."""
-    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "")
-
-
 def without_scripts(page: str) -> str:
     return re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
 
 
-def data(page: str, key: str) -> dict[str, object]:
-    block = re.search(rf'<script type="application/json" id="{key}">(.*?)</script>', page)
-    assert block is not None
-    found: dict[str, object] = json.loads(block[1])
-    return found
+def plot(page: str, key: str) -> ElementTree.Element:
+    """A plot of the first entry; it is XML, so that nothing in it can be a tag of its own."""
+    found = re.search(rf'<div class="plot" id="entry-0-{key}".*?>(<svg.*?</svg>)</div>', page, flags=re.DOTALL)
+    assert found is not None
+    return ElementTree.fromstring(found[1])
 
 
-def traces(page: str, key: str) -> dict[str, dict[str, object]]:
-    """The lines and points of a plot, by name."""
-    listed = data(page, key)["data"]
-    assert isinstance(listed, list)
-    return {each["name"]: each for each in listed}
+def of_class(drawing: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [element for element in drawing.iter() if name in element.get("class", "").split()]
+
+
+def words(drawing: ElementTree.Element) -> list[str]:
+    return [element.text or "" for element in drawing.iter("text")]
+
+
+def points(drawing: ElementTree.Element, name: str) -> list[tuple[float, float]]:
+    """Corners of the line of that class, in the units of the drawing: y grows downwards."""
+    (line,) = of_class(drawing, name)
+    pairs = (pair.split(",") for pair in line.attrib["points"].split())
+    return [(float(x), float(y)) for x, y in pairs]
 
 
 @pytest.mark.parametrize("text", ["</script><script>", "<!--", "]]>", "\u2028\u2029", "a&lt;b", "\udcff"])
@@ -70,67 +73,86 @@ def test_the_page_names_verdict_findings_and_commands(tmp_path: Path) -> None:
         result=job(tmp_path, 2),
     )
     page = without_scripts(html_report([made]))
-    assert "<h1>1 entry script failed</h1>" in page
+    assert "<h1>1 finding in 1 entry script</h1>" in page
     assert "It is wrong." in page
     assert "mend &lt;it&gt;" in page
     assert f'<pre tabindex="0">{COMMAND}</pre>' in page
+
+
+def test_what_to_do_stands_before_where_and_lines_stay_lines() -> None:
+    made = report(
+        record(
+            outcome="failed",
+            finding=replace(FULL, what="wrong:\n  two lines"),
+            source=">    3 | raise ValueError",
+            output="printed <1>\nprinted 2",
+        )
+    )
+    made.pages = {"first_check": "# first_check\n<finds> it"}
+    page = without_scripts(html_report([made]))
+    assert "wrong:\n  two lines</p>" in page
+    order = ["fix of it", "location of it", "traceback of it", "&gt;    3 | raise", "example of it", "replay of it"]
+    places = [page.index(text) for text in order]
+    assert places == sorted(places)
+    assert "printed &lt;1&gt;\nprinted 2</pre>" in page
+    assert '<a href="#page-first_check">first_check</a>' in page
+    assert '<details id="page-first_check">' in page
+    assert "&lt;finds&gt; it</pre>" in page
 
 
 def test_a_gate_that_passes_says_so() -> None:
     assert "<h1>The gate passed</h1>" in html_report([report(record())])
 
 
-def test_a_limit_is_drawn_where_it_is_and_none_where_it_is_off(tmp_path: Path) -> None:
+def test_a_threshold_is_drawn_where_it_is_set_and_told_where_it_is_off(tmp_path: Path) -> None:
     course: Course = {"001.txt": [ValueError("bad")] * 3}
-    page = html_report([report(record(), result=job(tmp_path, 4, course, error_threshold=7))])
-    drawn = traces(page, "entry-0-error_threshold-data")
-    assert drawn["limit"]["y"] == [7, 7]
-    assert drawn["counted"]["y"] == [0.0, 1.0]
-    assert "error_threshold allows 7." in page
-    assert "limit 7" in str(data(page, "entry-0-error_threshold-data"))
-    assert "limit" not in traces(page, "entry-0-allowed_failed_percent-data")
-    assert "allowed_failed_percent is off: nothing is too much." in page
+    page = html_report([report(record(), result=job(tmp_path, 4, course, error_threshold=2))])
+    drawing = plot(page, "error_threshold")
+    assert "limit 2" in words(drawing)
+    ((_, start), (_, end)) = points(drawing, "limit")
+    counted = points(drawing, "counted")
+    assert start == end
+    # One failed item is half of the limit, seen from the axis.
+    axis = counted[0][1]
+    assert axis - counted[-1][1] == pytest.approx((axis - start) / 2, abs=0.2)
+    assert "error_threshold allows 2." in page
+    for name in ("mini_batch_error_threshold", "allowed_failed_percent"):
+        assert f'id="entry-0-{name}"' not in page
+        assert f"{name} is off: nothing is too much." in page
 
 
 def test_the_percentage_is_of_all_mini_batches(tmp_path: Path) -> None:
     course: Course = {"001.txt": [ValueError("bad")] * 3}
     page = html_report([report(record(), result=job(tmp_path, 4, course, allowed_failed_percent=50))])
-    drawn = traces(page, "entry-0-allowed_failed_percent-data")
-    assert drawn["counted"]["y"] == [0.0, 25.0]
-    assert drawn["limit"]["y"] == [50, 50]
+    assert "% of mini-batches failed: 25." in page
+    assert "limit 50" in words(plot(page, "allowed_failed_percent"))
 
 
 def test_the_timeout_and_the_largest_safe_size_are_drawn(tmp_path: Path) -> None:
-    made = report(record(figures=FIGURES), result=job(tmp_path, 2, timeout=60))
-    page = html_report([made])
-    assert traces(page, "entry-0-times-data")["timeout 60 s"]["y"] == [60.0, 60.0]
-    assert traces(page, "entry-0-sizes-data")["largest safe size 58"]["x"] == [58.0, 58.0]
+    page = html_report([report(record(figures=FIGURES), result=job(tmp_path, 2, timeout=60))])
+    assert "timeout 60 s" in words(plot(page, "times"))
+    assert len(of_class(plot(page, "times"), "mark")) == 2
+    assert "largest safe size 58" in words(plot(page, "sizes"))
     assert "keeps a margin of 2 to the timeout has 58 files; the size that is set has 4." in page
 
 
-def test_where_one_item_takes_too_long_there_is_no_safe_size(tmp_path: Path) -> None:
-    made = report(record(figures={**FIGURES, "largest_size": 0}), result=job(tmp_path, 2))
-    page = html_report([made])
-    assert "has none: one file takes too long" in page
-    assert not [name for name in traces(page, "entry-0-sizes-data") if name.startswith("largest")]
-
-
-def test_the_safe_size_is_seen_at_the_scale_of_what_was_measured(tmp_path: Path) -> None:
-    page = html_report([report(record(figures={**FIGURES, "per_item": 1.4, "at_once": 0.0}), result=job(tmp_path, 0))])
-    heights = traces(page, "entry-0-sizes-data")["largest safe size 58"]["y"]
-    assert heights == [pytest.approx(1.4), 30.0]
-
-
-def test_attempts_that_ran_into_the_timeout_are_no_part_of_the_safe_size_and_it_says_so(tmp_path: Path) -> None:
-    made = report(record(figures=FIGURES), result=job(tmp_path, 2, faults=[Fault.times_out(mini_batch=0, attempt=1)]))
-    assert "1 attempt that ran into the timeout had no part in this." in html_report([made])
-
-
-def test_where_nothing_failed_and_no_limit_is_set_there_is_no_empty_plot(tmp_path: Path) -> None:
-    page = html_report([report(record(), result=job(tmp_path, 2, error_threshold=0))])
-    assert 'id="entry-0-error_threshold-data"' in page
-    assert 'id="entry-0-allowed_failed_percent-data"' not in page
-    assert "% of mini-batches failed: 0. allowed_failed_percent is off" in page
+@pytest.mark.parametrize(
+    ("figures", "text", "drawn"),
+    [
+        ({"largest_size": 0}, "has none: one file takes too long", True),
+        ({"is_solid": False}, "no size near the one that is set, 4, comes close to the timeout", False),
+        ({"largest_size": 27_000_000}, "no size near the one that is set, 4, comes close to the timeout", False),
+        ({"is_solid": False, "is_least": True, "largest_size": 2}, "has at most 2 files; ", True),
+        ({"is_solid": False, "is_least": True}, "The smallest timeout for it is above 6 s.", True),
+    ],
+)
+def test_a_safe_size_is_told_as_far_as_it_is_known(
+    tmp_path: Path, figures: dict[str, float], text: str, drawn: bool
+) -> None:
+    page = html_report([report(record(figures={**FIGURES, **figures}), result=job(tmp_path, 2))])
+    assert text in page
+    assert "27,000,000" not in page
+    assert ('id="entry-0-sizes"' in page) is drawn
 
 
 class ComesUpAtTheSecondTry:
@@ -151,9 +173,10 @@ class ComesUpAtTheSecondTry:
 def test_a_worker_that_did_not_come_up_is_told_from_those_that_did(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     result = ParallelJob(ComesUpAtTheSecondTry(), tmp_path, JobSettings()).run()
-    drawn = traces(html_report([report(record(), result=result)]), "entry-0-timeline-data")
-    assert drawn["did not come up"]["y"] == ["worker 0"]
-    assert drawn["import and init()"]["y"] == ["worker 1"]
+    drawing = plot(html_report([report(record(), result=result)]), "timeline")
+    (not_up,), (start,) = of_class(drawing, "not-up"), of_class(drawing, "start")
+    assert [title.text for title in not_up] == ["worker 0 on instance 0: OSError: no model"]
+    assert (start[0].text or "").startswith("worker 1 on instance 0: up in ")
 
 
 def test_where_run_was_never_called_no_time_is_told(tmp_path: Path) -> None:
@@ -162,15 +185,15 @@ def test_where_run_was_never_called_no_time_is_told(tmp_path: Path) -> None:
     made.trace = replace(trace, cells=tuple(replace(cell, seconds=None) for cell in trace.cells)).as_json()
     page = html_report([made])
     assert "run() was never called; timeout is 60 s." in page
-    assert 'id="entry-0-times-data"' not in page
+    assert 'id="entry-0-times"' not in page
 
 
 def test_a_retry_is_a_lower_bar(tmp_path: Path) -> None:
     course: Course = {"000.txt": [ValueError("bad")]}
     page = html_report([report(record(), result=job(tmp_path, 2, course))])
-    drawn = traces(page, "entry-0-timeline-data")
-    assert drawn["exception"]["width"] == [0.66]
-    assert drawn["succeeded"]["width"] == [0.66, 0.33]
+    drawing = plot(page, "timeline")
+    assert [bar.get("height") for bar in of_class(drawing, "exception")] == ["20.0"]
+    assert [bar.get("height") for bar in of_class(drawing, "succeeded")] == ["20.0", "10.0"]
     assert "A lower bar is a retry." in page
 
 
@@ -193,14 +216,26 @@ def test_every_part_of_a_finding_is_told() -> None:
     assert [part for part in FULL_TEXTS if part not in page] == []
 
 
-def test_many_mini_batches_are_said_to_be_drawn_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_mini_batches_are_listed_where_they_failed_and_none_has_the_colour_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trace_module, "MAX_CELLS", 3)
     monkeypatch.setattr(trace_module, "MAX_BARS", 5)
-    page = without_scripts(html_report([report(record(), result=job(tmp_path, 7))]))
-    assert "7 mini-batches are too many to be drawn one by one: each cell and each point stands for 3" in page
-    assert "7 attempts are too many as well" in page
-    assert len(re.findall(r"data-index=", page)) == 3
-    assert 'aria-label="mini-batches 0 to 2: 3 succeeded, ' in page
+    monkeypatch.setattr(trace_module, "MAX_STRETCHES", 1)
+    monkeypatch.setattr(trace_module, "MIN_STRETCHES", 1)
+    course: Course = {"003.txt": [ValueError("<bad>")] * 3, "005.txt": [KeyError("once")], "006.txt": [0] * 3}
+    page = without_scripts(html_report([report(record(), result=job(tmp_path, 7, course))]))
+    assert "7 mini-batches are too many to be drawn one by one: each point stands for the longest of 3" in page
+    assert "12 attempts are too many as well" in page
+    assert "7 mini-batches: 4 succeeded, 1 retried, 2 failed." in page
+    assert "data-index=" not in page
+    assert [mark.get("fill") for mark in of_class(plot(page, "times"), "mark")] == [STARTS] * 2 + [STATES["failed"]]
+    shares = {bar.attrib["class"]: float(bar.attrib["height"]) for bar in of_class(plot(page, "timeline"), "bar")}
+    assert shares["bar succeeded"] == pytest.approx(20 * 5 / 12, abs=0.1)
+    rows = re.findall(r'<tr data-kind="(.*?)"><td>(\d+)</td><td>(\w+)</td>', page)
+    assert rows == [("ValueError", "3", "failed"), ("short", "6", "failed"), ("KeyError", "5", "retried")]
+    assert "ValueError: &lt;bad&gt;</td>" in page
+    assert '<button type="button" data-kind="KeyError" aria-pressed="false">KeyError (1)</button>' in page
 
 
 @pytest.mark.parametrize(
@@ -225,6 +260,20 @@ def largest() -> EntryReport:
         duration=1e5,
         per_cell=100,
         workers=400,
+        total_losses=90_000,
+        losses=tuple(
+            Loss(
+                mini_batch=n,
+                state="failed",
+                kind="ValueError",
+                items=9,
+                failed_items=9,
+                attempts=3,
+                names=text,
+                error=text,
+            )
+            for n in range(trace_module.MAX_LOSSES)
+        ),
         cells=tuple(
             TraceCell(
                 first=n * 100, count=100, state="failed", names=text, error=text, seconds=1.5, states={"failed": 100}
@@ -243,16 +292,37 @@ def largest() -> EntryReport:
     return made
 
 
-def test_a_page_of_100_000_mini_batches_is_below_10_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
+def test_the_failed_mini_batches_of_a_large_job_have_a_megabyte(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    write_report(page, [largest()])
-    assert 4_000_000 < page.stat().st_size < 10_000_000
+    made = largest()
+    write_report(page, [made])
+    text = page.read_text(encoding="utf-8")
+    shown = text.count("<tr data-kind=")
+    assert 100 < shown < trace_module.MAX_LOSSES
+    assert f"and {90_000 - shown:,} more, which are left out" in text
+
+
+def test_a_page_of_5_000_failed_mini_batches_is_below_two_megabytes(tmp_path: Path) -> None:
+    made = largest()
+    short: dict[str, Any] = {
+        "names": "folder/image_00001.png, and 9 more",
+        "error": "ValueError: cannot identify image file",
+    }
+    trace = Trace.from_json(made.trace or {})
+    made.trace = replace(
+        trace,
+        losses=tuple(replace(loss, **short) for loss in trace.losses),
+        cells=tuple(replace(cell, **short) for cell in trace.cells),
+        bars=tuple(replace(bar, error=short["error"]) for bar in trace.bars),
+    ).as_json()
+    write_report(tmp_path / "page.html", [made])
+    assert (tmp_path / "page.html").stat().st_size < 2_000_000
 
 
 def test_an_entry_without_checks_has_not_passed() -> None:
     page = without_scripts(html_report([report()]))
-    assert "No check of this entry was run, so it has not passed." in page
+    assert "<h1>1 entry script incomplete</h1>" in page
+    assert "The sample was not judged: no check that judges the sample was run." in page
     assert "Not part of this run: first_check, second_check, third_check" in page
 
 

@@ -19,6 +19,7 @@ def plan(
     origins: dict[str, str] | None = None,
     arguments: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
+    verbosity: int = 0,
 ) -> list[str]:
     settings = settings or JobSettings()
     return list(
@@ -30,7 +31,8 @@ def plan(
             runtime_arguments=("--mini_batch_size", "1"),
             arguments=arguments,
             notes=notes,
-            checks={"entry_imports": None, "job_completes": "there is no sample"},
+            checks={"entry_imports": None, "job_completes": "no sample", "fits_timeout": "no sample", "other": "no"},
+            verbosity=verbosity,
         )
     )
 
@@ -44,10 +46,19 @@ def folder_of(tmp_path: Path, files: int) -> Path:
 
 
 def test_every_setting_is_there_with_its_origin(tmp_path: Path) -> None:
-    lines = plan(tmp_path, settings=JobSettings(max_retries=5), origins={"max_retries": "job.yml"})
+    lines = plan(tmp_path, settings=JobSettings(max_retries=5), origins={"max_retries": "job.yml"}, verbosity=1)
     assert "  max_retries = 5  (job.yml)" in lines
     for name in setting_table():
         assert any(line.startswith(f"  {name} = ") and line.endswith(")") for line in lines)
+
+
+def test_without_v_those_are_there_that_were_set_or_are_disputed(tmp_path: Path) -> None:
+    settings = JobSettings(timeout=5)
+    lines = plan(tmp_path, settings=settings, origins={"timeout": "job.yml"})
+    shown = {line.split()[0] for line in lines if " = " in line}
+    disputed = {name for name, setting in setting_table().items() if "v2" in setting.disputed}
+    assert shown == {"timeout", *disputed}
+    assert f"  and {len(setting_table()) - len(shown)} defaults, which -v shows" in lines
 
 
 def test_the_entry_has_its_dotted_name_and_code_root(tmp_path: Path) -> None:
@@ -85,7 +96,7 @@ def test_a_table_of_which_a_file_has_no_rows_is_shown(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("a\n")
     (tmp_path / "2.csv").write_text("a\n1\n")
     lines = plan(tmp_path, input=str(tmp_path / "*.csv"))
-    assert "  mini-batch 0: 0 item(s), nothing" in lines
+    assert "  mini-batch 0: 0 items, nothing" in lines
 
 
 def test_arguments_and_notes_are_shown(tmp_path: Path) -> None:
@@ -97,14 +108,16 @@ def test_arguments_and_notes_are_shown(tmp_path: Path) -> None:
 
 def test_checks_that_would_run_are_counted(tmp_path: Path) -> None:
     lines = plan(tmp_path)
-    assert lines[-3:] == [
-        "checks (1 of 2 would run)",
+    assert lines[-4:] == [
+        "checks (1 of 4 would run)",
         "  entry_imports",
-        "  job_completes: skipped, there is no sample",
+        "  skipped, no sample: job_completes, fits_timeout",
+        "  skipped, no: other",
     ]
 
 
 def test_secrets_in_the_settings_are_masked(tmp_path: Path) -> None:
-    lines = plan(tmp_path, settings=JobSettings(environment_variables={"API_KEY": "hunter2", "A": "shown"}))
+    secret = JobSettings(environment_variables={"API_KEY": "hunter2", "A": "shown"})
+    lines = plan(tmp_path, settings=secret, origins={"environment_variables": "--parallelrun-env"})
     (line,) = [line for line in lines if line.startswith("  environment_variables")]
     assert "API_KEY=***, A=shown" in line

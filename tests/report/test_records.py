@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,15 @@ import pytest
 from pytest_parallelrun.contract.finding import Replay
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.records import NOT_CHECKABLE, CheckRecord, grouped_findings, job_facts
-from tests.report.reports import COMMAND, FULL, REPLAY, WRONG_TYPE, found, record, report
+from pytest_parallelrun.report.records import (
+    NOT_CHECKABLE,
+    CheckRecord,
+    gate_headline,
+    grouped_findings,
+    job_facts,
+    setting_records,
+)
+from tests.report.reports import COMMAND, FULL, REPLAY, WRONG_TYPE, Course, found, job, record, report
 
 LIMITS = Path(__file__).parents[2] / "docs" / "explanation" / "limits.md"
 
@@ -25,15 +33,71 @@ def test_a_record_survives_the_way_between_processes() -> None:
 
 
 def test_an_entry_passes_unless_a_check_failed() -> None:
-    assert report(record("a"), record("b", "advice"), record("c", "skipped")).verdict == "passed"
-    assert report(record("a"), record("b", "failed")).verdict == "failed"
+    assert report(record(), record("b", "advice"), record("c", "skipped")).verdict == "passed"
+    assert report(record(), record("b", "failed")).verdict == "failed"
 
 
-def test_an_entry_without_checks_and_an_interrupted_one_have_not_passed() -> None:
-    assert report().verdict == "failed"
-    interrupted = report(record("a"))
+def test_an_interrupted_entry_has_not_passed() -> None:
+    interrupted = report(record())
     interrupted.interrupted = True
     assert interrupted.verdict == "failed"
+
+
+NO_INPUT = record(outcome="skipped", message="there is no input: give one", skipped="there is no input")
+BROKEN: Course = {"000.txt": [ValueError("no")], "001.txt": [ValueError("no")]}
+EMPTY: Course = {"000.txt": [0] * 3, "001.txt": [0] * 3}
+ONE_RESULT: Course = {"000.txt": [0] * 3}
+
+
+@pytest.mark.parametrize(
+    ("records", "course", "reason"),
+    [
+        ([], None, "no check that judges the sample was run"),
+        ([record("of_the_script")], None, "no check that judges the sample was run"),
+        ([record("of_the_script"), NO_INPUT], None, "there is no input"),
+        ([record(outcome="skipped", message="too slow")], ONE_RESULT, "too slow"),
+        ([record()], BROKEN, "no attempt returned anything"),
+        ([record(outcome="accepted")], BROKEN, "no attempt returned anything"),
+        ([record()], EMPTY, "no attempt returned any result"),
+        ([record(outcome="accepted")], EMPTY, ""),
+        ([record(outcome="advice")], ONE_RESULT, ""),
+        ([record()], {}, ""),
+    ],
+)
+def test_an_entry_whose_sample_was_not_judged_is_incomplete_and_says_why(
+    tmp_path: Path, records: list[CheckRecord], course: Course | None, reason: str
+) -> None:
+    result = None if course is None else job(tmp_path, 2, course, max_retries=0)
+    made = report(*records, result=result)
+    assert made.unjudged == reason
+    verdicts = [made.verdict, replace(made, strict=True).verdict]
+    made.add(record("of_init", "failed"))
+    accepted = made.count("accepted") > 0
+    strictly = "passed" if not reason else "incomplete" if accepted else "failed"
+    assert [*verdicts, made.verdict] == ["incomplete" if reason else "passed", strictly, "failed"]
+
+
+def test_a_script_that_returns_nothing_on_purpose_was_judged(tmp_path: Path) -> None:
+    result = job(tmp_path, 2, EMPTY, error_threshold=-1, rules="observed")
+    made = report(record(), result=result)
+    settings = tuple(setting_records(result.settings, {"error_threshold": "job.yml:3"}))
+    assert [made.verdict, replace(made, settings=settings).verdict] == ["incomplete", "passed"]
+
+
+def test_the_headline_is_the_worst_verdict_with_the_number_of_findings() -> None:
+    passed, incomplete, failed = report(record()), report(), report(record(outcome="failed"))
+    advised = report(record(), record("second_check", "advice"))
+    interrupted = report(record())
+    interrupted.interrupted = True
+    headlines = {
+        "The gate passed": [passed],
+        "The gate passed, 1 advice": [passed, advised],
+        "1 of 2 entry scripts incomplete": [passed, incomplete],
+        "1 finding in 1 of 3 entry scripts": [passed, incomplete, failed],
+        "2 findings in 2 of 3 entry scripts, 1 advice": [failed, failed, advised],
+        "1 entry script failed": [interrupted],
+    }
+    assert {gate_headline(reports): reports for reports in headlines.values()} == headlines
 
 
 def test_costs_add_up_and_a_failure_is_not_replaced() -> None:

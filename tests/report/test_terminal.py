@@ -34,6 +34,21 @@ def test_why_the_job_failed_is_told_once_and_not_for_each_check_that_it_left_not
     assert "\n".join(shown).count(str(result.reason)) == 1
 
 
+def test_an_incomplete_entry_is_a_warning_and_says_why_in_any_case() -> None:
+    text = "  the sample was not judged: no check that judges the sample was run"
+    for verbosity in (-1, 0):
+        (first, style), second = summary_lines(report(), verbosity=verbosity)
+        assert first.startswith("score.py: incomplete: 0 checks, ")
+        assert style == "warning"
+        assert second == (text, "warning")
+
+
+def test_in_short_there_is_a_line_for_each_advice() -> None:
+    made = report(record(), found("second_check", "advice", what="could be better\nmuch", fix="do it"))
+    shown = list(summary_lines(made, verbosity=-1))
+    assert [tuple(line) for line in shown[1:]] == [("  advice (second_check): could be better", "warning")]
+
+
 def test_details_and_notes_on_the_set_up_are_for_those_who_ask() -> None:
     made = report(record(notes=("a note",), details=("a detail",)))
     made.set_up_notes = ("not emulated: environment (job.yml:3)",)

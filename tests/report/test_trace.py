@@ -41,6 +41,23 @@ def test_mini_batches_after_the_end_of_the_job_are_unfinished(tmp_path: Path) ->
     assert [cell.items for cell in trace.cells] == [1, 1, None, None]
 
 
+def test_what_failed_was_short_or_tried_again_is_a_loss_the_worst_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course: Course = {"000.txt": [KeyError("once")], "002.txt": [ValueError("bad")] * 3, "003.txt": [0] * 3}
+    result = job(tmp_path, 5, course)
+    trace = traced(result)
+    assert [(loss.mini_batch, loss.state, loss.kind, loss.failed_items, loss.attempts) for loss in trace.losses] == [
+        (2, "failed", "ValueError", 1, 3),
+        (3, "failed", "short", 1, 3),
+        (0, "retried", "KeyError", 0, 2),
+    ]
+    assert (trace.losses[0].names, trace.losses[0].error) == ("002.txt", "ValueError: bad")
+    monkeypatch.setattr(module, "MAX_LOSSES", 2)
+    cut = traced(result)
+    assert ([loss.mini_batch for loss in cut.losses], cut.total_losses) == ([2, 3], 3)
+
+
 def test_each_attempt_is_a_bar_in_the_lane_of_its_worker(tmp_path: Path) -> None:
     trace = traced(job(tmp_path, 3, {"001.txt": [BAD]}, max_concurrency_per_instance=2))
     assert [(bar.mini_batch, bar.number, bar.outcome) for bar in trace.bars] == [

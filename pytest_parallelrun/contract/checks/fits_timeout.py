@@ -35,11 +35,12 @@ def test_fits_timeout(
         skip_without_results(parallelrun_baseline, parallelrun_check)
     if model is not None:
         parallelrun_check.measured(
-            _figures(model, limit, some_left_out=over is not None and bool(parallelrun_observations.answered)),
+            _figures(model, limit),
             noun=model.noun,
             per_item=model.per_item,
             at_once=model.at_once,
             is_solid=model.is_solid,
+            is_least=model.cut is not None,
             full_size=model.full_size,
             largest_size=_rounded(model.items_within(limit / MARGIN)),
             smallest_timeout=_safe_timeout(model.seconds(model.full_size)),
@@ -51,9 +52,7 @@ def test_fits_timeout(
                 what=f"run() takes longer than timeout = {limit:g} s for mini-batch {over.mini_batch.id} of the "
                 f"sample, of {count_text(over.mini_batch.size, 'item')}.",
                 location=parallelrun_baseline.location_of(over),
-                counts=""
-                if model is None
-                else _figures(model, limit, some_left_out=bool(parallelrun_observations.answered)),
+                counts="" if model is None else _figures(model, limit),
                 service=shown_for("timeout"),
                 fix=_fix_of_a_timeout(model, limit, partitions=bool(settings.partition_keys)),
             )
@@ -61,12 +60,13 @@ def test_fits_timeout(
         return
     assert model is not None
     slowest = max(attempt.running for attempt in parallelrun_baseline.result.attempts)
-    expected = max(model.seconds(model.full_size) if model.is_solid else 0.0, slowest)
+    expected = max(model.seconds(model.full_size) if model.is_solid or model.cut else 0.0, slowest)
     if expected * MARGIN > limit:
         parallelrun_check.advise(
             Finding(
-                what=f"A mini-batch takes about {_seconds(expected)}, and timeout is {limit:g} s: "
-                f"{limit / expected:.2g} times the time needed, where less than {MARGIN} leaves no margin.",
+                what=f"A mini-batch takes {'at least' if model.cut else 'about'} {_seconds(expected)}, and timeout "
+                f"is {limit:g} s: {limit / expected:.2g} times the time needed, where less than {MARGIN} leaves no "
+                "margin.",
                 counts=_figures(model, limit),
                 service=shown_for("timeout"),
                 fix=_fix(model, limit, expected),
@@ -74,22 +74,21 @@ def test_fits_timeout(
         )
 
 
-def _figures(model: RunTimeModel, limit: float, *, some_left_out: bool = False) -> str:
-    """Cost, headroom, the largest safe size and the smallest safe timeout in one line.
-
-    some_left_out: some mini-batches exceeded the timeout, so their time is unknown.
-    """
-    full, per_item = model.seconds(model.full_size), model.per_item
-    at_most = "" if model.is_solid else "at most "
-    sizes = ", ".join([*(f"{size:,}" for size in model.sizes[:-1]), count_text(model.sizes[-1], model.noun)])
+def _figures(model: RunTimeModel, limit: float) -> str:
+    """Cost, headroom, the largest safe size and the smallest safe timeout in one line."""
+    full, per_item, sure = model.seconds(model.full_size), model.per_item, model.qualifier
+    sizes = ", ".join(f"{size:,}" for size in model.sizes)
+    measured = f"measured with {sizes} {model.noun}{'' if model.sizes == (1,) else 's'} on this machine"
+    if model.cut:
+        size, spent = model.cut
+        measured = f"as a mini-batch of {count_text(size, model.noun)} ran into its limit of {_seconds(spent)}"
+    factor = f"{'at most ' if model.cut else ''}{_factor_text(limit / max(full, 1e-9))} the time needed"
     return (
-        f"{at_most}{_seconds(per_item)} per {model.noun}"
+        f"{sure}{_seconds(per_item)} per {model.noun}"
         + (f" and {_seconds(model.at_once)} per mini-batch" if model.is_solid else "")
-        + f", measured with {sizes} on this machine; a mini-batch of {model.full_size:,} takes "
-        f"{at_most}{_seconds(full)} of timeout {limit:g} s ({_factor_text(limit / max(full, 1e-9))} the time needed); "
-        f"largest {model.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(model, limit)}; "
-        f"smallest timeout: {_safe_timeout(full)} s"
-        + ("; mini-batches that ran into the timeout are left out of this" if some_left_out else "")
+        + f", {measured}; a mini-batch of {model.full_size:,} takes {sure}{_seconds(full)} of timeout {limit:g} s "
+        f"({factor}); largest {model.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(model, limit)}; "
+        f"smallest timeout: {'above ' if model.cut else ''}{_safe_timeout(full)} s"
     )
 
 
@@ -100,23 +99,24 @@ def _largest(model: RunTimeModel, limit: float) -> str:
     text = f"{_rounded(items):,} {model.noun}{'s' if items > 1 else ''}"
     if model.bytes_per_item:
         text += f" (about {max(1, int(_rounded(items) * model.bytes_per_item / 1024)):,} KB)"
-    return text if model.is_solid else f"{text} or more"
+    return f"at most {text}" if model.cut else text if model.is_solid else f"{text} or more"
 
 
 def _fix(model: RunTimeModel, limit: float, expected: float) -> str:
     largest = _rounded(model.items_within(limit / MARGIN))
-    timeout = f"timeout={_safe_timeout(expected)}"
+    less, more = (" or less", " or more") if model.cut else ("", "")
+    timeout = f"timeout={_safe_timeout(expected)}{more}"
     if largest < 1 or largest >= model.full_size:
-        return f"set {timeout} or make run() quicker"
+        return f"set {timeout}, or make run() quicker"
     if model.bytes_per_item:
-        return f"set mini_batch_size={max(1, int(largest * model.bytes_per_item / 1024))}KB, or {timeout}"
+        return f"set mini_batch_size={max(1, int(largest * model.bytes_per_item / 1024))}KB{less}, or {timeout}"
     if not model.sized_by:
         return f"set {timeout}, or add a partition key that makes smaller partitions"
-    return f"set {model.sized_by}={largest}, or {timeout}"
+    return f"set {model.sized_by}={largest}{less}, or {timeout}"
 
 
 def _fix_of_a_timeout(model: RunTimeModel | None, limit: float, *, partitions: bool) -> str:
-    if model is not None and model.seconds(model.full_size) > limit:
+    if model is not None and model.seconds(model.full_size) >= limit:
         return _fix(model, limit, model.seconds(model.full_size))
     # The measurements do not explain it.
     return ("use " if partitions else "use a smaller mini_batch_size or ") + "a larger timeout, or make run() quicker"

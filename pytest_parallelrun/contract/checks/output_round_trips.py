@@ -169,8 +169,8 @@ def _lost_of_list(elements: list[object], path: Path) -> Iterator[tuple[str, str
     broken = next((element for element in elements if _breaks(str(element).rstrip("\r\n"))), None)
     if broken is not None:
         yield (
-            f"{count_text(len(elements), 'result')} make {sum(len(line.splitlines()) or 1 for line in lines)} lines, since "
-            f"one holds a newline: {row_text(broken)}",
+            f"{count_text(len(elements), 'result')} make {sum(len(line.splitlines()) or 1 for line in lines)} lines, "
+            f"since one holds a newline: {row_text(broken)}",
             'replace it, as in text.replace("\\n", " "), or return json.dumps(text)',
         )
     opaque = next((element for element in elements if not _is_plain(element) and _lost_in(element) is None), None)

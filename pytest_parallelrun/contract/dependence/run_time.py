@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.mini_batches import attempt, joined, some_of
 from pytest_parallelrun.emulator.splitting import open_input
@@ -29,13 +29,18 @@ MAX_ROWS = 4096
 CLEAR = 0.005
 """Minimum difference in seconds between the largest and the smallest size; less is noise."""
 
+CONTRADICTED = 1.1
+"""Times what the line tells: an attempt that was cut, and took that much, is not explained by it."""
+
 
 class RunTimeModel(NamedTuple):
     """Run time of run(). sizes: in items, ascending. at_once, per_item: the line through the shortest times.
 
-    full_size: items in a mini-batch of the configured size. is_solid: whether the line is more than noise; if not,
-    per_item is an upper bound that ascribes the time of the largest size to its items. bytes_per_item: of a table,
-    otherwise 0. sized_by: the setting that decides the size; "" if partitions do.
+    full_size: items in a mini-batch of the size that is set. is_solid: whether the line is more than noise; if not,
+    per_item is an upper bound, with the whole time of the largest size ascribed to its items.
+    bytes_per_item: of a table, else 0. sized_by: the setting that decides on the size; "" where partitions do.
+    cut: (items, seconds) of an attempt that ran into its limit, and took longer than the others tell: per_item is then
+    a lower bound.
     """
 
     sizes: tuple[int, ...]
@@ -46,6 +51,12 @@ class RunTimeModel(NamedTuple):
     noun: str
     bytes_per_item: float = 0.0
     sized_by: str = "mini_batch_size"
+    cut: tuple[int, float] | None = None
+
+    @property
+    def qualifier(self) -> str:
+        """How sure its seconds are, as a word before them."""
+        return "at least " if self.cut else "" if self.is_solid else "at most "
 
     def seconds(self, items: int) -> float:
         """The time of a mini-batch with this number of items."""
@@ -54,6 +65,19 @@ class RunTimeModel(NamedTuple):
     def items_within(self, seconds: float) -> int:
         """The largest mini-batch within the limit; 0 if a single item takes longer."""
         return max(0, int((seconds - self.at_once) / max(self.per_item, 1e-9)))
+
+
+class Times(NamedTuple):
+    """By size in items: seconds of each attempt that returned, and of the longest that ran into its limit."""
+
+    seconds: dict[int, list[float]]
+    cut: dict[int, float]
+
+    def add(self, ended: AttemptEnded, size: int) -> None:
+        if ended.returned is not None:
+            self.seconds.setdefault(size, []).append(ended.running)
+        elif ended.outcome == "timeout":
+            self.cut[size] = max(ended.running, self.cut.get(size, 0.0))
 
 
 def run_time(observations: Observations) -> RunTimeModel | None:
@@ -67,33 +91,46 @@ def run_time(observations: Observations) -> RunTimeModel | None:
     elif observations.kind == "tabular" and settings.mini_batch_rows is None:
         bytes_per_item, _ = _rows_of(observations)
     if observations.is_known:
-        times = cast("dict[int, list[float]]", observations.screening.answers[TIMES])
+        times = cast("Times", observations.screening.answers[TIMES])
     else:
         observations.restore()
         probe_limit = observations.probe_limit if answered else min(observations.probe_limit, MAX_PROBE)
         with observations.entry.session(probe_limit=probe_limit, reserved=True) as session:
             times = ask_times(observations, session)
-    if not times:
-        return None
-    at_once, per_item, is_solid = line(times)
-    return RunTimeModel(
-        sizes=tuple(sorted(times)),
-        at_once=at_once,
-        per_item=per_item,
+    attempts = [one for one in observations.baseline.result.attempts if one.outcome == "timeout"]
+    cut = dict.fromkeys((one.mini_batch.size for one in attempts), float(settings.timeout))
+    return _model(
+        Times(times.seconds, {**times.cut, **cut}),
         full_size=_full_size(observations),
-        is_solid=is_solid,
         noun="file" if observations.kind == "files" else "row",
         bytes_per_item=bytes_per_item,
         sized_by=sized_by,
     )
 
 
-def ask_times(observations: Observations, session: ProbeSession) -> dict[int, list[float]]:
-    """Size -> seconds of each repetition, for mini-batches of several sizes."""
+def _model(times: Times, **facts: Any) -> RunTimeModel | None:
+    """The line through what was measured, or above it where that contradicts an attempt that was cut."""
+    if times.seconds:
+        at_once, per_item, is_solid = line(times.seconds)
+        model = RunTimeModel(
+            sizes=tuple(sorted(times.seconds)), at_once=at_once, per_item=per_item, is_solid=is_solid, **facts
+        )
+        beyond = {size: spent for size, spent in times.cut.items() if spent > CONTRADICTED * model.seconds(size)}
+        times = times._replace(cut=beyond)
+        if not times.cut:
+            return model
+    if not times.cut:
+        return None
+    size, spent = max(times.cut.items(), key=lambda pair: pair[1] / pair[0])
+    return RunTimeModel(sizes=(size,), at_once=0.0, per_item=spent / size, is_solid=False, cut=(size, spent), **facts)
+
+
+def ask_times(observations: Observations, session: ProbeSession) -> Times:
+    """What mini-batches of several sizes take."""
     answered = observations.answered
     if observations.entry.settings.partition_keys:
-        return _times_of_partitions(session, answered) if answered else {}
-    # A mini-batch that times out may have items that do not.
+        return _times_of_partitions(session, answered) if answered else Times({}, {})
+    # A mini-batch that takes too long may have items that do not.
     pool = joined([one.payload for one in answered or observations.timed_out])
     return _times_of_sizes(observations, session, pool)
 
@@ -108,45 +145,45 @@ def _full_size(observations: Observations) -> int:
     return _rows_of(observations)[1] if settings.mini_batch_rows is None else settings.mini_batch_rows
 
 
-def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> dict[int, list[float]]:
-    """For the partitions of the sample, each whole."""
-    times: dict[int, list[float]] = {}
+def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> Times:
+    """Of the partitions of the sample, each whole."""
+    times = Times({}, {})
     spent = 0.0
     # The first call is slower: it fills caches.
     attempt(session, mini_batches[0])
     for _ in range(MAX_REPETITIONS):
         for mini_batch in mini_batches:
-            if spent > MAX_SECONDS and times:
+            if spent > MAX_SECONDS and times.seconds:
                 continue
             ended = attempt(session, mini_batch).ended
             spent += ended.running
-            if ended.returned is not None:
-                times.setdefault(mini_batch.size, []).append(ended.running)
+            times.add(ended, mini_batch.size)
     return times
 
 
-def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Payload) -> dict[int, list[float]]:
-    """For mini-batches of several sizes, from the items of the pool."""
+def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Payload) -> Times:
+    """Of mini-batches of several sizes made of the items in the pool."""
     answered, full_size = bool(observations.answered), _full_size(observations)
     # The first call is slower: it fills caches.
     first = _attempt(session, pool, 1)
     if first.outcome == "timeout":
-        return {}
+        return Times({}, {1: first.running})
     if observations.kind != "files" and answered:
         pool = _enlarged(session, pool, min(full_size, MAX_ROWS))
     largest = min(len(pool), max(full_size, 4))
     sizes = sorted({1, (largest + 1) // 2, largest})
-    times = {} if answered or first.returned is None else {1: [first.running]}
+    times = Times({}, {})
+    if not answered:
+        times.add(first, 1)
     spent = first.running
     for repetition in range(MAX_REPETITIONS):
         for size in sizes:
-            if (spent > MAX_SECONDS or size not in times) if repetition else size in times:
+            if (spent > MAX_SECONDS or size not in times.seconds) if repetition else size in times.seconds:
                 continue
             ended = _attempt(session, pool, size)
             spent += ended.running
-            if ended.returned is not None:
-                times.setdefault(size, []).append(ended.running)
-            elif ended.outcome == "timeout":
+            times.add(ended, size)
+            if ended.outcome == "timeout":
                 # Larger ones take longer.
                 break
     return times

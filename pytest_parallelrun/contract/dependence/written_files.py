@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
-from pytest_parallelrun.emulator.folders import is_device
 from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
-from pytest_parallelrun.emulator.worker.process_resources import flush_files
+from pytest_parallelrun.emulator.worker.process_resources import flush_files, is_device
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession

@@ -87,7 +87,10 @@ def mini_batches_to_draw(runner: ExampleRunner) -> SearchStrategy[Recipe]:
 
 
 def edge_cases(runner: ExampleRunner) -> tuple[Recipe, ...]:
-    """Recipes of mini-batches of the first suitable item, each malformed in one way."""
+    """Recipes of mini-batches of the first suitable item, each malformed in one way: alone, and after a valid item.
+
+    The latter fail in the middle of run(), which may leave something behind.
+    """
     return runner.observations.remember("edge cases", lambda: _edge_cases(runner.sample))
 
 
@@ -96,9 +99,16 @@ def _edge_cases(sample: Sample) -> tuple[Recipe, ...]:
     first, *others = min(sample.partitions.values(), key=len, default=(0,))
     if sample.kind == "files":
         rest = tuple(Item(sample.names[number]) for number in others)
-        return tuple(Files((Item(sample.names[first], kind), *rest)) for kind in ITEM_KINDS)
+        alone = tuple(Files((Item(sample.names[first], kind), *rest)) for kind in ITEM_KINDS)
+        before = () if sample.partitions else tuple(map(Item, sample.names[1:2]))
+        return alone + tuple(Files((*before, *recipe.items)) for recipe in alone if before)
     by_turns = (cell for turn in zip_longest(*_malformed_cells(sample)) for cell in turn if cell)
-    return tuple(Rows((first, *others), (cell,)) for cell in islice(by_turns, MAX_CELLS_TRIED))
+    cells = list(islice(by_turns, MAX_CELLS_TRIED))
+    pairs = [] if sample.partitions or sample.size < 2 else cells[: len(sample.frame.columns)]
+    return (
+        *(Rows((first, *others), (cell,)) for cell in cells),
+        *(Rows((first + 1, first), (replace(cell, row=1),)) for cell in pairs),
+    )
 
 
 def _malformed_cells(sample: Sample) -> Iterator[list[Cell]]:

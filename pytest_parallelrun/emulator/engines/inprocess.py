@@ -73,9 +73,7 @@ class InProcessEngine:
     """Whether a worker survives a fault that would have ended it: another init() could take a minute."""
 
     probe_limit: float | None = None
-    """Seconds for run(), see `probe_time_left`, when many mini-batches are tried. Skipped sleep counts only against the
-    timeout: a script that waits and retries does not hang.
-    """
+    """Seconds for run(), see `probe_time_left`. Skipped sleep counts only against the timeout: waiting is not hanging."""
 
     observed: list[object]
     """The results of the observers of workers."""
@@ -438,7 +436,8 @@ class InProcessEngine:
         ending: BaseException | None = None
         clock.probe_limit = self.probe_limit
         try:
-            # Inside, because the limit may be exceeded already.
+            # Inside, since the limit may be over already.
+            worker.tail.clear()
             guard.begin(deadline)
             value = self._run(worker, task, payload)
             if drops and count_returned(value) is not None:
@@ -473,7 +472,7 @@ class InProcessEngine:
             # It returned by itself after its limit: too late, whatever the result.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
-        return judgement or judge_value(value, task.mini_batch.size), ended
+        return (judgement or judge_value(value, task.mini_batch.size)).after_output(worker.tail.text), ended
 
     def _over_time(self, *, late: bool, due: bool = True) -> Failure:
         if not due and self.probe_limit is not None:

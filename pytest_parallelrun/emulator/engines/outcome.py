@@ -57,6 +57,10 @@ class Judgement(NamedTuple):
     returned: int | None = None
     value: object = None
 
+    def after_output(self, output: str) -> Judgement:
+        """The same with what the attempt printed, which is kept where it failed."""
+        return self if self.failure is None else self._replace(failure=self.failure._replace(output=output))
+
 
 def attempt_ended(
     task: Task,

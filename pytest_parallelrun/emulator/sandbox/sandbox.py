@@ -33,7 +33,7 @@ from pytest_parallelrun.emulator.sandbox.process_state import (
     seed_from_system,
 )
 from pytest_parallelrun.emulator.sandbox.registrations import Registrations
-from pytest_parallelrun.emulator.sandbox.streams import WorkerStream
+from pytest_parallelrun.emulator.sandbox.streams import OutputTail, WorkerStream
 from pytest_parallelrun.emulator.service import STAND_IN_PACKAGES
 from pytest_parallelrun.emulator.service.mlflow_tracking import MLflowState, exchange_state, tracking_environment
 from pytest_parallelrun.emulator.service.stand_ins import StandIns
@@ -84,6 +84,7 @@ class Worker:
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
         self.own_streams: tuple[WorkerStream, ...] = ()
+        self.tail = OutputTail()
         self.exit_handlers: list[tuple[object, Handler]] = []
 
     def find_functions(self) -> None:
@@ -150,8 +151,8 @@ class Sandbox:
         stdout, stderr = self._host_streams[:2]
         logged = self._plan.logs is not None
         worker.own_streams = (
-            WorkerStream(stdout, "stdout", self._plan.log_of(worker, "stdout") if logged else None),
-            WorkerStream(stderr, "stderr", self._plan.log_of(worker, "stderr") if logged else None),
+            WorkerStream(stdout, "stdout", self._plan.log_of(worker, "stdout") if logged else None, worker.tail),
+            WorkerStream(stderr, "stderr", self._plan.log_of(worker, "stderr") if logged else None, worker.tail),
         )
         worker.stdout, worker.stderr = worker.own_streams
         finders: list[MetaPathFinderProtocol] = [

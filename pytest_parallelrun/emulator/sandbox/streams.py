@@ -27,11 +27,28 @@ def show(text: str, stream: TextIO | None) -> None:
             stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
 
+class OutputTail:
+    """The end of what the streams of a worker were given since it was cleared."""
+
+    MAX = 2000
+    """Characters of it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def add(self, text: str) -> None:
+        self.text = (self.text + text)[-self.MAX :]
+
+    def clear(self) -> None:
+        self.text = ""
+
+
 class _ToHost(io.RawIOBase):
     """Bytes written here become text on a stream of the host, which stays open."""
 
-    def __init__(self, host: TextIO | None, name: str, log: io.FileIO | None) -> None:
+    def __init__(self, host: TextIO | None, name: str, log: io.FileIO | None, tail: OutputTail) -> None:
         self._host = host
+        self._tail = tail
         self._log = log
         self._name = name
         self._released = False
@@ -56,7 +73,9 @@ class _ToHost(io.RawIOBase):
         payload = bytes(data)  # type: ignore[call-overload]
         if self._log is not None:
             self._log.write(payload)
-        show(self._decoder.decode(payload), self._stream())
+        text = self._decoder.decode(payload)
+        self._tail.add(text)
+        show(text, self._stream())
         return len(payload)
 
     def fileno(self) -> int:
@@ -70,15 +89,21 @@ class _ToHost(io.RawIOBase):
 class WorkerStream(io.TextIOWrapper):
     """A real text stream, so that reconfigure(), buffer, detach() and close() work as usual.
 
-    log: a file that gets all of it too.
+    log: a file that gets all of it too. tail: remembers the end of it.
     """
 
-    def __init__(self, host: TextIO | None, name: Literal["stdout", "stderr"], log: Path | None = None) -> None:
+    def __init__(
+        self,
+        host: TextIO | None,
+        name: Literal["stdout", "stderr"],
+        log: Path | None = None,
+        tail: OutputTail | None = None,
+    ) -> None:
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
         # Unbuffered, like the stream of the host; closed by release().
         file = None if log is None else open(log, "ab", 0)  # noqa: SIM115
-        self._to_host = _ToHost(host, name, file)
+        self._to_host = _ToHost(host, name, file, tail or OutputTail())
         super().__init__(
             io.BufferedWriter(self._to_host),
             encoding="utf-8",

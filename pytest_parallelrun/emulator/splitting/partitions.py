@@ -251,7 +251,7 @@ def _first_levels(name: str, keys: Sequence[str], input_path: str) -> tuple[str,
     if len(folders) < len(keys):
         raise InputError(
             f"partition_keys={','.join(keys)}: they name the first {count_text(len(keys), 'folder level')} of the "
-            f"input '{input_path}', and '{name}' lies {len(folders)} deep. For columns of a table give a glob of its files, "
-            "such as 'data/*.csv'."
+            f"input '{input_path}', and '{name}' lies {len(folders)} deep. For columns of a table give a glob of its "
+            "files, such as 'data/*.csv'."
         )
     return tuple(folders[: len(keys)])

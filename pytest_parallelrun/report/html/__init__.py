@@ -1,10 +1,10 @@
-"""The report as one HTML page that opens offline. Needs the extra "html": Jinja2 and Plotly."""
+"""The report as one HTML page that opens offline. Needs the extra "html": Jinja2."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-NEEDED = ("jinja2", "plotly")
+NEEDED = ("jinja2",)
 INSTALL = 'pip install "pytest-parallelrun[html]"'
 
 

@@ -1,166 +1,250 @@
-"""The plots of a job, as figures of Plotly. All texts in them come from `label()`."""
+"""The plots of a job as SVG. They need no script; colours of the page come from its style sheet.
+
+All texts in them go through `text_of()`.
+"""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pytest_parallelrun.emulator.events import Outcome
-from pytest_parallelrun.report.sanitize import in_one_line
+from pytest_parallelrun.report.sanitize import count_of, in_one_line
 from pytest_parallelrun.report.trace import Bar, CellState, Lane, Trace, TraceCell
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 
 MIN_SECONDS = 1e-6
 """Minimum seconds of an attempt on a logarithmic scale."""
 MAX_NUMBERED = 120
-"""Maximum bars with the number of their mini-batch."""
-HEIGHT, HEIGHT_OF_A_RETRY = 0.66, 0.33
-"""Of a bar, in lanes."""
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+"""Bars that can have the number of their mini-batch."""
+LANE = 30
+"""Height of a lane of the timeline."""
 
 
-def label(text: str) -> str:
-    """A text for a plot: Plotly reads tags and entities in texts."""
-    return html.escape(in_one_line(text), quote=False)
+def text_of(text: str) -> str:
+    """A text between tags or in an attribute."""
+    return html.escape(in_one_line(text))
 
 
-def timeline(trace: Trace) -> go.Figure:
+@dataclass
+class Chart:
+    """A plot with two axes; points are given in values, and `x` and `y` say where they are in the drawing.
+
+    y_range: None for one without an axis of its own.
+    """
+
+    x_title: str
+    y_title: str
+    x_range: tuple[float, float]
+    y_range: tuple[float, float] | None
+    width: int = 560
+    height: int = 280
+    left: int = 62
+    logarithmic: tuple[bool, bool] = (False, False)
+    whole: tuple[bool, bool] = (False, False)
+    parts: list[str] = field(default_factory=list)
+
+    top, bottom, right = 14, 40, 14
+
+    def x(self, value: float) -> float:
+        start, end = self.left, self.width - self.right
+        return start + (end - start) * _share(value, self.x_range, logarithmic=self.logarithmic[0])
+
+    def y(self, value: float) -> float:
+        start, end = self.height - self.bottom, self.top
+        assert self.y_range is not None
+        return start + (end - start) * _share(value, self.y_range, logarithmic=self.logarithmic[1])
+
+    def line(
+        self,
+        points: Sequence[tuple[float, float]],
+        kind: str,
+        *,
+        name: str = "",
+        steps: bool = False,
+        last: bool = True,
+    ) -> None:
+        """A line through the points; in steps: each value holds until the next one.
+
+        name: written at its last point, or at its first.
+        """
+        if steps:
+            corners = [(after[0], before[1]) for before, after in pairwise(points)]
+            points = [point for pair in zip(points, [*corners, points[-1]], strict=True) for point in pair]
+        path = " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in points)
+        self.parts.append(f'<polyline class="{kind}" points="{path}"/>')
+        if name:
+            x, y = points[-1 if last else 0]
+            place = f'x="{self.x(x) - 4 if last else self.x(x) + 4:.1f}" y="{self.y(y) - 5:.1f}"'
+            self.parts.append(f'<text {place} text-anchor="{"end" if last else "start"}">{text_of(name)}</text>')
+
+    def mark(self, x: float, y: float, colour: str, *, says: str, sign: str = "circle") -> None:
+        """A point; says: what it tells when it is pointed at."""
+        place = f'transform="translate({self.x(x):.1f} {self.y(y):.1f})" fill="{colour}"'
+        self.parts.append(f'<path class="mark" {place} d="{SHAPES[sign]}"><title>{text_of(says)}</title></path>')
+
+    def svg(self) -> str:
+        """The whole drawing."""
+        size = f'viewBox="0 0 {self.width} {self.height}" width="{self.width}" height="{self.height}"'
+        return f"<svg {size}>{''.join([*self._x_axis(), *self._y_axis(), *self.parts])}</svg>"
+
+    def _x_axis(self) -> Iterator[str]:
+        low = self.height - self.bottom
+        for value in ticks(self.x_range, logarithmic=self.logarithmic[0], whole=self.whole[0]):
+            at = f"{self.x(value):.1f}"
+            yield f'<path class="rule" d="M{at} {self.top}V{low}"/>'
+            yield f'<text x="{at}" y="{low + 16}" text-anchor="middle">{value:,g}</text>'
+        middle = (self.left + self.width - self.right) / 2
+        yield f'<text x="{middle}" y="{self.height - 5}" text-anchor="middle">{text_of(self.x_title)}</text>'
+
+    def _y_axis(self) -> Iterator[str]:
+        if self.y_range is None:
+            return
+        for value in ticks(self.y_range, logarithmic=self.logarithmic[1], whole=self.whole[1]):
+            at = f"{self.y(value):.1f}"
+            yield f'<path class="rule" d="M{self.left} {at}H{self.width - self.right}"/>'
+            yield f'<text x="{self.left - 6}" y="{at}" dy=".35em" text-anchor="end">{value:,g}</text>'
+        middle = (self.top + self.height - self.bottom) / 2
+        place = f'transform="translate(13 {middle}) rotate(-90)" text-anchor="middle"'
+        yield f"<text {place}>{text_of(self.y_title)}</text>"
+
+
+def _share(value: float, ends: tuple[float, float], *, logarithmic: bool) -> float:
+    """0 at the first end, 1 at the other."""
+    low, high = ends
+    if logarithmic:
+        low, high, value = (math.log10(max(each, MIN_SECONDS)) for each in (low, high, value))
+    return (value - low) / ((high - low) or 1)
+
+
+def ticks(ends: tuple[float, float], *, logarithmic: bool = False, whole: bool = False) -> list[float]:
+    """About five round values from one end to the other."""
+    low, high = ends
+    if logarithmic:
+        first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+        step = max(1, (last - first) // 6)
+        return [float(10.0**power) for power in range(first, last + 1, step)]
+    rough = (high - low) / 5 or 1
+    scale = 10.0 ** math.floor(math.log10(rough))
+    step_size = next(scale * part for part in (1, 2, 5, 10) if scale * part >= rough * 0.999)
+    if whole:
+        step_size = max(1.0, round(step_size))
+    first = math.ceil(low / step_size - 1e-9)
+    last = math.floor(high / step_size + 1e-9)
+    return [round(number * step_size, 10) for number in range(first, last + 1)]
+
+
+def timeline(trace: Trace) -> str:
     """A lane for each worker; its start and its attempts as bars over the seconds of the job, retries lower."""
-    import plotly.graph_objects as go
-
-    figure = _figure(height=110 + 34 * max(1, len(trace.lanes)), x="seconds since the start of the job", y="")
-    for name, colour, pattern, is_up in (
-        ("import and init()", STARTS, "", True),
-        ("did not come up", NOT_UP, "x", False),
-    ):
-        _add_bars(figure, name, colour, pattern, [lane for lane in trace.lanes if is_up == (not lane.error)])
+    order = [lane.worker for lane in trace.lanes] or sorted({bar.worker for bar in trace.bars})
+    timed: list[Bar | Lane] = [*trace.bars, *trace.lanes]
+    end = max([trace.duration, *(each.started + each.seconds for each in timed)])
+    chart = Chart(
+        "seconds since the start of the job",
+        "",
+        (0.0, end or 1.0),
+        None,
+        width=1120,
+        height=54 + LANE * max(1, len(order)),
+        left=84,
+    )
     numbered = len(trace.bars) <= MAX_NUMBERED
-    for outcome, colour in OUTCOMES.items():
-        bars = [bar for bar in trace.bars if bar.outcome == outcome]
-        _add_bars(figure, outcome, colour, PATTERNS[outcome], bars, numbered=numbered)
-    order = [_lane_name(lane) for lane in trace.lanes] or sorted({_lane_name(bar) for bar in trace.bars})
-    figure.update_yaxes(type="category", categoryorder="array", categoryarray=order[::-1], showgrid=False)
-    figure.update_layout(
-        barmode="overlay",
-        showlegend=True,
-        xaxis_rangemode="tozero",
-        # A number that does not fit is left out, not made small.
-        uniformtext={"minsize": 10, "mode": "hide"},
-    )
-    if not figure.data:
-        figure.add_trace(go.Scatter(x=[], y=[]))
-    return figure
+    tops = {worker: chart.top + LANE * place for place, worker in enumerate(order)}
+    chart.parts += [
+        f'<text x="{chart.left - 8}" y="{top + LANE / 2:g}" dy=".35em" text-anchor="end">worker {worker}</text>'
+        for worker, top in tops.items()
+    ]
+    for lane in trace.lanes:
+        kind = "not-up" if lane.error else "start"
+        chart.parts.append(_box(chart, lane, tops[lane.worker] + 5, LANE - 10, f"bar {kind}", _start_text(lane)))
+    for bar in trace.bars:
+        height = (LANE - 10) / (2 if (bar.number or 1) > 1 else 1)
+        at = tops[bar.worker] + (LANE - height) / 2
+        says = bar_text(bar)
+        for outcome, number in (bar.outcomes or {bar.outcome: 1}).items():
+            share = height * number / bar.attempts
+            chart.parts.append(_box(chart, bar, at, share, f"bar {outcome}", says))
+            at += share
+        width = chart.x(bar.started + bar.seconds) - chart.x(bar.started)
+        label = _number(bar) if numbered else ""
+        if label and width > 7 * len(label) + 2 and height > 12:
+            middle = chart.x(bar.started) + width / 2
+            place = f'x="{middle:.1f}" y="{tops[bar.worker] + LANE / 2:g}" dy=".35em" text-anchor="middle"'
+            ink = ink_on(OUTCOMES[bar.outcome])
+            chart.parts.append(f'<text class="in-bar" {place} style="fill:{ink}">{label}</text>')
+    return chart.svg()
 
 
-def threshold(trace: Trace, title: str, counts: Sequence[float], limit: float | None) -> go.Figure:
-    """Counts of one threshold over the attempts, and its limit; None if it is off."""
-    import plotly.graph_objects as go
-
-    figure = _figure(height=240, x="attempts", y=title)
+def threshold(trace: Trace, title: str, counts: Sequence[float], limit: float) -> str:
+    """What one threshold counted after so many attempts, and its limit."""
     attempts = [step.attempts for step in trace.steps]
-    figure.add_trace(
-        go.Scatter(
-            x=attempts,
-            y=list(counts),
-            mode="lines+markers" if len(attempts) <= 50 else "lines",
-            line={"shape": "hv", "color": COUNTED, "width": 2.5},
-            name="counted",
-        )
-    )
-    if limit is not None:
-        figure.add_trace(_line([0, max(attempts[-1], 1) * 1.03], [limit, limit], "limit", LIMIT, "dash"))
-        figure.add_annotation(x=0, y=limit, text=f"limit {limit:g}", showarrow=False, xanchor="left", yanchor="bottom")
-    top = max([1.0, *counts, limit or 0])
-    # Half an item is none.
-    figure.update_yaxes(rangemode="tozero", range=[0, top * 1.2], **({"dtick": 1} if top <= 5 else {}))
-    _whole_numbers(figure, 0, max(attempts[-1], 1))
-    figure.update_layout(showlegend=False)
-    return figure
+    end = max(attempts[-1], 1)
+    top = max([1.0, *counts, limit])
+    chart = Chart("attempts", title, (0, end), (0, top * 1.15), width=400, height=220, whole=(True, top < 5))
+    chart.line(list(zip(attempts, counts, strict=True)), "counted", steps=True)
+    chart.line([(0, limit), (end, limit)], "limit", name=f"limit {limit:g}")
+    return chart.svg()
 
 
-def run_time(trace: Trace) -> go.Figure:
+def run_time(trace: Trace) -> str:
     """The longest attempt of each mini-batch in seconds, with the timeout and the half of it."""
-    import plotly.graph_objects as go
-
-    figure = _figure(height=300, x="mini-batch", y="seconds in run()")
-    for state, colour in STATES.items():
-        cells = [cell for cell in trace.cells if cell.state == state and cell.seconds is not None]
-        if cells:
-            figure.add_trace(
-                go.Scatter(
-                    x=[cell.first for cell in cells],
-                    y=[max(cell.seconds or 0.0, MIN_SECONDS) for cell in cells],
-                    mode="markers",
-                    marker={"color": colour, "size": 8, "symbol": SYMBOLS[state]},
-                    hovertext=[label(cell_text(cell)) for cell in cells],
-                    hoverinfo="text",
-                    name=state,
-                )
-            )
-    ends = [0, max(trace.total_mini_batches - 1, 1)]
-    figure.add_trace(_line(ends, [trace.timeout] * 2, f"timeout {trace.timeout:g} s", LIMIT, "dash"))
-    figure.add_trace(_line(ends, [trace.timeout / 2] * 2, "half of it", WARNING, "dot"))
-    shown = [cell.seconds for cell in trace.cells if cell.seconds is not None]
-    figure.update_yaxes(**_in_powers_of_ten([*shown, trace.timeout / 2, trace.timeout]))
-    _whole_numbers(figure, ends[0], ends[1])
-    return figure
+    cells = [cell for cell in trace.cells if cell.seconds is not None]
+    shown = [max(cell.seconds or 0.0, MIN_SECONDS) for cell in cells]
+    end = max(trace.total_mini_batches - 1, 1)
+    chart = Chart(
+        "mini-batch",
+        "seconds in run()",
+        (-0.02 * end, end * 1.02),
+        (min([*shown, trace.timeout / 2]) / 1.5, max([*shown, trace.timeout]) * 2),
+        logarithmic=(False, True),
+        whole=(True, False),
+    )
+    for cell, seconds in zip(cells, shown, strict=True):
+        # What stands for several has the colour of none of them.
+        state = cell.state if cell.count == 1 else None
+        colour, sign = (STARTS, "circle") if state is None else (STATES[state], SYMBOLS[state])
+        chart.mark(cell.first, seconds, colour, says=cell_text(cell), sign=sign)
+    chart.line([(0, trace.timeout), (end, trace.timeout)], "limit", name=f"timeout {trace.timeout:g} s")
+    chart.line([(0, trace.timeout / 2), (end, trace.timeout / 2)], "warning", name="half of it", last=False)
+    return chart.svg()
 
 
-def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> go.Figure:
+def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> str:
     """How run() grows with the items of a mini-batch, up to the timeout."""
-    import plotly.graph_objects as go
-
     noun = str(figures["noun"])
     largest, full = float(figures["largest_size"]), float(figures["full_size"])
-    figure = _figure(height=300, x=f"{noun}s in a mini-batch", y="seconds in run()")
+    at_once, per_item = float(figures["at_once"]), float(figures["per_item"])
     end = max(largest, full, 2.0) * 2
     sizes = [end ** (number / 30) for number in range(31)]
-    seconds = [float(figures["at_once"]) + float(figures["per_item"]) * size for size in sizes]
-    name = "measured line" if figures["is_solid"] else "upper bound"
-    figure.add_trace(_line(sizes, [max(value, MIN_SECONDS) for value in seconds], name, OUTCOMES["succeeded"], "solid"))
+    line = [(size, max(at_once + per_item * size, MIN_SECONDS)) for size in sizes]
     cells = [cell for cell in trace.cells if cell.count == 1 and cell.items and cell.seconds is not None]
-    figure.add_trace(
-        go.Scatter(
-            x=[cell.items for cell in cells],
-            y=[max(cell.seconds or 0.0, MIN_SECONDS) for cell in cells],
-            mode="markers",
-            marker={"color": OUTCOMES["succeeded"], "size": 7, "symbol": "circle-open"},
-            hovertext=[label(cell_text(cell)) for cell in cells],
-            hoverinfo="text",
-            name="mini-batches",
-        )
+    shown = [*(seconds for _, seconds in line), *(max(cell.seconds or 0.0, MIN_SECONDS) for cell in cells)]
+    low, margin = min(shown), trace.timeout / float(figures["margin"])
+    chart = Chart(
+        f"{noun}s in a mini-batch",
+        "seconds in run()",
+        (1.0, end),
+        (low / 1.5, max([*shown, trace.timeout]) * 2),
+        logarithmic=(True, True),
     )
-    figure.add_trace(_line([1, end], [trace.timeout] * 2, f"timeout {trace.timeout:g} s", LIMIT, "dash"))
-    margin = trace.timeout / float(figures["margin"])
-    figure.add_trace(_line([1, end], [margin] * 2, f"margin of {figures['margin']:g}", WARNING, "dot"))
-    shown = [*seconds, *(cell.seconds or 0.0 for cell in cells)]
-    low = min((value for value in shown if value > MIN_SECONDS), default=MIN_SECONDS)
+    chart.line(line, "measured")
+    for cell in cells:
+        chart.mark(cell.items or 1, max(cell.seconds or 0.0, MIN_SECONDS), STATES["succeeded"], says=cell_text(cell))
+    chart.line([(1, trace.timeout), (end, trace.timeout)], "limit", name=f"timeout {trace.timeout:g} s")
+    chart.line([(1, margin), (end, margin)], "warning", name=f"margin of {figures['margin']:g}", last=False)
     if largest >= 1:
-        figure.add_trace(_line([largest] * 2, [low, margin], f"largest safe size {largest:,.0f}", COUNTED, "dashdot"))
-    figure.update_xaxes(**_in_powers_of_ten([1, end]))
-    figure.update_yaxes(**_in_powers_of_ten([low, *shown, trace.timeout]))
-    return figure
-
-
-SYMBOLS = {
-    "succeeded": "circle",
-    "retried": "diamond",
-    "short": "triangle-up",
-    "failed": "x",
-    "unfinished": "circle-open",
-}
+        chart.line([(largest, low), (largest, margin)], "counted", name=f"largest safe size {largest:,.0f}")
+    return chart.svg()
 
 
 def cell_text(cell: TraceCell) -> str:
     """A cell of the grid as text."""
     if cell.count == 1:
         text = f"mini-batch {cell.first}: {cell.state}"
-        text += f", {cell.attempts} attempt(s)" if cell.attempts else ""
-        text += "" if cell.items is None else f", {cell.failed_items} of {cell.items} item(s) failed"
+        text += f", {count_of(cell.attempts, 'attempt')}" if cell.attempts else ""
+        text += "" if cell.items is None else f", {cell.failed_items} of {count_of(cell.items, 'item')} failed"
     else:
         states = ", ".join(f"{number} {state}" for state, number in cell.states.items())
         text = f"mini-batches {cell.first} to {cell.first + cell.count - 1}: {states}"
@@ -192,85 +276,12 @@ def _number(bar: Bar) -> str:
     return f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)")
 
 
-def _lane_name(bar: Bar | Lane) -> str:
-    return f"worker {bar.worker}"
-
-
-def _height(bar: Bar | Lane) -> float:
-    return HEIGHT_OF_A_RETRY if isinstance(bar, Bar) and (bar.number or 1) > 1 else HEIGHT
-
-
-def _add_bars(
-    figure: go.Figure, name: str, colour: str, pattern: str, bars: Sequence[Bar | Lane], *, numbered: bool = False
-) -> None:
-    """Attempts, or the starts of workers; nothing if there are none."""
-    import plotly.graph_objects as go
-
-    if not bars:
-        return
-    figure.add_trace(
-        go.Bar(
-            orientation="h",
-            y=[_lane_name(bar) for bar in bars],
-            base=[bar.started for bar in bars],
-            x=[bar.seconds for bar in bars],
-            width=[_height(bar) for bar in bars],
-            text=[_number(bar) if numbered and isinstance(bar, Bar) else "" for bar in bars],
-            textposition="inside",
-            textfont={"color": ink_on(colour)},
-            insidetextanchor="middle",
-            textangle=0,
-            hovertext=[label(bar_text(bar) if isinstance(bar, Bar) else _start_text(bar)) for bar in bars],
-            hoverinfo="text",
-            # The outline shows what is too short for a bar.
-            marker={
-                "color": colour,
-                "line": {"color": colour, "width": 1.5},
-                "pattern": {"shape": pattern, "fillmode": "overlay", "size": 6, "solidity": 0.2},
-            },
-            name=name,
-        )
-    )
-
-
-def _whole_numbers(figure: go.Figure, first: int, last: int) -> None:
-    """An axis from the first number to the last, with marks at whole numbers and a little room at both ends."""
-    room = (last - first) * 0.03
-    step = {"dtick": 1} if last - first <= 10 else {}
-    figure.update_xaxes(range=[first - room, last + room], tickformat=",d", **step)
-
-
-def _in_powers_of_ten(values: Sequence[float]) -> dict[str, object]:
-    """An axis of powers of ten, with marks between them where there would be hardly any."""
-    least, most = max(min(values), MIN_SECONDS), max(values)
-    return {"type": "log", "dtick": 1 if most > 50 * least else "D2", "tickformat": "~g"}
-
-
-def _line(x: Sequence[float], y: Sequence[float], name: str, colour: str, dash: str) -> go.Scatter:
-    import plotly.graph_objects as go
-
-    return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "dash": dash, "width": 2}, name=name)
-
-
-def _figure(*, height: int, x: str, y: str) -> go.Figure:
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    # Without a format of its own an axis has marks such as "100\u00b5".
-    axis = {"automargin": True, "zeroline": False, "exponentformat": "none"}
-    figure.update_layout(
-        template="none",
-        height=height,
-        margin={"l": 70, "r": 16, "t": 12, "b": 48},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT, "size": 13},
-        xaxis={"title": {"text": label(x), "font": {"size": 13}}, **axis},
-        yaxis={"title": {"text": label(y), "font": {"size": 13}}, **axis},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        hoverlabel={"align": "left"},
-    )
-    return figure
+def _box(chart: Chart, bar: Bar | Lane, top: float, height: float, kind: str, says: str) -> str:
+    start = chart.x(bar.started)
+    # The outline shows what is too short for a bar.
+    width = max(chart.x(bar.started + bar.seconds) - start, 1.0)
+    place = f'x="{start:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect class="{kind}" {place}><title>{text_of(says)}</title></rect>'
 
 
 STATES: dict[CellState, str] = {
@@ -299,19 +310,41 @@ OUTCOMES: dict[Outcome, str] = {
 }
 PATTERNS: dict[Outcome, str] = {
     "succeeded": "",
-    "short": "-",
-    "exception": "x",
-    "timeout": "/",
-    "wrong_type": "+",
-    "load_error": "\\",
-    "crashed": ".",
+    "short": "M0 4H8",
+    "exception": "M0 0L8 8M8 0L0 8",
+    "timeout": "M0 8L8 0",
+    "wrong_type": "M0 4H8M4 0V8",
+    "load_error": "M0 0L8 8",
+    "crashed": "M3 4H5",
 }
-"""What is drawn over the colour of a bar."""
+"""What is drawn over the colour of a bar, in a tile of 8 by 8."""
 STARTS = "#9aa8bd"
 NOT_UP = STATES["failed"]
-COUNTED = "#3d65f3"
-LIMIT = STATES["failed"]
-WARNING = STATES["short"]
+SYMBOLS: dict[CellState, str] = {
+    "succeeded": "circle",
+    "retried": "diamond",
+    "short": "triangle",
+    "failed": "cross",
+    "unfinished": "ring",
+}
+SHAPES = {
+    "circle": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+    "diamond": "M0-5L5 0L0 5L-5 0Z",
+    "triangle": "M0-5L5 4H-5Z",
+    "cross": "M-5-3L-3-5L0-2L3-5L5-3L2 0L5 3L3 5L0 2L-3 5L-5 3L-2 0Z",
+    "ring": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0M-3 0a3 3 0 1 1 6 0a3 3 0 1 1-6 0",
+}
+
+
+def patterns() -> str:
+    """The fills of bars, which a page has once for all of its plots."""
+    made = "".join(
+        f'<pattern id="fill-{outcome}" width="8" height="8" patternUnits="userSpaceOnUse">'
+        f'<rect width="8" height="8" fill="{OUTCOMES[outcome]}"/>'
+        f'<path d="{lines}" stroke="{ink_on(OUTCOMES[outcome])}" stroke-opacity=".45"/></pattern>'
+        for outcome, lines in PATTERNS.items()
+    )
+    return f'<svg width="0" height="0" aria-hidden="true"><defs>{made}</defs></svg>'
 
 
 def ink_on(colour: str) -> str:

@@ -1,7 +1,8 @@
 """The page: the data of the template, and its scripts and plots.
 
-Nothing in a report can become a script. The template escapes texts, the plots are blocks of JSON without tags, and the
-content security policy allows only the two scripts whose hashes it names.
+Nothing of a report is ever a script. The template and the plots escape texts, the cells of a grid lie in a block of
+JSON in which no tag can end or begin, and by its content security policy the page runs just the script whose hash it
+names.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import datetime
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_parallelrun.report.html.figures import (
     MEANINGS,
+    OUTCOMES,
     SIGNS,
     STATES,
     bar_text,
     cell_text,
     ink_on,
+    patterns,
     run_time,
     safe_size,
     seconds_text,
@@ -35,27 +38,29 @@ from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     EntryReport,
     GroupedFinding,
+    gate_headline,
     grouped_findings,
+    worst_verdict,
 )
 from pytest_parallelrun.report.sanitize import count_of, in_one_line, visible
-from pytest_parallelrun.report.terminal import not_checked
-from pytest_parallelrun.report.trace import Trace
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
+from pytest_parallelrun.report.trace import Loss, Trace
 
 ASSETS = Path(__file__).parent / "assets"
+FAR = 1000
+"""Times the size that is set: what is beyond is not drawn."""
+MAX_LOSS_BYTES, LOSS_MARKUP = 1_000_000, 150
+"""Of all rows about failed mini-batches, and of the tags of one of them."""
 _NOT_IN_A_BLOCK = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """One plot with its description, and its data as a table. figure: "" if there is nothing to draw."""
+    """One plot as SVG with what stands for it in words, and its data as a table. svg: "" where nothing is drawn."""
 
     key: str
     title: str
     says: str
-    figure: str
+    svg: str
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
 
@@ -73,13 +78,17 @@ class EntryPage:
     plots: Sequence[Plot]
     thresholds: Sequence[Plot]
     cells: str
+    losses: Sequence[Loss]
+    left_out: int
+    kinds: Mapping[str, int]
+    states: Mapping[str, int]
+    attempted: Collection[str]
     aggregated: str
 
 
 def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
     """The whole page as a string."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=FileSystemLoader(ASSETS),
@@ -89,15 +98,17 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
         lstrip_blocks=True,
     )
     environment.filters.update(line=in_one_line, visible=visible, seconds=seconds_text)
-    scripts = [_in_lines_of_unix(get_plotlyjs()), _in_lines_of_unix((ASSETS / "page.js").read_text(encoding="utf-8"))]
-    failed = sum(report.verdict == "failed" for report in reports)
+    script = (ASSETS / "page.js").read_text(encoding="utf-8").replace("\r\n", "\n")
     return environment.get_template("page.html.jinja").render(
         entries=[_entry(number, report) for number, report in enumerate(reports)],
         acceptances=acceptances,
-        failed=failed,
-        title=f"{count_of(failed, 'entry script')} failed" if failed else "The gate passed",
-        scripts=scripts,
-        hashes=" ".join(f"'sha256-{_hash(script)}'" for script in scripts),
+        verdict=worst_verdict(reports),
+        title=gate_headline(reports),
+        script=script,
+        script_hash=f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'",
+        patterns=patterns(),
+        outcomes=OUTCOMES,
+        pages={name: text for report in reports for name, text in report.pages.items() if text},
         style=(ASSETS / "page.css").read_text(encoding="utf-8"),
         colours=STATES,
         signs=SIGNS,
@@ -116,32 +127,41 @@ def json_block(values: object) -> str:
     return _NOT_IN_A_BLOCK.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def _in_lines_of_unix(script: str) -> str:
-    """As a browser reads it, which normalizes line breaks before it computes the hash."""
-    if "</script" in script.lower():
-        raise ValueError("a script that names its own end cannot be put into a page")
-    return script.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _hash(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
 def _entry(number: int, report: EntryReport) -> EntryPage:
     trace = None if report.trace is None else Trace.from_json(report.trace)
     key = f"entry-{number}"
+    losses = [] if trace is None else list(_losses_that_fit(trace))
     return EntryPage(
         key=key,
         report=report,
         failed=grouped_findings(report, "failed"),
         advice=grouped_findings(report, "advice"),
-        skipped=not_checked(report),
+        skipped=report.not_checked(),
         trace=trace,
         plots=() if trace is None else tuple(_plots(key, trace, report)),
         thresholds=() if trace is None else tuple(_thresholds(key, trace)),
-        cells="" if trace is None else json_block([asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells]),
+        cells=_cells(trace) if trace is not None and trace.per_cell == 1 else "",
+        losses=losses,
+        left_out=0 if trace is None else trace.total_losses - len(losses),
+        kinds=dict(Counter(loss.kind for loss in losses).most_common()),
+        states={} if trace is None else dict(sum((Counter(cell.states) for cell in trace.cells), Counter())),
+        attempted=() if trace is None else {name for bar in trace.bars for name in bar.outcomes or (bar.outcome,)},
         aggregated="" if trace is None else _aggregated(trace),
     )
+
+
+def _cells(trace: Trace) -> str:
+    return json_block([asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells])
+
+
+def _losses_that_fit(trace: Trace) -> Iterator[Loss]:
+    """As many as a page can have: an error or a name may be long, and there may be thousands."""
+    room = MAX_LOSS_BYTES
+    for loss in trace.losses:
+        room -= LOSS_MARKUP + len((loss.names + loss.error).encode("utf-8", "replace"))
+        if room < 0:
+            return
+        yield loss
 
 
 def _aggregated(trace: Trace) -> str:
@@ -149,13 +169,13 @@ def _aggregated(trace: Trace) -> str:
     sentences = []
     if trace.per_cell > 1:
         sentences.append(
-            f"{trace.total_mini_batches:,} mini-batches are too many to be drawn one by one: each cell and each point "
-            f"stands for {trace.per_cell:,} that follow each other, and has the colour of the worst of them"
+            f"{trace.total_mini_batches:,} mini-batches are too many to be drawn one by one: each point stands for the "
+            f"longest of {trace.per_cell:,} that follow each other"
         )
     if any(bar.mini_batch is None for bar in trace.bars):
         sentences.append(
             f"{trace.total_attempts:,} attempts are too many as well: each bar stands for all of a worker in a "
-            "stretch of time, and has the colour of the worst outcome"
+            "stretch of time, with their outcomes as shares of its height"
         )
     if trace.workers > len(trace.lanes):
         sentences.append(f"Of {trace.workers:,} workers the first {len(trace.lanes)} have a lane")
@@ -168,7 +188,7 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
         key=f"{key}-timeline",
         title="Workers and attempts",
         says=_course(trace, in_turns=report.set_up.get("engine") == "inprocess"),
-        figure=_figure(timeline(trace)),
+        svg=timeline(trace),
         head=("worker", "from", "for", "what"),
         rows=[
             *((lane.worker, _at(lane.started), seconds_text(lane.seconds), _start(lane.error)) for lane in trace.lanes),
@@ -181,7 +201,7 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
         key=f"{key}-times",
         title="Run time against the timeout",
         says=f"{said}; timeout is {trace.timeout:g} s.",
-        figure="" if longest is None else _figure(run_time(trace)),
+        svg="" if longest is None else run_time(trace),
         head=("mini-batch", "items", "seconds", "state"),
         rows=[
             (
@@ -197,8 +217,8 @@ def _plots(key: str, trace: Trace, report: EntryReport) -> Iterator[Plot]:
         yield Plot(
             key=f"{key}-sizes",
             title="Largest safe size",
-            says=_pace(figures) + _left_out(trace),
-            figure=_figure(safe_size(trace, figures)),
+            says=_pace(figures),
+            svg=safe_size(trace, figures) if _has_safe_size(figures) else "",
             head=("figure", "value"),
             rows=[(name.replace("_", " "), value) for name, value in figures.items()],
         )
@@ -215,23 +235,28 @@ def _course(trace: Trace, *, in_turns: bool) -> str:
     return said
 
 
+def _has_safe_size(figures: Mapping[str, float | str]) -> bool:
+    """Whether the line leads to a size near that which is set; else it is a guess far beyond what was measured."""
+    is_known = bool(figures["is_solid"] or figures.get("is_least"))
+    return is_known and float(figures["largest_size"]) <= FAR * float(figures["full_size"])
+
+
 def _pace(figures: Mapping[str, float | str]) -> str:
-    if not figures:
-        return ""
-    largest, noun = float(figures["largest_size"]), figures["noun"]
-    more = "" if figures["is_solid"] else " or more"
-    size = f"{largest:,.0f} {noun}s{more}" if largest >= 1 else f"none: one {noun} takes too long"
+    largest, noun, full = float(figures["largest_size"]), figures["noun"], float(figures["full_size"])
+    if not _has_safe_size(figures):
+        return (
+            f"run() is so quick that no size near the one that is set, {full:,.0f}, comes close to the timeout: what "
+            "would be too large cannot be told."
+        )
+    least = bool(figures.get("is_least"))
+    size = (
+        f"{'at most ' if least else ''}{largest:,.0f} {noun}s" if largest >= 1 else f"none: one {noun} takes too long"
+    )
     return (
         f"The largest mini-batch that keeps a margin of {figures['margin']:g} to the timeout has {size}; "
-        f"the size that is set has {figures['full_size']:,.0f}. The smallest timeout for it is "
+        f"the size that is set has {full:,.0f}. The smallest timeout for it is {'above ' if least else ''}"
         f"{figures['smallest_timeout']:g} s."
     )
-
-
-def _left_out(trace: Trace) -> str:
-    """What the measured line knows nothing of."""
-    late = sum(bar.outcomes.get("timeout", 0) if bar.outcomes else bar.outcome == "timeout" for bar in trace.bars)
-    return f" {count_of(late, 'attempt')} that ran into the timeout had no part in this." if late else ""
 
 
 def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
@@ -250,13 +275,11 @@ def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
     ):
         is_off = limit == off
         verb = "is off: nothing is too much" if is_off else f"allows {limit:g}"
-        nothing = is_off and not any(counts)
-        drawn = threshold(trace, title, [float(count) for count in counts], None if is_off else limit)
         yield Plot(
             key=f"{key}-{name}",
             title=name,
             says=f"{title}: {counts[-1]:.4g}. {name} {verb}.",
-            figure="" if nothing else _figure(drawn),
+            svg="" if is_off else threshold(trace, title, [float(count) for count in counts], limit),
             head=("attempts", title),
             rows=[(step.attempts, f"{count:g}") for step, count in zip(trace.steps, counts, strict=True)],
         )
@@ -268,7 +291,3 @@ def _start(error: str) -> str:
 
 def _at(seconds: float) -> str:
     return f"{seconds:.3f} s"
-
-
-def _figure(figure: go.Figure) -> str:
-    return json_block(json.loads(str(figure.to_json())))

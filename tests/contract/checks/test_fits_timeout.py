@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pytest_parallelrun.contract.dependence.run_time import RunTimeModel, line
+from pytest_parallelrun.contract.dependence.run_time import RunTimeModel, Times, _model, line
 from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
 
@@ -27,7 +27,7 @@ def test_a_mini_batch_that_needs_more_than_half_its_timeout_is_advice(judge: Jud
     assert found.outcomes[NAME] == "advice"
     message = found.messages[NAME]
     assert "A mini-batch takes about 41.2 s, and timeout is 60 s: 1.5 times the time needed" in message
-    assert "13 s per file and 2.2 s per mini-batch, measured with 1, 2, 3 file(s)" in message
+    assert "13 s per file and 2.2 s per mini-batch, measured with 1, 2, 3 files on this machine" in message
     assert "largest mini_batch_size with a margin of 2: 2 files" in message
     assert "set mini_batch_size=2, or timeout=83" in message
 
@@ -43,7 +43,7 @@ def test_a_sample_that_is_smaller_than_the_mini_batch_size_tells_of_it(judge: Ju
 def test_a_timeout_in_the_sample_is_advice(judge: Judge) -> None:
     found = judged(judge, SLEEPS.format(each=70, once=0))
     assert found.outcomes[NAME] == "advice"
-    assert "takes longer than timeout = 60 s for mini-batch 0 of the sample, of 1 item(s)" in found.messages[NAME]
+    assert "takes longer than timeout = 60 s for mini-batch 0 of the sample, of 1 item." in found.messages[NAME]
 
 
 def test_where_every_mini_batch_takes_too_long_their_items_are_measured(judge: Judge) -> None:
@@ -52,32 +52,50 @@ def test_where_every_mini_batch_takes_too_long_their_items_are_measured(judge: J
     )
     assert found.outcomes[NAME] == "advice"
     message = found.messages[NAME]
-    assert "takes longer than timeout = 15 s for mini-batch 0 of the sample, of 3 item(s)" in message
-    assert "measured with 1, 2 file(s) on this machine; a mini-batch of 3 takes 18.6 s of timeout 15 s" in message
+    assert "takes longer than timeout = 15 s for mini-batch 0 of the sample, of 3 items." in message
+    assert "measured with 1, 2 files on this machine; a mini-batch of 3 takes 18.6 s of timeout 15 s" in message
     assert "largest mini_batch_size with a margin of 2: 1 file; smallest timeout: 38 s" in message
     assert "set mini_batch_size=1, or timeout=38" in message
-    assert "left out" not in message
 
 
 def test_an_item_that_never_ends_is_waited_for_no_longer_than_a_probe(judge: Judge) -> None:
     found = judged(judge, "def run(mini_batch):\n    while True: pass\n", "--parallelrun-set=timeout=1")
     assert found.outcomes[NAME] == "advice"
-    assert "use a smaller mini_batch_size or a larger timeout" in found.messages[NAME]
-    assert "measured" not in found.messages[NAME]
+    assert "at least 1 s per file, as a mini-batch of 1 file ran into its limit of 1 s;" in found.messages[NAME]
+    assert "largest mini_batch_size with a margin of 2: none, one file takes too long" in found.messages[NAME]
+    assert "to do: set timeout=2 or more, or make run() quicker" in found.messages[NAME]
+
+
+def test_an_attempt_that_timed_out_counts_as_at_least_its_timeout(judge: Judge, write: Write) -> None:
+    for number in range(8):
+        write(f"many/{number}.txt", "")
+    script = """
+        import time
+        def run(mini_batch):
+            if any(path.endswith("7.txt") for path in mini_batch):
+                time.sleep(70)
+            return list(mini_batch)
+    """
+    found = judged(judge, script, "--parallelrun-set=mini_batch_size=4", input="many")
+    message = found.messages[NAME]
+    assert "at least 15 s per file, as a mini-batch of 4 files ran into its limit of 60 s;" in message
+    assert "a mini-batch of 4 takes at least 60 s of timeout 60 s (at most 1 times the time needed);" in message
+    assert "largest mini_batch_size with a margin of 2: at most 2 files; smallest timeout: above 120 s" in message
+    assert "to do: set mini_batch_size=2 or less, or timeout=120 or more" in message
 
 
 def test_one_item_that_takes_too_long_is_said_to(judge: Judge) -> None:
     found = judged(judge, SLEEPS.format(each=40.2, once=0))
     assert found.outcomes[NAME] == "advice"
     assert "largest mini_batch_size with a margin of 2: none, one file takes too long" in found.messages[NAME]
-    assert "set timeout=81 or make run() quicker" in found.messages[NAME]
+    assert "set timeout=81, or make run() quicker" in found.messages[NAME]
 
 
 def test_a_quick_script_passes_and_its_figures_are_noted(judge: Judge) -> None:
     found = judged(judge, "def run(mini_batch):\n    return list(mini_batch)\n", "--parallelrun-set=mini_batch_size=3")
     assert found.outcomes[NAME] == "passed"
     (note,) = found.notes[NAME]
-    assert re.match(r"at most [\d.]+ us per file, measured with 1, 2, 3 file\(s\) on this machine; a mini-batch", note)
+    assert re.match(r"at most [\d.]+ us per file, measured with 1, 2, 3 files on this machine; a mini-batch", note)
     assert "smallest timeout: 1 s" in note
 
 
@@ -118,6 +136,21 @@ def test_a_straight_line_is_laid_through_the_shortest_times(
     at_once, per_item, is_solid = line(times)
     assert (at_once, per_item) == pytest.approx(expected[:2])
     assert is_solid == expected[2]
+
+
+def test_what_was_cut_raises_a_line_that_lies_below_it() -> None:
+    facts = {"full_size": 8, "noun": "row"}
+    quick = {1: [0.1], 4: [0.4]}
+    within = _model(Times(quick, {2: 0.1}), **facts)
+    above = _model(Times(quick, {4: 12.0, 2: 1.0}), **facts)
+    alone = _model(Times({}, {2: 6.0}), **facts)
+    assert within is not None
+    assert above is not None
+    assert alone is not None
+    assert (within.cut, within.qualifier) == (None, "")
+    assert (above.cut, above.qualifier, above.seconds(8)) == ((4, 12.0), "at least ", 24.0)
+    assert alone.items_within(7.0) == 2
+    assert _model(Times({}, {}), **facts) is None
 
 
 def test_items_within_a_time_are_those_that_the_line_allows() -> None:

@@ -124,6 +124,25 @@ def test_whatever_a_script_raises_is_a_failed_attempt(tmp_path: Path, statement:
     assert "score.py" in result.mini_batches[0].attempts[0].traceback
 
 
+def test_a_failure_has_what_its_attempt_printed(tmp_path: Path) -> None:
+    script = """
+        import sys
+        def run(mini_batch):
+            name = mini_batch[0][-5:]
+            if name != "2.txt":
+                print("to stdout", name)
+                print("to stderr", name, file=sys.stderr)
+            if name != "1.txt":
+                raise ValueError(name)
+            return mini_batch
+    """
+    result = run_script(tmp_path, script, files=3, max_retries=0)
+    first, second, third = (attempt.failure for attempt in result.attempts)
+    assert first is not None
+    assert third is not None
+    assert (first.output, second, third.output) == ("to stdout 0.txt\nto stderr 0.txt\n", None, "")
+
+
 def test_after_an_exception_the_same_worker_goes_on(tmp_path: Path) -> None:
     result = run_script(tmp_path, "def run(batch): 1 / 0", files=3)
     assert [attempt.worker for attempt in result.attempts] == [0, 0, 0]

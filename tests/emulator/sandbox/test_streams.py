@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pytest_parallelrun.emulator.sandbox.streams import WorkerStream, show
+from pytest_parallelrun.emulator.sandbox.streams import OutputTail, WorkerStream, show
 
 
 @pytest.fixture
@@ -27,6 +27,17 @@ def test_bytes_come_out_as_text(stream: WorkerStream, host: io.StringIO) -> None
     stream.buffer.write("schön\n".encode())
     stream.buffer.flush()
     assert host.getvalue() == "schön\n"
+
+
+def test_streams_of_one_worker_share_the_end_of_what_they_were_given(host: io.StringIO) -> None:
+    tail = OutputTail()
+    for name in ("stdout", "stderr"):
+        print(f"on {name}", file=WorkerStream(host, name, tail=tail))
+    assert tail.text == "on stdout\non stderr\n"
+    tail.add("x" * OutputTail.MAX)
+    assert tail.text == "x" * OutputTail.MAX
+    tail.clear()
+    assert tail.text == ""
 
 
 def test_a_character_may_come_in_two_pieces(stream: WorkerStream, host: io.StringIO) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator.worker import process_resources
-from pytest_parallelrun.emulator.worker.process_resources import flush_files
+from pytest_parallelrun.emulator.worker.process_resources import flush_files, is_device
 
 
 @pytest.mark.parametrize("mode", ["w", "wb", "w+"])
@@ -36,3 +36,10 @@ def test_where_the_system_does_not_tell_what_is_open_all_are_flushed(
         file.write("x")
         flush_files([str(tmp_path / "held")])
         assert (tmp_path / "held").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("path", "device"), [("/dev/null", True), ("/proc/self/fd/1", True), ("/dev/shm/a", False), ("/a", False)]
+)
+def test_a_folder_in_memory_is_no_device(path: str, device: bool) -> None:
+    assert is_device(path) is device

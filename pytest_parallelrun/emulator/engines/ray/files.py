@@ -219,9 +219,7 @@ class NodeWorkspace:
         copies = pack(written, PARCEL_LIMIT, self._root)
         if copies is None:
             count = sum(map(os.path.isfile, written))
-            lost = (
-                f"more than {PARCEL_LIMIT:,} bytes in {count_text(count, 'file')} that a worker wrote on its node are "
-            )
-            lost += "lost: write to storage that all nodes see"
+            lost = f"more than {PARCEL_LIMIT:,} bytes in {count_text(count, 'file')} that a worker wrote on its node "
+            lost += "are lost: write to storage that all nodes see"
         remove_job_folder(self._base)
         return copies or [], lost

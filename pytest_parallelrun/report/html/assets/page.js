@@ -1,31 +1,8 @@
 "use strict";
 // Texts of the report are only ever set as text, never as markup.
 
-const OPTIONS = { responsive: true, displayModeBar: false };
-
 function readJson(id) {
   return JSON.parse(document.getElementById(id).textContent);
-}
-
-function draw(place) {
-  if (place.dataset.drawn) return;
-  place.dataset.drawn = "yes";
-  const figure = readJson(place.dataset.figure);
-  Plotly.newPlot(place, figure.data, figure.layout, OPTIONS);
-}
-
-function drawWhenSeen() {
-  const places = document.querySelectorAll(".plot");
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (entry.isIntersecting) {
-        observer.unobserve(entry.target);
-        draw(entry.target);
-      }
-    }
-  }, { rootMargin: "400px" });
-  places.forEach((place) => observer.observe(place));
-  window.addEventListener("beforeprint", () => places.forEach(draw));
 }
 
 function paragraph(parent, text) {
@@ -80,6 +57,37 @@ function prepareGrid(grid) {
   });
 }
 
+function prepareLosses(list) {
+  const rows = [...list.querySelectorAll("tbody tr")];
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const search = list.querySelector("input");
+  const shown = list.querySelector(".shown");
+  const buttons = list.querySelectorAll("button");
+  let kind = "";
+
+  function filter() {
+    const wanted = search.value.trim().toLowerCase();
+    let number = 0;
+    rows.forEach((row, index) => {
+      row.hidden = Boolean(kind && row.dataset.kind !== kind) || !texts[index].includes(wanted);
+      number += row.hidden ? 0 : 1;
+    });
+    shown.textContent = kind || wanted ? number.toLocaleString("en") + " shown" : "";
+  }
+
+  buttons.forEach((button) => button.addEventListener("click", () => {
+    kind = button.dataset.kind;
+    buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+    filter();
+  }));
+  search.addEventListener("input", filter);
+}
+
+function openPage() {
+  const page = document.getElementById(location.hash.slice(1));
+  if (page instanceof HTMLDetailsElement) page.open = true;
+}
+
 function prepareFilters(filters) {
   const rows = filters.parentElement.querySelectorAll("table.checks tbody tr");
   filters.addEventListener("click", (event) => {
@@ -111,7 +119,9 @@ function prepareCopy(button) {
 }
 
 document.querySelectorAll(".grid").forEach(prepareGrid);
-document.querySelectorAll(".filters").forEach(prepareFilters);
+document.querySelectorAll(".filters:not(.losses *)").forEach(prepareFilters);
+document.querySelectorAll(".losses").forEach(prepareLosses);
 document.querySelectorAll(".only-set").forEach(prepareSettings);
 document.querySelectorAll(".copy").forEach(prepareCopy);
-drawWhenSeen();
+window.addEventListener("hashchange", openPage);
+openPage();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,7 +47,8 @@ class Acted(WorkerProcess):
         super().__init__(slot, slot, 0, folder)
         self.up = True
         self.to_send: list[Message] = []
-        self.process: Any = None
+        # A number that no process has.
+        self.process: Any = SimpleNamespace(pid=2**31 - 1)
         self.stdout = self.stderr = folder / "nothing"
 
     def receive(self) -> tuple[list[Message], bool]:
