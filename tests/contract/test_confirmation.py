@@ -205,7 +205,7 @@ def test_what_cannot_be_confirmed_is_reported_and_said_to_be(judge: Judge, monke
     judged = judge(COUNTS_CALLS, *checks("history"))
     assert judged.failed == {"independent_of_history"}
     assert (
-        "(not confirmed in worker processes: the checks of this entry have called init()"
+        "(not confirmed in worker processes: init() budget used up: "
         in (judged.messages["independent_of_history"])
     )
 

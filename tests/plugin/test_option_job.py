@@ -511,7 +511,7 @@ def test_an_input_of_files_hands_the_path_of_a_table(project: Path, run_pytest: 
     write("data/rows.csv", "a,b\n1,2\n")
     write("pipeline.yml", PIPELINE.replace(", path: ./data", ""))
     text = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-input=data/rows.csv")
-    assert "mini-batch 0: 1 item(s), rows.csv" in text
+    assert "mini-batch 0: 1 item, rows.csv" in text
     assert "input_type = uri_folder  (pipeline.yml:3)" in text
 
 

@@ -20,7 +20,7 @@ OF_A_GATE = [
     ),
     ("--parallelrun-code=scr", "*code root '*scr' is not a folder*"),
     ("--parallelrun-code=data", "*score.py' does not lie below the code root '*data'*"),
-    ("--parallelrun-engine=quantum", "--parallelrun-engine=quantum: there is no such engine. Allowed: inprocess*"),
+    ("--parallelrun-engine=quantum", "--parallelrun-engine=quantum: unknown engine. Allowed: inprocess*"),
     ("--parallelrun-env=GREETING", "--parallelrun-env 'GREETING': give NAME=VALUE."),
     ("--parallelrun-env==hello", "--parallelrun-env '=hello': give NAME=VALUE."),
     (
@@ -63,7 +63,7 @@ ALONE = [
     (("--parallelrun-entry=",), "--parallelrun-entry: the path is empty."),
     ((ENTRY, "--parallelrun-input=dta"), "--parallelrun-input: input '*dta' does not exist: *Did you mean 'data'?"),
     ((ENTRY, "--parallelrun-input=nothing/*.txt"), "--parallelrun-input: input '*': the pattern matches no file*"),
-    ((ENTRY, "--parallelrun-input=https://example.org/data"), "--parallelrun-input: *remote data is not fetched*"),
+    ((ENTRY, "--parallelrun-input=https://example.org/data"), "--parallelrun-input: *remote inputs are not downloaded*"),
     ((ENTRY, "--parallelrun-input="), "--parallelrun-input: the path is empty."),
     (
         (ENTRY, "--parallelrun-input=empty"),
@@ -95,14 +95,14 @@ ALONE = [
     *(
         (
             (f"--parallelrun-{option}",),
-            f"--parallelrun-{option.partition('=')[0]} is about the gate of an entry: add --parallelrun-entry=PATH.",
+            f"--parallelrun-{option.partition('=')[0]} needs an entry script to check: add --parallelrun-entry=PATH.",
         )
         for option in ("report=gate.json", "save=cases", "budget=1", "strict", "plan")
     ),
 ]
 
 IN_THE_INI_FILE = [
-    ("engine = inproces", "parallelrun_engine in tox.ini=inproces: there is no such engine. Did you mean 'inprocess'?"),
+    ("engine = inproces", "parallelrun_engine in tox.ini=inproces: unknown engine. Did you mean 'inprocess'?"),
     ("entry = scor.py", "parallelrun_entry in tox.ini=scor.py: *Did you mean 'score.py'?"),
     ("input = dta", "parallelrun_input in tox.ini: input '*dta' does not exist*"),
     ("set = max_retires=2", "parallelrun_set in tox.ini*max_retires*Did you mean 'max_retries'?"),

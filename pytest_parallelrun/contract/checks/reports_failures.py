@@ -231,7 +231,8 @@ def _never_found(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
     phase = "init" if missing.in_init else "run"
     option = "" if missing.file.is_model else ", or give the model with --parallelrun-model=PATH"
     return Finding(
-        what=f"The script tries to open '{missing.file.paths[0]}', which does not exist; {phase}() ignores the error, and "
+        what=f"The script tries to open '{missing.file.paths[0]}', which does not exist; {phase}() ignores the error, "
+        + "and "
         + ("all items come back as error rows." if missing.reaction == "error rows" else "every item succeeds."),
         location=trial.location(),
         service=f"no error: all items succeed in {OVERVIEW}",

@@ -110,8 +110,8 @@ class CorruptionTrial:
             if hidden and not self.names_error(attempt):
                 return (
                     f"run() returned all results although {attempt.item} cannot be read ({attempt.description}). The "
-                    "file is read by native code that cannot be observed, so a swallowed error can be neither confirmed "
-                    "nor excluded"
+                    "file is read by native code that cannot be observed, so a swallowed error can be neither "
+                    "confirmed nor excluded"
                 )
         return ""
 

@@ -71,7 +71,7 @@ def test_the_message_says_where_a_missing_module_lies(
     found = judge("import shared_code\ndef run(mini_batch): return list(mini_batch)\n")
     assert "entry_imports" in found.failed
     assert (
-        "shared_code.py' would be it, but in a worker of your folders only the code root '"
+        "shared_code.py' exists, but of your folders only the code root '"
         in found.messages["entry_imports"]
     )
     assert "Import it as 'library.shared_code', or add its folder to sys.path" in found.messages["entry_imports"]

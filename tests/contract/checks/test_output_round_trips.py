@@ -23,7 +23,7 @@ def judged(judge: Judge, script: str, *arguments: str) -> tuple[str, str]:
 
 
 LOST = {
-    "newline": ("['first\\nsecond']", "1 result(s) make 2 lines, since one holds a newline: 'first\\nsecond'"),
+    "newline": ("['first\\nsecond']", "1 result make 2 lines, since one holds a newline: 'first\\nsecond'"),
     "carriage return": ("['first\\r\\nsecond']", "holds a newline"),
     "dict": ("[{'a': np.int8(1)}]", "a dict is written as its repr, which only Python reads: "),
     "array": ("[np.array([1, 2])]", "a ndarray is written as its repr"),
@@ -42,7 +42,7 @@ LOST = {
 def test_what_the_file_cannot_carry_is_advice(judge: Judge, value: str, message: str) -> None:
     outcome, text = judged(judge, HEAD + f"    return {value}\n", APPEND)
     assert outcome == "advice"
-    assert "In the appended output the file does not carry what run() returned: " in text
+    assert "In the appended output values are lost: " in text
     assert message in text
     assert "of run(), mini-batch 0 (item_1.txt)" in text
 

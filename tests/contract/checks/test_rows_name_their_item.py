@@ -29,7 +29,7 @@ def judged(judge: Judge, script: str, *arguments: str, input: str = "data") -> t
 def test_rows_without_their_file_are_advice(judge: Judge, value: str) -> None:
     outcome, message = judged(judge, f"    return {value}\n")
     assert outcome == "advice"
-    assert "In the appended output nothing in a row tells which item it is from: " in message
+    assert "In the appended output rows do not identify their item: " in message
     assert "of mini-batch 0 (item_1.txt)" in message
     assert "os.path.basename(path)" in message
 

@@ -140,7 +140,7 @@ def test_tables_and_other_paths_together_are_refused_with_one_of_each(
     with pytest.raises(InputError) as caught:
         open_input(source, Split())
     assert str(caught.value) == (
-        f"input mixes a table ('{table}') with other paths ('{other}'): run() gets either. "
+        f"input mixes a table ('{table}') with other paths ('{other}'): run() receives either paths or DataFrames. "
         "Give the folder to hand paths, the files of the table to hand DataFrames."
     )
 
@@ -171,7 +171,7 @@ def test_a_compressed_table_is_refused_but_where_paths_are_handed(data: Path, na
                 open_input(source, Split(profile=profile))
             assert re.fullmatch(
                 rf"input '\S*data/{name}': Azure ML's reader does not read compressed CSV\. "
-                r"Decompress it, or give its folder to hand paths to run\(\)\.",
+                r"Decompress it, or pass its folder, so that run\(\) gets paths\.",
                 str(caught.value),
             )
         assert open_input(source, Split(profile="batch")).kind == "files"
