@@ -149,8 +149,7 @@ def test_what_the_attempts_do_not_tell_stays_an_error(judge: Judge) -> None:
     found = judge(slow, "--parallelrun-set=error_threshold=0")
     assert found.failed == {"job_completes"}
     assert (
-        "(the verdict with rules=observed cannot be derived from these attempts:"
-        in (found.messages["job_completes"])
+        "(the verdict with rules=observed cannot be derived from these attempts:" in (found.messages["job_completes"])
     )
 
 

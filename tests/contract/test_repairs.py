@@ -158,7 +158,7 @@ REPAIRS = [
         name="broken_orders_as_zero",
         check="reports_failures",
         outcome="advice",
-        first="run() hides that order_1.json cannot be read (its JSON is cut short): it comes back as a result like any other",
+        first="run() hides that order_1.json cannot be read (its JSON is cut short): it comes back as a result",
         advice="let the exception propagate",
         edits={"        return 0.0": "        raise"},
     ),

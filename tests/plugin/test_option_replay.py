@@ -36,7 +36,7 @@ def test_it_runs_just_that_and_fails_as_long_as_the_flaw_is_there(case: Path, ru
         [
             f"parallelrun: score.py, replay: {case}",
             "mini-batch 1 (item_2.txt): exception: ValueError: cannot read it",
-            "The case was found by no_silent_losses: The job would be reported as Completed although 1 of 3 items failed*",
+            "The case was found by no_silent_losses: The job would be reported as Completed although*",
             '*score.py", line 4, in run',
             "counts: score.py: *",
         ]

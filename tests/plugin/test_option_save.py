@@ -50,7 +50,8 @@ def test_without_it_the_cache_of_pytest_keeps_it(flawed: Path, pytester: pytest.
 def test_without_the_cache_it_says_that_nothing_is_kept_and_what_would(flawed: Path, gate: Run) -> None:
     gate(*ONE).stdout.fnmatch_lines(
         [
-            "replay: not available, because the mini-batches could not be saved: pytest's cache is switched off; --parallelrun-save=DIR keeps them",
+            "replay: not available, because the mini-batches could not be saved: pytest's cache is switched off; "
+            "--parallelrun-save=DIR keeps them",
         ]
     )
 

@@ -63,7 +63,10 @@ ALONE = [
     (("--parallelrun-entry=",), "--parallelrun-entry: the path is empty."),
     ((ENTRY, "--parallelrun-input=dta"), "--parallelrun-input: input '*dta' does not exist: *Did you mean 'data'?"),
     ((ENTRY, "--parallelrun-input=nothing/*.txt"), "--parallelrun-input: input '*': the pattern matches no file*"),
-    ((ENTRY, "--parallelrun-input=https://example.org/data"), "--parallelrun-input: *remote inputs are not downloaded*"),
+    (
+        (ENTRY, "--parallelrun-input=https://example.org/data"),
+        "--parallelrun-input: *remote inputs are not downloaded*",
+    ),
     ((ENTRY, "--parallelrun-input="), "--parallelrun-input: the path is empty."),
     (
         (ENTRY, "--parallelrun-input=empty"),
@@ -76,7 +79,7 @@ ALONE = [
     ),
     (
         (ENTRY, "--parallelrun-input=notes.txt"),
-        "--parallelrun-input: *notes.txt': Input format UriFile is not supported*Give its folder*",
+        "--parallelrun-input: *notes.txt': a single file that is not a table is rejected by Azure ML*Pass its folder*",
     ),
     ((ENTRY, "--parallelrun-input=broken.csv"), "--parallelrun-input: *broken.csv*3*"),
     (

@@ -70,10 +70,7 @@ def test_the_message_says_where_a_missing_module_lies(
     monkeypatch.syspath_prepend(str(pytester.path / "library"))
     found = judge("import shared_code\ndef run(mini_batch): return list(mini_batch)\n")
     assert "entry_imports" in found.failed
-    assert (
-        "shared_code.py' exists, but of your folders only the code root '"
-        in found.messages["entry_imports"]
-    )
+    assert "shared_code.py' exists, but of your folders only the code root '" in found.messages["entry_imports"]
     assert "Import it as 'library.shared_code', or add its folder to sys.path" in found.messages["entry_imports"]
 
 

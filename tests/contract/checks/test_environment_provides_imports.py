@@ -71,7 +71,10 @@ def test_a_table_needs_mltable(outcome: Outcome, write: Write) -> None:
 def test_what_may_bring_it_and_is_not_here_makes_it_unknown(outcome: Outcome) -> None:
     result, message, _ = outcome(SCRIPT, conda("pandas", "never-heard-of"))
     assert result == "skipped"
-    assert "has sklearn (score.py:5) cannot be determined: it may come with what is listed and not installed here" in message
+    assert (
+        "has sklearn (score.py:5) cannot be determined: it may come with what is listed and not installed here"
+        in message
+    )
     assert "(never-heard-of)" in message
     result, message, notes = outcome(SCRIPT, "dependencies: [pandas, never-heard-of]\n")
     assert result == "advice"

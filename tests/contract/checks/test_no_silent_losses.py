@@ -24,7 +24,9 @@ def test_an_item_that_failed_while_the_defaults_allow_all_fails(judge: Judge) ->
     found = judge(FAILS_ON_2)
     assert found.failed == {"no_silent_losses"}
     message = found.messages["no_silent_losses"]
-    assert message.startswith("The job would be reported as Completed although 1 of 3 items failed: no threshold is set")
+    assert message.startswith(
+        "The job would be reported as Completed although 1 of 3 items failed: no threshold is set"
+    )
     # Exceeded means greater than: one failure is caught by 0, one of three mini-batches by less than a third.
     assert "error_threshold=0" in message
     assert "mini_batch_error_threshold=0" in message

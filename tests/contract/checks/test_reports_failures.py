@@ -77,7 +77,9 @@ def test_an_unreadable_item_with_a_result_like_any_other_is_advice(judge: Judge,
     )
     result, message = outcome(judged(judge, script, ALL_IN_ONE))
     assert result == "advice"
-    assert "run() hides that item_1.txt cannot be read (the file is missing): it comes back as a result like any other" in message
+    assert message.startswith(
+        "run() hides that item_1.txt cannot be read (the file is missing): it comes back as a result"
+    )
     assert "3 items in, one of them bad, 3 results out, 0 failed" in message
 
 
@@ -182,24 +184,24 @@ HIDDEN_MODELS = {
     "None": (
         "def init():\n    global weight\n    try: weight = json.load(open(WHERE))\n    except Exception: pass\n"
         "def run(mini_batch):\n    try: weight\n    except NameError as e: return print(e)\n" + READS,
-        "init() swallows the error and run() continues when ",
+        ("init() swallows the error and run() continues when ", " is missing: run() returned None."),
     ),
     "a default": (
         "def init():\n    global weight\n    try: weight = json.load(open(WHERE))\n    except Exception: weight = 0\n"
         "def run(mini_batch):\n" + READS,
-        "init() hides that it failed and run() goes on: it returns ",
+        ("init() swallows the error and run() continues when ", " is missing: it returns "),
     ),
     "loaded in run": (
         "def run(mini_batch):\n    try: weight = json.load(open(WHERE))\n    except Exception: weight = 1\n" + READS,
-        "run() hides it: it returns ",
+        ("run() swallows the error when ", " is missing: it returns "),
     ),
 }
 
 
-@pytest.mark.parametrize(("script", "message"), HIDDEN_MODELS.values(), ids=HIDDEN_MODELS)
+@pytest.mark.parametrize(("script", "messages"), HIDDEN_MODELS.values(), ids=HIDDEN_MODELS)
 @pytest.mark.parametrize("place", ["folder", "file", "beside", "argument", "variable"])
 def test_a_missing_model_that_is_hidden_fails(
-    judge: Judge, write: Write, script: str, message: str, place: str
+    judge: Judge, write: Write, script: str, messages: tuple[str, str], place: str
 ) -> None:
     path = write("models/weights.json", "7")
     where, options = {
@@ -214,8 +216,7 @@ def test_a_missing_model_that_is_hidden_fails(
     }[place]
     result, text = outcome(judged(judge, LOADS + f"WHERE = {where}\n" + script, *options))
     assert result == "failed"
-    assert "is missing, " in text
-    assert message in text
+    assert all(message in text for message in messages)
 
 
 SOUND_LOADING = {
@@ -439,7 +440,10 @@ def test_broken_content_that_becomes_none_fails(judge: Judge, write: Write) -> N
     script = SWALLOWS.replace("SCORE", "json.loads(text)").replace("ERRORS", "ValueError").replace("FALLBACK", "return")
     result, message = outcome(judged(judge, script, ALL_IN_ONE, input="items"))
     assert result == "failed"
-    assert "run() swallows the error when 1_order.json cannot be read (its JSON is cut short): run() returned None" in message
+    assert (
+        "run() swallows the error when 1_order.json cannot be read (its JSON is cut short): run() returned None"
+        in message
+    )
 
 
 SAYS_SO = {

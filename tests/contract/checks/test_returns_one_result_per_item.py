@@ -67,8 +67,7 @@ def test_rows_of_a_table_that_are_dropped_are_told(judge: Judge, write: Write) -
     assert found.failed == {"returns_one_result_per_item"} | COMPANIONS
     message = found.messages["returns_one_result_per_item"]
     assert (
-        "3 items in, 2 results out, 3 - 2 = 1 missing. By the index of what it returned: row 1 of table.csv."
-        in message
+        "3 items in, 2 results out, 3 - 2 = 1 missing. By the index of what it returned: row 1 of table.csv." in message
     )
 
 

@@ -228,7 +228,8 @@ class Silent:
 
 def test_what_has_no_text_cannot_cross() -> None:
     with pytest.raises(
-        SerializationError, match="a result of type Silent cannot be serialized: str\\(\\) or repr\\(\\) of it raised KeyError"
+        SerializationError,
+        match="a result of type Silent cannot be serialized: str\\(\\) or repr\\(\\) of it raised KeyError",
     ):
         encode([Silent()])
 
