@@ -211,7 +211,7 @@ def test_all_that_is_printed_goes_through_the_functions_that_make_it_harmless() 
         ("_reporting.py", "line"),
         ("_reporting.py", "self._text"),
         ("_show.py", "'\\n'.join((_page(check) for check in checks))"),
-        ("_show.py", "'\\n\\n'.join(('\\n'.join(_lines(plan, engine)) for plan in entries.plans)) + '\\n'"),
+        ("_show.py", "'\\n\\n'.join(('\\n'.join(_lines(plan, engine, verbosity)) for plan in entries.gated)) + '\\n'"),
         ("_show.py", "text.encode(encoding, errors).decode(encoding)"),
     }
     printed = {

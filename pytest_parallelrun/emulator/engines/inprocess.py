@@ -73,7 +73,7 @@ class InProcessEngine:
     """Whether a worker survives a fault that would have ended it: another init() could take a minute."""
 
     probe_limit: float | None = None
-    """Seconds for run(), see `probe_time_left`. Skipped sleep counts only against the timeout: waiting is not hanging."""
+    """For run(), see `probe_time_left`. Skipped sleep counts against the timeout only: waiting is not hanging."""
 
     observed: list[object]
     """The results of the observers of workers."""
