@@ -137,7 +137,7 @@ def test_a_positional_argument_that_gets_a_value_of_the_runtime_fails(judge: Jud
     found = judge(POSITIONAL, "--parallelrun-args=model.pkl")
     assert found.failed == {"accepts_runtime_arguments"}
     message = found.messages["accepts_runtime_arguments"]
-    assert message.startswith("Your positional argument 'model' gets '")
+    assert message.startswith("Your positional argument 'model' is filled by one of the runtime's own arguments: '")
     assert "instead of 'model.pkl'" in message
     assert 'parser.add_argument("--model")' in message
 

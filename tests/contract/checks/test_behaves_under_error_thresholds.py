@@ -75,7 +75,7 @@ def test_flaws_are_found_with_the_arithmetic(found: Judge, script: str, what: st
     assert result.outcomes == {CHECK: "failed"}
     message = result.messages[CHECK]
     assert what in message
-    assert "items in, " in message
+    assert " in, " in message
     assert " failed" in message
 
 
