@@ -184,7 +184,7 @@ def test_several_entries_that_are_others_are_refused(case: Path, run_pytest: Run
 def test_it_has_no_plan(case: Path, run_pytest: Run) -> None:
     assert_usage_error(
         run_pytest(ENTRY, f"--parallelrun-replay={case}", "--parallelrun-plan"),
-        "ERROR: --parallelrun-replay=* and --parallelrun-plan exclude each other*",
+        "ERROR: --parallelrun-replay=* cannot be combined with --parallelrun-plan.*",
     )
 
 

@@ -51,7 +51,7 @@ def test_it_is_said_where_nobody_set_whether_rows_are_appended(judge: Judge) -> 
     script = HEAD + "    return ['\\udc80']\n"
     outcome, text = judged(judge, script)
     assert outcome == "advice"
-    assert "With output_action=append_row, which is not set here, the file does not carry" in text
+    assert "With output_action=append_row, which is not set here, values are lost: " in text
     assert judged(judge, script, "--parallelrun-set=output_action=summary_only")[0] == "passed"
 
 

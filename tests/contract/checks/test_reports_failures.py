@@ -91,7 +91,7 @@ def test_a_row_that_says_nothing_of_an_unreadable_item_is_advice(judge: Judge, r
     )
     result, message = outcome(judged(judge, script, ALL_IN_ONE))
     assert result == "advice"
-    assert f"comes back as a row that says nothing of it, so that no threshold can see it: {shown}" in message
+    assert f"comes back as a row that says nothing of it, so no threshold counts it: {shown}" in message
 
 
 def test_a_lost_item_that_the_rows_of_others_hide_is_advice(judge: Judge) -> None:

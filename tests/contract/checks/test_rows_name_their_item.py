@@ -131,7 +131,7 @@ def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
     assert judged(judge, script, summary)[0] == "passed"
     outcome, message = judged(judge, "    return [1 for p in mini_batch]\n", summary)
     assert outcome == "advice"
-    assert "With output_action=append_row, which is not set here, nothing in a row" in message
+    assert "With output_action=append_row, which is not set here, rows do not identify" in message
 
 
 @pytest.mark.parametrize("body", ["return []", "raise ValueError"])

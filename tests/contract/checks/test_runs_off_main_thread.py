@@ -110,7 +110,7 @@ def test_a_failure_that_comes_and_goes_is_not_the_thread(judge: Judge) -> None:
     )
     outcome, message = judged(judge, script)
     assert outcome == "skipped"
-    assert "so it need not be the thread: ValueError" in message
+    assert "so the thread may not be the cause: ValueError" in message
 
 
 def test_a_gate_that_runs_off_the_main_thread_has_shown_it(judge: Judge) -> None:
