@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.emulator import folders
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.folders import (
     check_folder,
@@ -98,3 +99,14 @@ def test_what_cannot_be_moved_is_told_and_the_rest_is_kept(tmp_path: Path, monke
     [note] = keep_files(tmp_path, output)
     assert note.startswith(f"what process000 wrote into its own folder could not be kept in '{output}': ")
     assert [path.name for path in output.iterdir()] == ["process001"]
+
+
+def test_what_is_left_at_the_end_of_the_process_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(folders, "_locked", {(0, tmp_path / "of another process"): 0})
+    new_job_folder()
+    [folder] = tmp_path.iterdir()
+    folders._remove_all()
+    assert list(tmp_path.iterdir()) == []
+    # It is gone already.
+    folders._remove(folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.emulator import guarded_yaml
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.guarded_yaml import MAX_FILE_BYTES, read_guarded
 from pytest_parallelrun.emulator.splitting import open_input
@@ -46,3 +47,14 @@ def test_an_mltable_with_a_bomb_never_reaches_its_package(tmp_path: Path, monkey
     (tmp_path / "MLTable").write_text(BOMB, encoding="utf-8")
     with pytest.raises(InputError, match="its MLTable cannot be read: its aliases"):
         open_input(str(tmp_path), Split())
+
+
+def test_a_text_with_too_many_values_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_yaml, "MAX_NODES", 3)
+    (tmp_path / "x.yml").write_text("[1, 2, 3]", encoding="utf-8")
+    with pytest.raises(InputError, match="there are more than 3 values"):
+        read_guarded(tmp_path / "x.yml", "x")
+
+
+def test_of_many_documents_two_are_kept(tmp_path: Path) -> None:
+    assert len(guarded_yaml.compose("a\n---\nb\n---\nc\n")) == 2

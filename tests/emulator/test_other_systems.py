@@ -60,6 +60,8 @@ def test_a_job_is_the_same_where_less_is_there(
         for module, names in LACKING[system].items():
             for name in names:
                 patched.delattr(module, name, raising=False)
+        # psutil remembers what there was when it was first asked.
+        patched.setattr("psutil._psposix.can_use_pidfd_open", lambda: False, raising=False)
         if system == "Windows":
             patched.setitem(sys.modules, "fcntl", None)
         result = job.run()

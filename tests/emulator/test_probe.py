@@ -451,3 +451,11 @@ def test_without_an_attempt_the_input_is_not_looked_at(tmp_path: Path, size: str
     make_job(tmp_path, SCRIPT)
     job = ParallelJob(tmp_path / "code" / "score.py", tmp_path / "none", JobSettings(mini_batch_size=size))
     assert isinstance(probe_startup(job).workers[0], WorkerStarted)
+
+
+def test_each_worker_of_a_session_can_be_looked_at(script: Path) -> None:
+    with bench_of(script, workers=2) as bench:
+        bench.start(0, Looking)
+        bench.start(1, Looking)
+        # It takes the context, and its init() writes no file.
+        assert bench.observed == ((True, False), (True, False))

@@ -50,7 +50,7 @@ def test_a_step_of_github_has_a_summary_and_annotations(summary: Path, anywhere:
     start = "::error file=score.py,line=3,title=score.py%3A returns_one_result_per_item::run() returned fewer results"
     assert lines[0].startswith(start)
     text = summary.read_text(encoding="utf-8")
-    assert text.startswith("from a step before\n\n# ❌ Gate of 1 entry script\n")
+    assert text.startswith("from a step before\n\n# ❌ 1 finding in 1 entry script\n")
     assert text.count("### ❌ returns_one_result_per_item") == 1
 
 
@@ -84,7 +84,7 @@ def test_a_step_of_azure_has_a_summary_and_issues(agent: Path, gate: Run, write:
     (line,) = [line for line in result.outlines if line.startswith("##vso[task.uploadsummary]")]
     path = Path(line.partition("]")[2])
     assert path.parent == agent
-    assert path.read_text(encoding="utf-8").startswith("# ❌ Gate of 1 entry script\n")
+    assert path.read_text(encoding="utf-8").startswith("# ❌ 1 finding in 1 entry script\n")
 
 
 def test_azure_without_its_folder_says_so_and_fails_nothing(

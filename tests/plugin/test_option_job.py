@@ -128,7 +128,7 @@ def test_input_settings_and_environment_come_from_the_file(pipeline: Path, run_p
 def test_the_plan_tells_the_line_of_every_value_and_the_document_of_every_default(
     pipeline: Path, run_pytest: Run
 ) -> None:
-    lines = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-set=max_retries=0").splitlines()
+    lines = plan(run_pytest, "--parallelrun-job=pipeline.yml", "--parallelrun-set=max_retries=0", "-v").splitlines()
     expected = (
         "  job rate (pipeline.yml:6)",
         "  mini_batch_size = 2  (pipeline.yml:9)",

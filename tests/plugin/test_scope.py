@@ -42,7 +42,7 @@ def files(result: pytest.RunResult) -> set[str]:
         (["my folder/score.py::test_job_completes"], {SPACE}),
         (["tests", "--parallelrun-entry=src/score.py"], {SRC, MINE}),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(sorted(value)),
 )
 def test_entries_of_the_ini_file_join_a_run_that_leads_to_them(
     in_ini: Path, run_pytest: Run, arguments: list[str], expected: set[str]

@@ -7,6 +7,7 @@ null, another type, another column or another form that no valid row has.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 from pytest_parallelrun.contract.rows.values import Spot, is_null, plain, text_of, values_of
@@ -32,7 +33,9 @@ class ValidRows:
     """Rows of valid items, for comparison. names: of the items, which are not signs of an error."""
 
     def __init__(self, rows: Sequence[object], names: Collection[str]) -> None:
-        self._names = sorted(_parts_of(names), key=len, reverse=True)
+        self._names = defaultdict[int, set[str]](set)
+        for name in _parts_of(names):
+            self._names[len(name)].add(name)
         self._kinds = {_kind(row) for row in rows}
         self._words = {word for row in rows for word in self._error_words(row)}
         self._forms = {self._form(row) for row in rows if isinstance(row, str)}
@@ -44,6 +47,8 @@ class ValidRows:
                 self._values.setdefault(spot, []).append(value)
         # If one row has a string and another a null, or one list is longer, a spot need not be in every row.
         self._required = {spot for spot, held in self._values.items() if len(held) == len(rows) and not _is_word(spot)}
+        self._kinds_of = {spot: {_kind(value) for value in held} for spot, held in self._values.items()}
+        self._constant = {spot for spot, held in self._values.items() if len(set(map(repr, held))) == 1}
 
     def names_error(self, row: object, *, echo: str = "") -> bool:
         """Whether the row names an error, so that no valid item has such a row. An empty one does not.
@@ -78,15 +83,15 @@ class ValidRows:
         return not self._required <= values.keys() | repeated
 
     def _differs(self, spot: Spot, value: object) -> bool:
-        valid = self._values.get(spot)
-        if valid is None:
+        kinds = self._kinds_of.get(spot)
+        if kinds is None:
             # Another word is not another column: strings have any number of words.
             return not _is_word(spot) and not is_null(value)
         if is_null(value):
-            return not any(map(is_null, valid))
-        if not _is_word(spot) and _kind(value) not in {_kind(other) for other in valid}:
+            return "null" not in kinds
+        if not _is_word(spot) and _kind(value) not in kinds:
             return True
-        return _is_status(spot) and len(set(map(repr, valid))) == 1 and value not in valid
+        return _is_status(spot) and spot in self._constant and value != self._values[spot][0]
 
     def _error_words(self, row: object) -> set[str]:
         text = text_of(row)
@@ -98,8 +103,13 @@ class ValidRows:
         return re.sub(r"\s+", " ", _LETTERS.sub("w", _NUMBER.sub("0", self._without_names(row))))
 
     def _without_names(self, text: str) -> str:
-        for name in self._names:
-            text = text.replace(name, "@")
+        # Longer ones first. By their lengths, since a table has as many names as rows.
+        for length in sorted(self._names, reverse=True):
+            start = 0
+            while start + length <= len(text):
+                if text[start : start + length] in self._names[length]:
+                    text = f"{text[:start]}@{text[start + length :]}"
+                start += 1
         return text
 
 

@@ -229,7 +229,7 @@ class ScriptProcesses:
             with unwatched():
                 self._before = set(descendants(self._me))
 
-    def forked(self) -> None:
+    def forked(self) -> None:  # pragma: no cover - in a forked child
         """This is a child."""
         report_fork(self._traces.forked)
 
@@ -258,7 +258,7 @@ def _on_event(event: str, arguments: tuple[object, ...]) -> None:
             _active[0].starting()
 
 
-def _in_child() -> None:
+def _in_child() -> None:  # pragma: no cover - in a forked child
     if _active:
         _active[0].forked()
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import methodcaller
@@ -138,8 +139,10 @@ def files_below(root: str) -> list[str]:
                     if is_folder:
                         folders.append((prefix + entry.name + os.sep, (*above, real)))
                     else:
-                        if not entry.is_file():
-                            _refuse_special(entry.path, entry.path)
+                        # Asking a link to itself fails: it is an item that cannot be read.
+                        with suppress(OSError):
+                            if not entry.is_file():
+                                _refuse_special(entry.path, entry.path)
                         names.append(prefix + entry.name)
         except OSError as error:
             raise InputError(f"input folder '{folder}' cannot be read: {error.strerror}.") from error

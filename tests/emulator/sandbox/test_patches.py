@@ -79,6 +79,7 @@ def test_what_is_no_function_or_cannot_be_compared_is_passed_over(monkeypatch: p
         __hash__ = object.__hash__
 
     dumps = json.dumps
+    monkeypatch.setattr("pytest_parallelrun.emulator.sandbox.patches._OF_PYTEST", {"not_loaded": ("Any",)})
     monkeypatch.setattr(json, "__version__", Odd())
     patches = Patches(nothing)
     patches.take_over()
@@ -87,10 +88,11 @@ def test_what_is_no_function_or_cannot_be_compared_is_passed_over(monkeypatch: p
     patches.give_back()
     assert isinstance(vars(json)["__version__"], Odd)
     assert json.dumps is dumps
-    monkeypatch.setitem(sys.modules, "json", ModuleType("json"))
-    patches.take_over()
-    patches.give_back()
-    assert json.dumps is dumps
+    for other in (ModuleType("json"), None):
+        monkeypatch.setitem(sys.modules, "json", other)
+        patches.take_over()
+        patches.give_back()
+        assert json.dumps is dumps
 
 
 def test_what_cannot_be_set_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import atexit
 import multiprocessing.util
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -281,3 +283,71 @@ def test_handlers_are_not_called_after_a_stop_nor_by_the_host(tmp_path: Path) ->
     assert result.status == "Failed"
     atexit.unregister(open)
     assert not file.exists()
+
+
+def test_a_signal_to_end_the_run_is_an_interrupt_and_the_handlers_of_others_stay() -> None:
+    with process_exit.terminations_as_interrupts():
+        handler = signal.getsignal(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt, match="ended by SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+        # A second one would end the process.
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert handler is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+
+
+def test_in_another_thread_signals_are_left_alone() -> None:
+    seen: list[object] = []
+
+    def enter() -> None:
+        with process_exit.terminations_as_interrupts():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]
+
+
+def test_what_runs_is_noted_once_when_a_process_is_about_to_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def descendants(pid: int) -> list[psutil.Process]:
+        looked.append(pid)
+        return []
+
+    monkeypatch.setattr(process_exit, "descendants", descendants)
+    processes = ScriptProcesses(tmp_path)
+    monkeypatch.setattr(process_exit, "_active", [processes])
+    for event in ("open", "os.fork", "subprocess.Popen"):
+        process_exit._on_event(event, ())
+    assert looked == [os.getpid()]
+
+
+def test_an_error_of_the_watch_does_not_come_out_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It has no method of that name.
+    monkeypatch.setattr(process_exit, "_active", [object()])
+    process_exit._on_event("os.fork", ())
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_starts_are_watched_once(monkeypatch: pytest.MonkeyPatch, forks: bool) -> None:
+    watching: list[object] = []
+    monkeypatch.setattr(process_exit, "_watched", [])
+    monkeypatch.setattr(sys, "addaudithook", watching.append)
+    monkeypatch.setattr(os, "register_at_fork", lambda after_in_child: watching.append(after_in_child))
+    if not forks:
+        monkeypatch.delattr(os, "register_at_fork")
+    process_exit._watch_starts()
+    process_exit._watch_starts()
+    assert len(watching) == 1 + forks
+
+
+def test_the_fork_server_is_stopped_by_multiprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[bool] = []
+    server = SimpleNamespace(_forkserver=SimpleNamespace(_stop=lambda: stopped.append(True)))
+    monkeypatch.setitem(sys.modules, "multiprocessing.forkserver", server)
+    process_exit._stop_fork_server()
+    assert stopped == [True]

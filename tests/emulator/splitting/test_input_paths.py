@@ -269,7 +269,8 @@ def test_a_million_files_would_be_scanned_and_split_within_200_mb(monkeypatch: p
     @contextmanager
     def entries(path: str) -> Iterator[Iterator[SimpleNamespace]]:
         yield (
-            SimpleNamespace(name=f"image_{number:08}.png", is_dir=lambda: False) for number in reversed(range(files))
+            SimpleNamespace(name=f"image_{number:08}.png", is_dir=lambda: False, is_file=lambda: True)
+            for number in reversed(range(files))
         )
 
     monkeypatch.setattr(os, "scandir", entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -11,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import pytest
@@ -39,6 +40,7 @@ from pytest_parallelrun.emulator.worker.messages import (
     Stopped,
     Up,
 )
+from pytest_parallelrun.emulator.worker.process_resources import WorkerOutputFile
 from pytest_parallelrun.emulator.worker.result_serializer import decode
 
 NAMES = "import os\ndef run(paths):\n    return [os.path.basename(path) for path in paths]\n"
@@ -341,6 +343,16 @@ def test_a_file_of_an_earlier_worker_of_the_same_number_is_gone_on_with(here: Pa
     (here / "temp").write_text("earlier\n", encoding="utf-8")
     [message] = live(here, NAMES, run_message(["a"]), appended=str(here / "temp")).of(Returned)
     assert message.written == (str(here / "temp"), 8, 2, "")
+
+
+def test_a_full_disk_ends_the_job_and_not_the_attempt_alone(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(self: WorkerOutputFile, data: bytes) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(WorkerOutputFile, "write", write)
+    [message] = live(here, NAMES, run_message(["a"]), appended=str(here / "temp")).of(Returned)
+    assert message.failure is None
+    assert message.written == (str(here / "temp"), 0, 0, f"'{here / 'temp'}': No space left on device")
 
 
 def test_what_cannot_be_appended_is_told(here: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,9 @@ def test_where_the_system_does_not_tell_what_is_open_all_are_flushed(
 )
 def test_a_folder_in_memory_is_no_device(path: str, device: bool) -> None:
     assert is_device(path) is device
+
+
+def test_forked_children_are_told_line_by_line(tmp_path: Path) -> None:
+    for _ in range(2):
+        process_resources.report_fork(tmp_path / "forked")
+    assert (tmp_path / "forked").read_text() == f"{os.getpid()}\n" * 2
