@@ -37,7 +37,10 @@ OF_A_GATE = [
     ("--parallelrun-model=", "model '': the path is empty*"),
     ("--parallelrun-output=data", "--parallelrun-output=*data: give a new or empty folder*"),
     ("--parallelrun-output=score.py", "--parallelrun-output=*score.py: is a file: give a folder."),
-    ("--parallelrun-report=gate.pdf", "--parallelrun-report=gate.pdf: unknown report type. Allowed: .html, .json, .md."),
+    (
+        "--parallelrun-report=gate.pdf",
+        "--parallelrun-report=gate.pdf: unknown report type. Allowed: .html, .json, .md.",
+    ),
     ("--parallelrun-report=gate", "--parallelrun-report=gate: unknown report type. Allowed: .html, .json, .md."),
     ("--parallelrun-report=gate.htm", "--parallelrun-report=gate.htm: unknown report type. Did you mean '.html'?"),
     ("--parallelrun-report=gate.jsn", "--parallelrun-report=gate.jsn: unknown report type. Did you mean '.json'?"),
