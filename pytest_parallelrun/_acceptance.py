@@ -98,7 +98,7 @@ def _judge(acceptance: Acceptance, reports: Sequence[EntryReport]) -> Acceptance
     elif outcomes == {"passed"}:
         state, message = "unneeded", "the check found nothing: remove the line"
     elif acceptance.expired:
-        state, message = "expired", f"expired on {acceptance.until}: mend the script, or give a later date"
+        state, message = "expired", f"expired on {acceptance.until}: fix the script, or give a later date"
     elif not records:
         state = "unknown"
     until = None if acceptance.until is None else acceptance.until.isoformat()

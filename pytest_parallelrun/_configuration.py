@@ -138,9 +138,9 @@ def _refuse_gate_options(config: pytest.Config) -> None:
     for name in GATE_OPTIONS:
         option = f"--parallelrun-{name}"
         if option in typed:
-            raise usage_error(f"{option} is about the gate of an entry: add --parallelrun-entry=PATH.")
+            raise usage_error(f"{option} needs an entry script to check: add --parallelrun-entry=PATH.")
     if flag(config, "plan"):
-        raise usage_error("parallelrun_plan is about the gate of an entry: add --parallelrun-entry=PATH.")
+        raise usage_error("parallelrun_plan needs an entry script to check: add --parallelrun-entry=PATH.")
 
 
 def _settings(sets: Sequence[OptionValue], environment: Sequence[OptionValue]) -> tuple[JobSettings, dict[str, str]]:
@@ -180,7 +180,7 @@ def absolute_model(text: str, base: Path) -> str:
 
 def _engine(item: OptionValue) -> str:
     if item.value not in ENGINES:
-        raise usage_error(f"{item}: there is no such engine. {did_you_mean(item.value, ENGINES)}")
+        raise usage_error(f"{item}: unknown engine. {did_you_mean(item.value, ENGINES)}")
     return item.value
 
 
@@ -205,7 +205,7 @@ def _report(item: OptionValue) -> Path:
     path = absolute_path(item)
     ending = path.suffix.lower()
     if ending not in MAKERS:
-        raise usage_error(f"{item}: the kind of a report is told by its ending. {did_you_mean(ending, MAKERS)}")
+        raise usage_error(f"{item}: unknown report type. {did_you_mean(ending, MAKERS)}")
     if path.is_dir():
         raise usage_error(f"{item}: is a folder; give a file.")
     if ending == ".html" and (packages := missing()):
@@ -224,7 +224,7 @@ def _saved_case(item: OptionValue, config: pytest.Config) -> SavedCase:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
 
     if flag(config, "plan"):
-        raise usage_error(f"{item} and --parallelrun-plan exclude each other: a case has no plan.")
+        raise usage_error(f"{item} cannot be combined with --parallelrun-plan.")
     try:
         return SavedCase(absolute_path(item))
     except InputError as error:

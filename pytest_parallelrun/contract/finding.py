@@ -91,11 +91,11 @@ class Replay:
     def text(self) -> str:
         """All parts, each with its lines."""
         if self.unavailable:
-            return f"replay: the mini-batches are not saved: {self.unavailable}"
+            return f"replay: not available, because the mini-batches could not be saved: {self.unavailable}"
         lines = [f"replay: {self.command}"]
         if self.test:
             lines += (
-                [f"or copy the case: {self.copy}", "and paste a test:"] if self.copy else ["or in a test of yours:"]
+                [f"or copy the case: {self.copy}", "and paste a test:"] if self.copy else ["or as a regression test:"]
             )
             lines += [f"    {line}" for line in self.test]
         return "\n".join([*lines, *(f"({remark})" for remark in self.remarks)])
@@ -178,9 +178,9 @@ class Finding:
         parts = {
             "location": ("where", "" if self.location is None else str(self.location)),
             "counts": ("counts", self.counts),
-            "service": ("on the service", self.service),
-            "fix": ("to do", self.fix),
-            "explained": ("more", self.explained),
+            "service": ("on Azure ML", self.service),
+            "fix": ("fix", self.fix),
+            "explained": ("details", self.explained),
         }
         return ((label, text) for name, (label, text) in parts.items() if text and name in (fields or parts))
 

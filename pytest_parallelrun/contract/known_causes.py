@@ -282,7 +282,7 @@ def _near_by(name: str, entry: EntryFile) -> str | None:
         path = next((path for path in (folder / f"{name}.py", folder / name / "__init__.py") if path.is_file()), None)
         if path is None or folder == root:
             continue
-        found = f"'{path}' would be it, but in a worker of your folders only the code root '{root}' is on sys.path"
+        found = f"'{path}' exists, but of your folders only the code root '{root}' is on sys.path in a worker"
         if folder.is_relative_to(root):
             dotted = ".".join((*folder.relative_to(root).parts, name))
             return (

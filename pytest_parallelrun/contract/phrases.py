@@ -79,7 +79,7 @@ _OF_OUTCOMES: dict[Outcome, str] = {
     "short": f"the missing results are failed items, counted in {OVERVIEW} and in the column Failed of {REPORT}",
     "exception": f"status RUN_EXCEPTION in {REPORT}, the traceback in {ERROR_LOG}; every retry fails the same way",
     "timeout": f"status RUN_TIMEOUT in {REPORT}; the worker is killed, and its init() runs again in a new process",
-    "wrong_type": f"the attempt fails with a type error in {ERROR_LOG} and is tried again; all its items are lost",
+    "wrong_type": f"the attempt fails with a type error in {ERROR_LOG} and is retried; all its items are lost",
     "crashed": "the process is gone without a traceback; logs/sys/node/<node>/_main.txt names its exit code",
     "load_error": f"the mini-batch cannot be loaded: its status in {REPORT}, the error in logs/sys/error/<node>/",
 }

@@ -119,7 +119,7 @@ class Readings:
         assert self.other is not None
         fails, passes = (self.own, self.other) if self.own.errors else (self.other, self.own)
         choice = (
-            "The sources on the service disagree. If you know what holds for your job, say so: "
+            "Azure's documents disagree here. If you know what holds for your job, say so: "
             f"--parallelrun-set=rules={passes.preset}, or rules={fails.preset}, which makes this an error."
         )
         return replace(
@@ -156,8 +156,8 @@ class Readings:
         name = self.other_preset
         if self.other is None:
             return (
-                f"what rules={name} would make of this job cannot be told from these attempts: "
-                f"--parallelrun-set=rules={name} runs it so"
+                f"the verdict with rules={name} cannot be derived from these attempts: run again with "
+                f"--parallelrun-set=rules={name}"
             )
         if not self.other.errors:
             return f"rules={self.own.preset} was set; under rules={name} {self._consequence(self.other)}"

@@ -35,7 +35,7 @@ _AS_FRAME = (
     "pd.concat(pd.read_csv(path) for path in mini_batch)"
 )
 _AS_FRAME_IN_BATCH = (
-    "a batch deployment hands over paths, whatever the files are. Read them in run(), as in "
+    "a batch deployment passes paths, whatever the files are. Read them in run(), as in "
     "pd.concat(pd.read_csv(path) for path in mini_batch)"
 )
 _AS_PATHS = (

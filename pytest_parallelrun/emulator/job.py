@@ -41,7 +41,7 @@ from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.setting_table import setting_table
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
-from pytest_parallelrun.emulator.splitting.model import split_notes
+from pytest_parallelrun.emulator.splitting.model import count_text, split_notes
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH, WorkerPlan
 
 if TYPE_CHECKING:
@@ -300,9 +300,9 @@ class ParallelJob:
             yield "clock=virtual has no effect in worker processes, where time is real"
         for event in events.others:
             if isinstance(event, WorkerStopped) and event.failure is not None:
-                yield f"shutdown() of worker {event.worker} failed, which the service only logs: {event.failure.error}"
+                yield f"shutdown() of worker {event.worker} failed (the service only logs this): {event.failure.error}"
         if settings.output_folder and "AZUREML_BI_OUTPUT_PATH" in settings.environment_variables:
-            yield "AZUREML_BI_OUTPUT_PATH was set in vain: the runtime sets it to the output folder of the job"
+            yield "AZUREML_BI_OUTPUT_PATH has no effect: the runtime sets it to the output folder of the job"
         capped = events.capped + sum(
             event.returned is not None and event.returned > event.mini_batch.size
             for event in events.others
@@ -312,12 +312,13 @@ class ParallelJob:
             yield f"the script asked for {gap.thing}, which the stand-ins of emulated workers lack. {gap.advice}"
         if capped:
             yield (
-                f"{capped} attempt(s) returned more results than items: the service caps the count and keeps all rows"
+                f"{count_text(capped, 'attempt')} returned more results than items; the service counts at most one per "
+                "item but keeps all rows"
             )
         outcomes = comparison.outcomes
         known = {name: outcome.status for name, outcome in outcomes.items() if outcome is not None}
         if len(set(known.values())) > 1:
-            verdicts = ", ".join(f"{status} under rules={name}" for name, status in known.items())
-            yield f"the sources on the service disagree, and it matters here: {verdicts}"
+            verdicts = ", ".join(f"{status} with rules={name}" for name, status in known.items())
+            yield f"this job's verdict depends on which Azure document is right: {verdicts}"
         for name in outcomes.keys() - known.keys():
-            yield f"what rules={name} would make of this job cannot be told from these attempts"
+            yield f"the verdict with rules={name} cannot be derived from these attempts"

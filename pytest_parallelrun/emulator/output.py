@@ -116,7 +116,7 @@ class AppendedFile:
         try:
             self._open()
         except OSError as error:
-            self._broken = OutputError(f"'{self.path}' was removed, and cannot be made anew: {error.strerror}")
+            self._broken = OutputError(f"'{self.path}' was removed, and cannot be created again: {error.strerror}")
             raise self._broken from error
 
     def append(self, value: object, written: Written | None = None) -> None:

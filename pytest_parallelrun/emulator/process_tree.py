@@ -157,7 +157,10 @@ def memory_taken(leader: int, limit: int) -> int:
 def how_it_ended(status: int | None) -> str:
     """In words; status: the return code of subprocess, negative for a signal; None where it has not ended."""
     if status is None:
-        return "the worker process was killed and does not end: it waits for the system, such as for a dead disk"
+        return (
+            "the worker process did not exit after SIGKILL: it is blocked in the kernel, for example on a dead disk or "
+            "network mount"
+        )
     if status >= 0:
         return f"the worker process ended itself with exit code {status}"
     try:

@@ -84,7 +84,7 @@ HINTS: Mapping[str, str] = {
     "retries": "Set max_retries.",
     "retry_settings": "Set max_retries and timeout.",
     "source_directory": "The code root is given to the job beside its settings.",
-    "tries": "Set max_retries: all tries but the first (run_max_try counts the first one too).",
+    "tries": "Set max_retries: all attempts but the first (run_max_try counts the first one too).",
     "workers": "Set instance_count and max_concurrency_per_instance: workers are their product.",
 }
 """Names of other tools, and settings that are elsewhere, for which the nearest name would be a guess."""
@@ -212,7 +212,7 @@ class SettingFields:
         2,
         "retries of a mini-batch after a failed first attempt",
         batch=3,
-        disputed={"v2": "SDK reference of parallel_run_function: it counts all tries"},
+        disputed={"v2": "SDK reference of parallel_run_function: it counts all attempts"},
         v1_name="run_max_try",
         v1_type=TOTAL_ATTEMPTS,
     )

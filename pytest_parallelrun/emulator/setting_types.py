@@ -99,7 +99,7 @@ def _retries(raw: object) -> int | None:
     return None if value is None or not 1 <= value <= MAX_WHOLE_NUMBER else value - 1
 
 
-TOTAL_ATTEMPTS = SettingType("a whole number of 1 or more (it counts all tries, the first one too)", _retries)
+TOTAL_ATTEMPTS = SettingType("a whole number of 1 or more (it counts all attempts, the first one too)", _retries)
 """Attempts for a setting that counts retries: 3 attempts are 2 retries."""
 
 

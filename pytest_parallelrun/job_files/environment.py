@@ -102,7 +102,7 @@ def read_environment_file(path: Path, named: str) -> JobEnvironment:
         there = f" There is: {', '.join(beside)}." if beside else ""
         raise InputError(f"{named}: {not_there(path)}; give {TAKES}.{there}")
     if path.suffix.lower() not in (*YAML, *PIP):
-        raise InputError(f"{named}: the kind of the file is told by its ending; give {TAKES}.")
+        raise InputError(f"{named}: unknown type of file; give {TAKES}.")
     environment = _of_file(path, named)
     if environment.problems:
         raise InputError(f"{named}: " + "\n".join(environment.problems))
@@ -116,7 +116,7 @@ def read_environment(node: Node | None) -> JobEnvironment | None:
         return None
     origin = node.location.origin
     if isinstance(node, Opaque):
-        return JobEnvironment(origin=origin, unknown=f"is `{node.text}`, which the file does not tell")
+        return JobEnvironment(origin=origin, unknown=f"is `{node.text}`, whose value is not in the file")
     if isinstance(node, Table):
         return _of_table(node, origin)
     text = text_of(node)
@@ -166,7 +166,7 @@ def _of_table(table: Table, origin: str) -> JobEnvironment:
         if isinstance(node, Table):
             return _of_conda(node, origin)
         if isinstance(node, Opaque):
-            return JobEnvironment(origin=origin, unknown=f"has {key} `{node.text}`, which the file does not tell")
+            return JobEnvironment(origin=origin, unknown=f"has {key} `{node.text}`, whose value is not in the file")
         text = text_of(node)
         if node is not None and text is not None:
             return _of_path(text, node.location, origin, key)

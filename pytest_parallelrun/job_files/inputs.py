@@ -316,10 +316,10 @@ def typed_input(value: InputValue, sample: Sequence[str] | None, *, row_mode: bo
         note = f"{where}: run() gets paths of files, that of the {MLTABLE} file too; with type: mltable it is read"
         return TypedInput(as_files=location, notes=(note,) if described else ())
     if value.type == "mltable" and not described:
-        note = f"{where}, and the sample has no {MLTABLE} file: what run() gets is told by the sample alone"
+        note = f"{where}, and the sample has no {MLTABLE} file: the sample alone decides what run() gets"
         return TypedInput(notes=(note,))
     if value.type not in ("mltable", None):
-        note = f"{where}, which no document lists for input_data: what run() gets is told by the sample alone"
+        note = f"{where}, which no document lists for input_data: the sample alone decides what run() gets"
         return TypedInput(notes=(note,))
     return TypedInput()
 

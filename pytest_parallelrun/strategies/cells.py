@@ -52,7 +52,7 @@ def value_of(kind: CellKind, column: pd.Series) -> object:
     if kind not in allowed:
         raise invalid(
             f"a cell of column {column.name!r} ({column.dtype}) cannot be {kind!r}. "
-            f"Allowed: {', '.join(allowed) or 'nothing odd'}."
+            f"Allowed: {', '.join(allowed) or 'nothing malformed'}."
         )
     if kind in NULLS:
         # For object columns, what a reader of CSV files returns.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.emulator.splitting import MiniBatch, open_input
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.strategies.cells import CELL_KINDS, IN_JSON, NULLS, CellKind, kinds_of, value_of
 from pytest_parallelrun.strategies.sample import check_whole_number, invalid
 from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, item_numbers
@@ -113,7 +114,7 @@ class Rows:
 
     def _column_position(self, cell: Cell, source: pd.DataFrame) -> int:
         if cell.row is not None and cell.row >= len(self.rows):
-            raise invalid(f"{cell}: the mini-batch has {len(self.rows)} row(s), counted from 0.")
+            raise invalid(f"{cell}: the mini-batch has {count_text(len(self.rows), 'row')}, counted from 0.")
         labels = list(source.columns)
         if cell.column not in labels:
             raise invalid(f"{cell}: there is no such column. {did_you_mean(str(cell.column), map(str, labels))}")

@@ -16,7 +16,7 @@ from pytest_parallelrun.emulator.errors import EmptyInputError, InputError, did_
 from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import InputKind, LoadError, MiniBatch, Splitter, open_input
-from pytest_parallelrun.emulator.splitting.model import ItemName
+from pytest_parallelrun.emulator.splitting.model import ItemName, count_text
 from pytest_parallelrun.strategies.subsets import MAX_NUMBERS
 
 if TYPE_CHECKING:
@@ -68,8 +68,10 @@ def check_sizes(min_size: object, max_size: object, items: int, *, duplicates: b
     if isinstance(max_size, int) and isinstance(min_size, int) and min_size > max_size:
         raise invalid(f"min_size={min_size} is more than max_size={max_size}.")
     if isinstance(min_size, int) and min_size > items:
-        more = " Duplicates of odd mini-batches come on top of it." if duplicates else ""
-        raise invalid(f"min_size={min_size}: the sample has {items} item(s), and none is drawn twice.{more}")
+        more = " Duplicates of malformed mini-batches come on top of it." if duplicates else ""
+        raise invalid(
+            f"min_size={min_size}: the sample has {count_text(items, 'item')}, and none is drawn twice.{more}"
+        )
 
 
 _T = TypeVar("_T")
@@ -264,7 +266,7 @@ class Sample:
                 self._forget_partition(len(files), len(positions))
         if missing:
             # The service fails before it calls run().
-            self._left_out.append(f"{missing} file(s) that do not exist are left out")
+            self._left_out.append(f"{count_text(missing, 'missing file')} left out")
         if not files:
             raise invalid(f"an empty sample has nothing to draw from. {self}: none of its files exists.")
         self._paths = dict(files if self.partitions else self._affordable(files))

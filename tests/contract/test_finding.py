@@ -59,12 +59,12 @@ def test_all_parts_are_shown_in_the_order_in_which_they_are_read() -> None:
         "    Traceback",
         "      line",
         "counts: 1 of 3",
-        "on the service: exit code 42",
-        "to do: mend it",
+        "on Azure ML: exit code 42",
+        "fix: mend it",
         "(maybe)",
         "Draw 1: 3",
         "replay: pytest",
-        "or in a test of yours:",
+        "or as a regression test:",
         "    def test(): ...",
         "(a model is not saved)",
     ]
@@ -86,7 +86,7 @@ def test_a_remark_takes_the_place_of_an_earlier_one() -> None:
 
 def test_a_case_that_was_not_saved_says_why() -> None:
     finding = Finding(what="x", replay=Replay(unavailable="no room"))
-    assert finding.text() == "x\nreplay: the mini-batches are not saved: no room"
+    assert finding.text() == "x\nreplay: not available, because the mini-batches could not be saved: no room"
 
 
 @pytest.mark.parametrize("finding", [FULL, Finding(what="x"), Finding(what="x", cause=Cause(kind="short"))])

@@ -61,7 +61,7 @@ def test_who_hides_that_the_model_is_elsewhere_is_shown_the_tree(judge: Judge) -
     judged = judge(script(hides), *GIVEN)
     assert judged.failed == {"reports_failures"}
     message = judged.messages["reports_failures"]
-    assert "AZUREML_MODEL_DIR/weights.json', which is not there; init() hides that" in message
+    assert "AZUREML_MODEL_DIR/weights.json', which does not exist; init() ignores the error" in message
     assert "$AZUREML_MODEL_DIR holds:\n    risk model/\n      weights.json" in message
 
 

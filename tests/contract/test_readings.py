@@ -40,7 +40,7 @@ def test_a_job_that_completes_as_observed_gets_advice(judge: Judge, more: tuple[
     assert found.failed == set()
     assert found.with_outcome("advice") == DISPUTED
     message = found.messages["job_completes"]
-    assert message.startswith("The job completes by one reading of the rules, and fails by the other.\n")
+    assert message.startswith("The job completes under one set of rules, and fails under the other.\n")
     assert "rules=documented: the job fails: 6 failed mini-batches > mini_batch_error_threshold 5. The guide" in message
     assert "rules=observed: the job completes with 12 failed items, which error_threshold=-1 allows. Offic" in message
     assert "--parallelrun-set=rules=observed, or rules=documented, which makes this an error." in message
@@ -149,8 +149,7 @@ def test_what_the_attempts_do_not_tell_stays_an_error(judge: Judge) -> None:
     found = judge(slow, "--parallelrun-set=error_threshold=0")
     assert found.failed == {"job_completes"}
     assert (
-        "(what rules=observed would make of this job cannot be told from these attempts:"
-        in (found.messages["job_completes"])
+        "(the verdict with rules=observed cannot be derived from these attempts:" in (found.messages["job_completes"])
     )
 
 

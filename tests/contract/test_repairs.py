@@ -20,7 +20,7 @@ FLAWED = Path(__file__).parents[2] / "example_scripts" / "flawed"
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """first: how the finding begins. advice: what of its `to do` was followed. edits: of the script, by the old text.
+    """first: how the finding begins. advice: what of its `fix` was followed. edits: of the script, by the old text.
 
     options: in place of those with the same beginning. needs: a package without which it cannot be tried.
     """
@@ -143,30 +143,30 @@ REPAIRS = [
     Repair(
         name="waits_for_an_answer",
         check="handles_generated_mini_batches",
-        first="run() hangs for an odd mini-batch that was made of the sample: run() was interrupted after",
+        first="run() hangs for a malformed mini-batch generated from the sample: run() was interrupted after",
         advice="find the loop or the wait that does not end for such an item, and give it a limit",
         edits={"        with ours, theirs:": "        ours.settimeout(0.1)\n        with ours, theirs:"},
     ),
     Repair(
         name="says_unknown_without_model",
         check="reports_failures",
-        first="While 'weights.json', which lies with the code, is missing, init() hides that it failed",
-        advice="let the exception of loading it out of init()",
+        first="init() swallows the error and run() continues when 'weights.json', which lies with the code, is missing",
+        advice="let init() raise",
         edits={"        logging.warning(": "        raise\n        logging.warning("},
     ),
     Repair(
         name="broken_orders_as_zero",
         check="reports_failures",
         outcome="advice",
-        first="order_1.json, which cannot be read (its JSON is cut short), comes back as a result like any other",
-        advice="let the exception out of run()",
+        first="run() hides that order_1.json cannot be read (its JSON is cut short): it comes back as a result",
+        advice="let the exception propagate",
         edits={"        return 0.0": "        raise"},
     ),
     Repair(
         name="writes_beside_its_input",
         check="leaves_input_unchanged",
-        first="The script writes files beside its input, and takes them away again: letter_1.lower",
-        advice="what is needed for a moment to tempfile.TemporaryDirectory()",
+        first="The script writes files beside its input, and deletes them again: letter_1.lower",
+        advice="temporary files to tempfile.TemporaryDirectory()",
         edits={
             "import os\n": "import os\nimport tempfile\n",
             'copy = path.with_suffix(".lower")': "copy = Path(tempfile.mkdtemp(), path.name)",
@@ -195,7 +195,7 @@ REPAIRS = [
         name="one_bad_file_fails_all",
         check="one_bad_item_costs_one_item",
         outcome="advice",
-        first="One bad item fails the job: of ",
+        first="One bad item fails the job: ",
         advice="or choose an error_threshold of at least mini_batch_size",
         options={"--parallelrun-set": "error_threshold=3"},
     ),

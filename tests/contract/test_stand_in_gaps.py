@@ -38,7 +38,7 @@ def test_what_is_not_covered_comes_first_though_the_script_hides_it(judge: Judge
         assert judged.messages[name].startswith(FIRST)
     message = judged.messages["returns_one_result_per_item"]
     assert "That may be the cause of what follows, and not the script:\nrun() returned fewer results" in message
-    assert "to do: Install the real package and give --parallelrun-set azureml=installed" in message
+    assert "fix: Install the real package and give --parallelrun-set azureml=installed" in message
 
 
 def test_advice_on_what_failed_comes_after_it_too(judge: Judge) -> None:
@@ -58,7 +58,7 @@ def test_a_model_that_nobody_gave_comes_first(judge: Judge) -> None:
     call = "from azureml.core import Model; Model.get_model_path('risk')"
     message = judge(SWALLOWS.replace("CALL", call)).messages["returns_one_result_per_item"]
     assert message.startswith("The azureml stand-ins lack the model 'risk', which the script uses.")
-    assert "to do: Give --parallelrun-model risk=PATH." in message
+    assert "fix: Give --parallelrun-model risk=PATH." in message
 
 
 def test_a_path_for_the_name_of_a_model_is_the_fault_of_the_script(judge: Judge, write: Write) -> None:

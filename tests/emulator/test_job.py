@@ -140,7 +140,7 @@ def test_an_exception_in_shutdown_does_not_fail_the_job(files: list[str]) -> Non
     assert last.failure is not None
     assert last.failure.phase == "shutdown"
     assert result.notes == (
-        "shutdown() of worker 0 failed, which the service only logs: ZeroDivisionError: integer division or modulo by "
+        "shutdown() of worker 0 failed (the service only logs this): ZeroDivisionError: integer division or modulo by "
         "zero",
     )
 
@@ -257,7 +257,7 @@ def test_more_results_than_items_are_capped_and_noted(rules: str, files: list[st
     assert result.succeeded_items == 3
     assert result.mini_batches[1].attempts[0].returned == 3
     assert result.rows == ["f00", "a", "b", "c", "f02"]
-    assert any("1 attempt(s) returned more results than items" in note for note in result.notes)
+    assert any("1 attempt returned more results than items" in note for note in result.notes)
 
 
 def test_no_retry_gives_the_mini_batch_up_at_once(files: list[str]) -> None:
@@ -350,15 +350,15 @@ def test_what_the_sources_disagree_on_is_noted_where_it_matters(files: list[str]
     drops = Fault.drops(1, mini_batch=0)
     result = run_job(Names(), files, drops, mini_batch_size=2, mini_batch_error_threshold=0)
     assert result.notes == (
-        "the sources on the service disagree, and it matters here: "
-        "Failed under rules=documented, Completed under rules=observed",
+        "this job's verdict depends on which Azure document is right: "
+        "Failed with rules=documented, Completed with rules=observed",
     )
 
 
 def test_a_reading_that_cannot_be_told_is_noted(files: list[str]) -> None:
     result = run_job(Names(), files, Fault.drops(1, mini_batch=0), rules="observed", mini_batch_size=2)
     assert result.readings == {"documented": None, "observed": "Completed"}
-    assert result.notes == ("what rules=documented would make of this job cannot be told from these attempts",)
+    assert result.notes == ("the verdict with rules=documented cannot be derived from these attempts",)
 
 
 def test_a_fault_that_never_fired_is_none_where_the_job_ended_first(files: list[str]) -> None:
@@ -409,7 +409,7 @@ def test_an_instance_is_given_up_after_three_failed_inits_per_worker(files: list
     result = run_job(entry, files, max_concurrency_per_instance=2)
     assert entry.calls == ["init"] * 6
     assert result.status == "Failed"
-    assert "init() failed 6 time(s)" in (result.reason or "")
+    assert "init() failed 6 times" in (result.reason or "")
     assert "OSError: no model" in (result.reason or "")
     assert statuses(result) == ["unfinished"] * 3
     assert len(result.worker_failures) == 6
@@ -442,7 +442,7 @@ def test_a_script_that_cannot_be_imported_fails_the_job(tmp_path: Path) -> None:
     script.write_text("import nowhere_to_be_found\ndef run(paths): return paths\n", encoding="utf-8")
     result = run_job(script, make_files(tmp_path, 1))
     assert result.status == "Failed"
-    assert "loading the entry script failed 3 time(s)" in (result.reason or "")
+    assert "loading the entry script failed 3 times" in (result.reason or "")
     assert "nowhere_to_be_found" in (result.reason or "")
 
 

@@ -370,7 +370,7 @@ def run(paths):
     fields = {"max_retries": 1, "output_action": "append_row", "mini_batch_size": 2}
     result = ParallelJob(tmp_path / "score.py", make_files(tmp_path, 2), JobSettings.from_mapping(fields)).run()
     assert result.status == "Failed"
-    assert "was removed, and cannot be made anew" in (result.reason or "")
+    assert "was removed, and cannot be created again" in (result.reason or "")
 
 
 def test_an_attempt_fails_whose_worker_has_lost_its_own_file(tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_a_frame_of_another_shape_is_appended_below() -> None:
 def test_an_output_path_that_the_user_sets_is_told_to_be_in_vain(files: list[str]) -> None:
     variables = {"AZUREML_BI_OUTPUT_PATH": "elsewhere"}
     appending = run_job(Names(), files, output_action="append_row", environment_variables=variables)
-    assert [note for note in appending.notes if note.startswith("AZUREML_BI_OUTPUT_PATH was set in vain")]
+    assert [note for note in appending.notes if note.startswith("AZUREML_BI_OUTPUT_PATH has no effect")]
     assert run_job(Names(), files, environment_variables=variables).notes == ()
 
 

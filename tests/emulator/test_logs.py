@@ -146,7 +146,7 @@ def test_a_worker_that_does_not_come_up_is_among_the_errors(tmp_path: Path) -> N
     logs = tmp_path / "kept" / "logs"
     assert (logs / "user/error.txt").read_text("utf-8") == "3 x ZeroDivisionError: division by zero\n"
     assert (logs / "user/error/instance0/process002.txt").read_text("utf-8").startswith("init: ZeroDivisionError")
-    assert "init() failed 3 time(s)" in next(logs.glob("job_error.*.txt")).read_text("utf-8")
+    assert "init() failed 3 times" in next(logs.glob("job_error.*.txt")).read_text("utf-8")
 
 
 def test_a_shutdown_that_fails_is_among_the_errors(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_an_empty_file_that_cannot_be_made_anew_is_told(tmp_path: Path) -> None:
     file = AppendedFile(path)
     shutil.rmtree(path.parent)
     path.parent.touch()
-    cannot = r"all\.txt' was removed, and cannot be made anew: File exists"
+    cannot = r"all\.txt' was removed, and cannot be created again: File exists"
     with pytest.raises(OutputError, match=cannot):
         file.require()
     with pytest.raises(OutputError, match=cannot):

@@ -81,7 +81,7 @@ def test_an_attempt_tells_what_it_returned_and_what_went_wrong(result: JobResult
     assert fine.duration >= 0
     short = result.mini_batches[1].attempts[0]
     assert short.returned == 1
-    assert short.error == "run() returned 1 result(s) for 2 item(s), 1 missing"
+    assert short.error == "run() returned 1 result for 2 items, 1 missing"
 
 
 def test_a_traceback_shows_the_frames_of_the_script_alone(tmp_path: Path) -> None:

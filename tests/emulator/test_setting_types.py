@@ -96,7 +96,7 @@ REFUSED: list[tuple[SettingType[object], object, str]] = [
     (whole_number(0), np.array([1, 2]), "a whole number"),
     (whole_number(0), [1], "a whole number"),
     (whole_number(0), 2**31, "a whole number from 0 to 2147483647"),
-    (TOTAL_ATTEMPTS, 0, "it counts all tries, the first one too"),
+    (TOTAL_ATTEMPTS, 0, "it counts all attempts, the first one too"),
     (TOTAL_ATTEMPTS, "2.5", "1 or more"),
     (TOTAL_ATTEMPTS, 2**31, "1 or more"),
     (PERCENT, -0.1, "from 0 to 100"),

@@ -185,7 +185,7 @@ def test_packages_that_are_not_in_the_files(of_step: ReadStep, environment: str,
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
-        ('env = Environment.get(workspace=ws, name="AzureML-Minimal")', "which the file does not tell"),
+        ('env = Environment.get(workspace=ws, name="AzureML-Minimal")', "whose value is not in the file"),
         (
             'env = Environment("a")\ndeps = CondaDependencies()\ndeps.add_pip_package("x")\n'
             "env.python.conda_dependencies = deps",
@@ -282,7 +282,7 @@ def test_an_archive_of_conda_may_bring_any_module(write: Write) -> None:
     [
         ("none.yml", None, "does not exist; give a conda file"),
         ("", None, "is a folder; give a conda file"),
-        ("conda.toml", "x", "the kind of the file is told by its ending; give a conda file"),
+        ("conda.toml", "x", "unknown type of file; give a conda file"),
         ("conda.yml", "a: [", "conda.yml:1:5: this is not valid YAML"),
         ("conda.yml", "", "the file is empty; an environment is a mapping of keys"),
         ("conda.yml", "- pandas\n", "the file holds a list; an environment is a mapping of keys"),

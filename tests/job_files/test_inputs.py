@@ -90,8 +90,8 @@ def test_an_mltable_is_read_and_a_sample_without_one_is_told_by_itself(step_of: 
     found = typed(step_of, "{type: mltable}", "data")
     assert (found.as_files, found.problems) == (None, ())
     assert found.notes == (
-        "the input 'files' is an mltable (job.yml:4), and the sample has no MLTable file: what run() gets is told "
-        "by the sample alone",
+        "the input 'files' is an mltable (job.yml:4), and the sample has no MLTable file: the sample alone "
+        "decides what run() gets",
     )
 
 

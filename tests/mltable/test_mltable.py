@@ -217,7 +217,9 @@ def test_a_batch_deployment_takes_an_mltable_of_files_and_none_of_a_table(stores
     ],
 )
 def test_remote_data_is_refused_with_how_to_give_a_local_sample(tmp_path: Path, path: str, told: str) -> None:
-    with pytest.raises(InputError, match=rf"its MLTable names '{path}': remote data is not fetched.*{told}.*sample"):
+    with pytest.raises(
+        InputError, match=rf"its MLTable names '{path}': remote inputs are not downloaded.*{told}.*sample"
+    ):
         open_input(mltable(tmp_path, DELIMITED, paths=f"file: {path}"), Split())
 
 

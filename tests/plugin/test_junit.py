@@ -42,7 +42,7 @@ def test_the_message_is_the_first_line_of_the_finding_and_the_text_all_of_it(
     assert failure is not None
     assert failure.text is not None
     assert failure.text.splitlines()[0] == failure.attrib["message"]
-    assert "on the service: " in failure.text
+    assert "on Azure ML: " in failure.text
 
 
 def test_the_reason_is_the_message_of_a_skip(project: Path, run_pytest: Run) -> None:

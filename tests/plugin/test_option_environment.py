@@ -43,7 +43,7 @@ def test_the_ini_twin_is_used_and_starts_at_its_folder(
     [
         ("none.yml", "*=none.yml: does not exist; give a conda file *There is: conda.yml."),
         ("data", "*=data: is a folder; give a conda file *"),
-        ("score.py", "*=score.py: the kind of the file is told by its ending; give a conda file *"),
+        ("score.py", "*=score.py: unknown type of file; give a conda file *"),
         ("conda.yml", "*=conda.yml: conda.yml:1:15: 'dependencies' must be a list of packages, and is 'pandas'*"),
         ("", "*: the path is empty.*"),
     ],
@@ -61,4 +61,4 @@ def test_without_an_entry_it_is_refused(project: Path, write: Write, run_pytest:
     write("requirements.txt", "")
     result = run_pytest("--parallelrun-environment=requirements.txt")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--parallelrun-environment is about the gate of an entry*"])
+    result.stderr.fnmatch_lines(["*--parallelrun-environment needs an entry script to check*"])

@@ -45,13 +45,13 @@ def test_an_installation_without_pages_says_so(
 def test_a_finding_names_the_page_of_its_check(project: Path, gate: Run, write: Write) -> None:
     write("score.py", "def run(mini_batch):\n    return None\n")
     result = gate("-k", "valid_type")
-    assert result.outlines.count("more: pytest --parallelrun-explain=returns_valid_type") == 1
+    assert result.outlines.count("details: pytest --parallelrun-explain=returns_valid_type") == 1
 
 
 def test_advice_names_the_page_of_its_check(project: Path, gate: Run, write: Write) -> None:
     write("score.py", "def run(mini_batch):\n    return [1.5 for path in mini_batch]\n")
     gate("-k", "rows_name", "--parallelrun-report=gate.json")
-    assert "more: pytest --parallelrun-explain=rows_name_their_item" in (project / "gate.json").read_text("utf-8")
+    assert "details: pytest --parallelrun-explain=rows_name_their_item" in (project / "gate.json").read_text("utf-8")
 
 
 def test_every_check_has_a_page_that_is_named() -> None:

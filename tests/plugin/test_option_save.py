@@ -36,7 +36,7 @@ def test_the_mini_batch_of_a_finding_is_kept_in_the_folder(flawed: Path, gate: R
     folder = flawed / "my cases" / "score" / "no_silent_losses"
     content = json.loads((folder / "case.json").read_text(encoding="utf-8"))
     assert (content["entry"], content["check"], content["kind"]) == ("score.py", "no_silent_losses", "files")
-    assert content["finding"].startswith("The job ends Completed, and 1 of 3 items failed")
+    assert content["finding"].startswith("The job would be reported as Completed although 1 of 3 items failed")
     assert [path.name for path in (folder / "items").iterdir()] == ["item_2.txt"]
     assert replay_line(result)[-1] == "--parallelrun-replay=my cases/score/no_silent_losses"
 
@@ -50,7 +50,8 @@ def test_without_it_the_cache_of_pytest_keeps_it(flawed: Path, pytester: pytest.
 def test_without_the_cache_it_says_that_nothing_is_kept_and_what_would(flawed: Path, gate: Run) -> None:
     gate(*ONE).stdout.fnmatch_lines(
         [
-            "replay: the mini-batches are not saved: pytest's cache is switched off; --parallelrun-save=DIR keeps them",
+            "replay: not available, because the mini-batches could not be saved: pytest's cache is switched off; "
+            "--parallelrun-save=DIR keeps them",
         ]
     )
 
@@ -112,7 +113,7 @@ def test_the_test_that_is_printed_runs_as_it_is(flawed: Path, gate: Run, run_pyt
         "--parallelrun-save=cases",
         *ONE,
     )
-    start = next(number for number, line in enumerate(result.outlines) if line == "or in a test of yours:")
+    start = next(number for number, line in enumerate(result.outlines) if line == "or as a regression test:")
     lines = result.outlines[start + 1 : start + 6]
     assert lines[3] == (
         "        result = case.run('src/score.py', program_arguments='--word ho', code='.', models=['lib=src/lib'])"
@@ -159,7 +160,7 @@ def test_each_of_two_entries_has_a_folder(flawed: Path, gate: Run, write: Write)
 def test_a_folder_of_the_users_is_not_written_over(flawed: Path, gate: Run, write: Write) -> None:
     write("cases/score/no_silent_losses/thesis.txt", "years")
     gate("--parallelrun-save=cases", *ONE).stdout.fnmatch_lines(
-        ["replay: the mini-batches are not saved: *no saved case"]
+        ["replay: not available, because the mini-batches could not be saved: *no saved case"]
     )
     assert (flawed / "cases/score/no_silent_losses/thesis.txt").read_text() == "years"
 

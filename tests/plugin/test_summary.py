@@ -45,14 +45,14 @@ def test_the_short_summary_of_pytest_has_the_first_line_of_a_finding(
     (place,) = [number for number, line in enumerate(lines) if line.startswith("FAILED ")]
     assert lines[place].startswith("FAILED score.py::test_returns_valid_type - run() returned None.")
     assert lines[place + 1].startswith("====")
-    assert len([line for line in lines if line.startswith("on the service: ")]) == 1
+    assert len([line for line in lines if line.startswith("on Azure ML: ")]) == 1
 
 
 def test_a_failure_is_told_in_one_line_where_that_is_asked_for(project: Path, gate: Run, write: Write) -> None:
     write("score.py", "def run(mini_batch):\n    return None\n")
     lines = gate("-k", "valid_type", "--tb=line").outlines
     assert len([line for line in lines if line.startswith("run() returned None.")]) == 1, lines
-    assert not [line for line in lines if line.startswith("on the service: ")]
+    assert not [line for line in lines if line.startswith("on Azure ML: ")]
 
 
 def test_init_calls_are_those_that_really_happened(project: Path, gate: Run, write: Write) -> None:
@@ -154,7 +154,7 @@ def test_what_two_checks_found_of_one_cause_is_told_once_and_referred_to(
     cause = {"kind": "wrong_type", "exception": "", "frame": None, "returned_type": "None"}
     assert [check["finding"]["cause"] for check in checks] == [cause, cause]
     # For programs each message is whole.
-    assert all("on the service: " in check["message"] for check in checks)
+    assert all("on Azure ML: " in check["message"] for check in checks)
 
 
 def test_what_the_script_printed_is_told_once_with_the_cause(project: Path, gate: Run, write: Write) -> None:

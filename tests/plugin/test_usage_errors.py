@@ -20,7 +20,7 @@ OF_A_GATE = [
     ),
     ("--parallelrun-code=scr", "*code root '*scr' is not a folder*"),
     ("--parallelrun-code=data", "*score.py' does not lie below the code root '*data'*"),
-    ("--parallelrun-engine=quantum", "--parallelrun-engine=quantum: there is no such engine. Allowed: inprocess*"),
+    ("--parallelrun-engine=quantum", "--parallelrun-engine=quantum: unknown engine. Allowed: inprocess*"),
     ("--parallelrun-env=GREETING", "--parallelrun-env 'GREETING': give NAME=VALUE."),
     ("--parallelrun-env==hello", "--parallelrun-env '=hello': give NAME=VALUE."),
     (
@@ -37,10 +37,13 @@ OF_A_GATE = [
     ("--parallelrun-model=", "model '': the path is empty*"),
     ("--parallelrun-output=data", "--parallelrun-output=*data: give a new or empty folder*"),
     ("--parallelrun-output=score.py", "--parallelrun-output=*score.py: is a file: give a folder."),
-    ("--parallelrun-report=gate.pdf", "--parallelrun-report=gate.pdf: the kind of * Allowed: .html, .json, .md."),
-    ("--parallelrun-report=gate", "--parallelrun-report=gate: the kind of * Allowed: .html, .json, .md."),
-    ("--parallelrun-report=gate.htm", "--parallelrun-report=gate.htm: the kind of * Did you mean '.html'?"),
-    ("--parallelrun-report=gate.jsn", "--parallelrun-report=gate.jsn: the kind of * Did you mean '.json'?"),
+    (
+        "--parallelrun-report=gate.pdf",
+        "--parallelrun-report=gate.pdf: unknown report type. Allowed: .html, .json, .md.",
+    ),
+    ("--parallelrun-report=gate", "--parallelrun-report=gate: unknown report type. Allowed: .html, .json, .md."),
+    ("--parallelrun-report=gate.htm", "--parallelrun-report=gate.htm: unknown report type. Did you mean '.html'?"),
+    ("--parallelrun-report=gate.jsn", "--parallelrun-report=gate.jsn: unknown report type. Did you mean '.json'?"),
     ("--parallelrun-report=folder.json", "--parallelrun-report=folder.json: is a folder; give a file."),
     ("--parallelrun-save=score.py", "--parallelrun-save=score.py: is a file; give a folder."),
     (
@@ -63,7 +66,10 @@ ALONE = [
     (("--parallelrun-entry=",), "--parallelrun-entry: the path is empty."),
     ((ENTRY, "--parallelrun-input=dta"), "--parallelrun-input: input '*dta' does not exist: *Did you mean 'data'?"),
     ((ENTRY, "--parallelrun-input=nothing/*.txt"), "--parallelrun-input: input '*': the pattern matches no file*"),
-    ((ENTRY, "--parallelrun-input=https://example.org/data"), "--parallelrun-input: *remote data is not fetched*"),
+    (
+        (ENTRY, "--parallelrun-input=https://example.org/data"),
+        "--parallelrun-input: *remote inputs are not downloaded*",
+    ),
     ((ENTRY, "--parallelrun-input="), "--parallelrun-input: the path is empty."),
     (
         (ENTRY, "--parallelrun-input=empty"),
@@ -76,7 +82,7 @@ ALONE = [
     ),
     (
         (ENTRY, "--parallelrun-input=notes.txt"),
-        "--parallelrun-input: *notes.txt': Input format UriFile is not supported*Give its folder*",
+        "--parallelrun-input: *notes.txt': a single file that is not a table is rejected by Azure ML*Pass its folder*",
     ),
     ((ENTRY, "--parallelrun-input=broken.csv"), "--parallelrun-input: *broken.csv*3*"),
     (
@@ -95,14 +101,14 @@ ALONE = [
     *(
         (
             (f"--parallelrun-{option}",),
-            f"--parallelrun-{option.partition('=')[0]} is about the gate of an entry: add --parallelrun-entry=PATH.",
+            f"--parallelrun-{option.partition('=')[0]} needs an entry script to check: add --parallelrun-entry=PATH.",
         )
         for option in ("report=gate.json", "save=cases", "budget=1", "strict", "plan")
     ),
 ]
 
 IN_THE_INI_FILE = [
-    ("engine = inproces", "parallelrun_engine in tox.ini=inproces: there is no such engine. Did you mean 'inprocess'?"),
+    ("engine = inproces", "parallelrun_engine in tox.ini=inproces: unknown engine. Did you mean 'inprocess'?"),
     ("entry = scor.py", "parallelrun_entry in tox.ini=scor.py: *Did you mean 'score.py'?"),
     ("input = dta", "parallelrun_input in tox.ini: input '*dta' does not exist*"),
     ("set = max_retires=2", "parallelrun_set in tox.ini*max_retires*Did you mean 'max_retries'?"),

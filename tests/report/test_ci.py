@@ -32,7 +32,7 @@ def test_a_finding_is_shown_in_the_script_below_the_checkout(tmp_path: Path) -> 
     first, second = annotated([made], str(tmp_path))
     assert (first.level, first.file, first.line) == ("error", "src/score.py", 2)
     assert first.title == "score.py: first_check"
-    assert first.message == "wrong\nwhere: run(), mini-batch 0, attempt 1 of 1\nto do: mend it"
+    assert first.message == "wrong\nwhere: run(), mini-batch 0, attempt 1 of 1\nfix: mend it"
     assert (second.level, second.message) == ("warning", "may be better")
 
 

@@ -199,9 +199,9 @@ def test_recipes_shrink_to_the_first_file_with_nothing_odd(files: Sample) -> Non
         (lambda sample: recipes(sample, min_size=3, max_size=2), r"min_size=3 is more than max_size=2"),
         (
             lambda sample: recipes(sample, min_size=6),
-            r"min_size=6: the sample has 5 item\(s\), and none is drawn twice\.$",
+            r"min_size=6: the sample has 5 items, and none is drawn twice\.$",
         ),
-        (lambda sample: recipes(sample, min_size=6, odd=True), r"Duplicates of odd mini-batches come on top"),
+        (lambda sample: recipes(sample, min_size=6, odd=True), r"Duplicates of malformed mini-batches come on top"),
         (lambda sample: mini_batches(sample, min_size=6), r"min_size=6"),
     ],
 )

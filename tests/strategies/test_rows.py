@@ -218,7 +218,10 @@ def test_recipes_shrink_to_the_first_row_with_nothing_odd(rows: Sample) -> None:
         (lambda: Rows(rows=(-1,)), r"numbers from 0 to 11"),
         (lambda: Rows(rows=(0,), cells=(Cell(1, "text", "null"),)), r"the mini-batch has 1 row"),
         (lambda: Rows(rows=(0,), cells=(Cell(0, "txet", "null"),)), r"no such column. Did you mean 'text'\?"),
-        (lambda: Rows(rows=(0,), cells=(Cell(0, "flag", "null"),)), r"'flag' \(bool\) cannot be 'null'.*nothing odd"),
+        (
+            lambda: Rows(rows=(0,), cells=(Cell(0, "flag", "null"),)),
+            r"'flag' \(bool\) cannot be 'null'.*nothing malformed",
+        ),
         (lambda: Rows(rows=(0,), cells=(Cell(0, "integer", "nan"),)), r"cannot be 'nan'. Allowed: zero, minus_one"),
         (lambda: Cell(0, "x", "nil"), r"Cell\(0, 'x', 'nil'\): there is no such kind"),  # type: ignore[arg-type]
         (lambda: Cell(-1, "x", "nan"), r"row of Cell\(-1, 'x', 'nan'\)=-1: must be a whole number of 0 or more"),

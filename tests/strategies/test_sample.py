@@ -35,7 +35,7 @@ def test_a_list_keeps_its_order_and_a_path_given_twice_is_one_item(folder: Path)
 def test_files_of_a_list_that_do_not_exist_are_left_out_and_counted(folder: Path) -> None:
     sample = Sample([folder / "a.txt", folder / "gone.txt"])
     assert sample.names == ("a.txt",)
-    assert sample.sampled == "1 file(s) that do not exist are left out"
+    assert sample.sampled == "1 missing file left out"
 
 
 def test_a_csv_file_is_a_sample_of_its_rows_with_the_types_of_the_whole_input(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def copy_items(folder: Path, target: str) -> None:
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             what = "a link, which is not followed" if stat.S_ISLNK(mode) else "neither a file nor a folder"
             raise InputError(
-                f"'{path}' is {what}: the items of a saved case are files. Remove it, or save the case anew."
+                f"'{path}' is {what}: the items of a saved case are files. Remove it, or save the case again."
             )
     try:
         shutil.copytree(source, os.path.join(target, ITEMS), symlinks=True)

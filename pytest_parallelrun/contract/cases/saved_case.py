@@ -109,7 +109,7 @@ class SavedCase:
     def problem(self, result: JobResult) -> str:
         """What is still wrong in a result of `run()`, in one sentence; "" if nothing is."""
         if not result.attempts:
-            return f"no worker comes up: {result.reason}"
+            return f"no worker could start: {result.reason}"
         no_harm = self._content["expects"] == "no_harm"
         for attempt in result.attempts:
             wrong = attempt.outcome in _HARMFUL if no_harm else attempt.outcome != "succeeded"

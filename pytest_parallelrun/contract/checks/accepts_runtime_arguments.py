@@ -46,9 +46,8 @@ def test_accepts_runtime_arguments(
             parallelrun_check.cannot_decide(why_no_worker(failure_without))
         parallelrun_check.fail(
             Finding(
-                what=f"The script works with its own arguments alone, and fails in {failure.phase} when the runtime's "
-                f"are in sys.argv: {failure.error}"
-                + "".join(f"\nargparse says: {complaint}" for complaint in complaints[-1:]),
+                what=f"The script fails during {failure.phase} on the extra arguments that Azure ML adds to sys.argv: "
+                f"{failure.error}" + "".join(f"\nargparse says: {complaint}" for complaint in complaints[-1:]),
                 location=Location(phase=failure.phase),
                 traceback=failure.traceback,
                 service=f"exit code 42, the usage text of argparse in {ERROR_LOG}",
@@ -62,11 +61,11 @@ def test_accepts_runtime_arguments(
         parallelrun_check.fail(
             Finding(
                 what="\n".join(
-                    f"argparse takes the runtime's {flag} for your {option}, of which it is the beginning: "
+                    f"argparse reads the runtime's {flag} as an abbreviation of your {option}: "
                     f"{option} becomes {got!r} where it should be {wanted!r}."
                     for flag, option, got, wanted in taken
                 ),
-                service="nothing: the script goes on with a value that nobody gave it",
+                service="no error: the script runs with a value you never passed",
                 fix="Make the parser with ArgumentParser(allow_abbrev=False).",
             )
         )
@@ -75,11 +74,11 @@ def test_accepts_runtime_arguments(
         parallelrun_check.fail(
             Finding(
                 what="\n".join(
-                    f"Your positional argument {name!r} gets {got!r}, which is among the runtime's own arguments"
-                    + (f", where it should get {wanted!r}." if wanted is not None else "; yours has none.")
+                    f"Your positional argument {name!r} is filled by one of the runtime's own arguments: {got!r}"
+                    + (f" instead of {wanted!r}." if wanted is not None else "; you passed none.")
                     for name, got, wanted in positional
                 ),
-                service="nothing: the script goes on with a value that nobody gave it",
+                service="no error: the script runs with a value you never passed",
                 fix="The service puts its own arguments before yours, so positions mean nothing. Use an option: "
                 + ", ".join(f'parser.add_argument("--{name}")' for name, _, _ in positional)
                 + ".",

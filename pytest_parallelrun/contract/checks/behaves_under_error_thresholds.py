@@ -19,7 +19,7 @@ from pytest_parallelrun.contract.generation.expected_counts import predict
 from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
 from pytest_parallelrun.contract.phrases import sentences, shown_for
 from pytest_parallelrun.emulator.errors import FaultError
-from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
+from pytest_parallelrun.emulator.splitting.model import PrebuiltInput, count_text
 from pytest_parallelrun.strategies import Files
 
 if TYPE_CHECKING:
@@ -146,9 +146,11 @@ def _confirmed(
             attempts=job.settings.max_retries + 1,
         ),
         traceback=failure.traceback,
-        counts=f"{size} item(s) in, {culprit.returned or 0} result(s) out; the job: {result.status}"
+        counts=f"{count_text(size, 'item')} in, {count_text(culprit.returned or 0, 'result')} out; the job: "
+        + result.status
         + (f" ({result.reason})" if result.reason else "")
-        + f", {result.failed_items} item(s) and {result.failed_mini_batches} mini-batch(es) failed",
+        + f", {count_text(result.failed_items, 'item')} and "
+        + f"{count_text(result.failed_mini_batches, 'mini-batch')} failed",
         service=shown_for(culprit.outcome),
         fix=kept.fix or _fix(culprit.outcome, unreadable=unreadable, again=bool(earlier or history)),
         cause=runner.cause_of_state(Cause.of_attempt(culprit)) if warm else Cause.of_attempt(culprit),
@@ -185,8 +187,8 @@ def _fix(outcome: Outcome, *, unreadable: bool, again: bool) -> str:
         return fix
     if unreadable:
         return (
-            "return a list, a tuple or a DataFrame on every way out of run(), also after an except; raise, or return "
-            "an error row, for an item that cannot be read"
+            "return a list, a tuple or a DataFrame on every code path of run(), including except branches; raise, or "
+            "return an error row, for an item that cannot be read"
         )
     if not again:
         return fix

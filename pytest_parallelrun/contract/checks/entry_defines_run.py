@@ -30,6 +30,6 @@ def test_entry_defines_run(parallelrun_entry: EntryUnderTest, parallelrun_check:
         parallelrun_check.fail(Finding(what="\n".join(problems)))
     if default is not None:
         parallelrun_check.advise(
-            f"The second parameter of run() gets the context of the mini-batch, whatever its name: '{default}' never "
-            "has its default on the service. Make it a module variable or a keyword-only parameter, after a '*'."
+            "Azure ML passes the mini-batch context as the second positional argument of run(), so the default of "
+            f"'{default}' is never used. Make it a module variable or a keyword-only parameter, after a '*'."
         )

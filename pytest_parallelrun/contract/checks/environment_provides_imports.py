@@ -85,8 +85,8 @@ def test_environment_provides_imports(parallelrun_entry: EntryUnderTest, paralle
         )
     if open_questions:
         text = (
-            f"whether {named} has {', '.join(open_questions)} cannot be told: it may come with what is listed and "
-            f"not installed here ({', '.join(packages.open_sources)}). Install that, or {INSIDE}"
+            f"whether {named} has {', '.join(open_questions)} cannot be determined: it may come with what is listed "
+            f"and not installed here ({', '.join(packages.open_sources)}). Install them, or {INSIDE}"
         )
         if not (lacking or needed):
             parallelrun_check.cannot_decide(text)

@@ -230,7 +230,7 @@ def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) ->
             runner,
             after,
             before,
-            which=f"a sound mini-batch ({sentinel.items()})",
+            which=f"a valid mini-batch ({sentinel.items()})",
             location=location,
             case=Case(
                 kind=runner.observations.kind,
@@ -244,10 +244,10 @@ def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) ->
         runner.rows_count = False
         return None
     return Finding(
-        what=f"An odd mini-batch ({describe(runner.sample, recipe)}) breaks the valid one after it: {problem}.",
+        what=f"A malformed mini-batch ({describe(runner.sample, recipe)}) breaks the valid one after it: {problem}.",
         location=location,
-        counts=f"the odd mini-batch itself: {first.outcome}; the sound one succeeds on a fresh worker",
-        service="mini-batches that have nothing wrong fail or come out wrong, on one worker only, and at random",
+        counts=f"the malformed mini-batch itself: {first.outcome}; the valid one succeeds on a fresh worker",
+        service="valid mini-batches fail or give wrong rows, apparently at random and on one worker only",
         fix="undo what run() changes (globals, locks, open files, buffers) on every code path: `with`, try/finally",
         cause=Cause(kind="spoiled"),
         case=Case(
@@ -312,11 +312,11 @@ def _finding(runner: ExampleRunner, recipe: Recipe, payload: Payload, ended: Att
     assert ended.failure is not None
     returned = "none that count" if ended.returned is None else str(ended.returned)
     return Finding(
-        what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch that was made of the sample: "
+        what=f"run() {_VERBS[ended.outcome]} for {_kind(recipe)} mini-batch generated from the sample: "
         f"{ended.failure.error}",
         location=Location(phase="run", mini_batch=ended.mini_batch.id, items=describe(runner.sample, recipe)),
         traceback=ended.failure.traceback,
-        counts=f"{recipe.size} item(s) in, results out: {returned}",
+        counts=f"{count_text(recipe.size, 'item')} in, results out: {returned}",
         service=shown_for(ended.outcome),
         fix=FIXES.get(ended.outcome, ""),
         cause=Cause.of_attempt(ended),
@@ -336,4 +336,4 @@ def _case(runner: ExampleRunner, recipe: Recipe, *payloads: Payload) -> Case:
 
 
 def _kind(recipe: Recipe) -> str:
-    return "an odd" if recipe.odd else "a sound"
+    return "a malformed" if recipe.odd else "a valid"

@@ -28,6 +28,7 @@ from pytest_parallelrun.contract.entry.mini_batches import (
 )
 from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -39,12 +40,12 @@ MAX_SUSPECTS = 2
 
 _ONE_ITEM = "the sample has a single item, which makes mini-batches of one size only"
 _FOR_EACH_ITEM = (
-    "compute each result from its own item: statistics, ranks, positions and padding over a whole mini-batch, and work "
+    "compute each result from its own item only. Statistics, ranks, positions or padding over the mini-batch, and work "
     "on its first or last item alone, depend on its size. Take such values from the model or a file."
 )
 _OF_CHUNKS = (
-    "return a result for each item: a loop that works in chunks leaves out, or cuts, the last chunk where that is not "
-    "full. Work on what is left after the loop too, as range(0, len(items), size) with items[start:start + size] does."
+    "return a result for each item. A loop over chunks may drop or cut the last chunk if it is not full: process what "
+    "is left after the loop too, as range(0, len(items), size) with items[start:start + size] does."
 )
 
 
@@ -72,7 +73,7 @@ def test_independent_of_mini_batch_size(parallelrun_observations: Observations, 
         if sizes is not None:
             if is_drawn(observations, sizes.split.merged):
                 check.cannot_decide(
-                    "random numbers decide on the results, and another size of mini-batch draws others. Seed from the "
+                    "results depend on random numbers, and another mini_batch_size draws different ones. Seed from the "
                     "item to make results repeatable."
                 )
             check.fail(_of_size(observations, sizes, kept=history is not None))
@@ -223,7 +224,7 @@ def _pairs(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[_Split]:
 def _fix(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> str:
     if kept:
         return (kept_state(observations, sizes.split.parts[0]).fix or "create what run() changes inside of run()") + (
-            ". What it keeps from one call to the next, it may keep from one item to the next"
+            ". State kept between calls is often kept between items too"
         )
     merged_rows, rows = sizes.of_merged.rows, sizes.of_parts.rows
     lost = merged_rows is not None and rows is not None and len(merged_rows) != len(rows)
@@ -237,7 +238,7 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
     part_sizes = " and ".join(sorted({str(part.size) for part in parts}, key=int))
     counts = ""
     if sizes.of_merged.rows is not None and rows is not None:
-        counts = f"{len(sizes.of_merged.rows)} row(s) in one mini-batch, {len(rows)} in {len(parts)}"
+        counts = f"{count_text(len(sizes.of_merged.rows), 'row')} in one mini-batch, {len(rows)} in {len(parts)}"
     if rows is not None:
         case = case_of_history(observations, (combined,), sizes.of_parts)
     else:
@@ -249,8 +250,8 @@ def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) 
         )
     return Finding(
         what=(
-            f"The size of a mini-batch changes results: for the same {combined.size} items run() {together} as one "
-            f"mini-batch of {combined.size}; in {len(parts)} mini-batches of {part_sizes} it {apart}."
+            f"Results depend on mini_batch_size: for the same {combined.size} items run() {together} as one "
+            f"mini-batch; as {len(parts)} mini-batches of {part_sizes} it {apart}."
         ),
         location=Location(phase="run", mini_batch=combined.id, items=combined.items()),
         traceback=traceback_of(failed),

@@ -70,7 +70,7 @@ def _compare_orders(observations: Observations) -> tuple[Finding | None, str | N
         if difference is None:
             return (
                 None,
-                f"mini-batch {mini_batch.id} was answered differently beside a second worker, but not every time",
+                f"mini-batch {mini_batch.id} gave a different result beside a second worker, but not every time",
             )
         return _of_worker(observations, mini_batch, on_first, on_second, difference), None
     return None, None
@@ -80,7 +80,7 @@ def _of_order(observations: Observations, state: StateDependence) -> Finding:
     mini_batch, in_files = state.mini_batch, state.origin == "files"
     return Finding(
         what=(
-            f"The order of the mini-batches changes results: where mini-batch {mini_batch.id} comes first run() "
+            f"Results depend on the order of mini-batches: when mini-batch {mini_batch.id} comes first, run() "
             f"{state.difference[0]}; after {state.before_text()} it {state.difference[1]}"
             + (", on a fresh worker too." if in_files else ".")
         ),
@@ -88,12 +88,12 @@ def _of_order(observations: Observations, state: StateDependence) -> Finding:
         traceback=traceback_of(state.warm),
         service=on_service("mini-batches come in any order, and retries at the end", state.fresh, state.warm),
         fix=(
-            "the script finds something in files that earlier mini-batches left, in the output folder or at a fixed "
-            "path. Take what a result needs from its own item, or from files that no run() changes."
+            "take what a result needs from its own item, or from files that no run() changes. The script reads files "
+            "that earlier mini-batches left, in the output folder or at a fixed path."
             if in_files
             else kept_state(observations, state.before[-1]).fix
-            or "create what run() changes inside of run(), or key it by the item: a result may depend on its own item "
-            "alone."
+            or "create what run() changes inside run(), or key it by the item: a result may depend on its own item "
+            "only."
         ),
         cause=Cause(kind="run() depends on files of earlier mini-batches") if in_files else STATE_KEPT,
         case=case_of_history(observations, (*state.before, mini_batch), state.fresh),
@@ -106,16 +106,16 @@ def _of_chance(observations: Observations) -> Finding:
     swapped = nondeterministic is not None and nondeterministic.swapped
     return Finding(
         what=(
-            f"The same mini-batches get other results when they are run again, and no drawing of random numbers was "
-            f"seen: for mini-batch {mini_batch.id} a fresh worker {first}; another fresh one {second}"
-            + (". The values are the same, in other rows: they have come to the wrong items." if swapped else ".")
+            "Results are not reproducible: the same mini-batches give different results when run again, and no random "
+            f"number generator was used. For mini-batch {mini_batch.id} a fresh worker {first}; another {second}"
+            + (". The values are the same, in other rows: they belong to the wrong items." if swapped else ".")
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
-        service=on_service("what ends first differs from job to job"),
+        service=on_service("the order of completion differs from job to job"),
         fix=(
-            "take results in the order of the items, not in that in which threads or processes end: pool.map() keeps "
-            "it, as_completed() and imap_unordered() do not. Sort a set before it is walked, and take hashlib instead "
-            "of hash() of a text. What tells a time or a duration may be named so: elapsed, run_seconds."
+            "collect results in the order of the items, not of completion: pool.map() keeps it, as_completed() and "
+            "imap_unordered() do not. Sort a set before iterating over it, and use hashlib instead of hash() of a "
+            "string. If the value is a time or a duration, name it so: elapsed, run_seconds."
         ),
         cause=Cause(kind="results change from run to run"),
     )
@@ -142,7 +142,7 @@ def _of_worker(
 ) -> Finding:
     return Finding(
         what=(
-            f"The choice of the worker changes results: for mini-batch {mini_batch.id} run() on the first of two "
+            f"Results depend on the worker: for mini-batch {mini_batch.id} run() on the first of two "
             f"workers {difference[0]}; on the second it {difference[1]}."
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
@@ -150,7 +150,7 @@ def _of_worker(
         service=on_service("any worker may get any mini-batch", on_first, on_second),
         fix=(
             "look for what differs between workers: the name or number of the process, its folder, what init() found "
-            "or claimed first. A result may depend on its own item alone."
+            "or claimed first. A result may depend on its own item only."
         ),
         cause=None if on_second.ended.failure is None else Cause.of_attempt(on_second.ended),
         case=case_of_history(observations, (mini_batch,), on_first),

@@ -50,7 +50,7 @@ def test_init_runs_in_every_worker(
         alone = parallelrun_entry.probe_startup(first_attempt=True).attempt
         if alone is None or (alone.failure is not None and alone.outcome != "short"):
             parallelrun_check.cannot_decide(
-                "run() fails at times, also while there is one worker alone, so it need not be the second init(): "
+                "run() fails intermittently, also with a single worker, so the second init() may not be the cause: "
                 f"{attempt.failure.error}"
             )
         parallelrun_check.fail(
@@ -60,7 +60,7 @@ def test_init_runs_in_every_worker(
                 traceback=attempt.failure.traceback,
                 service=shown_for(attempt.outcome),
                 fix="It succeeds while the first worker is alone: the two share something, such as a file, that "
-                "init() makes anew. Give it a name that is unique to the process.",
+                "init() creates again. Give it a name that is unique to the process.",
                 cause=Cause.of_attempt(attempt),
             )
         )

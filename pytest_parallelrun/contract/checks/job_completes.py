@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
 
-DISPUTED = "The job completes by one reading of the rules, and fails by the other."
+DISPUTED = "The job completes under one set of rules, and fails under the other."
 
 
 def test_job_completes(

@@ -11,6 +11,7 @@ from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.phrases import items_text
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, files_below, is_mltable, locate
 from pytest_parallelrun.emulator.splitting.mltable import files_of
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -53,8 +54,8 @@ def _finding(baseline: Baseline, changes: Changes) -> Finding:
     return Finding(
         what=f"The script changes its input. {'; '.join(part for part in parts if part)}.",
         location=_location_of(baseline, touched),
-        counts=f"{len(touched)} file(s) of the sample are no more what they were; a retry would meet them so",
-        service=READ_ONLY + ", so the attempt fails; in a folder that can be written, a retry finds other items",
+        counts=f"{count_text(len(touched), 'file')} of the sample changed; a retry would read the changed input",
+        service=READ_ONLY + ", so the attempt fails; with a writable mount, a retry finds other items",
         fix="copy the file to a folder of tempfile first, or write the result under another name to the output folder",
     )
 
@@ -73,13 +74,13 @@ def _written_beside(observations: Observations, copy: SampleCopy) -> dict[str, L
 
 
 def _written_finding(left: tuple[str, ...], written: dict[str, Location]) -> Finding:
-    again = "" if left else ", and takes them away again"
+    again = "" if left else ", and deletes them again"
     return Finding(
         what=f"The script writes files beside its input{again}: {items_text(left or tuple(written))}.",
         location=None if left else next(iter(written.values())),
         service=READ_ONLY + ", so the attempt fails",
-        fix="write results to the folder that a program argument or AZUREML_BI_OUTPUT_PATH names, and what is needed "
-        "for a moment to tempfile.TemporaryDirectory()",
+        fix="write results to the folder that a program argument or AZUREML_BI_OUTPUT_PATH names, and temporary "
+        "files to tempfile.TemporaryDirectory()",
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.result import JobResult
 
-DISPUTED = "By one reading of the rules the job completes, and items are lost without a word."
+DISPUTED = "Under one set of rules the job completes, and items are silently lost."
 
 
 def test_no_silent_losses(
@@ -64,15 +64,16 @@ def test_no_silent_losses(
         )
     else:
         finding = Finding(
-            what=f"The job ends Completed, and {_losses(result.failed_items, result)}: {_why_it_passed(result)}",
+            what=f"The job would be reported as Completed although {_losses(result.failed_items, result)}: "
+            + _why_it_passed(result),
             location=parallelrun_baseline.location_of(losing[0]),
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"the job is green; {shown_for(losing[0].outcome)}",
             fix=sentences(
                 hints(parallelrun_baseline.shown_failures(), parallelrun_entry),
-                f"It would have been caught by {_catching(result)}. Set one of them in the job, or set "
-                "error_threshold=-1 on purpose if the loss is meant.",
+                f"One of these settings would have failed the job: {_catching(result)}. Set one, or set "
+                "error_threshold=-1 explicitly if losing items is acceptable.",
             ),
             cause=cause_of_losses(parallelrun_observations),
             case=case_of(parallelrun_entry, losing[0]),

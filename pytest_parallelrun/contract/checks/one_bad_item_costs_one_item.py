@@ -54,8 +54,8 @@ def _fix(trial: CorruptionTrial) -> str:
         )
     return (
         "run() takes all items at once. Check them before, as with pd.to_numeric(column, errors='coerce') for a table, "
-        "or try them one by one where the whole mini-batch raises, and return for each that cannot be read a row that "
-        "names the item and its error"
+        "or process them one by one where the whole mini-batch raises, and return for each that cannot be read a row "
+        "that names the item and its error"
     )
 
 
@@ -73,7 +73,7 @@ def _lost_on_the_service(observations: Observations, costly: CorruptedAttempt) -
 def _fails_the_job(trial: CorruptionTrial, costly: CorruptedAttempt, lost: int, tolerated: int) -> Finding:
     ended = costly.ended
     return Finding(
-        what=f"One bad item fails the job: of {costly.item} {costly.description}, run() ends with {costly.error}, and "
+        what=f"One bad item fails the job: {costly.item} ({costly.description}). run() ends with {costly.error}, and "
         f"error_threshold={tolerated}, which allows {count_text(tolerated, 'failed item')}, is exceeded.",
         location=trial.location(),
         traceback="" if ended.failure is None else ended.failure.traceback,

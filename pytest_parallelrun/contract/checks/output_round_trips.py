@@ -74,7 +74,7 @@ def test_output_round_trips(
     first = next(iter(losses.values()))[0]
     parallelrun_check.advise(
         Finding(
-            what=f"{appended_output(parallelrun_entry.settings)} the file does not carry what run() returned: "
+            what=f"{appended_output(parallelrun_entry.settings)} values are lost: "
             + "; ".join(what for _, what in losses.values())
             + ".",
             location=Location(phase="return", detail=f" of run(), {labels[first]}"),
@@ -129,7 +129,7 @@ def _all_is_lost(lost: _LostRows) -> Finding:
     return Finding(
         what=f"The appended file does not hold the data: {lost.text}.",
         location=Location(phase="return", detail=f" of run(), {lost.first.label}"),
-        service="the job completes, and nobody can read the results",
+        service="the job completes, but its results cannot be read",
         fix=lost.fix,
     )
 
@@ -169,8 +169,8 @@ def _lost_of_list(elements: list[object], path: Path) -> Iterator[tuple[str, str
     broken = next((element for element in elements if _breaks(str(element).rstrip("\r\n"))), None)
     if broken is not None:
         yield (
-            f"{len(elements)} result(s) make {sum(len(line.splitlines()) or 1 for line in lines)} lines, since one "
-            f"holds a newline: {row_text(broken)}",
+            f"{count_text(len(elements), 'result')} make {sum(len(line.splitlines()) or 1 for line in lines)} lines, "
+            f"since one holds a newline: {row_text(broken)}",
             'replace it, as in text.replace("\\n", " "), or return json.dumps(text)',
         )
     opaque = next((element for element in elements if not _is_plain(element) and _lost_in(element) is None), None)
@@ -207,7 +207,7 @@ def _lost_of_frame(frame: pd.DataFrame, path: Path) -> Iterator[tuple[str, str]]
     with open(path, encoding="utf-8", newline="") as stream:
         back = [row for row in csv.reader(stream, delimiter=" ") if row or not frame.shape[1]]
     if len(back) != len(frame) and broken is None:
-        yield f"{len(frame)} row(s) come back as {len(back)}", "return a DataFrame with at least one column"
+        yield f"{count_text(len(frame), 'row')} read back as {len(back)}", "return a DataFrame with at least one column"
         return
     for position, (column, values) in enumerate(cells):
         dtype = frame.dtypes.iloc[position]

@@ -50,7 +50,7 @@ def test_replay(parallelrun_entry: EntryUnderTest, parallelrun_replay: ReplayReq
     entry.init_calls.add(result.init_calls)
     problem = saved.problem(result)
     if not problem:
-        parallelrun_check.note(f"mended: the case that {saved.check} found is all right now")
+        parallelrun_check.note(f"fixed: the case that {saved.check} found passes now")
         return
     if errors:
         # Makes a debugger stop where the script failed.

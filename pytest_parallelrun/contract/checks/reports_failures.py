@@ -17,6 +17,7 @@ from pytest_parallelrun.contract.rows.errors import ValidRows, all_say_the_same_
 from pytest_parallelrun.emulator.models import below_model_dir, model_dir_entries
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,8 +69,8 @@ def test_reports_failures(parallelrun_observations: Observations, parallelrun_ch
     for corrupted in trial.attempts:
         if corrupted.ended.outcome == "timeout":
             check.note(
-                f"where of an item {corrupted.description}, run() hangs until its timeout, at every try, before that "
-                "shows"
+                f"run() hangs until its timeout, on every attempt, for an item that cannot be read "
+                f"({corrupted.description})"
             )
     reason = trial.why_undecided()
     if reason:
@@ -94,9 +95,9 @@ def _hidden_loss(trial: CorruptionTrial, check: Check) -> _MissingFileTrial | No
             garbage = _try_without(trial, file, "garbage")
             if garbage.reaction in ("other rows", "wrong type") and _same_rows(missing, garbage):
                 return missing
-            check.note(f"without {file.description} run() goes on with other results, as if it were there by choice")
+            check.note(f"without {file.description} run() continues with other results, as if it were optional")
         if same:
-            check.note(f"without {file.description} run() returns the same, though it opens it")
+            check.note(f"without {file.description} run() returns the same rows, although it opens it")
     return None
 
 
@@ -168,11 +169,12 @@ def _same_rows(first: _MissingFileTrial, second: _MissingFileTrial) -> bool:
 
 def _into_a_wrong_type(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> Finding:
     return Finding(
-        what=f"run() hides that {corrupted.item} cannot be read ({corrupted.description}): {corrupted.error}",
+        what=f"run() swallows the error when {corrupted.item} cannot be read ({corrupted.description}): "
+        + corrupted.error,
         location=trial.location(),
-        counts=f"with that item sound, the same {trial.mini_batch.size} item(s) have their results",
-        service=shown_for("wrong_type") + ". What really happened is in no log of the service",
-        fix=f"let the exception out of run(), or {AN_ERROR_ROW}",
+        counts=f"results with that item intact: {trial.mini_batch.size} of {trial.mini_batch.size}",
+        service=shown_for("wrong_type") + ". The original error is in none of the service's logs",
+        fix=f"let the exception propagate, or {AN_ERROR_ROW}",
         case=trial.case_of(corrupted),
     )
 
@@ -181,7 +183,7 @@ def _like_any_other(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> Find
     rows = as_rows(corrupted.ended.value)
     differing = difference(trial.valid_rows, rows)
     if differing is None:
-        came_back = f"the same rows as with a sound item, such as {row_text(rows[0])}"
+        came_back = f"the same rows as with an intact item, such as {row_text(rows[0])}"
     elif differing[1] == NO_SUCH_ROW:
         came_back = f"no row of it, which the {len(rows)} rows of the other items hide: {len(rows)} is enough"
     else:
@@ -189,13 +191,13 @@ def _like_any_other(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> Find
     blank = any(map(says_nothing, rows)) and not any(map(says_nothing, trial.valid_rows))
     result = "a row that says nothing of it" if blank else "a result like any other"
     return Finding(
-        what=f"{corrupted.item}, which cannot be read ({corrupted.description}), comes back as {result}, so that no "
-        f"threshold can see it: {came_back}",
+        what=f"run() hides that {corrupted.item} cannot be read ({corrupted.description}): it comes back as {result}, "
+        f"so no threshold counts it: {came_back}",
         location=trial.location(),
-        counts=f"{trial.mini_batch.size} item(s) in, one of them bad, {corrupted.ended.returned} result(s) out, "
-        "0 failed",
-        service=f"nothing: the item counts as succeeded in {OVERVIEW}",
-        fix=f"let the exception out of run(), return no row for it, or {AN_ERROR_ROW}",
+        counts=f"{count_text(trial.mini_batch.size, 'item')} in, one of them bad, "
+        f"{count_text(corrupted.ended.returned or 0, 'result')} out, 0 failed",
+        service=f"no error: the item counts as succeeded in {OVERVIEW}",
+        fix=f"let the exception propagate, return no row for it, or {AN_ERROR_ROW}",
         case=trial.case_of(corrupted),
     )
 
@@ -203,38 +205,39 @@ def _like_any_other(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> Find
 def _goes_on(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
     assert missing.ended is not None
     failure = missing.ended.failure
-    subject = "init() hides that it failed and run() goes on" if missing.in_init else "run() hides it"
+    subject = "init() swallows the error and run() continues" if missing.in_init else "run() swallows the error"
     if missing.reaction == "wrong type" and failure is not None:
         outcome = failure.error
     elif missing.reaction == "error rows":
-        outcome = f"all items come back as rows of errors: {missing.row}"
+        outcome = f"all items come back as error rows: {missing.row}"
     elif missing.reaction == "same rows":
         outcome = "it returns the same rows, and its own files are written without the model"
     else:
         outcome = f"it returns {missing.row}"
-    silent = f"nothing: all items succeed in {OVERVIEW}"
+    silent = f"no error: all items succeed in {OVERVIEW}"
     return Finding(
-        what=f"While {missing.file.description} is missing, {subject}: {outcome}",
+        what=f"{subject} when {missing.file.description} is missing: {outcome}",
         location=trial.location(),
         service=shown_for("wrong_type") if missing.reaction == "wrong type" else silent,
-        fix="let the exception of loading it out of init(), so that the job stops with the cause in its log"
+        fix="let init() raise when it cannot be loaded, so that the job stops with the cause in its log"
         if missing.in_init
-        else "load it in init(), and let the exception out, so that the job stops with the cause in its log",
+        else "load it in init(), and let the exception propagate, so that the job stops with the cause in its log",
     )
 
 
 def _never_found(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
     models = missing.file.models
     looked_for = [path for path in map(below_model_dir, missing.file.paths) if path]
-    subject = "init() hides that and run() goes on" if missing.in_init else "run() hides that and goes on"
+    phase = "init" if missing.in_init else "run"
     option = "" if missing.file.is_model else ", or give the model with --parallelrun-model=PATH"
     return Finding(
-        what=f"The script looks for '{missing.file.paths[0]}', which is not there; {subject}, with "
-        + ("rows of errors for all items." if missing.reaction == "error rows" else "all the sample."),
+        what=f"The script tries to open '{missing.file.paths[0]}', which does not exist; {phase}() ignores the error, "
+        + "and "
+        + ("all items come back as error rows." if missing.reaction == "error rows" else "every item succeeds."),
         location=trial.location(),
-        service=f"nothing: all items succeed in {OVERVIEW}",
+        service=f"no error: all items succeed in {OVERVIEW}",
         fix=sentences(
-            f"let the exception of loading it out of init(), and look for the model where it is{option}",
+            f"let init() raise, and load the model from its real path{option}",
             model_layout(model_dir_entries(models), looked_for) if looked_for else "",
         ),
     )

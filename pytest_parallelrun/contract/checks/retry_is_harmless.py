@@ -287,7 +287,7 @@ def _why_not_again(observations: Observations, mini_batch: SampleMiniBatch, *, w
             "run() draws random numbers from a generator that was seeded once, so a second delivery gets others. Seed "
             "from the item to make results repeatable."
         )
-    return f"mini-batch {mini_batch.id} was answered differently when it was delivered again, but not every time"
+    return f"mini-batch {mini_batch.id} gave a different result when it was delivered again, but not every time"
 
 
 def _compare_retry(
@@ -309,7 +309,7 @@ def _compare_retry(
     # Once more, since an intermittent difference is not caused by the retry.
     _, more = _deliver_after_a_failure(observations, mini_batch)
     if more is None or observations.first_difference(once, more.answer) is None:
-        return f"a retry of mini-batch {mini_batch.id} was answered differently, but not every time"
+        return f"a retry of mini-batch {mini_batch.id} gave a different result, but not every time"
     failure = failed.ended.failure
     before = "" if failure is None else observations.shown(f" (which failed with {failure.error})")
     kept = state is not None and state.origin == "memory"
@@ -337,13 +337,13 @@ def _fix_of_rows(answer: RunOutcome, delivery: str) -> str:
         return "let run() replace what an earlier attempt left: os.makedirs(path, exist_ok=True), open(path, 'w')."
     if answer.rows is None:
         return (
-            "let run() start anew whatever an earlier attempt did: what it needs may not be used up, moved away, or "
-            "still be held. Release locks and files with `with` or try/finally."
+            "let run() work whatever an earlier attempt did: what it needs must not be used up, moved away, or still "
+            "be held. Release locks and files with `with` or try/finally."
         )
     if delivery == _TO_ANOTHER:
         return (
             "look for what the workers do not have in common, such as their names, and for files of the first delivery "
-            "that the second one finds. A result may depend on its own item alone."
+            "that the second one finds. A result may depend on its own item only."
         )
     return (
         "do not skip or collect what was seen before: return a result for each item of each call. What is done already "

@@ -17,6 +17,7 @@ from pytest_parallelrun.contract.phrases import (
     values_text,
 )
 from pytest_parallelrun.contract.wrong_input import wrong_kind_of_input
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,10 +53,10 @@ def test_returns_one_result_per_item(
             _repaired(parallelrun_baseline, set(short)),
         ),
         location=parallelrun_baseline.location_of(first),
-        counts=f"{first.mini_batch.size} item(s) in, {first.returned} result(s) out, "
+        counts=f"{count_text(first.mini_batch.size, 'item')} in, {count_text(first.returned or 0, 'result')} out, "
         f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
         + _culprits(parallelrun_entry, parallelrun_baseline, first),
-        service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is tried again",
+        service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is retried",
         fix=_fix(short.values(), returned) if mistaken is None else mistaken.fix,
         cause=Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
@@ -135,7 +136,7 @@ def _repaired(baseline: Baseline, short: set[int]) -> str:
     which = "it" if len(repaired) == len(short) == 1 else f"{len(repaired)} of these {len(short)} mini-batches"
     return (
         f"A retry repaired {which}: "
-        "the same items had all their results when they were tried again, so run() depends on more than its items."
+        "the same items had all their results in a later attempt, so run() depends on more than its items."
     )
 
 
@@ -146,6 +147,6 @@ def _advise_on_more(baseline: Baseline, check: Check, returned: list[AttemptEnde
         first = more[0]
         check.advise(
             f"run() returned more results than it got rows: mini-batch {first.mini_batch.id} has "
-            f"{first.mini_batch.size} row(s) and {first.returned} result(s). The service caps the count and keeps "
-            "all rows, so a row that was lost elsewhere would not be noticed."
+            f"{count_text(first.mini_batch.size, 'row')} and {count_text(first.returned or 0, 'result')}. The service "
+            "counts at most one per item but keeps all rows, so a row that was lost elsewhere would not be noticed."
         )

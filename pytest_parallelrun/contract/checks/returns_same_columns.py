@@ -44,9 +44,9 @@ def test_returns_same_columns(
         first, second, difference = differing
         parallelrun_check.advise(
             Finding(
-                what=f"Results are not made alike: {difference}. The first is of {first.label}, the second of "
-                f"{second.label}.",
-                service="without column names in the appended file nobody can tell whose values are whose",
+                what=f"Results have different columns or types: {difference}. The first is of {first.label}, the "
+                f"second of {second.label}.",
+                service="without column names in the appended file, values cannot be assigned to their columns",
                 fix="give every result the same columns in the same order, such as with "
                 "frame.reindex(columns=COLUMNS), whatever the items hold",
             )

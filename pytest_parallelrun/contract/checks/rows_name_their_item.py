@@ -61,9 +61,9 @@ def test_rows_name_their_item(
     label = next(one.label for one in returned if one.mini_batch == unnamed.mini_batch)
     parallelrun_check.advise(
         Finding(
-            what=f"{appended_output(parallelrun_entry.settings)} nothing in a row tells which item it is from: "
+            what=f"{appended_output(parallelrun_entry.settings)} rows do not identify their item: "
             f"{row_text(unnamed.row)}, of {label}.",
-            service="rows of several workers come in any order, so that they cannot be put back to their items",
+            service="rows of several workers come in any order, so they cannot be matched to their items",
             fix=unnamed.fix,
         )
     )

@@ -34,7 +34,7 @@ def test_runs_off_main_thread(
     __tracebackhide__ = True
     observations = parallelrun_observations
     if any(attempt.outcome == "timeout" for attempt in parallelrun_baseline.result.attempts):
-        parallelrun_check.cannot_decide("run() took longer than its timeout, and off the main thread nothing stops it")
+        parallelrun_check.cannot_decide("run() exceeded its timeout, and outside the main thread it cannot be stopped")
     # A script that returns nothing on purpose has only short returns.
     if not observations.answered:
         skip_without_results(parallelrun_baseline, parallelrun_check)
@@ -49,7 +49,7 @@ def test_runs_off_main_thread(
     again, _ = _attempt_on(observations, mini_batch, "main")
     if _is_worse(usual, again, mini_batch):
         parallelrun_check.cannot_decide(
-            "run() fails at times, on the main thread too, so it need not be the thread: "
+            "run() fails intermittently, also on the main thread, so the thread may not be the cause: "
             f"{'' if failure is None else failure.error}"
         )
     parallelrun_check.advise(_finding(observations, mini_batch, failure, ended))
@@ -91,20 +91,20 @@ def _finding(
     settings = observations.entry.settings
     if failure is None or (ended is not None and ended.returned):
         assert ended is not None
-        problem = f"its rows tell of errors: {as_rows(ended.value)[0]!r}"
+        problem = f"its rows report errors: {as_rows(ended.value)[0]!r}"
     else:
         problem = failure.error
     phase = "run" if failure is None or failure.phase in ("run", "return") else failure.phase
     return Finding(
-        what=f"Off the main thread {phase}() fails, and on it it succeeds: {problem}",
+        what=f"{phase}() fails outside the main thread: {problem}",
         location=Location(
             phase="run", mini_batch=mini_batch.id, items=mini_batch.items(), attempts=settings.max_retries + 1
         )
         if phase == "run"
         else Location(phase=phase),
         traceback="" if failure is None else failure.traceback,
-        service=OFF_MAIN + "; whether it is so today nobody outside can tell",
-        fix="use no signal handlers; make an event loop of your own with asyncio.run() or asyncio.new_event_loop(); "
+        service=OFF_MAIN + "; whether Azure ML still does this is not documented",
+        fix="use no signal handlers; create your own event loop with asyncio.run() or asyncio.new_event_loop(); "
         "--parallelrun-set=thread=worker runs the whole gate that way",
         cause=None if failure is None else (Cause.of_failure(failure) if ended is None else Cause.of_attempt(ended)),
     )

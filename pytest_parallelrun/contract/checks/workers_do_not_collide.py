@@ -73,14 +73,14 @@ def _of_collision(run: ConcurrentRun, collisions: list[Collision]) -> Finding:
     }[first.kind]
     others = f" {len(collisions) - 1} more: {', '.join(str(other.file) for other in collisions[1:4])}."
     return Finding(
-        what=f"Two workers collide in {first.file}: {description} ({writers}).{others if collisions[1:] else ''}",
+        what=f"Two workers collide on {first.file}: {description} ({writers}).{others if collisions[1:] else ''}",
         location=location,
         service=(
-            "several processes on several machines run at once and share that folder; nothing tells, and which one "
-            "wins is another matter in every job"
+            "several processes on several machines run at once and share that folder; no error is raised, and which "
+            "one wins differs from job to job"
         ),
         fix=(
-            "name the file after its item or mini-batch. For a temporary file take tempfile, for one of the process "
+            "name the file after its item or mini-batch. For a temporary file use tempfile, for one file per process "
             "EntryScript().agent_name."
         ),
     )
@@ -99,8 +99,8 @@ def _fail_on_a_file_of_the_first(observations: Observations, check: Check, run: 
         check.fail(
             Finding(
                 what=(
-                    f"A worker fails because of a file of another: mini-batch {mini_batch.id} succeeds on a worker "
-                    f"that is alone; beside one that wrote {named[0]} run() fails: {failure.error}"
+                    f"Two workers collide on {named[0]}: mini-batch {mini_batch.id} succeeds alone, but fails next to "
+                    f"a worker that wrote that file: {failure.error}"
                 ),
                 location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
                 traceback=failure.traceback,

@@ -109,9 +109,9 @@ class CorruptionTrial:
             hidden = attempt.need == "unknown" and attempt.ended.outcome == "succeeded"
             if hidden and not self.names_error(attempt):
                 return (
-                    f"run() returned as many results as ever while of {attempt.item} {attempt.description}, and no "
-                    "opening of that file was seen: a native reader hides it, so it cannot be told whether a failure "
-                    "was swallowed"
+                    f"run() returned all results although {attempt.item} cannot be read ({attempt.description}). The "
+                    "file is read by native code that cannot be observed, so a swallowed error can be neither "
+                    "confirmed nor excluded"
                 )
         return ""
 

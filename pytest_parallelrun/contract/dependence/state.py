@@ -69,7 +69,7 @@ class StateDependence(NamedTuple):
                 "Seed from the item to make them independent."
             )
         return (
-            f"mini-batch {self.mini_batch.id} was answered differently in another order, but not when it was asked "
+            f"mini-batch {self.mini_batch.id} gave a different result in another order, but not when it was run "
             "again: its results change from run to run"
         )
 

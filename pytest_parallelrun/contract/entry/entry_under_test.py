@@ -69,8 +69,8 @@ class InitCalls:
         limit = MAX_INIT_CALLS if reserved else MAX_INIT_CALLS - RESERVED_INIT_CALLS
         if self.total + calls > limit:
             raise TooManyInitCalls(
-                f"the checks of this entry have called init() {self.total} times, and may {MAX_INIT_CALLS} times"
-                + ("" if reserved else f", of which {RESERVED_INIT_CALLS} are for the generated mini-batches and jobs")
+                f"init() budget used up: {self.total} of {MAX_INIT_CALLS} calls made"
+                + ("" if reserved else f", {RESERVED_INIT_CALLS} reserved for generated mini-batches and jobs")
             )
 
     def take(self) -> int:

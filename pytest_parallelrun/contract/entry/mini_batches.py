@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from pytest_parallelrun.contract.phrases import items_text, rows_text
 from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, Key, difference, row_text
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,10 +126,10 @@ def _returns(rows: Sequence[object], differing: str, *, than: int) -> str:
     if not rows:
         return "returns no rows"
     if differing == NO_SUCH_ROW:
-        return f"returns {len(rows)} row(s)"
+        return f"returns {count_text(len(rows), 'row')}"
     if len(rows) > than > 0:
-        return f"returns {len(rows)} row(s), also {differing}"
-    return f"returns {differing}" if len(rows) == 1 else f"returns {len(rows)} row(s), among them {differing}"
+        return f"returns {count_text(len(rows), 'row')}, also {differing}"
+    return f"returns {differing}" if len(rows) == 1 else f"returns {len(rows):,} rows, among them {differing}"
 
 
 @dataclass

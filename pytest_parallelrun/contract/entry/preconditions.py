@@ -114,9 +114,9 @@ def pass_unless_random(observations: Observations, check: Check) -> None:
 def why_random(values: NondeterministicValues) -> str:
     """The reason for not deciding on results that differ in any two runs."""
     return (
-        f"the results are random: two identical runs on fresh workers differ in {values}. Seed what is drawn from "
-        "the item to make them repeatable. If nothing is drawn, look for threads that are taken in the order in which "
-        "they end, for the order of a set, and for hash() of a text: rows may have come to the wrong items."
+        f"results are not reproducible: two identical runs on fresh workers differ in {values}. Seed random numbers "
+        "from the item. If none are used, look for results collected in the order of completion, iteration over a set, "
+        "or hash() of a string: rows may belong to the wrong items."
     )
 
 

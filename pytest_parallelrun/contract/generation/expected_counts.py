@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.splitting.model import count_text
+
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import Outcome
     from pytest_parallelrun.emulator.result import JobResult
@@ -51,7 +53,7 @@ class ExpectedCounts:
         for batch in result.mini_batches:
             if len(batch.attempts) != self.attempts.get(batch.id, 0):
                 found.append(
-                    f"mini-batch {batch.id} has {len(batch.attempts)} attempt(s) and should have "
+                    f"mini-batch {batch.id} has {count_text(len(batch.attempts), 'attempt')} and should have "
                     f"{self.attempts.get(batch.id, 0)}"
                 )
         return found

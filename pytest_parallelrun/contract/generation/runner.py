@@ -61,8 +61,8 @@ HARMLESS: frozenset[Outcome] = frozenset({"succeeded", "short", "exception", "lo
 FIXES: dict[Outcome, str] = {
     "timeout": "find the loop or the wait that does not end for such an item, and give it a limit",
     "crashed": "raise an exception instead of ending the process; if native code dies, check the item before it",
-    "wrong_type": "return a list, a tuple or a DataFrame on every way out of run(), also after an except",
-    "exception": "every subset of the sample, in any order, can be a mini-batch on the service: make run() take it",
+    "wrong_type": "return a list, a tuple or a DataFrame on every code path of run(), including except branches",
+    "exception": "any subset of the input, in any order, can become a mini-batch; run() must accept it",
     "short": "return one result for every item, an error row for one that could not be scored",
 }
 

@@ -54,7 +54,7 @@ from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit, call_ha
 from pytest_parallelrun.emulator.sandbox.sandbox import Sandbox, Worker
 from pytest_parallelrun.emulator.service.missing_api import GapWatch, StandInGap
 from pytest_parallelrun.emulator.service.worker_info import mini_batch_context
-from pytest_parallelrun.emulator.splitting.model import LoadError
+from pytest_parallelrun.emulator.splitting.model import LoadError, count_text
 from pytest_parallelrun.emulator.worker.script import FileMiniBatch
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
@@ -189,8 +189,8 @@ class InProcessEngine:
             )
         elif self._late_returns:
             notes.append(
-                f"timeouts: {self._late_returns} attempt(s) could not be interrupted (native code, or a script that "
-                "catches BaseException) and were judged when they returned"
+                f"timeouts: {count_text(self._late_returns, 'attempt')} could not be interrupted (native code, or a "
+                "script that catches BaseException), and the time was checked when run() returned"
             )
         if self._clock.skipped >= 1:
             notes.append(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Leftovers:
 
 def left_running(threads: Sequence[str]) -> str:
     """What is said of threads that a script left, by their names."""
-    return f"the script left {len(threads)} thread(s) running: {', '.join(threads[:_MAX_NAMED])}"
+    return f"the script left {count_text(len(threads), 'thread')} running: {', '.join(threads[:_MAX_NAMED])}"
 
 
 def left_processes(names: Sequence[str]) -> str:
@@ -62,4 +63,4 @@ def left_processes(names: Sequence[str]) -> str:
 
 def left_open(files: Sequence[str]) -> str:
     """What is said of files that a script left open, by their paths."""
-    return f"the script left {len(files)} file(s) open: {', '.join(files[:_MAX_NAMED])}"
+    return f"the script left {count_text(len(files), 'file')} open: {', '.join(files[:_MAX_NAMED])}"

@@ -10,6 +10,7 @@ from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Outcome
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.output import Written, count_returned, returned_type, wrong_type_message
 from pytest_parallelrun.emulator.policy import classify_return
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.result_serializer import SerializationError, decode
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _judge_count(count: int, size: int, value: object) -> Judgement:
     outcome = classify_return(count, size)
     failure = None
     if outcome == "short":
-        error = f"run() returned {count} result(s) for {size} item(s), {size - count} missing"
+        error = f"run() returned {count_text(count, 'result')} for {count_text(size, 'item')}, {size - count:,} missing"
         failure = Failure(phase="return", error=error)
     return Judgement(outcome, failure, count, value)
 

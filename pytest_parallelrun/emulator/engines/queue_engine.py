@@ -18,7 +18,7 @@ from pytest_parallelrun.emulator.engines.outcome import (
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
 from pytest_parallelrun.emulator.engines.worker_pool import M
 from pytest_parallelrun.emulator.events import Failure, WorkerFailed, WorkerStarted
-from pytest_parallelrun.emulator.splitting.model import LoadError
+from pytest_parallelrun.emulator.splitting.model import LoadError, count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
@@ -138,8 +138,7 @@ class QueueEngine(Generic[M]):
         notes = []
         if self._represented:
             notes.append(
-                f"{self._represented} object(s) in results are of classes that stay in their worker: rows show their "
-                "texts"
+                f"{count_text(self._represented, 'result object')} cannot be pickled: reports show str() instead"
             )
         notes += dict.fromkeys(self._left)
         return notes
@@ -234,6 +233,6 @@ class QueueEngine(Generic[M]):
         except LoadError as error:
             failure = Failure(phase="load", error=str(error))
         except Exception as error:
-            reason = f"the rows cannot be handed to a worker process: {type(error).__name__}: {error}"
+            reason = f"the rows cannot be sent to a worker process: {type(error).__name__}: {error}"
             failure = Failure(phase="load", error=reason)
         return payload, real_perf_counter() - began, failure

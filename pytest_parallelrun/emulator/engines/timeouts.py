@@ -20,10 +20,10 @@ def over_time(
     interruptions: number of interrupts; slept_ahead: seconds of skipped sleep. ended: what else was done to it.
     """
     ending = "returned after" if late else f"was {ended} at"
-    times = f", {interruptions} times in vain" if interruptions > 1 else ""
-    advice = "if the script waits for something outside, --parallelrun-set clock=real"
-    skipped = f", {slept_ahead:.3g} s of it skipped sleep; {advice}" if slept_ahead else ""
-    return Failure(phase="run", error=f"run() {ending} its limit of {limit}{times}{skipped}")
+    times = f"; it ignored {interruptions} interrupts" if interruptions > 1 else ""
+    advice = "use --parallelrun-set clock=real if the script waits for an external system"
+    skipped = f"; {slept_ahead:.3g} s of it is simulated sleep ({advice})" if slept_ahead else ""
+    return Failure(phase="run", error=f"run() {ending} its limit of {limit}{skipped}{times}")
 
 
 def over_probe(probe_limit: float, passed: float, used: float) -> Failure:
@@ -71,7 +71,7 @@ class AttemptLimits:
     def over_returning(self) -> Failure:
         """run() was in time, but its result did not arrive in time."""
         limit = f"task_overhead_timeout = {self.overhead:g} s"
-        error = f"run() has returned, but handing over what it returned took longer than {limit}"
+        error = f"run() returned, but sending its result back took longer than {limit}"
         return Failure(phase="return", error=error)
 
     def over(

@@ -11,6 +11,7 @@ from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
 from pytest_parallelrun.emulator.events import Event, Failure, WorkerFailed, WorkerStarted, WorkerStopped
 from pytest_parallelrun.emulator.policy import INIT_GRACE, init_failures_allowed, job_init_failures_allowed
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.settings import JobSettings
@@ -178,7 +179,7 @@ class InitFailures:
             return "the script stopped all workers (ParallelRunException with Retry.StopProcess)"
         cause = "init()" if self._last.phase == "init" else "loading the entry script"
         return (
-            f"{cause} failed {self._of_job} time(s) and no worker is left; an instance is given up after "
-            f"3 x max_concurrency_per_instance = {init_failures_allowed(self._workers)} failures. "
+            f"{cause} failed {count_text(self._of_job, 'time')}, so no worker is left (limit: 3 x "
+            f"max_concurrency_per_instance = {init_failures_allowed(self._workers)} failures for each instance). "
             f"Last error: {self._last.error}"
         )

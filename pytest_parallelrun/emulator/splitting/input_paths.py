@@ -109,7 +109,7 @@ def refuse_remote(address: str, subject: str) -> None:
     else:
         advice = "azcopy copy ADDRESS sample --recursive, or any other client"
     raise InputError(
-        f"{subject}: remote data is not fetched. Download a few of its files ({advice}) and give their local folder: "
+        f"{subject}: remote inputs are not downloaded. Copy a few files ({advice}) and pass the local folder: "
         "--parallelrun-input=sample"
     )
 
@@ -238,7 +238,8 @@ def format_of(
         if "files" in names:
             raise InputError(
                 f"input mixes a table ('{next(iter(tables.values()))}') with other paths ('{names['files']}'): run() "
-                "gets either. Give the folder to hand paths, the files of the table to hand DataFrames."
+                "receives either paths or DataFrames. Pass the folder to get paths, or only the files of the table to "
+                "get DataFrames."
             )
         raise InputError(f"input mixes tables of two formats ({', '.join(map(repr, tables.values()))}): give one.")
     (form,) = names
@@ -255,8 +256,8 @@ def _format_of_name(name: str) -> Format:
         return "parquet"
     if lower.endswith(COMPRESSED) and os.path.splitext(lower)[0].endswith(_DELIMITED):
         raise InputError(
-            f"input '{name}': Azure ML's reader does not read compressed CSV. Decompress it, or give its folder to "
-            "hand paths to run()."
+            f"input '{name}': Azure ML's reader does not read compressed CSV. Decompress it, or pass its folder, so "
+            "that run() gets paths."
         )
     return "files"
 
@@ -264,8 +265,8 @@ def _format_of_name(name: str) -> Format:
 def _single_file(path: str) -> str:
     lines = ""
     if path.lower().endswith((".json", ".jsonl", ".ndjson")):
-        lines = f" To hand its lines as dicts, add the program arguments {ROW_MODE!r}."
+        lines = f" To get its lines as dicts, add the program arguments {ROW_MODE!r}."
     return (
-        f"input '{path}': Input format UriFile is not supported, as the service says of a single file that is no "
-        f"table. Give its folder, or a folder with a copy of it, to hand its path.{lines}"
+        f"input '{path}': a single file that is not a table is rejected by Azure ML (Input format UriFile is not "
+        f"supported). Pass its folder, or a folder with a copy of it, so that run() gets its path.{lines}"
     )

@@ -254,8 +254,8 @@ def refuse_rows(form: Form, mini_batch_rows: int | None, subject: str) -> None:
     """InputError if JSON lines are requested of another form, which would change what run() gets."""
     if mini_batch_rows is not None and "mini_batch_rows" not in USED[form].settings:
         raise InputError(
-            f"{subject}: mini_batch_rows={mini_batch_rows} hands lines of JSON, and this is {USED[form].title}: "
-            f"{USED[form].why}. Give the files of JSON lines, or take mini_batch_rows (--amlbi_mini_batch_rows) away."
+            f"{subject}: mini_batch_rows={mini_batch_rows} only applies to JSON lines, and this is {USED[form].title}: "
+            f"{USED[form].why}. Pass .jsonl files, or remove mini_batch_rows (--amlbi_mini_batch_rows)."
         )
 
 

@@ -250,8 +250,8 @@ def _first_levels(name: str, keys: Sequence[str], input_path: str) -> tuple[str,
     folders = name.split(os.sep)[:-1]
     if len(folders) < len(keys):
         raise InputError(
-            f"partition_keys={','.join(keys)}: they name the first {len(keys)} folder level(s) of the input "
-            f"'{input_path}', and '{name}' lies {len(folders)} deep. For columns of a table give a glob of its files, "
-            "such as 'data/*.csv'."
+            f"partition_keys={','.join(keys)}: they name the first {count_text(len(keys), 'folder level')} of the "
+            f"input '{input_path}', and '{name}' lies {len(folders)} deep. For columns of a table give a glob of its "
+            "files, such as 'data/*.csv'."
         )
     return tuple(folders[: len(keys)])

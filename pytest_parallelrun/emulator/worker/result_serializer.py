@@ -125,7 +125,7 @@ def represent(thing: object) -> OpaqueValue:
         return OpaqueValue(f"{kind.__module__}.{kind.__qualname__}", str(thing), repr(thing))
     except Exception as error:
         raise SerializationError(
-            f"an element of type {kind.__qualname__} cannot be handed over: its text raises "
+            f"a result of type {kind.__qualname__} cannot be serialized: str() or repr() of it raised "
             f"{type(error).__name__}: {error}"
         ) from error
 
@@ -146,7 +146,7 @@ def encode(value: object) -> tuple[bytes, int]:
             return _pickled(_each_apart(value))
         except Exception:
             raise SerializationError(
-                f"what run() returned cannot be handed over: {type(error).__name__}: {error}"
+                f"what run() returned cannot be serialized: {type(error).__name__}: {error}"
             ) from error
 
 
@@ -189,6 +189,6 @@ def decode(data: bytes) -> object:
         value: object = pickle.loads(data)
     except Exception as error:
         raise SerializationError(
-            f"what run() returned cannot be taken over: {type(error).__name__}: {error}"
+            f"what run() returned cannot be deserialized: {type(error).__name__}: {error}"
         ) from error
     return value

@@ -139,7 +139,7 @@ def test_a_case_that_expects_no_harm_holds_where_attempts_raise_or_return_fewer(
 def test_a_script_whose_workers_do_not_come_up_does_not_pass(tmp_path: Path, items: list[str]) -> None:
     case = saved(tmp_path, Case(kind="files", mini_batches=(items,), expects="no_harm"))
     problem = case.problem(case.run(write_script(tmp_path, "raise OSError('no disk')\n")))
-    assert problem.startswith("no worker comes up: ")
+    assert problem.startswith("no worker could start: ")
     assert "no disk" in problem
 
 

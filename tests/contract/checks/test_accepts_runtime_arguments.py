@@ -68,7 +68,7 @@ def test_an_option_that_begins_like_one_of_the_runtime_fails(
     found = judge(script(name=name, at_import=at_import), APPEND)
     assert found.failed == {"accepts_runtime_arguments"}
     message = found.messages["accepts_runtime_arguments"]
-    assert f"argparse takes the runtime's {flag} for your {name}" in message
+    assert f"argparse reads the runtime's {flag} as an abbreviation of your {name}" in message
     assert got in message
     assert "'mine'" in message
     assert "allow_abbrev=False" in message
@@ -137,12 +137,12 @@ def test_a_positional_argument_that_gets_a_value_of_the_runtime_fails(judge: Jud
     found = judge(POSITIONAL, "--parallelrun-args=model.pkl")
     assert found.failed == {"accepts_runtime_arguments"}
     message = found.messages["accepts_runtime_arguments"]
-    assert message.startswith("Your positional argument 'model' gets '")
-    assert "where it should get 'model.pkl'" in message
+    assert message.startswith("Your positional argument 'model' is filled by one of the runtime's own arguments: '")
+    assert "instead of 'model.pkl'" in message
     assert 'parser.add_argument("--model")' in message
 
 
 def test_a_positional_argument_that_was_not_given_and_gets_one_of_the_runtime_fails(judge: Judge) -> None:
     found = judge(POSITIONAL)
     assert found.failed == {"accepts_runtime_arguments"}
-    assert "yours has none" in found.messages["accepts_runtime_arguments"]
+    assert "you passed none" in found.messages["accepts_runtime_arguments"]

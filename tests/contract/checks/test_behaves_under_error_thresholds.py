@@ -75,8 +75,8 @@ def test_flaws_are_found_with_the_arithmetic(found: Judge, script: str, what: st
     assert result.outcomes == {CHECK: "failed"}
     message = result.messages[CHECK]
     assert what in message
-    assert "item(s) in, " in message
-    assert "mini-batch(es) failed" in message
+    assert " in, " in message
+    assert " failed" in message
 
 
 @pytest.mark.parametrize(("script", "what"), FLAWED.values(), ids=FLAWED)

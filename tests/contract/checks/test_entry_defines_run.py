@@ -75,7 +75,7 @@ def test_a_default_that_the_context_takes_the_place_of_is_advice(judge: Judge) -
     found = judge("def run(mini_batch, batch_size=2): return list(mini_batch)\n")
     assert found.failed == set()
     assert found.outcomes["entry_defines_run"] == "advice"
-    assert "'batch_size=2' never has its default" in found.messages["entry_defines_run"]
+    assert "the default of 'batch_size=2' is never used" in found.messages["entry_defines_run"]
 
 
 @pytest.mark.parametrize("second", ["context=None", "context", "*, batch_size=2"])

@@ -44,7 +44,7 @@ def test_a_script_that_no_worker_can_import_fails(judge: Judge, script: str, mes
     assert found.skipped == NEEDS_THE_IMPORT
     assert message in found.messages["entry_imports"]
     assert found.messages["entry_imports"].startswith("A worker cannot import the entry script: ")
-    assert "on the service: the job fails with exit code 42" in found.messages["entry_imports"]
+    assert "on Azure ML: the job fails with exit code 42" in found.messages["entry_imports"]
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,7 @@ def test_the_message_says_where_a_missing_module_lies(
     monkeypatch.syspath_prepend(str(pytester.path / "library"))
     found = judge("import shared_code\ndef run(mini_batch): return list(mini_batch)\n")
     assert "entry_imports" in found.failed
-    assert (
-        "shared_code.py' would be it, but in a worker of your folders only the code root '"
-        in found.messages["entry_imports"]
-    )
+    assert "shared_code.py' exists, but of your folders only the code root '" in found.messages["entry_imports"]
     assert "Import it as 'library.shared_code', or add its folder to sys.path" in found.messages["entry_imports"]
 
 

@@ -46,7 +46,7 @@ def test_a_package_that_is_not_listed_is_advice_with_what_to_list(outcome: Outco
     result, message, _ = outcome(SCRIPT, conda("pandas"))
     assert result == "advice"
     assert "sklearn, imported by score.py:5, is in no package of it" in message
-    assert "to do: list scikit-learn==" in message
+    assert "fix: list scikit-learn==" in message
     assert "numpy" not in message
 
 
@@ -57,7 +57,7 @@ def test_what_the_runtime_needs_is_asked_for(outcome: Outcome) -> None:
     assert "pip is not listed" in message
     assert "azureml.core, imported by score.py:1" in message
     assert "azureml_user" not in message
-    assert message.splitlines()[-2] == "to do: list azureml-core, pip"
+    assert message.splitlines()[-2] == "fix: list azureml-core, pip"
     assert outcome(script, conda("azureml-core"))[0] == "passed"
 
 
@@ -71,7 +71,10 @@ def test_a_table_needs_mltable(outcome: Outcome, write: Write) -> None:
 def test_what_may_bring_it_and_is_not_here_makes_it_unknown(outcome: Outcome) -> None:
     result, message, _ = outcome(SCRIPT, conda("pandas", "never-heard-of"))
     assert result == "skipped"
-    assert "has sklearn (score.py:5) cannot be told: it may come with what is listed and not installed here" in message
+    assert (
+        "has sklearn (score.py:5) cannot be determined: it may come with what is listed and not installed here"
+        in message
+    )
     assert "(never-heard-of)" in message
     result, message, notes = outcome(SCRIPT, "dependencies: [pandas, never-heard-of]\n")
     assert result == "advice"

@@ -47,58 +47,58 @@ def test_sound_scripts_pass(found: Judge, script: str) -> None:
 FLAWED = {
     "returns None for an empty file": (
         "def run(mini_batch):\n    if all(open(p, 'rb').read() for p in mini_batch): return mini_batch",
-        "run() returns something that is not a list or a DataFrame for an odd mini-batch",
+        "run() returns something that is not a list or a DataFrame for a malformed mini-batch",
         "(empty)",
     ),
     "ends the process for an empty file": (
         "import os\ndef run(mini_batch):\n    for p in mini_batch:\n        os.path.getsize(p) or os._exit(3)\n"
         "    return mini_batch",
-        "run() ends its worker process for an odd mini-batch",
+        "run() ends its worker process for a malformed mini-batch",
         "os._exit(3)",
     ),
     "takes one order only": (
         "def run(mini_batch):\n    assert mini_batch == sorted(mini_batch)\n    return mini_batch",
-        "run() raises for a sound mini-batch",
+        "run() raises for a valid mini-batch",
         "AssertionError",
     ),
     "takes one size only": (
         "def run(mini_batch):\n    first, = mini_batch\n    return [first]",
-        "run() raises for a sound mini-batch",
+        "run() raises for a valid mini-batch",
         "too many values to unpack",
     ),
     "drops results of large mini-batches": (
         "def run(mini_batch): return mini_batch[:2]",
-        "run() returns fewer results than items for a sound mini-batch",
-        "3 item(s) in, results out: 2",
+        "run() returns fewer results than items for a valid mini-batch",
+        "3 items in, results out: 2",
     ),
     "keeps what an error left behind": (
         # Nearly everything that is odd raises, so that some mini-batch has a sound file before an odd one.
         "kept = []\ndef run(mini_batch):\n    for p in mini_batch:\n        text = open(p).read()\n"
         "        if set(text) != {'x'}: raise ValueError(text)\n        kept.append(text[0])\n"
         "    rows = list(kept)\n    kept.clear()\n    return rows",
-        "An odd mini-batch (",
+        "A malformed mini-batch (",
         "breaks the valid one after it: it returns",
     ),
     "stays broken after an error": (
         "broken = False\ndef run(mini_batch):\n    global broken\n"
         "    if broken: raise RuntimeError('session is closed')\n    broken = True\n"
         "    rows = [open(p).read()[0] for p in mini_batch]\n    broken = False\n    return rows",
-        "An odd mini-batch (",
+        "A malformed mini-batch (",
         "session is closed",
     ),
     "keeps what an empty file set, though it succeeds": (
         "width = None\ndef run(mini_batch):\n    global width\n"
         "    texts = [open(p, errors='replace').read() for p in mini_batch]\n"
         "    width = width if all(texts) else 0\n    return [text[:width] for text in texts]",
-        "An odd mini-batch (item_1.txt (empty)) breaks the valid one after it",
-        "the odd mini-batch itself: succeeded",
+        "A malformed mini-batch (item_1.txt (empty)) breaks the valid one after it",
+        "the malformed mini-batch itself: succeeded",
     ),
     "keeps what an empty file among others set, though it succeeds": (
         "width = None\ndef run(mini_batch):\n    global width\n"
         "    texts = [open(p, errors='replace').read() for p in mini_batch]\n"
         "    width = width if all(texts) or len(texts) == 1 else 0\n    return [text[:width] for text in texts]",
-        "An odd mini-batch (item_2.txt, item_1.txt (empty)) breaks the valid one after it",
-        "the odd mini-batch itself: succeeded",
+        "A malformed mini-batch (item_2.txt, item_1.txt (empty)) breaks the valid one after it",
+        "the malformed mini-batch itself: succeeded",
     ),
     "is used up": (
         "left = 40\ndef run(mini_batch):\n    global left\n    left -= 1\n"
@@ -145,7 +145,7 @@ def test_a_hang_is_found_in_seconds_and_waited_for_no_more_than_needed(found: Ju
     result = found(HANGS_ON_EMPTY, "--parallelrun-set=timeout=60")
     assert time.monotonic() - before < 30
     assert result.outcomes == {CHECK: "failed"}
-    assert "run() hangs for an odd mini-batch" in result.messages[CHECK]
+    assert "run() hangs for a malformed mini-batch" in result.messages[CHECK]
     assert "(empty)" in result.messages[CHECK]
     assert " s working (limit of generated mini-batches: " in result.messages[CHECK]
 

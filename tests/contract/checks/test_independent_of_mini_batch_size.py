@@ -46,15 +46,15 @@ def test_a_value_over_the_whole_mini_batch_is_found(judged: Judge, size: int) ->
     found = judged(RANKS, f"--parallelrun-set=mini_batch_size={size}")
     assert found.failed == {CHECK}
     message = found.messages[CHECK]
-    assert message.startswith("The size of a mini-batch changes results: for the same 2 items run() returns")
-    assert "2 row(s), among them 'item_2.txt 1' as one mini-batch of 2" in message
-    assert "in 2 mini-batches of 1 it returns 2 row(s), among them 'item_2.txt 0'" in message
+    assert message.startswith("Results depend on mini_batch_size: for the same 2 items run() returns")
+    assert "2 rows, among them 'item_2.txt 1' as one mini-batch; " in message
+    assert "as 2 mini-batches of 1 it returns 2 rows, among them 'item_2.txt 0'" in message
 
 
 def test_a_script_that_looks_at_one_item_is_found_where_the_size_is_one(judged: Judge) -> None:
     found = judged(FIRST_ONLY)
     assert found.failed == {CHECK}
-    assert "counts: 1 row(s) in one mini-batch, 2 in 2" in found.messages[CHECK]
+    assert "counts: 1 row in one mini-batch, 2 in 2" in found.messages[CHECK]
 
 
 def test_a_script_that_takes_one_item_alone_is_found(judged: Judge) -> None:
@@ -82,7 +82,7 @@ def test_state_that_makes_the_difference_is_named_beside_it(judged: Judge) -> No
     script = "n = 0\ndef run(b):\n    global n\n    rows = []\n    for p in b:\n        n += 1\n"
     found = judged(script + "        rows.append(f'{n} {p}')\n    return rows\n")
     assert found.failed == {CHECK}
-    assert "to do: set 'n' inside run() in each call" in found.messages[CHECK]
+    assert "fix: set 'n' inside run() in each call" in found.messages[CHECK]
 
 
 def test_state_that_makes_no_difference_on_fresh_workers_is_left_to_the_check_of_history(judged: Judge) -> None:

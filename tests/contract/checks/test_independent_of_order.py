@@ -79,7 +79,7 @@ CLAIMS = """
 
 def test_a_result_that_depends_on_the_mini_batch_before_is_found(judged: Judge) -> None:
     message = judged(PREVIOUS).messages[CHECK]
-    assert message.startswith("The order of the mini-batches changes results: where mini-batch 0 comes first run()")
+    assert message.startswith("Results depend on the order of mini-batches: when mini-batch 0 comes first, run()")
     assert "returns 'item_1.txt after nothing'; after mini-batch 1 (item_2.txt) it returns" in message
 
 
@@ -105,7 +105,7 @@ def test_a_file_at_a_fixed_path_is_as_the_job_left_it(judged: Judge) -> None:
 def test_a_result_that_depends_on_the_worker_is_found(judged: Judge, script: str, size: int) -> None:
     found = judged(script, APPENDS, f"--parallelrun-set=mini_batch_size={size}")
     assert found.failed == {CHECK}
-    assert found.messages[CHECK].startswith("The choice of the worker changes results: for mini-batch")
+    assert found.messages[CHECK].startswith("Results depend on the worker: for mini-batch")
 
 
 def test_a_table_in_which_rows_depend_on_earlier_ones_is_found(judged: Judge, write: Write) -> None:
@@ -208,15 +208,15 @@ def many(write: Write) -> str:
 def test_values_that_come_to_other_items_in_another_run_are_advice(judged: Judge, many: str) -> None:
     found = judged(SWAPS, "--parallelrun-set=mini_batch_size=20", input=many)
     assert found.outcomes[CHECK] == "advice"
-    assert "no drawing of random numbers was seen" in found.messages[CHECK]
-    assert "they have come to the wrong items" in found.messages[CHECK]
+    assert "no random number generator was used" in found.messages[CHECK]
+    assert "they belong to the wrong items" in found.messages[CHECK]
 
 
 @pytest.mark.parametrize("script", [MAKES_ANEW, SOMETIMES_MORE], ids=["values", "number of rows"])
 def test_other_results_in_another_run_are_advice(judged: Judge, script: str) -> None:
     found = judged(script)
     assert found.outcomes[CHECK] == "advice"
-    assert "no drawing of random numbers was seen" in found.messages[CHECK]
+    assert "no random number generator was used" in found.messages[CHECK]
     assert "to the wrong items" not in found.messages[CHECK]
 
 
@@ -224,7 +224,7 @@ def test_a_flaw_beside_results_that_change_is_still_found(judged: Judge) -> None
     script = PREVIOUS.replace('f"{path[-10:]} after {previous}"', 'f"{time.perf_counter_ns() % 9973} {previous}"')
     found = judged("import time\n" + script.replace("\n    ", "\n"))
     assert found.failed == {CHECK}
-    assert "The order of the mini-batches changes results" in found.messages[CHECK]
+    assert "Results depend on the order of mini-batches" in found.messages[CHECK]
 
 
 DRAWS = {
@@ -243,7 +243,7 @@ def test_what_is_drawn_may_change(judged: Judge, write: Write, script: str) -> N
     write("helper.py", "import secrets\ndef draw(): return secrets.token_hex(2)\n")
     found = judged(script)
     assert found.outcomes[CHECK] == "skipped"
-    assert "the results are random" in found.messages[CHECK]
+    assert "results are not reproducible" in found.messages[CHECK]
 
 
 IN_A_PROCESS = "--parallelrun-engine=process"

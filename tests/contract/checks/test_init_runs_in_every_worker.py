@@ -22,7 +22,7 @@ def test_an_init_that_fails_everywhere_fails(judge: Judge) -> None:
     assert found.failed == {"init_runs_in_every_worker"}
     message = found.messages["init_runs_in_every_worker"]
     assert message.startswith("init() fails: OSError: no disk")
-    assert "on the service: the job fails" in message
+    assert "on Azure ML: the job fails" in message
 
 
 CACHE = """

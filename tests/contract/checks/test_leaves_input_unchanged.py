@@ -51,11 +51,11 @@ BESIDE = {
     ),
     "taken away": (
         "Path(p + '.tmp').write_text('x'); os.remove(p + '.tmp')",
-        ", and takes them away again: item_1.txt.tmp",
+        ", and deletes them again: item_1.txt.tmp",
     ),
     "of tempfile": (
         "tempfile.NamedTemporaryFile(dir=os.path.dirname(p), suffix='.x').close()",
-        ", and takes them away again: tmp",
+        ", and deletes them again: tmp",
     ),
 }
 

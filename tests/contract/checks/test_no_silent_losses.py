@@ -24,7 +24,9 @@ def test_an_item_that_failed_while_the_defaults_allow_all_fails(judge: Judge) ->
     found = judge(FAILS_ON_2)
     assert found.failed == {"no_silent_losses"}
     message = found.messages["no_silent_losses"]
-    assert message.startswith("The job ends Completed, and 1 of 3 items failed: no threshold is set")
+    assert message.startswith(
+        "The job would be reported as Completed although 1 of 3 items failed: no threshold is set"
+    )
     # Exceeded means greater than: one failure is caught by 0, one of three mini-batches by less than a third.
     assert "error_threshold=0" in message
     assert "mini_batch_error_threshold=0" in message
@@ -38,7 +40,7 @@ def test_a_job_of_which_everything_failed_and_that_is_completed_fails(judge: Jud
     message = found.messages["no_silent_losses"]
     assert "3 of 3 mini-batches and 3 of 3 items failed, in 9 attempts; the job would still be Completed" in message
     # The cure is in the script, whatever the thresholds.
-    assert "to do: correct line " in message
+    assert "fix: correct line " in message
 
 
 def test_no_threshold_allows_a_script_that_never_works(judge: Judge) -> None:
@@ -89,7 +91,7 @@ def test_items_lost_in_mini_batches_that_succeed_are_caught_by_one_threshold_alo
     found = judge(script, "--parallelrun-set=rules=observed")
     message = found.messages["no_silent_losses"]
     assert "1 of 3 items failed" in message
-    assert "It would have been caught by error_threshold=0. Set" in message
+    assert "One of these settings would have failed the job: error_threshold=0. Set" in message
 
 
 FILTERS = "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('item_2.txt')]\n"

@@ -35,13 +35,13 @@ NONE = """
 
 @pytest.mark.parametrize(
     ("script", "error"),
-    [(RAISES, "FileNotFoundError"), (STOPS, "0 result(s) for 3 item(s)"), (NONE, "run() returned None")],
+    [(RAISES, "FileNotFoundError"), (STOPS, "0 results for 3 items"), (NONE, "run() returned None")],
     ids=["raises", "stops", "None"],
 )
 def test_a_bad_item_that_costs_its_whole_mini_batch_is_advice(judge: Judge, script: str, error: str) -> None:
     outcome, message = judged(judge, script, *ALL_IN_ONE)
     assert outcome == "advice"
-    assert message.startswith("One bad item fails the job: of item_1.txt the file is missing, run() ends with ")
+    assert message.startswith("One bad item fails the job: item_1.txt (the file is missing). run() ends with ")
     assert error in message
     assert "error_threshold=2, which allows 2 failed items, is exceeded.\n" in message
     assert "1 bad item fails 3 items of its mini-batch, and 3 > 2" in message
@@ -64,7 +64,7 @@ ONE_BY_ONE = """
 def test_an_empty_file_that_costs_its_whole_mini_batch_is_advice(judge: Judge) -> None:
     outcome, message = judged(judge, ONE_BY_ONE.replace("HANDLED", "text[0]"), *ALL_IN_ONE)
     assert outcome == "advice"
-    assert message.startswith("One bad item fails the job: of item_1.txt the file is empty, run() ends with ")
+    assert message.startswith("One bad item fails the job: item_1.txt (the file is empty). run() ends with ")
     assert "IndexError" in message
 
 

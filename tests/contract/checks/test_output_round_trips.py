@@ -23,7 +23,7 @@ def judged(judge: Judge, script: str, *arguments: str) -> tuple[str, str]:
 
 
 LOST = {
-    "newline": ("['first\\nsecond']", "1 result(s) make 2 lines, since one holds a newline: 'first\\nsecond'"),
+    "newline": ("['first\\nsecond']", "1 result make 2 lines, since one holds a newline: 'first\\nsecond'"),
     "carriage return": ("['first\\r\\nsecond']", "holds a newline"),
     "dict": ("[{'a': np.int8(1)}]", "a dict is written as its repr, which only Python reads: "),
     "array": ("[np.array([1, 2])]", "a ndarray is written as its repr"),
@@ -42,7 +42,7 @@ LOST = {
 def test_what_the_file_cannot_carry_is_advice(judge: Judge, value: str, message: str) -> None:
     outcome, text = judged(judge, HEAD + f"    return {value}\n", APPEND)
     assert outcome == "advice"
-    assert "In the appended output the file does not carry what run() returned: " in text
+    assert "In the appended output values are lost: " in text
     assert message in text
     assert "of run(), mini-batch 0 (item_1.txt)" in text
 
@@ -51,7 +51,7 @@ def test_it_is_said_where_nobody_set_whether_rows_are_appended(judge: Judge) -> 
     script = HEAD + "    return ['\\udc80']\n"
     outcome, text = judged(judge, script)
     assert outcome == "advice"
-    assert "With output_action=append_row, which is not set here, the file does not carry" in text
+    assert "With output_action=append_row, which is not set here, values are lost: " in text
     assert judged(judge, script, "--parallelrun-set=output_action=summary_only")[0] == "passed"
 
 

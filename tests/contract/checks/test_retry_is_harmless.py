@@ -100,7 +100,7 @@ def test_what_a_failed_attempt_leaves_in_memory_is_found(judged: Judge) -> None:
     assert found.failed == {CHECK}
     message = found.messages[CHECK]
     assert "in a retry after an attempt that failed in the middle (which failed with FileNotFoundError" in message
-    assert "it returns 3 row(s), also 'x'" in message
+    assert "it returns 3 rows, also 'x'" in message
 
 
 def test_what_a_failed_attempt_leaves_in_files_is_found(judged: Judge) -> None:

@@ -37,7 +37,7 @@ def test_a_script_that_drops_an_item_fails_and_the_item_is_named(judge: Judge, s
     assert found.failed == {"returns_one_result_per_item"} | COMPANIONS
     message = found.messages["returns_one_result_per_item"]
     assert "1 missing, in 1 of 1 mini-batches" in message
-    assert "3 item(s) in, 2 result(s) out, 3 - 2 = 1 missing. No result for: item_2.txt." in message
+    assert "3 items in, 2 results out, 3 - 2 = 1 missing. No result for: item_2.txt." in message
 
 
 def test_a_script_that_sums_a_mini_batch_up_fails(judge: Judge) -> None:
@@ -58,7 +58,7 @@ def test_an_item_in_a_folder_is_named_with_it(judge: Judge, write: Write) -> Non
 
 def test_a_mini_batch_of_one_item_needs_no_search(judge: Judge) -> None:
     message = judge(FILTERS).messages["returns_one_result_per_item"]
-    assert "1 item(s) in, 0 result(s) out, 1 - 0 = 1 missing. Items: item_2.txt." in message
+    assert "1 item in, 0 results out, 1 - 0 = 1 missing. Items: item_2.txt." in message
 
 
 def test_rows_of_a_table_that_are_dropped_are_told(judge: Judge, write: Write) -> None:
@@ -67,8 +67,7 @@ def test_rows_of_a_table_that_are_dropped_are_told(judge: Judge, write: Write) -
     assert found.failed == {"returns_one_result_per_item"} | COMPANIONS
     message = found.messages["returns_one_result_per_item"]
     assert (
-        "3 item(s) in, 2 result(s) out, 3 - 2 = 1 missing. By the index of what it returned: row 1 of table.csv."
-        in message
+        "3 items in, 2 results out, 3 - 2 = 1 missing. By the index of what it returned: row 1 of table.csv." in message
     )
 
 
@@ -127,7 +126,7 @@ def test_more_results_than_rows_of_a_table_are_advice(judge: Judge, write: Write
     found = judge("def run(mini_batch):\n    return mini_batch.x.tolist() * 2\n", input="table.csv")
     assert found.failed == set()
     assert found.outcomes["returns_one_result_per_item"] == "advice"
-    assert "mini-batch 0 has 2 row(s) and 4 result(s)" in found.messages["returns_one_result_per_item"]
+    assert "mini-batch 0 has 2 rows and 4 results" in found.messages["returns_one_result_per_item"]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def judged(judge: Judge, script: str, *arguments: str, input: str = "data") -> t
 def test_rows_without_their_file_are_advice(judge: Judge, value: str) -> None:
     outcome, message = judged(judge, f"    return {value}\n")
     assert outcome == "advice"
-    assert "In the appended output nothing in a row tells which item it is from: " in message
+    assert "In the appended output rows do not identify their item: " in message
     assert "of mini-batch 0 (item_1.txt)" in message
     assert "os.path.basename(path)" in message
 
@@ -131,7 +131,7 @@ def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
     assert judged(judge, script, summary)[0] == "passed"
     outcome, message = judged(judge, "    return [1 for p in mini_batch]\n", summary)
     assert outcome == "advice"
-    assert "With output_action=append_row, which is not set here, nothing in a row" in message
+    assert "With output_action=append_row, which is not set here, rows do not identify" in message
 
 
 @pytest.mark.parametrize("body", ["return []", "raise ValueError"])

@@ -34,7 +34,7 @@ BOUND = {
         f"def run(mini_batch):\n    try: {ALARM}\n"
         "    except ValueError as error: return [f'{path}: ERROR {error}' for path in mini_batch]\n" + RESULT,
         "run() fails",
-        "its rows tell of errors",
+        "its rows report errors",
     ),
     "None": (
         f"def run(mini_batch):\n    try: {ALARM}\n    except ValueError: return None\n" + RESULT,
@@ -48,7 +48,7 @@ BOUND = {
 def test_what_only_the_main_thread_may_do_is_advice(judge: Judge, script: str, phase: str, error: str) -> None:
     outcome, message = judged(judge, script)
     assert outcome == "advice"
-    assert f"Off the main thread {phase}, and on it it succeeds: " in message
+    assert f"{phase} outside the main thread: " in message
     assert error in message
     assert "--parallelrun-set=thread=worker" in message
 
@@ -98,7 +98,7 @@ def test_a_script_that_fails_on_the_main_thread_as_well_cannot_be_decided(judge:
 def test_a_script_that_hangs_is_not_tried_where_nothing_stops_it(judge: Judge) -> None:
     outcome, message = judged(judge, "def run(mini_batch):\n    time.sleep(1000)\n" + RESULT)
     assert outcome == "skipped"
-    assert "off the main thread nothing stops it" in message
+    assert "outside the main thread it cannot be stopped" in message
 
 
 def test_a_failure_that_comes_and_goes_is_not_the_thread(judge: Judge) -> None:
@@ -110,7 +110,7 @@ def test_a_failure_that_comes_and_goes_is_not_the_thread(judge: Judge) -> None:
     )
     outcome, message = judged(judge, script)
     assert outcome == "skipped"
-    assert "so it need not be the thread: ValueError" in message
+    assert "so the thread may not be the cause: ValueError" in message
 
 
 def test_a_gate_that_runs_off_the_main_thread_has_shown_it(judge: Judge) -> None:

@@ -78,7 +78,7 @@ READ_BACK = writing(
 def test_a_file_of_both_workers_is_found(judged: Judge, script: str, file: str, how: str, size: int) -> None:
     found = judged(script, f"--parallelrun-set=mini_batch_size={size}")
     assert found.failed == {CHECK}
-    assert found.messages[CHECK].startswith(f"Two workers collide in '{file}' in the output folder: {how}")
+    assert found.messages[CHECK].startswith(f"Two workers collide on '{file}' in the output folder: {how}")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_second_worker_that_fails_on_a_file_of_the_first_is_found(judged: Judg
     )
     found = judged(script)
     assert found.failed == {CHECK}
-    assert "A worker fails because of a file of another: mini-batch 1 succeeds" in found.messages[CHECK]
+    assert "mini-batch 1 succeeds alone, but fails next to a worker that wrote that file" in found.messages[CHECK]
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -29,8 +29,8 @@ from tests.emulator._scripts import errors, make_input, make_job, outcomes, run_
 needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this platform")
 
 SLEPT_TOO_LONG = (
-    "run() was interrupted at its limit of 60 s (timeout), 60 s of it skipped sleep; "
-    "if the script waits for something outside, --parallelrun-set clock=real"
+    "run() was interrupted at its limit of 60 s (timeout); 60 s of it is simulated sleep ("
+    "use --parallelrun-set clock=real if the script waits for an external system)"
 )
 
 SLEEPS_ONCE = """
@@ -166,14 +166,14 @@ def test_a_job_whose_init_always_fails_ends_after_three_tries_per_worker(tmp_pat
     assert result.status == "Failed"
     assert result.init_calls == 6
     assert result.reason is not None
-    assert "init() failed 6 time(s)" in result.reason
+    assert "init() failed 6 times" in result.reason
     assert "ZeroDivisionError" in result.reason
 
 
 def test_a_job_whose_script_cannot_be_imported_says_so(tmp_path: Path) -> None:
     result = run_script(tmp_path, "import nothing_of_that_name")
     assert result.reason is not None
-    assert "loading the entry script failed 3 time(s)" in result.reason
+    assert "loading the entry script failed 3 times" in result.reason
 
 
 def test_an_init_that_fails_once_is_tried_again(tmp_path: Path) -> None:
@@ -380,8 +380,8 @@ def test_a_script_that_swallows_the_interrupt_is_judged_late(tmp_path: Path, mon
         timeout=0.05,
     )
     assert outcomes(result) == ["timeout"]
-    assert errors(result) == ["run() returned after its limit of 0.05 s (timeout), 2 times in vain"]
-    assert any("1 attempt(s) could not be interrupted" in note for note in result.notes)
+    assert errors(result) == ["run() returned after its limit of 0.05 s (timeout); it ignored 2 interrupts"]
+    assert any("1 attempt could not be interrupted" in note for note in result.notes)
     assert result.rows == []
 
 
@@ -593,7 +593,7 @@ def test_threads_that_a_script_leaves_are_named(tmp_path: Path) -> None:
 
     result = _with_object(tmp_path, run)
     done.set()
-    assert "the script left 2 thread(s) running: poller, poller" in result.notes
+    assert "the script left 2 threads running: poller, poller" in result.notes
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for open files in /proc")
@@ -616,7 +616,7 @@ def run(paths):
     assert isinstance(kept, int)
     os.close(kept)
     [note] = [note for note in result.notes if "open" in note]
-    assert note.startswith("the script left 1 file(s) open: ")
+    assert note.startswith("the script left 1 file open: ")
     assert note.endswith("kept open.txt")
 
 

@@ -192,7 +192,7 @@ def test_paths_go_through_links_unresolved(tmp_path: Path) -> None:
     ],
 )
 def test_a_remote_path_is_refused_with_what_to_give_instead(path: str) -> None:
-    with pytest.raises(InputError, match=r"remote data is not fetched.*local folder: --parallelrun-input=sample"):
+    with pytest.raises(InputError, match=r"remote inputs are not downloaded.*local folder: --parallelrun-input=sample"):
         locate(path, "/", must_exist=False)
 
 

@@ -105,9 +105,13 @@ def test_a_delivered_table_shares_no_memory_with_the_one_that_was_handed_over() 
 
 def test_lines_of_json_are_refused_of_a_dataframe_and_an_mltable(tmp_path: Path) -> None:
     (tmp_path / "MLTable").write_text("type: mltable\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"^input: mini_batch_rows=2 hands lines of JSON, and this is a DataFrame"):
+    with pytest.raises(
+        InputError, match=r"^input: mini_batch_rows=2 only applies to JSON lines, and this is a DataFrame"
+    ):
         open_input(FRAME, Split(mini_batch_rows=2))
-    with pytest.raises(InputError, match=r"mini_batch_rows=2 hands lines of JSON, and this is an MLTable: .*Give the"):
+    with pytest.raises(
+        InputError, match=r"mini_batch_rows=2 only applies to JSON lines, and this is an MLTable: .*Pass"
+    ):
         open_input(str(tmp_path), Split(mini_batch_rows=2))
 
 

@@ -140,8 +140,8 @@ def test_tables_and_other_paths_together_are_refused_with_one_of_each(
     with pytest.raises(InputError) as caught:
         open_input(source, Split())
     assert str(caught.value) == (
-        f"input mixes a table ('{table}') with other paths ('{other}'): run() gets either. "
-        "Give the folder to hand paths, the files of the table to hand DataFrames."
+        f"input mixes a table ('{table}') with other paths ('{other}'): run() receives either paths or DataFrames. "
+        "Pass the folder to get paths, or only the files of the table to get DataFrames."
     )
 
 
@@ -153,7 +153,7 @@ def test_a_glob_that_matches_tables_and_other_files_is_refused(data: Path) -> No
 @pytest.mark.parametrize("name", ["notes.txt", "a.json", "a.jsonl", "a.zip", "words.sv"])
 def test_a_single_file_that_is_no_table_is_refused_as_the_service_refuses_it(data: Path, name: str) -> None:
     (data / name).write_bytes(b"")
-    with pytest.raises(InputError, match=r"Input format UriFile is not supported.*Give its folder") as caught:
+    with pytest.raises(InputError, match=r"Input format UriFile is not supported.*Pass its folder") as caught:
         open_input(f"data/{name}", Split())
     assert ("--amlbi_mini_batch_rows ROWS" in str(caught.value)) == ("json" in name)
     # An explicit list is the files of one input, and the other profiles take one file.
@@ -171,7 +171,7 @@ def test_a_compressed_table_is_refused_but_where_paths_are_handed(data: Path, na
                 open_input(source, Split(profile=profile))
             assert re.fullmatch(
                 rf"input '\S*data/{name}': Azure ML's reader does not read compressed CSV\. "
-                r"Decompress it, or give its folder to hand paths to run\(\)\.",
+                r"Decompress it, or pass its folder, so that run\(\) gets paths\.",
                 str(caught.value),
             )
         assert open_input(source, Split(profile="batch")).kind == "files"

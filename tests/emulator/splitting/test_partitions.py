@@ -272,5 +272,5 @@ def test_a_file_outside_of_the_named_folders_is_refused_by_its_name() -> None:
 
 
 def test_a_file_that_does_not_lie_deep_enough_is_refused_by_its_name() -> None:
-    with pytest.raises(InputError, match=r"the first 2 folder level\(s\) of the input 'data', and '.*x\.csv' lies 1 d"):
+    with pytest.raises(InputError, match=r"the first 2 folder levels of the input 'data', and '.*x\.csv' lies 1 d"):
         values_by_path([name("1000", "x.csv")], ["Store", "Brand"], "data")

@@ -327,7 +327,7 @@ def test_objects_cross_as_their_texts(here: Path) -> None:
 def test_what_has_no_text_is_told_as_what_cannot_cross(here: Path) -> None:
     script = "class Own:\n    def __str__(self): raise KeyError('no')\ndef run(paths):\n    return [Own()]"
     [message] = live(here, script, run_message(["a"])).of(Returned)
-    error = "an element of type Own cannot be handed over: its text raises KeyError: 'no'"
+    error = "a result of type Own cannot be serialized: str() or repr() of it raised KeyError: 'no'"
     assert message.failure == {"phase": "return", "error": error}
 
 

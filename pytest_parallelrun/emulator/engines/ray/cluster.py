@@ -37,6 +37,7 @@ from pytest_parallelrun.emulator.engines.ray.files import (
 )
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
@@ -369,21 +370,21 @@ class NodePlacement:
     def lost_with(self, handle: ActorHandle) -> None:
         """The actor is gone with the output of its workers, and with files that only its node has."""
         if handle.workers:
-            numbers = ", ".join(map(str, handle.workers))
-            loss = f"what worker(s) {numbers} printed is lost"
+            workers = ("worker " if len(handle.workers) == 1 else "workers ") + ", ".join(map(str, handle.workers))
+            loss = f"the output of {workers} is lost"
             if self._unseen_sides.get(handle.node.id) is not None:
-                loss = f"what worker(s) {numbers} printed, and all files that they wrote there, are lost"
+                loss = f"the output of {workers}, and all files written there, are lost"
             self._lost_files[f"an actor on node {handle.node.address} was lost: {loss}"] = None
 
     def notes(self) -> list[str]:
         where = ", ".join(dict.fromkeys(self._addresses.values()))
-        notes = [f"workers ran on {len(self._addresses)} node(s) of a Ray cluster: {where}"]
+        notes = [f"workers ran on {count_text(len(self._addresses), 'node')} of a Ray cluster: {where}"]
         for node, unseen in self._unseen_sides.items():
             if unseen is None:
                 continue
             sent = "code and models were sent to it"
             if self._sent[node]:
-                sent += f", and the files of {self._sent[node]:,} mini-batch(es)"
+                sent += f", and the files of {count_text(self._sent[node], 'mini-batch')}"
             notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {sent}")
             notes += [
                 f"'{path}', which arguments or the environment of the script name, was not sent to node "
@@ -395,8 +396,8 @@ class NodePlacement:
         if names := list(self._replaced):
             more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
             notes.append(
-                f"{len(names):,} file(s) were there already when those of the same name came from a node of the "
-                f"cluster, and are replaced: {', '.join(names[:_NAMES_SHOWN])}{more}"
+                f"{count_text(len(names), 'file')} replaced by a file of the same name from a node of the cluster: "
+                f"{', '.join(names[:_NAMES_SHOWN])}{more}"
             )
         return notes
 
@@ -486,7 +487,7 @@ def check_listening(address: str) -> None:
         reason = str(error)
     raise SettingsError(
         f"RAY_ADDRESS={address}: no Ray cluster can be reached there: {reason}. Give HOST:PORT of its head (PORT "
-        "is 6379 unless told otherwise, not that of the dashboard), or leave it out for a cluster of this machine."
+        "is 6379 by default, not that of the dashboard), or leave it out for a cluster of this machine."
     )
 
 

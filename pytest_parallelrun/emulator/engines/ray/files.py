@@ -15,6 +15,7 @@ from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 from pytest_parallelrun.emulator.folders import new_job_folder, remove_job_folder
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir, model_dir_of, stage_models
 from pytest_parallelrun.emulator.service.mlflow_tracking import STORES
+from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker_plan import PYTHON_PATH
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ class NodeWorkspace:
         copies = pack(written, PARCEL_LIMIT, self._root)
         if copies is None:
             count = sum(map(os.path.isfile, written))
-            lost = f"{count} file(s) that a worker wrote on its node have more than {PARCEL_LIMIT:,} bytes, and "
+            lost = f"more than {PARCEL_LIMIT:,} bytes in {count_text(count, 'file')} that a worker wrote on its node "
             lost += "are lost: write to storage that all nodes see"
         remove_job_folder(self._base)
         return copies or [], lost

@@ -143,7 +143,7 @@ def test_rows_that_cannot_be_handed_to_a_worker_fail_to_load(tmp_path: Path, mon
     scene.submit(1)
     scene.engine._dispatch()
     assert scene.ended().outcome == "load_error"
-    assert error_of(scene.ended())[1].startswith("the rows cannot be handed to a worker process: ")
+    assert error_of(scene.ended())[1].startswith("the rows cannot be sent to a worker process: ")
 
 
 def test_loading_comes_right_before_run(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_results_that_do_not_arrive_in_time_are_no_fault_of_run(tmp_path: Path) 
     scene.engine._overdue(worker)
     assert error_of(scene.ended()) == (
         "return",
-        "run() has returned, but handing over what it returned took longer than task_overhead_timeout = 500 s",
+        "run() returned, but sending its result back took longer than task_overhead_timeout = 500 s",
     )
 
 

@@ -181,7 +181,7 @@ def test_an_object_that_cannot_cross_is_shown_by_its_texts(result: JobResult) ->
     shown = {str(row) for row in result.rows}
     assert "own" in shown
     assert any(text.startswith("<function run.<locals>.<lambda>") for text in shown)
-    assert any("of classes that stay in their worker" in note for note in result.notes)
+    assert any("cannot be pickled" in note for note in result.notes)
 
 
 def test_much_that_is_printed_holds_nothing_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

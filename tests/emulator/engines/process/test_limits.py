@@ -64,8 +64,8 @@ def run(paths):
     return paths
 """
     notes = run_on_processes(tmp_path, script, "a").notes
-    assert "the script left 1 thread(s) running: left running" in notes
-    assert any(note.startswith("the script left 1 file(s) open: ") and "left open.txt" in note for note in notes)
+    assert "the script left 1 thread running: left running" in notes
+    assert any(note.startswith("the script left 1 file open: ") and "left open.txt" in note for note in notes)
 
 
 def test_output_after_the_first_hundred_thousand_bytes_is_in_the_logs_alone(

@@ -271,7 +271,11 @@ def test_memory_that_processes_share_counts_once_above_the_limit(monkeypatch: py
         (-9, "the worker process was killed by SIGKILL, as the system does when memory runs out"),
         (-15, "the worker process was killed by SIGTERM"),
         (-250, "the worker process was killed by signal 250"),
-        (None, "the worker process was killed and does not end: it waits for the system, such as for a dead disk"),
+        (
+            None,
+            "the worker process did not exit after SIGKILL: it is blocked in the kernel, for example on a dead "
+            "disk or network mount",
+        ),
     ],
 )
 def test_how_a_process_ended_is_told_in_words(status: int | None, text: str) -> None:
