@@ -129,7 +129,10 @@ def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
     script = "    for p in mini_batch: open(Path(p).name, 'w').write('x')\n    return [1 for p in mini_batch]\n"
     summary = "--parallelrun-set=output_action=summary_only"
     assert judged(judge, script, summary)[0] == "passed"
-    outcome, message = judged(judge, "    return [1 for p in mini_batch]\n", summary)
+    # Nor where nothing is to be appended on purpose.
+    alike = "    return [1 for p in mini_batch]\n"
+    assert judged(judge, alike, summary)[0] == "passed"
+    outcome, message = judged(judge, alike)
     assert outcome == "advice"
     assert "With output_action=append_row, which is not set here, rows do not identify" in message
 
