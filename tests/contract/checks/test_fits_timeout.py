@@ -63,7 +63,7 @@ def test_an_item_that_never_ends_is_waited_for_no_longer_than_a_probe(judge: Jud
     assert found.outcomes[NAME] == "advice"
     assert "at least 1 s per file, as a mini-batch of 1 file ran into its limit of 1 s;" in found.messages[NAME]
     assert "largest mini_batch_size with a margin of 2: none, one file takes too long" in found.messages[NAME]
-    assert "to do: set timeout=2 or more, or make run() quicker" in found.messages[NAME]
+    assert "fix: set timeout=2 or more, or make run() quicker" in found.messages[NAME]
 
 
 def test_an_attempt_that_timed_out_counts_as_at_least_its_timeout(judge: Judge, write: Write) -> None:
@@ -81,7 +81,7 @@ def test_an_attempt_that_timed_out_counts_as_at_least_its_timeout(judge: Judge, 
     assert "at least 15 s per file, as a mini-batch of 4 files ran into its limit of 60 s;" in message
     assert "a mini-batch of 4 takes at least 60 s of timeout 60 s (at most 1 times the time needed);" in message
     assert "largest mini_batch_size with a margin of 2: at most 2 files; smallest timeout: above 120 s" in message
-    assert "to do: set mini_batch_size=2 or less, or timeout=120 or more" in message
+    assert "fix: set mini_batch_size=2 or less, or timeout=120 or more" in message
 
 
 def test_one_item_that_takes_too_long_is_said_to(judge: Judge) -> None:

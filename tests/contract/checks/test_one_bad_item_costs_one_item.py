@@ -138,5 +138,5 @@ def test_a_bad_cell_of_a_table(judge: Judge, write: Write, value: str, expected:
     outcome, message = judged(judge, script, "--parallelrun-set=error_threshold=1", input="table.csv")
     assert outcome == expected
     if expected == "advice":
-        assert "of row 1 of table.csv its column 'x' holds the text '?'" in message
+        assert "row 1 of table.csv (its column 'x' holds the text '?'" in message
         assert "3 > 1" in message

@@ -134,7 +134,7 @@ def test_a_script_that_writes_its_own_files_is_not_asked(judge: Judge) -> None:
     assert judged(judge, alike, summary)[0] == "passed"
     outcome, message = judged(judge, alike)
     assert outcome == "advice"
-    assert "With output_action=append_row, which is not set here, rows do not identify" in message
+    assert "In the appended output rows do not identify" in message
 
 
 @pytest.mark.parametrize("body", ["return []", "raise ValueError"])
