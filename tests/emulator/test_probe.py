@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -459,3 +460,25 @@ def test_each_worker_of_a_session_can_be_looked_at(script: Path) -> None:
         bench.start(1, Looking)
         # It takes the context, and its init() writes no file.
         assert bench.observed == ((True, False), (True, False))
+
+
+class Patching(Looking):
+    """An observer that patches the standard library while it looks."""
+
+    def __enter__(self) -> Self:
+        self._dumps = json.dumps
+        json.dumps = lambda *arguments, **options: self._dumps(*arguments, **options)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        json.dumps = self._dumps
+
+
+def test_what_an_observer_patches_does_not_stay(script: Path) -> None:
+    dumps = json.dumps
+    with bench_of(script, workers=2) as bench:
+        for worker in (0, 1):
+            bench.start(worker, Patching)
+            assert json.dumps is dumps
+        bench.attempt(["a"])
+    assert json.dumps is dumps

@@ -218,10 +218,11 @@ class InProcessEngine:
     ) -> WorkerStarted | WorkerFailed:
         """Tries once to start a worker in the slot: import, run() found, init()."""
         if observer is not None:
+            # Its patches would be taken for those of the host, and stay.
+            self._sandbox.acquire()
             with observer() as watching:
                 result = self.start_worker(slot, init=init)
-                worker_up = self._slots[slot]
-                if worker_up is not None:
+                if (worker_up := self._slots[slot]) is not None:
                     watching.inspect(worker_up.functions)
             self.observed.append(watching.result())
             return result

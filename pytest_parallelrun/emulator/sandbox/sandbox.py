@@ -178,8 +178,7 @@ class Sandbox:
 
     def switch(self, worker: Worker) -> None:
         """Makes `worker`, which is not active, the active one."""
-        if self._released:
-            self._wake()
+        self.acquire()
         self._suspend()
         sys.argv = worker.argv
         # The objects of the host, since a script may have rebound the names.
@@ -233,7 +232,10 @@ class Sandbox:
         self._patches.take_over()
         return put_back
 
-    def _wake(self) -> None:
+    def acquire(self) -> None:
+        """Gives the process to the workers until `release`. What is patched from then on is not the host's."""
+        if not self._released:
+            return
         self._released = False
         self.processes.take_over()
         self._take_over(dict(sys.modules))
