@@ -240,7 +240,7 @@ DRAWS = {
 
 @pytest.mark.parametrize("script", DRAWS.values(), ids=DRAWS)
 def test_what_is_drawn_may_change(judged: Judge, write: Write, script: str) -> None:
-    write("helper.py", "import secrets\ndef draw(): return secrets.token_hex(2)\n")
+    write("helper.py", "import secrets\ndef draw(): return secrets.token_hex(8)\n")
     found = judged(script)
     assert found.outcomes[CHECK] == "skipped"
     assert "results are not reproducible" in found.messages[CHECK]
