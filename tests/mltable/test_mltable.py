@@ -226,7 +226,7 @@ def test_remote_data_is_refused_with_how_to_give_a_local_sample(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("- file: [", r"its MLTable cannot be read: MLTable yaml is invalid.*line 4"),
+        ("- file: [", r"its MLTable cannot be read: expected the node content.*line 4"),
         ("- file: ./a.csv\ntransformations:\n  - read_delimted", r"does not adhere to.*read_delimted"),
         ("- file: ./gone.csv\ntransformations:\n  - read_parquet", r"names what is not there: file '\./gone\.csv'\.$"),
         ("- pattern: ./z*\n  - folder: ./zz", r"names what is not there: pattern '\./z\*', folder '\./zz'\.$"),

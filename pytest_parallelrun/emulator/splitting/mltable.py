@@ -69,7 +69,7 @@ def open_mltable(folder: str, input_path: str, settings: SplitSettings) -> Split
     or it names data that is not here; EmptyInputError if it is empty.
     """
     refuse_rows("mltable", settings.mini_batch_rows, f"input '{input_path}'")
-    table = _load(folder, input_path)
+    table = _read(folder, input_path)
     try:
         return _opened(table, folder, input_path, settings)
     except (_UnreadableError, LoadError) as error:
@@ -184,16 +184,16 @@ class MLTableSplitter:
         return cast("pd.DataFrame", frame.reset_index(drop=True))
 
 
-def _load(folder: str, input_path: str) -> MLTable:
+def _read(folder: str, input_path: str) -> MLTable:
     # The package would make all that aliases stand for.
     read_guarded(Path(folder, MLTABLE), f"input '{input_path}': its MLTable")
+    return _call_reader(input_path, lambda: _load(folder))
 
-    def load() -> MLTable:
-        import mltable
 
-        return mltable.load(folder)
+def _load(folder: str) -> MLTable:
+    import mltable
 
-    return _call_reader(input_path, load)
+    return mltable.load(folder)
 
 
 def _cut_at(table: MLTable, size: int) -> MLTable:
@@ -326,7 +326,7 @@ def files_of(folder: str, input_path: str) -> tuple[str, list[str]] | None:
 
     InputError as from `open_mltable()`.
     """
-    table = _load(folder, input_path)
+    table = _read(folder, input_path)
     return None if _checked_readers(table, input_path) else _located(table, folder, input_path)[:2]
 
 
