@@ -60,7 +60,7 @@ def accepting(acceptances: Iterable[Acceptance], entry: str, check: str) -> Acce
 def _read(line: str, origin: str) -> Acceptance:
     match = _LINE.fullmatch(line.strip())
     if match is None:
-        raise usage_error(f"{origin}: {line!r} is no accepted finding: write {SHAPE}.")
+        raise usage_error(f"{origin}: {line!r} is not an accepted finding: write {SHAPE}.")
     check, pattern, reason = match["check"], match["pattern"] or "*", match["reason"].strip()
     names = [spec.name for spec in CHECKS]
     if check not in names:
@@ -72,7 +72,7 @@ def _read(line: str, origin: str) -> Acceptance:
             until = datetime.date.fromisoformat(limit["date"])
         except ValueError:
             raise usage_error(
-                f"{origin}: {line!r}: {limit['date']!r} is no date: write until YYYY-MM-DD, such as until 2027-01-31."
+                f"{origin}: {line!r}: {limit['date']!r} is not a date: write until YYYY-MM-DD, as in until 2027-01-31."
             ) from None
         reason = reason[: limit.start()].rstrip(" ,;(")
     if not reason:

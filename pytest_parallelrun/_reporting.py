@@ -182,7 +182,7 @@ class Reporting:
         printed = {line for _, text in report.sections for line in text.splitlines()}
         first, shown = self._reported.setdefault((record.entry, cause), (record.name, printed))
         if first != record.name:
-            report.longrepr = f"{record.headline}\nthe same cause as {first}, told there"
+            report.longrepr = f"{record.headline}\nsame cause as {first} (reported there)"
             if printed <= shown:
                 report.sections = []
 
@@ -226,7 +226,8 @@ class Reporting:
             self._lose(f"report {session.config.getoption('xmlpath')}", error)
 
     def _write_reports(self) -> None:
-        for report in self._reports.values():
+        with_pages = any(path.suffix.lower() == ".html" for path in self._files)
+        for report in self._reports.values() if with_pages else ():
             found = [record.name for record in report.records if record.finding is not None]
             report.pages = {name: page_of(name) for name in found if explain_command(name)}
         if self._session.exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR):

@@ -60,7 +60,7 @@ def find_entry(entry: object, code: StrPath | None = None) -> EntryFile | EntryO
         )
     if not path.is_file():
         if kind := special_file(path):
-            raise EntryScriptError(f"entry script '{entry}' is {kind}, and not a file.")
+            raise EntryScriptError(f"entry script '{entry}' is {kind}, not a file.")
         near = [file.name for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
         hint = did_you_mean(path.name, near) if near else f"There is no script in '{path.parent}'."
         raise EntryScriptError(f"entry script '{entry}' does not exist. {hint}")

@@ -56,4 +56,4 @@ def special_file(path: str | os.PathLike[str]) -> str:
 def not_there(path: str | os.PathLike[str]) -> str:
     """What is said of a path that should be a file and is none."""
     kind = special_file(path)
-    return f"is {kind}, and not a file" if kind else "does not exist"
+    return f"is {kind}, not a file" if kind else "does not exist"

@@ -136,7 +136,8 @@ def started_at(pid: int) -> float:
 def processor_time(pid: int) -> float:
     """Seconds of processor time that a process and its ended children have used; 0 where it is gone."""
     try:
-        return float(sum(psutil.Process(pid).cpu_times()[:4]))
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system + times.children_user + times.children_system)
     except psutil.Error:
         return 0.0
 

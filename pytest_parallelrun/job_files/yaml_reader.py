@@ -26,7 +26,7 @@ def read_text(file: Path, problems: Problems, limit: int = MAX_FILE_BYTES) -> st
     """The text of a file; None, with a problem, if it is unreadable, too large, or not UTF-8."""
     location = SourceLocation(file)
     if kind := special_file(file):
-        problems.add(location, f"this is {kind}, and not a file")
+        problems.add(location, f"this is {kind}, not a file")
         return None
     try:
         if is_too_large(file.stat().st_size, file, problems, limit):

@@ -109,7 +109,7 @@ def _overview(report: EntryReport) -> list[str]:
 def _entry(report: EntryReport) -> Iterator[str]:
     yield f"## {SIGNS[report.verdict]} {code(report.entry)}"
     if report.interrupted:
-        yield "The run was interrupted: what is here is not all."
+        yield "The run was interrupted: results are incomplete."
     elif report.unjudged and not report.count("failed"):
         yield f"The sample was not judged: {sentence(report.unjudged)}."
     job = report.job
@@ -167,7 +167,7 @@ def _entry(report: EntryReport) -> Iterator[str]:
 
 def _finding(grouped: GroupedFinding) -> Iterator[str]:
     record = grouped.record
-    also = f" (also met by {', '.join(grouped.also)})" if grouped.also else ""
+    also = f" (also reported by {', '.join(grouped.also)})" if grouped.also else ""
     yield f"### {SIGNS[record.outcome]} {record.name}{also}"
     if record.finding is None:
         yield fence(record.message)

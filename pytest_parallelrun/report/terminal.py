@@ -40,7 +40,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
     yield Line(visible(f"{report.entry}: {headline(report)}"), STYLES[report.verdict])
     page = _Page(max(width, NARROWEST))
     if report.interrupted:
-        yield from page.wrapped("interrupted: what is here is not all")
+        yield from page.wrapped("interrupted: results are incomplete")
     elif report.unjudged and not report.count("failed"):
         yield from page.wrapped(f"the sample was not judged: {report.unjudged}", STYLES[report.verdict])
     if verbosity < 0:
@@ -113,7 +113,7 @@ class _Page:
 
     def finding(self, grouped: GroupedFinding, mark: str, style: Style) -> Iterator[Line]:
         """Its name, what it is, where, and the fix; the rest is among the failures, or in the reports."""
-        also = f" (also met by {', '.join(grouped.also)})" if grouped.also else ""
+        also = f" (also reported by {', '.join(grouped.also)})" if grouped.also else ""
         yield from self.wrapped(f"{mark}{grouped.record.name}{also}", style)
         indent = "    "
         yield from self.wrapped(grouped.finding.what, first=indent, following=indent)

@@ -28,12 +28,12 @@ def special(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_is_no_file_is_named_and_never_opened(special: Path) -> None:
-    with pytest.raises(EntryScriptError, match=r"x\.py' is a (named pipe|socket), and not a file"):
+    with pytest.raises(EntryScriptError, match=r"x\.py' is a (named pipe|socket), not a file"):
         find_entry(special)
-    with pytest.raises(InputError, match=r"x\.py' is a (named pipe|socket), and not a file; give"):
+    with pytest.raises(InputError, match=r"x\.py' is a (named pipe|socket), not a file; give"):
         find_models([str(special)])
     for given in (special, special.parent, special.parent / "*.py"):
-        with pytest.raises(InputError, match=r"x\.py' is a (named pipe|socket), and not a file: give"):
+        with pytest.raises(InputError, match=r"x\.py' is a (named pipe|socket), not a file: give"):
             open_input(str(given), Split())
 
 

@@ -184,15 +184,15 @@ def test_it_is_done_by_workers_of_xdist_and_told_once(
 
 
 WRONG = {
-    "no colon": ("returns_valid_type known", "is no accepted finding: write CHECK [[]ENTRY_PATTERN]: REASON *"),
+    "no colon": ("returns_valid_type known", "is not an accepted finding: write CHECK [[]ENTRY_PATTERN]: REASON *"),
     "unknown check": (
         "returns_valid_tipe: known",
         "there is no check 'returns_valid_tipe'. Did you mean 'returns_valid_type'[?]",
     ),
     "no reason": ("returns_valid_type:", "has no reason: write *"),
     "nothing but a date": ("returns_valid_type: until 2027-01-31", "has no reason: write *"),
-    "no date": ("returns_valid_type: known, until 2027-02-31", "'2027-02-31' is no date: write until YYYY-MM-DD*"),
-    "a word": ("returns_valid_type: known, until tomorrow", "'tomorrow' is no date: *"),
+    "no date": ("returns_valid_type: known, until 2027-02-31", "'2027-02-31' is not a date: write until YYYY-MM-DD*"),
+    "a word": ("returns_valid_type: known, until tomorrow", "'tomorrow' is not a date: *"),
 }
 
 

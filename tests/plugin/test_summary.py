@@ -149,7 +149,7 @@ def test_what_two_checks_found_of_one_cause_is_told_once_and_referred_to(
     first, second = sorted(told.values(), key=len, reverse=True)
     assert len(first) > 4
     assert len(second) == 2
-    assert re.fullmatch("the same cause as (returns_valid_type|no_silent_losses), told there", second[1])
+    assert re.fullmatch(r"same cause as (returns_valid_type|no_silent_losses) \(reported there\)", second[1])
     checks = json.loads((project / "gate.json").read_text())["entries"][0]["checks"]
     cause = {"kind": "wrong_type", "exception": "", "frame": None, "returned_type": "None"}
     assert [check["finding"]["cause"] for check in checks] == [cause, cause]
@@ -160,7 +160,7 @@ def test_what_two_checks_found_of_one_cause_is_told_once_and_referred_to(
 def test_what_the_script_printed_is_told_once_with_the_cause(project: Path, gate: Run, write: Write) -> None:
     write("score.py", "def run(mini_batch):\n    print('seen')\n    return None\n")
     lines = gate("-k", "valid_type or completes", "--parallelrun-set=error_threshold=0").outlines
-    assert "the same cause as returns_valid_type, told there" in lines
+    assert "same cause as returns_valid_type (reported there)" in lines
     assert len([line for line in lines if "Captured stdout" in line]) == 1
 
 
@@ -188,7 +188,7 @@ def test_checks_that_fail_for_the_same_line_or_outcome_share_a_cause(
 ) -> None:
     write("score.py", script)
     told = blocks(gate("-k", f"{teller} or {referring}"))
-    assert told[f"test_{referring}"][1] == f"the same cause as {teller}, told there"
+    assert told[f"test_{referring}"][1] == f"same cause as {teller} (reported there)"
 
 
 def test_findings_of_two_causes_are_both_told(project: Path, gate: Run, write: Write) -> None:
@@ -319,7 +319,7 @@ def test_findings_of_one_cause_are_listed_once_and_first_where_more_checks_met_t
     )
     told = section(gate("-k", "one_result or silent or name_their"))
     assert [line for line in told if re.match(r"  \d\. |  advice: ", line)] == [
-        "  1. returns_one_result_per_item (also met by no_silent_losses)",
+        "  1. returns_one_result_per_item (also reported by no_silent_losses)",
         "  advice: rows_name_their_item",
     ]
 

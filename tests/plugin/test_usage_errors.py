@@ -78,7 +78,7 @@ ALONE = [
     ((ENTRY, "--parallelrun-input=header.csv"), "--parallelrun-input: *not a single row of data*"),
     (
         (ENTRY, "--parallelrun-input=table.parquet"),
-        "--parallelrun-input: *table.parquet' is a corrupt Parquet file, or none: *",
+        "--parallelrun-input: *table.parquet' is corrupt, or not a Parquet file: *",
     ),
     (
         (ENTRY, "--parallelrun-input=notes.txt"),

@@ -140,8 +140,8 @@ def test_the_timeout_and_the_largest_safe_size_are_drawn(tmp_path: Path) -> None
     ("figures", "text", "drawn"),
     [
         ({"largest_size": 0}, "has none: one file takes too long", True),
-        ({"is_solid": False}, "no size near the one that is set, 4, comes close to the timeout", False),
-        ({"largest_size": 27_000_000}, "no size near the one that is set, 4, comes close to the timeout", False),
+        ({"is_solid": False}, "no size near the configured one (4) comes close to the timeout", False),
+        ({"largest_size": 27_000_000}, "no size near the configured one (4) comes close to the timeout", False),
         ({"is_solid": False, "is_least": True, "largest_size": 2}, "has at most 2 files; ", True),
         ({"is_solid": False, "is_least": True}, "The smallest timeout for it is above 6 s.", True),
     ],

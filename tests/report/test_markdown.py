@@ -25,7 +25,7 @@ def test_counts_findings_and_their_commands_are_in_it(tmp_path: Path) -> None:
     assert text.startswith("# ❌ 1 finding in 1 entry script\n")
     assert "| `score.py` | ❌ failed | 2, 2 failed | 2 of 3 | 2 of 3 | 5 | 0 | 0.00 s |" in text
     assert "is **Failed**: 1 failed item &gt; error\\_threshold 0." in text
-    assert "### ❌ first_check (also met by second_check)\n\nIt is wrong.\n\n- fix: mend\n- where: run()" in text
+    assert "### ❌ first_check (also reported by second_check)\n\nIt is wrong.\n\n- fix: mend\n- where: run()" in text
     assert '```text\nFile "score.py", line 1\n```' in text
     assert f"```console\n{COMMAND}\n```" in text
     assert text.count("It is wrong.") == 1

@@ -74,7 +74,7 @@ def test_an_interrupted_run_says_so() -> None:
     made = report(record())
     made.interrupted = True
     assert lines(made)[0].startswith("score.py: failed: 1 check")
-    assert lines(made)[1] == "  interrupted: what is here is not all"
+    assert lines(made)[1] == "  interrupted: results are incomplete"
 
 
 @pytest.mark.parametrize("width", [0, 10, NARROWEST])

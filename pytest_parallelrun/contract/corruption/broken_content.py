@@ -102,17 +102,15 @@ def _of_table(text: str) -> Iterator[Damage]:
         rows = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error:
         return
-    numbers = [(row, at) for row in range(1, len(rows)) for at, cell in enumerate(rows[row]) if _is_number(cell)]
+    numbers = [
+        (row, at) for row in range(1, len(rows)) for at, cell in enumerate(rows[row]) if number_in(cell) is not None
+    ]
     several = len({row for row, _ in numbers}) > 1
     if several:
         first = {one for one in numbers if one[0] == numbers[0][0]}
         slight, total = (_as_csv(rows, cells, delimiter) for cells in (first, set(numbers)))
         yield Damage(f"its row {numbers[0][0]} has the text '?' for each number", slight, total)
     yield Damage("it is no CSV after its last row", text.encode() + _JUNK, _JUNK)
-
-
-def _is_number(cell: str) -> bool:
-    return number_in(cell) is not None
 
 
 def _as_csv(rows: list[list[str]], without: set[tuple[int, int]], delimiter: str) -> bytes:

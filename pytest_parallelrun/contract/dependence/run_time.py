@@ -204,6 +204,11 @@ def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
 
 def _rows_of(observations: Observations) -> tuple[float, int]:
     """Bytes of a row of the sample, and rows in a mini-batch of the configured size."""
+    # Remembered, since every row of the input is counted.
+    return observations.remember("rows", lambda: _count_rows(observations))
+
+
+def _count_rows(observations: Observations) -> tuple[float, int]:
     sample, settings = observations.baseline.sample.input, observations.entry.settings
     rows = sum(batch.size for batch in open_input(sample, settings).mini_batches())
     paths = [sample] if isinstance(sample, str) else sample

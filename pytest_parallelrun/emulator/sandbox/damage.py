@@ -58,7 +58,7 @@ class Damage:
             # Before anything else: what handles an exception needs them, too.
             broken = self._mend()
             if broken and os.getpid() == self._me:
-                raise WorkerExit(f"the script {' and '.join(broken)}, without which its worker cannot go on")
+                raise WorkerExit(f"the script {' and '.join(broken)}: its worker cannot continue")
 
     def _mend(self) -> list[str]:
         broken = []
@@ -66,13 +66,13 @@ class Damage:
             sys.modules = self._table
             for name, module in self._modules.items():
                 self._table.setdefault(name, module)
-            broken.append("took modules out of sys.modules that Python needs")
+            broken.append("removed modules from sys.modules that Python needs")
         if not all(callable(getattr(owner, name, None)) for owner, name in _LOOKED_AT):
             replaced = [place for place in _OS if not callable(getattr(*place, None))]
             for owner, name in replaced:
                 setattr(owner, name, _OS[owner, name])
             names = [f"{'os' if owner is os else 'os.path'}.{name}" for owner, name in replaced]
-            broken.append(f"replaced {', '.join(sorted(names)[:3])} by what is no function")
+            broken.append(f"replaced {', '.join(sorted(names)[:3])} with something that is not callable")
         if self._closed:
             self._closed = False
             broken.append("closed file descriptors that it had not opened")

@@ -152,7 +152,7 @@ def files_below(root: str) -> list[str]:
 
 def _refuse_special(path: str, named: str) -> None:
     if kind := special_file(path):
-        raise InputError(f"input '{named}' is {kind}, and not a file: give files, or a folder that holds files alone.")
+        raise InputError(f"input '{named}' is {kind}, not a file: give files, or a folder that contains only files.")
 
 
 def files_among(paths: Sequence[str]) -> frozenset[str]:

@@ -167,7 +167,7 @@ def _opened(path: str) -> pq.ParquetFile:
     except OSError as error:
         raise InputError(f"input '{path}' cannot be read: {error.strerror or error}.") from error
     except pa.ArrowException as error:
-        raise InputError(f"input '{path}' is a corrupt Parquet file, or none: {error}") from error
+        raise InputError(f"input '{path}' is corrupt, or not a Parquet file: {error}") from error
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

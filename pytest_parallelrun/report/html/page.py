@@ -245,8 +245,8 @@ def _pace(figures: Mapping[str, float | str]) -> str:
     largest, noun, full = float(figures["largest_size"]), figures["noun"], float(figures["full_size"])
     if not _has_safe_size(figures):
         return (
-            f"run() is so quick that no size near the one that is set, {full:,.0f}, comes close to the timeout: what "
-            "would be too large cannot be told."
+            f"run() is so fast that no size near the configured one ({full:,.0f}) comes close to the timeout, so a "
+            "largest safe size cannot be given."
         )
     least = bool(figures.get("is_least"))
     size = (

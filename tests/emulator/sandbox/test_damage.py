@@ -13,11 +13,11 @@ from tests.emulator._scripts import errors, outcomes, run_script
 BREAKS = {
     "os.closerange(3, 100)": "closed file descriptors that it had not opened",
     "os.close(NUMBER)": "closed file descriptors that it had not opened",
-    "sys.modules.clear()": "took modules out of sys.modules that Python needs",
-    "sys.modules = {}": "took modules out of sys.modules that Python needs",
-    "del sys.modules['os'], sys.modules['warnings']": "took modules out of sys.modules that Python needs",
-    "os.getpid = os.getcwd = None": "replaced os.getcwd, os.getpid by what is no function",
-    "os.path.join = None": "replaced os.path.join by what is no function",
+    "sys.modules.clear()": "removed modules from sys.modules that Python needs",
+    "sys.modules = {}": "removed modules from sys.modules that Python needs",
+    "del sys.modules['os'], sys.modules['warnings']": "removed modules from sys.modules that Python needs",
+    "os.getpid = os.getcwd = None": "replaced os.getcwd, os.getpid with something that is not callable",
+    "os.path.join = None": "replaced os.path.join with something that is not callable",
 }
 
 
@@ -34,7 +34,7 @@ def test_what_a_script_breaks_is_mended_and_told(
         script = f"import os, sys\n{first}\ndef run(batch):\n    {then}\n    return batch\n"
         result = run_script(tmp_path, script, files=1, thread=thread)
         os.fstat(host.fileno())
-    text = f"the script {broken}, without which its worker cannot go on"
+    text = f"the script {broken}: its worker cannot continue"
     if at == "run":
         assert (outcomes(result), errors(result)) == (["crashed"], [text])
     else:

@@ -151,7 +151,7 @@ def test_a_column_that_comes_twice_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_parquet_is_refused_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"nothing of the kind")
-    with pytest.raises(InputError, match=r"a\.parquet' is a corrupt Parquet file, or none: "):
+    with pytest.raises(InputError, match=r"a\.parquet' is corrupt, or not a Parquet file: "):
         opened(tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"gone\.parquet' cannot be read: .*[Nn]o such file"):
         opened(tmp_path / "gone.parquet")
