@@ -59,6 +59,13 @@ def is_installed_path(entry: str) -> bool:
     return any(absolute == folder or _below(absolute, folder) for folder in _installed_folders())
 
 
+@functools.cache
+def _is_installed(file: str) -> bool:
+    if file.endswith(tuple(EXTENSION_SUFFIXES)) or any(part in file for part in INSTALLED_PARTS):
+        return True
+    return any(_below(file, folder) for folder in _installed_folders())
+
+
 @functools.lru_cache(maxsize=16)
 def code_root_at(folder: Path) -> CodeRoot:
     """One object per folder, so that its results on a thousand modules are reused by the next job."""
@@ -91,13 +98,7 @@ class CodeRoot:
         return self._shared[file]
 
     def _decide_shared(self, file: str) -> bool:
-        if file.startswith(_OUR_PACKAGE):
-            return True
-        if self.owns(file):
-            return False
-        if file.endswith(tuple(EXTENSION_SUFFIXES)) or any(part in file for part in INSTALLED_PARTS):
-            return True
-        return any(_below(file, folder) for folder in _installed_folders())
+        return file.startswith(_OUR_PACKAGE) or (not self.owns(file) and _is_installed(file))
 
     def top_level_names(self) -> set[str]:
         """Names that `import` finds directly below the code root, before any installed package."""

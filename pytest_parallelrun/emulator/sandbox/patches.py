@@ -57,10 +57,26 @@ _Place = tuple[Any, str]
 """A module or class, and the name of an attribute."""
 
 
+class _Content:
+    """What a module or class consisted of at one time."""
+
+    def __init__(self, owner: Any) -> None:
+        self.attributes = vars(owner).copy()
+        # To compare lists takes half of the time of dictionaries, and this is done twice for each attempt.
+        self._values = list(self.attributes.values())
+
+    def is_that_of(self, owner: Any) -> bool:
+        try:
+            return list(vars(owner).values()) == self._values
+        except Exception:
+            # Of values that cannot be compared.
+            return False
+
+
 class Patches:
     """Switches between the functions of the host and those of the workers of a job."""
 
-    seen: dict[Any, dict[str, Any]] = {}  # noqa: RUF012 - one for all jobs
+    seen: dict[Any, _Content] = {}  # noqa: RUF012 - one for all jobs
     """Content of a module or class when it was last checked."""
 
     def __init__(self, is_kept: Callable[[object], bool]) -> None:
@@ -72,27 +88,27 @@ class Patches:
     def take_over(self) -> None:
         """From the host to the workers. Call it when everything else that we replace is in place."""
         self._owners = self._owners or list(_owners())
-        self._of_host = [(owner, self._seen(owner)) for owner in self._owners]
+        self._of_host = {owner: self._seen(owner) for owner in self._owners}
         for place, value in self._of_workers.items():
             _put(place, value)
 
-    def _seen(self, owner: Any) -> dict[str, Any]:
+    def _seen(self, owner: Any) -> _Content:
         """A copy of its content, the last one if that is still correct."""
         seen = self.seen.get(owner)
-        if seen is None or not _same(vars(owner), seen):
-            seen = self.seen[owner] = vars(owner).copy()
+        if seen is None or not seen.is_that_of(owner):
+            seen = self.seen[owner] = _Content(owner)
         return seen
 
     def give_back(self) -> None:
         """From the workers to the host. Call it before everything else that we replace is restored."""
         replaced: dict[_Place, Any] = {}
-        for owner, before in self._of_host:
-            now = vars(owner)
-            if not _same(now, before):
+        for owner, before in self._of_host.items():
+            if not before.is_that_of(owner):
+                now = vars(owner)
                 # State that a module merely keeps there does not matter.
                 places = (
                     name
-                    for name, value in before.items()
+                    for name, value in before.attributes.items()
                     if (callable(value) or isinstance(value, (classmethod, staticmethod)))
                     and now.get(name, _ABSENT) is not value
                 )
@@ -103,9 +119,8 @@ class Patches:
             for place, value in replaced.items()
             if not self._is_kept(value) and not (by_package and _is_standard(value))
         }
-        of_host = dict(self._of_host)
         for owner, name in self._of_workers:
-            _put((owner, name), of_host[owner][name])
+            _put((owner, name), self._of_host[owner].attributes[name])
 
 
 def _is_standard(value: object) -> bool:
@@ -125,14 +140,6 @@ def _owners() -> Iterator[Any]:
         if name in sys.modules:
             yield sys.modules[name]
             yield from (getattr(sys.modules[name], each) for each in classes)
-
-
-def _same(now: Any, before: Any) -> bool:
-    try:
-        return bool(now == before)
-    except Exception:
-        # Of values that cannot be compared.
-        return False
 
 
 def _put(place: _Place, value: Any) -> None:

@@ -58,9 +58,27 @@ def _list(name: str) -> list[object]:
     return value
 
 
+class _Environment:
+    """The content of os.environ. To decode it takes longer than all else that a switch of workers needs."""
+
+    def __init__(self) -> None:
+        self._encoded: object = None
+        self._decoded: dict[str, str] = {}
+
+    def read(self) -> dict[str, str]:
+        encoded = getattr(os.environ, "_data", None)
+        if encoded is None or encoded != self._encoded:
+            self._encoded, self._decoded = encoded and encoded.copy(), dict(os.environ)
+        return self._decoded.copy()
+
+
+read_environment = _Environment().read
+"""A copy of os.environ."""
+
+
 def apply_environment(wanted: dict[str, str]) -> None:
     """Makes os.environ equal to `wanted`, changing only differences."""
-    now = dict(os.environ)
+    now = read_environment()
     if now == wanted:
         return
     for name in now.keys() - wanted.keys():
@@ -72,7 +90,7 @@ def apply_environment(wanted: dict[str, str]) -> None:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    environ, before = os.environ, dict(os.environ)
+    environ, before = os.environ, read_environment()
     try:
         yield
     finally:

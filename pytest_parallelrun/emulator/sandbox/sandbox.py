@@ -30,6 +30,7 @@ from pytest_parallelrun.emulator.sandbox.process_exit import (
 from pytest_parallelrun.emulator.sandbox.process_state import (
     apply_environment,
     process_state_restored,
+    read_environment,
     seed_from_system,
 )
 from pytest_parallelrun.emulator.sandbox.registrations import Registrations
@@ -254,7 +255,7 @@ class Sandbox:
         if list(sys.meta_path) != worker.meta_path:
             worker.meta_path = list(sys.meta_path)
             self._registrations.keep_finders(worker.meta_path)
-        worker.environment = dict(os.environ)
+        worker.environment = read_environment()
         try:
             worker.cwd = os.getcwd()
         except FileNotFoundError:
