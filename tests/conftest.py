@@ -32,7 +32,7 @@ pytest_plugins = ["pytester"]
 
 FEW = "few"
 """A profile for gates that are about something else than what Hypothesis finds."""
-hypothesis.settings.register_profile(FEW, max_examples=8, derandomize=True, database=None)
+hypothesis.settings.register_profile(FEW, max_examples=3, derandomize=True, database=None)
 SOME = "some"
 """A profile for the checks that Hypothesis drives."""
 hypothesis.settings.register_profile(SOME, max_examples=40, derandomize=True, database=None)
@@ -153,8 +153,18 @@ def gate_in_two(in_two: Run) -> Run:
     return gate
 
 
+@pytest.fixture
+def gate_in_one(gate_in_two: Run) -> Run:
+    """The same in one worker, which is enough where it is about what a worker sends."""
+
+    def gate(*arguments: str | Path) -> pytest.RunResult:
+        return gate_in_two("-n1", *arguments)
+
+    return gate
+
+
 @pytest.fixture(params=["here", "xdist"])
 def anywhere(request: pytest.FixtureRequest) -> Run:
-    """The gate of score.py, inside this process and in two workers of pytest-xdist."""
-    run: Run = request.getfixturevalue("gate" if request.param == "here" else "gate_in_two")
+    """The gate of score.py, inside this process and in a worker of pytest-xdist."""
+    run: Run = request.getfixturevalue("gate" if request.param == "here" else "gate_in_one")
     return run

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.contract import CHECKS
-from tests.conftest import SOME, Run, Write
+from tests.conftest import FEW, SOME, Run, Write
 from tests.pages import CHECK_PAGES, DOCS, blocks, commands, compare, file_name, page_id
 
 HEADINGS = ["## A script that fails", "## On Azure ML", "## How to fix it", "## How to accept it"]
@@ -55,7 +55,8 @@ def test_a_page_shows_what_the_check_finds_and_how_to_fix_it(
 def _run(command: str, expected: list[str], folder: Path, run_pytest: Run, where: str) -> int:
     program, *arguments = shlex.split(command)
     assert program == "pytest"
-    result = run_pytest(f"--hypothesis-profile={SOME}", *arguments)
+    profile = SOME if "generated_mini_batches" in command or "thresholds" in command else FEW
+    result = run_pytest(f"--hypothesis-profile={profile}", *arguments)
     compare(expected, "\n".join(result.outlines), folder, f"{where}: $ {command}")
     return int(result.ret)
 

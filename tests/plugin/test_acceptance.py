@@ -174,10 +174,10 @@ def test_a_check_that_cannot_be_made_is_accepted_under_strict(
 
 
 def test_it_is_done_by_workers_of_xdist_and_told_once(
-    flawed: Path, gate_in_two: Run, pytester: pytest.Pytester
+    flawed: Path, gate_in_one: Run, pytester: pytest.Pytester
 ) -> None:
     accept(pytester, "returns_one_result_per_item: known", "entry_imports: known")
-    result = gate_in_two("-k", "one_result or entry_imports", "-v")
+    result = gate_in_one("-k", "one_result or entry_imports", "-v")
     assert result.ret == pytest.ExitCode.OK
     assert sum("found nothing: remove the line" in line for line in result.outlines) == 1
     assert sum(line.startswith("  accepted (returns_one_result_per_item)") for line in result.outlines) == 1

@@ -57,7 +57,7 @@ def properties(project: Path) -> dict[str, str]:
     return {each.attrib["name"]: each.attrib["value"] for each in suite}
 
 
-@pytest.mark.parametrize(("family", "run"), [("xunit1", "gate_in_two"), ("xunit2", "gate")])
+@pytest.mark.parametrize(("family", "run"), [("xunit1", "gate_in_one"), ("xunit2", "gate")])
 def test_the_counts_of_an_entry_are_properties_of_the_suite(
     request: pytest.FixtureRequest, project: Path, write: Write, family: str, run: str
 ) -> None:

@@ -139,8 +139,8 @@ def test_under_a_debugger_no_timeout_runs(case: Path, run_pytest: Run, write: Wr
     run_pytest(ENTRY, f"--parallelrun-replay={case}", "--parallelrun-set=timeout=2", "--pdb").assert_outcomes(passed=1)
 
 
-def test_it_runs_in_a_worker_of_xdist(case: Path, gate_in_two: Run) -> None:
-    result = gate_in_two(f"--parallelrun-replay={case}")
+def test_it_runs_in_a_worker_of_xdist(case: Path, gate_in_one: Run) -> None:
+    result = gate_in_one(f"--parallelrun-replay={case}")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["mini-batch 1 (item_2.txt): exception: ValueError: cannot read it"])
 

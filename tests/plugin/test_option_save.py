@@ -183,6 +183,6 @@ def test_the_seed_of_the_run_is_kept(flawed: Path, gate: Run) -> None:
     assert json.loads((flawed / "cases/score/no_silent_losses/case.json").read_text())["seed"] == 77
 
 
-def test_a_worker_of_xdist_keeps_it_too(flawed: Path, gate_in_two: Run) -> None:
-    gate_in_two("--parallelrun-save=cases", *ONE)
+def test_a_worker_of_xdist_keeps_it_too(flawed: Path, gate_in_one: Run) -> None:
+    gate_in_one("--parallelrun-save=cases", *ONE)
     assert (flawed / "cases/score/no_silent_losses/case.json").is_file()

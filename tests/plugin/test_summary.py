@@ -282,11 +282,11 @@ def test_a_run_in_two_workers_has_one_summary(project: Path, gate_in_two: Run, w
 
 
 def test_verbosely_the_attempts_are_told_one_by_one_also_by_workers_of_xdist(
-    project: Path, gate: Run, gate_in_two: Run, write: Write
+    project: Path, gate: Run, gate_in_one: Run, write: Write
 ) -> None:
     write("score.py", "def run(mini_batch):\n    return [p for p in mini_batch if not p.endswith('_2.txt')]\n")
-    for run in (gate, gate_in_two):
-        # gate_in_two is quiet by itself.
+    for run in (gate, gate_in_one):
+        # gate_in_one is quiet by itself.
         told = section(run("-k", "completes", "-vv"))
         attempts = [match[1] for line in told if (match := re.search(r"s  worker 0: (mini-batch .*) after", line))]
         assert sorted(attempts) == [

@@ -40,9 +40,14 @@ SOUND = {
 
 
 @pytest.mark.parametrize("script", SOUND.values(), ids=SOUND)
-@pytest.mark.parametrize("arguments", [(), ("--parallelrun-set=profile=batch",), ("--parallelrun-set=profile=v1",)])
-def test_sound_scripts_pass_in_every_profile(found: Judge, script: str, arguments: tuple[str, ...]) -> None:
-    assert found(script, *arguments).outcomes == {CHECK: "passed"}
+def test_sound_scripts_pass(found: Judge, script: str) -> None:
+    assert found(script).outcomes == {CHECK: "passed"}
+
+
+@pytest.mark.parametrize("profile", ["batch", "v1"])
+def test_a_sound_script_passes_in_the_other_profiles(found: Judge, profile: str) -> None:
+    script = SOUND["leaves out what it cannot read"]
+    assert found(script, f"--parallelrun-set=profile={profile}").outcomes == {CHECK: "passed"}
 
 
 FLAWED = {

@@ -59,7 +59,8 @@ def test_where_every_mini_batch_takes_too_long_their_items_are_measured(judge: J
 
 
 def test_an_item_that_never_ends_is_waited_for_no_longer_than_a_probe(judge: Judge) -> None:
-    found = judged(judge, "def run(mini_batch):\n    while True: pass\n", "--parallelrun-set=timeout=1")
+    settings = ("--parallelrun-set=timeout=1", "--parallelrun-set=max_retries=0")
+    found = judged(judge, "def run(mini_batch):\n    while True: pass\n", *settings)
     assert found.outcomes[NAME] == "advice"
     assert "at least 1 s per file, as a mini-batch of 1 file ran into its limit of 1 s;" in found.messages[NAME]
     assert "largest mini_batch_size with a margin of 2: none, one file takes too long" in found.messages[NAME]

@@ -59,7 +59,6 @@ LEARNS = """
 
 
 @pytest.mark.parametrize("script", [COUNTS, COLLECTS, LEARNS], ids=["counts", "collects", "learns"])
-@pytest.mark.parametrize("size", [1, 2, 3])
 def test_what_is_kept_between_calls_is_found(judged: Judge, script: str, size: int) -> None:
     found = judged(script, f"--parallelrun-set=mini_batch_size={size}")
     assert found.failed == {CHECK}
@@ -153,7 +152,6 @@ def test_it_is_replayed_with_both_mini_batches(judged: Judge, write: Write) -> N
     ],
     ids=["plain", "cache", "context", "uuid", "seeded by item", "elapsed", "agent name", "loads late"],
 )
-@pytest.mark.parametrize("size", [1, 3])
 def test_a_script_whose_results_depend_on_their_items_passes(judged: Judge, script: str, size: int) -> None:
     assert judged(script, f"--parallelrun-set=mini_batch_size={size}").outcomes[CHECK] == "passed"
 

@@ -106,7 +106,6 @@ def test_state_that_makes_no_difference_on_fresh_workers_is_left_to_the_check_of
     ],
     ids=["plain", "context", "cache by number", "many rows an item", "folder by item", "seen"],
 )
-@pytest.mark.parametrize("size", [1, 2, 3])
 def test_scripts_that_look_at_their_items_alone_pass(judged: Judge, script: str, size: int) -> None:
     settings = ("--parallelrun-set=output_action=append_row", f"--parallelrun-set=mini_batch_size={size}")
     assert judged(script, *settings).outcomes[CHECK] == "passed"

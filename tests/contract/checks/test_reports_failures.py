@@ -51,7 +51,6 @@ def test_a_thread_of_the_script_that_dies_is_no_failure_of_a_strict_test_run(jud
 
 
 @pytest.mark.parametrize("script", [FALLS_THROUGH, GIVES_A_COUNT])
-@pytest.mark.parametrize("size", [1, 3])
 def test_an_unreadable_item_that_becomes_a_wrong_type_fails(judge: Judge, script: str, size: int) -> None:
     result, message = outcome(judged(judge, script, f"--parallelrun-set=mini_batch_size={size}"))
     assert result == "failed"
@@ -141,7 +140,6 @@ REPORTING = {
 
 
 @pytest.mark.parametrize("body", REPORTING.values(), ids=REPORTING)
-@pytest.mark.parametrize("size", [1, 3])
 def test_failures_that_show_pass(judge: Judge, body: str, size: int) -> None:
     script = LOOP + f"        {body.lstrip()}\n    return results\n"
     found = judged(judge, script, f"--parallelrun-set=mini_batch_size={size}")

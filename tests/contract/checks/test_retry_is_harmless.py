@@ -53,7 +53,6 @@ CREATES = writing("for n in names: open(out / n, 'x').close()")
 COUNTS = writing("rows.extend(names)", returns="[f'{n} {len(rows)}' for n in names]")
 
 
-@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize(
     ("script", "what"),
     [
@@ -121,7 +120,6 @@ def test_a_file_that_only_a_failed_attempt_leaves_is_found(judged: Judge) -> Non
     assert "after a retry after an attempt that failed in the middle 'item_1.txt." in found.messages[CHECK]
 
 
-@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize(
     ("line", "what"),
     [
@@ -210,7 +208,6 @@ def test_a_database_that_rows_are_added_to_is_found(judged: Judge) -> None:
     assert "'r.db' in the output folder" in found.messages[CHECK]
 
 
-@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize(
     "script",
     [

@@ -60,7 +60,6 @@ READ_BACK = writing(
 )
 
 
-@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize(
     ("script", "file", "how"),
     [
@@ -144,7 +143,6 @@ def test_a_second_worker_that_fails_on_a_file_of_the_first_is_found(judged: Judg
     assert "mini-batch 1 succeeds alone, but fails next to a worker that wrote that file" in found.messages[CHECK]
 
 
-@pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize(
     "script",
     [
