@@ -15,7 +15,6 @@ from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import ItemName
 from pytest_parallelrun.strategies import Cell, Files, Item, Rows, job_settings, recipes
-from pytest_parallelrun.strategies.cells import NULLS
 from pytest_parallelrun.strategies.faults import draw_faults
 from pytest_parallelrun.strategies.files import ITEM_KINDS, ItemKind
 from pytest_parallelrun.strategies.frames import malformed_kinds
@@ -37,11 +36,11 @@ MAX_CELLS_TRIED = 40
 MAX_EACH_SIZE = 12
 """Every size up to this is tried, of the larger ones some."""
 MAX_COLUMNS = 8
-"""Of a wide table: columns that are malformed in several rows, and those whose most frequent value is tried alone."""
+"""Of a wide table: those that are malformed in two of three rows, and those whose commonest value is tried alone."""
 COMPANY = 5
 """Items of a mini-batch with a malformed one in the middle."""
-DUPLICATES = ((0, 0), (0, 1, 2, 3, 0), (0, 1, 0, 1, 0))
-"""Mini-batches with repeated items, by their numbers."""
+DUPLICATES = ((0, 0), (-1, -2, -1), (0, 1, 2, 3, 0), (0, 1, 0, 1, 0))
+"""Mini-batches with repeated items, by their numbers; negative ones count from the last item."""
 MAX_JOB_LENGTH = 6
 """Items of a generated job: enough for several mini-batches, few enough for all their retries."""
 MAX_FAULTS = 5
@@ -125,8 +124,8 @@ def edge_cases(runner: ExampleRunner) -> tuple[Recipe, ...]:
     """Recipes of mini-batches that are always tried, so that a verdict hardly depends on a seed.
 
     Valid ones of each size, out of order, and of items that are alike. An item malformed in one way: alone; between
-    valid ones, where run() fails in the middle and may leave something behind; before and after one. Then several
-    malformed items, and duplicates.
+    valid ones, where run() fails in the middle and may leave something behind; with others malformed in the same way.
+    Then items or columns malformed in different ways, and duplicates.
     """
     return runner.observations.remember("edge cases", lambda: _edge_cases(runner.sample, runner.max_items))
 
@@ -141,9 +140,8 @@ def _edge_cases(sample: Sample, most: int) -> tuple[Recipe, ...]:
 def _valid(sample: Sample, most: int) -> Iterator[Recipe]:
     sizes = {*range(2, MAX_EACH_SIZE + 1), *(most * part // 8 for part in range(1, 9))}
     for size in sorted(size for size in sizes if 1 < size <= most):
-        # By turns the first ones backwards, and any others.
-        numbers = window(sample.size, size, size, size) if size % 2 else list(reversed(range(size)))
-        yield recipe_of(sample, numbers)
+        yield recipe_of(sample, range(size)[::-1])
+        yield recipe_of(sample, window(sample.size, size, size, size))
     for alike in islice(_alike(sample), MAX_COLUMNS):
         others = [number for number in range(sample.size) if number not in set(alike)]
         for numbers in (alike, others):
@@ -175,8 +173,8 @@ def _malformed_files(sample: Sample, most: int) -> Iterator[Files]:
     half = len(valid) // 2
     for kind in ITEM_KINDS:
         yield Files((*valid[half:], replace(malformed, kind=kind), *valid[:half]))
-        yield Files((replace(malformed, kind=kind), *valid[1:2], replace(valid[0], kind=kind)))
-    several: tuple[tuple[ItemKind, ...], ...] = (("empty",) * 2, ("bytes", "zeros"), ITEM_KINDS, ITEM_KINDS[::-1])
+        yield Files(tuple(Item(name, kind) for name in sample.names[: min(most, MAX_EACH_SIZE)]))
+    several: tuple[tuple[ItemKind, ...], ...] = (("bytes", "zeros"), ITEM_KINDS, ITEM_KINDS[::-1])
     for kinds in several:
         yield Files(tuple(Item(name, kind) for name, kind in zip(sample.names, kinds, strict=False)))
     for numbers in DUPLICATES:
@@ -193,15 +191,16 @@ def _malformed_rows(sample: Sample, most: int) -> Iterator[Rows]:
         return
     malformed, *valid = range(min(sample.size, most, COMPANY))
     half, three = len(valid) // 2, (malformed, *valid[1:2], valid[0])
-    for number, cell in enumerate(cells[: len(by_turns[0]) if by_turns else 0]):
-        yield Rows((*valid[half:], malformed, *valid[:half]), (replace(cell, row=len(valid) - half),))
-        if number >= MAX_COLUMNS:
-            continue
+    between, row = (*valid[half:], malformed, *valid[:half]), len(valid) - half
+    for cell in cells[: len(by_turns[0]) if by_turns else 0]:
+        yield Rows(between, (replace(cell, row=row),))
+    for cell in cells[:MAX_COLUMNS]:
         yield Rows(three, (cell, replace(cell, row=len(three) - 1)))
-        if cell.kind in NULLS:
-            yield Rows(three, (replace(cell, row=None),))
+    for cell in cells[: MAX_CELLS_TRIED // 2]:
+        rows = tuple(range(min(sample.size, most, MAX_EACH_SIZE)))
+        yield Rows(rows, tuple(replace(cell, row=row) for row in rows))
     for turn in by_turns:
-        yield Rows((*three, malformed), tuple(replace(cell, row=1) for cell in turn if cell))
+        yield Rows((*between, malformed)[:most], tuple(replace(cell, row=row) for cell in turn if cell))
     for numbers in DUPLICATES:
         yield Rows(tuple(number % sample.size for number in numbers))
 

@@ -98,12 +98,13 @@ def test_rows_with_the_commonest_value_are_tried_alone_and_left_out() -> None:
 def test_a_malformed_cell_is_tried_alone_between_others_at_the_ends_and_in_all_rows() -> None:
     with_nan = [recipe for recipe in always_tried(TABLE) if any(cell.column == "value" for cell in recipe.cells)]
     positions = {(recipe.size, *(cell.row for cell in recipe.cells)) for recipe in with_nan if len(recipe.cells) < 3}
-    assert {(1, 0), (5, 2), (3, 0, 2), (3, None)} <= positions
+    assert {(1, 0), (5, 2), (3, 0, 2)} <= positions
+    assert any(len(recipe.cells) == recipe.size == TABLE.shape[0] for recipe in with_nan)
 
 
 def test_one_row_is_malformed_in_every_column() -> None:
     cells = {recipe.cells for recipe in always_tried(TABLE)}
-    assert (Cell(1, "id", "zero"), Cell(1, "value", "nan"), Cell(1, "kind", "null")) in cells
+    assert (Cell(2, "id", "zero"), Cell(2, "value", "nan"), Cell(2, "kind", "null")) in cells
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4])
