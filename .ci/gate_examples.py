@@ -4,7 +4,6 @@ python .ci/gate_examples.py                      all of them
 python .ci/gate_examples.py sound/ iris_table    those with one of these texts in their name
 python .ci/gate_examples.py --seeds 20           only what Hypothesis generates, once with each of 20 seeds
 python .ci/gate_examples.py --engine process     with worker processes
-python .ci/gate_examples.py --few                with few generated mini-batches, the same in every run
 """
 
 # ruff: noqa: T201  # printing is what it is for
@@ -32,8 +31,6 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "example_scripts"
 GENERATED = ("handles_generated_mini_batches", "behaves_under_error_thresholds")
 """The checks that Hypothesis drives."""
-PROFILE = "seeds"
-FEW = "few"
 SLEEPING = ("flawed/close_to_the_timeout",)
 """Examples that sleep, which takes its time in worker processes: in hundreds of mini-batches, many minutes."""
 
@@ -81,23 +78,11 @@ class Gated:
     seconds: float
 
 
-def pytest_configure() -> None:
-    """With --seeds or --few this file is a plugin of the runs: none shall profit from what another one found."""
-    from hypothesis import settings
-
-    settings.register_profile(FEW, database=None, derandomize=True, max_examples=25)
-    settings.register_profile(PROFILE, database=None, derandomize=False)
-
-
-pytest_configure.pytest_impl = {"tryfirst": True}  # type: ignore[attr-defined]
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="parts of folder names; all examples without")
     parser.add_argument("--seeds", type=int, default=0, metavar="N", help="how many seeds to try")
     parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="the first of them")
-    parser.add_argument("--few", action="store_true", help="try few generated mini-batches")
     parser.add_argument("--engine", default="inprocess", metavar="NAME", help="who executes attempts")
     arguments = parser.parse_args()
     files = sorted(EXAMPLES.rglob("expected.json"))
@@ -116,7 +101,7 @@ def main() -> int:
     runs = [(file, seed) for seed in drawn or [None] for file in files]
     failures = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for gated in pool.map(lambda run: gate(run[0], run[1], arguments.engine, few=arguments.few), runs):
+        for gated in pool.map(lambda run: gate(*run, arguments.engine), runs):
             good = "FAILED" if gated.differences else "ok    "
             print(
                 f"{good}  {gated.seconds:5.1f} s  {gated.init_calls:3} init() calls  {gated.name}: {gated.verdict}",
@@ -140,7 +125,7 @@ def name_of(file: Path) -> str:
     return file.parent.relative_to(EXAMPLES).as_posix()
 
 
-def gate(file: Path, seed: int | None, engine: str, *, few: bool) -> Gated:
+def gate(file: Path, seed: int | None, engine: str) -> Gated:
     """Runs pytest for one example; with a seed only the checks that Hypothesis drives."""
     expected: Expected = json.loads(file.read_text(encoding="utf-8"))
     started = time.monotonic()
@@ -153,9 +138,9 @@ def gate(file: Path, seed: int | None, engine: str, *, few: bool) -> Gated:
         # The flaws of the examples are not to be annotated in a CI run of this project.
         ci = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TF_BUILD")
         environment = {name: value for name, value in os.environ.items() if name not in ci}
-        if few or seed is not None:
-            command += ["-p", Path(__file__).stem, f"--hypothesis-profile={FEW if few else PROFILE}"]
-            environment["PYTHONPATH"] = str(Path(__file__).parent)
+        # None profits from what another one found, and without a seed all runs are the same.
+        environment["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
+        command += [f"--hypothesis-profile={'ci' if seed is None else 'default'}"]
         if seed is not None:
             command += [f"--hypothesis-seed={seed}", "-k", " or ".join(GENERATED)]
         done = subprocess.run(

@@ -22,6 +22,7 @@ import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
 from pytest_parallelrun.contract.confirmation import Confirmation
+from pytest_parallelrun.contract.generation.examples import EXAMPLES
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
 for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
@@ -35,7 +36,7 @@ FEW = "few"
 hypothesis.settings.register_profile(FEW, max_examples=3, derandomize=True, database=None)
 SOME = "some"
 """A profile for the checks that Hypothesis drives."""
-hypothesis.settings.register_profile(SOME, max_examples=40, derandomize=True, database=None)
+hypothesis.settings.register_profile(SOME, max_examples=EXAMPLES, derandomize=True, database=None)
 
 Write = Callable[[str, str], Path]
 Run = Callable[..., pytest.RunResult]

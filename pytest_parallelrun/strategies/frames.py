@@ -156,9 +156,11 @@ def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> S
 
 
 def malformed_kinds(sample: Sample, position: int) -> tuple[CellKind, ...]:
-    """The malformed values for the column at that position; in JSON those that JSON has."""
+    """The malformed values for the column at that position; in JSON those that JSON has, where any may be null."""
     kinds = kinds_of(sample.frame.iloc[:, position])
-    return tuple(kind for kind in kinds if sample.kind != "records" or kind in IN_JSON)
+    if sample.kind != "records":
+        return kinds
+    return ("null", *(kind for kind in kinds if kind in IN_JSON and kind != "null"))
 
 
 def _columns_by_edge_case(sample: Sample) -> dict[tuple[CellKind, bool], list[Hashable]]:

@@ -115,6 +115,10 @@ def test_all_checks_are_made_of_json_lines(judge: Judge, write: Write) -> None:
             'def run(rows):\n    return [row["id"] for row in rows] if all(r["text"] for r in rows) else None\n',
             "handles",
         ),
+        (
+            'def run(rows):\n    if None not in [row["n"] for row in rows]: return [row["id"] for row in rows]\n',
+            "handles",
+        ),
         ("kept = []\ndef run(rows):\n    kept.extend(rows)\n    return [len(kept) for row in rows]\n", "history"),
         ('def run(rows):\n    return [str(len(rows)) + row["id"] for row in rows]\n', "mini_batch_size"),
     ],

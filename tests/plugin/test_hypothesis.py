@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from pytest_parallelrun.contract.generation.examples import EXAMPLES
 from tests.conftest import Run, Write
 
 # Items in the order of their names are always tried: this shows in what is drawn alone.
@@ -72,7 +73,10 @@ def test_a_seed_makes_two_runs_the_same(project: Path, gate: Run, write: Write) 
     assert first == second
 
 
-def test_the_profile_decides_how_many_mini_batches_are_made(project: Path, gate: Run, write: Write) -> None:
+@pytest.mark.parametrize(("profile", "most"), [("three", 3), ("ci", EXAMPLES)])
+def test_only_a_profile_of_the_user_decides_how_many_mini_batches_are_made(
+    project: Path, gate: Run, write: Write, profile: str, most: int
+) -> None:
     write(
         "conftest.py",
         """
@@ -80,9 +84,9 @@ def test_the_profile_decides_how_many_mini_batches_are_made(project: Path, gate:
         settings.register_profile("three", max_examples=3, database=None)
         """,
     )
-    result = gate(*ONE, "--hypothesis-profile=three", "--hypothesis-show-statistics")
+    result = gate(*ONE, f"--hypothesis-profile={profile}", "--hypothesis-show-statistics")
     (found,) = re.findall(r"(\d+) passing", result.stdout.str())
-    assert int(found) <= 3
+    assert most - 1 <= int(found) <= most
 
 
 def test_the_database_has_the_failing_example_at_hand_in_the_next_run(flawed: Path, pytester: pytest.Pytester) -> None:

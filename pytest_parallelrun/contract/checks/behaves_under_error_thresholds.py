@@ -7,14 +7,14 @@ from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.kept_state import KeptState
 from pytest_parallelrun.contract.entry.mini_batches import some_of
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
-from pytest_parallelrun.contract.generation.examples import describe, jobs_to_draw, plain_jobs
+from pytest_parallelrun.contract.generation.examples import describe, jobs_to_draw, plain_jobs, settings_of_examples
 from pytest_parallelrun.contract.generation.expected_counts import predict
 from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
 from pytest_parallelrun.contract.phrases import sentences, shown_for
@@ -38,7 +38,7 @@ _OUTCOMES: dict[str, Outcome] = {
 }
 
 
-@settings(deadline=None)
+@settings_of_examples()
 @given(data=st.data())
 def test_behaves_under_error_thresholds(
     parallelrun_examples: ExampleRunner, parallelrun_check: Check, data: st.DataObject

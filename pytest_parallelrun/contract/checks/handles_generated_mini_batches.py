@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.cases.case import Case
@@ -17,6 +17,7 @@ from pytest_parallelrun.contract.generation.examples import (
     mini_batches_to_draw,
     part_of,
     recipe_of,
+    settings_of_examples,
 )
 from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
 from pytest_parallelrun.contract.phrases import sentences, shown_for
@@ -46,7 +47,7 @@ _KEPT = (
 )
 
 
-@settings(deadline=None)
+@settings_of_examples()
 @given(data=st.data())
 def test_handles_generated_mini_batches(
     parallelrun_examples: ExampleRunner, parallelrun_check: Check, data: st.DataObject
@@ -58,7 +59,7 @@ def test_handles_generated_mini_batches(
     # Their results are remembered: only the first example runs them.
     conclude(runner, parallelrun_check, partial(_judge_largest, runner))
     for edge_case in edge_cases(runner):
-        conclude(runner, parallelrun_check, partial(_judge, runner, edge_case))
+        conclude(runner, parallelrun_check, partial(_judge_fewest, runner, edge_case))
     recipe = data.draw(mini_batches_to_draw(runner), label="mini-batch")
     event("odd" if recipe.odd else "sound")
     conclude(runner, parallelrun_check, lambda: _judge_fewest(runner, recipe))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, islice, zip_longest
 from typing import TYPE_CHECKING
@@ -14,10 +16,12 @@ from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting.model import ItemName
 from pytest_parallelrun.strategies import Cell, Files, Item, Rows, job_settings, recipes
 from pytest_parallelrun.strategies.faults import draw_faults
-from pytest_parallelrun.strategies.files import ITEM_KINDS
+from pytest_parallelrun.strategies.files import ITEM_KINDS, ItemKind
 from pytest_parallelrun.strategies.frames import malformed_kinds
+from pytest_parallelrun.strategies.subsets import window
 
 if TYPE_CHECKING:
+    from hypothesis import settings
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from pytest_parallelrun.contract.generation.runner import ExampleRunner, Recipe
@@ -25,8 +29,18 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.setting_table import Profile
     from pytest_parallelrun.strategies import Sample
 
+EXAMPLES = 20
+"""Enough to find what 100 find: see docs/explanation/generated-checks.md."""
 MAX_CELLS_TRIED = 40
 """For a wide table; each column gets one before any gets a second."""
+MAX_EACH_SIZE = 12
+"""Every size up to this is tried, of the larger ones some."""
+MAX_COLUMNS = 8
+"""Of a wide table: those that are malformed in two of three rows, and those whose commonest value is tried alone."""
+COMPANY = 5
+"""Items of a mini-batch with a malformed one in the middle."""
+DUPLICATES = ((0, 0), (-1, -2, -1), (0, 1, 2, 3, 0), (0, 1, 0, 1, 0))
+"""Mini-batches with repeated items, by their numbers; negative ones count from the last item."""
 MAX_JOB_LENGTH = 6
 """Items of a generated job: enough for several mini-batches, few enough for all their retries."""
 MAX_FAULTS = 5
@@ -37,6 +51,26 @@ _FAULTS: tuple[FaultKind, ...] = ("raises", "times_out", "crashes", "returns", "
 """retry_is_harmless checks second deliveries."""
 _LOSSES: tuple[FaultKind, ...] = ("drops",)
 """The only fault after which run() gets the same mini-batch again."""
+
+
+def settings_of_examples() -> settings:
+    """The settings of a generated check: the user's, or our number of examples with a profile of Hypothesis."""
+    from hypothesis import settings
+
+    return settings(deadline=None) if _has_own_settings() else settings(deadline=None, max_examples=EXAMPLES)
+
+
+def _has_own_settings() -> bool:
+    """Whether the user registered the active profile of Hypothesis.
+
+    Options of pytest derive one from it, such as "ci-with-verbose-verbosity". Profiles that Hypothesis registers itself
+    can be replaced under their names.
+    """
+    from hypothesis import _settings, settings
+
+    name = re.sub(r"-with-(\w+-verbosity|explain-phase)", "", settings._current_profile or "default")
+    unchanged = {"default": "", "ci": _settings.CI.show_changed()}
+    return settings.get_profile(name).show_changed() != unchanged.get(name)
 
 
 def recipe_of(sample: Sample, numbers: Sequence[int]) -> Recipe:
@@ -87,28 +121,88 @@ def mini_batches_to_draw(runner: ExampleRunner) -> SearchStrategy[Recipe]:
 
 
 def edge_cases(runner: ExampleRunner) -> tuple[Recipe, ...]:
-    """Recipes of mini-batches of the first suitable item, each malformed in one way: alone, and after a valid item.
+    """Recipes of mini-batches that are always tried, so that a verdict hardly depends on a seed.
 
-    The latter fail in the middle of run(), which may leave something behind.
+    Valid ones of each size, out of order, and of items that are alike. An item malformed in one way: alone; between
+    valid ones, where run() fails in the middle and may leave something behind; with others malformed in the same way.
+    Then items or columns malformed in different ways, and duplicates.
     """
-    return runner.observations.remember("edge cases", lambda: _edge_cases(runner.sample))
+    return runner.observations.remember("edge cases", lambda: _edge_cases(runner.sample, runner.max_items))
 
 
-def _edge_cases(sample: Sample) -> tuple[Recipe, ...]:
-    # With partitions, it is the first item of the smallest one, together with the others of it.
-    first, *others = min(sample.partitions.values(), key=len, default=(0,))
+def _edge_cases(sample: Sample, most: int) -> tuple[Recipe, ...]:
+    malformed = _malformed_files if sample.kind == "files" else _malformed_rows
+    if sample.partitions:
+        return tuple(malformed(sample, 1))
+    return (*_valid(sample, most), *(recipe for recipe in malformed(sample, most) if recipe.size <= most))
+
+
+def _valid(sample: Sample, most: int) -> Iterator[Recipe]:
+    sizes = {*range(2, MAX_EACH_SIZE + 1), *(most * part // 8 for part in range(1, 9))}
+    for size in sorted(size for size in sizes if 1 < size <= most):
+        yield recipe_of(sample, range(size)[::-1])
+        yield recipe_of(sample, window(sample.size, size, size, size))
+    for alike in islice(_alike(sample), MAX_COLUMNS):
+        others = [number for number in range(sample.size) if number not in set(alike)]
+        for numbers in (alike, others):
+            if len(numbers) > 1:
+                yield recipe_of(sample, numbers[:most])
+
+
+def _alike(sample: Sample) -> Iterator[list[int]]:
+    """Numbers of items with the most frequent folder or extension, or value of a column."""
     if sample.kind == "files":
-        rest = tuple(Item(sample.names[number]) for number in others)
-        alone = tuple(Files((Item(sample.names[first], kind), *rest)) for kind in ITEM_KINDS)
-        before = () if sample.partitions else tuple(map(Item, sample.names[1:2]))
-        return alone + tuple(Files((*before, *recipe.items)) for recipe in alone if before)
-    by_turns = (cell for turn in zip_longest(*_malformed_cells(sample)) for cell in turn if cell)
-    cells = list(islice(by_turns, MAX_CELLS_TRIED))
-    pairs = [] if sample.partitions or sample.size < 2 else cells[: len(sample.frame.columns)]
-    return (
-        *(Rows((first, *others), (cell,)) for cell in cells),
-        *(Rows((first + 1, first), (replace(cell, row=1),)) for cell in pairs),
-    )
+        parts: list[Callable[[str], object]] = [os.path.dirname, lambda name: os.path.splitext(name)[1]]
+        features = (list(map(part, sample.names)) for part in parts)
+    else:
+        features = (list(map(repr, column)) for _, column in islice(sample.frame.items(), MAX_CELLS_TRIED))
+    for values in features:
+        [(commonest, count)] = Counter(values).most_common(1)
+        if 1 < count < sample.size:
+            yield [number for number, value in enumerate(values) if value == commonest]
+
+
+def _malformed_files(sample: Sample, most: int) -> Iterator[Files]:
+    first, *others = min(sample.partitions.values(), key=len, default=(0,))
+    rest = tuple(Item(sample.names[number]) for number in others)
+    for kind in ITEM_KINDS:
+        yield Files((Item(sample.names[first], kind), *rest))
+    if most == 1 or sample.size == 1:
+        return
+    malformed, *valid = map(Item, sample.names[: min(most, COMPANY)])
+    half = len(valid) // 2
+    for kind in ITEM_KINDS:
+        yield Files((*valid[half:], replace(malformed, kind=kind), *valid[:half]))
+        yield Files(tuple(Item(name, kind) for name in sample.names[: min(most, MAX_EACH_SIZE)]))
+    several: tuple[tuple[ItemKind, ...], ...] = (("bytes", "zeros"), ITEM_KINDS, ITEM_KINDS[::-1])
+    for kinds in several:
+        yield Files(tuple(Item(name, kind) for name, kind in zip(sample.names, kinds, strict=False)))
+    for numbers in DUPLICATES:
+        yield Files(tuple(Item(sample.names[number % sample.size]) for number in numbers))
+
+
+def _malformed_rows(sample: Sample, most: int) -> Iterator[Rows]:
+    first, *others = min(sample.partitions.values(), key=len, default=(0,))
+    by_turns = list(zip_longest(*_malformed_cells(sample)))
+    cells = [cell for turn in by_turns for cell in turn if cell][:MAX_CELLS_TRIED]
+    for cell in cells:
+        yield Rows((first, *others), (cell,))
+    if most == 1 or sample.size == 1:
+        return
+    malformed, *valid = range(min(sample.size, most, COMPANY))
+    half, three = len(valid) // 2, (malformed, *valid[1:2], valid[0])
+    between, row = (*valid[half:], malformed, *valid[:half]), len(valid) - half
+    for cell in cells[: len(by_turns[0]) if by_turns else 0]:
+        yield Rows(between, (replace(cell, row=row),))
+    for cell in cells[:MAX_COLUMNS]:
+        yield Rows(three, (cell, replace(cell, row=len(three) - 1)))
+    for cell in cells[: MAX_CELLS_TRIED // 2]:
+        rows = tuple(range(min(sample.size, most, MAX_EACH_SIZE)))
+        yield Rows(rows, tuple(replace(cell, row=row) for row in rows))
+    for turn in by_turns:
+        yield Rows((*between, malformed)[:most], tuple(replace(cell, row=row) for cell in turn if cell))
+    for numbers in DUPLICATES:
+        yield Rows(tuple(number % sample.size for number in numbers))
 
 
 def _malformed_cells(sample: Sample) -> Iterator[list[Cell]]:
@@ -201,8 +295,8 @@ def _jobs_of_partitions(sample: Sample, profile: Profile, most_items: int) -> Se
 def plain_jobs(runner: ExampleRunner) -> tuple[JobToTry, ...]:
     """The simplest jobs in which run() is called again after a loss.
 
-    All results of the first mini-batch are lost once; with files, one file is unreadable and another follows. They
-    always run, so that a verdict does not depend on a seed.
+    All results of the first mini-batch are lost once; with files, one file is unreadable and another follows, or valid
+    ones are in the same mini-batch. They always run, so that a verdict does not depend on a seed.
     """
     return runner.observations.remember("plain jobs", lambda: _plain_jobs(runner))
 
@@ -218,6 +312,9 @@ def _plain_jobs(runner: ExampleRunner) -> tuple[JobToTry, ...]:
     jobs = [_job_of(sample, parts[:1], settings=settings, faults=(loss,))]
     if sample.kind == "files":
         jobs.append(_job_of(sample, parts[:2], settings=settings, bad=0))
+        together = [range(min(COMPANY, sample.size, runner.max_items))]
+        for bad in () if sample.partitions else (len(together[0]) // 2, len(together[0]) - 1):
+            jobs.append(_job_of(sample, together, settings=settings, bad=bad))
     return tuple(jobs)
 
 
