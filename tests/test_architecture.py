@@ -40,7 +40,7 @@ ALLOWED = {
 BUDGET = {
     "emulator": 16_700,
     "contract": 12_660,
-    "job_files": 4_900,
+    "job_files": 5_160,
     "report": 2_320,
     "strategies": 1_450,
     "ring 3": 2_830,
