@@ -74,7 +74,7 @@ def test_a_workflow_may_read_and_nothing_else(path: Path) -> None:
 @pytest.mark.parametrize("path", [*WORKFLOWS, ACTION], ids=lambda path: path.name)
 def test_every_action_is_pinned_to_a_version(path: Path) -> None:
     used = [step["uses"] for step in steps(path) if "uses" in step]
-    assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+\.\d+\.\d+", name)] == []
+    assert [name for name in used if not re.fullmatch(r"\./|[\w-]+/[\w-]+@v\d+\.\d+\.\d+", name)] == []
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, ACTION], ids=lambda path: path.name)
