@@ -42,6 +42,7 @@ find_pythons_of_pyenv()
 def clean(session: nox.Session) -> None:
     for name in FOREIGN:
         session.env[name] = None
+    session.env["FAIL_WITHOUT_PACKAGES"] = "1"
 
 
 @nox.session(python=PYTHONS)
@@ -75,6 +76,7 @@ def without_xdist(session: nox.Session) -> None:
     clean(session)
     session.install("-e", ".[test]")
     session.run("python", "-m", "pip", "uninstall", "--yes", "pytest-xdist")
+    session.env["FAIL_WITHOUT_PACKAGES"] = None
     session.run("python", "-m", "pytest", *session.posargs)
 
 

@@ -33,6 +33,8 @@ def loaded(name: str) -> Any:
 
 
 def run(folder: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    if "-" in command[0]:
+        pytest.importorskip(command[0].replace("-", "_"))
     path = os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", "")])
     return subprocess.run(
         command,
@@ -41,7 +43,7 @@ def run(folder: Path, *command: str, **environment: str) -> subprocess.Completed
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=100,
+        timeout=300,
     )
 
 

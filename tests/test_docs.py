@@ -92,7 +92,7 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=100,
+        timeout=300,
     )
     return done.stdout, done.returncode
 
