@@ -122,6 +122,7 @@ def test_the_action_installs_itself_and_runs_the_command_of_the_page(recording: 
 
 
 def test_the_action_fails_if_a_check_fails(repository: Path) -> None:
+    pytest.importorskip("jinja2")
     passed = run_action(repository, "Gate the scoring scripts", options="--parallelrun-entry=score.py")
     assert passed.returncode == 0, passed.stdout
     assert sorted(path.name for path in (repository / "reports").iterdir()) == ["gate.html", "gate.json", "junit.xml"]

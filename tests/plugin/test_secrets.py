@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+
+import pytest
 from urllib.parse import quote
 
 from tests.conftest import Run, Write
@@ -22,6 +24,7 @@ FORMS = [SECRET, repr(SECRET)[1:-1], json.dumps(SECRET)[1:-1], quote(SECRET), "s
 
 
 def test_no_output_of_a_run_has_a_secret(project: Path, gate: Run, write: Write) -> None:
+    pytest.importorskip("jinja2")
     write("score.py", TELLS)
     result = gate(
         f"--parallelrun-env=DB_PASS={SECRET}",
