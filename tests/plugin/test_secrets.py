@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
-from urllib.parse import quote
 
 from tests.conftest import Run, Write
 
