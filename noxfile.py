@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent
 
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = True
-# All but those that need long, or something that is not always there.
+# All but `ci`, which takes longest and has some of these in it, and those that need something that is not always there.
 nox.options.sessions = ["style", "types", "docs", "tests", "lowest", "newest", "without_xdist", "wheel"]
 
 # Nothing from outside decides here.
@@ -42,6 +42,7 @@ find_pythons_of_pyenv()
 def clean(session: nox.Session) -> None:
     for name in FOREIGN:
         session.env[name] = None
+    session.env["FAIL_WITHOUT_PACKAGES"] = "1"
 
 
 @nox.session(python=PYTHONS)
@@ -49,7 +50,7 @@ def tests(session: nox.Session) -> None:
     """All tests."""
     clean(session)
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
 
 
 @nox.session(python=OLDEST, venv_backend="uv")
@@ -57,7 +58,7 @@ def lowest(session: nox.Session) -> None:
     """All tests with the lowest versions that pyproject.toml allows."""
     clean(session)
     session.install("--resolution", "lowest-direct", "-e", ".[test]")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
 
 
 @nox.session(python=NEWEST)
@@ -66,7 +67,7 @@ def newest(session: nox.Session) -> None:
     clean(session)
     session.install("--upgrade", "--upgrade-strategy=eager", "-e", ".[test]")
     session.run("python", "-m", "pip", "list")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
 
 
 @nox.session(python=OLDEST)
@@ -75,6 +76,7 @@ def without_xdist(session: nox.Session) -> None:
     clean(session)
     session.install("-e", ".[test]")
     session.run("python", "-m", "pip", "uninstall", "--yes", "pytest-xdist")
+    session.env["FAIL_WITHOUT_PACKAGES"] = None
     session.run("python", "-m", "pytest", *session.posargs)
 
 
@@ -95,7 +97,7 @@ def wheel(session: nox.Session) -> None:
     where = "import pytest_parallelrun as package; assert 'site-packages' in package.__file__, package.__file__"
     session.run("python", "-c", where)
     session.run("python", "-m", "pytest", "--parallelrun-explain=job_completes", silent=True)
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "2"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
 
 
 @nox.session(python=OLDEST)
@@ -127,3 +129,27 @@ def examples(session: nox.Session) -> None:
     clean(session)
     session.install("-e", ".[test]")
     session.run("python", ".ci/gate_examples.py", *session.posargs)
+
+
+@nox.session(python=NEWEST)
+def hook(session: nox.Session) -> None:
+    """The hook for pre-commit, from this checkout, in the environment that pre-commit makes for it."""
+    clean(session)
+    session.install("pre-commit>=4.0")
+    folder = Path(session.create_tmp()).resolve() / "a repository"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "example_scripts" / "text_files", folder)
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nparallelrun_entry = score.py\nparallelrun_input = data\nparallelrun_set = mini_batch_size=5\n"
+    )
+    session.chdir(folder)
+    session.run("git", "init", "--quiet", external=True)
+    session.run("git", "add", ".", external=True)
+    session.run("pre-commit", "try-repo", str(ROOT), "parallelrun", "--all-files", "--verbose")
+
+
+@nox.session(python=False)
+def ci(session: nox.Session) -> None:
+    """All of .ci/run, which makes its environments itself."""
+    clean(session)
+    session.run(".ci/run", external=True)

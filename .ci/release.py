@@ -18,6 +18,7 @@ from pathlib import Path
 PROJECT, CHANGELOG = Path("pyproject.toml"), Path("CHANGELOG.md")
 VERSION = re.compile(r'^version = "([^"]+)"$', re.MULTILINE)
 UNRELEASED = "## [Unreleased]\n"
+UNPUBLISHED = re.compile(r"<!-- before the first release -->\n.*?<!-- end -->\n\n?", re.DOTALL)
 BRANCH, REMOTE = "main", "origin"
 
 
@@ -83,6 +84,12 @@ def release(version: str) -> None:
     changes = CHANGELOG.read_text(encoding="utf-8")
     heading = f"{UNRELEASED}\n## [{version}] - {day.isoformat()}\n"
     CHANGELOG.write_text(changes.replace(UNRELEASED, heading, 1), encoding="utf-8")
+    # What pages say until the package index has it; nothing is left of that after the first release.
+    for page in (Path("README.md"), *sorted(Path("docs").rglob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        published = UNPUBLISHED.sub("", text).replace("pip install PATH_OF_THE_CLONE", "pip install pytest-parallelrun")
+        if published != text:
+            page.write_text(published, encoding="utf-8")
     git("commit", "--all", "--allow-empty", "--message", f"Release {version}")
     git("tag", "--annotate", f"v{version}", "--message", f"Version {version}")
     # Both or none.

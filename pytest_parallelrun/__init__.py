@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from pytest_parallelrun import strategies as strategies
     from pytest_parallelrun.contract.cases.saved_case import load_case as load_case
     from pytest_parallelrun.emulator.faults import Fault as Fault
-    from pytest_parallelrun.emulator.job import ParallelJob as ParallelJob
     from pytest_parallelrun.emulator.result import JobResult as JobResult
     from pytest_parallelrun.emulator.rules import Rules as Rules
     from pytest_parallelrun.emulator.settings import JobSettings as JobSettings
+    from pytest_parallelrun.job_files.parallel_job import ParallelJob as ParallelJob
 
 _HOMES = {
     "Fault": "pytest_parallelrun.emulator.faults",
     "JobResult": "pytest_parallelrun.emulator.result",
     "JobSettings": "pytest_parallelrun.emulator.settings",
-    "ParallelJob": "pytest_parallelrun.emulator.job",
+    "ParallelJob": "pytest_parallelrun.job_files.parallel_job",
     "Rules": "pytest_parallelrun.emulator.rules",
     "load_case": "pytest_parallelrun.contract.cases.saved_case",
 }

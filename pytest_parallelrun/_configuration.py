@@ -209,7 +209,7 @@ def _report(item: OptionValue) -> Path:
     if path.is_dir():
         raise usage_error(f"{item}: is a folder; give a file.")
     if ending == ".html" and (packages := missing()):
-        raise usage_error(f"{item}: needs {' and '.join(packages)}, which come with: {INSTALL}")
+        raise usage_error(f"{item}: needs {' and '.join(packages)}, install it with: {INSTALL}")
     return path
 
 

@@ -25,19 +25,17 @@ from pytest_parallelrun.emulator.engines import check_possible
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.models import find_models
-from pytest_parallelrun.emulator.setting_table import Profile
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE, locate
 from pytest_parallelrun.job_files.inputs import TypedInput
-from pytest_parallelrun.job_files.tree import STARS, JobFileError, Problem
+from pytest_parallelrun.job_files.job_step import JobStep, ResolvedStep
 from pytest_parallelrun.report.sanitize import Redaction
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.splitting.model import Splitter
-    from pytest_parallelrun.job_files.job_step import JobStep
 
 InputPaths = str | tuple[str, ...]
 """A path, possibly of a folder or table, or files in a list."""
@@ -151,41 +149,29 @@ class RunEntries:
 
     def _plan(self, target: Target, models: Mapping[str, Path]) -> EntryPlan:
         step, settings = target.step, self.configuration.settings
-        named = self._named_for(step)
-        of_step = JobSettings() if step is None else step.settings()
-        arguments, problems = self._arguments(step, named, settings.over(of_step).profile)
-        with_arguments = apply_program_arguments(settings, arguments)
-        if step is not None:
-            known = {*with_arguments.explicit}
-            known |= {f"environment_variables.{name}" for name in with_arguments.environment_variables}
-            if self.configuration.program_arguments:
-                known.add("program_arguments")
-            if self.sample.paths is not None:
-                known.add("input_data")
-            if settings.explicit:
-                known.add(STARS)
-            problems += [problem for name, problem in step.unresolved.items() if name not in known]
+        arguments, named = self.configuration.program_arguments, self._named_for(step)
+        if step is None:
+            parsed = parse_program_arguments(arguments, profile=settings.profile)
+            given = apply_program_arguments(settings, parsed)
+            job = ResolvedStep(given, given, parsed, TypedInput())
+        else:
+            job = step.resolve(settings, arguments, named, self._paths())
             if not models and step.model is not None:
                 models = find_models([str(step.model)])
-        typed = self._typed(step, named, with_arguments.over(of_step))
-        problems += typed.problems
-        if problems:
-            raise JobFileError(problems)
-        origins = self._origins_of(step, with_arguments.explicit - settings.explicit)
-        if typed.as_files is not None:
-            of_step = of_step.replace(input_type="uri_folder")
-            origins.setdefault("input_type", typed.as_files.origin)
+        origins = self._origins_of(step, job.given.explicit - settings.explicit)
+        if job.typed.as_files is not None:
+            origins.setdefault("input_type", job.typed.as_files.origin)
         return EntryPlan(
             target=target,
             sample=self._sample_of(step, named),
-            settings=with_arguments.over(of_step),
+            settings=job.settings,
             origins=origins,
-            arguments=arguments,
+            arguments=job.arguments,
             models=models,
             environment=self.configuration.environment or (None if step is None else step.environment),
             output=self._folder_of(target, self.configuration.output),
             logs=self._folder_of(target, self.configuration.logs),
-            notes=(*target.notes, *_notes_of(step, with_arguments), *typed.notes),
+            notes=(*target.notes, *_notes_of(step, job.given), *job.typed.notes),
             replay=self.configuration.replay,
         )
 
@@ -209,28 +195,14 @@ class RunEntries:
             named.setdefault(step.split[0], self.sample.paths)
         return named
 
-    def _arguments(
-        self, step: JobStep | None, named: Mapping[str, str], profile: Profile
-    ) -> tuple[ProgramArguments, list[Problem]]:
-        """The program arguments, and their inputs that have no value."""
-        arguments = self.configuration.program_arguments
-        if not arguments and step is not None and "program_arguments" not in step.unresolved:
-            try:
-                arguments = step.program_arguments(named)
-            except JobFileError as error:
-                return ProgramArguments(), list(error.problems)
-        return parse_program_arguments(arguments, profile=profile), []
-
-    def _typed(self, step: JobStep | None, named: Mapping[str, str], settings: JobSettings) -> TypedInput:
-        """What the type of the step's input means for the sample."""
-        if step is None or self.configuration.replay is not None or settings.profile != "v2":
-            return TypedInput()
-        paths = (self.sample.paths,) if isinstance(self.sample.paths, str) else self.sample.paths or ()
-        return step.typed_sample(named, paths, row_mode=settings.mini_batch_rows is not None)
+    def _paths(self) -> tuple[str, ...] | None:
+        """Paths that replace those of a job file. A replay has mini-batches of its own."""
+        if self.configuration.replay is not None:
+            return ()
+        return (self.sample.paths,) if isinstance(self.sample.paths, str) else self.sample.paths
 
     def _sample_of(self, step: JobStep | None, named: Mapping[str, str]) -> SampleInput:
         if self.configuration.replay is not None:
-            # A replay has its own mini-batches.
             return SampleInput()
         if self.sample.paths is not None or step is None:
             return self.sample

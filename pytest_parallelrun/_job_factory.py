@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.emulator.entry import StrPath
     from pytest_parallelrun.emulator.faults import Fault
-    from pytest_parallelrun.emulator.job import ParallelJob
     from pytest_parallelrun.emulator.models import Models
     from pytest_parallelrun.emulator.result import JobResult
+    from pytest_parallelrun.job_files.parallel_job import ParallelJob
 
     P = ParamSpec("P")
     Input = StrPath | Sequence[StrPath] | pd.DataFrame
@@ -52,6 +52,7 @@ def refuse(message: str) -> NoReturn:
 class JobFactory:
     """Creates a ParallelJob; what a call leaves out comes from the marker and the options.
 
+    job: an object of azure-ai-ml or a job file, as ParallelJob.from_job() takes it; its `input` may be a mapping.
     settings: a JobSettings, and single fields of it as keywords; both override marker and options.
     """
 
@@ -60,8 +61,9 @@ class JobFactory:
     def __call__(
         self,
         entry: object = None,
-        input: Input | None = None,
+        input: Input | Mapping[str, object] | None = None,
         *,
+        job: object = None,
         settings: JobSettings | None = None,
         program_arguments: str | Sequence[str] | None = None,
         faults: Sequence[Fault] = (),
@@ -71,11 +73,28 @@ class JobFactory:
         logs: StrPath | None = None,
         **fields: object,
     ) -> ParallelJob:
-        from pytest_parallelrun.emulator.job import ParallelJob
+        from pytest_parallelrun.job_files.parallel_job import ParallelJob
 
         options, targets = self.entries.configuration, self.entries.targets
         defaults, arguments = options.settings, options.program_arguments
         sample = self.entries.sample
+        if job is not None:
+            if entry is not None:
+                refuse("entry and job exclude each other: a job names its script.")
+            return ParallelJob.from_job(
+                job,
+                sample.source if input is None else input,
+                (defaults if settings is None else settings.over(defaults)).replace(**fields),  # type: ignore[arg-type]
+                arguments if program_arguments is None else program_arguments,
+                faults,
+                options.engine,
+                code=code or options.code,
+                models=options.models if models is None else models,
+                output=output,
+                logs=logs,
+            )
+        if isinstance(input, Mapping):
+            refuse("input: a mapping gives the inputs of a job by their names; it needs job=...")
         if entry is None:
             if len(targets) != 1:
                 refuse(

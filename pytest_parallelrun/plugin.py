@@ -52,10 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # --help must work with wrong options too.
     if not any_option_set(config) or config.option.help:
         return
-    from pytest_parallelrun._check_hooks import CheckHooks, OuterTimeout
     from pytest_parallelrun._collection import Collection, SampleNeedsUse, add_to_arguments
     from pytest_parallelrun._entries import entries_of
-    from pytest_parallelrun._reporting import Reporting
     from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
 
     entries = entries_of(config)
@@ -74,6 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if entries.gated:
         add_to_arguments(config, entries.gated)
         config.pluginmanager.register(Collection(entries.gated), "parallelrun-collection")
+    # Editors list tests often, and nothing is run.
+    if entries.gated and not config.option.collectonly:
+        from pytest_parallelrun._check_hooks import CheckHooks, OuterTimeout
+        from pytest_parallelrun._reporting import Reporting
+
         config.pluginmanager.register(OuterTimeout(configuration.budget), "parallelrun-outer-timeout")
         config.pluginmanager.register(CheckHooks(config, configuration), "parallelrun-check-hooks")
         config.pluginmanager.register(Reporting(config, entries), "parallelrun-reporting")

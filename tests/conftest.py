@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -29,7 +30,11 @@ for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
     for _module in pkgutil.walk_packages(_package.__path__, f"{_package.__name__}."):
         importlib.import_module(_module.name)
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.optional_packages"]
+
+# A command that a script starts in the background ignores it, and so would what the tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FEW = "few"
 """A profile for gates that are about something else than what Hypothesis finds."""

@@ -40,10 +40,10 @@ ALLOWED = {
 BUDGET = {
     "emulator": 16_700,
     "contract": 12_730,
-    "job_files": 4_900,
-    "report": 2_320,
-    "strategies": 1_450,
-    "ring 3": 2_830,
+    "job_files": 5_150,
+    "report": 2_310,
+    "strategies": 1_420,
+    "ring 3": 2_820,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

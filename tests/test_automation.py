@@ -17,6 +17,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTION = ROOT / "action.yml"
 NOXFILE = ROOT / "noxfile.py"
 RELEASE = ROOT / ".ci" / "release.py"
 
@@ -26,6 +27,8 @@ def workflow(path: Path) -> Any:
 
 
 def steps(path: Path) -> list[dict[str, Any]]:
+    if path == ACTION:
+        return list(workflow(path)["runs"]["steps"])
     return [step for job in workflow(path)["jobs"].values() for step in job["steps"]]
 
 
@@ -54,6 +57,7 @@ def sessions() -> set[str]:
 
 
 def test_the_workflows_are_what_their_schema_allows() -> None:
+    pytest.importorskip("check_jsonschema")
     checker = Path(sys.executable).with_name("check-jsonschema")
     subprocess.run([checker, "--builtin-schema", "vendor.github-workflows", *WORKFLOWS], check=True)
 
@@ -68,13 +72,13 @@ def test_a_workflow_may_read_and_nothing_else(path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*WORKFLOWS, ACTION], ids=lambda path: path.name)
 def test_every_action_is_pinned_to_a_version(path: Path) -> None:
     used = [step["uses"] for step in steps(path) if "uses" in step]
-    assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@v\d+\.\d+\.\d+", name)] == []
+    assert [name for name in used if not re.fullmatch(r"\./|[\w-]+/[\w-]+@v\d+\.\d+\.\d+", name)] == []
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*WORKFLOWS, ACTION], ids=lambda path: path.name)
 def test_no_expression_is_pasted_into_a_command(path: Path) -> None:
     # The text of a tag would be run; sessions are names of our own.
     commands = [step["run"] for step in steps(path) if "run" in step]
@@ -112,6 +116,10 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "CHANGELOG.md").write_text(
         "# Changelog\n\n## [Unreleased]\n\n- New.\n\n## [0.1.0] - 2026-01-01\n", "utf-8"
     )
+    (folder / "README.md").write_text("`pip install PATH_OF_THE_CLONE`\n", encoding="utf-8")
+    (folder / "docs").mkdir()
+    page = "Text.\n\n<!-- before the first release -->\nNot on PyPI yet.\n<!-- end -->\n\n## More\n"
+    (folder / "docs" / "ci.md").write_text(page, encoding="utf-8")
     git(folder, "add", ".")
     git(folder, "commit", "--quiet", "--message", "A change")
     git(folder, "tag", "v0.1.0")
@@ -141,8 +149,17 @@ def test_a_release_is_one_step(clone: Path) -> None:
         (clone / "CHANGELOG.md").read_text("utf-8"),
     )
     assert git(clone, "ls-remote", "origin", "refs/heads/main").split()[0] == git(clone, "rev-parse", "v0.2.0^{commit}")
+    assert (clone / "README.md").read_text("utf-8") == "`pip install pytest-parallelrun`\n"
+    assert (clone / "docs" / "ci.md").read_text("utf-8") == "Text.\n\n## More\n"
     assert git(clone, "status", "--porcelain") == ""
     assert released(clone, "--check", "v0.2.0")[0] == 0
+
+
+def test_pages_that_change_with_the_first_release_are_found() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    marked = [page.name for page in pages if "<!-- before the first release -->" in page.read_text("utf-8")]
+    # Empty once it is published.
+    assert marked in ([], ["ci.md"])
 
 
 @pytest.mark.parametrize(

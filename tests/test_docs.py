@@ -44,12 +44,18 @@ FIDELITY = DOCS / "reference" / "fidelity.md"
 LIMITS = DOCS / "explanation" / "limits.md"
 TEST_COMMAND = re.compile(r"^python3 -m venv .*\[test\].*$", re.MULTILINE)
 
+NEEDED = {"iris": "sklearn", "gate.html": "jinja2", "parquet": "pyarrow", " -n": "xdist"}
+"""Text of an example -> the optional package that it needs."""
+
 # Those of the checks are run by test_check_pages.py.
 RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(block) for block in blocks(page))]
 
 
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
 def test_examples_of_a_page_run_and_print_what_it_shows(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(block.text for block in blocks(page) if is_run(block))
+    for package in (package for used, package in NEEDED.items() if used in text):
+        pytest.importorskip(package)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     # Not tmp_path: pytest cuts long lines, and its name is long.
     with tempfile.TemporaryDirectory(prefix="my project ") as name:
@@ -92,7 +98,7 @@ def _execute(command: list[str], folder: Path) -> tuple[str, int]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=100,
+        timeout=300,
     )
     return done.stdout, done.returncode
 

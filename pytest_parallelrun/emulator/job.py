@@ -276,7 +276,7 @@ class ParallelJob:
         if self.models and not deployment and isinstance(self.entry, EntryFile) and reads_model_dir(self.entry):
             yield (
                 f"the script reads {MODEL_DIR}, which the service sets in batch deployments only (profile=batch): "
-                "in a parallel job, hand the model over as an input, whose path is a program argument"
+                "in a parallel job, pass the model as an input, whose path is a program argument"
             )
 
     def _notes(
@@ -292,7 +292,7 @@ class ParallelJob:
             if not os.path.exists(path):
                 yield f"{PYTHON_PATH}: '{path}' does not exist"
         if self.arguments.not_emulated:
-            yield f"not emulated, only handed to the script: {', '.join(self.arguments.not_emulated)}"
+            yield f"not emulated, only passed to the script: {', '.join(self.arguments.not_emulated)}"
         for name in sorted(settings.explicit):
             if not setting_table()[name].emulated and in_process:
                 yield f"not emulated in-process: {name}; it has an effect in worker processes (engine process)"

@@ -1,4 +1,4 @@
-"""The queue of a job: hands out mini-batches and retries until all have ended, or the job ends early.
+"""The queue of a job: gives out mini-batches and retries until all have ended, or the job ends early.
 
 It asks `policy`, through the ledger, what an attempt means, drives an engine, and records events.
 """

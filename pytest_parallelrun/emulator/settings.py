@@ -217,13 +217,13 @@ def _conflict(settings: JobSettings) -> str | None:
         if profile == "v1" and "mini_batch_size" in explicit:
             return "partition_keys and mini_batch_size exclude each other under profile v1: give one of them"
         if profile == "batch":
-            return "partition_keys is not allowed under profile batch: a batch deployment hands files by their number"
+            return "partition_keys is not allowed under profile batch: a batch deployment counts files"
         if settings.mini_batch_rows is not None:
             return "partition_keys and mini_batch_rows exclude each other: lines of JSON have no partitions"
     if profile == "batch":
         if settings.mini_batch_rows is not None:
             return (
-                "mini_batch_rows is not allowed under profile batch: a batch deployment hands paths of files, and has "
+                "mini_batch_rows is not allowed under profile batch: a batch deployment passes paths of files, and has "
                 "no program arguments that would change that"
             )
         for name in ("mini_batch_error_threshold", "allowed_failed_percent"):

@@ -291,8 +291,8 @@ def refused_type(value: InputValue) -> Problem | None:
     return Problem(
         value.type_location or value.location,
         f"the input '{value.name}' is a uri_file, which the service does not split: Input format UriFile is not "
-        f"supported. Write type: {FOLDER} with the folder of the file to hand paths, type: mltable with the folder of "
-        f"an MLTable file to hand a table, or add the program arguments {ROW_MODE!r} to hand lines of JSON",
+        f"supported. Write type: {FOLDER} with the folder of the file to pass paths, type: mltable with the folder of "
+        f"an MLTable file to pass a table, or add the program arguments {ROW_MODE!r} to pass lines of JSON",
     )
 
 
@@ -337,11 +337,11 @@ def _wrong_path(value: InputValue) -> str | None:
         if os.path.isdir(path) and not os.path.isfile(os.path.join(path, MLTABLE)):
             return (
                 f"the input '{value.name}' is an mltable, and its folder has no file named {MLTABLE}: add one, or "
-                f"write type: {FOLDER} to hand paths of files"
+                f"write type: {FOLDER} to pass paths of files"
             )
     elif kind in (FOLDER, None) and os.path.isfile(path):
         type_text = f"is a {FOLDER}" if kind else f"has no type, and so is a {FOLDER}"
-        hint = f"give its folder to hand paths of files; to hand a table, {_described(path)}"
+        hint = f"give its folder to pass paths of files; to pass a table, {_described(path)}"
         return f"the input '{value.name}' {type_text}, and its path is a file: {hint}"
     elif kind == "uri_file" and os.path.isdir(path):
         return f"the input '{value.name}' is a uri_file, and its path is a folder: give the file, or type: {FOLDER}"

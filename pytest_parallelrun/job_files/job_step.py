@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pytest_parallelrun.emulator.arguments import ProgramArguments, apply_program_arguments, parse_program_arguments
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.job_environment import JobEnvironment
 from pytest_parallelrun.emulator.setting_table import Profile
@@ -26,7 +27,7 @@ from pytest_parallelrun.job_files.inputs import (
     look_up,
     typed_input,
 )
-from pytest_parallelrun.job_files.tree import JobFileError, Problem, Problems, SourceLocation
+from pytest_parallelrun.job_files.tree import STARS, JobFileError, Problem, Problems, SourceLocation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,39 @@ class JobStep:
     def settings(self) -> JobSettings:
         """The settings of the job file. SettingsError if two of them exclude each other."""
         return JobSettings.from_mapping(self.values, self.location.origin)
+
+    def resolve(
+        self,
+        settings: JobSettings,
+        program_arguments: str | Sequence[str],
+        options: Mapping[str, str],
+        sample: Sequence[str] | None,
+    ) -> ResolvedStep:
+        """The job of this step, with what overrides it. JobFileError if something is still missing or wrong.
+
+        sample: paths that are split; () if what is split has no paths, such as a DataFrame; None for those of the step.
+        """
+        of_step, problems = self.settings(), list[Problem]()
+        try:
+            if not program_arguments and "program_arguments" not in self.unresolved:
+                program_arguments = self.program_arguments(options)
+        except JobFileError as error:
+            problems += error.problems
+        arguments = parse_program_arguments(program_arguments, profile=settings.over(of_step).profile)
+        given = apply_program_arguments(settings, arguments)
+        known = {*given.explicit, *(f"environment_variables.{name}" for name in given.environment_variables)}
+        known.update(("program_arguments",) if program_arguments else ())
+        known.update(("input_data",) if sample is not None else ())
+        known.update((STARS,) if settings.explicit else ())
+        problems += [problem for name, problem in self.unresolved.items() if name not in known]
+        typed, both = TypedInput(), given.over(of_step)
+        if both.profile == "v2" and (sample is None or sample):
+            typed = self.typed_sample(options, sample or (), row_mode=both.mini_batch_rows is not None)
+        if problems := [*problems, *typed.problems]:
+            raise JobFileError(problems)
+        if typed.as_files is not None:
+            both = given.over(of_step.replace(input_type="uri_folder"))
+        return ResolvedStep(given, both, arguments, typed)
 
     def known_inputs(self) -> frozenset[str]:
         """Names that --parallelrun-input may set."""
@@ -173,6 +207,16 @@ class JobStep:
         if value.optional and binding.text in outside_options(str(self.arguments)):
             text += "; or write $[[...]] around what goes with it, since it is optional"
         return text
+
+
+@dataclass(frozen=True)
+class ResolvedStep:
+    """given: settings that override those of the step, also from program arguments. settings: all of them."""
+
+    given: JobSettings
+    settings: JobSettings
+    arguments: ProgramArguments
+    typed: TypedInput
 
 
 @dataclass(frozen=True)

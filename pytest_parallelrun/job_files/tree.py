@@ -19,19 +19,27 @@ MAX_SHOWN = 50
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """A location; line and column count from 1. cell: of a notebook, whose lines are those of the cell."""
+    """A location; line and column count from 1. cell: of a notebook, whose lines are those of the cell.
+
+    label: of an object that is in no file, shown instead; the folder of `file` is where its relative paths start.
+    """
 
     file: Path
     line: int = 1
     column: int = 1
     cell: int | None = None
+    label: str = ""
 
     def __str__(self) -> str:
+        if self.label:
+            return self.label
         return f"{self.origin}:{self.column}" if self.cell is None else f"{self.origin}, column {self.column}"
 
     @property
     def origin(self) -> str:
         """File and line, used as origin of a value."""
+        if self.label:
+            return self.label
         if self.cell is not None:
             return f"{shown(self.file)}, cell {self.cell}, line {self.line}"
         return f"{shown(self.file)}:{self.line}"
@@ -92,6 +100,16 @@ STARS = "**"
 """The name for `**expression` in a call that cannot be read: it may contain any keyword."""
 
 Node: TypeAlias = Scalar | Listing | Table | Opaque
+
+
+def tree_of(value: object, location: SourceLocation) -> Node:
+    """Plain values as a tree that is all at one location."""
+    if isinstance(value, Mapping):
+        entries = {str(key): tree_of(item, location) for key, item in value.items()}
+        return Table(location, entries, dict.fromkeys(entries, location))
+    if isinstance(value, (list, tuple)):
+        return Listing(location, [tree_of(item, location) for item in value])
+    return Scalar(location, value)
 
 
 def present(node: Node | None) -> Node | None:
@@ -156,10 +174,14 @@ def _order(problem: Problem) -> tuple[object, ...]:
 
 
 class JobFileError(ParallelRunError):
-    """A job file that cannot be gated; the text has a line for each problem."""
+    """A job file that cannot be gated; the text has a line for each problem, and the hint."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], hint: str = "") -> None:
         self.problems = tuple(sorted(set(problems), key=_order))
         more = len(self.problems) - MAX_SHOWN
-        lines = [*map(str, self.problems[:MAX_SHOWN]), *([f"and {more} more"] if more > 0 else [])]
+        lines = [
+            *map(str, self.problems[:MAX_SHOWN]),
+            *([f"and {more} more"] if more > 0 else []),
+            *([hint] if hint else []),
+        ]
         super().__init__("\n".join(lines))

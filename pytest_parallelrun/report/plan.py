@@ -52,12 +52,14 @@ def plan_lines(
     yield "settings"
     others = 0
     for setting in setting_records(settings, origins):
-        if setting.is_set or verbosity > 0 or settings.profile in setting_table()[setting.name].disputed:
+        if setting.is_set or verbosity > 0:
             yield f"  {setting.name} = {setting.value}  ({setting.origin})"
+        elif settings.profile in setting_table()[setting.name].disputed:
+            yield f"  {setting.name} = {setting.value}  (default; Azure's documents disagree)"
         else:
             others += 1
     if others:
-        yield f"  and {others} defaults, which -v shows"
+        yield f"  and {others} defaults; -v shows them, and which document says what"
     yield f"rules: {settings.rules.name}"
     yield f"engine: {engine}"
     yield from _engine_notes(settings, engine)

@@ -63,7 +63,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
         if check.outcome == "accepted":
             yield from page.wrapped(f"accepted ({check.name}): {check.headline.rstrip('.')}; {check.reason}")
     for reason, names in report.not_checked().items():
-        yield from page.wrapped(f"not checked, {reason}: {', '.join(names)}")
+        yield from page.wrapped(f"skipped ({reason}): {', '.join(names)}")
     if verbosity > 0 and report.trace is not None:
         yield from page.timeline(Trace.from_json(report.trace))
 

@@ -39,13 +39,19 @@ def load_with_client(file: Path) -> Any:
     return load_component(file) if kind == "parallel" or file.name == INNER else load_job(file)
 
 
+def client_objects(file: Path) -> list[Any]:
+    """What a definition is in Python. Raises what the client raises."""
+    if file.suffix != ".py":
+        return [load_with_client(file)]
+    return [value for value in runpy.run_path(str(file)).values() if type(value).__name__ == "Parallel"]
+
+
 def client_views(file: Path) -> dict[str, View]:
     """The steps of a definition as azure-ai-ml reads it, by name. Raises what the client raises."""
+    objects = client_objects(file)
     if file.suffix == ".py":
-        module = runpy.run_path(str(file))
-        nodes = [value for value in module.values() if type(value).__name__ == "Parallel"]
-        return {node.name: _node(node, {}, file.parent) for node in nodes}
-    loaded = load_with_client(file)
+        return {node.name: _node(node, {}, file.parent) for node in objects}
+    [loaded] = objects
     if file.name.startswith("deployment"):
         return {loaded.name: _deployment(loaded, file.parent)}
     if isinstance(loaded, ParallelComponent):

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.job_files.job_file import read_job_file
-from tests.azure.clients_view import client_views, load_with_client, our_views
+from pytest_parallelrun.job_files.job_object import read_object
+from pytest_parallelrun.job_files.script import NO_CODE
+from tests.azure.clients_view import client_objects, client_views, load_with_client, our_views
 from tests.job_files.refusals import CORPUS, REFUSALS, Refusal
 
 FILES = sorted(file for file in CORPUS.iterdir() if file.suffix in (".yml", ".py"))
@@ -22,6 +24,13 @@ FILES = sorted(file for file in CORPUS.iterdir() if file.suffix in (".yml", ".py
 def test_every_value_is_that_of_the_client(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(file.parent)
     assert our_views(read_job_file(file)) == client_views(file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_an_object_has_the_settings_of_its_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent if file.suffix == ".py" else tmp_path)
+    views = [our_views(read_object(job, NO_CODE)) for job in client_objects(file)]
+    assert {name: view for each in views for name, view in each.items()} == our_views(read_job_file(file))
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.label)

@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.arguments import (
@@ -308,6 +308,7 @@ PARTS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=8))
 def test_settings_agree_with_argparse_without_abbreviations(argv: list[str]) -> None:
     reference = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

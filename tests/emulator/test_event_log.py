@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.event_log import EventLog
@@ -70,6 +70,7 @@ def log_of(events: list[Event]) -> EventLog:
     return log
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([PAIR, PAIR, "failed", "alone", "end", "worker"])))
 def test_it_is_the_sequence_of_what_was_added(kinds: list[str]) -> None:
     events = events_of(kinds)

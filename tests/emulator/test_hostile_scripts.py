@@ -272,7 +272,7 @@ def test_a_script_that_makes_errors_of_warnings_does_not_make_ours_fail(tmp_path
 
 def _run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", dedent(code)], cwd=folder, timeout=60, capture_output=True, text=True, check=True
+        [sys.executable, "-c", dedent(code)], cwd=folder, timeout=100, capture_output=True, text=True, check=True
     )
 
 
@@ -300,7 +300,7 @@ def pytest_run(tmp_path: Path) -> Callable[[str, str], subprocess.CompletedProce
             },
         )
         command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "test_job.py"]
-        return subprocess.run(command, cwd=tmp_path, timeout=60, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=tmp_path, timeout=100, capture_output=True, text=True, check=False)
 
     return run
 

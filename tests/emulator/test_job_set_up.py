@@ -36,11 +36,11 @@ def test_program_arguments_change_settings_and_settings_win() -> None:
 def test_arguments_and_settings_that_are_not_emulated_are_named(files: list[str]) -> None:
     settings = JobSettings(progress_update_timeout=100)
     result = ParallelJob(Names(), files, settings, "--resource_monitor_interval 5").run()
-    assert "not emulated, only handed to the script: --resource_monitor_interval" in result.notes
+    assert "not emulated, only passed to the script: --resource_monitor_interval" in result.notes
     [note] = [note for note in result.notes if "progress_update_timeout" in note]
     assert note.startswith("not emulated in-process: progress_update_timeout")
     two = ParallelJob(Names(), files, program_arguments="--nice 5 --run_id mine").run()
-    assert two.notes == ("not emulated, only handed to the script: --nice, --run_id",)
+    assert two.notes == ("not emulated, only passed to the script: --nice, --run_id",)
 
 
 def test_the_runtimes_own_arguments_come_first_and_can_be_left_out(tmp_path: Path) -> None:

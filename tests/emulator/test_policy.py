@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.events import Outcome
@@ -92,6 +92,7 @@ def test_a_retry_is_allowed_where_nothing_is_said_of_it() -> None:
     assert ruling == Ruling(True, True, 0, 4)
 
 
+@settings(deadline=None)
 @given(
     outcome=st.sampled_from(get_args(Outcome)),
     number=st.integers(1, 5),
@@ -156,6 +157,7 @@ def test_a_percentage_is_compared_as_it_was_written(percent: float, failed: int,
     assert exceeded(Limits(allowed_failed_percent=percent), failed=failed, total=total) is None
 
 
+@settings(deadline=None)
 @given(hundredths=st.integers(0, 9_999), total=st.integers(1, 20_000), data=st.data())
 def test_a_percentage_agrees_with_exact_arithmetic(hundredths: int, total: int, data: st.DataObject) -> None:
     edge = hundredths * total // 10_000

@@ -95,6 +95,7 @@ def test_the_output_of_100_files_is_a_permutation_of_whole_mini_batches(tmp_path
 def test_iris_as_one_parquet_file_of_4874_bytes_is_1_mini_batch_at_any_size(tmp_path: Path, size: str | None) -> None:
     # The record had one row group, as a file of 150 rows has.
     frame = pd.read_csv(iris(tmp_path / "iris.csv"))
+    pytest.importorskip("pyarrow")
     frame.to_parquet(tmp_path / "iris.parquet")
     result = run_job(Rows(), tmp_path / "iris.parquet", profile="v1", mini_batch_size=size, node_count=2)
     assert (result.status, result.total_mini_batches, result.total_items) == ("Completed", 1, 150)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import SettingsError
@@ -223,12 +223,14 @@ def test_values_of_environment_variables_are_never_shown() -> None:
     assert "hunter2" not in str(raised.value)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**9), st.sampled_from(["", "kb", "MB", "gB"]))
 def test_units_of_a_size_are_powers_of_1024(number: int, unit: str) -> None:
     power = ["", "kb", "mb", "gb"].index(unit.lower())
     assert SIZE.parse(f"{number}{unit}") == number * 1024**power
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0, max_value=259200, exclude_min=True))
 def test_seconds_mean_the_same_as_a_number_and_as_its_text(seconds: float) -> None:
     assert SECONDS.parse(seconds) == SECONDS.parse(str(seconds)) == seconds

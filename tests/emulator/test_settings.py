@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import SettingsError
@@ -276,6 +276,7 @@ VALUES = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_repr_pickle_and_copies_give_equal_settings(values: dict[str, object]) -> None:
     settings = JobSettings.from_mapping(values)
@@ -293,6 +294,7 @@ def test_repr_pickle_and_copies_give_equal_settings(values: dict[str, object]) -
         assert all(getattr(other, name) == getattr(settings, name) for name in setting_table())
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_over_takes_every_field_from_the_first_that_set_it(above: dict[str, object], below: dict[str, object]) -> None:
     upper, lower = JobSettings.from_mapping(above), JobSettings.from_mapping(below)

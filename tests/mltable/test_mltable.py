@@ -204,7 +204,7 @@ def test_parquet_row_groups_are_the_chunks_of_a_partitioned_mltable(tmp_path: Pa
 
 def test_a_batch_deployment_takes_an_mltable_of_files_and_none_of_a_table(stores: Path) -> None:
     assert open_input(mltable(stores), Split(profile="batch")).total_items == 3
-    with pytest.raises(InputError, match="its MLTable makes a table, and a batch deployment hands paths of files"):
+    with pytest.raises(InputError, match="its MLTable makes a table, and a batch deployment passes paths of files"):
         open_input(mltable(stores, DELIMITED), Split(profile="batch"))
 
 

@@ -121,6 +121,7 @@ def test_an_error_of_the_script_gives_the_system_no_commands(
 
 
 def test_secrets_are_in_no_form(summary: Path, project: Path, gate: Run, write: Write) -> None:
+    pytest.importorskip("jinja2")
     write(
         "score.py",
         """

@@ -22,6 +22,47 @@ def test_it_runs_a_job_of_a_call(project: Path, run_pytest: Run, write: Write) -
     run_pytest().assert_outcomes(passed=1)
 
 
+def test_it_takes_the_job_of_a_file_or_object_below_the_options(project: Path, run_pytest: Run, write: Write) -> None:
+    write(
+        "job.yml",
+        """
+        name: rate
+        type: parallel
+        inputs: {files: {type: uri_folder, path: ./data}}
+        input_data: ${{inputs.files}}
+        mini_batch_size: "2"
+        error_threshold: 5
+        task: {type: run_function, code: ., entry_script: score.py, environment: azureml:scoring:1}
+        """,
+    )
+    write(
+        "test_mine.py",
+        """
+        import pytest
+
+        def test_it(parallelrun, parallelrun_factory):
+            result = parallelrun(job="job.yml", error_threshold=1)
+            assert (result.total_mini_batches, result.total_items) == (2, 3)
+            assert (result.settings.error_threshold, result.settings.max_retries) == (1, 7)
+            assert parallelrun_factory(input=["data/item_1.txt"], job="job.yml").run().total_items == 1
+
+        @pytest.mark.parallelrun(input="data/item_2.txt", mini_batch_size=1)
+        def test_marker(parallelrun):
+            result = parallelrun(job="job.yml")
+            assert (result.total_items, result.settings.mini_batch_size) == (1, 1)
+
+        def test_wrong(parallelrun):
+            with pytest.raises(TypeError, match="job=<int>: give an object of azure-ai-ml"):
+                parallelrun(job=3)
+            with pytest.raises(pytest.fail.Exception, match="entry and job exclude each other"):
+                parallelrun("score.py", job="job.yml")
+            with pytest.raises(pytest.fail.Exception, match="it needs job="):
+                parallelrun("score.py", {"files": "data"})
+        """,
+    )
+    run_pytest("--parallelrun-set=max_retries=7").assert_outcomes(passed=3)
+
+
 def test_it_takes_objects_and_data_frames(project: Path, run_pytest: Run, write: Write) -> None:
     write(
         "test_mine.py",

@@ -51,6 +51,8 @@ def test_where_no_file_may_be_a_job_definition_none_is_parsed(pytester: pytest.P
     loaded = loaded_modules(pytester, "--parallelrun-entry=score.py", "--collect-only")
     assert "pytest_parallelrun.job_files.discovery" in loaded
     assert not loaded & {"yaml", "pytest_parallelrun.job_files.job_file"}
+    # Editors list tests at every change.
+    assert not loaded & {"pandas", "pytest_parallelrun._check_hooks", "pytest_parallelrun.emulator.job"}
 
 
 def test_the_public_names_are_resolved_late(pytester: pytest.Pytester) -> None:

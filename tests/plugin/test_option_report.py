@@ -61,7 +61,7 @@ def test_a_page_without_its_extra_is_a_usage_error_that_says_what_to_install(
     monkeypatch.setattr("pytest_parallelrun.report.html.find_spec", importlib.util.find_spec)
     result = gate("--parallelrun-report=gate.html")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    wanted = f'needs {lacking}, which come with: pip install "pytest-parallelrun[[]html]"'
+    wanted = f'needs {lacking}, install it with: pip install "pytest-parallelrun[[]html]"'
     result.stderr.fnmatch_lines([f"ERROR: --parallelrun-report=gate.html: {wanted}"])
 
 
@@ -98,6 +98,7 @@ REPORT = "pytest_parallelrun.report."
 def test_an_error_of_ours_costs_one_report_and_the_run(
     project: Path, write: Write, gate: Run, monkeypatch: pytest.MonkeyPatch, broken: str, lost: str
 ) -> None:
+    pytest.importorskip("jinja2")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project / "step.md"))
     monkeypatch.setattr(broken, _raise_late if broken.endswith(("_lines", "_commands")) else _raise)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
+
 from tests.conftest import Run, Write
 
 TELLS = """
@@ -22,6 +24,7 @@ FORMS = [SECRET, repr(SECRET)[1:-1], json.dumps(SECRET)[1:-1], quote(SECRET), "s
 
 
 def test_no_output_of_a_run_has_a_secret(project: Path, gate: Run, write: Write) -> None:
+    pytest.importorskip("jinja2")
     write("score.py", TELLS)
     result = gate(
         f"--parallelrun-env=DB_PASS={SECRET}",

@@ -95,7 +95,7 @@ def test_skipped_checks_are_named_with_their_reason_once(project: Path, run_pyte
         [
             f"score.py: incomplete: {TOTAL} checks, {NEED_INPUT} skipped, *",
             "  the sample was not judged: there is no sample input: give one with*",
-            "  not checked, there is no sample input: give one with*",
+            "  skipped (there is no sample input: give one with*",
         ]
     )
     told = " ".join(" ".join(section(result)).split())

@@ -144,6 +144,8 @@ def test_what_is_wrong_is_refused(folder: Path, gate: Run, option: str, message:
 def test_what_cannot_be_without_something_else_is_refused(
     folder: Path, run_pytest: Run, arguments: tuple[str, ...], message: str
 ) -> None:
+    if any("parquet" in argument for argument in arguments):
+        pytest.importorskip("pyarrow")
     assert_refused(run_pytest(*arguments), message, folder)
 
 

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
@@ -27,6 +29,7 @@ def closed(schema: Any) -> Any:
 
 @cache
 def validator() -> Draft202012Validator:
+    pytest.importorskip("jsonschema")
     from jsonschema import Draft202012Validator
 
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))

@@ -22,6 +22,8 @@ from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, Set
 from pytest_parallelrun.report.trace import Bar, Lane, Loss, Step, Trace, TraceCell
 from tests.report.reports import COMMAND, FULL, FULL_TEXTS, REPLAY, Course, found, job, record, report
 
+pytest.importorskip("jinja2")
+
 FIGURES = {
     "noun": "file",
     "per_item": 0.5,

@@ -58,7 +58,7 @@ def test_without_v_those_are_there_that_were_set_or_are_disputed(tmp_path: Path)
     shown = {line.split()[0] for line in lines if " = " in line}
     disputed = {name for name, setting in setting_table().items() if "v2" in setting.disputed}
     assert shown == {"timeout", *disputed}
-    assert f"  and {len(setting_table()) - len(shown)} defaults, which -v shows" in lines
+    assert f"  and {len(setting_table()) - len(shown)} defaults; -v shows them, and which document says what" in lines
 
 
 def test_the_entry_has_its_dotted_name_and_code_root(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_why_the_job_failed_is_told_once_and_not_for_each_check_that_it_left_not
         outcome="skipped", message=f"run() returned nothing: {result.reason}", skipped="run() returned nothing"
     )
     shown = lines(report(skipped, result=result), width=200)
-    assert "  not checked, run() returned nothing: first_check" in shown
+    assert "  skipped (run() returned nothing): first_check" in shown
     assert "\n".join(shown).count(str(result.reason)) == 1
 
 

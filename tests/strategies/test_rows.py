@@ -160,8 +160,7 @@ def test_a_column_has_no_odd_value_that_its_type_cannot_hold(frame: pd.DataFrame
 
 
 def test_a_column_of_arrow_has_nulls() -> None:
-    import pyarrow
-
+    pyarrow = pytest.importorskip("pyarrow")
     assert kinds_of(pd.Series([1], dtype=pd.ArrowDtype(pyarrow.int64()))) == ("null",)
 
 

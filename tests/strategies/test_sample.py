@@ -217,7 +217,7 @@ def test_files_last_as_long_as_their_example_and_only_those_of_the_last_ones_lon
     sample = Sample(folder)
     made: list[str] = []
 
-    @settings(max_examples=30, database=None)
+    @settings(max_examples=30, deadline=None, database=None)
     @given(st.integers())
     def draw(number: int) -> None:
         paths = [str(sample.mini_batch(Files(items=(Item("a.txt"),)))[0]) for _ in range(2)]

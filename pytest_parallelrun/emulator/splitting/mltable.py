@@ -88,7 +88,7 @@ def _opened(table: MLTable, folder: str, input_path: str, settings: SplitSetting
         return _files(table, folder, input_path, settings)
     if settings.profile == "batch":
         raise InputError(
-            f"input '{input_path}': its MLTable makes a table, and a batch deployment hands paths of files. Give the "
+            f"input '{input_path}': its MLTable makes a table, and a batch deployment passes paths of files. Give the "
             "folder of the data, or take the read_... step out of the MLTable."
         )
     sized = readers[0] in SIZED

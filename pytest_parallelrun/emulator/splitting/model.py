@@ -196,7 +196,7 @@ class PrebuiltInput:
         return row_names("", mini_batch.first_item, mini_batch.size)
 
     def describe(self) -> str:
-        return f"{len(self._payloads)} mini-batches as they were handed over"
+        return f"{len(self._payloads)} given mini-batches"
 
 
 class SplitSettings(Protocol):
@@ -246,7 +246,7 @@ USED: Mapping[Form, Used] = {
         frozenset({"partition_keys"}),
         "each row group of Parquet is a partition of its reader",
     ),
-    "prebuilt": Used("mini-batches that are handed over", frozenset(SETTINGS), ""),
+    "prebuilt": Used("given mini-batches", frozenset(SETTINGS), ""),
 }
 
 

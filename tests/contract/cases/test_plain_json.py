@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.contract.cases.plain_json import from_plain, table_from_plain, table_to_plain, to_plain
@@ -38,6 +38,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(value=VALUES)
 def test_a_value_comes_back_as_it_was(value: object) -> None:
     lost: list[str] = []

@@ -197,5 +197,5 @@ def test_what_a_script_was_the_first_to_load_is_as_it_is_when_it_is_loaded(tmp_p
     """
     command = [sys.executable, "-c", dedent(code), str(tmp_path)]
     root = Path(__file__).parents[3]
-    answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    answer = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=100, check=False)
     assert answer.stdout.splitlines() == ["131072 28 warn", "8 None False", "True None"], answer.stderr

@@ -363,7 +363,7 @@ def test_threads_of_a_pool_that_never_end_do_not_keep_the_interpreter_from_endin
             pool = concurrent.futures.ThreadPoolExecutor()
             pool.submit(time.sleep, 600)
     """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
 
 
 def test_a_pool_of_a_script_works_on_but_is_not_waited_for() -> None:

@@ -72,7 +72,7 @@ def test_it_is_an_input_of_a_job_whatever_the_settings_say_of_splitting() -> Non
     result = ParallelJob(Names(), handed, JobSettings(mini_batch_size=1)).run()
     assert [batch.size for batch in result.mini_batches] == [2, 1]
     assert result.rows == ["a", "b", "c"]
-    assert handed.describe() == "2 mini-batches as they were handed over"
+    assert handed.describe() == "2 given mini-batches"
 
 
 def test_items_are_numbered_over_all_mini_batches_empty_ones_included() -> None:

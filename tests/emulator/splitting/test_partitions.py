@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import cast
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +19,9 @@ from pytest_parallelrun.emulator.splitting import partitions as partitions_modul
 from pytest_parallelrun.emulator.splitting.frame import FrameSplitter
 from pytest_parallelrun.emulator.splitting.partitions import PartitionedTable, named_levels, values_by_path
 from tests.emulator.splitting._settings import Split
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 
 def touch(folder: Path, *names: str) -> Path:

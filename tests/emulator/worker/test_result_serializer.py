@@ -23,9 +23,10 @@ import dateutil.tz
 import numpy as np
 import pandas as pd
 import pytest
-import pytz
 
 from pytest_parallelrun.emulator.worker.result_serializer import OpaqueValue, SerializationError, decode, encode
+
+pytz = pytest.importorskip("pytz")
 
 
 class Own:

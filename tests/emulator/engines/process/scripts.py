@@ -76,7 +76,7 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
-def none_left(text: str, seconds: float = 5.0) -> bool:
+def none_left(text: str, seconds: float = 60.0) -> bool:
     """Whether processes with the text are gone, in a moment at the latest: the system takes its time to end them."""
     until = time.monotonic() + seconds
     while processes_with(text):

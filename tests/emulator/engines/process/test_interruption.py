@@ -29,7 +29,9 @@ def run(paths):
 """
 
 JOB = """
-import sys
+import signal, sys
+# Under nohup it is ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from pytest_parallelrun import JobSettings, ParallelJob
 script, data, started, how, engine = sys.argv[1:]
 settings = JobSettings(max_concurrency_per_instance=2, environment_variables={"STARTED": started, "HOW": how})
@@ -49,7 +51,7 @@ def start_job(folder: Path, how: str, engine: str = "process") -> subprocess.Pop
         env={**os.environ, "TMPDIR": str(temporary)},
         stderr=subprocess.DEVNULL,
     )
-    until = time.monotonic() + 20
+    until = time.monotonic() + 100
     while len(list(started.iterdir())) < (2 if engine == "process" else 1):
         assert time.monotonic() < until
         assert job.poll() is None
@@ -70,7 +72,7 @@ def start_job(folder: Path, how: str, engine: str = "process") -> subprocess.Pop
 def test_a_signal_leaves_no_process_and_no_file(tmp_path: Path, engine: str, how: str, number: signal.Signals) -> None:
     job = start_job(tmp_path, how, engine)
     job.send_signal(number)
-    assert job.wait(10) != 0
+    assert job.wait(100) != 0
     assert none_left(str(tmp_path))
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -85,7 +87,7 @@ def test_of_a_job_that_is_killed_no_worker_stays_and_its_folder_goes_with_the_ne
     # Its owner lives.
     assert abandoned.exists()
     job.kill()
-    job.wait(10)
+    job.wait(100)
     assert none_left(str(tmp_path))
     not_ours = tmp_path / "tmp" / "parallelrun-link"
     not_ours.symlink_to(abandoned)

@@ -23,8 +23,8 @@ def test_a_job_without_progress_fails_with_the_reason_of_the_service(tmp_path: P
 
 
 def test_a_processed_mini_batch_is_progress(tmp_path: Path) -> None:
-    script = "import time\ndef run(paths):\n    time.sleep(1.2)\n    return paths"
-    assert run_on_processes(tmp_path, script, *"abc", progress_update_timeout=3).status == "Completed"
+    script = "import time\ndef run(paths):\n    time.sleep(0.3)\n    return paths"
+    assert run_on_processes(tmp_path, script, *"abcdefghijkl", progress_update_timeout=3).status == "Completed"
 
 
 def test_a_run_that_comes_back_after_its_limit_is_late(tmp_path: Path) -> None:
