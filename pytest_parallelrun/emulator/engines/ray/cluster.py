@@ -15,7 +15,7 @@ import socket
 import tempfile
 import threading
 import warnings
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.ray.actor import ShutdownReport, WorkerActor
+from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
 from pytest_parallelrun.emulator.engines.ray.files import (
     PARCEL_LIMIT,
     FilePayload,
@@ -40,7 +40,6 @@ from pytest_parallelrun.emulator.errors import InputError, SettingsError
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
@@ -68,8 +67,8 @@ _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _SETTINGS = b"\4"
 """Type of the frame with which a server answers, after three bytes with the length."""
 _CAUSES = ("The actor died because", "The actor is dead because", "The actor's node", "Worker exit detail")
-CONTROL = "control"
-"""The concurrency group of calls that need not wait for others."""
+CONTROL, POSTS = "control", "posts"
+"""Concurrency groups of calls that need not wait for others."""
 
 
 def check_ray_possible() -> None:
@@ -106,7 +105,7 @@ class Cluster:
                 self._silence()
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
         self._on_node: Any = NodeAffinitySchedulingStrategy
-        options: dict[str, Any] = {"num_cpus": 0, "concurrency_groups": {CONTROL: 1}}
+        options: dict[str, Any] = {"num_cpus": 0, "concurrency_groups": {CONTROL: 1, POSTS: 1}}
         if not self._joined:
             options["runtime_env"] = {"env_vars": ENVIRONMENT}
         self._actor_class: Any = self.ray.remote(**options)(WorkerActor)
@@ -224,53 +223,27 @@ class Node(NamedTuple):
     address: str
 
 
-class RemoteCall(NamedTuple):
-    """A call of an actor. limit: seconds until the actor counts as lost, counted from when it is the first call.
-
-    group: its mini-batches.
-    """
-
-    reference: Any
-    method: str
-    limit: float
-    group: tuple[DispatchedTask, ...]
-
-
 class ActorHandle:
-    """The actor in a slot of a job, and its unanswered calls.
+    """An actor of a job. begun: whether it knows the job. workers: numbers of the workers that it has held."""
 
-    begun: whether it knows the job. leaving: whether it was told to end its worker, so that nothing else counts.
-    workers: numbers of the workers that it has held. since: when the first of the calls became the first. answer: to
-    the last question.
-    """
-
-    def __init__(self, cluster: Cluster, node: Node, slot: int) -> None:
+    def __init__(self, cluster: Cluster, node: Node) -> None:
         self.node = node
-        self.slot = slot
         self.begun = False
-        self.leaving = False
         self.workers: list[int] = []
-        self.calls: deque[RemoteCall] = deque()
-        self.since = real_monotonic()
-        self.answer: object = None
+        self._cluster = cluster
         self.actor = cluster.actor_on(node.id)
 
-    def call(self, method: str, *arguments: object, limit: float, group: tuple[DispatchedTask, ...] = ()) -> None:
-        """Calls a method; answers arrive in the order of the calls. Ray makes a call at most once."""
-        if not self.calls:
-            self.since = real_monotonic()
-        reference = getattr(self.actor, method).remote(*arguments)
-        self.calls.append(RemoteCall(reference=reference, method=method, limit=limit, group=group))
+    def call(self, method: str, *arguments: object, group: str | None = None) -> Any:
+        """Calls a method, and returns the reference to its answer. Ray makes a call at most once.
 
-    def answered(self) -> RemoteCall:
-        """The first call is done; the next one is the first."""
-        self.since = real_monotonic()
-        return self.calls.popleft()
+        group: of methods that need not wait for others.
+        """
+        remote = getattr(self.actor, method)
+        return (remote if group is None else remote.options(concurrency_group=group)).remote(*arguments)
 
-    @property
-    def deadline(self) -> float | None:
-        """When the actor counts as lost, by the monotonic clock."""
-        return self.since + self.calls[0].limit if self.calls else None
+    def ask(self, method: str, *arguments: object, limit: float = ARRIVAL, group: str | None = CONTROL) -> Any:
+        """The answer of a method, by default of one that need not wait. `Cluster.lost`."""
+        return self._cluster.ray.get(self.call(method, *arguments, group=group), timeout=limit)
 
 
 class NodePlacement:
@@ -323,7 +296,7 @@ class NodePlacement:
             finally:
                 token.unlink()
             self._unseen_sides[node] = self._unseen(handle, side_inputs(plan)) if unseen else None
-        if self._unseen_sides[node] is None:
+        if not self._is_blind(handle):
             return None
         if self._bundle is None:
             # Once into the object store, from which each node gets it once.
@@ -333,7 +306,7 @@ class NodePlacement:
     def payload_for(self, handle: ActorHandle, mini_batch: int, paths: list[str]) -> list[str] | FilePayload:
         """The files of a mini-batch for a node. InputError if they are too large to be sent."""
         node = handle.node.id
-        if self._unseen_sides[node] is None or not any(self._is_in_unseen_folder(handle, path) for path in paths):
+        if not self._is_blind(handle) or not any(self._is_in_unseen_folder(handle, path) for path in paths):
             return paths
         self._sent[node] += 1
         paths = [os.path.abspath(path) for path in paths]
@@ -350,8 +323,7 @@ class NodePlacement:
         """The paths that the node of the actor does not see, even while it is busy. `Cluster.lost`."""
         # A file that is missing here is missing there too, and the script will notice.
         signatures = {str(path): known for path in paths if (known := signature(path)) is not None}
-        unseen = handle.actor.unseen.options(concurrency_group=CONTROL).remote(signatures)
-        return cast("list[str]", self._cluster.ray.get(unseen, timeout=ARRIVAL))
+        return cast("list[str]", handle.ask("unseen", signatures))
 
     def _is_in_unseen_folder(self, handle: ActorHandle, path: str) -> bool:
         """Decided by the first file of the folder."""
@@ -360,21 +332,26 @@ class NodePlacement:
             self._unseen_folders[key] = bool(self._unseen(handle, [path]))
         return self._unseen_folders[key]
 
-    def copy_back(self, handle: ActorHandle, report: ShutdownReport) -> None:
-        """The files of a worker on a node that does not see the folders of the job."""
-        # On shared storage the last writer wins too.
-        self._replaced |= dict.fromkeys(unpack(report.files))
-        if report.lost:
-            self._lost_files[f"node {handle.node.address}: {report.lost}"] = None
+    def take_leave(self, handle: ActorHandle, limit: float) -> None:
+        """Fetches the files of workers, from a node that does not see the folders of the job. `Cluster.lost`."""
+        if handle.begun and self._is_blind(handle):
+            files, lost = handle.ask("leave", limit=limit, group=None)
+            # On shared storage the last writer wins too.
+            self._replaced |= dict.fromkeys(unpack(files))
+            if lost:
+                self._lost_files[f"node {handle.node.address}: {lost}"] = None
+        self._cluster.idle[handle.node.id].append(handle.actor)
 
     def lost_with(self, handle: ActorHandle) -> None:
-        """The actor is gone with the output of its workers, and with files that only its node has."""
-        if handle.workers:
+        """The actor is gone with the files that only its node has."""
+        if handle.workers and self._is_blind(handle):
             workers = ("worker " if len(handle.workers) == 1 else "workers ") + ", ".join(map(str, handle.workers))
-            loss = f"the output of {workers} is lost"
-            if self._unseen_sides.get(handle.node.id) is not None:
-                loss = f"the output of {workers}, and all files written there, are lost"
+            loss = f"the output of {workers}, and all files written there, are lost"
             self._lost_files[f"an actor on node {handle.node.address} was lost: {loss}"] = None
+
+    def _is_blind(self, handle: ActorHandle) -> bool:
+        """Whether the node does not see the folders of the job."""
+        return self._unseen_sides.get(handle.node.id) is not None
 
     def notes(self) -> list[str]:
         where = ", ".join(dict.fromkeys(self._addresses.values()))
