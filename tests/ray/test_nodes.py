@@ -107,9 +107,9 @@ def test_nodes_that_see_the_same_files_get_paths(tmp_path: Path) -> None:
     assert os.path.isdir(data)
 
 
-@pytest.mark.parametrize(("which", "failures"), [(1, 1), (3, 0)], ids=["its folders", "an input"])
+@pytest.mark.parametrize("which", [1, 3], ids=["its folders", "an input"])
 def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, failures: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int
 ) -> None:
     """The second question is for side inputs, of which there are none."""
     import ray
@@ -129,7 +129,7 @@ def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
     result = ParallelJob(script, write_numbered(tmp_path, 12), settings, engine="ray").run()
     assert len(asked) > which
     assert (result.status, result.succeeded_items, len(result.attempts)) == ("Completed", 12, 12)
-    assert ["no answer in time" in failed.failure.error for failed in result.worker_failures] == [True] * failures
+    assert result.worker_failures == ()
 
 
 SIDE = """

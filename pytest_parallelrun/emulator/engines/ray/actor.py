@@ -81,8 +81,7 @@ class WorkerActor:
         if bundle is not None:
             self._workspace = NodeWorkspace(plan, bundle)
             plan = self._workspace.on_this_node()
-        # Results are not appended here: they go with each attempt.
-        self._pool = ProcessPool(replace(plan, host=host or host_of_node(), appended=None), settings)
+        self._pool = ProcessPool(replace(plan, host=host or host_of_node()), settings)
 
     def start(self, number: int, slot: int, kind: InputKind, quiet: bool, options: dict[str, Any]) -> Delivery:
         """Starts a worker process; what it first sends. NoWorkersLeft if the system refuses."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
@@ -140,7 +141,8 @@ class RayPool(ProcessPool):
     def __init__(self, plan: WorkerPlan, settings: JobSettings) -> None:
         # First, because starting a cluster is not time of the job.
         self.cluster = cluster.join()
-        super().__init__(plan, settings)
+        # Results are not appended by workers: they come with each attempt.
+        super().__init__(replace(plan, appended=None), settings)
         self.placement = NodePlacement(self.cluster, plan)
         self._handles: dict[int, ActorHandle] = {}
 
