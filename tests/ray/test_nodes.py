@@ -9,7 +9,7 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import cluster, files
-from pytest_parallelrun.emulator.engines.ray.cluster import ActorHandle, Cluster, NodePlacement
+from pytest_parallelrun.emulator.engines.ray.cluster import ActorHandle, Cluster
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 from tests.emulator.engines.process.scripts import none_left, write_script
 
@@ -43,7 +43,7 @@ def run(paths):
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No node sees a file of this machine, not even its own."""
-    monkeypatch.setattr(NodePlacement, "_unseen", lambda placement, handle, paths: list(map(str, paths)))
+    monkeypatch.setattr(ActorHandle, "unseen", lambda handle, paths: list(map(str, paths)))
     monkeypatch.setattr(Cluster, "home", "none of them")
 
 
@@ -116,13 +116,13 @@ def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
 
     asked = []
 
-    def unseen(placement: NodePlacement, handle: ActorHandle, paths: list[object]) -> list[str]:
+    def unseen(handle: ActorHandle, paths: list[object]) -> list[str]:
         asked.append(handle)
         if len(asked) == which:
             raise ray.exceptions.GetTimeoutError("no answer in time")
         return list(map(str, paths))
 
-    monkeypatch.setattr(NodePlacement, "_unseen", unseen)
+    monkeypatch.setattr(ActorHandle, "unseen", unseen)
     monkeypatch.setattr(Cluster, "home", "none of them")
     script = write_script(tmp_path, "def run(paths):\n    return paths")
     settings = JobSettings(mini_batch_size=1, max_concurrency_per_instance=1)

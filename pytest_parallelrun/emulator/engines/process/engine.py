@@ -45,7 +45,7 @@ FINAL_WAIT = 10.0
 """Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
 
 
-class ProcessEngine(QueueEngine[WorkerProcess]):
+class ProcessEngine(QueueEngine):
     """`instance_count` times `max_concurrency_per_instance` processes on this machine."""
 
     _pool_type = ProcessPool

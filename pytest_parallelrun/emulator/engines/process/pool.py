@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
-class ProcessPool(WorkerPool[WorkerProcess]):
+class ProcessPool(WorkerPool):
     """The processes in the slots."""
 
     def __init__(self, plan: WorkerPlan, settings: JobSettings) -> None:

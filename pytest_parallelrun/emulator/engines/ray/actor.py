@@ -132,7 +132,9 @@ class WorkerActor:
         """Sends messages to the worker."""
         with self._writing:
             worker = self._worker
-            for message in messages if worker is not None and worker.number == number else ():
+            if worker is None or worker.number != number:
+                return
+            for message in messages:
                 if isinstance(message, Run):
                     self._running.append(message.mini_batch)
                     if isinstance(message.payload, FilePayload):

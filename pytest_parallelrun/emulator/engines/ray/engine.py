@@ -124,7 +124,8 @@ class RemoteWorker(WorkerProcess):
         handle = self.handle
         if self.lost is None:
             try:
-                if not patience:
+                if not (patience or self.ended):
+                    # It makes `receive` return, and `end` wait for nothing.
                     handle.ask("kill", self.number, limit=GRACE)
                 return cast("Ending", handle.ask("end", patience, limit=patience + GRACE, group=None))
             except self._pool.cluster.lost as error:
@@ -223,9 +224,6 @@ class RayPoller(MessagePoller):
     def remove(self, worker: WorkerProcess) -> None:
         with suppress(ValueError):
             self._workers.remove(cast("RemoteWorker", worker))
-
-    def send(self, worker: WorkerProcess, message: Message) -> None:
-        worker.send(message)
 
     def wait(self, until: float | None) -> Iterator[tuple[WorkerProcess, list[Message] | None]]:
         for worker in self._workers:
