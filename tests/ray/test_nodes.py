@@ -132,6 +132,21 @@ def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
     assert result.worker_failures == ()
 
 
+def test_an_actor_that_is_lost_takes_along_what_only_its_node_has(blind: None, tmp_path: Path) -> None:
+    script = """
+import os, signal, time
+def run(paths):
+    return paths
+def shutdown():
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+    job = ParallelJob(write_script(tmp_path, script), write_numbered(tmp_path, 1), JobSettings(), engine="ray")
+    result = job.run()
+    assert (result.status, result.succeeded_items) == ("Completed", 1)
+    assert any("the output of worker 0, and all files written there, are lost" in note for note in result.notes)
+
+
 SIDE = """
 import sys
 def run(paths):

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.ray import cluster
 from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
-from pytest_parallelrun.emulator.engines.ray.files import NodeWorkspace, bundle_of, side_inputs, unpack
+from pytest_parallelrun.emulator.engines.ray.files import FilePayload, NodeWorkspace, bundle_of, side_inputs, unpack
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.models import stage_models
@@ -101,6 +102,22 @@ def test_a_worker_that_is_killed_is_delivered_as_its_end(actor: WorkerActor) -> 
     assert actor.receive().ended
     assert "was killed by SIGKILL" in actor.end().how
     assert actor.end().how == ""
+
+
+def test_files_that_cannot_be_written_on_a_node_end_its_worker_with_the_reason(
+    actor: WorkerActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpack(mini_batch: int, payload: FilePayload) -> list[str]:
+        raise OSError(28, "No space left on device")
+
+    workspace = SimpleNamespace(unpack=unpack, clear=lambda: ([], ""))
+    monkeypatch.setattr(actor, "_workspace", workspace)
+    [run] = run_of(0)
+    assert isinstance(run, Run)
+    run.payload = FilePayload([], [])
+    actor.post(7, [run])
+    assert actor.receive().ended
+    assert "could not be written: [Errno 28] No space left on device" in actor.end().how
 
 
 def test_a_worker_that_is_told_to_ends_by_itself(actor: WorkerActor) -> None:
