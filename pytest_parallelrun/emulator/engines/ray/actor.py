@@ -105,7 +105,7 @@ class WorkerActor:
         ended = False
         until = None
         # Several short mini-batches are answered together.
-        while not (ended or memory or (messages and not self._running)):
+        while not (ended or memory or (messages and len(self._running) < 2)):
             now = real_monotonic()
             if messages:
                 until = until or now + GATHERING

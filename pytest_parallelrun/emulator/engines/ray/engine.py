@@ -148,7 +148,7 @@ class RayPool(ProcessPool):
         self._handles: dict[int, ActorHandle] = {}
 
     def poller(self) -> MessagePoller:
-        return RayPoller(self.cluster)
+        return RayPoller(self.cluster.ray)
 
     def handle_in(self, slot: int) -> ActorHandle:
         """The actor in the slot, on the node of its instance."""
@@ -214,8 +214,8 @@ class RayPool(ProcessPool):
 class RayPoller(MessagePoller):
     """Waits for answers of actors."""
 
-    def __init__(self, cluster: cluster.Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
         self._workers: list[RemoteWorker] = []
 
     def add(self, worker: WorkerProcess) -> None:
@@ -234,7 +234,7 @@ class RayPoller(MessagePoller):
             if not waiting:
                 real_sleep(timeout or 0.0)
                 return
-            done, _ = self._cluster.ray.wait(list(waiting), num_returns=1, timeout=timeout)
+            done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=timeout)
             for reference in done:
                 yield waiting[reference], waiting[reference].receive()[0]
         for worker in [worker for worker in self._workers if worker.is_gone]:
@@ -278,9 +278,11 @@ class RayEngine(ProcessEngine):
         self._send(worker, prepared.dispatched, payload, prepared.drops)
 
     def _lost(self, worker: WorkerProcess, outcome: Outcome) -> None:
-        if cast("RemoteWorker", worker).lost is not None and len(worker.assigned) > 1:
-            # Any of them may be the cause, and have been finished: from now on, workers get one at a time.
-            self._ahead = 0
+        running = worker.up and not worker.stopping
+        if running and cast("RemoteWorker", worker).lost is not None and len(worker.assigned) != 1:
+            if worker.assigned:
+                # Any of them may be the cause, or have been finished: from now on, workers get one at a time.
+                self._ahead = 0
             self._end(worker, worker.reap())
             return
         super()._lost(worker, outcome)
