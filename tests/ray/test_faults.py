@@ -10,6 +10,8 @@ import pytest
 
 from pytest_parallelrun import JobResult, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import cluster, engine
+from pytest_parallelrun.emulator.engines.ray.actor import Delivery
+from pytest_parallelrun.emulator.worker.messages import Returned
 from tests.emulator.engines.process.scripts import NAMES, attempts_by_name, none_left, write_items, write_script
 from tests.emulator.engines.process.test_faults import DYING, FAULTY, OUTCOMES, SPOILING
 from tests.emulator.engines.process.test_faults import folder as folder
@@ -85,13 +87,13 @@ def test_an_actor_that_is_killed_costs_an_attempt_and_a_successor_calls_init(tmp
 
 def test_an_actor_that_hangs_is_killed_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "GRACE", 1.0)
-    monkeypatch.setattr(engine, "AT_ONCE", 1)
     limits = {"timeout": 1, "task_overhead_timeout": 1, "progress_update_timeout": 60}
     # The first goes alone, so that there is no doubt which one it was.
     result = run_on_ray(tmp_path, ACTOR, "stops", "z", **limits)
     found = attempts_by_name(result)
     assert [found[name][0].outcome for name in ("stops", "z")] == ["timeout", "succeeded"]
-    assert "no answer in" in (found["stops"][0].error or "")
+    assert "run() was killed at its limit of 1 s" in (found["stops"][0].error or "")
+    assert result.init_calls == 2
     assert none_left(str(tmp_path))
 
 
@@ -109,11 +111,12 @@ def test_an_exit_in_shutdown_is_noted_and_costs_nothing(tmp_path: Path) -> None:
     assert any("shutdown() of worker 0 failed" in note and "exit code 9" in note for note in result.notes)
 
 
-def test_what_an_actor_takes_along_is_told(tmp_path: Path) -> None:
+def test_an_actor_that_is_lost_takes_no_output_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where its node shares the folders of the job; test_nodes.py has the other case."""
     script = """
 import os, signal, time
 def run(paths):
-    print("said in vain")
+    print("said before")
     return paths
 def shutdown():
     os.kill(os.getppid(), signal.SIGKILL)
@@ -121,7 +124,9 @@ def shutdown():
 """
     result = run_on_ray(tmp_path, script, "a")
     assert (result.status, result.succeeded_items) == ("Completed", 1)
-    assert any("was lost: the output of worker 0 is lost" in note for note in result.notes)
+    [note, _] = result.notes
+    assert note.startswith("shutdown() of worker 0 failed (the service only logs this): the worker was lost with its")
+    assert "said before" in capsys.readouterr().out
 
 
 def test_an_actor_that_was_lost_between_two_jobs_is_replaced_at_no_cost(tmp_path: Path) -> None:
@@ -168,9 +173,15 @@ def test_connections_that_fail_cost_attempts_and_no_result(tmp_path: Path, monke
 def test_an_actor_that_is_out_of_reach_costs_an_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    unreached = Unreached(ray.get, ray.exceptions.ActorUnavailableError("out of reach", None), 3)
-    monkeypatch.setattr(ray, "get", unreached)
-    # The third answer is that to the first mini-batch.
+    arrives = ray.get
+
+    def get(*arguments: object, **named: object) -> object:
+        answer = arrives(*arguments, **named)
+        if isinstance(answer, Delivery) and any(isinstance(message, Returned) for message in answer.messages):
+            raise ray.exceptions.ActorUnavailableError("out of reach", None)
+        return answer
+
+    monkeypatch.setattr(ray, "get", get)
     result = run_on_ray(tmp_path, NAMES, "a")
     [attempt] = attempts_by_name(result)["a"]
     assert attempt.outcome == "crashed"

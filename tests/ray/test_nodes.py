@@ -9,7 +9,7 @@ import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.engines.ray import cluster, files
-from pytest_parallelrun.emulator.engines.ray.cluster import ActorHandle, Cluster, NodePlacement
+from pytest_parallelrun.emulator.engines.ray.cluster import ActorHandle, Cluster
 from pytest_parallelrun.emulator.errors import EntryScriptError, InputError
 from tests.emulator.engines.process.scripts import none_left, write_script
 
@@ -43,7 +43,7 @@ def run(paths):
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No node sees a file of this machine, not even its own."""
-    monkeypatch.setattr(NodePlacement, "_unseen", lambda placement, handle, paths: list(map(str, paths)))
+    monkeypatch.setattr(ActorHandle, "unseen", lambda handle, paths: list(map(str, paths)))
     monkeypatch.setattr(Cluster, "home", "none of them")
 
 
@@ -107,29 +107,44 @@ def test_nodes_that_see_the_same_files_get_paths(tmp_path: Path) -> None:
     assert os.path.isdir(data)
 
 
-@pytest.mark.parametrize(("which", "failures"), [(1, 1), (3, 0)], ids=["its folders", "an input"])
+@pytest.mark.parametrize("which", [1, 3], ids=["its folders", "an input"])
 def test_a_node_that_does_not_say_what_it_sees_is_left_and_nothing_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int, failures: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: int
 ) -> None:
     """The second question is for side inputs, of which there are none."""
     import ray
 
     asked = []
 
-    def unseen(placement: NodePlacement, handle: ActorHandle, paths: list[object]) -> list[str]:
+    def unseen(handle: ActorHandle, paths: list[object]) -> list[str]:
         asked.append(handle)
         if len(asked) == which:
             raise ray.exceptions.GetTimeoutError("no answer in time")
         return list(map(str, paths))
 
-    monkeypatch.setattr(NodePlacement, "_unseen", unseen)
+    monkeypatch.setattr(ActorHandle, "unseen", unseen)
     monkeypatch.setattr(Cluster, "home", "none of them")
     script = write_script(tmp_path, "def run(paths):\n    return paths")
     settings = JobSettings(mini_batch_size=1, max_concurrency_per_instance=1)
     result = ParallelJob(script, write_numbered(tmp_path, 12), settings, engine="ray").run()
     assert len(asked) > which
     assert (result.status, result.succeeded_items, len(result.attempts)) == ("Completed", 12, 12)
-    assert ["no answer in time" in failed.failure.error for failed in result.worker_failures] == [True] * failures
+    assert result.worker_failures == ()
+
+
+def test_an_actor_that_is_lost_takes_along_what_only_its_node_has(blind: None, tmp_path: Path) -> None:
+    script = """
+import os, signal, time
+def run(paths):
+    return paths
+def shutdown():
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+"""
+    job = ParallelJob(write_script(tmp_path, script), write_numbered(tmp_path, 1), JobSettings(), engine="ray")
+    result = job.run()
+    assert (result.status, result.succeeded_items) == ("Completed", 1)
+    assert any("the output of worker 0, and all files written there, are lost" in note for note in result.notes)
 
 
 SIDE = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_perf_counter
 from pytest_parallelrun.emulator.engines.outcome import (
@@ -16,11 +16,11 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_loading,
 )
 from pytest_parallelrun.emulator.engines.timeouts import AttemptLimits
-from pytest_parallelrun.emulator.engines.worker_pool import M
 from pytest_parallelrun.emulator.events import Failure, WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.splitting.model import LoadError, count_text
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.engines.protocol import Observer, Patience, Task
     from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
     from pytest_parallelrun.emulator.events import AttemptEnded, Event
@@ -37,7 +37,7 @@ class PreparedTask(NamedTuple):
     drops: int
 
 
-class QueueEngine(Generic[M]):
+class QueueEngine:
     """The queue of an engine, and its final notes. Subclasses implement what raises NotImplementedError.
 
     survives_faults: whether a worker survives a fault that would have ended it: another init() could take a minute.
@@ -50,7 +50,7 @@ class QueueEngine(Generic[M]):
     observed: list[object]
     """The results of the observers of workers."""
 
-    _pool: WorkerPool[M]
+    _pool: WorkerPool
 
     def __init__(self, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._settings = settings
@@ -104,7 +104,7 @@ class QueueEngine(Generic[M]):
         """Sends waiting tasks to workers that are free, or nearly; starts workers if more are waiting."""
         raise NotImplementedError
 
-    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> M:
+    def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
         """Starts a worker in the slot, without waiting. init: whether to call it. observer: watches the start."""
         raise NotImplementedError
 
@@ -115,7 +115,7 @@ class QueueEngine(Generic[M]):
             for slot in wanted[: len(self._waiting)]:
                 self._start(slot)
 
-    def _end(self, worker: M, reason: str, *, replace: bool = True) -> object:
+    def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> object:
         """Ends a worker; tasks that it has not begun return to the front of the queue."""
         raise NotImplementedError
 
@@ -174,7 +174,7 @@ class QueueEngine(Generic[M]):
     def release(self) -> None:
         """Nothing to restore."""
 
-    def _prepare(self, worker: M, task: Task) -> PreparedTask | None:
+    def _prepare(self, worker: WorkerProcess, task: Task) -> PreparedTask | None:
         """The task to send; None if its attempt ends before, by a fault or because it cannot be loaded."""
         mini_batch, number = task
         fault = self._faults.for_attempt(mini_batch.id, number, worker.number) if self._faults else None
@@ -201,7 +201,7 @@ class QueueEngine(Generic[M]):
             return None
         return PreparedTask(dispatched, payload, dropped_by(fault))
 
-    def _apply_retry_request(self, worker: M, attempt: AttemptEnded) -> None:
+    def _apply_retry_request(self, worker: WorkerProcess, attempt: AttemptEnded) -> None:
         """Does what a ParallelRunException requests; the job handles Retry.NoRetry."""
         if attempt.failure is None or attempt.failure.retry_request is None:
             return

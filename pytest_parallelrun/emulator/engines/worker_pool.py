@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
@@ -14,29 +14,11 @@ from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
+    from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
     from pytest_parallelrun.emulator.settings import JobSettings
 
 
-class PooledWorker(Protocol):
-    """A worker of an engine, wherever it runs. reap: ends what is left of it, and says how it ended.
-
-    pausing_until: it gets no mini-batch before, by the monotonic clock.
-    """
-
-    number: int
-    slot: int
-    instance: int
-    up: bool
-    started: float
-    pausing_until: float
-
-    def reap(self) -> str: ...
-
-
-M = TypeVar("M", bound=PooledWorker)
-
-
-class WorkerPool(Generic[M]):
+class WorkerPool:
     """The slots and their workers.
 
     vacant: slots that need a worker when there is work. events: since they were last taken. made: number of worker
@@ -45,12 +27,12 @@ class WorkerPool(Generic[M]):
 
     def __init__(self, settings: JobSettings) -> None:
         self._per_instance = settings.max_concurrency_per_instance
-        self.slots: list[M | None] = [None] * (settings.instance_count * self._per_instance)
+        self.slots: list[WorkerProcess | None] = [None] * (settings.instance_count * self._per_instance)
         self.vacant = set(range(len(self.slots)))
         self.events: list[Event] = []
         self._gaps: set[StandInGap] = set()
         self.made = 0
-        self.ended: list[M] = []
+        self.ended: list[WorkerProcess] = []
         """Those whose output has not been shown yet."""
         self._failures = InitFailures(settings)
         self.born = real_monotonic()
@@ -59,7 +41,7 @@ class WorkerPool(Generic[M]):
         """Seconds since the pool was made."""
         return real_monotonic() - self.born
 
-    def workers(self) -> Iterator[M]:
+    def workers(self) -> Iterator[WorkerProcess]:
         """All workers, running or starting."""
         return (worker for worker in self.slots if worker is not None)
 
@@ -72,7 +54,7 @@ class WorkerPool(Generic[M]):
             self._gaps.add(gap)
             self.events.append(gap)
 
-    def came_up(self, worker: M, files: Mapping[str, int]) -> None:
+    def came_up(self, worker: WorkerProcess, files: Mapping[str, int]) -> None:
         """Its init() returned. files: see WorkerStarted."""
         worker.up = True
         self._failures.forget(worker.instance)
@@ -86,7 +68,7 @@ class WorkerPool(Generic[M]):
         )
         self.events.append(event)
 
-    def failed(self, worker: M, failure: Failure) -> None:
+    def failed(self, worker: WorkerProcess, failure: Failure) -> None:
         """It did not start; another one may follow."""
         self._failures.add(worker.instance, failure)
         event = WorkerFailed(
@@ -107,14 +89,16 @@ class WorkerPool(Generic[M]):
         if any(other.up for other in self.workers()):
             self._failures.forget(None)
 
-    def stopped(self, worker: M, reason: str, failure: Failure | None = None, *, replace: bool = False) -> str:
+    def stopped(
+        self, worker: WorkerProcess, reason: str, failure: Failure | None = None, *, replace: bool = False
+    ) -> str:
         """Ends it if necessary; returns how it ended, as text."""
         self.events.append(WorkerStopped(worker.number, reason, failure))
         if replace:
             self.vacant.add(worker.slot)
         return self._remove(worker)
 
-    def _remove(self, worker: M) -> str:
+    def _remove(self, worker: WorkerProcess) -> str:
         description = worker.reap()
         self.slots[worker.slot] = None
         self.ended.append(worker)

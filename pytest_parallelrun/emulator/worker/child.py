@@ -261,7 +261,7 @@ class ChildWorker:
                 self._channel.send(messages.Raised(running=0.0, failure=failure, touched=self._files_touched()))
                 return
             self._channel.send(messages.RunBegun())
-        elif not payload or type(payload[0]) is str:
+        if type(payload) is list and (not payload or type(payload[0]) is str):
             payload = FileMiniBatch(payload, message.mini_batch)
         began = perf_counter()
         try:

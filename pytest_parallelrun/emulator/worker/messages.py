@@ -69,7 +69,7 @@ class Start(Message):
 
 
 class Run(Message):
-    """To the worker: a mini-batch. payload: a list of paths or dicts, or a pickled DataFrame.
+    """To the worker: a mini-batch. payload: a list of paths or dicts, or pickled: a DataFrame, or paths that came late.
 
     attempt: its number, from 1. drops: number of results to drop.
     """
@@ -117,7 +117,7 @@ class StartupFailed(Message):
 
 
 class RunBegun(Message):
-    """From the worker: the DataFrame is unpickled."""
+    """From the worker: a pickled payload is unpickled."""
 
 
 class RunFinished(Message):

@@ -11,21 +11,19 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pytest_parallelrun import JobSettings, ParallelJob
-from pytest_parallelrun.emulator.clock import real_sleep
 from pytest_parallelrun.emulator.engines import engine_maker
-from pytest_parallelrun.emulator.engines.protocol import Task
-from pytest_parallelrun.emulator.engines.ray import actor as actor_module
 from pytest_parallelrun.emulator.engines.ray import cluster
-from pytest_parallelrun.emulator.engines.ray.actor import RemoteTask, WorkerActor, WorkerConfig
-from pytest_parallelrun.emulator.engines.ray.files import NodeWorkspace, bundle_of, side_inputs, unpack
+from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
+from pytest_parallelrun.emulator.engines.ray.files import FilePayload, NodeWorkspace, bundle_of, side_inputs, unpack
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
 from pytest_parallelrun.emulator.models import stage_models
-from pytest_parallelrun.emulator.splitting.model import MiniBatch
+from pytest_parallelrun.emulator.worker.messages import Message, Returned, Run, Shutdown, Stopped, Up
 from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 from tests.emulator.jobs import Names, make_files
 
@@ -57,48 +55,78 @@ def test_ray_is_not_imported_before_there_is_a_job_for_it() -> None:
     assert done.returncode == 0
 
 
-CONFIG = WorkerConfig(JobSettings(), "files", None, False)
-
-
 @pytest.fixture
-def actor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkerActor]:
-    """What an actor does, in this process, with a worker that is up. It looks for answers when several are there."""
-    wait = actor_module._NodeEngine._wait
-
-    def wait_for_several(self: actor_module._NodeEngine, until: float | None) -> None:
-        real_sleep(0.05)
-        wait(self, until)
-
+def actor(tmp_path: Path) -> Iterator[WorkerActor]:
+    """What an actor does, in this process, with a worker that is up."""
     script = tmp_path / "score.py"
     script.write_text("def run(paths):\n    return paths\n", encoding="utf-8")
     plan = WorkerPlan(entry=EntryFile(script, tmp_path), folder=tmp_path / "work")
     actor = WorkerActor()
-    actor.begin(plan, CONFIG, 0, None, None, False)
-    actor.ask(CONFIG, "bring_up", 0, True, None, None)
-    monkeypatch.setattr(actor_module._NodeEngine, "_wait", wait_for_several)
+    actor.begin(plan, JobSettings(memory_limit=10**12), None, None)
+    options = {"init": True, "init_failure": None, "watch": False, "observer": None}
+    received = list(actor.start(7, 0, "files", False, options).messages)
+    while not isinstance(received[-1], Up):
+        received += actor.receive().messages
     yield actor
-    actor.end()
+    actor.leave()
 
 
-def remote_tasks(*numbers: int) -> list[RemoteTask]:
-    batches = [MiniBatch(id=number, size=1, first_item=number, position=None) for number in numbers]
-    return [RemoteTask(task=Task(batch, 1), payload=[f"item {batch.id}"], drops=0, loading=0.0) for batch in batches]
+def run_of(*numbers: int) -> list[Message]:
+    return [
+        Run(mini_batch=number, attempt=1, first_item=0, partition=(), payload=[f"item {number}"], drops=0, watch=False)
+        for number in numbers
+    ]
 
 
-def returned(actor: WorkerActor, group: list[RemoteTask]) -> list[object]:
-    attempts = actor.ask(CONFIG, "work_off", group).answer
-    assert isinstance(attempts, list)
-    return [attempt.value for attempt in attempts]
+def test_short_mini_batches_that_a_worker_has_are_answered_together(actor: WorkerActor) -> None:
+    actor.post(7, run_of(0, 1, 2))
+    together = list(actor.receive().messages)
+    answers = together if len(together) == 3 else [*together, *actor.receive().messages]
+    assert len(together) > 1
+    assert [vars(answer)["value"] for answer in answers] == [["item 0"], ["item 1"], ["item 2"]]
 
 
-def test_what_ends_when_the_time_of_a_group_is_up_is_reported_with_it(
+def test_a_call_that_comes_late_does_not_reach_the_next_worker(actor: WorkerActor) -> None:
+    actor.post(6, run_of(0))
+    actor.kill(6)
+    with pytest.raises(RuntimeError, match="worker 6 has ended"):
+        actor.ask(6, "is_dead")
+    assert actor.ask(7, "is_dead") is False
+    assert actor.ask(7, "files") == {}
+    actor.post(7, run_of(1))
+    [answer] = actor.receive().messages
+    assert isinstance(answer, Returned)
+    assert answer.value == ["item 1"]
+
+
+def test_a_worker_that_is_killed_is_delivered_as_its_end(actor: WorkerActor) -> None:
+    actor.kill(7)
+    assert actor.receive().ended
+    assert "was killed by SIGKILL" in actor.end().how
+    assert actor.end().how == ""
+
+
+def test_files_that_cannot_be_written_on_a_node_end_its_worker_with_the_reason(
     actor: WorkerActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert returned(actor, remote_tasks(0)) == [["item 0"]]
-    monkeypatch.setattr(actor_module, "GROUP_SECONDS", 0.0)
-    # As many as wait in the pipe of a worker that is quick have ended together.
-    assert returned(actor, remote_tasks(1, 2, 3, 4, 5)) == [["item 1"], ["item 2"], ["item 3"]]
-    assert returned(actor, remote_tasks(4, 5)) == [["item 4"], ["item 5"]]
+    def unpack(mini_batch: int, payload: FilePayload) -> list[str]:
+        raise OSError(28, "No space left on device")
+
+    workspace = SimpleNamespace(unpack=unpack, clear=lambda: ([], ""))
+    monkeypatch.setattr(actor, "_workspace", workspace)
+    [run] = run_of(0)
+    assert isinstance(run, Run)
+    run.payload = FilePayload([], [])
+    actor.post(7, [run])
+    assert actor.receive().ended
+    assert "could not be written: [Errno 28] No space left on device" in actor.end().how
+
+
+def test_a_worker_that_is_told_to_ends_by_itself(actor: WorkerActor) -> None:
+    actor.post(7, [Shutdown()])
+    [stopped] = actor.receive().messages
+    assert isinstance(stopped, Stopped)
+    assert actor.end(10.0).how == "the worker process ended itself with exit code 0"
 
 
 def test_an_address_where_nobody_listens_is_refused_at_once() -> None:

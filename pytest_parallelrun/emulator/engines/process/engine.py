@@ -15,13 +15,12 @@ from pytest_parallelrun.emulator.engines.outcome import (
     judge_returned,
 )
 from pytest_parallelrun.emulator.engines.process.pool import ProcessPool
-from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess, crash_failure
+from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, crash_failure
 from pytest_parallelrun.emulator.engines.protocol import Task
 from pytest_parallelrun.emulator.engines.queue_engine import QueueEngine
+from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.events import Failure, Outcome, Phase
-from pytest_parallelrun.emulator.folders import sizes_of_files
 from pytest_parallelrun.emulator.output import Written
-from pytest_parallelrun.emulator.process_tree import descendants, memory_taken, processor_time
 from pytest_parallelrun.emulator.service.missing_api import StandInGap
 from pytest_parallelrun.emulator.worker import messages
 from pytest_parallelrun.emulator.worker.file_watch import is_watching, record_files_of_worker
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
-AHEAD = 2
-"""Mini-batches in the pipe of a worker, so that it need not wait for the next one."""
 QUICK = 0.02
 """Maximum seconds of run() for that: with longer ones the next goes to whichever worker is free first."""
 MEMORY_INTERVAL = 0.05
@@ -48,15 +45,17 @@ FINAL_WAIT = 10.0
 """Seconds from shutdown() to the end of a process: atexit handlers, and threads that it waits for."""
 
 
-class ProcessEngine(QueueEngine[WorkerProcess]):
+class ProcessEngine(QueueEngine):
     """`instance_count` times `max_concurrency_per_instance` processes on this machine."""
 
     _pool_type = ProcessPool
+    _ahead = 2
+    """Mini-batches in the pipe of a worker, so that it need not wait for the next one."""
 
     def __init__(self, plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> None:
         self._pool: ProcessPool = self._pool_type(plan, settings)
-        self.capacity = len(self._pool.slots) * (1 + AHEAD)
-        self._poller = MessagePoller()
+        self.capacity = len(self._pool.slots) * (1 + self._ahead)
+        self._poller = self._pool.poller()
         self._memory_limit = settings.memory_limit
         self._look_at_memory = 0.0
         self._last_end = ""
@@ -85,8 +84,12 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             pool.tell_and_clear()
 
     def _start(self, slot: int, *, init: bool = True, observer: type[Observer] | None = None) -> WorkerProcess:
-        watch = self._is_watching()
-        worker = self._pool.start(slot, self._splitter.kind, self._faults, init=init, watch=watch, observer=observer)
+        pool = self._pool
+        fault = self._faults.for_init(pool.made) if init and self._faults else None
+        init_failure = None if fault is None else failure_of("init", fault.exception())
+        worker = pool.start(
+            slot, self._splitter.kind, init=init, init_failure=init_failure, watch=is_watching(), observer=observer
+        )
         worker.deadline = worker.head_since + self._limits.coming_up
         self._poller.add(worker)
         return worker
@@ -100,7 +103,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         slots = pool.slots if self._chosen is None else [pool.slots[self._chosen]]
         now = real_monotonic()
         # With faults, no mini-batch is sent ahead, because its worker may not live to see it.
-        for depth in range(1 if self._faults else 1 + AHEAD):
+        for depth in range(1 if self._faults else 1 + self._ahead):
             for position in range(self._turn, self._turn + len(slots)):
                 worker = slots[position % len(slots)]
                 if worker is None or not worker.up or worker.pausing_until > now:
@@ -119,7 +122,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def _send(self, worker: WorkerProcess, dispatched: DispatchedTask, payload: object, drops: int) -> None:
         mini_batch, number = dispatched.task
-        worker.assigned.append(dispatched._replace(packed=True) if type(payload) is bytes else dispatched)
+        worker.assigned.append(dispatched if type(payload) is list else dispatched._replace(packed=True))
         if len(worker.assigned) == 1:
             self._begin(worker)
         message = messages.Run(
@@ -129,7 +132,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             partition=mini_batch.partition,
             payload=payload,
             drops=drops,
-            watch=self._is_watching(),
+            watch=is_watching(),
         )
         self._poller.send(worker, message)
 
@@ -163,7 +166,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def _on_up(self, worker: WorkerProcess, message: messages.Up) -> None:
         self._observe(message)
-        self._pool.came_up(worker, sizes_of_files(worker.folder))
+        self._pool.came_up(worker, worker.files())
 
     def _on_startup_failed(self, worker: WorkerProcess, message: messages.StartupFailed) -> None:
         self._observe(message)
@@ -227,18 +230,11 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
     }
 
     def _observe(self, message: messages.Up | messages.StartupFailed) -> None:
-        self._report_files(message.touched)
+        if message.touched is not None:
+            record_files_of_worker(message.touched)
         if message.observed is not None:
             [result] = cast("list[object]", decode(message.observed))
             self.observed.append(result)
-
-    def _is_watching(self) -> bool:
-        """Whether anybody needs the files that workers open."""
-        return is_watching()
-
-    def _report_files(self, touched: list[list[str]] | None) -> None:
-        if touched is not None:
-            record_files_of_worker(touched)
 
     def _answered(
         self,
@@ -247,7 +243,8 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         judgement: Judgement,
         written: tuple[str, int, int, str] | None = None,
     ) -> None:
-        self._report_files(message.touched)
+        if message.touched is not None:
+            record_files_of_worker(message.touched)
         attempt = worker.assigned.popleft().ended(
             judgement,
             worker=worker.number,
@@ -269,7 +266,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         """Starts the time of its first mini-batch, now or when its pause is over."""
         worker.run_finished = False
         worker.head_since = max(real_monotonic(), worker.pausing_until)
-        worker.used_before = 0.0 if self.probe_limit is None else processor_time(worker.process.pid)
+        worker.used_before = 0.0 if self.probe_limit is None else worker.processor_time()
         worker.deadline = worker.head_since + self._limit_of(worker)
 
     def _limit_of(self, worker: WorkerProcess) -> float:
@@ -287,7 +284,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         """Seconds of processor time of its first mini-batch; read only if it may matter."""
         if self.probe_limit is None:
             return 0.0
-        return processor_time(worker.process.pid) - worker.used_before
+        return worker.processor_time() - worker.used_before
 
     def _end(self, worker: WorkerProcess, reason: str, *, replace: bool = True) -> str:
         """Ends a worker; tasks that it has not begun return to the front of the queue."""
@@ -321,7 +318,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
 
     def _watch_memory(self, limit: int) -> None:
         for worker in list(self._pool.workers()):
-            used = memory_taken(worker.process.pid, limit)
+            used = worker.memory_taken(limit)
             if used > limit:
                 received, _ = worker.receive()
                 if received:
@@ -337,7 +334,9 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         now = real_monotonic()
         if not worker.up or worker.stopping:
             self._forget(worker)
-            failure = crash_failure("shutdown" if worker.stopping else worker.phase, worker.reap(), worker)
+            failure = crash_failure(
+                "shutdown" if worker.stopping else worker.phase, worker.reap(), worker.last_errors()
+            )
             if worker.stopping:
                 pool.stopped(worker, "end of the job", failure)
             else:
@@ -350,7 +349,7 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
             if outcome == "timeout":
                 failure = self._too_late(worker, dispatched, running, used)
             else:
-                failure = crash_failure("run", reason, worker)
+                failure = crash_failure("run", reason, worker.last_errors())
             if dispatched.packed:
                 dispatched, running = dispatched._replace(loading=dispatched.loading + running), 0.0
             attempt = dispatched.ended(
@@ -372,7 +371,6 @@ class ProcessEngine(QueueEngine[WorkerProcess]):
         pool = self._pool
         for worker in pool.workers():
             worker.stopping = True
-            worker.started_processes = descendants(worker.process.pid)
             worker.deadline = max(real_monotonic(), worker.pausing_until) + self._limits.coming_up
             self._poller.send(worker, messages.Shutdown())
         while any(pool.workers()):

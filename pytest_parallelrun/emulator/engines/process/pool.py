@@ -8,9 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess, tell_output
+from pytest_parallelrun.emulator.engines.process.worker_process import MessagePoller, WorkerProcess, tell_output
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.tracebacks import failure_of
 from pytest_parallelrun.emulator.engines.worker_pool import WorkerPool
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import EntryScriptError, SettingsError
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryObject
     from pytest_parallelrun.emulator.events import Failure
-    from pytest_parallelrun.emulator.faults import FaultPlan
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 
-class ProcessPool(WorkerPool[WorkerProcess]):
+class ProcessPool(WorkerPool):
     """The processes in the slots."""
 
     def __init__(self, plan: WorkerPlan, settings: JobSettings) -> None:
@@ -40,8 +38,19 @@ class ProcessPool(WorkerPool[WorkerProcess]):
         self._settings = settings
         self.quiet = False
 
+    def poller(self) -> MessagePoller:
+        """What listens to the workers."""
+        return MessagePoller()
+
     def start(
-        self, slot: int, kind: InputKind, faults: FaultPlan, *, init: bool, watch: bool, observer: type[Observer] | None
+        self,
+        slot: int,
+        kind: InputKind,
+        *,
+        init: bool,
+        init_failure: Failure | None,
+        watch: bool,
+        observer: type[Observer] | None,
     ) -> WorkerProcess:
         """Starts a process for the slot. NoWorkersLeft if the system refuses."""
         self.vacant.discard(slot)
@@ -56,7 +65,7 @@ class ProcessPool(WorkerPool[WorkerProcess]):
             self._settings,
             kind,
             init=init,
-            init_failure=self._init_failure(worker, faults) if init else None,
+            init_failure=init_failure,
             watch=watch,
             quiet=self.quiet,
             observer=observer,
@@ -75,11 +84,6 @@ class ProcessPool(WorkerPool[WorkerProcess]):
         worker.started = self.elapsed()
         self.slots[slot] = worker
         return worker
-
-    def _init_failure(self, worker: WorkerProcess, faults: FaultPlan) -> Failure | None:
-        """The failure of a fault injected into the init() of the worker."""
-        fault = faults.for_init(worker.number) if faults else None
-        return None if fault is None else failure_of("init", fault.exception())
 
     def came_up(self, worker: WorkerProcess, files: Mapping[str, int]) -> None:
         worker.deadline = None

@@ -15,9 +15,19 @@ from typing import TYPE_CHECKING, TextIO
 
 from pytest_parallelrun.emulator.clock import real_monotonic, real_sleep
 from pytest_parallelrun.emulator.events import Failure, Frame, Phase
-from pytest_parallelrun.emulator.process_tree import MARK, Traces, how_it_ended, kill_all, started_at
+from pytest_parallelrun.emulator.folders import sizes_of_files
+from pytest_parallelrun.emulator.process_tree import (
+    MARK,
+    Traces,
+    descendants,
+    how_it_ended,
+    kill_all,
+    memory_taken,
+    processor_time,
+    started_at,
+)
 from pytest_parallelrun.emulator.sandbox.streams import show
-from pytest_parallelrun.emulator.worker.messages import MessageDecoder
+from pytest_parallelrun.emulator.worker.messages import MessageDecoder, Shutdown
 
 if TYPE_CHECKING:
     import psutil
@@ -126,6 +136,8 @@ class WorkerProcess:
 
     def send(self, message: Message) -> bool:
         """Writes a message, as much as the pipe takes at once; False if a part waits for `push`."""
+        if isinstance(message, Shutdown):
+            self.started_processes = descendants(self.process.pid)
         data = message.to_bytes()
         if self._outgoing:
             self._outgoing += data
@@ -187,6 +199,27 @@ class WorkerProcess:
             return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:
             return True
+
+    def processor_time(self) -> float:
+        """Seconds that it has used."""
+        return processor_time(self.process.pid)
+
+    def memory_taken(self, limit: int) -> int:
+        """In bytes, looked at closely above the limit."""
+        return memory_taken(self.process.pid, limit)
+
+    def files(self) -> dict[str, int]:
+        """The files in its working folder, with their sizes."""
+        return sizes_of_files(self.folder)
+
+    def last_errors(self) -> str:
+        """The end of its standard error."""
+        try:
+            with open(self.stderr, "rb") as file:
+                file.seek(max(0, file.seek(0, 2) - _LAST_LINES))
+                return file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
 
     def kill(self, why: str = "") -> None:
         """Kills the process and its descendants."""
@@ -261,21 +294,15 @@ def _tell(path: Path, stream: TextIO | None) -> None:
     show(data.decode("utf-8", "replace"), stream)
 
 
-def crash_failure(phase: Phase, reason: str, worker: WorkerProcess) -> Failure:
+def crash_failure(phase: Phase, reason: str, last_errors: str) -> Failure:
     """The end of a process, with the frames of the script that the interpreter wrote when native code crashed."""
-    frames = _crash_frames(worker.stderr)
+    frames = _crash_frames(last_errors)
     lines = [f'  File "{frame.file}", line {frame.line}, in {frame.function}' for frame in frames]
     traceback = "\n".join(["Traceback (most recent call last):", *lines]) if frames else ""
     return Failure(phase=phase, error=reason, traceback=traceback, frames=frames)
 
 
-def _crash_frames(stderr: Path) -> tuple[Frame, ...]:
-    try:
-        with open(stderr, "rb") as file:
-            file.seek(max(0, file.seek(0, 2) - _LAST_LINES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ()
+def _crash_frames(text: str) -> tuple[Frame, ...]:
     crash = _CRASH.search(text)
     if crash is None:
         return ()

@@ -15,16 +15,17 @@ import socket
 import tempfile
 import threading
 import warnings
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft
-from pytest_parallelrun.emulator.engines.ray.actor import ShutdownReport, WorkerActor
+from pytest_parallelrun.emulator.engines.ray.actor import WorkerActor
 from pytest_parallelrun.emulator.engines.ray.files import (
     PARCEL_LIMIT,
     FilePayload,
@@ -40,7 +41,6 @@ from pytest_parallelrun.emulator.errors import InputError, SettingsError
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.emulator.engines.outcome import DispatchedTask
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
 
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
@@ -68,8 +68,8 @@ _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _SETTINGS = b"\4"
 """Type of the frame with which a server answers, after three bytes with the length."""
 _CAUSES = ("The actor died because", "The actor is dead because", "The actor's node", "Worker exit detail")
-CONTROL = "control"
-"""The concurrency group of calls that need not wait for others."""
+CONTROL, POSTS = "control", "posts"
+"""Concurrency groups of calls that need not wait for others."""
 
 
 def check_ray_possible() -> None:
@@ -89,26 +89,27 @@ def check_ray_possible() -> None:
 class Cluster:
     """A connection to a cluster. started: whether the cluster is ours, and ends with the connection."""
 
+    started = False
+    _folder: str | None = None
+    _print: Any = None
+
     def __init__(self) -> None:
         self.idle: dict[str, list[Any]] = defaultdict(list)
         """The idle actors of each node."""
         self._distrusted: dict[str, float] = {}
+        options: dict[str, Any] = {"num_cpus": 0, "concurrency_groups": {CONTROL: 1, POSTS: 1}}
         with _quietly():
             import ray
 
             self.ray: Any = ray
-            self.started = False
             self._joined = not ray.is_initialized()
-            self._folder: str | None = None
-            self._print: Any = None
             if self._joined:
                 self._connect()
                 self._silence()
+            else:
+                options["runtime_env"] = {"env_vars": ENVIRONMENT}
             from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
         self._on_node: Any = NodeAffinitySchedulingStrategy
-        options: dict[str, Any] = {"num_cpus": 0, "concurrency_groups": {CONTROL: 1}}
-        if not self._joined:
-            options["runtime_env"] = {"env_vars": ENVIRONMENT}
         self._actor_class: Any = self.ray.remote(**options)(WorkerActor)
         self.lost: type[Exception] = ray.exceptions.RayError
         """Errors of Ray for an unavailable answer, for any reason: actor, node, memory, disk, time."""
@@ -117,48 +118,43 @@ class Cluster:
 
     def _connect(self) -> None:
         """Joins the cluster that RAY_ADDRESS names, or starts one."""
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        address = os.environ.get("RAY_ADDRESS", "")
-        if address and address != "local":
-            package = str(Path(__file__).parents[3])
-            check_listening(address)
-            try:
-                # Nodes get this package from here, whether or not it is installed there.
-                self.ray.init(address=address, runtime_env={"py_modules": [package], "env_vars": ENVIRONMENT}, **quiet)
-            except Exception as error:
-                # Of many types, Exception itself among them.
-                self.close()
-                reason = in_short(error, _MAX_REASON_LENGTH)
-                raise SettingsError(
-                    f"RAY_ADDRESS={address}: this cluster cannot be joined: {reason}. Its nodes need the versions of "
-                    "Python and Ray that are here. Without RAY_ADDRESS a cluster is started on this machine."
-                ) from error
-            return
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        environment: dict[str, Any] = {"env_vars": ENVIRONMENT}
         base = tempfile.gettempdir()
         base = base if len(base) < _MAX_FOLDER_LENGTH and base.isascii() else "/tmp"
-        try:
-            self._folder = tempfile.mkdtemp(prefix="ray-", dir=base)
-            # Processes of a failed start end with this process, and write until then.
-            atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
-            self.started = True
-            self.ray.init(
-                address="local",
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=self._folder,
-                runtime_env={"env_vars": ENVIRONMENT},
-                _system_config=OF_OURS,
-                **quiet,
+        if address != "local":
+            check_listening(address)
+            # Nodes get this package from here, whether or not it is installed there.
+            environment["py_modules"] = [str(Path(__file__).parents[3])]
+            problem = f"RAY_ADDRESS={address}: this cluster cannot be joined"
+            advice = (
+                "Its nodes need the versions of Python and Ray that are here. Without RAY_ADDRESS a cluster is started "
+                "on this machine."
             )
+        else:
+            self.started = True
+            options |= {
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_system_config": OF_OURS,
+            }
+            problem = "engine='ray': no Ray cluster could be started on this machine"
+            advice = (
+                f"It needs free ports, room in '{base}' (TMPDIR), and {OBJECT_STORE_BYTES >> 20} MB of shared memory. "
+                "Or name a cluster with RAY_ADDRESS=HOST:PORT, or use engine='process'."
+            )
+        try:
+            if self.started:
+                self._folder = options["_temp_dir"] = tempfile.mkdtemp(prefix="ray-", dir=base)
+                # Processes of a failed start end with this process, and write until then.
+                atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
+            self.ray.init(address=address, runtime_env=environment, **options)
         except Exception as error:
+            # Of many types, Exception itself among them.
             self.close()
             _failed.append(error)
-            reason = in_short(error, _MAX_REASON_LENGTH)
-            raise SettingsError(
-                f"engine='ray': no Ray cluster could be started on this machine: {reason}. It "
-                f"needs free ports, room in '{base}' (TMPDIR), and {OBJECT_STORE_BYTES >> 20} MB of shared memory. Or "
-                "name a cluster with RAY_ADDRESS=HOST:PORT, or use engine='process'."
-            ) from error
+            raise SettingsError(f"{problem}: {in_short(error, _MAX_REASON_LENGTH)}. {advice}") from error
 
     def _silence(self) -> None:
         """Ray prints the last log lines of a lost node, which no option prevents."""
@@ -190,15 +186,15 @@ class Cluster:
         """The id of the node that this process is on."""
         return str(self.ray.get_runtime_context().get_node_id())
 
-    def nodes(self) -> list[Node]:
-        """Living nodes, this one first; nodes without a CPU, such as many heads, are left out."""
+    def nodes(self) -> dict[str, str]:
+        """Living nodes, id -> address, this one first; nodes without a CPU, such as many heads, are left out."""
         alive = [node for node in self.ray.nodes() if node["Alive"]]
         able = [node for node in alive if node["Resources"].get("CPU", 0) > 0] or alive
         now = real_monotonic()
         able = [node for node in able if self._distrusted.get(node["NodeID"], 0.0) < now] or able
         home = self.home
         able.sort(key=lambda node: (node["NodeID"] != home, node["NodeManagerAddress"], node["NodeID"]))
-        return [Node(node["NodeID"], node["NodeManagerAddress"]) for node in able]
+        return {node["NodeID"]: node["NodeManagerAddress"] for node in able}
 
     def quarantine(self, node: str) -> None:
         """An actor was lost there, and possibly the node. This node is not lost."""
@@ -217,60 +213,49 @@ class Cluster:
             self.ray.kill(actor, no_restart=True)
 
 
-class Node(NamedTuple):
-    """A node of the cluster; address: its name in messages."""
+@dataclass(eq=False)
+class Node:
+    """A node of the cluster, as a job knows it. address: its name in messages.
+
+    blind: whether it does not see the folders of the job, None if unknown. unseen: side inputs that it does not see.
+    folders: whether it does not see those of inputs. sent: number of mini-batches sent to it.
+    """
 
     id: str
     address: str
-
-
-class RemoteCall(NamedTuple):
-    """A call of an actor. limit: seconds until the actor counts as lost, counted from when it is the first call.
-
-    group: its mini-batches.
-    """
-
-    reference: Any
-    method: str
-    limit: float
-    group: tuple[DispatchedTask, ...]
+    blind: bool | None
+    unseen: list[str] = field(default_factory=list)
+    folders: dict[str, bool] = field(default_factory=dict)
+    sent: int = 0
 
 
 class ActorHandle:
-    """The actor in a slot of a job, and its unanswered calls.
+    """An actor of a job. begun: whether it knows the job. workers: numbers of the workers that it has held."""
 
-    begun: whether it knows the job. leaving: whether it was told to end its worker, so that nothing else counts.
-    workers: numbers of the workers that it has held. since: when the first of the calls became the first. answer: to
-    the last question.
-    """
-
-    def __init__(self, cluster: Cluster, node: Node, slot: int) -> None:
+    def __init__(self, cluster: Cluster, node: Node) -> None:
         self.node = node
-        self.slot = slot
         self.begun = False
-        self.leaving = False
         self.workers: list[int] = []
-        self.calls: deque[RemoteCall] = deque()
-        self.since = real_monotonic()
-        self.answer: object = None
+        self._cluster = cluster
         self.actor = cluster.actor_on(node.id)
 
-    def call(self, method: str, *arguments: object, limit: float, group: tuple[DispatchedTask, ...] = ()) -> None:
-        """Calls a method; answers arrive in the order of the calls. Ray makes a call at most once."""
-        if not self.calls:
-            self.since = real_monotonic()
-        reference = getattr(self.actor, method).remote(*arguments)
-        self.calls.append(RemoteCall(reference=reference, method=method, limit=limit, group=group))
+    def call(self, method: str, *arguments: object, group: str | None = None) -> Any:
+        """Calls a method, and returns the reference to its answer. Ray makes a call at most once.
 
-    def answered(self) -> RemoteCall:
-        """The first call is done; the next one is the first."""
-        self.since = real_monotonic()
-        return self.calls.popleft()
+        group: of methods that need not wait for others.
+        """
+        remote = getattr(self.actor, method)
+        return (remote if group is None else remote.options(concurrency_group=group)).remote(*arguments)
 
-    @property
-    def deadline(self) -> float | None:
-        """When the actor counts as lost, by the monotonic clock."""
-        return self.since + self.calls[0].limit if self.calls else None
+    def ask(self, method: str, *arguments: object, limit: float = ARRIVAL, group: str | None = CONTROL) -> Any:
+        """The answer of a method, by default of one that need not wait. `Cluster.lost`."""
+        return self._cluster.ray.get(self.call(method, *arguments, group=group), timeout=limit)
+
+    def unseen(self, paths: Iterable[str | Path]) -> list[str]:
+        """The paths that its node does not see. `Cluster.lost`."""
+        # A file that is missing here is missing there too, and the script will notice.
+        signatures = {str(path): known for path in paths if (known := signature(path)) is not None}
+        return cast("list[str]", self.ask("unseen", signatures))
 
 
 class NodePlacement:
@@ -285,57 +270,57 @@ class NodePlacement:
         self._cluster = cluster
         self._plan = plan
         self._home = cluster.home
-        self._nodes: dict[int, Node] = {}
-        self._addresses: dict[str, str] = {}
-        self._unseen_sides: dict[str, list[str] | None] = {self._home: None}
-        """Side inputs that a node does not see; None if it sees the folders of the job."""
-        self._unseen_folders: dict[tuple[str, str], bool] = {}
+        self._nodes: dict[str, Node] = {}
+        self._of_instance: dict[int, str] = {}
         self._bundle: object = None
-        self._sent = Counter[str]()
         self._lost_files: dict[str, None] = {}
         self._replaced: dict[str, None] = {}
 
     def node_of(self, instance: int) -> Node:
         """The node of an instance: round robin, the least loaded one if one was lost."""
         alive = self._cluster.nodes()
-        if self.on_this_node:
-            alive = [node for node in alive if node.id == self._home] or alive
+        if self.on_this_node and self._home in alive:
+            alive = {self._home: alive[self._home]}
         if not alive:
             raise NoWorkersLeft("the Ray cluster has no node that is alive")
-        node = self._nodes.get(instance)
-        if node not in alive:
-            load = Counter(other.id for other in self._nodes.values())
-            node = self._nodes[instance] = min(alive, key=lambda each: load[each.id])
-        self._addresses[node.id] = node.address
-        return node
+        if self._of_instance.get(instance) not in alive:
+            load = Counter(self._of_instance.values())
+            self._of_instance[instance] = min(alive, key=lambda node: load[node])
+        node = self._of_instance[instance]
+        return self._nodes.setdefault(node, Node(node, alive[node], False if node == self._home else None))
 
     def bundle_for(self, handle: ActorHandle) -> object:
         """Code root and models for a node that does not see the folders of the job, otherwise None."""
-        node, plan = handle.node.id, self._plan
-        if node not in self._unseen_sides:
+        node, plan = handle.node, self._plan
+        if node.blind is None:
             token = plan.folder / "seen"
             token.write_text(str(real_monotonic()), encoding="utf-8")
             paths = [token, plan.code_root, *map(Path, plan.python_path), *plan.models.values(), *written_to(plan)]
             if isinstance(plan.entry, EntryFile):
                 paths.append(plan.entry.path)
             try:
-                unseen = self._unseen(handle, paths)
+                blind = bool(handle.unseen(paths))
             finally:
                 token.unlink()
-            self._unseen_sides[node] = self._unseen(handle, side_inputs(plan)) if unseen else None
-        if self._unseen_sides[node] is None:
-            return None
-        if self._bundle is None:
+            node.unseen = handle.unseen(side_inputs(plan)) if blind else []
+            node.blind = blind
+        if node.blind and self._bundle is None:
             # Once into the object store, from which each node gets it once.
             self._bundle = self._cluster.ray.put(bundle_of(plan))
-        return self._bundle
+        return self._bundle if node.blind else None
 
     def payload_for(self, handle: ActorHandle, mini_batch: int, paths: list[str]) -> list[str] | FilePayload:
         """The files of a mini-batch for a node. InputError if they are too large to be sent."""
-        node = handle.node.id
-        if self._unseen_sides[node] is None or not any(self._is_in_unseen_folder(handle, path) for path in paths):
+        node = handle.node
+        if not node.blind:
             return paths
-        self._sent[node] += 1
+        for path in paths:
+            # The first file of a folder decides.
+            if (folder := os.path.dirname(path)) not in node.folders:
+                node.folders[folder] = bool(handle.unseen([path]))
+        if not any(node.folders[os.path.dirname(path)] for path in paths):
+            return paths
+        node.sent += 1
         paths = [os.path.abspath(path) for path in paths]
         copies = pack(paths, PARCEL_LIMIT)
         if copies is None:
@@ -346,51 +331,40 @@ class NodePlacement:
             )
         return FilePayload(paths, copies)
 
-    def _unseen(self, handle: ActorHandle, paths: Iterable[str | Path]) -> list[str]:
-        """The paths that the node of the actor does not see, even while it is busy. `Cluster.lost`."""
-        # A file that is missing here is missing there too, and the script will notice.
-        signatures = {str(path): known for path in paths if (known := signature(path)) is not None}
-        unseen = handle.actor.unseen.options(concurrency_group=CONTROL).remote(signatures)
-        return cast("list[str]", self._cluster.ray.get(unseen, timeout=ARRIVAL))
-
-    def _is_in_unseen_folder(self, handle: ActorHandle, path: str) -> bool:
-        """Decided by the first file of the folder."""
-        key = handle.node.id, os.path.dirname(path)
-        if key not in self._unseen_folders:
-            self._unseen_folders[key] = bool(self._unseen(handle, [path]))
-        return self._unseen_folders[key]
-
-    def copy_back(self, handle: ActorHandle, report: ShutdownReport) -> None:
-        """The files of a worker on a node that does not see the folders of the job."""
-        # On shared storage the last writer wins too.
-        self._replaced |= dict.fromkeys(unpack(report.files))
-        if report.lost:
-            self._lost_files[f"node {handle.node.address}: {report.lost}"] = None
+    def take_leave(self, handle: ActorHandle, limit: float) -> None:
+        """Fetches the files of workers, from a node that does not see the folders of the job. `Cluster.lost`."""
+        node = handle.node
+        if handle.begun and node.blind:
+            files, lost = handle.ask("leave", limit=limit, group=None)
+            # On shared storage the last writer wins too.
+            self._replaced |= dict.fromkeys(unpack(files))
+            if lost:
+                self._lost_files[f"node {node.address}: {lost}"] = None
+        self._cluster.idle[node.id].append(handle.actor)
 
     def lost_with(self, handle: ActorHandle) -> None:
-        """The actor is gone with the output of its workers, and with files that only its node has."""
-        if handle.workers:
+        """The actor is gone with the files that only its node has."""
+        if handle.workers and handle.node.blind:
             workers = ("worker " if len(handle.workers) == 1 else "workers ") + ", ".join(map(str, handle.workers))
-            loss = f"the output of {workers} is lost"
-            if self._unseen_sides.get(handle.node.id) is not None:
-                loss = f"the output of {workers}, and all files written there, are lost"
+            loss = f"the output of {workers}, and all files written there, are lost"
             self._lost_files[f"an actor on node {handle.node.address} was lost: {loss}"] = None
 
     def notes(self) -> list[str]:
-        where = ", ".join(dict.fromkeys(self._addresses.values()))
-        notes = [f"workers ran on {count_text(len(self._addresses), 'node')} of a Ray cluster: {where}"]
-        for node, unseen in self._unseen_sides.items():
-            if unseen is None:
+        nodes = self._nodes.values()
+        where = ", ".join(dict.fromkeys(node.address for node in nodes))
+        notes = [f"workers ran on {count_text(len(nodes), 'node')} of a Ray cluster: {where}"]
+        for node in nodes:
+            if not node.blind:
                 continue
-            sent = "code and models were sent to it"
-            if self._sent[node]:
-                sent += f", and the files of {count_text(self._sent[node], 'mini-batch')}"
-            notes.append(f"node {self._addresses[node]} does not see the folders of this machine: {sent}")
+            files = f", and the files of {count_text(node.sent, 'mini-batch')}" if node.sent else ""
+            notes.append(
+                f"node {node.address} does not see the folders of this machine: code and models were sent to it{files}"
+            )
             notes += [
                 f"'{path}', which arguments or the environment of the script name, was not sent to node "
-                f"{self._addresses[node]}, which does not see it: put it below the code root, or where all nodes "
-                "see it at the same path"
-                for path in unseen
+                f"{node.address}, which does not see it: put it below the code root, or where all nodes see it at the "
+                "same path"
+                for path in node.unseen
             ]
         notes += self._lost_files
         if names := list(self._replaced):

@@ -303,9 +303,9 @@ def test_output_that_is_gone_is_not_told(echo: WorkerProcess, capsys: pytest.Cap
     echo.stderr.unlink()
     worker_process.tell_output(echo)
     assert capsys.readouterr() == ("", "")
-    assert worker_process.crash_failure("run", "it died", echo) == Failure(phase="run", error="it died")
+    assert worker_process.crash_failure("run", "it died", echo.last_errors()) == Failure(phase="run", error="it died")
 
 
 def test_a_crash_without_a_frame_of_the_script_shows_none(echo: WorkerProcess) -> None:
     echo.stderr.write_text('Fatal Python error: Aborted\n\n  File "<frozen x>", line 1 in y\n', encoding="utf-8")
-    assert worker_process.crash_failure("run", "it died", echo) == Failure(phase="run", error="it died")
+    assert worker_process.crash_failure("run", "it died", echo.last_errors()) == Failure(phase="run", error="it died")
