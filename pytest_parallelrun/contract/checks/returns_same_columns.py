@@ -69,7 +69,7 @@ def _of_parts(observations: Observations) -> list[ReturnedRows]:
             ended = attempt(session, part).ended
             if ended.returned is not None:
                 label = f"a mini-batch of {part.items()} alone"
-                returned.append(ReturnedRows(part.id, label, cast("Sized", ended.value)))
+                returned.append(ReturnedRows(part.id, label.__str__, cast("Sized", ended.value)))
     return returned
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -13,9 +13,10 @@ from pytest_parallelrun.contract.finding import Cause, Location
 from pytest_parallelrun.contract.phrases import items_text, rows_text
 from pytest_parallelrun.contract.readings import Readings, needs_attempts_beyond
 from pytest_parallelrun.emulator.result import MAX_SHOWN
+from pytest_parallelrun.emulator.splitting.model import ItemNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sized
+    from collections.abc import Callable, Sequence, Sized
     from pathlib import Path
 
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
 
 
 class ReturnedRows(NamedTuple):
-    """A result of run(). label: for messages, such as "mini-batch 0 (a.txt)"."""
+    """A result of run(). describe: returns a text for messages, such as "mini-batch 0 (a.txt)"."""
 
     mini_batch: int
-    label: str
+    describe: Callable[[], str]
     value: Sized
+
+    @property
+    def label(self) -> str:
+        return self.describe()
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,12 @@ class Baseline:
         """Results of the last attempt at each mini-batch."""
         last = {a.mini_batch.id: a for a in self.result.attempts if a.returned is not None}
         return [
-            ReturnedRows(id, f"mini-batch {id} ({self.items(attempt)})", cast("Sized", attempt.value))
+            ReturnedRows(id, partial(self._label, attempt), cast("Sized", attempt.value))
             for id, attempt in sorted(last.items())
         ]
+
+    def _label(self, attempt: AttemptEnded) -> str:
+        return f"mini-batch {attempt.mini_batch.id} ({self.items(attempt)})"
 
     @cached_property
     def losing_attempts(self) -> list[AttemptEnded]:
@@ -92,10 +100,10 @@ class Baseline:
         names = self.item_names(attempt)
         return rows_text(names) if self.result.splitter_kind != "files" else items_text(names)
 
-    def item_names(self, attempt: AttemptEnded) -> tuple[ItemName, ...]:
+    def item_names(self, attempt: AttemptEnded) -> Sequence[ItemName]:
         """The items of an attempt's mini-batch one by one."""
         names = self.result.names_of(attempt.mini_batch)
-        return tuple(self.sample.item_name(name) for name in names)
+        return ItemNames(len(names), lambda position: self.sample.item_name(names[position]))
 
     def explain(self) -> str:
         """The job as text."""
