@@ -58,7 +58,7 @@ def items_text(names: Sequence[str], most: int = 5) -> str:
 def rows_text(names: Sequence[ItemName]) -> str:
     """Names of consecutive rows as a range, such as "rows 1-60 of t.csv"."""
     first, last = names[0], names[-1]
-    if len(names) == 1 or first.row is None or last.row is None:
+    if len(names) == 1 or first.row is None or last.row is None or last.row - first.row >= len(names):
         return items_text(names)
     of_file = f" of {first.file}" if first.file else ""
     return f"rows {first.row}-{last.row}{of_file}"

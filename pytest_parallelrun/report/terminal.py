@@ -56,9 +56,12 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
         yield from page.finding(grouped, "advice: ", "warning")
     for note in (*_texts(job["notes"] if job else ()), *(report.set_up_notes if verbosity > 0 else ())):
         yield from page.wrapped(f"note: {note}")
+    noted: dict[str, list[str]] = {}
     for check in report.records:
         for note in (*check.notes, *(check.details if verbosity > 0 else ())):
-            yield from page.wrapped(f"note ({check.name}): {note}")
+            noted.setdefault(note, []).append(check.name)
+    for note, names in noted.items():
+        yield from page.wrapped(f"note ({', '.join(names)}): {note}")
     for check in report.records:
         if check.outcome == "accepted":
             yield from page.wrapped(f"accepted ({check.name}): {check.headline.rstrip('.')}; {check.reason}")

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.bounds import MAX_MERGED, MAX_SINGLES
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import is_drawn
-from pytest_parallelrun.contract.dependence.screening import MAX_MERGED, MAX_SINGLES
 from pytest_parallelrun.contract.dependence.state import (
     STATE_KEPT,
     case_of_history,

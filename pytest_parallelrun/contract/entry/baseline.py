@@ -7,13 +7,16 @@ import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from pytest_parallelrun.contract.bounds import MAX_KEPT_BYTES, MAX_RESULTS, MAX_ROW_BYTES, MAX_ROWS, evenly
 from pytest_parallelrun.contract.finding import Cause, Location
 from pytest_parallelrun.contract.phrases import items_text, rows_text
 from pytest_parallelrun.contract.readings import Readings, needs_attempts_beyond
+from pytest_parallelrun.emulator.event_log import NOT_KEPT
+from pytest_parallelrun.emulator.output import size_of
 from pytest_parallelrun.emulator.result import MAX_SHOWN
-from pytest_parallelrun.emulator.splitting.model import ItemNames
+from pytest_parallelrun.emulator.splitting.model import ItemNames, count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence, Sized
@@ -60,13 +63,35 @@ class Baseline:
         )
 
     @cached_property
-    def returned(self) -> list[ReturnedRows]:
-        """Results of the last attempt at each mini-batch."""
+    def last_returned(self) -> list[AttemptEnded]:
+        """The last attempt at each mini-batch that returned a valid type, by the mini-batch."""
         last = {a.mini_batch.id: a for a in self.result.attempts if a.returned is not None}
+        return [last[id] for id in sorted(last)]
+
+    @cached_property
+    def returned(self) -> list[ReturnedRows]:
+        """Their results, as far as they are kept: all unless they are very large; see `last_returned`."""
         return [
-            ReturnedRows(id, partial(self._label, attempt), cast("Sized", attempt.value))
-            for id, attempt in sorted(last.items())
+            ReturnedRows(attempt.mini_batch.id, partial(self._label, attempt), cast("Sized", attempt.value))
+            for attempt in self.last_returned
+            if attempt.value is not NOT_KEPT
         ]
+
+    @cached_property
+    def examined(self) -> tuple[list[ReturnedRows], str]:
+        """The same, or evenly spaced parts of it that can be examined row by row, and what was left out as text."""
+        returned = evenly(self.returned, MAX_RESULTS)
+        rows, size = sum(len(one.value) for one in returned), sum(size_of(one.value) for one in returned)
+        share = min(1.0, MAX_ROWS / max(rows, 1), MAX_ROW_BYTES / max(size, 1))
+        if share < 1:
+            returned = [one._replace(value=_part_of(one.value, math.ceil(len(one.value) * share))) for one in returned]
+        rows, total = sum(len(one.value) for one in returned), sum(one.returned or 0 for one in self.last_returned)
+        if rows >= total:
+            return list(returned), ""
+        return list(returned), (
+            f"examined {rows:,} of {count_text(total, 'result')}, from {len(returned):,} of "
+            f"{count_text(len(self.last_returned), 'mini-batch')}, evenly spaced"
+        )
 
     def _label(self, attempt: AttemptEnded) -> str:
         return f"mini-batch {attempt.mini_batch.id} ({self.items(attempt)})"
@@ -146,10 +171,21 @@ def run_baseline(
     sample = entry.copy_sample()
     began = time.perf_counter()
     result = entry.job(
-        sample.input,
+        sample.input if sample.is_copy else entry.opened,
         output=output,
         logs=logs,
         on_progress=on_progress,
         beyond_threshold=needs_attempts_beyond(entry.settings),
+        kept_bytes=MAX_KEPT_BYTES,
     )
     return Baseline(result, sample, time.perf_counter() - began)
+
+
+def _part_of(value: Any, count: int) -> Sized:
+    """Evenly spaced rows of a result; an index that only counts the rows counts these."""
+    chosen = evenly(range(len(value)), count)
+    if isinstance(value, (list, tuple)):
+        return [value[row] for row in chosen]
+    part: Sized = value.iloc[list(chosen)]
+    counts = value.index.name is None and value.index.tolist() == list(range(len(value)))
+    return part.reset_index(drop=True) if counts else part  # type: ignore[attr-defined]
