@@ -243,6 +243,10 @@ class EventLog(Sequence[Event]):
         """The mini-batch of each pair."""
         return self._ids
 
+    def ends(self) -> Iterator[MiniBatchEnded]:
+        """The ends of mini-batches that are not in pairs: only these can have lost items."""
+        return (event for event in self.others if isinstance(event, MiniBatchEnded))
+
     def attempt_of(self, pair: int) -> AttemptEnded:
         return AttemptEnded(
             mini_batch=self._batch(pair),

@@ -109,7 +109,7 @@ class _SizeSearch:
     def __init__(self, observations: Observations, *, fresh: bool) -> None:
         self._observations = observations
         self._fresh = fresh
-        self._next_id = max((batch.id for batch in observations.baseline.result.mini_batches), default=0) + 1
+        self._next_id = max(observations.baseline.last_attempts, default=0) + 1
         self.compared = 0
 
     def first_difference(self) -> _SizeDifference | None:

@@ -138,7 +138,7 @@ def _full_size(observations: Observations) -> int:
     """Items in a mini-batch of the configured size."""
     settings = observations.entry.settings
     if settings.partition_keys:
-        return max((batch.size for batch in observations.baseline.result.mini_batches), default=0)
+        return max((one.mini_batch.size for one in observations.baseline.result.attempts), default=0)
     if observations.kind == "files":
         return settings.files_per_mini_batch
     return rows_of_sample(observations)[1] if settings.mini_batch_rows is None else settings.mini_batch_rows
@@ -211,7 +211,8 @@ def _count_rows(observations: Observations) -> tuple[float, int]:
     sample, settings = observations.baseline.sample.input, observations.entry.settings
     # A job that ended early has not seen all of its rows.
     job = observations.baseline.result
-    batches = job.mini_batches if job.status == "Completed" else observations.entry.opened.mini_batches()
+    attempted = (last.mini_batch for last in observations.baseline.last_attempts.values())
+    batches = attempted if job.status == "Completed" else observations.entry.opened.mini_batches()
     rows = sum(batch.size for batch in batches)
     paths = [sample] if isinstance(sample, str) else sample
     locations = [locate(path, os.getcwd(), must_exist=True) for path in paths]

@@ -19,7 +19,7 @@ from pytest_parallelrun.emulator.result import MAX_SHOWN
 from pytest_parallelrun.emulator.splitting.model import ItemNames, count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Sized
+    from collections.abc import Callable, Sequence, Set, Sized
     from pathlib import Path
 
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -63,6 +63,19 @@ class Baseline:
         )
 
     @cached_property
+    def last_attempts(self) -> dict[int, AttemptEnded]:
+        """The last attempt at each mini-batch, by and in the order of its id."""
+        last = {attempt.mini_batch.id: attempt for attempt in self.result.attempts}
+        return {id: last[id] for id in sorted(last)}
+
+    @cached_property
+    def succeeded(self) -> Set[int]:
+        """The mini-batches that succeeded, by id; one that was not run because it is empty is none of them."""
+        events = self.result.events
+        ended = {end.mini_batch.id for end in events.ends() if end.status == "succeeded"}
+        return {*events.pair_ids(), *ended} & self.last_attempts.keys()
+
+    @cached_property
     def last_returned(self) -> list[AttemptEnded]:
         """The last attempt at each mini-batch that returned a valid type, by the mini-batch."""
         last = {a.mini_batch.id: a for a in self.result.attempts if a.returned is not None}
@@ -99,9 +112,8 @@ class Baseline:
     @cached_property
     def losing_attempts(self) -> list[AttemptEnded]:
         """The last attempts at mini-batches that lost items, by the mini-batch."""
-        lost = {batch.id for batch in self.result.mini_batches if batch.failed or batch.status == "failed"}
-        last = {attempt.mini_batch.id: attempt for attempt in self.result.attempts if attempt.mini_batch.id in lost}
-        return [last[batch] for batch in sorted(last)]
+        lost = {end.mini_batch.id for end in self.result.events.ends() if end.failed or end.status == "failed"}
+        return [attempt for id, attempt in self.last_attempts.items() if id in lost]
 
     def location_of(self, attempt: AttemptEnded) -> Location:
         """Where that attempt was."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
-    from pytest_parallelrun.emulator.result import MiniBatchResult
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Payload
 
 T = TypeVar("T")
@@ -59,23 +58,19 @@ class SampleAttempts:
     @cached_property
     def groups(self) -> tuple[SampleMiniBatch, ...]:
         """The mini-batches of the sample that succeeded in the baseline, evenly chosen if there are many."""
-        good = {batch.id for batch in self.baseline.result.mini_batches if batch.status == "succeeded"}
-        return tuple(mini_batch for mini_batch in self.answered if mini_batch.id in good)
+        return tuple(mini_batch for mini_batch in self.answered if mini_batch.id in self.baseline.succeeded)
 
     @cached_property
     def answered(self) -> tuple[SampleMiniBatch, ...]:
         """The same, or if none succeeded, those for which run() returned a valid type with too few results."""
-        batches = [batch for batch in self.baseline.result.mini_batches if batch.size]
-        good = [batch.id for batch in batches if batch.status == "succeeded"]
-        legal = [batch.id for batch in batches if any(attempt.returned is not None for attempt in batch.attempts)]
-        return self._load(good or legal)
+        legal = [attempt.mini_batch.id for attempt in self.baseline.last_returned]
+        return self._load(sorted(self.baseline.succeeded) or legal)
 
     @cached_property
     def timed_out(self) -> tuple[SampleMiniBatch, ...]:
         """Mini-batches of the sample of which every attempt timed out."""
-        batches = [batch for batch in self.baseline.result.mini_batches if batch.attempts]
-        late = [batch.id for batch in batches if all(attempt.outcome == "timeout" for attempt in batch.attempts)]
-        return self._load(late)
+        in_time = {one.mini_batch.id for one in self.baseline.result.attempts if one.outcome != "timeout"}
+        return self._load([id for id in self.baseline.last_attempts if id not in in_time])
 
     @cached_property
     def asked(self) -> tuple[SampleMiniBatch, ...]:
@@ -85,9 +80,10 @@ class SampleAttempts:
         out, what it has seen.
         """
         answered = self.answered
-        failed = [batch.id for batch in self.baseline.result.mini_batches if _raised(batch)][:MAX_FAILED]
+        last_attempts = self.baseline.last_attempts
+        failed = [id for id, last in last_attempts.items() if last.outcome in ("exception", "wrong_type")]
         if answered and failed:
-            return tuple(sorted((*answered, *self._load(failed)), key=lambda mini_batch: mini_batch.id))
+            return tuple(sorted((*answered, *self._load(failed[:MAX_FAILED])), key=lambda mini_batch: mini_batch.id))
         if len(answered) != 1 or answered[0].size == 1 or self.entry.settings.partition_keys:
             return answered
         (single,) = answered
@@ -102,8 +98,7 @@ class SampleAttempts:
 
     def _load(self, ids: Sequence[int]) -> tuple[SampleMiniBatch, ...]:
         """Some of the mini-batches, each with its share of the items, evenly spaced; a partition is never cut."""
-        attempts = {attempt.mini_batch.id: attempt for attempt in self.baseline.result.attempts}
-        chosen = [attempts[id] for id in evenly(ids, MAX_GROUPS)]
+        chosen = [self.baseline.last_attempts[id] for id in evenly(ids, MAX_GROUPS)]
         if not self.entry.settings.partition_keys:
             return tuple(self._loaded(attempt, MAX_ITEMS // len(chosen)) for attempt in chosen)
         items, fitting = 0, []
@@ -231,7 +226,3 @@ class SampleAttempts:
 def _remove(path: str) -> None:
     with suppress(OSError):
         os.remove(path)
-
-
-def _raised(batch: MiniBatchResult) -> bool:
-    return bool(batch.attempts) and batch.attempts[-1].outcome in ("exception", "wrong_type")

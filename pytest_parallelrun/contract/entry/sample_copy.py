@@ -114,9 +114,13 @@ def copy_file(source: str, target: str) -> None:
     """
     if os.path.lexists(target):
         return
-    os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
-        shutil.copy2(source, target)
+        try:
+            shutil.copy2(source, target)
+        except FileNotFoundError:
+            # Only then: for most of 100,000 files their folder exists.
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy2(source, target)
     except OSError as error:
         # (What could be copied, but for its times and attributes, is a copy.)
         if isinstance(error, PermissionError) and not os.path.lexists(target):

@@ -148,9 +148,8 @@ class ExampleRunner:
 
     @cached_property
     def _valid_mini_batches(self) -> Sequence[MiniBatch]:
-        last_attempts = {attempt.mini_batch.id: attempt for attempt in self.observations.baseline.result.attempts}
-        valid = (last.mini_batch for last in last_attempts.values() if last.outcome in self.valid_outcomes)
-        return sorted(valid, key=lambda batch: batch.id)
+        last_attempts = self.observations.baseline.last_attempts.values()
+        return [last.mini_batch for last in last_attempts if last.outcome in self.valid_outcomes]
 
     @cached_property
     def max_items(self) -> int:
