@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.bounds import MAX_NAMED_RESULTS, MAX_NAMED_ROWS, MAX_SEARCHED_BYTES, evenly
+from pytest_parallelrun.contract.bounds import MAX_NAMED_RESULTS, MAX_NAMED_ROWS, MAX_SEARCHED_BYTES
+from pytest_parallelrun.contract.entry.baseline import part_of
 from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
 from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding
@@ -126,19 +127,22 @@ def _unnamed_row_of_table(
     __tracebackhide__ = True
     frames = {batch.id: rows_of(entry.opened.load(batch)) for batch in batches}
     partitions = {batch.id: batch.partition for batch in batches}
-    returned = {id: as_rows(values[id]) for id in frames if len(as_rows(values[id]))}
+    returned = {id: as_rows(part_of(values[id], MAX_NAMED_ROWS)) for id in frames if len(cast("Sized", values[id]))}
+    several = {id: len(cast("Sized", values[id])) > len(frame) for id, frame in frames.items()}
     if not returned:
         check.cannot_decide(NO_ROWS)
     keys, others = _identifying_columns(rows_of(joined([frames[id] for id in returned])))
     candidates = keys + others
-    echoes = [_echoed(results, frames[id], candidates) for id, results in returned.items()]
+    echoes = [_echoed(rows, frames[id], candidates, several=several[id]) for id, rows in returned.items()]
     if set.intersection(*echoes):
         return None
     texts = all(
         _names_somewhere(results, frames[id], keys) or _has_whole_row(results, frames[id])
         for id, results in returned.items()
     )
-    if texts or all(_named_in_partition(rows, frames[id], partitions[id]) for id, rows in returned.items()):
+    if texts or all(
+        _named_in_partition(rows, frames[id], partitions[id], several=several[id]) for id, rows in returned.items()
+    ):
         return None
     if not keys:
         check.cannot_decide(
@@ -149,12 +153,12 @@ def _unnamed_row_of_table(
     return UnnamedRow(rows_of_first[0], first, f"keep the column {keys[0]!r} of the input in the output")
 
 
-def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: Partition) -> bool:
+def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: Partition, *, several: bool) -> bool:
     """Whether each row has the value of its partition, and one that no other row of the partition has."""
     if not all(_tells_partition(text_of(row), partition) for row in rows):
         return False
     keys, others = _identifying_columns(frame)
-    return len(frame) == 1 or bool(_echoed(rows, frame, keys + others))
+    return len(frame) == 1 or bool(_echoed(rows, frame, keys + others, several=several))
 
 
 class _Ids:
@@ -228,8 +232,10 @@ def _identifying_columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     return keys, others
 
 
-def _echoed(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str]) -> set[tuple[str, Spot]]:
-    """(column, spot) where each row has another value of an input column. Rows may be fewer, or several per item."""
+def _echoed(
+    rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str], *, several: bool
+) -> set[tuple[str, Spot]]:
+    """(column, spot) where each row has another value of an input column; with `several` per item it may repeat."""
     echoes: set[tuple[str, Spot]] = set()
     values = [values_of(row) for row in rows]
     if not values:
@@ -239,7 +245,7 @@ def _echoed(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str])
     for spot in shared:
         held = Counter(_same(value[spot]) for value in values)
         for name, known in inputs.items():
-            if held.keys() <= known.keys() and (len(rows) > len(frame) or held <= known):
+            if held.keys() <= known.keys() and (several or held <= known):
                 echoes.add((name, spot))
     return echoes
 
@@ -248,8 +254,7 @@ def _names_somewhere(rows: Sequence[object], frame: pd.DataFrame, columns: Seque
     """Whether the text of each row contains a value of a text column."""
     for name in columns:
         texts = [cell for cell in _column(frame, name) if isinstance(cell, str) and len(cell.strip()) > 1]
-        some = evenly(rows, MAX_NAMED_ROWS)
-        if len(texts) == len(frame) and all(any(text in text_of(row) for text in texts) for row in some):
+        if len(texts) == len(frame) and all(any(text in text_of(row) for text in texts) for row in rows):
             return True
     return False
 

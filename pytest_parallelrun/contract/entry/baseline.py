@@ -97,7 +97,7 @@ class Baseline:
         rows, size = sum(len(one.value) for one in returned), sum(size_of(one.value) for one in returned)
         share = min(1.0, MAX_ROWS / max(rows, 1), MAX_ROW_BYTES / max(size, 1))
         if share < 1:
-            returned = [one._replace(value=_part_of(one.value, math.ceil(len(one.value) * share))) for one in returned]
+            returned = [one._replace(value=part_of(one.value, math.ceil(len(one.value) * share))) for one in returned]
         rows, total = sum(len(one.value) for one in returned), sum(one.returned or 0 for one in self.last_returned)
         if rows >= total:
             return list(returned), ""
@@ -193,9 +193,11 @@ def run_baseline(
     return Baseline(result, sample, time.perf_counter() - began)
 
 
-def _part_of(value: Any, count: int) -> Sized:
-    """Evenly spaced rows of a result; an index that only counts the rows counts these."""
-    chosen = evenly(range(len(value)), count)
+def part_of(value: Any, most: int) -> Sized:
+    """A result, or evenly spaced rows of it; an index that only counts the rows counts these."""
+    chosen = evenly(range(len(value)), most)
+    if len(chosen) == len(value):
+        return cast("Sized", value)
     if isinstance(value, (list, tuple)):
         return [value[row] for row in chosen]
     part: Sized = value.iloc[list(chosen)]
