@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.bounds import MAX_NAMED_RESULTS, MAX_NAMED_ROWS, MAX_SEARCHED_BYTES
+from pytest_parallelrun.contract.bounds import MAX_NAMED_RESULTS, MAX_NAMED_ROWS, MAX_ROWS, MAX_SEARCHED_BYTES, evenly
 from pytest_parallelrun.contract.entry.baseline import part_of
 from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
 from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
@@ -131,11 +131,14 @@ def _unnamed_row_of_table(
     several = {id: len(cast("Sized", values[id])) > len(frame) for id, frame in frames.items()}
     if not returned:
         check.cannot_decide(NO_ROWS)
-    keys, others = _identifying_columns(rows_of(joined([frames[id] for id in returned])))
+    keys, others = _identifying_columns(rows_of(joined([frames[id].head(MAX_ROWS) for id in returned])))
     candidates = keys + others
-    echoes = [_echoed(rows, frames[id], candidates, several=several[id]) for id, rows in returned.items()]
-    if set.intersection(*echoes):
-        return None
+    # The rows in the same places are enough where run() keeps their order.
+    for whole in (False, True):
+        parts = {id: frames[id] if whole else _some_rows(frames[id], len(returned[id])) for id in returned}
+        echoes = [_echoed(rows, parts[id], candidates, several=several[id]) for id, rows in returned.items()]
+        if set.intersection(*echoes):
+            return None
     texts = all(
         _names_somewhere(results, frames[id], keys) or _has_whole_row(results, frames[id])
         for id, results in returned.items()
@@ -151,6 +154,10 @@ def _unnamed_row_of_table(
         )
     first, rows_of_first = next(iter(returned.items()))
     return UnnamedRow(rows_of_first[0], first, f"keep the column {keys[0]!r} of the input in the output")
+
+
+def _some_rows(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+    return cast("pd.DataFrame", frame.take(evenly(range(len(frame)), count)))
 
 
 def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: Partition, *, several: bool) -> bool:

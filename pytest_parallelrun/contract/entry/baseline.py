@@ -103,7 +103,7 @@ class Baseline:
             return list(returned), ""
         return list(returned), (
             f"examined {rows:,} of {count_text(total, 'result')}, from {len(returned):,} of "
-            f"{count_text(len(self.last_returned), 'mini-batch')}, evenly spaced"
+            f"{count_text(len(self.last_returned), 'mini-batch')}"
         )
 
     def _label(self, attempt: AttemptEnded) -> str:
