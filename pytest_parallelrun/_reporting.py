@@ -390,6 +390,7 @@ def _record(
         except Exception as lost:
             # In a hook of pytest it would end the run.
             notes.append(f"the timeline cannot be made: {_reason(lost)}")
+    init_calls, init_seconds = (0, 0.0) if subject is None else subject.init_calls.take()
     return CheckRecord(
         entry=entry,
         name=item.name.removeprefix("test_"),
@@ -401,7 +402,8 @@ def _record(
         details=() if check is None else tuple(check.details),
         finding=finding,
         figures={} if check is None else dict(check.figures),
-        init_calls=0 if subject is None else subject.init_calls.take(),
+        init_calls=init_calls,
+        init_seconds=init_seconds,
         duration=report.duration,
         job=None if job is None else job_facts(job.result),
         trace=trace,

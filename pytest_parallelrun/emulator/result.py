@@ -115,6 +115,12 @@ class JobResult:
         """Number of worker starts, including failed ones: each costs an import and an init()."""
         return sum(isinstance(event, (WorkerStarted, WorkerFailed)) for event in self.events.others)
 
+    @property
+    def seconds_to_start(self) -> float:
+        """What all these took, on the clock of the job."""
+        starts = (event for event in self.events.others if isinstance(event, (WorkerStarted, WorkerFailed)))
+        return sum(event.duration for event in starts)
+
     @cached_property
     def files_left(self) -> Mapping[Path, int]:
         """The content of each file that run() created or changed in the working folder of a worker, and left there."""

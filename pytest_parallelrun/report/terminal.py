@@ -82,7 +82,8 @@ def headline(report: EntryReport) -> str:
             f"{job['succeeded_items']} of {job['total_items']} items succeeded"
         )
         parts.append(count_of(int(str(job["attempts"])), "attempt"))
-    parts.append(count_of(report.init_calls, "init() call"))
+    seconds = f" that took {report.init_seconds:.1f} s" if report.init_seconds >= 1 else ""
+    parts.append(count_of(report.init_calls, "init() call") + seconds)
     parts.append(f"{report.duration:.2f} s")
     return f"{report.verdict}: {', '.join(parts)}"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from pytest_parallelrun.contract.bounds import MAX_COPIED_BYTES, MAX_COPIED_FILES
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of, table_itself
+from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
@@ -53,18 +54,21 @@ class TooManyInitCalls(Exception):
 class InitCalls:
     """Counts calls of init(), in all and since the last `take()`.
 
-    shown_with: counts shown together with these, each with its own limit.
+    seconds: what they took, with the import, in real time. shown_with: counts shown together with these, each with its
+    own limit.
     """
 
     total: int = 0
+    seconds: float = 0.0
     shown_with: InitCalls | None = None
-    _since: int = 0
+    _since: tuple[int, float] = (0, 0.0)
 
-    def add(self, calls: int) -> None:
+    def add(self, calls: int, seconds: float = 0.0) -> None:
         """Adds calls."""
         self.total += calls
+        self.seconds += seconds
         shown = self.shown_with or self
-        shown._since += calls
+        shown._since = shown._since[0] + calls, shown._since[1] + seconds
 
     def require(self, calls: int, *, reserved: bool = False) -> None:
         """TooManyInitCalls if the limit would be exceeded."""
@@ -75,10 +79,10 @@ class InitCalls:
                 + ("" if reserved else f", {RESERVED_INIT_CALLS} reserved for generated mini-batches and jobs")
             )
 
-    def take(self) -> int:
-        """The calls since the last call of this."""
-        calls, self._since = self._since, 0
-        return calls
+    def take(self) -> tuple[int, float]:
+        """The calls, and what they took, since the last call of this."""
+        since, self._since = self._since, (0, 0.0)
+        return since
 
 
 _PHASES = ("import", "define", "init")
@@ -159,7 +163,7 @@ class EntryUnderTest:
     ) -> StartupResult:
         """Starts workers without a job; `first_attempt` then runs the first mini-batch of the sample."""
         input: Source = self._first_mini_batch() if first_attempt else []
-        self.init_calls.add(workers if init else 0)
+        began = real_monotonic()
         startup = probe_startup(
             self.job_of(input, self.settings),
             workers=workers,
@@ -168,6 +172,8 @@ class EntryUnderTest:
             first_attempt=first_attempt,
             observer=observer,
         )
+        spent = min(real_monotonic() - began, sum(event.duration for event in startup.workers))
+        self.init_calls.add(workers if init else 0, spent if init else 0.0)
         self.gaps.update(dict.fromkeys(startup.gaps))
         for event in startup.workers:
             self.starts.note(event.failure if isinstance(event, WorkerFailed) else None, init=init)
@@ -217,7 +223,7 @@ class EntryUnderTest:
                 raise
             finally:
                 # Workers replaced by a job are not announced.
-                self.init_calls.add(session.init_calls - announced)
+                self.init_calls.add(session.init_calls - announced, session.seconds_to_start)
                 self.outputs.note(session.setting_up)
                 self.outputs.note(FilesTouched(written=session.written))
                 self.gaps.update(session.gaps)
@@ -276,9 +282,11 @@ class EntryUnderTest:
 
     def _run(self, job: ParallelJob, *, beyond_threshold: bool = False, kept_bytes: int | None = None) -> JobResult:
         paths = paths_in(self.arguments, job.settings.environment_variables)
+        began = real_monotonic()
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
             result = job.run_on(engine_maker(job.engine), beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
-        self.init_calls.add(result.init_calls)
+        # The clock of a job runs on where a script sleeps.
+        self.init_calls.add(result.init_calls, min(real_monotonic() - began, result.seconds_to_start))
         self.gaps.update(dict.fromkeys(result.gaps))
         for event in result.events:
             if isinstance(event, (WorkerStarted, WorkerFailed)):
