@@ -78,7 +78,7 @@ def parallelrun_baseline(
 ) -> Baseline | None:
     """The run of the whole sample that the generated tests share; None without a sample."""
     from pytest_parallelrun._collection import entry_module_of
-    from pytest_parallelrun._progress import progress_line
+    from pytest_parallelrun._progress import announce, progress_line
     from pytest_parallelrun.contract.entry.baseline import run_baseline
     from pytest_parallelrun.report.files import redact_files
 
@@ -95,6 +95,8 @@ def parallelrun_baseline(
         baseline = run_baseline(parallelrun_entry, output=kept.get("output"), logs=logs, on_progress=on_progress)
     if logs is not None and module is not None:
         redact_files(logs, module.plan.redaction)
+    if module is not None:
+        announce(request.config, baseline)
     return baseline
 
 

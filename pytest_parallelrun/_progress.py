@@ -1,4 +1,4 @@
-"""A line on the terminal with the progress of a long job; nothing if the output is not a terminal."""
+"""What a long gate says while it runs: how long it will take, and on a terminal the progress of its job."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from pytest_parallelrun.emulator.events import in_hours
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.emulator.events import Progress
 
 AFTER = 5.0
 """Seconds before the line appears; most jobs are done by then."""
 EVERY = 1.0
+WORTH_SAYING = 10.0
+"""Seconds that a gate must take to say so at its start."""
+INIT_CALLS, CALLS_PER_EXAMPLE = 8, 9
+"""Of a gate without findings: calls of init(), and of run() for each example of Hypothesis, both checks together."""
 TERMINAL = "/dev/tty"
 """pytest captures stdout, and a script replaces it, so neither reaches the terminal."""
 _BACK = "\r\x1b[K"
@@ -51,6 +56,34 @@ class ProgressLine:
         with suppress(OSError):
             self._terminal.write(text)
             self._terminal.flush()
+
+
+def seconds_expected(baseline: Baseline, examples: int) -> float:
+    """What the rest of a gate takes after the run of its sample, as far as the script decides.
+
+    examples: of Hypothesis.
+    """
+    from pytest_parallelrun.contract.generation.runner import MAX_SECONDS
+
+    job = baseline.result
+    run = max(0.0, baseline.seconds - job.seconds_to_start) / max(len(job.attempts), 1)
+    item = run * len(job.attempts) / max(job.total_items, 1)
+    init = min(job.seconds_to_start, baseline.seconds) / max(job.init_calls, 1)
+    return (INIT_CALLS - 1) * init + CALLS_PER_EXAMPLE * examples * min(run, max(item, MAX_SECONDS))
+
+
+def announce(config: pytest.Config, baseline: Baseline) -> None:
+    """Says how long the gate will take, if that is long."""
+    from hypothesis import settings
+
+    reporter, capture = (config.pluginmanager.get_plugin(name) for name in ("terminalreporter", "capturemanager"))
+    seconds = seconds_expected(baseline, settings.default.max_examples if settings.default else 0)
+    if seconds < WORTH_SAYING or reporter is None or capture is None or hasattr(config, "workerinput"):
+        return
+    if config.get_verbosity() >= 0 and not config.option.keyword:
+        calls = f"init() takes {baseline.result.seconds_to_start / max(baseline.result.init_calls, 1):.1f} s"
+        with capture.global_and_fixture_disabled():
+            reporter.write_line(f"parallelrun: the checks will take about {seconds:.0f} s ({calls})")
 
 
 @contextmanager

@@ -100,6 +100,7 @@ class Reporting:
         self._acceptances = configuration.acceptances
         self._reports = {plan.nodeid: _report_of(plan, configuration) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
+        self._shows_trace = bool(self._files) or config.get_verbosity() > 0
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._written: set[Path] = set()
         self._lost: list[str] = []
@@ -130,7 +131,9 @@ class Reporting:
         report.sections = [(title, redaction.text(text)) for title, text in report.sections]
         setattr(report, _ENTRY, entry)
         if report.when == "call" or report.outcome != "passed":
-            record = _record(item, call, report, entry, with_job=entry not in self._with_job)
+            record = _record(
+                item, call, report, entry, with_job=entry not in self._with_job, with_trace=self._shows_trace
+            )
             if record.job is not None:
                 self._with_job.add(entry)
                 self._printed[entry] = _output(report)
@@ -349,7 +352,13 @@ def _report_of(plan: EntryPlan, configuration: RunConfiguration) -> EntryReport:
 
 
 def _record(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, entry: str, *, with_job: bool
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    entry: str,
+    *,
+    with_job: bool,
+    with_trace: bool,
 ) -> CheckRecord:
     arguments = getattr(item, "funcargs", {})
     check: Check | None = arguments.get("parallelrun_check")
@@ -375,12 +384,13 @@ def _record(
     job = baseline if with_job else None
     notes = [] if check is None else list(check.notes)
     trace = None
-    if job is not None:
+    if job is not None and with_trace:
         try:
             trace = trace_of(job.result, job.items, job.sample.relative).as_json()
         except Exception as lost:
             # In a hook of pytest it would end the run.
             notes.append(f"the timeline cannot be made: {_reason(lost)}")
+    init_calls, init_seconds = (0, 0.0) if subject is None else subject.init_calls.take()
     return CheckRecord(
         entry=entry,
         name=item.name.removeprefix("test_"),
@@ -392,7 +402,8 @@ def _record(
         details=() if check is None else tuple(check.details),
         finding=finding,
         figures={} if check is None else dict(check.figures),
-        init_calls=0 if subject is None else subject.init_calls.take(),
+        init_calls=init_calls,
+        init_seconds=init_seconds,
         duration=report.duration,
         job=None if job is None else job_facts(job.result),
         trace=trace,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,16 +49,16 @@ def values_text(settings: JobSettings, names: Iterable[str]) -> str:
     return ", ".join(f"{name}={getattr(settings, name):g}" for name in names)
 
 
-def items_text(names: tuple[str, ...], most: int = 5) -> str:
+def items_text(names: Sequence[str], most: int = 5) -> str:
     """Names of items, the first few in full."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def rows_text(names: tuple[ItemName, ...]) -> str:
+def rows_text(names: Sequence[ItemName]) -> str:
     """Names of consecutive rows as a range, such as "rows 1-60 of t.csv"."""
     first, last = names[0], names[-1]
-    if len(names) == 1 or first.row is None or last.row is None:
+    if len(names) == 1 or first.row is None or last.row is None or last.row - first.row >= len(names):
         return items_text(names)
     of_file = f" of {first.file}" if first.file else ""
     return f"rows {first.row}-{last.row}{of_file}"

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from pytest_parallelrun.contract.entry.mini_batches import paths_of
 from pytest_parallelrun.contract.script_source import parameters_used
 from pytest_parallelrun.emulator.errors import ParallelRunError
-from pytest_parallelrun.emulator.splitting import open_input
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
@@ -65,8 +64,7 @@ def wrong_kind_of_input(entry: EntryUnderTest, baseline: Baseline, attempt: Atte
     """Evidence in an attempt that failed like all others; None if there is none."""
     if attempt.outcome not in ("exception", "short") or entry.settings.partition_keys or entry.sample is None:
         return None
-    splitter = open_input(entry.copy_sample().input, entry.settings)
-    payload = splitter.load(attempt.mini_batch)
+    payload = entry.load(entry.copy_sample(lazily=True), attempt.mini_batch)
     got = _described(payload, baseline.items(attempt))
     for other in _alternatives(entry, payload):
         if _succeeds(other.entry):

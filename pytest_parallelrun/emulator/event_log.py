@@ -10,10 +10,41 @@ from itertools import chain
 from typing import TYPE_CHECKING, overload
 
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, MiniBatchEnded, MiniBatchStatus, Outcome
+from pytest_parallelrun.emulator.output import size_of
 from pytest_parallelrun.emulator.splitting.model import MiniBatch
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Partition
+
+
+NOT_KEPT = object()
+"""In place of results that would take too much memory."""
+
+FIRST_MEASURED, MEASURED_EVERY = 100, 8
+"""Results that are measured: the first ones, then some."""
+
+
+class KeptResults:
+    """Which results are kept: all up to half of `most_bytes`, then every 2nd, every 4th, and so on."""
+
+    STEPS = 8
+
+    def __init__(self, most_bytes: int | None) -> None:
+        self._most = most_bytes
+        self._used = 0
+
+    def of(self, attempt: AttemptEnded) -> object:
+        """The results of an attempt, or NOT_KEPT."""
+        if self._most is None or attempt.returned is None:
+            return attempt.value
+        number, half = attempt.mini_batch.id, self._most // 2
+        every = 1 << max(0, -(-(self._used - half) * self.STEPS // half))
+        if self._used >= self._most or number % every:
+            return NOT_KEPT
+        weight = 1 if number < FIRST_MEASURED * every else MEASURED_EVERY
+        if number // every % weight == 0:
+            self._used += weight * size_of(attempt.value)
+        return attempt.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +173,12 @@ class EventLog(Sequence[Event]):
 
     An attempt that succeeded and the end of its mini-batch are a *pair*: both events are created on demand, without
     `written`, which the job has used by then. capped: pairs with more results than items. longest_loading, longest:
-    seconds, the maximum of all pairs for loading alone and with run().
+    seconds, the maximum of all pairs for loading alone and with run(). kept_bytes: about how much memory results may
+    take; None for any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept_bytes: int | None = None) -> None:
+        self._kept = KeptResults(kept_bytes)
         self.capped = 0
         self.longest_loading = 0.0
         self.longest = 0.0
@@ -167,6 +200,8 @@ class EventLog(Sequence[Event]):
         """Index of each of them in the whole sequence."""
 
     def append(self, event: Event) -> None:
+        if isinstance(event, AttemptEnded):
+            event = event._replace(value=self._kept.of(event))
         self._other_positions.append(2 * len(self._ids) + len(self.others))
         self.others.append(event)
 
@@ -197,7 +232,7 @@ class EventLog(Sequence[Event]):
         self._started.append(attempt.started)
         self._loading.append(loading)
         self._running.append(running)
-        self._values.append(attempt.value)
+        self._values.append(self._kept.of(attempt))
 
     @property
     def pairs(self) -> int:
@@ -207,6 +242,10 @@ class EventLog(Sequence[Event]):
     def pair_ids(self) -> Sequence[int]:
         """The mini-batch of each pair."""
         return self._ids
+
+    def ends(self) -> Iterator[MiniBatchEnded]:
+        """The ends of mini-batches that are not in pairs: only these can have lost items."""
+        return (event for event in self.others if isinstance(event, MiniBatchEnded))
 
     def attempt_of(self, pair: int) -> AttemptEnded:
         return AttemptEnded(

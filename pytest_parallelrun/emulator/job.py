@@ -108,11 +108,14 @@ class ParallelJob:
         """Runs the job from the start; every call is a run of its own."""
         return self.run_on(engine_maker(self.engine))
 
-    def run_on(self, make_engine: EngineMaker, *, beyond_threshold: bool = False) -> JobResult:
+    def run_on(
+        self, make_engine: EngineMaker, *, beyond_threshold: bool = False, kept_bytes: int | None = None
+    ) -> JobResult:
         """The same on an engine of the caller's, such as the workers of a ProbeSession.
 
         beyond_threshold: after a threshold has ended the job, the remaining attempts are made where the other preset of
-        the rules cannot be judged without them. They count for nothing else.
+        the rules cannot be judged without them. They count for nothing else. kept_bytes: about how much memory the
+        results may take; others are NOT_KEPT.
         """
         try:
             splitter = open_input(self.input, self.settings)
@@ -121,7 +124,8 @@ class ParallelJob:
         folder = new_job_folder()
         try:
             with terminations_as_interrupts():
-                return self._run_in(folder, splitter, make_engine, beyond_threshold=beyond_threshold)
+                events = EventLog(kept_bytes)
+                return self._run_in(folder, splitter, make_engine, events, beyond_threshold=beyond_threshold)
         except BaseException:
             remove_job_folder(folder)
             raise
@@ -179,7 +183,7 @@ class ParallelJob:
             yield next(filter(os.path.exists, paths), paths[0])
 
     def _run_in(
-        self, folder: Path, splitter: Splitter, make_engine: EngineMaker, *, beyond_threshold: bool
+        self, folder: Path, splitter: Splitter, make_engine: EngineMaker, events: EventLog, *, beyond_threshold: bool
     ) -> JobResult:
         settings = self.settings
         output_dir = folder / "output" if self.output is None else usable_output(self.output)
@@ -190,7 +194,6 @@ class ParallelJob:
         faults = FaultPlan(self.faults)
         engine = make_engine(plan, splitter, settings, faults)
         ledger = Ledger(settings, splitter.kind, splitter.total_mini_batches)
-        events = EventLog()
         file: AbstractContextManager[AppendedFile | None] = nullcontext()
         if output_path is not None:
             file = AppendedFile(output_path, header=settings.append_row_dataframe_header)

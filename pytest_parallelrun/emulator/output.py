@@ -61,6 +61,31 @@ def as_rows(value: object) -> list[object]:
     return list(unique.to_dict("records"))
 
 
+def size_of(value: object) -> int:
+    """About how many bytes of memory results take; of many elements a few are looked at."""
+    if _is_frame(value):
+        some = value.iloc[:: -(-len(value) // _LOOKED_AT)] if len(value) > _LOOKED_AT else value
+        return _FRAME_BYTES + int(some.memory_usage(deep=True).sum()) * len(value) // max(len(some), 1)
+    if not isinstance(value, (list, tuple)) or not value:
+        return 0
+    looked_at = value[:: -(-len(value) // _LOOKED_AT)]
+    return sum(map(_size_of_element, looked_at)) * len(value) // len(looked_at)
+
+
+def _size_of_element(element: object) -> int:
+    parts = [element]
+    if isinstance(element, (list, tuple)):
+        parts += element
+    elif isinstance(element, dict):
+        parts += [*element, *element.values()]
+    return sum(max(sys.getsizeof(part), int(getattr(part, "nbytes", 0))) for part in parts)
+
+
+_LOOKED_AT = 20
+_FRAME_BYTES = 3_000
+"""Of a DataFrame without rows."""
+
+
 class AppendedFile:
     """The output file of `append_row`, in UTF-8 with single newlines.
 

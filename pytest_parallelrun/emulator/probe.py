@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
@@ -74,6 +75,8 @@ class ProbeSession:
         self._kind = kind
         self._workers = workers
         self._on_start = on_start
+        self.seconds_to_start = 0.0
+        """What import and init() of the workers took, in real time."""
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
         self.written: dict[str, None] = {}
@@ -143,11 +146,13 @@ class ProbeSession:
             return
         if self._on_start is not None:
             self._on_start()
+        began = real_monotonic()
         try:
             with files_watched(self.setting_up):
                 event = self._engine.start_worker(worker, observer=observer)
         finally:
             self._engine.release()
+            self.seconds_to_start += real_monotonic() - began
         self._name_models(self.setting_up)
         if isinstance(event, WorkerFailed):
             raise WorkerStartError(event.failure, worker)

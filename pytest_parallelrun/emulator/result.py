@@ -115,6 +115,12 @@ class JobResult:
         """Number of worker starts, including failed ones: each costs an import and an init()."""
         return sum(isinstance(event, (WorkerStarted, WorkerFailed)) for event in self.events.others)
 
+    @property
+    def seconds_to_start(self) -> float:
+        """What all these took, on the clock of the job."""
+        starts = (event for event in self.events.others if isinstance(event, (WorkerStarted, WorkerFailed)))
+        return sum(event.duration for event in starts)
+
     @cached_property
     def files_left(self) -> Mapping[Path, int]:
         """The content of each file that run() created or changed in the working folder of a worker, and left there."""
@@ -155,12 +161,12 @@ class JobResult:
         """Names of the items of a mini-batch, for messages: relative paths, or rows of a table."""
         for event in self.events.attempts():
             if event.mini_batch.id == mini_batch:
-                return self.names_of(event.mini_batch)
+                return tuple(self.names_of(event.mini_batch))
         return ()
 
-    def names_of(self, mini_batch: MiniBatch) -> tuple[ItemName, ...]:
-        """The same for a mini-batch of one of the events."""
-        return () if self._splitter is None else tuple(self._splitter.item_names(mini_batch))
+    def names_of(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        """The same for a mini-batch of one of the events; each name is made when it is asked for."""
+        return () if self._splitter is None else self._splitter.item_names(mini_batch)
 
     def explain(self) -> str:
         """The verdict as text: the counts, then every failed mini-batch with its attempts, then the notes."""

@@ -35,6 +35,7 @@ def _entry(report: EntryReport) -> dict[str, object]:
         "interrupted": report.interrupted,
         "duration": report.duration,
         "init_calls": report.init_calls,
+        "init_seconds": report.init_seconds,
         "job": report.job,
         "checks": [_check(check) for check in report.records],
         "settings": [asdict(setting) for setting in report.settings],
@@ -47,7 +48,8 @@ def _entry(report: EntryReport) -> dict[str, object]:
 def _check(check: CheckRecord) -> dict[str, object]:
     values = check.as_json()
     # These are of the entry, or for the reports that are read by people.
-    return {name: values[name] for name in values if name not in ("entry", "skipped", "init_calls", "job", "trace")}
+    of_entry = ("entry", "skipped", "init_calls", "init_seconds", "job", "trace")
+    return {name: values[name] for name in values if name not in of_entry}
 
 
 def _html(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord]) -> str:

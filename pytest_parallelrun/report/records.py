@@ -62,6 +62,7 @@ class CheckRecord:
     output: str = ""
     figures: Mapping[str, float | str] = field(default_factory=dict)
     init_calls: int = 0
+    init_seconds: float = 0.0
     duration: float = 0.0
     job: Mapping[str, object] | None = None
     trace: Mapping[str, object] | None = None
@@ -122,6 +123,7 @@ class EntryReport:
     job: Mapping[str, object] | None = None
     trace: Mapping[str, object] | None = None
     init_calls: int = 0
+    init_seconds: float = 0.0
     duration: float = 0.0
     interrupted: bool = False
 
@@ -131,6 +133,7 @@ class EntryReport:
         if known is None or known.outcome != "failed":
             self.checks[record.name] = record
         self.init_calls += record.init_calls
+        self.init_seconds += record.init_seconds
         if self.job is None:
             self.job, self.trace = record.job, record.trace
 

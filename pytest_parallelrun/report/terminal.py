@@ -56,9 +56,12 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
         yield from page.finding(grouped, "advice: ", "warning")
     for note in (*_texts(job["notes"] if job else ()), *(report.set_up_notes if verbosity > 0 else ())):
         yield from page.wrapped(f"note: {note}")
+    noted: dict[str, list[str]] = {}
     for check in report.records:
         for note in (*check.notes, *(check.details if verbosity > 0 else ())):
-            yield from page.wrapped(f"note ({check.name}): {note}")
+            noted.setdefault(note, []).append(check.name)
+    for note, names in noted.items():
+        yield from page.wrapped(f"note ({', '.join(names)}): {note}")
     for check in report.records:
         if check.outcome == "accepted":
             yield from page.wrapped(f"accepted ({check.name}): {check.headline.rstrip('.')}; {check.reason}")
@@ -79,7 +82,8 @@ def headline(report: EntryReport) -> str:
             f"{job['succeeded_items']} of {job['total_items']} items succeeded"
         )
         parts.append(count_of(int(str(job["attempts"])), "attempt"))
-    parts.append(count_of(report.init_calls, "init() call"))
+    seconds = f" that took {report.init_seconds:.1f} s" if report.init_seconds >= 1 else ""
+    parts.append(count_of(report.init_calls, "init() call") + seconds)
     parts.append(f"{report.duration:.2f} s")
     return f"{report.verdict}: {', '.join(parts)}"
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     StrPath: TypeAlias = str | os.PathLike[str]
     BuiltMiniBatch: TypeAlias = pd.DataFrame | list[str] | list[dict[str, object]]
-    SampleSource: TypeAlias = StrPath | Sequence[StrPath] | pd.DataFrame
+    SampleSource: TypeAlias = StrPath | Sequence[StrPath] | pd.DataFrame | Splitter
     from hypothesis.errors import InvalidArgument
 
 
@@ -345,7 +345,7 @@ class Sample:
         return taken
 
     def _key(self) -> tuple[object, ...]:
-        source = id(self._source) if _is_frame(self._source) else _shown(self._source)
+        source = _shown(self._source) if _is_paths(self._source) else id(self._source)
         return source, self.settings, self._items, self._most
 
     def __eq__(self, other: object) -> bool:
@@ -355,7 +355,7 @@ class Sample:
         return hash(self._key())
 
     def __repr__(self) -> str:
-        shown = "frame" if _is_frame(self._source) else _shown(self._source)
+        shown = _shown(self._source) if _is_paths(self._source) else "frame"
         settings = f", settings={self.settings!r}" if self.settings.explicit else ""
         items = "" if self._items is None else f", items={self._items!r}"
         most = "" if self._most == MAX_ITEMS else f", most={self._most!r}"
@@ -415,6 +415,10 @@ def _is_nested(frame: pd.DataFrame) -> bool:
 
     objects = (column for _, column in frame.items() if column.dtype == object)
     return any(infer_dtype(column, skipna=True).startswith("mixed") for column in objects)
+
+
+def _is_paths(source: object) -> bool:
+    return isinstance(source, (str, os.PathLike, list, tuple))
 
 
 def _shown(source: object) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_parallelrun.contract.cases.plain_json import table_to_plain, to_plain
 from pytest_parallelrun.contract.entry.mini_batches import is_files, paths_of
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.emulator.splitting import LoadError, open_input
+from pytest_parallelrun.emulator.splitting import LoadError
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.plain_json import Plain
@@ -66,14 +66,13 @@ class Case:
 
 def case_of(entry: EntryUnderTest, attempt: AttemptEnded) -> Case | None:
     """The case of an attempt at a mini-batch of the sample; None where that cannot be loaded."""
-    splitter = open_input(entry.copy_sample().input, entry.settings)
     batch = attempt.mini_batch
     try:
-        payload = splitter.load(batch)
+        payload = entry.load(entry.copy_sample(lazily=True), batch)
     except LoadError:
         return None
     return Case(
-        kind=splitter.kind,
+        kind=entry.kind,
         mini_batches=(payload,),
         identities=((batch.id, batch.first_item),),
         partitions=(batch.partition,),

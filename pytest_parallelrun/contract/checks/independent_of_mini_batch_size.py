@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.bounds import MAX_MERGED, MAX_SINGLES
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import is_drawn
-from pytest_parallelrun.contract.dependence.screening import MAX_MERGED, MAX_SINGLES
 from pytest_parallelrun.contract.dependence.state import (
     STATE_KEPT,
     case_of_history,
@@ -109,7 +109,7 @@ class _SizeSearch:
     def __init__(self, observations: Observations, *, fresh: bool) -> None:
         self._observations = observations
         self._fresh = fresh
-        self._next_id = max((batch.id for batch in observations.baseline.result.mini_batches), default=0) + 1
+        self._next_id = max(observations.baseline.last_attempts, default=0) + 1
         self.compared = 0
 
     def first_difference(self) -> _SizeDifference | None:

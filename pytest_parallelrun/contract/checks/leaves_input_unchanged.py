@@ -87,8 +87,8 @@ def _written_finding(left: tuple[str, ...], written: dict[str, Location]) -> Fin
 def _location_of(baseline: Baseline, names: set[str]) -> Location | None:
     result = baseline.result
     if result.splitter_kind == "files":
-        for batch in result.mini_batches:
-            items = tuple(name for name in result.item_names(batch.id) if name in names)
+        for batch in dict.fromkeys(attempt.mini_batch for attempt in result.attempts):
+            items = tuple(name for name in result.names_of(batch) if name in names)
             if items:
                 return Location(
                     phase="run", mini_batch=batch.id, items=items_text(items), attempts=result.settings.max_retries + 1
@@ -109,6 +109,8 @@ def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: Split
 
     settings: those of the split.
     """
+    if not copy.is_copy:
+        return Changes()
     originals = [sample] if isinstance(sample, str) else list(sample)
     copies = [copy.input] if isinstance(copy.input, str) else copy.input
     modified: dict[str, None] = {}

@@ -66,7 +66,7 @@ def _lost_on_the_service(observations: Observations, costly: CorruptedAttempt) -
         return 1
     if costly.lost < costly.ended.mini_batch.size:
         return costly.lost
-    largest = max(mini_batch.size for mini_batch in observations.baseline.result.mini_batches)
+    largest = max(attempt.mini_batch.size for attempt in observations.baseline.result.attempts)
     return max(largest, settings.files_per_mini_batch) if observations.kind == "files" else largest
 
 

@@ -23,7 +23,7 @@ from pytest_parallelrun.emulator.output import AppendedFile, OutputError, as_row
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -52,13 +52,15 @@ def test_output_round_trips(
 ) -> None:
     """What is read from the appended file is what run() returned."""
     __tracebackhide__ = True
-    returned = parallelrun_baseline.returned
+    returned, left_out = parallelrun_baseline.examined
     if not returned:
         skip_without_results(parallelrun_baseline, parallelrun_check)
+    if left_out:
+        parallelrun_check.note(left_out)
     labels = {one.mini_batch: one.label for one in returned}
     values = {one.mini_batch: one.value for one in returned}
     losses: dict[str, tuple[int, str]] = {}
-    lost_rows = _lost_rows(parallelrun_baseline)
+    lost_rows = _lost_rows(returned)
     if lost_rows is not None:
         if lost_rows.are_all and parallelrun_entry.settings.output_action == "append_row":
             parallelrun_check.fail(_all_is_lost(lost_rows))
@@ -116,10 +118,10 @@ class _LostRows(NamedTuple):
         return "return texts or numbers that say what the object holds"
 
 
-def _lost_rows(baseline: Baseline) -> _LostRows | None:
+def _lost_rows(returned: Sequence[ReturnedRows]) -> _LostRows | None:
     """The rows that have lost data; None if there are none."""
-    parts = [(returned, _lost_in(row)) for returned in baseline.returned for row in as_rows(returned.value)]
-    lost = [(returned, value) for returned, value in parts if value is not None]
+    parts = [(one, _lost_in(row)) for one in returned for row in as_rows(one.value)]
+    lost = [(one, value) for one, value in parts if value is not None]
     if not lost:
         return None
     return _LostRows(len(lost), len(parts), *lost[0])

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from pytest_parallelrun.contract.bounds import MAX_NAMED_RESULTS, MAX_NAMED_ROWS, MAX_ROWS, MAX_SEARCHED_BYTES, evenly
+from pytest_parallelrun.contract.entry.baseline import part_of
 from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
 from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding
@@ -16,7 +19,7 @@ from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
 from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, text_of, values_of
 from pytest_parallelrun.emulator.output import as_rows
-from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,17 +28,15 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
-    from pytest_parallelrun.emulator.splitting.model import Partition
+    from pytest_parallelrun.emulator.splitting.model import ItemName, MiniBatch, Partition
 
-MAX_MINI_BATCHES = 12
-MAX_ROWS = 500
-"""Maximum of mini-batches that are examined."""
-MAX_READ = 64 << 10
-"""Bytes of an item that are searched for ids."""
 MIN_ID_LENGTH = 4
 """Minimum length of a word with a digit that can identify an item."""
 
 NO_ROWS = "run() returned no rows"
+
+Results = Mapping[int, object]
+"""What run() returned, by mini-batch."""
 
 
 def test_rows_name_their_item(
@@ -52,10 +53,14 @@ def test_rows_name_their_item(
     if not any(len(one.value) for one in returned):
         parallelrun_check.cannot_decide(NO_ROWS)
     values = {one.mini_batch: one.value for one in returned}
+    batches = _searched(parallelrun_baseline, values)
     if parallelrun_observations.kind == "files":
-        unnamed = _unnamed_row_of_files(parallelrun_entry, values)
+        unnamed = _unnamed_row_of_files(parallelrun_entry, batches, values)
     else:
-        unnamed = _unnamed_row_of_table(parallelrun_entry, values, parallelrun_check)
+        unnamed = _unnamed_row_of_table(parallelrun_entry, batches, values, parallelrun_check)
+    if len(batches) < len(parallelrun_baseline.last_returned):
+        total = count_text(len(parallelrun_baseline.last_returned), "mini-batch")
+        parallelrun_check.note(f"searched the results of the first {len(batches):,} of {total}")
     if unnamed is None or rows_are_only_counted(parallelrun_observations, parallelrun_check):
         return
     label = next(one.label for one in returned if one.mini_batch == unnamed.mini_batch)
@@ -69,6 +74,17 @@ def test_rows_name_their_item(
     )
 
 
+def _searched(baseline: Baseline, values: Results) -> list[MiniBatch]:
+    """The first mini-batches, until they have enough items."""
+    searched: list[MiniBatch] = []
+    items = 0
+    for attempt in baseline.last_returned:
+        if attempt.mini_batch.id in values and len(searched) < MAX_NAMED_RESULTS and items < MAX_NAMED_ROWS:
+            searched.append(attempt.mini_batch)
+            items += attempt.mini_batch.size
+    return searched
+
+
 class UnnamedRow(NamedTuple):
     """A row of the output that identifies no item. fix: what to do."""
 
@@ -77,61 +93,59 @@ class UnnamedRow(NamedTuple):
     fix: str
 
 
-def _unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) -> UnnamedRow | None:
-    """A row with neither a name nor a word that is only in its file.
+def _unnamed_row_of_files(entry: EntryUnderTest, batches: Iterable[MiniBatch], values: Results) -> UnnamedRow | None:
+    """A row with neither a name nor a word that is only in its file. batches: those whose results are searched."""
+    # The user's files, since the run may have removed their copies.
+    splitter = entry.opened
 
-    values: results by mini-batch.
-    """
-    # A separate copy, since the run may have removed its own.
-    sample = entry.copy_sample()
-    splitter = open_input(sample.input, entry.settings)
-    batches = list(splitter.mini_batches())
-    names = {batch.id: [sample.item_name(name) for name in splitter.item_names(batch)] for batch in batches}
-    paths = {batch.id: cast("list[str]", splitter.load(batch)) for batch in batches}
-    partitions = {batch.id: batch.partition for batch in batches}
-    known = _FileNames(name for listed in names.values() for name in listed)
-    everything = [pair for id in names for pair in zip(names[id], paths[id], strict=True)][:MAX_ROWS]
-    ids = _Ids([path for listed in paths.values() for path in listed])
-    for id in list(values)[:MAX_MINI_BATCHES]:
-        for row in as_rows(values[id])[:MAX_ROWS]:
+    def named(batch: MiniBatch) -> Iterator[tuple[ItemName, str]]:
+        return zip(splitter.item_names(batch), cast("list[str]", splitter.load(batch)), strict=True)
+
+    known = _FileNames(name for batch in splitter.mini_batches() for name in splitter.item_names(batch))
+    everything = list(islice((pair for batch in splitter.mini_batches() for pair in named(batch)), MAX_NAMED_ROWS))
+    ids = _Ids([path for _, path in everything])
+    for batch in batches:
+        own = list(named(batch))
+        for row in as_rows(values[batch.id])[:MAX_NAMED_ROWS]:
             text = text_of(row)
-            if any(known.is_named(text, name, path) for name, path in zip(names[id], paths[id], strict=True)):
+            if any(known.is_named(text, name, path) for name, path in own):
                 continue
-            if _tells_partition(text, partitions[id]) and any(_stem_of(name) in text for name in names[id]):
+            if _tells_partition(text, batch.partition) and any(_stem_of(name) in text for name, _ in own):
                 continue
             if any(known.is_named(text, name, path) for name, path in everything):
                 # The name of another item: other checks report rows in the wrong place.
                 continue
-            if not ids.names_one_of(row, paths[id]):
-                return UnnamedRow(row, id, "add the name of the file to each row, such as os.path.basename(path)")
+            if not ids.names_one_of(row, [path for _, path in own]):
+                return UnnamedRow(row, batch.id, "add the name of the file to each row, such as os.path.basename(path)")
     return None
 
 
-def _unnamed_row_of_table(entry: EntryUnderTest, values: Mapping[int, object], check: Check) -> UnnamedRow | None:
-    """A row without a value of a column that identifies the rows of the input; values: by mini-batch."""
+def _unnamed_row_of_table(
+    entry: EntryUnderTest, batches: Iterable[MiniBatch], values: Results, check: Check
+) -> UnnamedRow | None:
+    """A row without a value of a column that identifies the rows of the input."""
     __tracebackhide__ = True
-    splitter = open_input(entry.copy_sample().input, entry.settings)
-    frames: dict[int, pd.DataFrame] = {}
-    partitions: dict[int, Partition] = {}
-    count = 0
-    for batch in splitter.mini_batches():
-        if batch.id in values and len(frames) < MAX_MINI_BATCHES and count < MAX_ROWS:
-            frames[batch.id] = rows_of(splitter.load(batch))
-            partitions[batch.id] = batch.partition
-            count += batch.size
-    returned = {id: as_rows(values[id]) for id in frames if len(as_rows(values[id]))}
+    frames = {batch.id: rows_of(entry.opened.load(batch)) for batch in batches}
+    partitions = {batch.id: batch.partition for batch in batches}
+    returned = {id: as_rows(part_of(values[id], MAX_NAMED_ROWS)) for id in frames if len(cast("Sized", values[id]))}
+    several = {id: len(cast("Sized", values[id])) > len(frame) for id, frame in frames.items()}
     if not returned:
         check.cannot_decide(NO_ROWS)
-    keys, others = _identifying_columns(rows_of(joined([frames[id] for id in returned])))
+    keys, others = _identifying_columns(rows_of(joined([frames[id].head(MAX_ROWS) for id in returned])))
     candidates = keys + others
-    echoes = [_echoed(results, frames[id], candidates) for id, results in returned.items()]
-    if set.intersection(*echoes):
-        return None
+    # The rows in the same places are enough where run() keeps their order.
+    for whole in (False, True):
+        parts = {id: frames[id] if whole else _some_rows(frames[id], len(returned[id])) for id in returned}
+        echoes = [_echoed(rows, parts[id], candidates, several=several[id]) for id, rows in returned.items()]
+        if set.intersection(*echoes):
+            return None
     texts = all(
         _names_somewhere(results, frames[id], keys) or _has_whole_row(results, frames[id])
         for id, results in returned.items()
     )
-    if texts or all(_named_in_partition(rows, frames[id], partitions[id]) for id, rows in returned.items()):
+    if texts or all(
+        _named_in_partition(rows, frames[id], partitions[id], several=several[id]) for id, rows in returned.items()
+    ):
         return None
     if not keys:
         check.cannot_decide(
@@ -142,19 +156,23 @@ def _unnamed_row_of_table(entry: EntryUnderTest, values: Mapping[int, object], c
     return UnnamedRow(rows_of_first[0], first, f"keep the column {keys[0]!r} of the input in the output")
 
 
-def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: Partition) -> bool:
+def _some_rows(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+    return cast("pd.DataFrame", frame.take(evenly(range(len(frame)), count)))
+
+
+def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: Partition, *, several: bool) -> bool:
     """Whether each row has the value of its partition, and one that no other row of the partition has."""
     if not all(_tells_partition(text_of(row), partition) for row in rows):
         return False
     keys, others = _identifying_columns(frame)
-    return len(frame) == 1 or bool(_echoed(rows, frame, keys + others))
+    return len(frame) == 1 or bool(_echoed(rows, frame, keys + others, several=several))
 
 
 class _Ids:
     """The ids in the files of a sample: a word that is in one file identifies it."""
 
     def __init__(self, paths: list[str]) -> None:
-        self._paths = paths[:MAX_ROWS]
+        self._paths = paths
 
     @cached_property
     def _holders(self) -> dict[str, list[str]]:
@@ -203,7 +221,7 @@ def _ids_in_file(path: str) -> set[str]:
     """The words of a text file that look like ids; none for other files."""
     try:
         with open(path, "rb") as stream:
-            text = stream.read(MAX_READ).decode("utf-8")
+            text = stream.read(MAX_SEARCHED_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return set()
     return set(_ids(text))
@@ -221,8 +239,10 @@ def _identifying_columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
     return keys, others
 
 
-def _echoed(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str]) -> set[tuple[str, Spot]]:
-    """(column, spot) where each row has another value of an input column. Rows may be fewer, or several per item."""
+def _echoed(
+    rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str], *, several: bool
+) -> set[tuple[str, Spot]]:
+    """(column, spot) where each row has another value of an input column; with `several` per item it may repeat."""
     echoes: set[tuple[str, Spot]] = set()
     values = [values_of(row) for row in rows]
     if not values:
@@ -232,7 +252,7 @@ def _echoed(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str])
     for spot in shared:
         held = Counter(_same(value[spot]) for value in values)
         for name, known in inputs.items():
-            if held.keys() <= known.keys() and (len(rows) > len(frame) or held <= known):
+            if held.keys() <= known.keys() and (several or held <= known):
                 echoes.add((name, spot))
     return echoes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.entry.mini_batches import attempt
-from pytest_parallelrun.contract.entry.preconditions import skip_without_results
+from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.entry.sample_attempts import OFF_MAIN_THREAD
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
 from pytest_parallelrun.contract.rows.errors import ValidRows
@@ -42,7 +42,9 @@ def test_runs_off_main_thread(
         # What the baseline or another check did, it did there.
         return
     mini_batch = observations.answered[0]
-    usual = _usual_attempt(observations, mini_batch)
+    with skip_without_worker(parallelrun_check):
+        usual = observations.forward.ended(mini_batch)
+    assert usual is not None
     ended, failure = _attempt_on(observations, mini_batch, "worker")
     if not _is_worse(usual, ended, mini_batch):
         return
@@ -53,15 +55,6 @@ def test_runs_off_main_thread(
             f"{'' if failure is None else failure.error}"
         )
     parallelrun_check.advise(_finding(observations, mini_batch, failure, ended))
-
-
-def _usual_attempt(observations: Observations, mini_batch: SampleMiniBatch) -> AttemptEnded:
-    """The last attempt of the baseline at a mini-batch that returned a valid type."""
-    return next(
-        attempt
-        for attempt in reversed(observations.baseline.result.attempts)
-        if attempt.mini_batch.id == mini_batch.id and attempt.returned is not None
-    )
 
 
 def _attempt_on(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.mini_batches import attempt, joined, some_of
-from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.input_paths import locate
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def run_time(observations: Observations) -> RunTimeModel | None:
     if settings.partition_keys:
         sized_by = ""
     elif observations.kind == "tabular" and settings.mini_batch_rows is None:
-        bytes_per_item, _ = _rows_of(observations)
+        bytes_per_item, _ = rows_of_sample(observations)
     if observations.is_known:
         times = cast("Times", observations.screening.answers[TIMES])
     else:
@@ -139,10 +138,10 @@ def _full_size(observations: Observations) -> int:
     """Items in a mini-batch of the configured size."""
     settings = observations.entry.settings
     if settings.partition_keys:
-        return max((batch.size for batch in observations.baseline.result.mini_batches), default=0)
+        return max((one.mini_batch.size for one in observations.baseline.result.attempts), default=0)
     if observations.kind == "files":
         return settings.files_per_mini_batch
-    return _rows_of(observations)[1] if settings.mini_batch_rows is None else settings.mini_batch_rows
+    return rows_of_sample(observations)[1] if settings.mini_batch_rows is None else settings.mini_batch_rows
 
 
 def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMiniBatch]) -> Times:
@@ -202,7 +201,7 @@ def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
     return some_of(joined([pool] * -(-affordable // len(pool))), 0, affordable)
 
 
-def _rows_of(observations: Observations) -> tuple[float, int]:
+def rows_of_sample(observations: Observations) -> tuple[float, int]:
     """Bytes of a row of the sample, and rows in a mini-batch of the configured size."""
     # Remembered, since every row of the input is counted.
     return observations.remember("rows", lambda: _count_rows(observations))
@@ -210,7 +209,11 @@ def _rows_of(observations: Observations) -> tuple[float, int]:
 
 def _count_rows(observations: Observations) -> tuple[float, int]:
     sample, settings = observations.baseline.sample.input, observations.entry.settings
-    rows = sum(batch.size for batch in open_input(sample, settings).mini_batches())
+    # A job that ended early has not seen all of its rows.
+    job = observations.baseline.result
+    attempted = (last.mini_batch for last in observations.baseline.last_attempts.values())
+    batches = attempted if job.status == "Completed" else observations.entry.opened.mini_batches()
+    rows = sum(batch.size for batch in batches)
     paths = [sample] if isinstance(sample, str) else sample
     locations = [locate(path, os.getcwd(), must_exist=True) for path in paths]
     size = sum(os.path.getsize(path) for location in locations for path in location.paths())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.bounds import MAX_MERGED, MAX_SINGLES
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.entry.mini_batches import (
     Observation,
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues
     from pytest_parallelrun.emulator.events import AttemptEnded, Failure
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
-
-MAX_SINGLES = 30
-"""Items that are run alone."""
-MAX_MERGED = 8
-"""Mini-batches of one item that are joined."""
 
 Pair = tuple[RunOutcome, RunOutcome]
 """Two answers that should be the same."""

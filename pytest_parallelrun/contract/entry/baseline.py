@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from pytest_parallelrun.contract.bounds import MAX_KEPT_BYTES, MAX_RESULTS, MAX_ROW_BYTES, MAX_ROWS, evenly
 from pytest_parallelrun.contract.finding import Cause, Location
 from pytest_parallelrun.contract.phrases import items_text, rows_text
 from pytest_parallelrun.contract.readings import Readings, needs_attempts_beyond
+from pytest_parallelrun.emulator.event_log import NOT_KEPT
+from pytest_parallelrun.emulator.output import size_of
 from pytest_parallelrun.emulator.result import MAX_SHOWN
+from pytest_parallelrun.emulator.splitting.model import ItemNames, count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sized
+    from collections.abc import Callable, Sequence, Set, Sized
     from pathlib import Path
 
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -26,11 +30,15 @@ if TYPE_CHECKING:
 
 
 class ReturnedRows(NamedTuple):
-    """A result of run(). label: for messages, such as "mini-batch 0 (a.txt)"."""
+    """A result of run(). describe: returns a text for messages, such as "mini-batch 0 (a.txt)"."""
 
     mini_batch: int
-    label: str
+    describe: Callable[[], str]
     value: Sized
+
+    @property
+    def label(self) -> str:
+        return self.describe()
 
 
 @dataclass(frozen=True)
@@ -55,20 +63,57 @@ class Baseline:
         )
 
     @cached_property
-    def returned(self) -> list[ReturnedRows]:
-        """Results of the last attempt at each mini-batch."""
+    def last_attempts(self) -> dict[int, AttemptEnded]:
+        """The last attempt at each mini-batch, by and in the order of its id."""
+        last = {attempt.mini_batch.id: attempt for attempt in self.result.attempts}
+        return {id: last[id] for id in sorted(last)}
+
+    @cached_property
+    def succeeded(self) -> Set[int]:
+        """The mini-batches that succeeded, by id; one that was not run because it is empty is none of them."""
+        events = self.result.events
+        ended = {end.mini_batch.id for end in events.ends() if end.status == "succeeded"}
+        return {*events.pair_ids(), *ended} & self.last_attempts.keys()
+
+    @cached_property
+    def last_returned(self) -> list[AttemptEnded]:
+        """The last attempt at each mini-batch that returned a valid type, by the mini-batch."""
         last = {a.mini_batch.id: a for a in self.result.attempts if a.returned is not None}
+        return [last[id] for id in sorted(last)]
+
+    @cached_property
+    def returned(self) -> list[ReturnedRows]:
+        """Their results, as far as they are kept: all unless they are very large; see `last_returned`."""
         return [
-            ReturnedRows(id, f"mini-batch {id} ({self.items(attempt)})", cast("Sized", attempt.value))
-            for id, attempt in sorted(last.items())
+            ReturnedRows(attempt.mini_batch.id, partial(self._label, attempt), cast("Sized", attempt.value))
+            for attempt in self.last_returned
+            if attempt.value is not NOT_KEPT
         ]
+
+    @cached_property
+    def examined(self) -> tuple[list[ReturnedRows], str]:
+        """The same, or evenly spaced parts of it that can be examined row by row, and what was left out as text."""
+        returned = evenly(self.returned, MAX_RESULTS)
+        rows, size = sum(len(one.value) for one in returned), sum(size_of(one.value) for one in returned)
+        share = min(1.0, MAX_ROWS / max(rows, 1), MAX_ROW_BYTES / max(size, 1))
+        if share < 1:
+            returned = [one._replace(value=part_of(one.value, math.ceil(len(one.value) * share))) for one in returned]
+        rows, total = sum(len(one.value) for one in returned), sum(one.returned or 0 for one in self.last_returned)
+        if rows >= total:
+            return list(returned), ""
+        return list(returned), (
+            f"examined {rows:,} of {count_text(total, 'result')}, from {len(returned):,} of "
+            f"{count_text(len(self.last_returned), 'mini-batch')}"
+        )
+
+    def _label(self, attempt: AttemptEnded) -> str:
+        return f"mini-batch {attempt.mini_batch.id} ({self.items(attempt)})"
 
     @cached_property
     def losing_attempts(self) -> list[AttemptEnded]:
         """The last attempts at mini-batches that lost items, by the mini-batch."""
-        lost = {batch.id for batch in self.result.mini_batches if batch.failed or batch.status == "failed"}
-        last = {attempt.mini_batch.id: attempt for attempt in self.result.attempts if attempt.mini_batch.id in lost}
-        return [last[batch] for batch in sorted(last)]
+        lost = {end.mini_batch.id for end in self.result.events.ends() if end.failed or end.status == "failed"}
+        return [attempt for id, attempt in self.last_attempts.items() if id in lost]
 
     def location_of(self, attempt: AttemptEnded) -> Location:
         """Where that attempt was."""
@@ -92,10 +137,10 @@ class Baseline:
         names = self.item_names(attempt)
         return rows_text(names) if self.result.splitter_kind != "files" else items_text(names)
 
-    def item_names(self, attempt: AttemptEnded) -> tuple[ItemName, ...]:
+    def item_names(self, attempt: AttemptEnded) -> Sequence[ItemName]:
         """The items of an attempt's mini-batch one by one."""
         names = self.result.names_of(attempt.mini_batch)
-        return tuple(self.sample.item_name(name) for name in names)
+        return ItemNames(len(names), lambda position: self.sample.item_name(names[position]))
 
     def explain(self) -> str:
         """The job as text."""
@@ -138,10 +183,23 @@ def run_baseline(
     sample = entry.copy_sample()
     began = time.perf_counter()
     result = entry.job(
-        sample.input,
+        sample.input if sample.is_copy else entry.opened,
         output=output,
         logs=logs,
         on_progress=on_progress,
         beyond_threshold=needs_attempts_beyond(entry.settings),
+        kept_bytes=MAX_KEPT_BYTES,
     )
     return Baseline(result, sample, time.perf_counter() - began)
+
+
+def part_of(value: Any, most: int) -> Sized:
+    """A result, or evenly spaced rows of it; an index that only counts the rows counts these."""
+    chosen = evenly(range(len(value)), most)
+    if len(chosen) == len(value):
+        return cast("Sized", value)
+    if isinstance(value, (list, tuple)):
+        return [value[row] for row in chosen]
+    part: Sized = value.iloc[list(chosen)]
+    counts = value.index.name is None and value.index.tolist() == list(range(len(value)))
+    return part.reset_index(drop=True) if counts else part  # type: ignore[attr-defined]

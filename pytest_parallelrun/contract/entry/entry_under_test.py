@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,15 +12,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pytest_parallelrun.contract.bounds import MAX_COPIED_BYTES, MAX_COPIED_FILES
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
-from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of
+from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of, table_itself
+from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.events import WorkerFailed, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.probe import ProbeSession, StartupResult, WorkerStartError, probe_startup
-from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting import LoadError, PrebuiltInput, open_input
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
-    from pytest_parallelrun.emulator.splitting.model import InputKind, Source
+    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Payload, Source, Splitter
 
 MAX_ALONE = 50
 """Maximum items of a mini-batch that are run one by one to find the one without a result."""
@@ -51,18 +54,21 @@ class TooManyInitCalls(Exception):
 class InitCalls:
     """Counts calls of init(), in all and since the last `take()`.
 
-    shown_with: counts shown together with these, each with its own limit.
+    seconds: what they took, with the import, in real time. shown_with: counts shown together with these, each with its
+    own limit.
     """
 
     total: int = 0
+    seconds: float = 0.0
     shown_with: InitCalls | None = None
-    _since: int = 0
+    _since: tuple[int, float] = (0, 0.0)
 
-    def add(self, calls: int) -> None:
+    def add(self, calls: int, seconds: float = 0.0) -> None:
         """Adds calls."""
         self.total += calls
+        self.seconds += seconds
         shown = self.shown_with or self
-        shown._since += calls
+        shown._since = shown._since[0] + calls, shown._since[1] + seconds
 
     def require(self, calls: int, *, reserved: bool = False) -> None:
         """TooManyInitCalls if the limit would be exceeded."""
@@ -73,10 +79,10 @@ class InitCalls:
                 + ("" if reserved else f", {RESERVED_INIT_CALLS} reserved for generated mini-batches and jobs")
             )
 
-    def take(self) -> int:
-        """The calls since the last call of this."""
-        calls, self._since = self._since, 0
-        return calls
+    def take(self) -> tuple[int, float]:
+        """The calls, and what they took, since the last call of this."""
+        since, self._since = self._since, (0, 0.0)
+        return since
 
 
 _PHASES = ("import", "define", "init")
@@ -132,18 +138,19 @@ class EntryUnderTest:
         logs: Path | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         beyond_threshold: bool = False,
+        kept_bytes: int | None = None,
         **settings: object,
     ) -> JobResult:
         """Runs a job with this entry; `settings` are fields of JobSettings and override those of the options.
 
         Without an input it uses a fresh copy of the sample. output, logs, on_progress: those of ParallelJob;
-        beyond_threshold: that of its `run_on`.
+        beyond_threshold, kept_bytes: those of its `run_on`.
         """
         if input is None:
             input = self.copy_sample().input
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
         job = self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress)
-        return self._run(job, beyond_threshold=beyond_threshold)
+        return self._run(job, beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
 
     def probe_startup(
         self,
@@ -155,8 +162,8 @@ class EntryUnderTest:
         observer: type[Observer] | None = None,
     ) -> StartupResult:
         """Starts workers without a job; `first_attempt` then runs the first mini-batch of the sample."""
-        input: Source = self.copy_sample().input if first_attempt else []
-        self.init_calls.add(workers if init else 0)
+        input: Source = self._first_mini_batch() if first_attempt else []
+        began = real_monotonic()
         startup = probe_startup(
             self.job_of(input, self.settings),
             workers=workers,
@@ -165,6 +172,8 @@ class EntryUnderTest:
             first_attempt=first_attempt,
             observer=observer,
         )
+        spent = min(real_monotonic() - began, sum(event.duration for event in startup.workers))
+        self.init_calls.add(workers if init else 0, spent if init else 0.0)
         self.gaps.update(dict.fromkeys(startup.gaps))
         for event in startup.workers:
             self.starts.note(event.failure if isinstance(event, WorkerFailed) else None, init=init)
@@ -214,7 +223,7 @@ class EntryUnderTest:
                 raise
             finally:
                 # Workers replaced by a job are not announced.
-                self.init_calls.add(session.init_calls - announced)
+                self.init_calls.add(session.init_calls - announced, session.seconds_to_start)
                 self.outputs.note(session.setting_up)
                 self.outputs.note(FilesTouched(written=session.written))
                 self.gaps.update(session.gaps)
@@ -230,8 +239,13 @@ class EntryUnderTest:
         """The argument of run(): files or a table."""
         if self.sample is None:
             return "files"
-        source = self.sample if isinstance(self.sample, str) else list(self.sample)
-        return open_input(source, self.settings).kind
+        return self.opened.kind
+
+    @cached_property
+    def opened(self) -> Splitter:
+        """The sample itself, opened to be read."""
+        assert self.sample is not None
+        return open_input(self.sample if isinstance(self.sample, str) else list(self.sample), self.settings)
 
     @property
     def reads_tables(self) -> bool:
@@ -240,10 +254,9 @@ class EntryUnderTest:
 
     def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
         """Files of a mini-batch for which run() returns nothing when they are alone."""
-        splitter = open_input(self.copy_sample().input, self.settings)
         folder = self.new_folder("alone")
-        paths = cast("list[str]", splitter.load(attempt.mini_batch))
-        named = zip(paths, splitter.item_names(attempt.mini_batch), strict=True)
+        paths = cast("list[str]", self.opened.load(attempt.mini_batch))
+        named = zip(paths, self.opened.item_names(attempt.mini_batch), strict=True)
         for path, name in islice(named, MAX_ALONE):
             copy_file(path, str(folder / name))
         alone = self.settings.without_thresholds().replace(mini_batch_size=1, max_retries=0)
@@ -254,11 +267,26 @@ class EntryUnderTest:
             if batch.attempts and batch.attempts[0].returned == 0
         )
 
-    def _run(self, job: ParallelJob, *, beyond_threshold: bool = False) -> JobResult:
+    def _first_mini_batch(self) -> Source:
+        first = next(self.opened.mini_batches())
+        payload = self.load(self.copy_sample(lazily=True), first)
+        return PrebuiltInput([payload], kind=self.kind, partitions=[first.partition])
+
+    def load(self, copy: SampleCopy, mini_batch: MiniBatch) -> Payload:
+        """A mini-batch of the sample: rows, or paths in a copy, which gets the files. LoadError if it cannot be."""
+        if self.kind != "files":
+            return self.opened.load(mini_batch)
+        if copy.original_root is None:
+            return open_input(copy.input, self.settings).load(mini_batch)
+        return copy.with_files(cast("list[str]", self.opened.load(mini_batch)))
+
+    def _run(self, job: ParallelJob, *, beyond_threshold: bool = False, kept_bytes: int | None = None) -> JobResult:
         paths = paths_in(self.arguments, job.settings.environment_variables)
+        began = real_monotonic()
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
-            result = job.run_on(engine_maker(job.engine), beyond_threshold=beyond_threshold)
-        self.init_calls.add(result.init_calls)
+            result = job.run_on(engine_maker(job.engine), beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
+        # The clock of a job runs on where a script sleeps.
+        self.init_calls.add(result.init_calls, min(real_monotonic() - began, result.seconds_to_start))
         self.gaps.update(dict.fromkeys(result.gaps))
         for event in result.events:
             if isinstance(event, (WorkerStarted, WorkerFailed)):
@@ -294,11 +322,27 @@ class EntryUnderTest:
             on_progress=on_progress,
         )
 
-    def copy_sample(self) -> SampleCopy:
-        """A fresh copy of the sample, because no check may change the user's files; relative paths stay the same."""
+    def copy_sample(self, *, lazily: bool = False) -> SampleCopy:
+        """A fresh copy of the sample, because no check may change the user's files; relative paths stay the same.
+
+        lazily: `load` adds the files that are needed, if the sample is large.
+        """
         if self.sample is None:
             raise InputError("there is no input: give --parallelrun-input=PATH.")
-        return copy_of(self.sample, self.new_folder("sample"), self.settings)
+        if self.kind != "files":
+            return table_itself(self.sample)
+        with_files = not lazily or not self._is_large
+        return copy_of(self.sample, self.new_folder("sample"), self.settings, with_files=with_files)
+
+    @cached_property
+    def _is_large(self) -> bool:
+        if (self.opened.total_items or 0) > MAX_COPIED_FILES:
+            return True
+        size = 0
+        for mini_batch in self.opened.mini_batches():
+            with suppress(OSError, LoadError):
+                size += sum(map(os.path.getsize, cast("list[str]", self.opened.load(mini_batch))))
+        return size > MAX_COPIED_BYTES
 
     def new_folder(self, name: str) -> Path:
         """An empty folder, deleted some time after the run."""

@@ -25,7 +25,7 @@ class SampleMiniBatch(NamedTuple):
     id: int
     first_item: int
     payload: Payload
-    names: tuple[ItemName, ...]
+    names: Sequence[ItemName]
     partition: Partition = ()
 
     def items(self) -> str:

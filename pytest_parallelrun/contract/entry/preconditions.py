@@ -77,6 +77,8 @@ def require_answers(observations: Observations, check: Check) -> None:
     __tracebackhide__ = True
     if not observations.answered:
         skip_without_results(observations.baseline, check)
+    if observations.left_out:
+        check.note(observations.left_out)
 
 
 def require_rows(observations: Observations, check: Check) -> None:

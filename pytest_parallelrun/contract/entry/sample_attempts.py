@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from pytest_parallelrun.contract.bounds import MAX_FAILED, MAX_GROUPS, MAX_ITEMS, evenly
 from pytest_parallelrun.contract.entry.mini_batches import Observation, SampleMiniBatch, attempt, paths_of
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.contract.rows.comparison import Key, NondeterministicValues, nondeterministic_values
-from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
+    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
-    from pytest_parallelrun.emulator.result import MiniBatchResult
-    from pytest_parallelrun.emulator.splitting.model import InputKind
+    from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Payload
 
 T = TypeVar("T")
-
-MAX_GROUPS = 12
-MAX_ITEMS = 300
-"""Maximum of mini-batches of the sample, and of their items, that the checks compare."""
-
-MAX_FAILED = 3
-"""Mini-batches that failed in the baseline and are tried again."""
 
 OFF_MAIN_THREAD = "off the main thread"
 """What is remembered where a mini-batch has succeeded there."""
@@ -54,6 +48,8 @@ class SampleAttempts:
         """Seconds of real time for a generated attempt, in addition to the setting `timeout`."""
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
+        self._originals: dict[str, tuple[str, tuple[int, int]]] = {}
+        """Path in the copy -> the user's own file, and size and time of the copy."""
 
     @property
     def kind(self) -> InputKind:
@@ -62,23 +58,19 @@ class SampleAttempts:
     @cached_property
     def groups(self) -> tuple[SampleMiniBatch, ...]:
         """The mini-batches of the sample that succeeded in the baseline, evenly chosen if there are many."""
-        good = {batch.id for batch in self.baseline.result.mini_batches if batch.status == "succeeded"}
-        return tuple(mini_batch for mini_batch in self.answered if mini_batch.id in good)
+        return tuple(mini_batch for mini_batch in self.answered if mini_batch.id in self.baseline.succeeded)
 
     @cached_property
     def answered(self) -> tuple[SampleMiniBatch, ...]:
         """The same, or if none succeeded, those for which run() returned a valid type with too few results."""
-        batches = [batch for batch in self.baseline.result.mini_batches if batch.size]
-        good = [batch.id for batch in batches if batch.status == "succeeded"]
-        legal = [batch.id for batch in batches if any(attempt.returned is not None for attempt in batch.attempts)]
-        return self._load(set(_evenly(good or legal, MAX_GROUPS)))
+        legal = [attempt.mini_batch.id for attempt in self.baseline.last_returned]
+        return self._load(sorted(self.baseline.succeeded) or legal)
 
     @cached_property
     def timed_out(self) -> tuple[SampleMiniBatch, ...]:
         """Mini-batches of the sample of which every attempt timed out."""
-        batches = [batch for batch in self.baseline.result.mini_batches if batch.attempts]
-        late = [batch.id for batch in batches if all(attempt.outcome == "timeout" for attempt in batch.attempts)]
-        return self._load(set(_evenly(late, MAX_GROUPS)))
+        in_time = {one.mini_batch.id for one in self.baseline.result.attempts if one.outcome != "timeout"}
+        return self._load([id for id in self.baseline.last_attempts if id not in in_time])
 
     @cached_property
     def asked(self) -> tuple[SampleMiniBatch, ...]:
@@ -88,9 +80,10 @@ class SampleAttempts:
         out, what it has seen.
         """
         answered = self.answered
-        failed = [batch.id for batch in self.baseline.result.mini_batches if _raised(batch)][:MAX_FAILED]
+        last_attempts = self.baseline.last_attempts
+        failed = [id for id, last in last_attempts.items() if last.outcome in ("exception", "wrong_type")]
         if answered and failed:
-            return tuple(sorted((*answered, *self._load(set(failed))), key=lambda mini_batch: mini_batch.id))
+            return tuple(sorted((*answered, *self._load(failed[:MAX_FAILED])), key=lambda mini_batch: mini_batch.id))
         if len(answered) != 1 or answered[0].size == 1 or self.entry.settings.partition_keys:
             return answered
         (single,) = answered
@@ -103,27 +96,53 @@ class SampleAttempts:
         """Whether a single mini-batch is split into halves."""
         return not {mini_batch.id for mini_batch in self.answered} <= {mini_batch.id for mini_batch in self.asked}
 
-    def _load(self, chosen: set[int]) -> tuple[SampleMiniBatch, ...]:
-        """The mini-batches with these ids, up to the limit of items."""
-        copy = self._copy
-        splitter = open_input(copy.input, self.entry.settings)
-        loaded: list[SampleMiniBatch] = []
-        items = 0
-        for batch in splitter.mini_batches() if chosen else ():
-            if batch.id not in chosen or (loaded and items + batch.size > MAX_ITEMS):
-                continue
-            names = tuple(copy.item_name(name) for name in splitter.item_names(batch))
-            loaded.append(
-                SampleMiniBatch(
-                    id=batch.id,
-                    first_item=batch.first_item,
-                    payload=splitter.load(batch),
-                    names=names,
-                    partition=batch.partition,
-                )
-            )
-            items += batch.size
-        return tuple(loaded)
+    def _load(self, ids: Sequence[int]) -> tuple[SampleMiniBatch, ...]:
+        """Some of the mini-batches, each with its share of the items, evenly spaced; a partition is never cut."""
+        chosen = [self.baseline.last_attempts[id] for id in evenly(ids, MAX_GROUPS)]
+        if not self.entry.settings.partition_keys:
+            return tuple(self._loaded(attempt, MAX_ITEMS // len(chosen)) for attempt in chosen)
+        items, fitting = 0, []
+        for last in chosen:
+            if items + last.mini_batch.size <= MAX_ITEMS:
+                fitting.append(last)
+                items += last.mini_batch.size
+        smallest = sorted(chosen, key=lambda last: last.mini_batch.size)[:1]
+        return tuple(self._loaded(last, last.mini_batch.size) for last in fitting or smallest)
+
+    def _loaded(self, attempt: AttemptEnded, most_items: int) -> SampleMiniBatch:
+        batch = attempt.mini_batch
+        positions = evenly(range(batch.size), most_items)
+        whole = SampleMiniBatch(
+            id=batch.id,
+            first_item=batch.first_item,
+            payload=self._copied(batch),
+            names=self.baseline.item_names(attempt),
+            partition=batch.partition,
+        )
+        return whole.part(*positions).numbered(batch.id, batch.first_item)
+
+    def _copied(self, batch: MiniBatch) -> Payload:
+        """Its content; changes of the files are undone by `restore`."""
+        payload = self.entry.load(self._copy, batch)
+        if self.kind == "files":
+            originals = paths_of(self.entry.opened.load(batch))
+            for original, path in zip(originals, paths_of(payload), strict=True):
+                with suppress(OSError):
+                    stat = os.stat(path)
+                    self._originals.setdefault(path, (original, (stat.st_size, stat.st_mtime_ns)))
+        return payload
+
+    @property
+    def left_out(self) -> str:
+        """What `answered` lacks of the sample, as text; "" if it is the whole sample."""
+        returned = self.baseline.last_returned
+        items, compared = sum(attempt.mini_batch.size for attempt in returned), sum(one.size for one in self.answered)
+        if compared >= items:
+            return ""
+        return (
+            f"compared {compared:,} of {count_text(items, 'item')}, from {len(self.answered):,} of "
+            f"{count_text(len(returned), 'mini-batch')}, evenly spaced"
+        )
 
     def differing(self, first: Observation, second: Observation) -> NondeterministicValues | None:
         """The difference between two identical runs; None if there is none."""
@@ -146,7 +165,7 @@ class SampleAttempts:
 
     def shown(self, text: str) -> str:
         """A text without the folder of the copy, which means nothing to a user."""
-        return text.replace(self.root, "")
+        return self._copy.relative(text)
 
     def recalled(self, name: str) -> object:
         """What `remember` returned, where it was asked already, else None."""
@@ -173,7 +192,8 @@ class SampleAttempts:
         """One attempt at a mini-batch; `restore()` removes new files next to the sample."""
         result = attempt(session, mini_batch, worker=worker, number=number)
         self.entry.outputs.note(result.files)
-        self._strays.update(path for path in result.files.written if path.startswith(self._copy.root))
+        if self._copy.is_copy:
+            self._strays.update(path for path in result.files.written if path.startswith(self._copy.root))
         return result
 
     def restore(self) -> None:
@@ -200,41 +220,9 @@ class SampleAttempts:
 
     @cached_property
     def _copy(self) -> SampleCopy:
-        return self.entry.copy_sample()
-
-    @cached_property
-    def _originals(self) -> dict[str, tuple[str, tuple[int, int]]]:
-        """Path in the copy -> a second copy, and size and time of the first."""
-        if self.kind != "files":
-            return {}
-        spare = self.entry.new_folder("spare")
-        originals = {}
-        for number, path in enumerate(dict.fromkeys((*_paths(self.answered), *_paths(self.asked)))):
-            target = str(spare / str(number))
-            copy_file(path, target)
-            try:
-                stat = os.stat(path)
-            except OSError:
-                continue
-            originals[path] = target, (stat.st_size, stat.st_mtime_ns)
-        return originals
+        return self.entry.copy_sample(lazily=True)
 
 
 def _remove(path: str) -> None:
     with suppress(OSError):
         os.remove(path)
-
-
-def _paths(mini_batches: Sequence[SampleMiniBatch]) -> Iterator[str]:
-    for mini_batch in mini_batches:
-        yield from paths_of(mini_batch.payload)
-
-
-def _raised(batch: MiniBatchResult) -> bool:
-    return bool(batch.attempts) and batch.attempts[-1].outcome in ("exception", "wrong_type")
-
-
-def _evenly(values: Sequence[int], most: int) -> Sequence[int]:
-    if len(values) <= most:
-        return values
-    return [values[position * (len(values) - 1) // (most - 1)] for position in range(most)]

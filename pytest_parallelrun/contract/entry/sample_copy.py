@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
 class SampleCopy:
     """A copy to run on: `input` has the form of the original, `root` ends with a separator.
 
-    root: the common folder of the given paths, left out in names of items.
+    root: the common folder of the given paths, left out in names of items. original_root: the same of the original;
+    None if it has none in common. A table is its own copy: run() gets rows, never a path to change.
     """
 
     input: str | list[str]
     root: str
+    original_root: str | None
+
+    @property
+    def is_copy(self) -> bool:
+        return self.root != self.original_root
 
     def item_name(self, name: ItemName) -> ItemName:
         """The name of an item by the user's file, not by its copy."""
@@ -37,13 +44,30 @@ class SampleCopy:
 
     def relative(self, text: str) -> str:
         """Any text, such as an error of the script, without the temporary folder of the copy."""
-        return text.replace(self.root, "") if len(self.root) > 1 else text
+        return text.replace(self.root, "") if self.is_copy and len(self.root) > 1 else text
+
+    def with_files(self, originals: Sequence[str]) -> list[str]:
+        """The paths of some files of the sample in the copy; those that are not there are copied."""
+        assert self.original_root is not None
+        paths = [self.root + path.removeprefix(self.original_root) for path in originals]
+        for original, path in zip(originals, paths, strict=True):
+            copy_file(original, path)
+        return paths
 
 
-def copy_of(sample: str | tuple[str, ...], folder: Path, settings: SplitSettings) -> SampleCopy:
+def table_itself(sample: str | tuple[str, ...]) -> SampleCopy:
+    """A table in place of its copy."""
+    paths = [sample] if isinstance(sample, str) else list(sample)
+    root = _common([locate(path, os.getcwd(), must_exist=True).root for path in paths]) or ""
+    return SampleCopy(sample if isinstance(sample, str) else paths, root, root)
+
+
+def copy_of(
+    sample: str | tuple[str, ...], folder: Path, settings: SplitSettings, *, with_files: bool = True
+) -> SampleCopy:
     """A copy of all files of the sample below `folder`, with the same relative paths.
 
-    settings: those of the split.
+    settings: those of the split. with_files off: the files are copied by and by, with the method of that name.
     The common part of the paths decides how files are grouped and named. InputError as from `locate()`.
     """
     paths = [sample] if isinstance(sample, str) else list(sample)
@@ -55,15 +79,24 @@ def copy_of(sample: str | tuple[str, ...], folder: Path, settings: SplitSettings
             for location, below in ((location, folder / str(number)) for number, location in enumerate(locations))
         ]
         root = os.path.join(copied[0] if len(copied) == 1 else os.fspath(folder), "")
-        return SampleCopy(copied[0] if isinstance(sample, str) else copied, root)
+        return SampleCopy(copied[0] if isinstance(sample, str) else copied, root, None)
     targets = [os.path.join(folder, relative, "") for relative in _relative_roots(locations)]
+    original_root = _common([location.root for location in locations])
     for location, target in zip(locations, targets, strict=True):
         os.makedirs(target, exist_ok=True)
-        for name in location.names:
+        for name in location.names if with_files or original_root is None else ():
             copy_file(location.root + name, target + name)
     copies = [_as_given(location, target) for location, target in zip(locations, targets, strict=True)]
-    root = os.path.join(os.path.commonpath(targets), "")
-    return SampleCopy(copies[0] if isinstance(sample, str) else copies, root)
+    return SampleCopy(copies[0] if isinstance(sample, str) else copies, _common(targets) or "", original_root)
+
+
+def _common(folders: Sequence[str]) -> str | None:
+    """The folder that all have in common, with its closing separator."""
+    try:
+        return os.path.join(os.path.commonpath(folders), "")
+    except ValueError:
+        # Drives of Windows have nothing in common.
+        return None
 
 
 def _plain_copy(location: InputLocation, folder: Path) -> str:
@@ -81,9 +114,13 @@ def copy_file(source: str, target: str) -> None:
     """
     if os.path.lexists(target):
         return
-    os.makedirs(os.path.dirname(target), exist_ok=True)
     try:
-        shutil.copy2(source, target)
+        try:
+            shutil.copy2(source, target)
+        except FileNotFoundError:
+            # Only then: for most of 100,000 files their folder exists.
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy2(source, target)
     except OSError as error:
         # (What could be copied, but for its times and attributes, is a copy.)
         if isinstance(error, PermissionError) and not os.path.lexists(target):

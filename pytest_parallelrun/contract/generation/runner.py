@@ -7,13 +7,15 @@ result each time, although the worker has seen a hundred others in between. A ha
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTES, evenly
 from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
+from pytest_parallelrun.contract.dependence.run_time import rows_of_sample
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, StateDependence
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
@@ -22,6 +24,7 @@ from pytest_parallelrun.contract.phrases import consenting
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.output import as_rows
+from pytest_parallelrun.emulator.splitting.multi_input import PartOfInput
 from pytest_parallelrun.strategies import Files, Rows, Sample
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting import PrebuiltInput
-    from pytest_parallelrun.emulator.splitting.model import Payload
+    from pytest_parallelrun.emulator.splitting.model import MiniBatch, Payload
 
 Recipe = Rows | Files
 
@@ -75,6 +78,8 @@ class ExampleRunner:
         self._stack = ExitStack()
         self._session: ProbeSession | None = None
         self._spent = 0.0
+        self.left_out = ""
+        """What `sample` lacks, as text."""
         self.close()
 
     def close(self) -> None:
@@ -111,16 +116,25 @@ class ExampleRunner:
 
     @cached_property
     def sample(self) -> Sample:
-        """The valid items of the sample: those whose mini-batches succeeded."""
-        entry = self.observations.entry
-        assert entry.sample is not None
-        source = entry.sample if isinstance(entry.sample, str) else list(entry.sample)
-        return Sample(source, settings=entry.settings, items=self._valid_items)
+        """The valid items of the sample: those whose mini-batches succeeded, evenly spaced if there are many."""
+        entry, valid = self.observations.entry, self._valid_mini_batches
+        if entry.kind != "files":
+            valid = evenly(valid, MAX_DRAWN_BATCHES)
+        if entry.kind == "tabular":
+            bytes_per_row, _ = rows_of_sample(self.observations)
+            largest = max(batch.size for batch in valid) * bytes_per_row
+            valid = evenly(valid, max(1, int(MAX_DRAWN_BYTES / largest)))
+        sample = Sample(PartOfInput(entry.opened, valid), settings=entry.settings)
+        self.left_out = sample.sampled or ""
+        if len(valid) < len(self._valid_mini_batches):
+            batches = f"{len(valid):,} of {len(self._valid_mini_batches):,} mini-batches"
+            self.left_out = f"{self.left_out}, from {batches}" if self.left_out else batches
+        return sample
 
     @property
     def has_valid_items(self) -> bool:
         """Whether there are items for mini-batches."""
-        return self.observations.entry.sample is not None and bool(self._valid_items)
+        return self.observations.entry.sample is not None and bool(self._valid_mini_batches)
 
     @cached_property
     def valid_outcomes(self) -> frozenset[Outcome]:
@@ -133,14 +147,9 @@ class ExampleRunner:
         return frozenset({"succeeded", "short"} if returned and on_purpose else {"succeeded"})
 
     @cached_property
-    def _valid_items(self) -> tuple[int, ...]:
-        items: set[int] = set()
-        last_attempts = {attempt.mini_batch.id: attempt for attempt in self.observations.baseline.result.attempts}
-        for last in last_attempts.values():
-            if last.outcome in self.valid_outcomes:
-                first = last.mini_batch.first_item
-                items.update(range(first, first + last.mini_batch.size))
-        return tuple(sorted(items))
+    def _valid_mini_batches(self) -> Sequence[MiniBatch]:
+        last_attempts = self.observations.baseline.last_attempts.values()
+        return [last.mini_batch for last in last_attempts if last.outcome in self.valid_outcomes]
 
     @cached_property
     def max_items(self) -> int:
@@ -302,8 +311,8 @@ def conclude(runner: ExampleRunner, check: Check, judge: Callable[[], Finding | 
     __tracebackhide__ = True
     with skip_without_worker(check):
         finding = judge()
-    if runner.sample.sampled:
-        check.note(f"generated from a part of the sample: {runner.sample.sampled}")
+    if runner.left_out:
+        check.note(f"generated from a part of the sample: {runner.left_out}")
     stopped = runner.stopped_by()
     if stopped is not None:
         check.note(stopped)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections import Counter, defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import cast
 
+from pytest_parallelrun.contract.bounds import MAX_ALIGNED
 from pytest_parallelrun.contract.rows.values import is_plain_array
 
 RELATIVE = 1e-4
@@ -42,8 +45,6 @@ NO_SUCH_ROW = "no such row"
 
 MANY = 8
 """Length from which on a sequence is a vector, whose elements have one scale."""
-MAX_ALIGNED = 100
-"""Rows that are aligned by common values; more would take too long."""
 
 Key = tuple[Hashable, ...]
 """A spot in a row: a column, a position, a word of a string."""
@@ -133,21 +134,56 @@ def _unmatched(
 ) -> tuple[list[object], list[object]]:
     """The rows of each side that the other lacks."""
     scales = _scales([*expected, *actual])
-    pools: dict[Hashable, list[tuple[list[float], object]]] = defaultdict(list)
+    pools: dict[Hashable, _Pool] = {}
     for row in actual:
-        shape, floats, _ = _shape(row, ignoring)
-        pools[shape].append((floats, row))
-    missing: list[object] = []
-    for row in expected:
         shape, floats, columns = _shape(row, ignoring)
-        tolerances = [scales.get(column, 0.0) for column in columns]
-        pool = pools[shape]
-        match = next((i for i, (others, _) in enumerate(pool) if _close(floats, others, tolerances)), None)
-        if match is None:
+        if shape not in pools:
+            pools[shape] = _Pool([scales.get(column, 0.0) for column in columns])
+        pools[shape].rows.append((floats, row))
+    missing = []
+    for row in expected:
+        shape, floats, _ = _shape(row, ignoring)
+        if shape not in pools or not pools[shape].take(floats):
             missing.append(row)
-        else:
-            pool.pop(match)
-    return missing, [row for pool in pools.values() for _, row in pool]
+    return missing, [row for pool in pools.values() for _, row in pool.rows]
+
+
+class _Pool:
+    """Rows that differ in floats alone, sorted by the floats that differ most: nobody looks at all of them for each."""
+
+    def __init__(self, scales: list[float]) -> None:
+        self._scales = scales
+        self.rows: list[tuple[list[float], object]] = []
+        self._keys: list[float] = []
+
+    def take(self, floats: list[float]) -> bool:
+        """Removes a row with these floats; False if there is none."""
+        if not self.rows:
+            return False
+        if not floats:
+            self.rows.pop()
+            return True
+        if not self._keys:
+            distinct = [len({row[0][position] for row in self.rows}) for position in range(len(floats))]
+            self._position = distinct.index(max(distinct))
+            self.rows.sort(key=lambda row: _sortable(row[0][self._position]))
+            self._keys = [_sortable(row[0][self._position]) for row in self.rows]
+        key = _sortable(floats[self._position])
+        margin = _margin(key, self._scales[self._position])
+        window = range(bisect_left(self._keys, key - margin), bisect_right(self._keys, key + margin))
+        # The nearest first: another row may have no other partner.
+        start = bisect_left(self._keys, key)
+        upwards, downwards = range(start, window.stop), range(start - 1, window.start - 1, -1)
+        for index in (index for pair in zip_longest(upwards, downwards) for index in pair if index is not None):
+            if _close(floats, self.rows[index][0], self._scales):
+                del self.rows[index], self._keys[index]
+                return True
+        return False
+
+
+def _sortable(number: float) -> float:
+    """NaN has no place in an order."""
+    return -math.inf if math.isnan(number) else number
 
 
 def _aligned(
@@ -308,6 +344,11 @@ def _near(a: float, b: float, scale: float) -> bool:
     if a.is_integer() and b.is_integer():
         return False
     return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE * scale)
+
+
+def _margin(number: float, scale: float) -> float:
+    """More than a number may differ from it to be near."""
+    return 2 * (RELATIVE * abs(number) + ABSOLUTE * scale) if math.isfinite(number) else 0.0
 
 
 def _tells_nothing(value: object) -> bool:

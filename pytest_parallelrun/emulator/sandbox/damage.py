@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.sandbox.process_exit import WorkerExit
@@ -26,6 +28,7 @@ _LOOKED_AT = (
     ),
     *((os.path, name) for name in ("abspath", "dirname", "exists", "isdir", "isfile", "join", "realpath", "relpath")),
 )
+_FUNCTIONS = [(owner, attrgetter(*(name for place, name in _LOOKED_AT if place is owner))) for owner in (os, os.path)]
 _NEEDED = frozenset({"builtins", "os", "sys", "threading", "time", "warnings", __name__.partition(".")[0]})
 
 
@@ -38,6 +41,8 @@ class Damage:
         files = {number: _file_of(number) for number in _descriptors() if number > 2}
         self._open = {number: file for number, file in files.items() if file is not None}
         self._closed = False
+        self._functions: list[tuple[object, ...]] = []
+        """What `_LOOKED_AT` were when they were callable: the rest is looked at only where they are others now."""
         self._me = os.getpid()
         self._close, self._close_range = os.close, os.closerange
         os.close, os.closerange = self._close_one, self._close_several  # type: ignore[assignment]
@@ -67,7 +72,14 @@ class Damage:
             for name, module in self._modules.items():
                 self._table.setdefault(name, module)
             broken.append("removed modules from sys.modules that Python needs")
-        if not all(callable(getattr(owner, name, None)) for owner, name in _LOOKED_AT):
+        functions: list[tuple[object, ...]]
+        try:
+            functions = [get(owner) for owner, get in _FUNCTIONS]
+        except AttributeError:
+            functions = []
+        if not functions or functions != self._functions:
+            self._functions = functions if all(map(callable, chain(*functions))) else []
+        if not self._functions:
             replaced = [place for place in _OS if not callable(getattr(*place, None))]
             for owner, name in replaced:
                 setattr(owner, name, _OS[owner, name])

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
 from pytest_parallelrun.emulator.splitting.delimited import CsvSplitter
@@ -54,7 +54,7 @@ __all__ = [
 def open_input(source: Source, settings: SplitSettings, *, base: Path | None = None) -> Splitter:
     """The splitter of an input.
 
-    source: a DataFrame; a PrebuiltInput; the path of a folder, a glob or a file; or a list of such paths, which keeps
+    source: a DataFrame; an opened input; the path of a folder, a glob or a file; or a list of such paths, which keeps
         its order. A folder stands for all files below it, whatever they are, unless an MLTable file says what they are.
         Given .csv, .tsv and .parquet files are tables, unless the profile is "batch", where run() gets file paths
         always (authoring guide of batch scoring scripts), as it does with `input_type` "uri_folder", also of a folder
@@ -65,7 +65,7 @@ def open_input(source: Source, settings: SplitSettings, *, base: Path | None = N
     with other paths; EmptyInputError for one without items. Files in a list are looked for only when their
     mini-batch is loaded, but for tables, which must be read to be split.
     """
-    if isinstance(source, PrebuiltInput):
+    if is_opened(source):
         return source
     if _is_frame(source):
         frame = cast("pd.DataFrame", source)
@@ -176,6 +176,11 @@ class _Opening:
             for path in paths
             for file in (self._locations[path].named_paths() if path in self._locations else [(path, path)])
         ]
+
+
+def is_opened(source: Source) -> TypeGuard[Splitter]:
+    """Whether it is an opened input."""
+    return hasattr(source, "mini_batches")
 
 
 def _is_frame(source: object) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, overload
 
 from pytest_parallelrun.emulator.errors import InputError
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.rules import Rules
     from pytest_parallelrun.emulator.settings import JobSettings
 
-    Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | PrebuiltInput"
-    """An input: the path of a folder, glob or file, a list of these, a DataFrame, or mini-batches."""
+    Source: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | pd.DataFrame | Splitter"
+    """An input: the path of a folder, glob or file, a list of these, a DataFrame, or what is opened already."""
 
     Payload: TypeAlias = Sequence[str] | pd.DataFrame | Sequence[dict[str, object]]
     """The content of a mini-batch: file paths, rows of a table, or JSON objects, one for each line."""
@@ -130,9 +130,38 @@ def count_text(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
-def row_names(file: str, first: int, count: int) -> list[ItemName]:
+class ItemNames(Sequence[ItemName]):
+    """The names of a mini-batch, each made when it is asked for: a mini-batch of 1 MB has 30,000 rows.
+
+    Equal to any sequence of equal names.
+    """
+
+    def __init__(self, count: int, name_of: Callable[[int], ItemName]) -> None:
+        self._positions = range(count)
+        self._name_of = name_of
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, index: int) -> ItemName: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ItemName]: ...
+    def __getitem__(self, index: int | slice) -> ItemName | Sequence[ItemName]:
+        if isinstance(index, slice):
+            return tuple(map(self._name_of, self._positions[index]))
+        return self._name_of(self._positions[index])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+def row_names(file: str, first: int, count: int) -> Sequence[ItemName]:
     """The names of a number of rows of a file; `first` is from 0."""
-    return [ItemName(file, row) for row in range(first + 1, first + count + 1)]
+    return ItemNames(count, lambda position: ItemName(file, first + position + 1))
 
 
 def numbered(parts: Iterable[tuple[int, object, Partition]]) -> Iterator[MiniBatch]:

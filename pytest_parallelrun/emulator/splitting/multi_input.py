@@ -1,4 +1,4 @@
-"""The inputs of a v1 step: each is split separately, and no mini-batch has items of two of them.
+"""The inputs of a v1 step: each is split separately, and no mini-batch has items of two of them. Also a part of one.
 
 Source: SDK reference of ParallelRunStep (`inputs`): all of one type, equivalent, in their order.
 """
@@ -60,3 +60,27 @@ class MultiInput:
 def _total(counts: Sequence[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+class PartOfInput:
+    """Some mini-batches of an opened input as an input of their own."""
+
+    def __init__(self, whole: Splitter, mini_batches: Sequence[MiniBatch]) -> None:
+        self._whole = whole
+        self._chosen = mini_batches
+        self.kind = whole.kind
+        self.form = whole.form
+        self.total_mini_batches: int | None = len(mini_batches)
+        self.total_items: int | None = sum(batch.size for batch in mini_batches)
+
+    def mini_batches(self) -> Iterator[MiniBatch]:
+        return numbered((batch.size, batch, batch.partition) for batch in self._chosen)
+
+    def load(self, mini_batch: MiniBatch) -> Payload:
+        return self._whole.load(cast("MiniBatch", mini_batch.position))
+
+    def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
+        return self._whole.item_names(cast("MiniBatch", mini_batch.position))
+
+    def describe(self) -> str:
+        return f"{len(self._chosen):,} mini-batches of {self._whole.describe()}"

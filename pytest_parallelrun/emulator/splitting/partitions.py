@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import InputError, did_you_mean
@@ -14,6 +15,7 @@ from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.emulator.splitting.model import (
     InputKind,
     ItemName,
+    ItemNames,
     MiniBatch,
     TableSplitter,
     count_text,
@@ -92,11 +94,15 @@ class PartitionedTable:
         return partition
 
     def item_names(self, mini_batch: MiniBatch) -> Sequence[ItemName]:
-        names: list[ItemName] = []
-        for number, rows in self._parts[cast("tuple[str, ...]", mini_batch.position)]:
-            below = self._table.item_names(self._chunks[number])
-            names += [below[row] for row in rows]
-        return names
+        parts = self._parts[cast("tuple[str, ...]", mini_batch.position)]
+        ends = list(accumulate(len(rows) for _, rows in parts))
+
+        def name_of(position: int) -> ItemName:
+            part = bisect_right(ends, position)
+            number, rows = parts[part]
+            return self._table.item_names(self._chunks[number])[int(rows[position - ends[part]])]
+
+        return ItemNames(mini_batch.size, name_of)
 
     def describe(self) -> str:
         return (

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_parallelrun.contract.bounds import MAX_GROUPS
 from pytest_parallelrun.contract.dependence.state import dependence
 from pytest_parallelrun.contract.entry.baseline import Baseline
 from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
 from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
 from pytest_parallelrun.contract.entry.observations import Observations
-from pytest_parallelrun.contract.entry.sample_attempts import MAX_GROUPS
 from pytest_parallelrun.emulator.entry import EntryFile, find_entry
 from pytest_parallelrun.emulator.settings import JobSettings
 
