@@ -47,11 +47,17 @@ class SampleAttempts:
 
     def __init__(self, entry: EntryUnderTest, baseline: Baseline) -> None:
         self.entry = entry
+        self.pair_entry = entry
+        """The same, with the engine of the two workers that are compared first."""
         self.baseline = baseline
         slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
+        # Worker processes do not skip sleep.
+        self.process_limit = max(MIN_PROBE, PROBE_FACTOR * slowest)
         # One includes skipped sleep, the other contains other mini-batches.
         self.probe_limit = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
-        """Seconds of real time for a generated attempt, in addition to the setting `timeout`."""
+        """Seconds of real time for a generated attempt, in addition to the setting `timeout`; `process_limit` is that
+        in a worker process.
+        """
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
 
