@@ -96,9 +96,7 @@ def _judge(observations: Observations, check: Check, mini_batch: SampleMiniBatch
     """Asks fresh processes for a mini-batch that differed: fails if the difference is there again."""
     __tracebackhide__ = True
     one, other, one_again, other_again = (_answer_of_process(observations, mini_batch, seed) for seed in SEEDS)
-    if any(
-        observations.first_difference(*both) is not None for both in ((one, one_again), (other, other_again))
-    ):
+    if any(observations.first_difference(*both) is not None for both in ((one, one_again), (other, other_again))):
         # It changes from run to run.
         return
     difference = observations.first_difference(one, other)
@@ -131,9 +129,7 @@ def _answer_of_process(observations: Observations, mini_batch: SampleMiniBatch, 
         return answer_of(observations.attempt(session, mini_batch).ended)
 
 
-def _of_seed(
-    mini_batch: SampleMiniBatch, one: RunOutcome, other: RunOutcome, difference: tuple[str, str]
-) -> Finding:
+def _of_seed(mini_batch: SampleMiniBatch, one: RunOutcome, other: RunOutcome, difference: tuple[str, str]) -> Finding:
     return Finding(
         what=(
             f"Results depend on the worker process: for mini-batch {mini_batch.id} run() {difference[0]}; in a process "
@@ -142,7 +138,9 @@ def _of_seed(
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(other if other.rows is None else one),
         service=on_service(
-            "every worker process has another hash seed, so the order of a set and hash() of a string differ", one, other
+            "every worker process has another hash seed, so the order of a set and hash() of a string differ",
+            one,
+            other,
         ),
         fix="sort a set before iterating over it, or use dict.fromkeys(), which keeps the order; use hashlib instead of "
         "hash() of a string",
