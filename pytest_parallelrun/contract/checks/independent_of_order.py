@@ -19,7 +19,7 @@ from pytest_parallelrun.contract.dependence.state import (
     on_service,
     traceback_of,
 )
-from pytest_parallelrun.contract.entry.mini_batches import answer_of, called_as, joined_answers, singles_of
+from pytest_parallelrun.contract.entry.mini_batches import answer_of, called_as, joined_answers, paths_of, singles_of
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
     require_rows,
@@ -135,7 +135,7 @@ def _misplaced(
     # If an item has several rows, they may be mixed up although it is alone.
     alone = whole and not (changing is not None and changing.swapped)
     ignoring = unsteady(own, first).union(() if changing is None or not alone else changing.keys)
-    items = [os.path.basename(str(name)).partition(".")[0] for name in mini_batch.names if isinstance(name, str)]
+    items = [os.path.basename(path).partition(".")[0] for path in paths_of(mini_batch.payload)]
     seen: Counter[Hashable] = Counter()
     deadline = time.monotonic() + MAX_SECONDS
     evidence = None

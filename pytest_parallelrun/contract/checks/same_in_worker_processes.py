@@ -1,7 +1,8 @@
 """Rows of the sample differ in two real worker processes.
 
-Emulated workers share one interpreter, with one order of sets and one hash() of a string. So if this check is selected, the
-two workers that all checks compare are processes, each with its own PYTHONHASHSEED: it costs no init() of its own.
+Emulated workers share one interpreter, with one order of sets and one hash() of a string. So where this check is
+selected, the two workers that all checks compare are processes, each with its own PYTHONHASHSEED. That costs no further
+init().
 """
 
 from __future__ import annotations
@@ -137,21 +138,17 @@ def _of_seed(mini_batch: SampleMiniBatch, one: RunOutcome, other: RunOutcome, di
         ),
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(other if other.rows is None else one),
-        service=on_service(
-            "every worker process has another hash seed, so the order of a set and hash() of a string differ",
-            one,
-            other,
-        ),
-        fix="sort a set before iterating over it, or use dict.fromkeys(), which keeps the order; use hashlib instead of "
-        "hash() of a string",
+        service=on_service("the order of a set and hash() of a string differ in every worker process", one, other),
+        fix="sort a set before iterating over it, or use dict.fromkeys(), which keeps the order; use hashlib instead "
+        "of hash() of a string",
         cause=Cause(kind="results depend on the hash seed"),
     )
 
 
 def _of_failure(mini_batch: SampleMiniBatch, answer: RunOutcome, difference: tuple[str, str]) -> Finding:
     return Finding(
-        what=f"run() works in the process of pytest only: for mini-batch {mini_batch.id} it {difference[0]} there; in a "
-        f"worker process it {difference[1]}.",
+        what=f"run() works in the process of pytest only: for mini-batch {mini_batch.id} it {difference[0]} there; "
+        f"in a worker process it {difference[1]}.",
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(answer),
         service=on_service("every worker is a process of its own", answer),

@@ -134,7 +134,7 @@ def reassigned(
     keys = list(dict.fromkeys(key for leaves in before for key in leaves))
 
     def telling(key: Key) -> tuple[bool, bool, int]:
-        values = {leaf for leaves in before if isinstance(leaf := leaves.get(key), Hashable)}
+        values = {leaves.get(key) for leaves in before}
         named = any(isinstance(value, str) and any(item in value for item in items) for value in values)
         return named, not any(isinstance(value, float) for value in values), len(values)
 
@@ -180,7 +180,8 @@ def _same_values(
         numbers = [number for value in values if (number := _as_float(value)) is not None]
         floats.append(sorted(number for number in numbers if not math.isnan(number)))
         exact.append(Counter(value for value in values if _as_float(value) is None))
-    return exact[0] == exact[1] and len(floats[0]) == len(floats[1]) and _close(*floats, [scale] * len(floats[0]))
+    left, right = floats
+    return exact[0] == exact[1] and len(left) == len(right) and _close(left, right, [scale] * len(left))
 
 
 def difference(
