@@ -22,6 +22,7 @@ import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
 from pytest_parallelrun.contract.confirmation import Confirmation
+from pytest_parallelrun.contract.entry.observations import Observations
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
 for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
@@ -69,6 +70,7 @@ def _not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 def _not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a check finds is not asked again of worker processes, which takes seconds: test_confirmation.py does."""
     monkeypatch.setattr(Confirmation, "_possible", False)
+    monkeypatch.setattr(Observations, "comparing_processes", lambda self: self)
 
 
 @pytest.fixture

@@ -248,9 +248,9 @@ def _of_worker(
         traceback=traceback_of(on_second),
         service=on_service("any worker may get any mini-batch", on_first, on_second),
         fix=(
-            "look for what differs between workers: the name or number of the process, its folder, what init() found "
-            "or claimed first. A result may depend on its own item only."
+            "look for what differs between workers: the name or number of the process, its folder, the order of a set, "
+            "hash() of a string, what init() found or claimed first. A result may depend on its own item only."
         ),
-        cause=None if on_second.ended.failure is None else Cause.of_attempt(on_second.ended),
+        cause=observations.cause_of_process if on_second.ended.failure is None else Cause.of_attempt(on_second.ended),
         case=case_of_history(observations, (mini_batch,), on_first),
     )

@@ -269,7 +269,8 @@ def _compare_rows(
         if delivery == _TO_THE_SAME:
             changes = kept_state(observations, mini_batch)
             finding = replace(finding, what=sentences(finding.what, changes.evidence), fix=changes.fix or finding.fix)
-        check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause, case=case))
+        cause = STATE_KEPT if kept else finding.cause or observations.cause_of_process
+        check.fail(replace(finding, cause=cause, case=case))
     return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 
 

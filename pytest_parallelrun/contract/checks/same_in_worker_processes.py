@@ -7,20 +7,20 @@ init().
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parallelrun.contract.check import SkipReason
 from pytest_parallelrun.contract.dependence.state import on_service, traceback_of
 from pytest_parallelrun.contract.entry.mini_batches import answer_of
-from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
     require_answers,
     skip_without_worker,
+    startup_failure,
     why_no_worker,
 )
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.phrases import shown_for_phase
 from pytest_parallelrun.emulator.engines import check_possible
 from pytest_parallelrun.emulator.errors import ParallelRunError
 
@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch
+    from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.events import Failure
 
 MAX_SECONDS = 30.0
 """Seconds of run() for a sample that is run again in processes, which do not skip sleep."""
 
 SEED = "PYTHONHASHSEED"
-SEEDS = "1", "2", "1", "2"
-"""Two processes that differ in nothing else, and once more."""
+SEEDS = "1", "2"
+"""Of two processes that differ in nothing else."""
+
+
+FIX_OF_PROCESS = "import and create in the script, or in init(), whatever it needs: what else this process has is missing on the service"
 
 
 def test_same_in_worker_processes(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
@@ -49,7 +54,7 @@ def test_same_in_worker_processes(parallelrun_observations: Observations, parall
         screening = observations.screening
         if screening.pair is None or screening.backward is None:
             if screening.start_error is not None:
-                check.cannot_decide(why_no_worker(screening.start_error[1]))
+                _judge_start(observations, check, screening.start_error[1])
             check.cannot_decide("a third worker does not start, so there is nothing to compare")
         if not screening.agrees:
             mini_batch = next(_differing(observations), None)
@@ -72,11 +77,25 @@ def _with_processes(observations: Observations, check: Check) -> Observations:
             f"run() takes {seconds:,.0f} s for the sample, and more than {MAX_SECONDS:g} s are not repeated in worker "
             "processes; --parallelrun-engine=process uses them for the whole gate"
         )
-    if observations.screening.has_begun:
-        # The checks run in another order.
-        observations = Observations(entry, observations.baseline)
-    observations.pair_entry = replace(entry, engine="process")
-    return observations
+    return observations.comparing_processes()
+
+
+def _judge_start(observations: Observations, check: Check, failure: Failure) -> NoReturn:
+    """Fails if a process cannot import the script, as the baseline did; another check reports init()."""
+    __tracebackhide__ = True
+    again = startup_failure(observations.pair_entry.probe_startup()) if failure.phase != "init" else None
+    if again is None or again.phase != failure.phase:
+        check.cannot_decide(why_no_worker(failure))
+    check.fail(
+        Finding(
+            what=f"The script can be imported in the process of pytest only: in a worker process {failure.error}",
+            location=Location(phase=failure.phase),
+            traceback=failure.traceback,
+            service=shown_for_phase(failure.phase),
+            fix=FIX_OF_PROCESS,
+            cause=Cause.of_failure(failure),
+        )
+    )
 
 
 def _differing(observations: Observations) -> Iterator[SampleMiniBatch]:
@@ -96,13 +115,16 @@ def _differing(observations: Observations) -> Iterator[SampleMiniBatch]:
 def _judge(observations: Observations, check: Check, mini_batch: SampleMiniBatch) -> None:
     """Asks fresh processes for a mini-batch that differed: fails if the difference is there again."""
     __tracebackhide__ = True
-    one, other, one_again, other_again = (_answer_of_process(observations, mini_batch, seed) for seed in SEEDS)
-    if any(observations.first_difference(*both) is not None for both in ((one, one_again), (other, other_again))):
-        # It changes from run to run.
-        return
+    one, other = (_answer_of_process(observations, mini_batch, seed) for seed in SEEDS)
     difference = observations.first_difference(one, other)
     if difference is not None:
-        check.fail(_of_seed(mini_batch, one, other, difference))
+        again = (_answer_of_process(observations, mini_batch, seed) for seed in SEEDS)
+        changed = [observations.first_difference(*both) is not None for both in zip((one, other), again, strict=True)]
+        if any(changed):
+            # It changes from run to run.
+            return
+        observations.cause_of_process = Cause(kind="results depend on the hash seed")
+        check.fail(_of_seed(observations, mini_batch, one, other, difference))
     usual = answer_of(observations.observe([mini_batch]).attempts[0][1].ended)
     difference = observations.first_difference(usual, one)
     if difference is None:
@@ -122,7 +144,7 @@ def _answer_of_process(observations: Observations, mini_batch: SampleMiniBatch, 
     """The answer of a fresh process with that hash seed, unless the job sets one."""
     redirected = observations.entry.redirected()
     observations.restore()
-    with replace(observations.entry, engine="process").session(
+    with observations.pair_entry.session(
         probe_limit=observations.process_limit,
         arguments=redirected.arguments,
         environment_variables={SEED: seed, **redirected.environment},
@@ -130,7 +152,13 @@ def _answer_of_process(observations: Observations, mini_batch: SampleMiniBatch, 
         return answer_of(observations.attempt(session, mini_batch).ended)
 
 
-def _of_seed(mini_batch: SampleMiniBatch, one: RunOutcome, other: RunOutcome, difference: tuple[str, str]) -> Finding:
+def _of_seed(
+    observations: Observations,
+    mini_batch: SampleMiniBatch,
+    one: RunOutcome,
+    other: RunOutcome,
+    difference: tuple[str, str],
+) -> Finding:
     return Finding(
         what=(
             f"Results depend on the worker process: for mini-batch {mini_batch.id} run() {difference[0]}; in a process "
@@ -141,7 +169,7 @@ def _of_seed(mini_batch: SampleMiniBatch, one: RunOutcome, other: RunOutcome, di
         service=on_service("the order of a set and hash() of a string differ in every worker process", one, other),
         fix="sort a set before iterating over it, or use dict.fromkeys(), which keeps the order; use hashlib instead "
         "of hash() of a string",
-        cause=Cause(kind="results depend on the hash seed"),
+        cause=observations.cause_of_process,
     )
 
 
@@ -152,7 +180,6 @@ def _of_failure(mini_batch: SampleMiniBatch, answer: RunOutcome, difference: tup
         location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
         traceback=traceback_of(answer),
         service=on_service("every worker is a process of its own", answer),
-        fix="import and create in the script, or in init(), whatever run() needs: the rest of this process is missing "
-        "on the service",
+        fix=FIX_OF_PROCESS,
         cause=Cause.of_attempt(answer.ended),
     )

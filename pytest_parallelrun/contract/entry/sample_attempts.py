@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
+    from pytest_parallelrun.contract.finding import Cause
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.result import MiniBatchResult
     from pytest_parallelrun.emulator.splitting.model import InputKind
@@ -49,6 +50,8 @@ class SampleAttempts:
         self.entry = entry
         self.pair_entry = entry
         """The same, with the engine of the two workers that are compared first."""
+        self.cause_of_process: Cause | None = None
+        """Why worker processes answer differently, if that is known."""
         self.baseline = baseline
         slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
         # Worker processes do not skip sleep.
