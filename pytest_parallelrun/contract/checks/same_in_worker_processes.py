@@ -40,7 +40,10 @@ SEEDS = "1", "2"
 """Of two processes that differ in nothing else."""
 
 
-FIX_OF_PROCESS = "import and create in the script, or in init(), whatever it needs: what else this process has is missing on the service"
+FIX_OF_PROCESS = (
+    "import and create in the script, or in init(), whatever it needs: what else this process has is missing on "
+    "the service"
+)
 
 
 def test_same_in_worker_processes(parallelrun_observations: Observations, parallelrun_check: Check) -> None:

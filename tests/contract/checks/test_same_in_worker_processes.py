@@ -24,14 +24,15 @@ def judged(judge: Judge, script: str, *arguments: str) -> Judged:
     return judge("import sys\n" + script, "-k", CHECK, *arguments)
 
 
-TAGS = "{'red', 'green', 'blue', 'black', 'white', 'grey', 'pink', 'cyan'}"
+TAGS = "TAGS = {'red', 'green', 'blue', 'black', 'white', 'grey', 'pink', 'cyan'}\n"
 SEEDED = {
-    "a set": f"def run(b): return [f'{{p}}: {{list({TAGS})}}' for p in b]\n",
+    "a set": TAGS + "def run(b): return [f'{p}: {list(TAGS)}' for p in b]\n",
     "hash()": "def run(b): return [f'{p}: {hash(p[-10:]) % 999983}' for p in b]\n",
-    "a set of init()": f"def init():\n    global tags\n    tags = ' '.join({TAGS})\ndef run(b): return [p + tags for p in b]\n",
+    "a set of init()": TAGS + "def init():\n    global tags\n    tags = ' '.join(TAGS)\n"
+    "def run(b): return [p + tags for p in b]\n",
 }
 STEADY = {
-    "a sorted set": f"def run(b): return [f'{{p}}: {{sorted({TAGS})}}' for p in b]\n",
+    "a sorted set": TAGS + "def run(b): return [f'{p}: {sorted(TAGS)}' for p in b]\n",
     "a digest": "import hashlib\ndef run(b): return [p + hashlib.md5(p[-10:].encode()).hexdigest() for p in b]\n",
     "process ids and times": "import os, time\ndef run(b): return [f'{p} {time.time()}' for p in b]\n",
     "rows in another order": "def run(b): return list(set(b))\n",
