@@ -23,6 +23,7 @@ import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
 from pytest_parallelrun.contract.confirmation import Confirmation
+from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.generation.examples import EXAMPLES
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
@@ -75,6 +76,7 @@ def _not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 def _not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a check finds is not asked again of worker processes, which takes seconds: test_confirmation.py does."""
     monkeypatch.setattr(Confirmation, "_possible", False)
+    monkeypatch.setattr(Observations, "comparing_processes", lambda self: self)
 
 
 @pytest.fixture

@@ -48,6 +48,10 @@ CHECKS = (
         finds="run() is missing, has the wrong parameters, is async or a generator; init() takes parameters",
     ),
     CheckSpec(
+        name="same_in_worker_processes",
+        finds="rows differ in two worker processes: order of sets, hash(), what only the process of pytest provides",
+    ),
+    CheckSpec(
         name="accepts_runtime_arguments",
         shares_process=True,
         needs_input=False,

@@ -20,7 +20,9 @@ from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.entry.questions import QUESTIONS
 from pytest_parallelrun.contract.generation.runner import ExampleRunner
+from pytest_parallelrun.contract.rows.comparison import nondeterministic_values
 from pytest_parallelrun.emulator.errors import ParallelRunError
+from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
@@ -89,7 +91,10 @@ class Confirmation:
         if observations is None or self._observations is not None:
             return False
         try:
-            nondeterministic = self._observe(observations.baseline).nondeterministic
+            in_processes = self._observe(observations.baseline)
+            if _changes_in_process(observations, in_processes):
+                return False
+            nondeterministic = in_processes.nondeterministic
         except (WorkerStartError, TooManyInitCalls, ParallelRunError):
             return False
         return nondeterministic is None or nondeterministic.harmless
@@ -172,6 +177,19 @@ class Confirmation:
     @cached_property
     def _comes_up(self) -> bool:
         return startup_failure(self._entry_in_processes.probe_startup()) is None
+
+
+def _changes_in_process(observations: Observations, in_processes: Observations) -> bool:
+    """Whether a fresh process answers the first mini-batch differently from the process that did so before, if any."""
+    run = observations.screening.pair
+    if run is None or observations.pair_entry.engine == "inprocess":
+        return False
+    mini_batch, before = run.observation.attempts[0]
+    after = in_processes.observe([mini_batch]).rows(mini_batch)
+    if after is None or before.ended.returned is None:
+        return False
+    values = nondeterministic_values(as_rows(before.ended.value), after)
+    return values is not None and not values.harmless
 
 
 def _failed(observations: Observations) -> bool:

@@ -1,9 +1,14 @@
-"""Results depend on the order of mini-batches or on the worker."""
+"""Results depend on the order of mini-batches or on the worker, or come to the wrong items."""
 
 from __future__ import annotations
 
+import os
+import time
+from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.bounds import MAX_SINGLES
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import changes_undrawn
@@ -14,7 +19,7 @@ from pytest_parallelrun.contract.dependence.state import (
     on_service,
     traceback_of,
 )
-from pytest_parallelrun.contract.entry.mini_batches import answer_of
+from pytest_parallelrun.contract.entry.mini_batches import answer_of, called_as, joined_answers, paths_of, singles_of
 from pytest_parallelrun.contract.entry.preconditions import (
     pass_unless_random,
     require_rows,
@@ -22,12 +27,27 @@ from pytest_parallelrun.contract.entry.preconditions import (
     skip_without_worker,
 )
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values, reassigned, unsteady
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.dependence.state import StateDependence
     from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.contract.rows.comparison import Reassigned
+    from pytest_parallelrun.emulator.probe import ProbeSession
+
+MAX_RUNS = 40
+MAX_SECONDS = 30.0
+"""For more runs of a mini-batch."""
+CHANCE_OF_LABELS = 1 / 3
+"""That independent random values, of which some changed, are still the same in all: of two labels at most that."""
+CHANCE_OF_SPECIAL = 1e-3
+"""The same for numbers with many digits."""
+SURE = 1e-6
+"""Chance of blaming a script that only draws random values."""
 
 
 def test_independent_of_order(parallelrun_observations: Observations, parallelrun_check: Check) -> None:
@@ -37,6 +57,9 @@ def test_independent_of_order(parallelrun_observations: Observations, parallelru
     with skip_without_worker(check):
         nondeterministic = observations.nondeterministic
         finding, undecided = None, None
+        misplaced = _of_wrong_items(observations)
+        if misplaced is not None:
+            check.fail(misplaced)
         if nondeterministic is None or not nondeterministic.all_rows:
             require_rows(observations, check)
             require_several(observations, check)
@@ -74,6 +97,82 @@ def _compare_orders(observations: Observations) -> tuple[Finding | None, str | N
             )
         return _of_worker(observations, mini_batch, on_first, on_second, difference), None
     return None, None
+
+
+def _of_wrong_items(observations: Observations) -> Finding | None:
+    """Whether a mini-batch returns the same values each time, but at other items, which cannot be chance."""
+    screening = observations.screening
+    if screening.pair is None or screening.backward is None or screening.agrees_exactly:
+        return None
+    pairs = ((one.rows, other.rows) for one, other in screening.compared())
+    if not any(one and other and reassigned(one, other, (), ()) for one, other in pairs):
+        return None
+    mini_batch = max(observations.answered, key=lambda candidate: candidate.size)
+    mini_batch = mini_batch.part(*range(min(mini_batch.size, MAX_SINGLES)))
+    observations.restore()
+    with observations.pair_entry.session(probe_limit=observations.process_limit) as worker:
+        return _misplaced(observations, mini_batch, partial(_rows, observations, worker))
+
+
+def _rows(observations: Observations, worker: ProbeSession, *mini_batches: SampleMiniBatch) -> Sequence[object] | None:
+    """All rows that run() returns for these, one after the other; None if it fails."""
+    return joined_answers([answer_of(observations.attempt(worker, one).ended) for one in mini_batches]).rows
+
+
+def _misplaced(
+    observations: Observations, mini_batch: SampleMiniBatch, ask: Callable[..., Sequence[object] | None]
+) -> Finding | None:
+    """The finding on a mini-batch, from the items alone and from many runs of the whole.
+
+    Random labels may be the same by chance, so each run that has them at other items counts little.
+    """
+    whole = not observations.entry.settings.partition_keys and mini_batch.size > 1
+    singles = called_as(mini_batch, singles_of(mini_batch)) if whole else [mini_batch]
+    own, again, first = ask(*singles), ask(*singles), ask(mini_batch)
+    if not own or again is None or first is None:
+        return None
+    changing = nondeterministic_values(own, again)
+    # If an item has several rows, they may be mixed up although it is alone.
+    alone = whole and not (changing is not None and changing.swapped)
+    ignoring = unsteady(own, first).union(() if changing is None or not alone else changing.keys)
+    items = [os.path.basename(path).partition(".")[0] for path in paths_of(mini_batch.payload)]
+    seen: Counter[Hashable] = Counter()
+    deadline = time.monotonic() + MAX_SECONDS
+    evidence = None
+    while seen.total() < MAX_RUNS and time.monotonic() < deadline:
+        rows = ask(mini_batch)
+        found = None if rows is None else reassigned(own, rows, ignoring, items)
+        if rows is None or (found is None and difference(own, rows, ignoring=ignoring) is not None):
+            return None
+        seen[None if found is None else found.arrangement] += 1
+        evidence = found or evidence
+        changed = seen.total() - max(seen.values())
+        if evidence is None or not (alone or (evidence.telling and evidence.named)):
+            continue
+        if (CHANCE_OF_SPECIAL if evidence.telling else CHANCE_OF_LABELS) ** changed <= SURE:
+            return _of_misplaced(mini_batch, evidence, alone=alone, runs=seen.total(), arrangements=len(seen))
+    return None
+
+
+def _of_misplaced(
+    mini_batch: SampleMiniBatch, found: Reassigned, *, alone: bool, runs: int, arrangements: int
+) -> Finding:
+    own = f"alone, {found.name} gets {found.own}" if alone else f"in one run {found.name} gets {found.own}"
+    then = f"in mini-batch {mini_batch.id}" if alone else "in another"
+    return Finding(
+        what=(
+            f"Values come to the wrong items: {own}; {then} it gets {found.got}, the value of {found.owner}. "
+            f"{runs} runs of the mini-batch gave the same values, in {arrangements} different assignments."
+        ),
+        location=Location(phase="run", mini_batch=mini_batch.id, items=mini_batch.items()),
+        service=on_service("each run assigns the values anew"),
+        fix=(
+            "keep each value with its item: shuffle nothing that is joined to unshuffled names (sample(frac=1), "
+            "random.shuffle()), and collect results of threads in the order of the items: executor.map() and "
+            "pool.map() keep it, as_completed() and imap_unordered() do not. Or let each task return its name too."
+        ),
+        cause=Cause(kind="values come to the wrong items"),
+    )
 
 
 def _of_order(observations: Observations, state: StateDependence) -> Finding:
@@ -149,9 +248,9 @@ def _of_worker(
         traceback=traceback_of(on_second),
         service=on_service("any worker may get any mini-batch", on_first, on_second),
         fix=(
-            "look for what differs between workers: the name or number of the process, its folder, what init() found "
-            "or claimed first. A result may depend on its own item only."
+            "look for what differs between workers: the name or number of the process, its folder, the order of a set, "
+            "hash() of a string, what init() found or claimed first. A result may depend on its own item only."
         ),
-        cause=None if on_second.ended.failure is None else Cause.of_attempt(on_second.ended),
+        cause=observations.cause_of_process if on_second.ended.failure is None else Cause.of_attempt(on_second.ended),
         case=case_of_history(observations, (mini_batch,), on_first),
     )

@@ -136,7 +136,8 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
         # Off the main thread unless it hangs there: equal results show that the thread does not matter either.
         thread = "worker" if ends_for_bad_items(observations) else None
         _, retried = _deliver_after_a_failure(observations, mini_batch, thread)
-        if retried is None or not _is_as_screened(observations, run, mini_batch, retried):
+        # Without a failure there is no retry, and the two workers have shown what a second delivery does.
+        if retried is not None and not _is_as_screened(observations, run, mini_batch, retried):
             return False
         if thread is not None:
             observations.remember(OFF_MAIN_THREAD, lambda: True)
@@ -268,7 +269,8 @@ def _compare_rows(
         if delivery == _TO_THE_SAME:
             changes = kept_state(observations, mini_batch)
             finding = replace(finding, what=sentences(finding.what, changes.evidence), fix=changes.fix or finding.fix)
-        check.fail(replace(finding, cause=STATE_KEPT if kept else finding.cause, case=case))
+        cause = STATE_KEPT if kept else finding.cause or observations.cause_of_process
+        check.fail(replace(finding, cause=cause, case=case))
     return "" if nondeterministic is None or nondeterministic.harmless else why_random(nondeterministic)
 
 

@@ -82,9 +82,9 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
         mini_batches = (mini_batches[0], mini_batches[0].numbered(mini_batches[0].id + 1))
     redirected = attempts.entry.redirected()
     attempts.restore()
-    with attempts.entry.session(
+    with attempts.pair_entry.session(
         workers=2,
-        probe_limit=attempts.probe_limit,
+        probe_limit=attempts.probe_limit if attempts.pair_entry is attempts.entry else attempts.process_limit,
         arguments=redirected.arguments,
         environment_variables=redirected.environment,
     ) as session:

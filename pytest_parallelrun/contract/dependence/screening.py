@@ -92,13 +92,18 @@ class Screening:
         return observation
 
     @cached_property
+    def agrees_exactly(self) -> bool:
+        """Whether all answers agree, with nothing random in them."""
+        return self.backward is not None and not self._fails_what_succeeded() and self._agree(())
+
+    @cached_property
     def agrees(self) -> bool:
         """Whether all answers agree, apart from random values."""
+        if self.agrees_exactly:
+            return True
         backward = self.backward
         if backward is None or self._fails_what_succeeded():
             return False
-        if self._agree(()):
-            return True
         try:
             self.again = self._attempts.observe(self._attempts.asked[::-1])
         except WorkerStartError:
@@ -145,9 +150,9 @@ class Screening:
                 yield result
 
     def _agree(self, ignoring: Collection[Key]) -> bool:
-        return all(first_difference(expected, actual, ignoring) is None for expected, actual in self._answers())
+        return all(first_difference(expected, actual, ignoring) is None for expected, actual in self.compared())
 
-    def _answers(self) -> Iterator[Pair]:
+    def compared(self) -> Iterator[Pair]:
         """Two answers each that should be the same."""
         assert self.pair is not None
         assert self.backward is not None

@@ -6,6 +6,7 @@ The checks on order, history, size and repetition share these observations, beca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,12 @@ class Observations(SampleAttempts):
     def __init__(self, entry: EntryUnderTest, baseline: Baseline, questions: Mapping[str, Ask] | None = None) -> None:
         super().__init__(entry, baseline)
         self.screening = Screening(self, {name: partial(ask, self) for name, ask in (questions or {}).items()})
+
+    def comparing_processes(self) -> Observations:
+        """These, with worker processes as the first two workers; others, if emulated ones were asked already."""
+        observations = Observations(self.entry, self.baseline) if self.screening.has_begun else self
+        observations.pair_entry = replace(self.entry, engine="process")
+        return observations
 
     @property
     def is_known(self) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.sample_copy import SampleCopy
+    from pytest_parallelrun.contract.finding import Cause
     from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.probe import ProbeResult, ProbeSession
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Payload
@@ -41,11 +42,19 @@ class SampleAttempts:
 
     def __init__(self, entry: EntryUnderTest, baseline: Baseline) -> None:
         self.entry = entry
+        self.pair_entry = entry
+        """The same, with the engine of the two workers that are compared first."""
+        self.cause_of_process: Cause | None = None
+        """Why worker processes answer differently, if that is known."""
         self.baseline = baseline
         slowest = max((attempt.running for attempt in baseline.result.attempts), default=0.0)
+        # Worker processes do not skip sleep.
+        self.process_limit = max(MIN_PROBE, PROBE_FACTOR * slowest)
         # One includes skipped sleep, the other contains other mini-batches.
         self.probe_limit = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
-        """Seconds of real time for a generated attempt, in addition to the setting `timeout`."""
+        """Seconds of real time for a generated attempt, in addition to the setting `timeout`; `process_limit` is that
+        in a worker process.
+        """
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
         self._originals: dict[str, tuple[str, tuple[int, int]]] = {}

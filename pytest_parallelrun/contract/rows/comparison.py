@@ -10,7 +10,7 @@ import datetime
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -45,6 +45,9 @@ NO_SUCH_ROW = "no such row"
 
 MANY = 8
 """Length from which on a sequence is a vector, whose elements have one scale."""
+MIN_SPECIAL = 3
+MIN_DIGITS = 4
+"""Values that cannot coincide: so many different ones, with more digits than that."""
 
 Key = tuple[Hashable, ...]
 """A spot in a row: a column, a position, a word of a string."""
@@ -87,6 +90,99 @@ def nondeterministic_values(first: Sequence[object], second: Sequence[object]) -
             before[key, left.get(key)] += 1
             after[key, right.get(key)] += 1
     return NondeterministicValues(frozenset(keys), harmless=harmless, swapped=before == after) if keys else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reassigned:
+    """The values of rows at other names. name: got the value `got` instead of `own`; it is that of `owner`.
+
+    telling: whether the values are so special that they cannot coincide. named: whether the names are more than numbers
+    that count the rows. arrangement: all of the rows, to compare with others.
+    """
+
+    name: str
+    own: str
+    got: str
+    owner: str
+    telling: bool
+    named: bool
+    arrangement: Hashable
+
+
+def unsteady(own: Sequence[object], actual: Sequence[object]) -> frozenset[Key]:
+    """The spots whose values, taken together, are not the same on both sides."""
+    scales = _scales([*own, *actual])
+    before, after = [_leaves(row) for row in own], [_leaves(row) for row in actual]
+    keys = {key for leaves in (*before, *after) for key in leaves}
+    return frozenset(key for key in keys if not _same_values(key, before, after, scales.get(_column(key), 0.0)))
+
+
+def reassigned(
+    own: Sequence[object], actual: Sequence[object], ignoring: Collection[Key], items: Collection[str]
+) -> Reassigned | None:
+    """How the values of rows are the same but belong to other names, such as those of the items; None if they do not.
+
+    Rows in another order are the same rows.
+    """
+    ignoring = unsteady(own, actual).union(ignoring)
+    if len(own) != len(actual) or difference(own, actual, ignoring=ignoring) is None:
+        return None
+    sides = [
+        [{key: leaf for key, leaf in _leaves(row).items() if key not in ignoring} for row in rows]
+        for rows in (own, actual)
+    ]
+    before, after = sides
+    keys = list(dict.fromkeys(key for leaves in before for key in leaves))
+
+    def telling(key: Key) -> tuple[bool, bool, int]:
+        values = {leaves.get(key) for leaves in before}
+        named = any(isinstance(value, str) and any(item in value for item in items) for value in values)
+        return named, not any(isinstance(value, float) for value in values), len(values)
+
+    name = max(keys, key=telling)
+    names = [leaves.get(name) for leaves in before]
+    numbers = sorted(leaf for leaf in names if isinstance(leaf, int))
+    for key in keys:
+        values: dict[object, list[object]] = defaultdict(list)
+        for leaves in before:
+            values[leaves.get(name)].append(leaves.get(key))
+        scale = _scales(own).get(_column(key), 0.0)
+        for leaves in after:
+            one, got = leaves.get(name), leaves.get(key)
+            if key == name or not values[one] or any(_equal(value, got, scale) for value in values[one]):
+                continue
+            owner = next(other for other in values if any(_equal(value, got, scale) for value in values[other]))
+            special = {leaf for leaves in before if isinstance(leaf := leaves.get(key), float) and _is_special(leaf)}
+            return Reassigned(
+                name=str(one),
+                own=row_text(values[one][0], 60),
+                got=row_text(got, 60),
+                owner=str(owner),
+                telling=len(special) >= MIN_SPECIAL,
+                named=len(numbers) < len(names) or numbers[-1] - numbers[0] >= len(numbers),
+                arrangement=tuple(sorted(repr(sorted(leaves.items(), key=repr)) for leaves in after)),
+            )
+    return None
+
+
+def _is_special(value: float) -> bool:
+    """Whether a float has so many digits that no other one is the same by chance."""
+    return not value.is_integer() and len(repr(value)) > MIN_DIGITS
+
+
+def _same_values(
+    key: Key, before: Sequence[dict[Key, object]], after: Sequence[dict[Key, object]], scale: float
+) -> bool:
+    """Whether the values of a spot are the same in all rows together."""
+    exact: list[Counter[object]] = []
+    floats: list[list[float]] = []
+    for rows in (before, after):
+        values = [leaves[key] for leaves in rows if key in leaves]
+        numbers = [number for value in values if (number := _as_float(value)) is not None]
+        floats.append(sorted(number for number in numbers if not math.isnan(number)))
+        exact.append(Counter(value for value in values if _as_float(value) is None))
+    left, right = floats
+    return exact[0] == exact[1] and len(left) == len(right) and _close(left, right, [scale] * len(left))
 
 
 def difference(

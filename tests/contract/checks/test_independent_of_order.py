@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tempfile
 import uuid
 from pathlib import Path
@@ -203,11 +204,77 @@ def many(write: Write) -> str:
     return "many"
 
 
-def test_values_that_come_to_other_items_in_another_run_are_advice(judged: Judge, many: str) -> None:
+def test_values_that_come_to_other_items_in_another_run_fail(judged: Judge, many: str) -> None:
     found = judged(SWAPS, "--parallelrun-set=mini_batch_size=20", input=many)
-    assert found.outcomes[CHECK] == "advice"
-    assert "no random number generator was used" in found.messages[CHECK]
-    assert "they belong to the wrong items" in found.messages[CHECK]
+    assert found.failed == {CHECK}
+    assert re.search(
+        r"alone, tem_(\d\d).txt gets 'm_\1.txt'; in mini-batch 0 it gets 'm_(\d\d).txt', the value of tem_\2.txt",
+        found.messages[CHECK],
+    )
+
+
+NUMBERED = "import random\ndef run(b):\n    names = [path[-10:] for path in b]\n"
+SCORES = NUMBERED + "    scores = [1 / (2 + ord(name[-5])) for name in names]\n    random.shuffle(scores)\n"
+LABELS = NUMBERED + "    labels = [ord(name[-5]) % 2 for name in names]\n    random.shuffle(labels)\n"
+MISPLACES = {
+    "numbers": SCORES + "    return [f'{n} {s}' for n, s in zip(names, scores)]\n",
+    "two labels": LABELS + "    return [{'file': n, 'label': s} for n, s in zip(names, labels)]\n",
+    "beside an id and the time": "import time, uuid\n"
+    + SCORES
+    + "    return [(n, s, str(uuid.uuid4()), time.time()) for n, s in zip(names, scores)]\n",
+    "seeded by init": "def init(): random.seed(1)\n"
+    + SCORES
+    + "    return [f'{n} {s}' for n, s in zip(names, scores)]\n",
+}
+
+
+@pytest.mark.parametrize("script", MISPLACES.values(), ids=MISPLACES)
+def test_values_shuffled_without_their_names_fail(judged: Judge, many: str, script: str) -> None:
+    found = judged(script, "--parallelrun-set=mini_batch_size=10", input=many)
+    assert found.failed == {CHECK}
+    assert "Values come to the wrong items" in found.messages[CHECK]
+
+
+NOT_MISPLACED = {
+    "rows without names": SCORES + "    return scores\n",
+    "rows in another order": SCORES.replace("shuffle(scores)", "shuffle(names)")
+    + "    return [f'{n} {1 / (2 + ord(n[-5]))}' for n in names]\n",
+    "numbered as they come": SCORES + "    return [{'row': i, 'score': s} for i, s in enumerate(scores)]\n",
+    "new labels": NUMBERED + "    return [{'file': n, 'label': random.choice('yn')} for n in names]\n",
+    "labels that rarely change": NUMBERED
+    + "    return [{'file': n, 'label': (ord(n[-5]) + (random.random() < 0.2)) % 2} for n in names]\n",
+    "drawn groups": NUMBERED
+    + "    groups = list(range(len(b)))\n    random.shuffle(groups)\n"
+    + "    return [{'file': n, 'group': g} for n, g in zip(names, groups)]\n",
+    "drawn from a list": NUMBERED + "    return [f'{n} {random.choice([0.12345, 0.77777, 0.99991])}' for n in names]\n",
+}
+
+
+@pytest.mark.parametrize("script", NOT_MISPLACED.values(), ids=NOT_MISPLACED)
+def test_random_rows_and_other_orders_are_no_wrong_items(judged: Judge, many: str, script: str) -> None:
+    found = judged(script, "--parallelrun-set=mini_batch_size=10", input=many)
+    assert found.failed == set()
+
+
+def test_rows_of_one_file_that_are_mixed_up_fail(judged: Judge, write: Write) -> None:
+    for number in range(2):
+        rows = "".join(f"id-{number}-{row},{row**0.5}\n" for row in range(1, 9))
+        write(f"tables/{number}.csv", rows)
+    script = """
+        import random
+
+        def run(mini_batch):
+            rows = []
+            for path in mini_batch:
+                lines = [line.strip().split(",") for line in open(path)]
+                scores = [float(value) / 3 for _, value in lines]
+                random.shuffle(scores)
+                rows += [{"id": id, "score": score} for (id, _), score in zip(lines, scores)]
+            return rows
+    """
+    found = judged(script, "--parallelrun-set=mini_batch_size=1", input="tables")
+    assert found.failed == {CHECK}
+    assert "in one run id-" in found.messages[CHECK]
 
 
 @pytest.mark.parametrize("script", [MAKES_ANEW, SOMETIMES_MORE], ids=["values", "number of rows"])
@@ -247,9 +314,10 @@ def test_what_is_drawn_may_change(judged: Judge, write: Write, script: str) -> N
 IN_A_PROCESS = "--parallelrun-engine=process"
 
 
-def test_hash_of_a_text_is_advice_where_workers_are_processes(judged: Judge) -> None:
+def test_hash_of_a_text_fails_where_workers_are_processes(judged: Judge) -> None:
     found = judged("def run(b): return [hash(p[-10:]) % 999983 for p in b]\n", IN_A_PROCESS)
-    assert found.outcomes[CHECK] == "advice"
+    assert found.failed == {CHECK}
+    assert "hash() of a string" in found.messages[CHECK]
 
 
 def test_a_generator_that_run_imports_is_watched_where_workers_are_processes(judged: Judge) -> None:

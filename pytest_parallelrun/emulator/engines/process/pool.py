@@ -74,7 +74,13 @@ class ProcessPool(WorkerPool):
             worker.folder.mkdir(parents=True, exist_ok=True)
             with unwatched():
                 worker.spawn(
-                    {**host.environment, **tracking_environment(plan, worker.name), **plan.environment},
+                    {
+                        **host.environment,
+                        # Another order of sets in each, as on the service; the same ones in every run.
+                        "PYTHONHASHSEED": str(worker.number + 1),
+                        **tracking_environment(plan, worker.name),
+                        **plan.environment,
+                    },
                     message,
                     plan.log_of(worker, "stdout"),
                     plan.log_of(worker, "stderr"),
