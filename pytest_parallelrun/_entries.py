@@ -35,6 +35,7 @@ from pytest_parallelrun.report.sanitize import Redaction
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
+    from pytest_parallelrun.contract.golden_file import GoldenRequest
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.splitting.model import Splitter
     from pytest_parallelrun.job_files.job_step import JobStep
@@ -57,6 +58,10 @@ class SampleInput:
         if self.paths is None:
             return "none"
         return self.paths if isinstance(self.paths, str) else ", ".join(self.paths)
+
+    @property
+    def all_paths(self) -> tuple[str, ...]:
+        return (self.paths,) if isinstance(self.paths, str) else self.paths or ()
 
     @property
     def source(self) -> str | list[str] | None:
@@ -88,6 +93,7 @@ class EntryPlan:
     output: Path | None
     logs: Path | None
     notes: tuple[str, ...]
+    golden: GoldenRequest | None
     replay: SavedCase | None
 
     @property
@@ -175,10 +181,12 @@ class RunEntries:
         if typed.as_files is not None:
             of_step = of_step.replace(input_type="uri_folder")
             origins.setdefault("input_type", typed.as_files.origin)
+        chosen, golden = with_arguments.over(of_step), self.configuration.golden
+        name = step.name if step is not None and target.shares_script else ""
         return EntryPlan(
             target=target,
             sample=self._sample_of(step, named),
-            settings=with_arguments.over(of_step),
+            settings=chosen,
             origins=origins,
             arguments=arguments,
             models=models,
@@ -186,6 +194,7 @@ class RunEntries:
             output=self._folder_of(target, self.configuration.output),
             logs=self._folder_of(target, self.configuration.logs),
             notes=(*target.notes, *_notes_of(step, with_arguments), *typed.notes),
+            golden=None if golden is None else golden.request(target.entry.path, name, chosen, arguments.argv, models),
             replay=self.configuration.replay,
         )
 
@@ -286,6 +295,10 @@ def entries_of(config: pytest.Config) -> RunEntries:
                 for plan in plans:
                     check_possible(configuration.engine, plan.entry, plan.settings)
                 _check_samples(entries)
+                if configuration.golden is not None:
+                    requests = {plan.nodeid: plan.golden for plan in plans if plan.golden is not None}
+                    inputs = {path for plan in plans for path in plan.sample.all_paths}
+                    configuration.golden.check(requests, inputs)
         config.stash[_ENTRIES] = entries
     return config.stash[_ENTRIES]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counte
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
+from pytest_parallelrun.contract.rows.items import FileNames, stem_of
 from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, text_of, values_of
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.splitting import open_input
@@ -89,7 +89,7 @@ def _unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) -
     names = {batch.id: [sample.item_name(name) for name in splitter.item_names(batch)] for batch in batches}
     paths = {batch.id: cast("list[str]", splitter.load(batch)) for batch in batches}
     partitions = {batch.id: batch.partition for batch in batches}
-    known = _FileNames(name for listed in names.values() for name in listed)
+    known = FileNames(name for listed in names.values() for name in listed)
     everything = [pair for id in names for pair in zip(names[id], paths[id], strict=True)][:MAX_ROWS]
     ids = _Ids([path for listed in paths.values() for path in listed])
     for id in list(values)[:MAX_MINI_BATCHES]:
@@ -97,7 +97,7 @@ def _unnamed_row_of_files(entry: EntryUnderTest, values: Mapping[int, object]) -
             text = text_of(row)
             if any(known.is_named(text, name, path) for name, path in zip(names[id], paths[id], strict=True)):
                 continue
-            if _tells_partition(text, partitions[id]) and any(_stem_of(name) in text for name in names[id]):
+            if _tells_partition(text, partitions[id]) and any(stem_of(name) in text for name in names[id]):
                 continue
             if any(known.is_named(text, name, path) for name, path in everything):
                 # The name of another item: other checks report rows in the wrong place.
@@ -170,30 +170,6 @@ class _Ids:
         return any(len(files) == 1 and files[0] in paths for files in holders)
 
 
-class _FileNames:
-    """The names that rows may give to the items of a sample. all_names: relative paths, each once."""
-
-    def __init__(self, all_names: Iterable[str]) -> None:
-        names = [name.replace("\\", "/") for name in all_names]
-        self._bases = Counter(name.rpartition("/")[2] for name in names)
-        self._stems = Counter(stem for name in names for stem in _stems_of(name))
-
-    def is_named(self, text: str, name: str, path: str) -> bool:
-        """Whether a text has a name of the item that no other item has."""
-        name, text = name.replace("\\", "/"), text.replace("\\\\", "/").replace("\\", "/")
-        folder, _, base = name.rpartition("/")
-        parent = folder.rpartition("/")[2] or os.path.basename(os.path.dirname(path))
-        if name in text and (folder or self._bases[base] == 1):
-            return True
-        if base in text:
-            return self._bases[base] == 1 or parent in text
-        return any(
-            re.search(rf"(?<![A-Za-z0-9]){re.escape(stem)}(?![A-Za-z0-9])", text) is not None
-            and (self._stems[stem] == 1 or parent in text)
-            for stem in _stems_of(name)
-        )
-
-
 def _tells_partition(text: str, partition: Partition) -> bool:
     """Whether a text has the value of every key of a partition; False without a partition."""
     return bool(partition) and all(value in text for _, value in partition)
@@ -263,18 +239,6 @@ def _same(value: object) -> Hashable:
         return None
     number = number_in(value)
     return str(value) if number is None else number
-
-
-def _stem_of(name: str) -> str:
-    """The name of a file without its folder and its extension."""
-    base = name.rpartition("/")[2]
-    return base.rpartition(".")[0] or base
-
-
-def _stems_of(name: str) -> set[str]:
-    """Without its last extension, and without all of them: "scan.nii.gz" is "scan" as well."""
-    stem = _stem_of(name)
-    return {stem, stem.partition(".")[0] or stem}
 
 
 def _ids(text: str) -> Iterable[str]:

@@ -12,7 +12,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from types import MappingProxyType
+from typing import NamedTuple, cast
 
 from pytest_parallelrun.contract.rows.values import is_plain_array
 
@@ -37,6 +38,9 @@ _TIMING = re.compile(
 )
 """Names of durations, which always differ and are not results."""
 _YEAR = 366 * 24 * 3600
+_DAY = 24 * 3600
+_MINUTES = 10
+"""Until then a time of day is that of this run."""
 
 NO_SUCH_ROW = "no such row"
 
@@ -47,6 +51,25 @@ MAX_ALIGNED = 100
 
 Key = tuple[Hashable, ...]
 """A spot in a row: a column, a position, a word of a string."""
+
+
+class Tolerance(NamedTuple):
+    """The allowed difference of numbers, as of pytest.approx: `rel` or `abs`, whichever is larger."""
+
+    rel: float = 0.0
+    abs: float = 0.0
+
+
+Scales = Mapping[Key, float | Tolerance]
+"""By column: its largest float, which the usual tolerance is relative to, or a tolerance of its own."""
+
+
+class RowChange(NamedTuple):
+    """A row of each side that should be equal, or NO_SUCH_ROW itself; the values that differ, by name."""
+
+    expected: object
+    actual: object
+    values: Mapping[str, tuple[object, object]]
 
 
 @dataclass(frozen=True)
@@ -72,13 +95,13 @@ def nondeterministic_values(first: Sequence[object], second: Sequence[object]) -
     """The difference between the rows of two runs that should be equal; None if there is none."""
     if len(first) != len(second):
         return NondeterministicValues(frozenset(), all_rows=True)
-    lefts, rights = _unmatched(first, second, ())
+    scales = scales_of([*first, *second])
+    lefts, rights = _unmatched(first, second, (), scales)
     keys: set[Key] = set()
     harmless = True
     before: Counter[object] = Counter()
     after: Counter[object] = Counter()
-    scales = _scales([*first, *second])
-    for left, right in _aligned([_leaves(row) for row in lefts], [_leaves(row) for row in rights], scales):
+    for left, right in _aligned([leaves_of(row) for row in lefts], [leaves_of(row) for row in rights], scales):
         for key in _differing(left, right, scales):
             keys.add(key)
             both = key in left and key in right
@@ -97,10 +120,32 @@ def difference(
     """
     if _identical(expected, actual):
         return None
-    missing, extra = _unmatched(expected, actual, ignoring)
+    missing, extra = _unmatched(expected, actual, ignoring, scales_of([*expected, *actual]))
     if not missing and not extra:
         return None
     return _shown(missing), _shown(extra)
+
+
+def changed_rows(
+    expected: Sequence[object], actual: Sequence[object], ignoring: Collection[str], scales: Scales
+) -> list[RowChange]:
+    """The rows that only one side has, each with the most similar one of the other side.
+
+    ignoring: values that are not compared, by `name_of`. scales: of all rows, which may be more than these.
+    """
+    ignored = {key for row in (*expected, *actual) for key in leaves_of(row) if name_of(key) in ignoring}
+    lefts, rights = _unmatched(expected, actual, ignored, scales)
+    rest = [(row, leaves_of(row)) for row in rights]
+    changes: list[RowChange] = []
+    for row, left in [(row, leaves_of(row)) for row in lefts]:
+        if not rest:
+            changes.append(RowChange(row, NO_SUCH_ROW, {}))
+            continue
+        nearest = range(len(rest) if len(lefts) <= MAX_ALIGNED else 1)
+        other, right = rest.pop(min(nearest, key=lambda i: len(_differing(left, rest[i][1], scales) - ignored)))
+        keys = sorted(_differing(left, right, scales) - ignored, key=repr)
+        changes.append(RowChange(row, other, {name_of(key): (left.get(key), right.get(key)) for key in keys}))
+    return changes + [RowChange(NO_SUCH_ROW, row, {}) for row, _ in rest]
 
 
 def _identical(expected: Sequence[object], actual: Sequence[object]) -> bool:
@@ -129,10 +174,9 @@ def _same(left: object, right: object) -> bool:
 
 
 def _unmatched(
-    expected: Sequence[object], actual: Sequence[object], ignoring: Collection[Key]
+    expected: Sequence[object], actual: Sequence[object], ignoring: Collection[Key], scales: Scales
 ) -> tuple[list[object], list[object]]:
     """The rows of each side that the other lacks."""
-    scales = _scales([*expected, *actual])
     pools: dict[Hashable, list[tuple[list[float], object]]] = defaultdict(list)
     for row in actual:
         shape, floats, _ = _shape(row, ignoring)
@@ -151,7 +195,7 @@ def _unmatched(
 
 
 def _aligned(
-    lefts: list[dict[Key, object]], rights: list[dict[Key, object]], scales: Mapping[Key, float]
+    lefts: list[dict[Key, object]], rights: list[dict[Key, object]], scales: Scales
 ) -> Iterator[tuple[dict[Key, object], dict[Key, object]]]:
     """Pairs with the most in common: threads may return rows in any order."""
     if len(lefts) > MAX_ALIGNED:
@@ -162,7 +206,7 @@ def _aligned(
         yield left, rights.pop(position)
 
 
-def _differing(left: dict[Key, object], right: dict[Key, object], scales: Mapping[Key, float]) -> set[Key]:
+def _differing(left: dict[Key, object], right: dict[Key, object], scales: Scales) -> set[Key]:
     keys = left.keys() ^ right.keys()
     for key in left.keys() & right.keys():
         if not _equal(left[key], right[key], scales.get(_column(key), 0.0)):
@@ -182,7 +226,8 @@ def _shown(rows: Sequence[object]) -> str:
     return row_text(rows[0]) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
-def _leaves(row: object) -> dict[Key, object]:
+def leaves_of(row: object) -> dict[Key, object]:
+    """The values that are compared, by their spot."""
     return dict(_walk(row, ()))
 
 
@@ -225,8 +270,13 @@ def _is_null(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def without_workers(text: str) -> str:
+    """A text in which names of workers and their folders are the same in every run."""
+    return _WORKER.sub("~", text)
+
+
 def _words(text: str, key: Key) -> Iterator[tuple[Key, Hashable]]:
-    plain = _WORKER.sub("~", text)
+    plain = without_workers(text)
     words = _TOKEN.findall(plain)
     of_timing = False
     for position, word in enumerate(words):
@@ -274,37 +324,42 @@ def _as_float(value: object) -> float | None:
     return None
 
 
-def _scales(rows: Sequence[object]) -> dict[Key, float]:
-    """The largest float of each column."""
+def scales_of(rows: Sequence[object], tolerances: Mapping[str, Tolerance] = MappingProxyType({})) -> Scales:
+    """The largest float of each column, or the tolerance that was set for it, by `name_of`."""
     largest: dict[Key, float] = {}
+    own: dict[Key, Tolerance] = {}
     for row in rows:
         for key, value in _walk(row, ()):
-            if isinstance(value, float) and math.isfinite(value):
-                column = _column(key)
+            column = _column(key)
+            if name_of(key) in tolerances:
+                own[column] = tolerances[name_of(key)]
+            elif isinstance(value, float) and math.isfinite(value):
                 largest[column] = max(largest.get(column, 0.0), abs(value))
-    return largest
+    return {**largest, **own}
 
 
 def _column(key: Key) -> Key:
     return tuple(part[0] if isinstance(part, tuple) and part[0] == "of many" else part for part in key)
 
 
-def _equal(left: object, right: object, scale: float) -> bool:
+def _equal(left: object, right: object, scale: float | Tolerance) -> bool:
     one, other = _as_float(left), _as_float(right)
     if one is not None and other is not None:
         return _near(one, other, scale)
     return bool(left == right)
 
 
-def _close(left: Sequence[float], right: Sequence[float], scales: Sequence[float]) -> bool:
+def _close(left: Sequence[float], right: Sequence[float], scales: Sequence[float | Tolerance]) -> bool:
     return all(_near(a, b, scale) for a, b, scale in zip(left, right, scales, strict=True))
 
 
-def _near(a: float, b: float, scale: float) -> bool:
+def _near(a: float, b: float, scale: float | Tolerance) -> bool:
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
     if a == b:
         return True
+    if isinstance(scale, Tolerance):
+        return math.isclose(a, b, rel_tol=scale.rel, abs_tol=scale.abs)
     if a.is_integer() and b.is_integer():
         return False
     return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE * scale)
@@ -318,6 +373,38 @@ def _tells_nothing(value: object) -> bool:
         now = datetime.datetime.now(datetime.timezone.utc).timestamp()
         return any(abs(value / unit - now) < _YEAR for unit in (1, 1e3, 1e6, 1e9))
     return isinstance(value, str) and bool(_CLOCK.search(value) or _UNIQUE.search(value))
+
+
+def name_of(key: Key) -> str:
+    """The name of a value for users: of a column, "word 2" of a text, "position 0" of a list, "row" for the whole."""
+    first = key[0] if key else "row"
+    if isinstance(first, tuple):
+        return f"position {first[1]}" if first[0] == "of many" else f"word {first[1] + 1}"
+    if isinstance(first, str):
+        return "row" if first in ("{}", "[]", "row") else first.strip("'\"")
+    return f"position {first}"
+
+
+def names_of_now(rows: Sequence[object]) -> set[str]:
+    """The values, by `name_of`, that are the time of this run in every row: they differ in the next one."""
+    named: list[set[str]] = [{name_of(key) for key, value in _walk(row, ()) if _is_now(value)} for row in rows]
+    return set.intersection(*named) if named else set()
+
+
+def _is_now(value: object) -> bool:
+    """Whether it is the current day, or a time of day of the last minutes."""
+    moments = (datetime.datetime.now(), datetime.datetime.now(datetime.timezone.utc))
+    if isinstance(value, (datetime.datetime, datetime.date)):
+        return value.isoformat()[:10] in {moment.date().isoformat() for moment in moments}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return any(abs(value / unit - moments[1].timestamp()) < _DAY for unit in (1, 1e3, 1e6, 1e9))
+    if not isinstance(value, str):
+        return False
+    if any(text in value for moment in moments for text in (moment.strftime("%Y-%m-%d"), moment.strftime("%Y%m%d"))):
+        return True
+    match = re.fullmatch(r"\D*(\d\d):(\d\d)(?::\d\d.*)?", value)
+    minutes = -1 if match is None else int(match[1]) * 60 + int(match[2])
+    return any(0 <= moment.hour * 60 + moment.minute - minutes < _MINUTES for moment in moments) and match is not None
 
 
 def _name(key: Key) -> str:
