@@ -25,7 +25,7 @@ SUFFIX = ".golden"
 UPDATE = "--parallelrun-update-golden"
 _OF_ROWS = ("profile", "mini_batch_rows", "partition_keys", "input_type", "encoding", "delimiter", "azureml")
 """Settings that affect rows, next to mini_batch_size."""
-_CI_VARIABLES = (
+CI_VARIABLES = (
     "CI",
     "bamboo.buildKey",
     "BUILD_ID",
@@ -126,7 +126,7 @@ def ci_variable() -> str:
     """The environment variable that says that this is CI, or ""."""
     if os.environ.get("PYCHARM_HOSTED"):
         return ""
-    return next((name for name in _CI_VARIABLES if os.environ.get(name)), "")
+    return next((name for name in CI_VARIABLES if os.environ.get(name)), "")
 
 
 def _is_item(file: Path, path: str) -> bool:

@@ -191,6 +191,8 @@ def write_golden_file(file: Path, text: str) -> None:
 
 
 def _read_head(lines: Sequence[str]) -> dict[str, object]:
+    if not lines[0].startswith("#"):
+        raise GoldenFileError("its head is missing")
     content: dict[str, object] = {"settings": {}, "columns": {}, "tolerance": {}, "not compared": []}
     for number, line in enumerate(lines[1:], 2):
         match = re.fullmatch(r"# ([^:]+): (.+)", line)
@@ -205,8 +207,8 @@ def _read_head(lines: Sequence[str]) -> dict[str, object]:
             raise GoldenFileError(f"line {number}: the value of {name!r} is not JSON: {match[2][:60]}") from None
         if not _FORMS[name](content[name]):
             raise GoldenFileError(f"line {number}: {name!r} cannot be {match[2][:60]}. Allowed: {_ALLOWED[name]}")
-    if "version" not in content or "rows" not in content:
-        raise GoldenFileError("its head is missing")
+    if "rows" not in content or "version" not in content:
+        raise GoldenFileError("its head lacks 'version' or 'rows'")
     return content
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.confirmation import MAX_REPEATED
 from pytest_parallelrun.contract.entry.baseline import run_baseline
 from pytest_parallelrun.contract.entry.entry_under_test import InitCalls, TooManyInitCalls
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, why_random
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 MAX_SHOWN = 5
 """Rows, items and differences in a finding."""
 MAX_CELL = 60
-MAX_REPEATED = 30.0
-"""Seconds of run() up to which the sample is repeated in worker processes, which do not skip sleep."""
 
 
 def test_matches_golden_output(
@@ -232,11 +231,13 @@ class _Difference:
     def __init__(self, accepted: GoldenOutput, current: GoldenOutput, ignoring: Collection[str]) -> None:
         self._accepted, self._current = accepted, current
         self._columns = {name for name in accepted.columns.keys() ^ current.columns.keys() if name not in ignoring}
+        ignoring = {*ignoring, *self._columns}
         scales = scales_of([*accepted.all_rows, *current.all_rows], accepted.tolerance)
+        same_form = accepted.of_texts == current.of_texts
         self.changes = [
             (item, change)
             for item in dict.fromkeys([*accepted.rows, *current.rows])
-            if accepted.lines.get(item) != current.lines.get(item) or accepted.of_texts != current.of_texts
+            if not same_form or accepted.lines.get(item) != current.lines.get(item)
             for change in changed_rows(accepted.rows.get(item, []), current.rows.get(item, []), ignoring, scales)
         ]
 
@@ -273,23 +274,26 @@ class _Difference:
             f"{count_text(gone, 'row')} missing" if gone else "",
             f"{count_text(new, 'row')} new" if new else "",
         ]
-        return ", ".join(part for part in parts if part) or "its columns differ"
+        return ", ".join(part for part in parts if part) or "other columns"
 
     def _of_sample(self, sample: Collection[str]) -> Iterable[str]:
         """Why the accepted output is outdated, if it is of another sample."""
         gone = [item for item in self._accepted.lines if item not in self._current.lines and item not in sample]
         new = [item for item in self._current.lines if item not in self._accepted.lines]
         if any(item.startswith(UNIT) for item in (*gone, *new)):
-            yield "Its mini-batches are others; rows that do not name their item are compared by mini-batch."
+            yield (
+                "The accepted output is outdated: rows that do not name their item are compared by mini-batch, and the "
+                "mini-batches changed."
+            )
         elif gone or new:
-            parts = [f"{_listed(items)} {kind}" for kind, items in (("new", new), ("missing", gone)) if items]
-            yield f"It is outdated, because the sample is another one: {'; '.join(parts)}."
+            parts = [f"{kind} {_listed(items)}" for kind, items in (("has the new", new), ("lacks", gone)) if items]
+            yield f"The accepted output is outdated: the sample {' and '.join(parts)}."
 
     def _of_columns(self) -> Iterable[str]:
         before, now = self._accepted.columns, self._current.columns
         if self._columns:
             parts = (f"{name!r} is {'missing' if name in before else 'new'}" for name in sorted(self._columns))
-            yield f"Its columns are others: {', '.join(parts)}."
+            yield f"Its columns changed: {', '.join(parts)}."
         for name in before.keys() & now.keys():
             if before[name] != now[name] and before[name] and now[name]:
                 yield f"The type of {name!r} changed: {before[name]} -> {now[name]}."
