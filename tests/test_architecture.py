@@ -39,11 +39,11 @@ ALLOWED = {
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
     "emulator": 16_700,
-    "contract": 12_660,
+    "contract": 13_480,
     "job_files": 4_900,
     "report": 2_320,
     "strategies": 1_450,
-    "ring 3": 2_830,
+    "ring 3": 3_040,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
