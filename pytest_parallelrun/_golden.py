@@ -16,6 +16,7 @@ import pytest
 
 from pytest_parallelrun._options import flag, folder_to_write, read_last, usage_error
 from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.job_files.tree import shown
 from pytest_parallelrun.report.sanitize import masked_arguments
 
 if TYPE_CHECKING:
@@ -65,13 +66,9 @@ class GoldenFolder:
         # Names start where they depend neither on the working folder nor on where the repository lies.
         base = self.folder if self.folder in script.parents else self.folder.parent
         file = self._file(script, step, base)
-        try:
-            shown = Path(os.path.relpath(file)).as_posix()
-        except ValueError:
-            shown = str(file)
         return GoldenRequest(
             file=file,
-            shown=shown,
+            shown=shown(file),
             base=str(base),
             update=self.update,
             settings=_settings(settings, arguments, models, base),
@@ -149,21 +146,18 @@ def _settings(
     settings: JobSettings, arguments: Sequence[str], models: Mapping[str, Path], base: Path
 ) -> dict[str, str]:
     """The settings that affect rows and have no default value, as texts; no values of environment variables."""
-    default = JobSettings(profile=settings.profile)
-    found = {name: getattr(settings, name) for name in _OF_ROWS}
-    texts = {
-        name: value if isinstance(value, str) else ", ".join(value) if isinstance(value, tuple) else str(value)
-        for name, value in found.items()
-        if value != getattr(default, name) or (name == "profile" and value != "v2")
-    }
-    if settings.mini_batch_size_text != default.mini_batch_size_text:
-        texts["mini_batch_size"] = settings.mini_batch_size_text
-    if settings.rules.file_grouping != default.rules.file_grouping:
-        texts["file_grouping"] = settings.rules.file_grouping
+    default = _of_rows(JobSettings())
+    texts = {name: text for name, text in _of_rows(settings).items() if text != default[name]}
     texts["program arguments"] = masked_arguments([_portable(argument, base) for argument in arguments])
     texts["environment variables"] = ", ".join(sorted(settings.environment_variables))
     texts["models"] = ", ".join(f"{name}={_portable(str(path), base)}" for name, path in sorted(models.items()))
     return {name: text for name, text in texts.items() if text}
+
+
+def _of_rows(settings: JobSettings) -> dict[str, str]:
+    values = {name: getattr(settings, name) for name in _OF_ROWS}
+    values |= {"mini_batch_size": settings.mini_batch_size_text, "file_grouping": settings.rules.file_grouping}
+    return {name: ", ".join(value) if isinstance(value, tuple) else str(value) for name, value in values.items()}
 
 
 def _portable(text: str, base: Path) -> str:

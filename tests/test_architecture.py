@@ -43,7 +43,7 @@ BUDGET = {
     "job_files": 4_900,
     "report": 2_320,
     "strategies": 1_450,
-    "ring 3": 3_040,
+    "ring 3": 3_060,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

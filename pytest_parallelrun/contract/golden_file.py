@@ -29,7 +29,6 @@ MAX_BYTES = 1_000_000
 """Maximum size of a file: what can still be reviewed."""
 
 _TITLE = "# Accepted output, one line for each row, written by pytest --parallelrun-update-golden"
-_HEAD = ("version", "settings", "rows", "columns", "tolerance", "not compared")
 _TAGS = {"tuple", "dict", "float", "bytes", "text", "datetime", "date", "time", "null", "Timestamp", "Timedelta"}
 """Keys that stand for a value without a JSON form, see `to_plain()`."""
 _UNSAFE = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -97,7 +96,7 @@ class GoldenOutput:
             },
             "not compared": self.not_compared,
         }
-        head = [_TITLE, *(f"# {name}: {_json(content[name])}" for name in _HEAD)]
+        head = [_TITLE, *(f"# {name}: {_json(content[name])}" for name in _FORMS)]
         body = [f"{_as_text(item, tabs=False)}\t{line}" for item, lines in self.lines.items() for line in lines]
         text = "\n".join([*head, "", *body, ""])
         if len(text.encode()) > MAX_BYTES:
@@ -199,14 +198,15 @@ def _read_head(lines: Sequence[str]) -> dict[str, object]:
         if match is None:
             raise GoldenFileError(f"line {number} is not '# NAME: VALUE': {line[:60]!r}")
         name = match[1]
-        if name not in _HEAD:
-            raise GoldenFileError(f"line {number} has an unknown name {name!r}. {did_you_mean(name, _HEAD)}")
+        if name not in _FORMS:
+            raise GoldenFileError(f"line {number} has an unknown name {name!r}. {did_you_mean(name, _FORMS)}")
         try:
             content[name] = json.loads(match[2])
         except (ValueError, RecursionError):
             raise GoldenFileError(f"line {number}: the value of {name!r} is not JSON: {match[2][:60]}") from None
-        if not _FORMS[name](content[name]):
-            raise GoldenFileError(f"line {number}: {name!r} cannot be {match[2][:60]}. Allowed: {_ALLOWED[name]}")
+        is_valid, allowed = _FORMS[name]
+        if not is_valid(content[name]):
+            raise GoldenFileError(f"line {number}: {name!r} cannot be {match[2][:60]}. Allowed: {allowed}")
     if "rows" not in content or "version" not in content:
         raise GoldenFileError("its head lacks 'version' or 'rows'")
     return content
@@ -225,22 +225,18 @@ def _of_tolerances(value: object) -> bool:
     )
 
 
-_FORMS: dict[str, Callable[[object], bool]] = {
-    "version": lambda value: value == VERSION,
-    "settings": _of_texts,
-    "rows": lambda value: value in ("text", "JSON"),
-    "columns": _of_texts,
-    "tolerance": _of_tolerances,
-    "not compared": lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+_FORMS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "version": (lambda value: value == VERSION, f"{VERSION}; another version of pytest-parallelrun wrote it"),
+    "settings": (_of_texts, "texts by name"),
+    "rows": (lambda value: value in ("text", "JSON"), '"text" or "JSON"'),
+    "columns": (_of_texts, "texts by name"),
+    "tolerance": (_of_tolerances, 'such as {"score": {"rel": 0.01}} or {"score": {"abs": 0.5}}'),
+    "not compared": (
+        lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+        'a list of names, such as ["score"]',
+    ),
 }
-_ALLOWED = {
-    "version": f"{VERSION}; another version of pytest-parallelrun wrote it",
-    "settings": "texts by name",
-    "rows": '"text" or "JSON"',
-    "columns": "texts by name",
-    "tolerance": 'such as {"score": {"rel": 0.01}} or {"score": {"abs": 0.5}}',
-    "not compared": 'a list of names, such as ["score"]',
-}
+"""Names in the head in order, each with a test of its value, and what is allowed."""
 
 
 def _plain_row(row: object, clean: Callable[[str], str]) -> object:

@@ -321,7 +321,11 @@ def test_paths_do_not_depend_on_the_machine(golden: Golden, project: Path) -> No
 
 
 def test_no_secret_is_stored(golden: Golden, project: Path) -> None:
-    golden(TEXTS, UPDATE, "--parallelrun-args=--api-key abc123456 --n 1", "--parallelrun-env=SOME=hidden99")
+    options = ("--parallelrun-args=--api-key abc123456 --n 1", "--parallelrun-env=SOME=hidden99")
+    message = golden(TEXTS, *options, "--parallelrun-env=MY_TOKEN=xyz654321")[1]
+    assert "abc123456" not in message
+    assert "xyz654321" not in message
+    golden(TEXTS, UPDATE, *options)
     text = file_of(project).read_text()
     assert "abc123456" not in text
     assert "hidden99" not in text
