@@ -106,7 +106,12 @@ def checks_of(plan: EntryPlan) -> tuple[CheckSpec, ...]:
     """The checks of an entry whose requirements are met, or the saved case."""
     if plan.replay is not None:
         return (REPLAY,)
-    return tuple(check for check in CHECKS if not check.needs_environment or plan.environment is not None)
+    return tuple(
+        check
+        for check in CHECKS
+        if (plan.environment is not None or not check.needs_environment)
+        and (plan.golden is not None or not check.needs_golden)
+    )
 
 
 def contract_module(nodeid: str, checks: Sequence[CheckSpec] = CHECKS) -> ModuleType:

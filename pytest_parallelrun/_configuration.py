@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._acceptance import Acceptance, read_acceptances
+from pytest_parallelrun._golden import GoldenFolder, read_golden_folder
 from pytest_parallelrun._options import (
     OptionValue,
     absolute_path,
     command_line_values,
     flag,
+    folder_to_write,
     ini_values,
     option_values,
     read_last,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
 
-GATE_OPTIONS = ("plan", "report", "save", "budget", "strict", "environment")
+GATE_OPTIONS = ("plan", "report", "save", "budget", "strict", "environment", "golden", "update-golden")
 """Options that have no meaning for the fixtures."""
 
 
@@ -63,6 +65,7 @@ class RunConfiguration:
     logs: Path | None
     reports: tuple[Path, ...]
     save: Path | None
+    golden: GoldenFolder | None
     replay: SavedCase | None
     budget: float | None
     acceptances: tuple[Acceptance, ...]
@@ -124,7 +127,8 @@ def _read(config: pytest.Config) -> RunConfiguration:
         ),
         logs=read_last(config, "logs", lambda item: _empty_folder(item, config)),
         reports=tuple(dict.fromkeys(_report(item) for item in option_values(config, "report"))),
-        save=read_last(config, "save", _folder_to_save),
+        save=read_last(config, "save", folder_to_write),
+        golden=read_golden_folder(config),
         replay=replay,
         budget=read_last(config, "budget", _seconds_to_generate),
         acceptances=read_acceptances(config) if (entries or jobs) and replay is None else (),
@@ -211,13 +215,6 @@ def _report(item: OptionValue) -> Path:
     if ending == ".html" and (packages := missing()):
         raise usage_error(f"{item}: needs {' and '.join(packages)}, install it with: {INSTALL}")
     return path
-
-
-def _folder_to_save(item: OptionValue) -> Path:
-    folder = absolute_path(item)
-    if folder.exists() and not folder.is_dir():
-        raise usage_error(f"{item}: is a file; give a folder.")
-    return folder
 
 
 def _saved_case(item: OptionValue, config: pytest.Config) -> SavedCase:

@@ -34,6 +34,7 @@ from pytest_parallelrun.report.sanitize import Redaction
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
+    from pytest_parallelrun.contract.golden_file import GoldenRequest
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.splitting.model import Splitter
 
@@ -55,6 +56,10 @@ class SampleInput:
         if self.paths is None:
             return "none"
         return self.paths if isinstance(self.paths, str) else ", ".join(self.paths)
+
+    @property
+    def all_paths(self) -> tuple[str, ...]:
+        return (self.paths,) if isinstance(self.paths, str) else self.paths or ()
 
     @property
     def source(self) -> str | list[str] | None:
@@ -86,6 +91,7 @@ class EntryPlan:
     output: Path | None
     logs: Path | None
     notes: tuple[str, ...]
+    golden: GoldenRequest | None
     replay: SavedCase | None
 
     @property
@@ -161,6 +167,8 @@ class RunEntries:
         origins = self._origins_of(step, job.given.explicit - settings.explicit)
         if job.typed.as_files is not None:
             origins.setdefault("input_type", job.typed.as_files.origin)
+        golden, argv = self.configuration.golden, job.arguments.argv
+        name = step.name if step is not None and target.shares_script else ""
         return EntryPlan(
             target=target,
             sample=self._sample_of(step, named),
@@ -172,6 +180,7 @@ class RunEntries:
             output=self._folder_of(target, self.configuration.output),
             logs=self._folder_of(target, self.configuration.logs),
             notes=(*target.notes, *_notes_of(step, job.given), *job.typed.notes),
+            golden=None if golden is None else golden.request(target.entry.path, name, job.settings, argv, models),
             replay=self.configuration.replay,
         )
 
@@ -258,6 +267,10 @@ def entries_of(config: pytest.Config) -> RunEntries:
                 for plan in plans:
                     check_possible(configuration.engine, plan.entry, plan.settings)
                 _check_samples(entries)
+                if configuration.golden is not None:
+                    requests = {plan.nodeid: plan.golden for plan in plans if plan.golden is not None}
+                    inputs = {path for plan in plans for path in plan.sample.all_paths}
+                    configuration.golden.check(requests, inputs)
         config.stash[_ENTRIES] = entries
     return config.stash[_ENTRIES]
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.contract.generation.runner import ExampleRunner
+    from pytest_parallelrun.contract.golden_file import GoldenRequest
     from pytest_parallelrun.emulator.result import JobResult
 
 MARKER = (
@@ -118,6 +119,18 @@ def parallelrun_check(request: pytest.FixtureRequest) -> Check:
     from pytest_parallelrun.contract.check import Check
 
     return Check(strict=configuration_of(request.config).strict)
+
+
+@pytest.fixture(scope="module")
+def parallelrun_golden(request: pytest.FixtureRequest) -> GoldenRequest:
+    """The accepted output of --parallelrun-golden."""
+    from pytest_parallelrun._collection import entry_module_of
+    from pytest_parallelrun._job_factory import refuse
+
+    module = entry_module_of(request.node)
+    if module is None or module.plan.golden is None:
+        refuse("the fixture parallelrun_golden belongs to the test that --parallelrun-golden=DIR generates.")
+    return module.plan.golden
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ class Option:
 
     @property
     def dest(self) -> str:
-        return f"parallelrun_{self.name}"
+        return f"parallelrun_{self.name.replace('-', '_')}"
 
 
 OPTIONS = (
@@ -64,6 +64,8 @@ OPTIONS = (
     Option("logs", "DIR", "keep the logs of the workers, laid out as on Azure ML", "value"),
     Option("save", "DIR", "save the mini-batches of findings for replay; default: in pytest's cache", "value"),
     Option("replay", "DIR", "run only the saved mini-batches of a finding", "value"),
+    Option("golden", "DIR", "compare the output of the sample with the accepted one, a file in DIR per entry", "value"),
+    Option("update-golden", "", "accept the output of the sample: write the files of --parallelrun-golden", "flag"),
     Option("budget", "SECONDS", "limit the time for generated mini-batches and jobs", "value"),
     Option("explain", "CHECK", "print the documentation of a check and exit", "list"),
     Option("strict", "", "treat advice, undecidable checks and a sample that was not judged as failures", "flag"),
@@ -125,6 +127,14 @@ def absolute_path(item: OptionValue) -> Path:
     if not item.value.strip():
         raise usage_error(f"{item.origin}: the path is empty.")
     return Path(os.path.abspath(os.path.join(item.base, os.path.expanduser(item.value))))
+
+
+def folder_to_write(item: OptionValue) -> Path:
+    """The folder of a value, which may exist. UsageError for a file."""
+    folder = absolute_path(item)
+    if folder.exists() and not folder.is_dir():
+        raise usage_error(f"{item}: is a file; give a folder.")
+    return folder
 
 
 def option_values(config: pytest.Config, name: str) -> list[OptionValue]:

@@ -16,6 +16,7 @@ from pytest_parallelrun._fixtures import parallelrun_check as parallelrun_check
 from pytest_parallelrun._fixtures import parallelrun_entry as parallelrun_entry
 from pytest_parallelrun._fixtures import parallelrun_examples as parallelrun_examples
 from pytest_parallelrun._fixtures import parallelrun_factory as parallelrun_factory
+from pytest_parallelrun._fixtures import parallelrun_golden as parallelrun_golden
 from pytest_parallelrun._fixtures import parallelrun_observations as parallelrun_observations
 from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
 from pytest_parallelrun._options import add_options, any_option_set, command_line_values, flag, option_values

@@ -22,6 +22,7 @@ import pytest_parallelrun._reporting
 import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
+from pytest_parallelrun._golden import CI_VARIABLES
 from pytest_parallelrun.contract.confirmation import Confirmation
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.generation.examples import EXAMPLES
@@ -68,7 +69,7 @@ def _asserts_are_rewritten_once(bytecode: Path) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate tells the CI system that it is in: that of these tests is not to hear of those inside them."""
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TF_BUILD"):
+    for name in ("GITHUB_STEP_SUMMARY", "TF_BUILD", *CI_VARIABLES):
         monkeypatch.delenv(name, raising=False)
 
 

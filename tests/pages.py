@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 CHECK_PAGES = [DOCS / "checks" / f"{check.name}.md" for check in CHECKS]
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ini|toml|yml|json))\n")
+FILE_NAME = re.compile(r"(?:#|//) ([\w./-]+\.(?:py|ini|toml|yml|json|golden))\n")
 DURATION = re.compile(r"\b\d+\.\d\d ?s\b")
 FILLED_LINE = re.compile(r"^([=_-])\1+ (.*) \1+$")
 

@@ -39,11 +39,11 @@ ALLOWED = {
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
     "emulator": 16_630,
-    "contract": 13_410,
+    "contract": 14_270,
     "job_files": 5_150,
     "report": 2_320,
     "strategies": 1_420,
-    "ring 3": 2_870,
+    "ring 3": 3_080,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

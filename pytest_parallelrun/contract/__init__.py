@@ -16,7 +16,7 @@ Level = Literal["error", "advice"]
 class CheckSpec:
     """One check: `checks/<name>.py` holds `test_<name>`.
 
-    needs_environment: it runs only if the environment of the job is named.
+    needs_environment, needs_golden: it runs only if the environment of the job, or the golden output, is named.
     shares_process: a finding may be caused by workers sharing a process, so it is confirmed in worker processes.
     """
 
@@ -24,6 +24,7 @@ class CheckSpec:
     level: Level = "error"
     needs_input: bool = True
     needs_environment: bool = False
+    needs_golden: bool = False
     shares_process: bool = False
     finds: str
 
@@ -126,6 +127,11 @@ CHECKS = (
         name="behaves_under_error_thresholds",
         shares_process=True,
         finds="in generated jobs, a retry loses items or the verdict does not follow from the thresholds",
+    ),
+    CheckSpec(
+        name="matches_golden_output",
+        needs_golden=True,
+        finds="the output of the sample is not the accepted one",
     ),
     CheckSpec(name="job_completes", finds="the sample fails under the settings of the job"),
     CheckSpec(name="no_silent_losses", finds="the job completes although items failed and no threshold is set"),

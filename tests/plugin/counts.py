@@ -6,12 +6,13 @@ import pytest
 
 from pytest_parallelrun.contract import CHECKS
 
-NAMES = [check.name for check in CHECKS if not check.needs_environment]
+ALWAYS = [check for check in CHECKS if not check.needs_environment and not check.needs_golden]
+NAMES = [check.name for check in ALWAYS]
 TOTAL = len(NAMES)
-"""Where nobody names an environment."""
-WITH_ENVIRONMENT = len(CHECKS)
-"""Where the job file names one."""
-WITHOUT_INPUT = sum(not check.needs_input for check in CHECKS if not check.needs_environment)
+"""Where nobody names an environment or golden output."""
+WITH_ENVIRONMENT = sum(not check.needs_golden for check in CHECKS)
+"""Where the job file names an environment."""
+WITHOUT_INPUT = sum(not check.needs_input for check in ALWAYS)
 NEED_INPUT = TOTAL - WITHOUT_INPUT
 
 

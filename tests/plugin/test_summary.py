@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract import CHECKS
 from tests.conftest import Run, Write
-from tests.plugin.counts import NEED_INPUT, TOTAL, WITHOUT_INPUT
+from tests.plugin.counts import ALWAYS, NEED_INPUT, TOTAL, WITHOUT_INPUT
 
 
 def test_the_header_names_entry_and_input(project: Path, gate: Run) -> None:
@@ -99,7 +98,7 @@ def test_skipped_checks_are_named_with_their_reason_once(project: Path, run_pyte
         ]
     )
     told = " ".join(" ".join(section(result)).split())
-    assert told.endswith(", ".join(check.name for check in CHECKS if check.needs_input))
+    assert told.endswith(", ".join(check.name for check in ALWAYS if check.needs_input))
 
 
 def test_the_reason_of_a_failed_job_is_given(project: Path, gate: Run, write: Write) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import sys
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.rows.errors import ValidRows
-from pytest_parallelrun.contract.rows.values import is_null, plain
+from pytest_parallelrun.contract.rows.values import is_null, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Sized
@@ -153,7 +152,7 @@ def _of_frame(frame: pd.DataFrame) -> Shape:
         # The type of numbers is that of all of them.
         values = column[column.notna()].head(1).tolist() if kind in "iufb" else column.tolist()
         # An empty text is one; pandas' NA cannot be compared with it.
-        in_column = {_kind(value) for value in values if not is_null(value) or (isinstance(value, str) and not value)}
+        in_column = {kind_of(value) for value in values if not is_null(value) or (isinstance(value, str) and not value)}
         if in_column:
             kinds.append((name, " and ".join(sorted(in_column))))
     return Shape("a DataFrame", columns, tuple(kinds))
@@ -164,16 +163,16 @@ def _of_element(element: object) -> Shape | None:
     if element is None or (isinstance(element, float) and is_null(element)):
         return None
     if isinstance(element, dict):
-        kinds = tuple((str(name), _kind(value)) for name, value in element.items() if not is_null(value))
+        kinds = tuple((str(name), kind_of(value)) for name, value in element.items() if not is_null(value))
         return Shape("a dict", tuple(map(str, element)), kinds)
     if isinstance(element, (list, tuple)):
-        kinds = tuple((f"position {n}", _kind(value)) for n, value in enumerate(element) if not is_null(value))
+        kinds = tuple((f"position {n}", kind_of(value)) for n, value in enumerate(element) if not is_null(value))
         return Shape(f"a {type(element).__name__} of {len(element)}", (), kinds)
     if isinstance(element, str):
         held = _json_object(element)
         # JSON has no order of keys.
         return Shape("a text") if held is None else Shape("a JSON object", tuple(held), ordered=False)
-    return Shape(f"a {_kind(element)}" if _kind(element) == "number" else _kind(element))
+    return Shape(f"a {kind_of(element)}" if kind_of(element) == "number" else kind_of(element))
 
 
 def _json_object(text: str) -> dict[str, object] | None:
@@ -184,19 +183,6 @@ def _json_object(text: str) -> dict[str, object] | None:
     except ValueError:
         return None
     return held if isinstance(held, dict) else None
-
-
-def _kind(value: object) -> str:
-    value = plain(value)
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, (int, float)):
-        return "number"
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, (datetime.date, datetime.time)):
-        return "time"
-    return type(value).__name__
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -17,6 +16,7 @@ from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counte
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
+from pytest_parallelrun.contract.rows.items import FileNames, stem_of
 from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, text_of, values_of
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.splitting.model import count_text
@@ -101,7 +101,7 @@ def _unnamed_row_of_files(entry: EntryUnderTest, batches: Iterable[MiniBatch], v
     def named(batch: MiniBatch) -> Iterator[tuple[ItemName, str]]:
         return zip(splitter.item_names(batch), cast("list[str]", splitter.load(batch)), strict=True)
 
-    known = _FileNames(name for batch in splitter.mini_batches() for name in splitter.item_names(batch))
+    known = FileNames(name for batch in splitter.mini_batches() for name in splitter.item_names(batch))
     everything = list(islice((pair for batch in splitter.mini_batches() for pair in named(batch)), MAX_NAMED_ROWS))
     ids = _Ids([path for _, path in everything])
     for batch in batches:
@@ -110,7 +110,7 @@ def _unnamed_row_of_files(entry: EntryUnderTest, batches: Iterable[MiniBatch], v
             text = text_of(row)
             if any(known.is_named(text, name, path) for name, path in own):
                 continue
-            if _tells_partition(text, batch.partition) and any(_stem_of(name) in text for name, _ in own):
+            if _tells_partition(text, batch.partition) and any(stem_of(name) in text for name, _ in own):
                 continue
             if any(known.is_named(text, name, path) for name, path in everything):
                 # The name of another item: other checks report rows in the wrong place.
@@ -188,30 +188,6 @@ class _Ids:
         return any(len(files) == 1 and files[0] in paths for files in holders)
 
 
-class _FileNames:
-    """The names that rows may give to the items of a sample. all_names: relative paths, each once."""
-
-    def __init__(self, all_names: Iterable[str]) -> None:
-        names = [name.replace("\\", "/") for name in all_names]
-        self._bases = Counter(name.rpartition("/")[2] for name in names)
-        self._stems = Counter(stem for name in names for stem in _stems_of(name))
-
-    def is_named(self, text: str, name: str, path: str) -> bool:
-        """Whether a text has a name of the item that no other item has."""
-        name, text = name.replace("\\", "/"), text.replace("\\\\", "/").replace("\\", "/")
-        folder, _, base = name.rpartition("/")
-        parent = folder.rpartition("/")[2] or os.path.basename(os.path.dirname(path))
-        if name in text and (folder or self._bases[base] == 1):
-            return True
-        if base in text:
-            return self._bases[base] == 1 or parent in text
-        return any(
-            re.search(rf"(?<![A-Za-z0-9]){re.escape(stem)}(?![A-Za-z0-9])", text) is not None
-            and (self._stems[stem] == 1 or parent in text)
-            for stem in _stems_of(name)
-        )
-
-
 def _tells_partition(text: str, partition: Partition) -> bool:
     """Whether a text has the value of every key of a partition; False without a partition."""
     return bool(partition) and all(value in text for _, value in partition)
@@ -283,18 +259,6 @@ def _same(value: object) -> Hashable:
         return None
     number = number_in(value)
     return str(value) if number is None else number
-
-
-def _stem_of(name: str) -> str:
-    """The name of a file without its folder and its extension."""
-    base = name.rpartition("/")[2]
-    return base.rpartition(".")[0] or base
-
-
-def _stems_of(name: str) -> set[str]:
-    """Without its last extension, and without all of them: "scan.nii.gz" is "scan" as well."""
-    stem = _stem_of(name)
-    return {stem, stem.partition(".")[0] or stem}
 
 
 def _ids(text: str) -> Iterable[str]:

@@ -6,17 +6,25 @@ another order for another size. Names of workers and their folders are not resul
 
 from __future__ import annotations
 
-import datetime
 import math
-import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import cast
+from types import MappingProxyType
+from typing import NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_ALIGNED
+from pytest_parallelrun.contract.rows.leaves import (
+    Key,
+    column_of,
+    leaves_of,
+    name_of,
+    spot_text,
+    tells_nothing,
+    walk,
+)
 from pytest_parallelrun.contract.rows.values import is_plain_array
 
 RELATIVE = 1e-4
@@ -24,33 +32,31 @@ RELATIVE = 1e-4
 ABSOLUTE = 1e-6
 """The same, relative to the largest float in its column: what remains when large ones cancel out."""
 
-_TOKEN = re.compile(r"[^\s,;|\t\[\](){}]+")
-_WORKER = re.compile(
-    r"process\d{3}|/\S*parallelrun-[\w-]+/(?:[a-z]+-\w{8}/)?|[\w:]*\\\S*parallelrun-[\w-]+\\(?:[a-z]+-\w{8}\\)?"
-)
-_FLOAT = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+[eE][-+]?\d+|\d+\.\d*[eE][-+]?\d+)(?:[eE][-+]?\d+)?|nan|[-+]?inf", re.I)
-_NAME = re.compile(r"['\"]?[^\W\d]")
-_CLOCK = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|\d{8}T?\d*")
-_UNIQUE = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
-_TIMING = re.compile(
-    r"(^|[^a-z])(elapsed|took|latency|runtime"
-    r"|(processing|inference|scoring|run|wall|cpu|exec|execution|predict|prediction)_?(time|seconds|secs|ms|duration))"
-    r"($|[^a-z])",
-    re.IGNORECASE,
-)
-"""Names of durations, which always differ and are not results."""
-_YEAR = 366 * 24 * 3600
 
 NO_SUCH_ROW = "no such row"
 
-MANY = 8
-"""Length from which on a sequence is a vector, whose elements have one scale."""
 MIN_SPECIAL = 3
 MIN_DIGITS = 4
 """Values that cannot coincide: so many different ones, with more digits than that."""
 
-Key = tuple[Hashable, ...]
-"""A spot in a row: a column, a position, a word of a string."""
+
+class Tolerance(NamedTuple):
+    """The allowed difference of numbers, as of pytest.approx: `rel` or `abs`, whichever is larger."""
+
+    rel: float = 0.0
+    abs: float = 0.0
+
+
+Scales = Mapping[Key, float | Tolerance]
+"""By column: its largest float, which the usual tolerance is relative to, or a tolerance of its own."""
+
+
+class RowChange(NamedTuple):
+    """A row of each side that should be equal, or NO_SUCH_ROW itself; the values that differ, by name."""
+
+    expected: object
+    actual: object
+    values: Mapping[str, tuple[object, object]]
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class NondeterministicValues:
     def __str__(self) -> str:
         if self.all_rows:
             return "the number of rows"
-        names = sorted({_name(key) for key in self.keys})
+        names = sorted({spot_text(key) for key in self.keys})
         return ", ".join(names[:5])
 
 
@@ -76,17 +82,17 @@ def nondeterministic_values(first: Sequence[object], second: Sequence[object]) -
     """The difference between the rows of two runs that should be equal; None if there is none."""
     if len(first) != len(second):
         return NondeterministicValues(frozenset(), all_rows=True)
-    lefts, rights = _unmatched(first, second, ())
+    scales = scales_of([*first, *second])
+    lefts, rights = _unmatched(first, second, (), scales)
     keys: set[Key] = set()
     harmless = True
     before: Counter[object] = Counter()
     after: Counter[object] = Counter()
-    scales = _scales([*first, *second])
-    for left, right in _aligned([_leaves(row) for row in lefts], [_leaves(row) for row in rights], scales):
+    for left, right in _aligned([leaves_of(row) for row in lefts], [leaves_of(row) for row in rights], scales):
         for key in _differing(left, right, scales):
             keys.add(key)
             both = key in left and key in right
-            harmless = harmless and both and _tells_nothing(left[key]) and _tells_nothing(right[key])
+            harmless = harmless and both and tells_nothing(left[key]) and tells_nothing(right[key])
             before[key, left.get(key)] += 1
             after[key, right.get(key)] += 1
     return NondeterministicValues(frozenset(keys), harmless=harmless, swapped=before == after) if keys else None
@@ -111,10 +117,10 @@ class Reassigned:
 
 def unsteady(own: Sequence[object], actual: Sequence[object]) -> frozenset[Key]:
     """The spots whose values, taken together, are not the same on both sides."""
-    scales = _scales([*own, *actual])
-    before, after = [_leaves(row) for row in own], [_leaves(row) for row in actual]
+    scales = scales_of([*own, *actual])
+    before, after = [leaves_of(row) for row in own], [leaves_of(row) for row in actual]
     keys = {key for leaves in (*before, *after) for key in leaves}
-    return frozenset(key for key in keys if not _same_values(key, before, after, scales.get(_column(key), 0.0)))
+    return frozenset(key for key in keys if not _same_values(key, before, after, scales.get(column_of(key), 0.0)))
 
 
 def reassigned(
@@ -128,7 +134,7 @@ def reassigned(
     if len(own) != len(actual) or difference(own, actual, ignoring=ignoring) is None:
         return None
     sides = [
-        [{key: leaf for key, leaf in _leaves(row).items() if key not in ignoring} for row in rows]
+        [{key: leaf for key, leaf in leaves_of(row).items() if key not in ignoring} for row in rows]
         for rows in (own, actual)
     ]
     before, after = sides
@@ -146,7 +152,7 @@ def reassigned(
         values: dict[object, list[object]] = defaultdict(list)
         for leaves in before:
             values[leaves.get(name)].append(leaves.get(key))
-        scale = _scales(own).get(_column(key), 0.0)
+        scale = scales_of(own).get(column_of(key), 0.0)
         for leaves in after:
             one, got = leaves.get(name), leaves.get(key)
             if key == name or not values[one] or any(_equal(value, got, scale) for value in values[one]):
@@ -171,7 +177,7 @@ def _is_special(value: float) -> bool:
 
 
 def _same_values(
-    key: Key, before: Sequence[dict[Key, object]], after: Sequence[dict[Key, object]], scale: float
+    key: Key, before: Sequence[dict[Key, object]], after: Sequence[dict[Key, object]], scale: float | Tolerance
 ) -> bool:
     """Whether the values of a spot are the same in all rows together."""
     exact: list[Counter[object]] = []
@@ -194,10 +200,32 @@ def difference(
     """
     if _identical(expected, actual):
         return None
-    missing, extra = _unmatched(expected, actual, ignoring)
+    missing, extra = _unmatched(expected, actual, ignoring, scales_of([*expected, *actual]))
     if not missing and not extra:
         return None
     return _shown(missing), _shown(extra)
+
+
+def changed_rows(
+    expected: Sequence[object], actual: Sequence[object], ignoring: Collection[str], scales: Scales
+) -> list[RowChange]:
+    """The rows that only one side has, each with the most similar one of the other side.
+
+    ignoring: values that are not compared, by `name_of`. scales: of all rows, which may be more than these.
+    """
+    ignored = {key for row in (*expected, *actual) for key in leaves_of(row) if name_of(key) in ignoring}
+    lefts, rights = _unmatched(expected, actual, ignored, scales)
+    rest = [(row, leaves_of(row)) for row in rights]
+    changes: list[RowChange] = []
+    for row, left in [(row, leaves_of(row)) for row in lefts]:
+        if not rest:
+            changes.append(RowChange(row, NO_SUCH_ROW, {}))
+            continue
+        nearest = range(len(rest) if len(lefts) <= MAX_ALIGNED else 1)
+        other, right = rest.pop(min(nearest, key=lambda i: len(_differing(left, rest[i][1], scales) - ignored)))
+        keys = sorted(_differing(left, right, scales) - ignored, key=repr)
+        changes.append(RowChange(row, other, {name_of(key): (left.get(key), right.get(key)) for key in keys}))
+    return changes + [RowChange(NO_SUCH_ROW, row, {}) for row, _ in rest]
 
 
 def _identical(expected: Sequence[object], actual: Sequence[object]) -> bool:
@@ -226,10 +254,9 @@ def _same(left: object, right: object) -> bool:
 
 
 def _unmatched(
-    expected: Sequence[object], actual: Sequence[object], ignoring: Collection[Key]
+    expected: Sequence[object], actual: Sequence[object], ignoring: Collection[Key], scales: Scales
 ) -> tuple[list[object], list[object]]:
     """The rows of each side that the other lacks."""
-    scales = _scales([*expected, *actual])
     pools: dict[Hashable, _Pool] = {}
     for row in actual:
         shape, floats, columns = _shape(row, ignoring)
@@ -247,7 +274,7 @@ def _unmatched(
 class _Pool:
     """Rows that differ in floats alone, sorted by the floats that differ most: nobody looks at all of them for each."""
 
-    def __init__(self, scales: list[float]) -> None:
+    def __init__(self, scales: list[float | Tolerance]) -> None:
         self._scales = scales
         self.rows: list[tuple[list[float], object]] = []
         self._keys: list[float] = []
@@ -283,7 +310,7 @@ def _sortable(number: float) -> float:
 
 
 def _aligned(
-    lefts: list[dict[Key, object]], rights: list[dict[Key, object]], scales: Mapping[Key, float]
+    lefts: list[dict[Key, object]], rights: list[dict[Key, object]], scales: Scales
 ) -> Iterator[tuple[dict[Key, object], dict[Key, object]]]:
     """Pairs with the most in common: threads may return rows in any order."""
     if len(lefts) > MAX_ALIGNED:
@@ -294,10 +321,10 @@ def _aligned(
         yield left, rights.pop(position)
 
 
-def _differing(left: dict[Key, object], right: dict[Key, object], scales: Mapping[Key, float]) -> set[Key]:
+def _differing(left: dict[Key, object], right: dict[Key, object], scales: Scales) -> set[Key]:
     keys = left.keys() ^ right.keys()
     for key in left.keys() & right.keys():
-        if not _equal(left[key], right[key], scales.get(_column(key), 0.0)):
+        if not _equal(left[key], right[key], scales.get(column_of(key), 0.0)):
             keys.add(key)
     return keys
 
@@ -314,74 +341,12 @@ def _shown(rows: Sequence[object]) -> str:
     return row_text(rows[0]) + (f" and {len(rows) - 1} more" if len(rows) > 1 else "")
 
 
-def _leaves(row: object) -> dict[Key, object]:
-    return dict(_walk(row, ()))
-
-
-def _walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
-    if isinstance(value, dict):
-        for name in sorted(value, key=repr):
-            if isinstance(value[name], (int, float)) and _TIMING.search(str(name)):
-                continue
-            for location, leaf in _walk(value[name], (*key, repr(name))):
-                # returns_same_columns reports whether a column without values exists.
-                if not _is_null(leaf):
-                    yield location, leaf
-        yield (*key, "{}"), True
-    elif isinstance(value, (list, tuple)):
-        for position, element in enumerate(value):
-            yield from _walk(element, (*key, position if len(value) <= MANY else ("of many", position)))
-        yield (*key, "[]"), len(value)
-    elif isinstance(value, (set, frozenset)):
-        yield key, tuple(sorted(map(repr, value)))
-    elif isinstance(value, str):
-        yield from _words(value, key)
-    elif is_plain_array(value) and value.size > MANY and value.dtype.kind in "biuSU":  # type: ignore[attr-defined]
-        # No tolerance applies, and a mask may have a million values.
-        yield key, (value.dtype.str, value.shape, value.tobytes())  # type: ignore[attr-defined]
-    elif type(value).__module__ == "numpy":
-        # Arrays and scalars as plain values.
-        yield from _walk(value.tolist(), key)  # type: ignore[attr-defined]
-    elif type(value).__name__ in ("NAType", "NaTType"):
-        yield key, None
-    elif isinstance(value, (bool, int, float, bytes, type(None), datetime.date, datetime.time)):
-        yield key, value
-    elif hasattr(value, "to_dict"):
-        yield from _walk(value.to_dict(), key)
-    else:
-        # The default repr contains the address of the object, which differs every time.
-        yield key, re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-
-
-def _is_null(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _words(text: str, key: Key) -> Iterator[tuple[Key, Hashable]]:
-    plain = _WORKER.sub("~", text)
-    words = _TOKEN.findall(plain)
-    of_timing = False
-    for position, word in enumerate(words):
-        location: Key = (*key, ("word", position))
-        # "score=0.5" and "score:0.5" contain a number too.
-        name, separator, value = word.rpartition("=") if "=" in word else word.rpartition(":")
-        if _FLOAT.fullmatch(value.strip("'\"")) and (not name or _NAME.match(name)):
-            yield (*location, "name"), name + separator
-            if not _TIMING.search(name) and not of_timing:
-                yield location, float(value.strip("'\""))
-        else:
-            yield location, word
-        # '"elapsed": 0.1' has its name in the word before.
-        of_timing = word[-1] in ":=" and bool(_TIMING.search(word))
-    yield (*key, "text"), _TOKEN.sub("", plain)
-
-
 def _shape(row: object, ignoring: Collection[Key]) -> tuple[Hashable, list[float], list[Key]]:
     """The parts that must be identical, and the floats in the same order, each with its column."""
     exact: list[Hashable] = []
     floats: list[float] = []
     columns: list[Key] = []
-    for key, value in _walk(row, ()):
+    for key, value in walk(row, ()):
         if key in ignoring:
             continue
         number = _as_float(value)
@@ -390,7 +355,7 @@ def _shape(row: object, ignoring: Collection[Key]) -> tuple[Hashable, list[float
         else:
             exact.append((key, "float"))
             floats.append(number)
-            columns.append(_column(key))
+            columns.append(column_of(key))
     return tuple(exact), floats, columns
 
 
@@ -406,63 +371,44 @@ def _as_float(value: object) -> float | None:
     return None
 
 
-def _scales(rows: Sequence[object]) -> dict[Key, float]:
-    """The largest float of each column."""
+def scales_of(rows: Sequence[object], tolerances: Mapping[str, Tolerance] = MappingProxyType({})) -> Scales:
+    """The largest float of each column, or the tolerance that was set for it, by `name_of`."""
     largest: dict[Key, float] = {}
+    own: dict[Key, Tolerance] = {}
     for row in rows:
-        for key, value in _walk(row, ()):
-            if isinstance(value, float) and math.isfinite(value):
-                column = _column(key)
+        for key, value in walk(row, ()):
+            column = column_of(key)
+            if name_of(key) in tolerances:
+                own[column] = tolerances[name_of(key)]
+            elif isinstance(value, float) and math.isfinite(value):
                 largest[column] = max(largest.get(column, 0.0), abs(value))
-    return largest
+    return {**largest, **own}
 
 
-def _column(key: Key) -> Key:
-    return tuple(part[0] if isinstance(part, tuple) and part[0] == "of many" else part for part in key)
-
-
-def _equal(left: object, right: object, scale: float) -> bool:
+def _equal(left: object, right: object, scale: float | Tolerance) -> bool:
     one, other = _as_float(left), _as_float(right)
     if one is not None and other is not None:
         return _near(one, other, scale)
     return bool(left == right)
 
 
-def _close(left: Sequence[float], right: Sequence[float], scales: Sequence[float]) -> bool:
+def _close(left: Sequence[float], right: Sequence[float], scales: Sequence[float | Tolerance]) -> bool:
     return all(_near(a, b, scale) for a, b, scale in zip(left, right, scales, strict=True))
 
 
-def _near(a: float, b: float, scale: float) -> bool:
+def _near(a: float, b: float, scale: float | Tolerance) -> bool:
     if math.isnan(a) or math.isnan(b):
         return math.isnan(a) and math.isnan(b)
     if a == b:
         return True
+    if isinstance(scale, Tolerance):
+        return math.isclose(a, b, rel_tol=scale.rel, abs_tol=scale.abs)
     if a.is_integer() and b.is_integer():
         return False
     return math.isclose(a, b, rel_tol=RELATIVE, abs_tol=ABSOLUTE * scale)
 
 
-def _margin(number: float, scale: float) -> float:
+def _margin(number: float, scale: float | Tolerance) -> float:
     """More than a number may differ from it to be near."""
-    return 2 * (RELATIVE * abs(number) + ABSOLUTE * scale) if math.isfinite(number) else 0.0
-
-
-def _tells_nothing(value: object) -> bool:
-    """Whether it is a time of day or a generated id."""
-    if isinstance(value, (datetime.date, datetime.time)):
-        return True
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        now = datetime.datetime.now(datetime.timezone.utc).timestamp()
-        return any(abs(value / unit - now) < _YEAR for unit in (1, 1e3, 1e6, 1e9))
-    return isinstance(value, str) and bool(_CLOCK.search(value) or _UNIQUE.search(value))
-
-
-def _name(key: Key) -> str:
-    if not key:
-        return "the value"
-    first = key[0]
-    if isinstance(first, str):
-        return f"column {first}" if first not in ("text", "{}", "[]") else "the text"
-    if isinstance(first, tuple):
-        return f"position {first[1]}" if first[0] == "of many" else f"word {first[1] + 1} of the text"
-    return f"position {first}"
+    relative, absolute = scale if isinstance(scale, Tolerance) else (RELATIVE, ABSOLUTE * scale)
+    return 2 * (relative * abs(number) + absolute) if math.isfinite(number) else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import re
@@ -25,7 +26,7 @@ def values_of(row: object) -> dict[Spot, object]:
 def text_of(row: object) -> str:
     """All of its text, to search for names."""
     if isinstance(row, str):
-        held = _from_json(row)
+        held = json_in(row)
         return row if held is None else f"{row} {text_of(held)}"
     return " ".join(str(value) for value in _whole_values(row))
 
@@ -68,6 +69,32 @@ def plain(value: object) -> object:
     return value
 
 
+def kind_of(value: object) -> str:
+    """Its type as users name it, the same for numpy and pandas."""
+    value = plain(value)
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, (int, float)):
+        return "number"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, (datetime.date, datetime.time)):
+        return "time"
+    return type(value).__name__
+
+
+def json_in(text: str) -> dict[str, object] | list[object] | None:
+    """The content of a JSON string with several values; None for any other string."""
+    stripped = text.strip()
+    if not stripped.startswith(("{", "[")):
+        return None
+    try:
+        held = json.loads(stripped)
+    except ValueError:
+        return None
+    return held if isinstance(held, (dict, list)) else None
+
+
 def _walk(value: object, spot: Spot) -> Iterator[tuple[Spot, object]]:
     if isinstance(value, dict):
         for name, element in value.items():
@@ -76,7 +103,7 @@ def _walk(value: object, spot: Spot) -> Iterator[tuple[Spot, object]]:
         for position, element in enumerate(value):
             yield from _walk(element, (*spot, position))
     elif isinstance(value, str):
-        held = _from_json(value)
+        held = json_in(value)
         if held is not None:
             yield from _walk(held, spot)
             return
@@ -110,15 +137,3 @@ def _whole_values(value: object) -> Iterator[object]:
         yield from _whole_values(value.tolist())
     else:
         yield value
-
-
-def _from_json(text: str) -> dict[str, object] | list[object] | None:
-    """The content of a JSON string with several values; None for any other string."""
-    stripped = text.strip()
-    if not stripped.startswith(("{", "[")):
-        return None
-    try:
-        held = json.loads(stripped)
-    except ValueError:
-        return None
-    return held if isinstance(held, (dict, list)) else None

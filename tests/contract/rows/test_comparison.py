@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values, row_text
+from pytest_parallelrun.contract.rows.comparison import (
+    NO_SUCH_ROW,
+    Tolerance,
+    changed_rows,
+    difference,
+    nondeterministic_values,
+    row_text,
+    scales_of,
+)
+from pytest_parallelrun.contract.rows.leaves import leaves_of, name_of, names_of_now
 
 
 @pytest.mark.parametrize(
@@ -185,3 +194,70 @@ def test_what_changes_is_named(first: list[object], second: list[object], name: 
 
 def test_a_long_row_is_cut() -> None:
     assert row_text("x" * 300) == "'" + "x" * 199 + "..."
+
+
+def changes(
+    expected: list[object], actual: list[object], *ignoring: str, **tolerances: Tolerance
+) -> list[tuple[object, object, dict[str, tuple[object, object]]]]:
+    found = changed_rows(expected, actual, ignoring, scales_of([*expected, *actual], tolerances))
+    return [(change.expected, change.actual, dict(change.values)) for change in found]
+
+
+def test_a_changed_row_is_shown_with_the_most_similar_one_and_the_values_that_differ() -> None:
+    a, b, c = {"id": "a", "v": 1.5}, {"id": "b", "v": 2.5}, {"id": "c", "v": 3.5}
+    assert changes([a, b, c], [c, a, b]) == []
+    assert changes([a, b], [{**b, "v": 9.5}, a]) == [(b, {**b, "v": 9.5}, {"v": (2.5, 9.5)})]
+    assert changes([a, b, c], [a, b]) == [(c, NO_SUCH_ROW, {})]
+    assert changes([a], [a, b]) == [(NO_SUCH_ROW, b, {})]
+    assert changes([None], []) == [(None, NO_SUCH_ROW, {})]
+
+
+def test_values_are_ignored_and_tolerated_by_name() -> None:
+    a, b = {"id": 1, "v": 1.0, "n": 5}, {"id": 2, "v": 1.05, "n": 6}
+    assert set(changes([a], [b])[0][2]) == {"id", "v", "n"}
+    assert changes([a], [b], "id", v=Tolerance(abs=0.1), n=Tolerance(rel=0.5)) == []
+    assert set(changes([a], [b], "id", v=Tolerance(rel=0.01), n=Tolerance(abs=1))[0][2]) == {"v"}
+    assert changes(["a 1.0"], ["a 1.05"], **{"word 2": Tolerance(abs=0.1)}) == []
+    assert changes(["a 1.0 x"], ["a 9.0 x"], "word 2") == []
+    assert changes([[1.0, 2.0]], [[1.0, 3.0]], "position 1") == []
+
+
+def test_many_changed_rows_are_paired_by_position() -> None:
+    rows: list[object] = [{"n": number} for number in range(200)]
+    more: list[object] = [{"n": number + 1000} for number in range(200)]
+    assert [pair[:2] for pair in changes(rows, more)] == list(zip(rows, more, strict=True))
+
+
+def test_each_value_has_a_name() -> None:
+    row = {"score": {"x": [1.0]}, "it's": "two words"}
+    assert {name_of(key) for key in leaves_of(row)} == {"score", "it's", "row"}
+    assert {name_of(key) for key in leaves_of("two words")} == {"word 1", "word 2", "text"}
+    assert {name_of(key) for key in leaves_of([1.0])} == {"position 0", "row"}
+    assert {name_of(key) for key in leaves_of(list(range(9)))} == {*(f"position {n}" for n in range(9)), "row"}
+    assert {name_of(key) for key in leaves_of(0.5)} == {"row"}
+
+
+@pytest.mark.parametrize(
+    ("value", "is_now"),
+    [
+        (datetime.datetime.now().isoformat(), True),
+        (datetime.date.today(), True),
+        (pd.Timestamp.now(), True),
+        (datetime.datetime.now().timestamp(), True),
+        (int(datetime.datetime.now().timestamp() * 1000), True),
+        (f"at {datetime.datetime.now():%H:%M:%S}", True),
+        (f"{datetime.date.today():%Y%m%d}", True),
+        ("2020-01-02T03:04:05", False),
+        (datetime.date(2020, 1, 2), False),
+        (12345, False),
+        ("text", False),
+        (None, False),
+    ],
+)
+def test_the_time_of_the_run_is_found_if_every_row_has_it(value: object, is_now: bool) -> None:
+    assert names_of_now([{"v": value}, {"v": value}]) == ({"v"} if is_now else set())
+    assert names_of_now([{"v": value}, {"v": 1}]) == set()
+
+
+def test_names_of_workers_in_long_texts_take_no_time() -> None:
+    assert difference(["x" * 200_000], ["x" * 200_000 + "y"]) is not None

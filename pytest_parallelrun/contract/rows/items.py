@@ -1,0 +1,105 @@
+"""The item that a row belongs to: the file that it names, or its position among as many rows as items."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.contract.rows.values import text_of
+from pytest_parallelrun.emulator.output import as_rows
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.emulator.splitting.model import ItemName
+
+MAX_SEARCHED = 250_000
+"""Pairs of a row and an item of one mini-batch, up to which rows are searched for the names of all items."""
+UNIT = "mini-batch of "
+"""Begins the name of a mini-batch whose rows cannot be assigned to its items."""
+
+
+def rows_by_item(baseline: Baseline) -> dict[str, list[object]]:
+    """The returned rows of each item, sorted by item; those of a mini-batch together where its items are unclear."""
+    last = {attempt.mini_batch.id: attempt for attempt in baseline.result.attempts if attempt.returned is not None}
+    names = {id: baseline.item_names(attempt) for id, attempt in last.items()}
+    known = FileNames(name for listed in names.values() for name in listed)
+    in_files = baseline.result.splitter_kind == "files"
+    assigned: dict[str, list[object]] = {}
+    order: dict[str, tuple[str, int]] = {}
+    for id, attempt in sorted(last.items()):
+        rows = as_rows(attempt.value)
+        owners = _owners(rows, names[id], known, baseline.sample.root if in_files else None)
+        unit = UNIT + baseline.items(attempt)
+        for position, row in enumerate(rows):
+            item = names[id][0] if owners is None else owners[position]
+            name = (unit if owners is None else str(item)).replace(os.sep, "/")
+            assigned.setdefault(name, []).append(row)
+            order.setdefault(name, (item.file.replace(os.sep, "/"), item.row or 0))
+    return {name: assigned[name] for name in sorted(assigned, key=lambda name: (order[name], name))}
+
+
+def _owners(
+    rows: Sequence[object], names: Sequence[ItemName], known: FileNames, root: str | None
+) -> list[ItemName] | None:
+    """The item of each row; None if that is unclear. root: of the files, None for rows of a table."""
+    if len(names) == 1:
+        return [names[0]] * len(rows)
+    if root is not None:
+        if len(rows) == len(names) and all(
+            known.is_named(text_of(row), name, root + name) for row, name in zip(rows, names, strict=True)
+        ):
+            return list(names)
+        found = list(_named(rows, names, known, root)) if len(rows) * len(names) <= MAX_SEARCHED else []
+        if len(found) == len(rows):
+            return found
+    return list(names) if len(rows) == len(names) else None
+
+
+def _named(rows: Sequence[object], names: Sequence[ItemName], known: FileNames, root: str) -> Iterator[ItemName]:
+    """The item that each row names, up to the first row that names none or several."""
+    for row in rows:
+        text = text_of(row)
+        named = sorted((name for name in names if known.is_named(text, name, root + name)), key=len)
+        # A text with "11.txt" has "1.txt" in it.
+        if not named or not all(name in named[-1] for name in named):
+            return
+        yield named[-1]
+
+
+class FileNames:
+    """The names that rows may give to the items of a sample. all_names: relative paths, each once."""
+
+    def __init__(self, all_names: Iterable[str]) -> None:
+        names = [name.replace("\\", "/") for name in all_names]
+        self._bases = Counter(name.rpartition("/")[2] for name in names)
+        self._stems = Counter(stem for name in names for stem in _stems_of(name))
+
+    def is_named(self, text: str, name: str, path: str) -> bool:
+        """Whether a text has a name of the item that no other item has."""
+        name, text = name.replace("\\", "/"), text.replace("\\\\", "/").replace("\\", "/")
+        folder, _, base = name.rpartition("/")
+        parent = folder.rpartition("/")[2] or os.path.basename(os.path.dirname(path))
+        if name in text and (folder or self._bases[base] == 1):
+            return True
+        if base in text:
+            return self._bases[base] == 1 or parent in text
+        return any(
+            re.search(rf"(?<![A-Za-z0-9]){re.escape(stem)}(?![A-Za-z0-9])", text) is not None
+            and (self._stems[stem] == 1 or parent in text)
+            for stem in _stems_of(name)
+        )
+
+
+def stem_of(name: str) -> str:
+    """The name of a file without its folder and its extension."""
+    base = name.rpartition("/")[2]
+    return base.rpartition(".")[0] or base
+
+
+def _stems_of(name: str) -> set[str]:
+    """Without its last extension, and without all of them: "scan.nii.gz" is "scan" as well."""
+    stem = stem_of(name)
+    return {stem, stem.partition(".")[0] or stem}
