@@ -65,6 +65,12 @@ OPTIONS = (
     Option("save", "DIR", "save the mini-batches of findings for replay; default: in pytest's cache", "value"),
     Option("replay", "DIR", "run only the saved mini-batches of a finding", "value"),
     Option("budget", "SECONDS", "limit the time for generated mini-batches and jobs", "value"),
+    Option(
+        "forecast",
+        "SIZE",
+        "forecast the full job of SIZE files, or bytes of a table (250GB); NAME=VALUE for what the sample cannot show",
+        "list",
+    ),
     Option("explain", "CHECK", "print the documentation of a check and exit", "list"),
     Option("strict", "", "treat advice, undecidable checks and a sample that was not judged as failures", "flag"),
 )

@@ -35,6 +35,7 @@ ALLOWED = {
     "job_files": {"job_files", "emulator"},
     "contract": {"contract", "strategies", "emulator"},
     "report": {"report", "contract", "emulator"},
+    "forecast": {"forecast", "emulator"},
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
@@ -42,6 +43,7 @@ BUDGET = {
     "contract": 12_660,
     "job_files": 4_900,
     "report": 2_320,
+    "forecast": 1_000,
     "strategies": 1_450,
     "ring 3": 2_830,
 }

@@ -121,6 +121,7 @@ class EntryReport:
     checks: dict[str, CheckRecord] = field(default_factory=dict)
     job: Mapping[str, object] | None = None
     trace: Mapping[str, object] | None = None
+    forecast: Mapping[str, object] | None = None
     init_calls: int = 0
     duration: float = 0.0
     interrupted: bool = False
