@@ -42,10 +42,10 @@ BUDGET = {
     "emulator": 16_700,
     "contract": 12_660,
     "job_files": 4_900,
-    "report": 2_320,
-    "forecast": 1_000,
+    "report": 2_540,
+    "forecast": 1_300,
     "strategies": 1_450,
-    "ring 3": 2_830,
+    "ring 3": 2_950,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.forecast.sample import Draws, Sample
 
 DRAWS = 200
-MAX_HANDED_OUT = 750_000
+MAX_HANDED_OUT = 500_000
 """Mini-batches that the real scheduler hands out in all simulations together; few draws are made of large jobs."""
 MIN_DRAWS = 20
 MAX_DRAWN = 1_000_000
@@ -199,15 +199,15 @@ def _thresholds(job: FullJob, runs: Sequence[Run]) -> list[dict[str, object]]:
         if limit == off:
             continue
         exceeded = [count > limit for count in sorted(counts)]
-        tenth = max(1, len(exceeded) // 10)
+        few = max(1, len(exceeded) // 20)
         found.append(
             {
                 "name": name,
                 "limit": limit,
                 "expected": _of(counts),
                 "probability": sum(exceeded) / len(exceeded),
-                "low": sum(exceeded[:tenth]) / tenth,
-                "high": sum(exceeded[-tenth:]) / tenth,
+                "low": sum(exceeded[:few]) / few,
+                "high": sum(exceeded[-few:]) / few,
             }
         )
     return found

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.events import seconds_text
-from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
     from pytest_parallelrun.forecast.request import FullJob
@@ -43,6 +42,7 @@ class Advice:
     instances: int
     concurrency: int
     workers_reason: str
+    concurrency_reason: str
 
     def as_json(self, job: FullJob) -> list[dict[str, object]]:
         settings = job.settings
@@ -54,9 +54,7 @@ class Advice:
                 "max_concurrency_per_instance",
                 str(settings.max_concurrency_per_instance),
                 str(self.concurrency),
-                "the workers that fit on a node"
-                if self.concurrency != settings.max_concurrency_per_instance
-                else "as set",
+                self.concurrency_reason,
             ),
         ]
         return [dict(zip(("setting", "set", "recommended", "reason"), row, strict=True)) for row in rows]
@@ -77,9 +75,11 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
     economic = work * START_SHARE / max(start, 1e-6)
     workers = max(1.0, min(useful, economic))
     concurrency = settings.max_concurrency_per_instance
+    fits = "as set: give node_memory and node_cores to see how many fit on a node"
     largest = resources.largest_concurrency(given.get("node_memory"), given.get("node_cores"))
     if largest is not None:
         concurrency = max(1, min(largest[0], round(workers)))
+        fits = f"{largest[0]:,} fit on a node, limited by its {largest[1]}"
     instances = max(1, round(workers / concurrency))
     items, size, size_reason = _size(job, per_item, instances * concurrency)
     slowest = _slowest(known, items)
@@ -106,6 +106,7 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
         instances=instances,
         concurrency=concurrency,
         workers_reason=reason,
+        concurrency_reason=fits,
     )
 
 
@@ -121,7 +122,7 @@ def _size(job: FullJob, per_item: float, workers: int) -> tuple[float, str, str]
         return job.items, text, f"as set: a mini-batch takes {seconds_text(now)}, tens of seconds are right"
     bounds = [
         (TARGET / per_item, "tens of seconds are right"),
-        (balanced, f"each of {count_text(workers, 'worker')} then has {EACH_WORKER}"),
+        (balanced, f"with larger ones, a worker has fewer than {EACH_WORKER} of them"),
         *([(float(MAX_FILES), f"more than {MAX_FILES:,} names do not fit into a message")] * (job.kind == "files")),
     ]
     bound, why = min(bounds)

@@ -145,9 +145,11 @@ class Draws:
         rng = np.random.default_rng((index, 18))
         seconds = self._shape(rng, index, mini_batches, items)
         seconds *= self.mean[index] * items
+        # An item fails its mini-batch: with more items in it, more mini-batches fail.
+        ratio = items / self.sample.items
         if self.times_out[index]:
-            seconds[rng.random(mini_batches) < self.times_out[index]] = np.inf
-        failing = rng.random(mini_batches) < self.fails[index]
+            seconds[rng.random(mini_batches) < 1 - (1 - self.times_out[index]) ** ratio] = np.inf
+        failing = rng.random(mini_batches) < 1 - (1 - self.fails[index]) ** ratio
         failures = np.zeros(mini_batches, np.int16)
         places = np.flatnonzero(failing)
         failures[places] = 1
@@ -217,6 +219,8 @@ def draw(sample: Sample, given: Mapping[str, Range], draws: int, *, seed: int = 
         fails = rng.uniform(*given["failure_rate"], size=draws)
     else:
         fails = _rate(rng, sample.failed - sample.timed_out, sample.tried, draws)
+        if not sample.failed:
+            fails[rng.random(draws) < _never(sample.tried)] = 0.0
     times_out = _rate(rng, sample.timed_out, sample.tried, draws) if sample.timed_out else np.zeros(draws)
     return Draws(
         sample=sample,
@@ -232,6 +236,15 @@ def draw(sample: Sample, given: Mapping[str, Range], draws: int, *, seed: int = 
 def _rate(rng: np.random.Generator, events: int, trials: int, draws: int) -> np.ndarray:
     """A probability, after so many events (Jeffreys)."""
     return rng.beta(events + 0.5, trials - events + 0.5, draws)
+
+
+def _never(trials: int) -> float:
+    """The probability that nothing ever fails, after so many trials without a failure.
+
+    Half of all scripts are assumed to be such; of the others a rate is not known before.
+    """
+    of_others = math.exp(math.lgamma(trials + 0.5) - math.lgamma(trials + 1)) / math.sqrt(math.pi)
+    return 1 / (1 + of_others)
 
 
 def _log_spread(seconds: Sequence[float]) -> float:

@@ -121,13 +121,14 @@ class SimulatedEngine:
         self.timeouts = 0
         self.first_idle = 0.0
         self._course, self._shape = course, shape
+        self._timeout, self._overhead = shape.timeout, shape.overhead
         self._seconds: list[float] = (course.seconds * shape.slowdown).tolist()
         self._failures: list[int] = course.failures.tolist()
         self._short: list[bool] = course.short.tolist()
         self._free = [(start, worker) for worker, start in enumerate(shape.worker_starts(course))]
         self._scheduling = min(course.node_start[: shape.instances])
         self._waiting: deque[Task] = deque()
-        self._running: list[tuple[float, int, Task, Outcome, float]] = []
+        self._running: list[tuple[float, int, tuple[Task, Outcome, float]]] = []
         self._now = 0.0
 
     def start(self) -> None:
@@ -150,7 +151,7 @@ class SimulatedEngine:
             self.first_idle = self.first_idle or self._now
         else:
             self.first_idle = 0.0
-        self._now, worker, task, outcome, running = heapq.heappop(self._running)
+        self._now, worker, (task, outcome, running) = heapq.heappop(self._running)
         # The service kills a worker whose time is up; the next one starts with init().
         restart = self._course.init if outcome == "timeout" else 0.0
         heapq.heappush(self._free, (self._now + restart, worker))
@@ -175,15 +176,15 @@ class SimulatedEngine:
         number = task.mini_batch.id
         running = self._seconds[number]
         outcome: Outcome = "succeeded"
-        if running > self._shape.timeout:
-            running, outcome = self._shape.timeout, "timeout"
+        if running > self._timeout:
+            running, outcome = self._timeout, "timeout"
             self.timeouts += task.number == 1
         elif task.number <= self._failures[number]:
             outcome = "short" if self._short[number] else "exception"
         if task.number > 1:
             self.retried.add(number)
         self.attempts += 1
-        heapq.heappush(self._running, (began + running + self._shape.overhead, worker, task, outcome, running))
+        heapq.heappush(self._running, (began + running + self._overhead, worker, (task, outcome, running)))
 
     def worker_events(self) -> Sequence[Event]:
         return ()

@@ -101,11 +101,11 @@ def forecast_tables(forecast: Mapping[str, Any]) -> Iterator[Table]:
 def _resources(resources: Mapping[str, Any]) -> str:
     if resources["problem"]:
         return f"memory and processor time of a worker were not measured: {resources['problem']}"
-    cores = resources["cores"]
+    cores, number = resources["cores"], count_text(resources["mini_batches"], "mini-batch")
     used = "an unknown share of a core, as run() is too short to measure" if cores is None else f"{cores:.2g} cores"
     said = (
-        f"a worker takes {_memory(resources['init_memory'])} in init(), and in run() {_memory(resources['run_memory'])} "
-        f"and {used}; measured in a worker process with {count_text(resources['mini_batches'], 'mini-batch')}"
+        f"a worker takes {_memory(resources['init_memory'])} in init(), and in run() "
+        f"{_memory(resources['run_memory'])} and {used}; measured in a worker process with {number}"
     )
     largest = resources["largest_concurrency"]
     if largest is None:
@@ -133,7 +133,7 @@ def _number(number: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share in (0, 1) or 0.095 < share < 0.995 else f"{100 * share:.2g} %"
+    return f"{100 * share:.0f} %" if not share or share > 0.095 else f"{100 * share:.2g} %"
 
 
 def _memory(number: int) -> str:

@@ -4,8 +4,8 @@
 
 A forecast must cover the wall time that the job then has, in 90 % of the jobs, and its interval must be no wider than
 needed. Whoever knows the true distribution, and only estimates its scale from the same 20 mini-batches, has the
-interval of `oracle`: it cannot be much narrower, because the mean of 20 run times is only known to 1 / sqrt(20) of their spread,
-while that of the 2,000 of the job varies by a tenth of it.
+interval of `oracle`: it cannot be much narrower, because the mean of 20 run times is only known to 1 / sqrt(20) of
+their spread, while that of the 2,000 of the job varies by a tenth of it.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def oracle(distribution: str, failures: str) -> tuple[float, float]:
     job = Job(distribution=distribution, failures=failures, scale=10.0, seed=0)
     rng = np.random.default_rng(1)
     ratios = []
-    for _ in range(400):
+    for _ in range(300):
         mean = job.course(rng, OBSERVED).seconds.mean()
         ratios.append(simulate_by_work(job.course(rng, MINI_BATCHES), SHAPE).wall / mean)
     low, high = np.quantile(ratios, [0.05, 0.95])
