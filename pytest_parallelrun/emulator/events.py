@@ -194,4 +194,4 @@ def seconds_text(seconds: float) -> str:
     """Seconds with three significant digits."""
     if seconds >= 1000:
         return f"{seconds:,.0f} s"
-    return f"{seconds:.3g} s" if seconds >= 1 or not seconds else f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

@@ -29,9 +29,6 @@ PERCENTILES = (0.05, 0.5, 0.95)
 
 def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int = DRAWS) -> dict[str, object]:
     """All of it as JSON types."""
-    configurations = 5
-    if job.mini_batches <= MAX_EXACT:
-        draws = min(draws, max(MIN_DRAWS, MAX_HANDED_OUT // (configurations * job.mini_batches)))
     known = draw(sample, job.request.given, draws)
     advice = recommend(job, known, resources)
     own = _shape(job, known, resources)
@@ -53,7 +50,7 @@ def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int =
         "items": job.total_items,
         "noun": job.noun,
         "mini_batches": job.mini_batches,
-        "draws": draws,
+        "draws": len(slow),
         "simulation": "scheduler" if job.mini_batches <= MAX_EXACT else "work",
         "inputs": _inputs(job, known, resources),
         "configurations": configurations_made,
@@ -64,7 +61,7 @@ def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int =
         "thresholds": _thresholds(job, runs[0]),
         "recommendation": advice.as_json(job),
         "resources": _resources(known, resources, job.settings.max_concurrency_per_instance),
-        "notes": _notes(job, sample, draws),
+        "notes": _notes(job, sample, len(slow)),
     }
 
 
@@ -98,14 +95,17 @@ def _alternatives(own: Shape) -> list[Shape]:
 
 
 def _simulated(job: FullJob, known: Draws, shapes: Sequence[Shape]) -> tuple[list[list[Run]], list[float]]:
-    """The runs of each shape, and the stragglers of each draw."""
+    """The runs of each shape, and the stragglers of each draw; of fewer draws if the scheduler has much to do."""
     import numpy as np
 
+    draws = len(known.mean)
+    if job.mini_batches <= MAX_EXACT:
+        draws = min(draws, max(MIN_DRAWS, MAX_HANDED_OUT // (5 * job.mini_batches)))
     number = min(job.mini_batches, MAX_DRAWN)
     nodes = max(shape.instances for shape in shapes)
     runs: list[list[Run]] = [[] for _ in shapes]
     slow = []
-    for index in range(len(known.mean)):
+    for index in np.linspace(0, len(known.mean) - 1, draws).astype(int).tolist():
         course = known.course(index, number, job.items, nodes, max_attempts=job.settings.max_retries + 1)
         some = course.seconds[:MAX_EXACT]
         slow.append(float((some > SLOW * np.median(some)).mean()) * job.mini_batches)

@@ -155,5 +155,6 @@ def _rounded_down(number: float) -> int:
 
 
 def _rounded_up(seconds: float) -> int:
-    scale = int(10 ** max(0, len(str(int(seconds))) - 2))
+    """To ten seconds, or two digits."""
+    scale = int(10 ** max(1, len(str(int(seconds))) - 2))
     return math.ceil(seconds / scale) * scale

@@ -60,11 +60,8 @@ def test_a_table_is_measured_in_bytes(project: Path, run_pytest: Run, write: Wri
 @pytest.mark.parametrize(
     ("script", "problem"),
     [
-        (
-            "def run(mini_batch):\n    raise ValueError('bad')\n",
-            "no mini-batch of the sample succeeded*ValueError: bad",
-        ),
-        ("import nothing_of_that_name\ndef run(mini_batch): pass\n", "no mini-batch of the sample succeeded*"),
+        ("def run(mini_batch):\n    raise ValueError('bad')\n", "ValueError: bad"),
+        ("import nothing_of_that_name\ndef run(mini_batch): pass\n", "nothing_of_that_name"),
     ],
 )
 def test_without_a_success_there_is_none_and_the_reason(
@@ -72,7 +69,7 @@ def test_without_a_success_there_is_none_and_the_reason(
 ) -> None:
     write("score.py", script)
     result = gate(SIZE, "-k", "job_completes")
-    result.stdout.fnmatch_lines([f"*no forecast: {problem}*"], consecutive=False)
+    result.stdout.fnmatch_lines(["*no forecast: no mini-batch of the sample succeeded*", f"*{problem}*"])
     result.stdout.no_fnmatch_line("*INTERNAL*")
 
 
