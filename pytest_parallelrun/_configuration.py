@@ -31,6 +31,7 @@ from pytest_parallelrun.emulator.engines import ENGINES
 from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, SettingsError, did_you_mean
 from pytest_parallelrun.emulator.folders import check_folder
 from pytest_parallelrun.emulator.settings import JobSettings
+from pytest_parallelrun.forecast.request import ForecastRequest, read_request
 from pytest_parallelrun.report.files import MAKERS
 from pytest_parallelrun.report.html import INSTALL, missing
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
 
-GATE_OPTIONS = ("plan", "report", "save", "budget", "strict", "environment", "golden", "update-golden")
+GATE_OPTIONS = ("plan", "report", "save", "budget", "strict", "environment", "golden", "update-golden", "forecast")
 """Options that have no meaning for the fixtures."""
 
 
@@ -70,6 +71,7 @@ class RunConfiguration:
     budget: float | None
     acceptances: tuple[Acceptance, ...]
     strict: bool
+    forecast: ForecastRequest | None
 
     @property
     def settings(self) -> JobSettings:
@@ -133,6 +135,10 @@ def _read(config: pytest.Config) -> RunConfiguration:
         budget=read_last(config, "budget", _seconds_to_generate),
         acceptances=read_acceptances(config) if (entries or jobs) and replay is None else (),
         strict=flag(config, "strict"),
+        forecast=read_request(
+            (item.value, item.origin)
+            for item in (*ini_values(config, "forecast"), *command_line_values(config, "forecast"))
+        ),
     )
 
 

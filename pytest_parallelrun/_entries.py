@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.golden_file import GoldenRequest
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.splitting.model import Splitter
+    from pytest_parallelrun.forecast.request import ForecastRequest
 
 InputPaths = str | tuple[str, ...]
 """A path, possibly of a folder or table, or files in a list."""
@@ -323,19 +324,24 @@ def _check_samples(entries: RunEntries) -> None:
         # Often all have the same.
         if (plan.sample.paths, plan.settings) not in checked:
             checked.append((plan.sample.paths, plan.settings))
-            _check_sample(plan.sample, plan.settings, plan.origins)
+            _check_sample(plan.sample, plan.settings, plan.origins, entries.configuration.forecast)
 
 
-def _check_sample(sample: SampleInput, settings: JobSettings, origins: Mapping[str, str]) -> None:
+def _check_sample(
+    sample: SampleInput, settings: JobSettings, origins: Mapping[str, str], forecast: ForecastRequest | None = None
+) -> None:
     """UsageError for an input that cannot be opened. origins: of the settings."""
     try:
         if isinstance(sample.paths, tuple):
             # Paths in a list are normally checked only when their mini-batch is loaded.
             for path in sample.paths:
                 locate(path, os.getcwd(), must_exist=True)
-        sample.open(settings)
+        splitter = sample.open(settings)
     except SettingsError as error:
         # Alone the unit of its size can be wrong for an input.
         raise usage_error(f"{origins.get('mini_batch_size', 'settings')}: {error}") from None
     except InputError as error:
         raise usage_error(f"{sample.origin}: {error}") from None
+    if forecast is not None and splitter is not None:
+        with usage_errors():
+            forecast.check_kind(splitter.kind)

@@ -67,6 +67,12 @@ OPTIONS = (
     Option("golden", "DIR", "compare the output of the sample with the accepted one, a file in DIR per entry", "value"),
     Option("update-golden", "", "accept the output of the sample: write the files of --parallelrun-golden", "flag"),
     Option("budget", "SECONDS", "limit the time for generated mini-batches and jobs", "value"),
+    Option(
+        "forecast",
+        "SIZE",
+        "forecast the full job of SIZE files, or bytes of a table (250GB); NAME=VALUE for what the sample cannot show",
+        "list",
+    ),
     Option("explain", "CHECK", "print the documentation of a check and exit", "list"),
     Option("strict", "", "treat advice, undecidable checks and a sample that was not judged as failures", "flag"),
 )

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from _pytest._io import TerminalWriter
 
+    from pytest_parallelrun._forecasting import Forecasting
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 # Attributes with plain values set on a report are sent along by a worker of pytest-xdist.
 _RECORD = "parallelrun"
 _ENTRY = "parallelrun_entry"
+_FORECAST = "parallelrun_forecast"
 
 MARKUP: dict[Style, dict[str, bool]] = {
     "plain": {},
@@ -93,7 +95,7 @@ class _Crash:
 class Reporting:
     """Collects a record for each check as it ends, and writes the summary and report files at the end."""
 
-    def __init__(self, config: pytest.Config, entries: RunEntries) -> None:
+    def __init__(self, config: pytest.Config, entries: RunEntries, forecasting: Forecasting | None = None) -> None:
         self._config = config
         configuration, plans = entries.configuration, entries.gated
         self._files = configuration.reports
@@ -101,6 +103,7 @@ class Reporting:
         self._reports = {plan.nodeid: _report_of(plan, configuration) for plan in plans}
         self._is_controller = not hasattr(config, "workerinput")
         self._shows_trace = bool(self._files) or config.get_verbosity() > 0
+        self._forecasting = forecasting
         self._by_line = config.getoption("tbstyle", default="auto") == "line"
         self._written: set[Path] = set()
         self._lost: list[str] = []
@@ -130,6 +133,8 @@ class Reporting:
                 report.longrepr = redaction.text(text)
         report.sections = [(title, redaction.text(text)) for title, text in report.sections]
         setattr(report, _ENTRY, entry)
+        if report.when == "teardown" and self._forecasting is not None and entry in self._forecasting.made:
+            setattr(report, _FORECAST, redaction.values(self._forecasting.made.pop(entry)))
         if report.when == "call" or report.outcome != "passed":
             record = _record(
                 item, call, report, entry, with_job=entry not in self._with_job, with_trace=self._shows_trace
@@ -157,6 +162,7 @@ class Reporting:
         # Setup is part of the cost of a check: one contains the run of the whole sample.
         self._reports[entry].duration += report.duration
         report.sections = [(title, _harmless(text)) for title, text in report.sections]
+        self._reports[entry].forecast = getattr(report, _FORECAST, None) or self._reports[entry].forecast
         values = getattr(report, _RECORD, None)
         if values is not None:
             record = CheckRecord.from_json(values)

@@ -80,7 +80,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
         config.pluginmanager.register(OuterTimeout(configuration.budget), "parallelrun-outer-timeout")
         config.pluginmanager.register(CheckHooks(config, configuration), "parallelrun-check-hooks")
-        config.pluginmanager.register(Reporting(config, entries), "parallelrun-reporting")
+        forecasting = None
+        if configuration.forecast is not None:
+            from pytest_parallelrun._forecasting import Forecasting
+
+            forecasting = Forecasting(configuration.forecast)
+            config.pluginmanager.register(forecasting, "parallelrun-forecasting")
+        config.pluginmanager.register(Reporting(config, entries, forecasting), "parallelrun-reporting")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -35,15 +35,17 @@ ALLOWED = {
     "job_files": {"job_files", "emulator"},
     "contract": {"contract", "strategies", "emulator"},
     "report": {"report", "contract", "emulator"},
+    "forecast": {"forecast", "emulator"},
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_630,
+    "emulator": 16_640,
     "contract": 14_270,
     "job_files": 5_150,
-    "report": 2_320,
+    "report": 2_540,
     "strategies": 1_420,
-    "ring 3": 3_080,
+    "ring 3": 3_210,
+    "forecast": 1_300,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

@@ -188,3 +188,10 @@ def in_hours(seconds: float) -> str:
     """Such as "5:02:14", in whole seconds."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def seconds_text(seconds: float) -> str:
+    """Seconds with three significant digits."""
+    if seconds >= 1000:
+        return f"{seconds:,.0f} s"
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

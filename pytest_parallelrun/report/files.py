@@ -42,6 +42,7 @@ def _entry(report: EntryReport) -> dict[str, object]:
         "set_up": dict(report.set_up),
         "set_up_notes": list(report.set_up_notes),
         "trace": report.trace,
+        "forecast": report.forecast,
     }
 
 

@@ -6,8 +6,9 @@ File names, errors and results are not trusted: they are in code fences, in code
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
 from pytest_parallelrun.report.records import (
     NOT_CHECKABLE,
     SIMULATED,
@@ -124,6 +125,8 @@ def _entry(report: EntryReport) -> Iterator[str]:
     if notes:
         yield "### Notes"
         yield "\n".join(f"- {sentence(note)}" for note in notes)
+    if report.forecast is not None:
+        yield from _forecast(report.forecast)
     accepted = [check for check in report.records if check.outcome == "accepted"]
     if accepted:
         yield "### Accepted"
@@ -163,6 +166,16 @@ def _entry(report: EntryReport) -> Iterator[str]:
             ],
         ),
     )
+
+
+def _forecast(forecast: Mapping[str, object]) -> Iterator[str]:
+    yield f"### {sentence(forecast_title(forecast).capitalize())}"
+    if "problem" in forecast:
+        return
+    notes = forecast["notes"] if isinstance(forecast["notes"], list) else []
+    yield "\n".join(f"- {sentence(text)}" for text in (*forecast_sentences(forecast), *notes))
+    for each in forecast_tables(forecast):
+        yield table(each.head, [[sentence(cell) for cell in row] for row in each.rows])
 
 
 def _finding(grouped: GroupedFinding) -> Iterator[str]:

@@ -122,6 +122,7 @@ class EntryReport:
     checks: dict[str, CheckRecord] = field(default_factory=dict)
     job: Mapping[str, object] | None = None
     trace: Mapping[str, object] | None = None
+    forecast: Mapping[str, object] | None = None
     init_calls: int = 0
     init_seconds: float = 0.0
     duration: float = 0.0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Literal, NamedTuple
 
+from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
 from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     EntryReport,
@@ -46,6 +48,8 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
     if verbosity < 0:
         for record in (grouped.record for grouped in grouped_findings(report, "advice")):
             yield from page.wrapped(f"advice ({record.name}): {record.headline}", "warning")
+        if report.forecast is not None:
+            yield from islice(page.forecast(report.forecast), 2)
         return
     job = report.job
     if job is not None and job["reason"]:
@@ -67,6 +71,8 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
             yield from page.wrapped(f"accepted ({check.name}): {check.headline.rstrip('.')}; {check.reason}")
     for reason, names in report.not_checked().items():
         yield from page.wrapped(f"skipped ({reason}): {', '.join(names)}")
+    if report.forecast is not None:
+        yield from page.forecast(report.forecast)
     if verbosity > 0 and report.trace is not None:
         yield from page.timeline(Trace.from_json(report.trace))
 
@@ -126,6 +132,23 @@ class _Page:
         if grouped.command:
             # In one piece, for copying.
             yield Line(visible(f"{indent}replay: {grouped.command}"))
+
+    def forecast(self, forecast: Mapping[str, object]) -> Iterator[Line]:
+        """Its sentences and tables; a row that is too wide goes on in the next line."""
+        yield from self.wrapped(forecast_title(forecast), "warning" if "problem" in forecast else "plain")
+        if "problem" in forecast:
+            return
+        for sentence in forecast_sentences(forecast):
+            yield from self.wrapped(sentence, first="    ", following="      ")
+        for table in forecast_tables(forecast):
+            yield Line(f"    {table.title.lower()}")
+            rows = [table.head, *table.rows]
+            widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
+            for row in rows:
+                cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                yield Line(visible(f"      {cells.rstrip()}"))
+        for note in forecast["notes"] if isinstance(forecast["notes"], list) else ():
+            yield from self.wrapped(f"note: {note}", first="    ", following="      ")
 
     def timeline(self, trace: Trace) -> Iterator[Line]:
         """The attempts in their order, with what each worker did."""

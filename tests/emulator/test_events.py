@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.emulator import scheduler
-from pytest_parallelrun.emulator.events import Progress
+from pytest_parallelrun.emulator.events import Progress, seconds_text
 from pytest_parallelrun.emulator.job import ParallelJob
 from tests.emulator.jobs import Names, make_files
 
@@ -42,3 +42,10 @@ def test_a_job_tells_while_an_attempt_goes_on_elsewhere_that_it_goes_on(
     ParallelJob(tmp_path / "score.py", files, engine="process", on_progress=reports.append).run()
     assert len(reports) > 2
     assert [progress.processed for progress in reports] == [0] * (len(reports) - 1) + [1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(100_000, "100,000 s"), (1000, "1,000 s"), (12.34, "12.3 s"), (0.5, "500 ms"), (0, "0 ms")]
+)
+def test_a_time_is_told_without_powers_of_ten(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text

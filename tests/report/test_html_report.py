@@ -16,7 +16,7 @@ from pytest_parallelrun.emulator.job import ParallelJob
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.report import trace as trace_module
 from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.html.figures import STARTS, STATES, seconds_text
+from pytest_parallelrun.report.html.figures import STARTS, STATES
 from pytest_parallelrun.report.html.page import html_report, json_block
 from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, SettingRecord
 from pytest_parallelrun.report.trace import Bar, Lane, Loss, Step, Trace, TraceCell
@@ -238,13 +238,6 @@ def test_many_mini_batches_are_listed_where_they_failed_and_none_has_the_colour_
     assert rows == [("ValueError", "3", "failed"), ("short", "6", "failed"), ("KeyError", "5", "retried")]
     assert "ValueError: &lt;bad&gt;</td>" in page
     assert '<button type="button" data-kind="KeyError" aria-pressed="false">KeyError (1)</button>' in page
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(100_000, "100,000 s"), (1000, "1,000 s"), (12.34, "12.3 s"), (0.5, "500 ms"), (0, "0 ms")]
-)
-def test_a_time_is_told_without_powers_of_ten(seconds: float, text: str) -> None:
-    assert seconds_text(seconds) == text
 
 
 def largest() -> EntryReport:

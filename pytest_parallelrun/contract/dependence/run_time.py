@@ -100,7 +100,7 @@ def run_time(observations: Observations) -> RunTimeModel | None:
     cut = dict.fromkeys((one.mini_batch.size for one in attempts), float(settings.timeout))
     return _model(
         Times(times.seconds, {**times.cut, **cut}),
-        full_size=_full_size(observations),
+        full_size=full_size(observations),
         noun="file" if observations.kind == "files" else "row",
         bytes_per_item=bytes_per_item,
         sized_by=sized_by,
@@ -134,7 +134,7 @@ def ask_times(observations: Observations, session: ProbeSession) -> Times:
     return _times_of_sizes(observations, session, pool)
 
 
-def _full_size(observations: Observations) -> int:
+def full_size(observations: Observations) -> int:
     """Items in a mini-batch of the configured size."""
     settings = observations.entry.settings
     if settings.partition_keys:
@@ -162,14 +162,14 @@ def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMin
 
 def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Payload) -> Times:
     """Of mini-batches of several sizes made of the items in the pool."""
-    answered, full_size = bool(observations.answered), _full_size(observations)
+    answered, wanted = bool(observations.answered), full_size(observations)
     # The first call is slower: it fills caches.
     first = _attempt(session, pool, 1)
     if first.outcome == "timeout":
         return Times({}, {1: first.running})
     if observations.kind != "files" and answered:
-        pool = _enlarged(session, pool, min(full_size, MAX_ROWS))
-    largest = min(len(pool), max(full_size, 4))
+        pool = _enlarged(session, pool, min(wanted, MAX_ROWS))
+    largest = min(len(pool), max(wanted, 4))
     sizes = sorted({1, (largest + 1) // 2, largest})
     times = Times({}, {})
     if not answered:

@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
-from pytest_parallelrun.emulator.events import Outcome
+from pytest_parallelrun.emulator.events import Outcome, seconds_text
 from pytest_parallelrun.report.sanitize import count_of, in_one_line
 from pytest_parallelrun.report.trace import Bar, CellState, Lane, Trace, TraceCell
 
@@ -239,6 +240,31 @@ def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> str:
     return chart.svg()
 
 
+def forecast_plot(forecast: Mapping[str, Any]) -> str:
+    """The wall time of each configuration: its middle as a point on the line from the 5th to the 95th percentile."""
+    made = forecast["configurations"]
+    hours = [[seconds / 3600 for seconds in each["wall"]] for each in made]
+    chart = Chart(
+        "hours",
+        "",
+        (0.0, max(high for _, _, high in hours) * 1.05 or 1.0),
+        None,
+        height=54 + LANE * len(made),
+        left=150,
+    )
+    for place, (each, (low, middle, high)) in enumerate(zip(made, hours, strict=True)):
+        at = chart.top + LANE * (place + 0.5)
+        label = f"{each['instance_count']} x {each['max_concurrency_per_instance']} {each['label']}"
+        says = f"{label}: {middle:.3g} hours, {low:.3g} to {high:.3g}"
+        chart.parts += [
+            f'<text x="{chart.left - 8}" y="{at:g}" dy=".35em" text-anchor="end">{text_of(label)}</text>',
+            f'<polyline class="counted" points="{chart.x(low):.1f},{at:g} {chart.x(high):.1f},{at:g}"/>',
+            f'<path class="mark" transform="translate({chart.x(middle):.1f} {at:g})" fill="{STATES["retried"]}" '
+            f'd="{SHAPES["circle"]}"><title>{text_of(says)}</title></path>',
+        ]
+    return chart.svg()
+
+
 def cell_text(cell: TraceCell) -> str:
     """A cell of the grid as text."""
     if cell.count == 1:
@@ -258,13 +284,6 @@ def bar_text(bar: Bar) -> str:
         return f"{bar.attempts} attempts: {outcomes}" + (f"; {bar.error}" if bar.error else "")
     text = f"mini-batch {bar.mini_batch}, attempt {bar.number}: {bar.outcome}, {seconds_text(bar.seconds)}"
     return text + (f"; {bar.error}" if bar.error else "")
-
-
-def seconds_text(seconds: float) -> str:
-    """Seconds with three significant digits."""
-    if seconds >= 1000:
-        return f"{seconds:,.0f} s"
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def _start_text(lane: Lane) -> str:

@@ -17,6 +17,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pytest_parallelrun.emulator.events import seconds_text
+from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
 from pytest_parallelrun.report.html.figures import (
     MEANINGS,
     OUTCOMES,
@@ -24,11 +26,11 @@ from pytest_parallelrun.report.html.figures import (
     STATES,
     bar_text,
     cell_text,
+    forecast_plot,
     ink_on,
     patterns,
     run_time,
     safe_size,
-    seconds_text,
     threshold,
     timeline,
 )
@@ -78,6 +80,7 @@ class EntryPage:
     plots: Sequence[Plot]
     thresholds: Sequence[Plot]
     cells: str
+    forecast: Sequence[Plot]
     losses: Sequence[Loss]
     left_out: int
     kinds: Mapping[str, int]
@@ -141,6 +144,7 @@ def _entry(number: int, report: EntryReport) -> EntryPage:
         plots=() if trace is None else tuple(_plots(key, trace, report)),
         thresholds=() if trace is None else tuple(_thresholds(key, trace)),
         cells=_cells(trace) if trace is not None and trace.per_cell == 1 else "",
+        forecast=() if report.forecast is None else tuple(_forecast(key, report.forecast)),
         losses=losses,
         left_out=0 if trace is None else trace.total_losses - len(losses),
         kinds=dict(Counter(loss.kind for loss in losses).most_common()),
@@ -282,6 +286,24 @@ def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
             svg="" if is_off else threshold(trace, title, [float(count) for count in counts], limit),
             head=("attempts", title),
             rows=[(step.attempts, f"{count:g}") for step, count in zip(trace.steps, counts, strict=True)],
+        )
+
+
+def _forecast(key: str, forecast: Mapping[str, object]) -> Iterator[Plot]:
+    """The plot of the wall time with its table, then the other tables; without a forecast the reason alone."""
+    if "problem" in forecast:
+        yield Plot(key=f"{key}-forecast", title="Forecast", says=forecast_title(forecast), svg="", head=(), rows=())
+        return
+    says = f"{forecast_title(forecast)}. {'. '.join(forecast_sentences(forecast))}."
+    for number, table in enumerate(forecast_tables(forecast)):
+        notes = forecast["notes"] if number == 2 and isinstance(forecast["notes"], list) else ()
+        yield Plot(
+            key=f"{key}-forecast-{number}",
+            title=table.title,
+            says="; ".join(map(str, notes)) if number else says,
+            svg="" if number else forecast_plot(forecast),
+            head=table.head,
+            rows=table.rows,
         )
 
 

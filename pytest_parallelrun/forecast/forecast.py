@@ -1,0 +1,255 @@
+"""The forecast of an entry as plain values: what the full job takes, with what is known, and what to set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_parallelrun.emulator.splitting.model import count_text
+from pytest_parallelrun.forecast.recommendation import recommend
+from pytest_parallelrun.forecast.request import ASSUMPTIONS, GUIDE, FullJob
+from pytest_parallelrun.forecast.sample import draw
+from pytest_parallelrun.forecast.simulation import MAX_EXACT, Run, Shape, simulate
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.forecast.resources import Resources
+    from pytest_parallelrun.forecast.sample import Draws, Sample
+
+DRAWS = 200
+MAX_HANDED_OUT = 500_000
+"""Mini-batches that the real scheduler hands out in all simulations together; few draws are made of large jobs."""
+MIN_DRAWS = 20
+MAX_DRAWN = 1_000_000
+"""Mini-batches of a draw; those of a larger job are like them."""
+SLOW = 3
+"""Times the median: a mini-batch that takes longer is called a straggler."""
+PERCENTILES = (0.05, 0.5, 0.95)
+
+
+def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int = DRAWS) -> dict[str, object]:
+    """All of it as JSON types."""
+    known = draw(sample, job.request.given, draws)
+    advice = recommend(job, known, resources)
+    own = _shape(job, known, resources)
+    others = _alternatives(own)
+    runs, slow = _simulated(job, known, [own, *others])
+    recommended = replace(
+        _shape(job.with_items(advice.items), known, resources),
+        settings=job.settings.replace(timeout=advice.timeout),
+        instances=advice.instances,
+        concurrency=advice.concurrency,
+    )
+    recommended = replace(recommended, slowdown=_slowdown(recommended.concurrency, known, resources))
+    of_advice, _ = _simulated(job.with_items(advice.items), known, [recommended])
+    configurations_made = [_configuration("as set", own, runs[0])]
+    configurations_made += [_configuration("", shape, run) for shape, run in zip(others, runs[1:], strict=True)]
+    configurations_made.append(_configuration("recommended", recommended, of_advice[0]))
+    return {
+        "size": job.request.written,
+        "items": job.total_items,
+        "noun": job.noun,
+        "mini_batches": job.mini_batches,
+        "draws": len(slow),
+        "simulation": "scheduler" if job.mini_batches <= MAX_EXACT else "work",
+        "inputs": _inputs(job, known, resources),
+        "configurations": configurations_made,
+        "attempts": _percentiles(runs[0], lambda run: run.attempts),
+        "retries": _percentiles(runs[0], lambda run: run.attempts - job.mini_batches),
+        "timeout_share": _percentiles(runs[0], lambda run: run.timeouts / job.mini_batches),
+        "stragglers": _of(slow),
+        "thresholds": _thresholds(job, runs[0]),
+        "recommendation": advice.as_json(job),
+        "resources": _resources(known, resources, job.settings.max_concurrency_per_instance),
+        "notes": _notes(job, sample, len(slow)),
+    }
+
+
+def _shape(job: FullJob, known: Draws, resources: Resources) -> Shape:
+    settings = job.settings
+    middle = {name: (low + high) / 2 for name, (low, high) in known.given.items()}
+    return Shape(
+        instances=settings.instance_count,
+        concurrency=settings.max_concurrency_per_instance,
+        items=max(1, round(job.items)),
+        kind=job.kind,
+        settings=settings,
+        overhead=middle["overhead"],
+        scheduling_rate=middle["scheduling_rate"],
+        slowdown=_slowdown(settings.max_concurrency_per_instance, known, resources),
+        mini_batches=job.mini_batches,
+    )
+
+
+def _slowdown(concurrency: int, known: Draws, resources: Resources) -> float:
+    """How much longer run() takes where the workers of a node need more cores than it has."""
+    if "node_cores" not in known.given or resources.cores is None:
+        return 1.0
+    return max(1.0, concurrency * resources.cores / known.given["node_cores"].low)
+
+
+def _alternatives(own: Shape) -> list[Shape]:
+    """Three with another number of nodes."""
+    numbers = [number for number in (own.instances // 2, *(own.instances * times for times in (2, 4, 8))) if number]
+    return [replace(own, instances=number) for number in numbers[:3]]
+
+
+def _simulated(job: FullJob, known: Draws, shapes: Sequence[Shape]) -> tuple[list[list[Run]], list[float]]:
+    """The runs of each shape, and the stragglers of each draw; of fewer draws if the scheduler has much to do."""
+    import numpy as np
+
+    draws = len(known.mean)
+    if job.mini_batches <= MAX_EXACT:
+        draws = min(draws, max(MIN_DRAWS, MAX_HANDED_OUT // (5 * job.mini_batches)))
+    number = min(job.mini_batches, MAX_DRAWN)
+    nodes = max(shape.instances for shape in shapes)
+    runs: list[list[Run]] = [[] for _ in shapes]
+    slow = []
+    for index in np.linspace(0, len(known.mean) - 1, draws).astype(int).tolist():
+        course = known.course(index, number, job.items, nodes, max_attempts=job.settings.max_retries + 1)
+        some = course.seconds[:MAX_EXACT]
+        slow.append(float((some > SLOW * np.median(some)).mean()) * job.mini_batches)
+        for shape, found in zip(shapes, runs, strict=True):
+            found.append(simulate(course, shape))
+    return runs, slow
+
+
+def _configuration(label: str, shape: Shape, runs: Sequence[Run]) -> dict[str, object]:
+    return {
+        "label": label,
+        "instance_count": shape.instances,
+        "max_concurrency_per_instance": shape.concurrency,
+        "workers": shape.workers,
+        "mini_batches": shape.mini_batches,
+        "wall": _percentiles(runs, lambda run: run.wall),
+        "worker_hours": _percentiles(runs, lambda run: run.wall * shape.workers / 3600),
+        "node_hours": _percentiles(runs, lambda run: run.wall * shape.instances / 3600),
+        "ending": _percentiles(runs, lambda run: run.ending),
+    }
+
+
+def _percentiles(runs: Sequence[Run], value: Callable[[Run], float]) -> list[float]:
+    return _of([value(run) for run in runs])
+
+
+def _of(values: Sequence[float]) -> list[float]:
+    import numpy as np
+
+    return [float(each) for each in np.quantile(values, PERCENTILES, method="inverted_cdf")]
+
+
+def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, object]]:
+    """What the simulation starts from, with its origin."""
+    sample, given = known.sample, job.request.given
+    seen = f"measured in {count_text(len(sample.seconds), 'mini-batch')} of the sample"
+    failures = f"{sample.failed} of {count_text(sample.tried, 'mini-batch')} of the sample failed at the first attempt"
+    processes = "measured in a worker process" if resources.init else "measured in this process"
+    fails = [a + b for a, b in zip(known.fails, known.times_out, strict=True)]
+    rows: list[tuple[str, str, Sequence[float], str, bool]] = [
+        ("run_time", f"run() of one {job.noun}", _of(known.mean.tolist()), seen, True),
+        ("spread", "its spread, from mini-batch to mini-batch", [sample.spread] * 3, seen, False),
+        ("failure_rate", "first attempts that fail", _of(fails), failures, True),
+        (
+            "init_time",
+            "start of a worker with init()",
+            [min(sample.init), sample.init[0], max(sample.init)],
+            processes,
+            True,
+        ),
+    ]
+    if sample.warm_up:
+        rows.append(("warm_up", "first call of run() in a worker, besides", [sample.warm_up] * 3, seen, False))
+    for name, title in (
+        ("overhead", "besides run(), each mini-batch"),
+        ("scheduling_rate", "mini-batches scheduled a second"),
+        ("node_start", "until a node is ready"),
+    ):
+        low, high = known.given[name]
+        rows.append((name, title, [low, (low + high) / 2, high], ASSUMPTIONS[name].origin or GUIDE, True))
+    found: list[dict[str, object]] = []
+    for name, title, values, origin, can_be_given in rows:
+        if name in given:
+            low, high = given[name]
+            values, origin = [low, (low + high) / 2, high], "given"
+        unit = ASSUMPTIONS[name].unit if name in ASSUMPTIONS else "share" if name == "spread" else "seconds"
+        found.append(
+            {
+                "name": name if can_be_given else "",
+                "title": title,
+                "unit": unit,
+                "values": list(values),
+                "origin": origin,
+            }
+        )
+    return found
+
+
+def _thresholds(job: FullJob, runs: Sequence[Run]) -> list[dict[str, object]]:
+    """The probability that each threshold is exceeded; low, high: with the fewest and with the most failures."""
+    settings = job.settings
+    pending = settings.rules.threshold_check == "pending"
+    batches = [run.waiting if pending else run.failed_mini_batches for run in runs]
+    percent = settings.allowed_failed_percent
+    found: list[dict[str, object]] = []
+    for name, limit, off, counts in (
+        ("error_threshold", settings.error_threshold, -1, [run.failed_items for run in runs]),
+        ("mini_batch_error_threshold", settings.mini_batch_error_threshold, -1, batches),
+        ("allowed_failed_percent", percent, 100, [100 * number / job.mini_batches for number in batches]),
+    ):
+        if limit == off:
+            continue
+        exceeded = [count > limit for count in sorted(counts)]
+        few = max(1, len(exceeded) // 20)
+        found.append(
+            {
+                "name": name,
+                "limit": limit,
+                "expected": _of(counts),
+                "probability": sum(exceeded) / len(exceeded),
+                "low": sum(exceeded[:few]) / few,
+                "high": sum(exceeded[-few:]) / few,
+            }
+        )
+    return found
+
+
+def _resources(known: Draws, resources: Resources, concurrency: int) -> dict[str, object]:
+    given: Mapping[str, float] = {name: low for name, (low, _) in known.given.items()}
+    largest = resources.largest_concurrency(given.get("node_memory"), given.get("node_cores"))
+    return {
+        "problem": resources.problem,
+        "init_memory": resources.init_memory,
+        "run_memory": resources.run_memory,
+        "cores": resources.cores,
+        "mini_batches": resources.mini_batches,
+        "node_memory": given.get("node_memory"),
+        "node_cores": given.get("node_cores"),
+        "largest_concurrency": None if largest is None else largest[0],
+        "limited_by": "" if largest is None else largest[1],
+        "concurrency": concurrency,
+    }
+
+
+def _notes(job: FullJob, sample: Sample, draws: int) -> list[str]:
+    notes = []
+    if len(sample.seconds) < 20 and "run_time" not in job.request.given:
+        notes.append(
+            f"run() was measured with {count_text(len(sample.seconds), 'mini-batch')} only, so the interval is wide: "
+            "give a sample of 20 or more"
+        )
+    if not sample.failed and "failure_rate" not in job.request.given:
+        notes.append(
+            f"no mini-batch of {sample.tried} failed, which only shows that less than about "
+            f"{min(1.0, 3 / sample.tried):.0%} do; give failure_rate=0 if none will"
+        )
+    if abs(sample.items / job.items - 1) > 0.1:
+        notes.append(
+            f"a mini-batch of the sample has {sample.items:,.0f} {job.noun}s, one of the job {job.items:,.0f}: run() "
+            "is assumed to grow in proportion"
+        )
+    if job.mini_batches > MAX_DRAWN:
+        notes.append(f"{MAX_DRAWN:,} mini-batches were simulated and stand for all")
+    if draws < DRAWS:
+        notes.append(f"{draws} jobs were simulated instead of {DRAWS}, as this one is large")
+    notes.append("times are those of this machine; a node of the service may be faster or slower")
+    return notes

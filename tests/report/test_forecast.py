@@ -1,0 +1,128 @@
+"""A forecast in reports: the numbers as text, and what is said where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
+from pytest_parallelrun.report.html.figures import forecast_plot
+from pytest_parallelrun.report.terminal import summary_lines
+from tests.report.reports import record, report
+
+RESOURCES: dict[str, Any] = {
+    "problem": "",
+    "init_memory": 100 * 1024**2,
+    "run_memory": 200 * 1024**2,
+    "cores": 1.5,
+    "mini_batches": 20,
+    "largest_concurrency": None,
+    "limited_by": "",
+    "concurrency": 4,
+}
+FORECAST: dict[str, Any] = {
+    "size": "250GB",
+    "items": 1_000_000.4,
+    "noun": "row",
+    "mini_batches": 2_000,
+    "configurations": [
+        {
+            "label": label,
+            "instance_count": nodes,
+            "max_concurrency_per_instance": 4,
+            "mini_batches": 2_000,
+            "wall": [3_000.0, 3_661.0, 4_000.0],
+            "worker_hours": [0.5, 1.0, 20.0],
+            "node_hours": [1.0, 1.0, 1.0],
+            "ending": [0.0, 30.0, 90.0],
+        }
+        for label, nodes in (("as set", 2), ("", 4))
+    ],
+    "attempts": [2_000, 2_000, 2_100],
+    "retries": [0, 0, 100],
+    "timeout_share": [0.0, 0.0, 0.0123],
+    "stragglers": [1, 2, 3],
+    "thresholds": [{"name": "error_threshold", "limit": 5, "probability": 0.25, "low": 0.0, "high": 1.0}],
+    "recommendation": [{"setting": "timeout", "set": "60", "recommended": "90", "reason": "slow"}],
+    "inputs": [
+        {"name": "run_time", "title": "run()", "unit": "seconds", "values": [0.1, 0.2, 0.3], "origin": "measured"},
+        {"name": "", "title": "spread", "unit": "share", "values": [2.5, 2.5, 2.5], "origin": "measured"},
+    ],
+    "resources": RESOURCES,
+    "notes": ["a note"],
+}
+
+
+def test_the_title_has_size_and_mini_batches() -> None:
+    assert forecast_title(FORECAST) == (
+        "forecast of the full job: 250GB of a table, about 1,000,000 rows in 2,000 mini-batches"
+    )
+
+
+def test_the_sentences_have_the_middle_and_the_range() -> None:
+    said = "\n".join(forecast_sentences(FORECAST))
+    assert "wall time 1:01:01 (0:50:00 to 1:06:40) with the settings of the job" in said
+    assert "attempts: 2,000 (2,000 to 2,100); retries: 0 (0 to 100)" in said
+    assert "reach the timeout: 0 % (0 % to 1.2 %)" in said
+    assert (
+        "error_threshold 5 is exceeded with a probability of 25 %; 0 % with the lowest failure rates that the sample "
+        "allows, 100 % with the highest"
+    ) in said
+    assert "100 MB in init(), and in run() 200 MB and 1.5 cores; measured in a worker process" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "give node_memory=64GB and node_cores=16 to see how many workers fit on a node"),
+        (
+            {"largest_concurrency": 3, "limited_by": "cores"},
+            "3 workers fit on a node, limited by its cores, and max_con",
+        ),
+        ({"largest_concurrency": 8, "limited_by": "memory"}, "8 workers fit on a node, limited by its memory"),
+        ({"largest_concurrency": 0, "limited_by": "memory"}, "not even one fits into the memory of a node"),
+        ({"cores": None}, "an unknown share of a core"),
+        ({"problem": "Windows"}, "were not measured: Windows"),
+    ],
+)
+def test_memory_and_cores(changes: dict[str, Any], said: str) -> None:
+    assert said in "\n".join(forecast_sentences({**FORECAST, "resources": {**RESOURCES, **changes}}))
+
+
+def test_without_a_threshold_nothing_ends_the_job() -> None:
+    assert "no threshold is set" in "\n".join(forecast_sentences({**FORECAST, "thresholds": []}))
+
+
+def test_the_tables() -> None:
+    nodes, settings, inputs = forecast_tables(FORECAST)
+    assert nodes.rows[0] == (
+        "2 x 4 (as set)",
+        "2,000",
+        "1:01:01 (0:50:00 to 1:06:40)",
+        "1 (0.5 to 20)",
+        "1",
+    )
+    assert settings.rows == [("timeout", "60", "90", "slow")]
+    assert [row[1] for row in inputs.rows] == ["200 ms (100 ms to 300 ms)", "250 %"]
+
+
+def test_the_plot_has_a_line_for_each_configuration() -> None:
+    drawn = forecast_plot(FORECAST)
+    assert drawn.count('class="counted"') == drawn.count("<title>") == 2
+    assert "2 x 4 as set: 1.02 hours, 0.833 to 1.11" in drawn
+
+
+@pytest.mark.parametrize(("verbosity", "shown"), [(0, "recommended settings"), (-1, "wall time 1:01:01")])
+def test_the_summary_has_it_and_quietly_its_wall_time(verbosity: int, shown: str) -> None:
+    made = report(record())
+    made.forecast = FORECAST
+    lines = [line.text for line in summary_lines(made, width=100, verbosity=verbosity)]
+    assert any(shown in line for line in lines)
+    assert ("note: a note" in "\n".join(lines)) == (verbosity == 0)
+
+
+def test_without_a_forecast_the_reason_is_told() -> None:
+    made = report(record())
+    made.forecast = {"problem": "nothing was measured"}
+    assert "no forecast: nothing was measured" in "\n".join(line.text for line in summary_lines(made))
