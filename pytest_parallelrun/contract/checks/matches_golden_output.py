@@ -159,7 +159,7 @@ class _Gate(NamedTuple):
             "unchanged": len(current.lines.keys() & before.keys() - changed),
         }
         shown = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        self.check.note(f"golden output was written to {self.golden.shown}: {shown} of its items")
+        self.check.note(f"golden output was written to {self.golden.shown}; items: {shown}")
         if excluded:
             self.check.note(f"not compared, because they differ in every run: {_listed(excluded)}")
 
@@ -168,7 +168,7 @@ class _Gate(NamedTuple):
         __tracebackhide__ = True
         try:
             return self._output_of(self.baseline, without)
-        except GoldenFileError as error:
+        except (GoldenFileError, RecursionError) as error:
             if not self.golden.update and self.golden.file.exists():
                 self.check.fail(f"The output is not the accepted one in {self.golden.shown}: {error}.")
             self.check.cannot_decide(f"{error}: nothing is stored. Give a smaller sample.")
