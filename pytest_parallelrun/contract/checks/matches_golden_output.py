@@ -104,9 +104,9 @@ class _Gate(NamedTuple):
                 )
             )
         current, ignoring = self._current(), set(accepted.not_compared)
-        difference = _Difference(accepted, current, ignoring)
+        difference = Difference(accepted, current, ignoring)
         if difference and (random := self._not_random(current) - ignoring):
-            difference = _Difference(accepted, current, ignoring | random)
+            difference = Difference(accepted, current, ignoring | random)
             self.check.note(f"not compared, because they differ in every run: {_listed(random)}")
         if difference:
             items = {
@@ -142,7 +142,7 @@ class _Gate(NamedTuple):
         changed: set[str] = set()
         if accepted is not None:
             kept = {name: bounds for name, bounds in accepted.tolerance.items() if name in current.names}
-            changed = {item for item, _ in _Difference(accepted, current, excluded).changes}
+            changed = {item for item, _ in Difference(accepted, current, excluded).changes}
             current = replace(current, tolerance=kept)
             if accepted.of_texts == current.of_texts and accepted.not_compared == current.not_compared:
                 same = {item: accepted.lines[item] for item in current.lines if item not in changed}
@@ -225,7 +225,7 @@ class _Gate(NamedTuple):
         return f" The folder has {', '.join(others)}." if others else ""
 
 
-class _Difference:
+class Difference:
     """What is different from the accepted output; false if nothing is."""
 
     def __init__(self, accepted: GoldenOutput, current: GoldenOutput, ignoring: Collection[str]) -> None:
