@@ -100,9 +100,9 @@ class _Gate(NamedTuple):
                 )
             )
         current, ignoring = self._current(), set(accepted.not_compared)
-        difference = _Difference(accepted, current, ignoring)
+        difference = Difference(accepted, current, ignoring)
         if difference and (random := self._not_random(current) - ignoring):
-            difference = _Difference(accepted, current, ignoring | random)
+            difference = Difference(accepted, current, ignoring | random)
             self.check.note(f"not compared, because they differ in every run: {_listed(random)}")
         if difference:
             items = {
@@ -138,7 +138,7 @@ class _Gate(NamedTuple):
         changed: set[str] = set()
         if accepted is not None:
             kept = {name: bounds for name, bounds in accepted.tolerance.items() if name in current.names}
-            changed = {item for item, _ in _Difference(accepted, current, excluded).changes}
+            changed = {item for item, _ in Difference(accepted, current, excluded).changes}
             current = replace(current, tolerance=kept)
             if accepted.of_texts == current.of_texts and accepted.not_compared == current.not_compared:
                 same = {item: accepted.lines[item] for item in current.lines if item not in changed}
@@ -155,7 +155,7 @@ class _Gate(NamedTuple):
             "unchanged": len(current.lines.keys() & before.keys() - changed),
         }
         shown = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        self.check.note(f"golden output was written to {self.golden.shown}: {shown} of its items")
+        self.check.note(f"golden output was written to {self.golden.shown}; items: {shown}")
         if excluded:
             self.check.note(f"not compared, because they differ in every run: {_listed(excluded)}")
 
@@ -164,7 +164,7 @@ class _Gate(NamedTuple):
         __tracebackhide__ = True
         try:
             return self._output_of(self.baseline, without)
-        except GoldenFileError as error:
+        except (GoldenFileError, RecursionError) as error:
             if not self.golden.update and self.golden.file.exists():
                 self.check.fail(f"The output is not the accepted one in {self.golden.shown}: {error}.")
             self.check.cannot_decide(f"{error}: nothing is stored. Give a smaller sample.")
@@ -221,7 +221,7 @@ class _Gate(NamedTuple):
         return f" The folder has {', '.join(others)}." if others else ""
 
 
-class _Difference:
+class Difference:
     """What is different from the accepted output; false if nothing is."""
 
     def __init__(self, accepted: GoldenOutput, current: GoldenOutput, ignoring: Collection[str]) -> None:
