@@ -38,12 +38,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_700,
-    "contract": 12_660,
+    "emulator": 16_830,
+    "contract": 12_900,
     "job_files": 4_900,
     "report": 2_320,
     "strategies": 1_450,
-    "ring 3": 2_830,
+    "ring 3": 2_860,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}
@@ -207,6 +207,7 @@ def test_all_that_is_printed_goes_through_the_functions_that_make_it_harmless() 
     # Its own numbers; commands to CI systems, which escape what is in them; a text that is made where the finding is;
     # pages of the package, and lines that `_shown` made; what `_print` encodes; and a finding, which _reporting prints.
     known = {
+        ("_progress.py", "f'parallelrun: the checks will take about {seconds:.0f} s ({calls})'"),
         ("_progress.py", "text"),
         ("_reporting.py", "line"),
         ("_reporting.py", "self._text"),
