@@ -73,8 +73,12 @@ class SampleAttempts:
     @cached_property
     def answered(self) -> tuple[SampleMiniBatch, ...]:
         """The same, or if none succeeded, those for which run() returned a valid type with too few results."""
+        return self._load(self._answered_ids)
+
+    @cached_property
+    def _answered_ids(self) -> Sequence[int]:
         legal = [attempt.mini_batch.id for attempt in self.baseline.last_returned]
-        return self._load(sorted(self.baseline.succeeded) or legal)
+        return sorted(self.baseline.succeeded) or legal
 
     @cached_property
     def timed_out(self) -> tuple[SampleMiniBatch, ...]:
@@ -145,13 +149,13 @@ class SampleAttempts:
     @property
     def left_out(self) -> str:
         """What `answered` lacks of the sample, as text; "" if it is the whole sample."""
-        returned = self.baseline.last_returned
-        items, compared = sum(attempt.mini_batch.size for attempt in returned), sum(one.size for one in self.answered)
+        ids, compared = self._answered_ids, sum(one.size for one in self.answered)
+        items = sum(self.baseline.last_attempts[id].mini_batch.size for id in ids)
         if compared >= items:
             return ""
         return (
             f"compared {compared:,} of {count_text(items, 'item')}, from {len(self.answered):,} of "
-            f"{count_text(len(returned), 'mini-batch')}, evenly spaced"
+            f"{count_text(len(ids), 'mini-batch')}, evenly spaced"
         )
 
     def differing(self, first: Observation, second: Observation) -> NondeterministicValues | None:
