@@ -169,7 +169,7 @@ def _entry(report: EntryReport) -> Iterator[str]:
 
 
 def _forecast(forecast: Mapping[str, object]) -> Iterator[str]:
-    yield f"### {sentence(forecast_title(forecast).capitalize())}"
+    yield f"### {sentence(forecast_title(forecast))}"
     if "problem" in forecast:
         return
     notes = forecast["notes"] if isinstance(forecast["notes"], list) else []

@@ -32,7 +32,7 @@ def test_every_report_has_it(project: Path, gate: Run) -> None:
     result = gate(SIZE, "-k", "job_completes", "--parallelrun-report=a.md", "--parallelrun-report=a.html")
     result.assert_outcomes(passed=1, deselected=23)
     result.stdout.fnmatch_lines(["*forecast of the full job: 300 files in 300 mini-batches*", "*wall time *"])
-    assert "Forecast of the full job: 300 files" in (project / "a.md").read_text(encoding="utf-8")
+    assert "### forecast of the full job: 300 files" in (project / "a.md").read_text(encoding="utf-8")
     page = (project / "a.html").read_text(encoding="utf-8")
     assert "<h3>Forecast</h3>" in page
     assert "from the run of" not in page

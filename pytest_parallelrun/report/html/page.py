@@ -120,6 +120,8 @@ def html_report(reports: Sequence[EntryReport], acceptances: Sequence[Acceptance
         simulated=SIMULATED,
         not_checkable=NOT_CHECKABLE,
         cell_text=cell_text,
+        forecast_title=forecast_title,
+        forecast_sentences=forecast_sentences,
         made=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -290,17 +292,12 @@ def _thresholds(key: str, trace: Trace) -> Iterator[Plot]:
 
 
 def _forecast(key: str, forecast: Mapping[str, object]) -> Iterator[Plot]:
-    """The plot of the wall time with its table, then the other tables; without a forecast the reason alone."""
-    if "problem" in forecast:
-        yield Plot(key=f"{key}-forecast", title="Forecast", says=forecast_title(forecast), svg="", head=(), rows=())
-        return
-    says = f"{forecast_title(forecast)}. {'. '.join(forecast_sentences(forecast))}."
-    for number, table in enumerate(forecast_tables(forecast)):
-        notes = forecast["notes"] if number == 2 and isinstance(forecast["notes"], list) else ()
+    """The plot of the wall time with its table, then the other tables."""
+    for number, table in enumerate(() if "problem" in forecast else forecast_tables(forecast)):
         yield Plot(
             key=f"{key}-forecast-{number}",
             title=table.title,
-            says="; ".join(map(str, notes)) if number else says,
+            says="" if number else "Wall time: a point at the 50th percentile, and a line from the 5th to the 95th.",
             svg="" if number else forecast_plot(forecast),
             head=table.head,
             rows=table.rows,
