@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.contract import CHECKS
+from pytest_parallelrun.contract.entry.observations import Observations
 from tests.conftest import FEW, SOME, Run, Write
 from tests.pages import CHECK_PAGES, DOCS, blocks, commands, compare, file_name, page_id
+
+IN_PROCESSES = Observations.comparing_processes
+"""As it is: the page of same_in_worker_processes needs it."""
 
 HEADINGS = ["## A script that fails", "## On Azure ML", "## How to fix it", "## How to accept it"]
 INDEX = DOCS / "checks" / "index.md"
@@ -24,6 +28,7 @@ INDEX = DOCS / "checks" / "index.md"
 @pytest.fixture
 def folder(pytester: pytest.Pytester, write: Write, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the examples, with the sample and the pytest.ini of the index."""
+    monkeypatch.setattr(Observations, "comparing_processes", IN_PROCESSES)
     # With CI set, and in a wide terminal, pytest prints other lines.
     for variable in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(variable, raising=False)
