@@ -91,7 +91,6 @@ def test_a_text_stays_as_it_is_unless_an_editor_would_change_it(row: str, line: 
         (Decimal("1.50"), '{"text": "Decimal(\'1.50\')"}'),
         (b"\x00", '{"bytes": "AA=="}'),
     ],
-    ids=str,
 )
 def test_a_value_of_a_column_keeps_its_type(value: object, written: str) -> None:
     assert lines({"column": value}) == [f'{{"column": {written}}}']

@@ -18,6 +18,7 @@ from pytest_parallelrun.contract.golden_file import (
     GoldenOutput,
     golden_output,
     read_golden_file,
+    too_large,
     write_golden_file,
 )
 from pytest_parallelrun.contract.phrases import indented, sentences
@@ -33,6 +34,7 @@ from pytest_parallelrun.contract.rows.comparison import (
 from pytest_parallelrun.contract.rows.items import UNIT, rows_by_item
 from pytest_parallelrun.contract.rows.leaves import Key, leaves_of, name_of, names_of_now, without_workers
 from pytest_parallelrun.emulator.errors import ParallelRunError
+from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.probe import WorkerStartError
 from pytest_parallelrun.emulator.splitting import open_input
 from pytest_parallelrun.emulator.splitting.model import count_text
@@ -171,6 +173,8 @@ class _Gate(NamedTuple):
 
     def _output_of(self, baseline: Baseline, without: Collection[str] = ()) -> GoldenOutput:
         """GoldenFileError if it is too large."""
+        if any(attempt.value is NOT_KEPT for attempt in baseline.last_returned):
+            raise GoldenFileError(too_large())
         roots = (baseline.sample.root, os.path.join(self.golden.base, ""))
 
         def clean(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import uuid
+from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
@@ -237,26 +238,27 @@ def test_each_value_has_a_name() -> None:
     assert {name_of(key) for key in leaves_of(0.5)} == {"row"}
 
 
-@pytest.mark.parametrize(
-    ("value", "is_now"),
-    [
-        (datetime.datetime.now().isoformat(), True),
-        (datetime.date.today(), True),
-        (pd.Timestamp.now(), True),
-        (datetime.datetime.now().timestamp(), True),
-        (int(datetime.datetime.now().timestamp() * 1000), True),
-        (f"at {datetime.datetime.now():%H:%M:%S}", True),
-        (f"{datetime.date.today():%Y%m%d}", True),
-        ("2020-01-02T03:04:05", False),
-        (datetime.date(2020, 1, 2), False),
-        (12345, False),
-        ("text", False),
-        (None, False),
-    ],
-)
-def test_the_time_of_the_run_is_found_if_every_row_has_it(value: object, is_now: bool) -> None:
-    assert names_of_now([{"v": value}, {"v": value}]) == ({"v"} if is_now else set())
-    assert names_of_now([{"v": value}, {"v": 1}]) == set()
+NOW = {
+    "ISO": lambda: datetime.datetime.now().isoformat(),
+    "date": datetime.date.today,
+    "pandas": pd.Timestamp.now,
+    "seconds": lambda: datetime.datetime.now().timestamp(),
+    "milliseconds": lambda: int(datetime.datetime.now().timestamp() * 1000),
+    "time": lambda: f"at {datetime.datetime.now():%H:%M:%S}",
+    "digits": lambda: f"{datetime.date.today():%Y%m%d}",
+}
+"""Made when they are needed: the tests of others take minutes."""
+
+
+@pytest.mark.parametrize("now", NOW.values(), ids=NOW)
+def test_the_time_of_the_run_is_found_if_every_row_has_it(now: Callable[[], object]) -> None:
+    assert names_of_now([{"v": now()}, {"v": now()}]) == {"v"}
+    assert names_of_now([{"v": now()}, {"v": 1}]) == set()
+
+
+@pytest.mark.parametrize("value", ["2020-01-02T03:04:05", datetime.date(2020, 1, 2), 12345, "text", None], ids=repr)
+def test_other_times_and_values_are_not_taken_for_it(value: object) -> None:
+    assert names_of_now([{"v": value}, {"v": value}]) == set()
 
 
 def test_names_of_workers_in_long_texts_take_no_time() -> None:
