@@ -49,7 +49,7 @@ def test_without_an_input_it_names_the_checks_that_would_be_skipped(project: Pat
             "input: none, give one with --parallelrun-input=PATH",
             f"checks ({WITHOUT_INPUT} of {TOTAL} would run)",
             "  entry_imports",
-            "  skipped, there is no sample input: give one with --parallelrun-input=PATH: returns_valid_type, *",
+            "  skipped, there is no sample input: give one with --parallelrun-input=PATH: same_in_worker_processes, *",
         ]
     )
 

@@ -358,3 +358,10 @@ def test_files_at_a_fixed_path_are_put_back(judged: Judge, project: Path) -> Non
     assert judged(script).failed == {CHECK}
     assert (project / "fixed/all.txt").read_text() == "x\n" * 3
     assert len(list((project / "fixed").iterdir())) == 4
+
+
+def test_a_script_that_does_not_read_its_items_needs_no_further_workers(judge: Judge) -> None:
+    # The baseline, three workers that are asked everything, and the attempt without an item, which does not fail.
+    found = judge("def run(b): return [p[-10:] for p in b]\n", "-k", "test_retry_is_harmless")
+    assert found.outcomes["retry_is_harmless"] == "passed"
+    assert found.init_calls == 5
