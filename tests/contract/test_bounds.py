@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pytest_parallelrun.contract import bounds
 from pytest_parallelrun.contract.bounds import evenly
 from pytest_parallelrun.contract.entry import baseline as baseline_module
 from pytest_parallelrun.contract.entry import entry_under_test, sample_attempts
@@ -142,9 +141,3 @@ def test_many_rows_that_differ_in_floats_alone_are_compared_quickly() -> None:
     assert difference(rows, rows[::-1]) is None
     assert difference([["k", 0.5]] * 5_000, [["k", 0.5]] * 4_999 + [["k", 0.7]]) == ("['k', 0.5]", "['k', 0.7]")
     assert difference([float("nan"), 1.0, float("-inf")], [float("-inf"), float("nan"), 1.0000001]) is None
-
-
-def test_the_bounds_are_in_one_module() -> None:
-    names = [name for name in vars(bounds) if name.isupper()]
-    assert names
-    assert all(name.startswith("MAX_") for name in names)

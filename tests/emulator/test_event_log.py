@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_parallelrun.emulator.event_log import EventLog
+from pytest_parallelrun.emulator.event_log import NOT_KEPT, EventLog
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, MiniBatchEnded, WorkerStarted
 from pytest_parallelrun.emulator.faults import Fault
 from pytest_parallelrun.emulator.service.worker_info import MiniBatchContext
@@ -189,3 +189,35 @@ def test_all_events_can_be_had_again(tmp_path: Path) -> None:
     result = run_job(Names(), make_files(tmp_path, 2))
     assert [attempt.mini_batch.id for attempt in result.attempts] == [0, 1]
     assert result.events[-1].status == "Completed"  # type: ignore[union-attr]
+
+
+def test_results_beyond_a_limit_of_memory_are_kept_more_and_more_rarely() -> None:
+    log = EventLog(kept_bytes=100_000)
+    for number in range(3_000):
+        batch = MiniBatch(id=number, size=1, first_item=number, position=None)
+        each = attempt(batch, returned=1)._replace(value=["x" * 1_000])
+        if number % 10:
+            log.append_pair(each)
+        else:
+            log.append(each)
+    kept = [each.mini_batch.id for each in log.attempts() if each.value is not NOT_KEPT]
+    gaps = [later - before for before, later in pairwise(kept)]
+    assert kept[:40] == list(range(40))
+    assert sorted(gaps) == gaps
+    assert gaps[-1] >= 64
+    assert 60 < len(kept) < 110
+    assert len(log) == 3_000 + 2_700
+
+
+def test_an_attempt_without_results_is_not_counted_among_them() -> None:
+    log = EventLog(kept_bytes=1)
+    log.append(attempt(MiniBatch(id=0, size=1, first_item=0, position=None))._replace(returned=None, value=None))
+    assert [each.value for each in log.attempts()] == [None]
+
+
+def test_ends_that_are_not_in_pairs_can_be_had() -> None:
+    log = EventLog()
+    batch = MiniBatch(id=0, size=1, first_item=0, position=None)
+    log.append_pair(attempt(batch, returned=1))
+    log.append(ended(batch))
+    assert list(log.ends()) == [ended(batch)]

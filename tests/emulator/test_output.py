@@ -24,6 +24,7 @@ from pytest_parallelrun.emulator.output import (
     Written,
     as_rows,
     count_returned,
+    size_of,
     wrong_type_message,
 )
 
@@ -408,3 +409,19 @@ def test_a_value_of_another_library_is_told_how_it_becomes_rows(methods: tuple[s
 
 def test_an_array_without_a_dimension_is_a_single_value() -> None:
     assert "[result] for a single one" in wrong_type_message(np.array(1.5))
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        ([], 0, 0),
+        ("no results", 0, 0),
+        (["x" * 1000] * 100, 100_000, 120_000),
+        ([{"a": "x" * 1000}] * 10, 10_000, 15_000),
+        ([["x" * 1000]], 1_000, 1_300),
+        (pd.DataFrame({"x": ["y" * 100] * 1000}), 100_000, 250_000),
+        (pd.DataFrame({"x": [1]}), 3_000, 4_000),
+    ],
+)
+def test_the_size_of_results_is_estimated(value: object, least: int, most: int) -> None:
+    assert least <= size_of(value) <= most

@@ -9,7 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.emulator.errors import InputError
-from pytest_parallelrun.emulator.splitting.model import USED, InputKind, ItemName, MiniBatch, Splitter, numbered
+from pytest_parallelrun.emulator.splitting.model import (
+    USED,
+    InputKind,
+    ItemName,
+    MiniBatch,
+    Splitter,
+    count_text,
+    numbered,
+)
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import Payload
@@ -83,4 +91,4 @@ class PartOfInput:
         return self._whole.item_names(cast("MiniBatch", mini_batch.position))
 
     def describe(self) -> str:
-        return f"{len(self._chosen):,} mini-batches of {self._whole.describe()}"
+        return f"{count_text(len(self._chosen), 'mini-batch')} of {self._whole.describe()}"

@@ -14,7 +14,7 @@ import pytest
 from pytest_parallelrun import JobSettings, ParallelJob
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting import PrebuiltInput, open_input
-from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, split_notes
+from pytest_parallelrun.emulator.splitting.model import SETTINGS, USED, Form, ItemName, row_names, split_notes
 from tests.emulator.splitting._settings import Split
 
 FRAME = pd.DataFrame({"a": [1, 2]})
@@ -166,3 +166,12 @@ def test_several_inputs_use_what_one_of_them_uses(tmp_path: Path) -> None:
 class _Script:
     def run(self, mini_batch: pd.DataFrame) -> list[str]:
         return ["x"] * len(mini_batch)
+
+
+def test_names_are_made_when_they_are_asked_for() -> None:
+    names = row_names("t.csv", 10, 1_000_000_000)
+    assert (len(names), names[0], names[-1].row) == (1_000_000_000, "row 11 of t.csv", 1_000_000_010)
+    assert names[1:3] == ("row 12 of t.csv", "row 13 of t.csv")
+    assert row_names("", 0, 2) == ["row 1", "row 2"]
+    assert row_names("", 0, 2) != ["row 1"]
+    assert repr(row_names("", 0, 1)) == "('row 1',)"

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_parallelrun.emulator.errors import InputError
 from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting.multi_input import PartOfInput
 from tests.emulator.splitting._settings import Split
 
 V1 = Split(profile="v1", files_per_mini_batch=2)
@@ -64,3 +65,15 @@ def test_tables_of_several_inputs_are_not_counted_in_advance(data: Path) -> None
 def test_inputs_of_two_kinds_are_refused_with_both(data: Path) -> None:
     with pytest.raises(InputError, match=r"inputs of two kinds: .*'one/\*\.csv'.*; .*'two/\*\.txt'.* are files, or al"):
         open_input(["one/*.csv", "two/*.txt"], V1)
+
+
+def test_a_part_of_an_input_is_an_input(data: Path) -> None:
+    whole = open_input("one/*.txt", V1)
+    part = PartOfInput(whole, list(whole.mini_batches())[1:])
+    assert open_input(part, V1) is part
+    (batch,) = part.mini_batches()
+    assert (batch.id, batch.size, batch.first_item) == (0, 1, 0)
+    assert part.load(batch) == [str(data / "one" / "2.txt")]
+    assert part.item_names(batch) == ["2.txt"]
+    assert (part.kind, part.form, part.total_mini_batches, part.total_items) == ("files", "files", 1, 1)
+    assert part.describe().startswith("1 mini-batch of 3 files")
