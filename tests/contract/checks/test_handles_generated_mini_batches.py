@@ -97,7 +97,7 @@ FLAWED = {
         "width = None\ndef run(mini_batch):\n    global width\n"
         "    texts = [open(p, errors='replace').read() for p in mini_batch]\n"
         "    width = width if all(texts) or len(texts) == 1 else 0\n    return [text[:width] for text in texts]",
-        "A malformed mini-batch (item_1.txt (empty), item_3.txt) breaks the valid one after it",
+        "A malformed mini-batch (item_1.txt (empty), item_2.txt) breaks the valid one after it",
         "the malformed mini-batch itself: succeeded",
     ),
     "is used up": (
