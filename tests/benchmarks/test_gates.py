@@ -138,7 +138,7 @@ def test_many_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_slow_init(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """init() of 5 s and 500 MB, run() of 50 ms; two workers are alive at once."""
+    """init() of 5 s and 500 MB, run() of 50 ms; two workers are alive at once, and a third may not be freed yet."""
     files = tmp_path / "files"
     files.mkdir()
     for number in range(8):
@@ -148,4 +148,4 @@ def test_a_slow_init(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (entry,) = json.loads(report.read_text("utf-8"))["entries"]
     with capsys.disabled():
         print(f"\n{entry['init_calls']} init() calls took {entry['init_seconds']:.0f} s")
-    check(measured, "init() of 5 s and 500 MB, run() of 50 ms", capsys, growth=2 * 500 + LIMIT_MB)
+    check(measured, "init() of 5 s and 500 MB, run() of 50 ms", capsys, growth=3 * 500)
