@@ -24,6 +24,7 @@ class Forecasting:
     def __init__(self, request: ForecastRequest) -> None:
         self._request = request
         self._baselines: dict[str, Baseline] = {}
+        self._entries: dict[str, EntryUnderTest] = {}
         self.made: dict[str, dict[str, object]] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -35,9 +36,13 @@ class Forecasting:
         arguments = getattr(item, "funcargs", {})
         if isinstance(baseline := arguments.get("parallelrun_baseline"), Baseline):
             self._baselines[name] = baseline
+        if isinstance(entry := arguments.get("parallelrun_entry"), EntryUnderTest):
+            self._entries[name] = entry
         following = None if nextitem is None else entry_module_of(nextitem)
-        entry = arguments.get("parallelrun_entry")
-        if (following is not None and following.plan.nodeid == name) or not isinstance(entry, EntryUnderTest):
+        if following is not None and following.plan.nodeid == name:
+            return
+        # The last check may be one that is skipped, without any fixture.
+        if (entry := self._entries.get(name)) is None:
             return
         if hasattr(item.config, "workerinput"):
             # One worker of pytest-xdist is enough.

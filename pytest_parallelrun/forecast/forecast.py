@@ -29,7 +29,7 @@ PERCENTILES = (0.05, 0.5, 0.95)
 
 def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int = DRAWS) -> dict[str, object]:
     """All of it as JSON types."""
-    known = draw(sample, job.request.given, draws)
+    known = draw(sample, job.request.given, draws, items=job.items)
     advice = recommend(job, known, resources)
     own = _shape(job, known, resources)
     others = _alternatives(own)
@@ -67,15 +67,12 @@ def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int =
 
 def _shape(job: FullJob, known: Draws, resources: Resources) -> Shape:
     settings = job.settings
-    middle = {name: (low + high) / 2 for name, (low, high) in known.given.items()}
     return Shape(
         instances=settings.instance_count,
         concurrency=settings.max_concurrency_per_instance,
         items=max(1, round(job.items)),
         kind=job.kind,
         settings=settings,
-        overhead=middle["overhead"],
-        scheduling_rate=middle["scheduling_rate"],
         slowdown=_slowdown(settings.max_concurrency_per_instance, known, resources),
         mini_batches=job.mini_batches,
     )
@@ -143,12 +140,16 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
     sample, given = known.sample, job.request.given
     seen = f"measured in {count_text(len(sample.seconds), 'mini-batch')} of the sample"
     failures = f"{sample.failed} of {count_text(sample.tried, 'mini-batch')} of the sample failed at the first attempt"
+    retries = f"{sample.failed_again} of {count_text(sample.retried, 'later attempt')} of the sample failed"
+    if not sample.retried:
+        retries = "unknown, as the sample has no retry"
     processes = "measured in a worker process" if resources.init else "measured in this process"
     fails = [a + b for a, b in zip(known.fails, known.times_out, strict=True)]
     rows: list[tuple[str, str, Sequence[float], str, bool]] = [
-        ("run_time", f"run() of one {job.noun}", _of(known.mean.tolist()), seen, True),
-        ("spread", "its spread, from mini-batch to mini-batch", [sample.spread] * 3, seen, False),
+        ("run_time", f"run() for one {job.noun}", _of(known.mean.tolist()), seen, True),
+        ("spread", "spread of run() between mini-batches", [sample.spread] * 3, seen, False),
         ("failure_rate", "first attempts that fail", _of(fails), failures, True),
+        ("retry_failure_rate", "retries that fail", _of(known.fails_again.tolist()), retries, True),
         (
             "init_time",
             "start of a worker with init()",
@@ -158,11 +159,11 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
         ),
     ]
     if sample.warm_up:
-        rows.append(("warm_up", "first call of run() in a worker, besides", [sample.warm_up] * 3, seen, False))
+        rows.append(("warm_up", "extra time of the first run() in a worker", [sample.warm_up] * 3, seen, False))
     for name, title in (
-        ("overhead", "besides run(), each mini-batch"),
-        ("scheduling_rate", "mini-batches scheduled a second"),
-        ("node_start", "until a node is ready"),
+        ("overhead", "overhead of each mini-batch"),
+        ("scheduling_rate", "mini-batches scheduled per second"),
+        ("node_start", "start of a node"),
     ):
         low, high = known.given[name]
         rows.append((name, title, [low, (low + high) / 2, high], ASSUMPTIONS[name].origin or GUIDE, True))
@@ -239,13 +240,18 @@ def _notes(job: FullJob, sample: Sample, draws: int) -> list[str]:
         )
     if not sample.failed and "failure_rate" not in job.request.given:
         notes.append(
-            f"no mini-batch of {sample.tried} failed, which only shows that less than about "
-            f"{min(1.0, 3 / sample.tried):.0%} do; give failure_rate=0 if none will"
+            f"no mini-batch of {sample.tried} failed, so most of the simulated jobs have no failure; up to about "
+            f"{100 * (1 - 0.05 ** (1 / sample.tried)):.0f} % could still fail. Give failure_rate=0 if none will"
+        )
+    if 2 * sample.failed >= sample.tried:
+        notes.append(
+            f"{sample.failed} of {sample.tried} mini-batches of the sample failed at the first attempt: repair the "
+            "script first, as this forecast is one of its failures"
         )
     if abs(sample.items / job.items - 1) > 0.1:
         notes.append(
-            f"a mini-batch of the sample has {sample.items:,.0f} {job.noun}s, one of the job {job.items:,.0f}: run() "
-            "is assumed to grow in proportion"
+            f"a mini-batch of the sample has {count_text(round(sample.items), job.noun)}, one of the job "
+            f"{job.items:,.0f}: run time and failures are assumed to grow in proportion"
         )
     if job.mini_batches > MAX_DRAWN:
         notes.append(f"{MAX_DRAWN:,} mini-batches were simulated and stand for all")

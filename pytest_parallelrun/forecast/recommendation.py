@@ -78,8 +78,13 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
     fits = "as set: give node_memory and node_cores to see how many fit on a node"
     largest = resources.largest_concurrency(given.get("node_memory"), given.get("node_cores"))
     if largest is not None:
-        concurrency = max(1, min(largest[0], round(workers)))
-        fits = f"{largest[0]:,} fit on a node, limited by its {largest[1]}"
+        fitting, limit = largest
+        concurrency = max(1, min(fitting, round(workers)))
+        fits = f"{fitting:,} fit on a node, limited by its {limit}"
+        if not fitting:
+            fits = f"not even one fits on a node, limited by its {limit}: take a larger one"
+        elif concurrency < fitting:
+            fits = f"more are of no use, see instance_count; {fits}"
     instances = max(1, round(workers / concurrency))
     items, size, size_reason = _size(job, per_item, instances * concurrency)
     slowest = _slowest(known, items)
@@ -93,10 +98,14 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
         reason = "with more workers, starting them costs more than a tenth of the worker hours"
     elif useful == at_most:
         reason = f"with more workers, each has fewer than {EACH_WORKER} mini-batches of {TARGET:g} s"
+    elif useful == MAX_WORKERS:
+        reason = f"more than {MAX_WORKERS:,} workers are seldom available"
     else:
-        reason = "more cannot be kept busy, or are not available"
-    if instances * concurrency == settings.instance_count * settings.max_concurrency_per_instance:
+        reason = "the service does not schedule mini-batches quickly enough for more workers"
+    if instances == settings.instance_count:
         reason = f"as set: {reason}"
+    if largest is not None and concurrency == settings.max_concurrency_per_instance:
+        fits = f"as set: {fits}"
     return Advice(
         items=items,
         size=size,

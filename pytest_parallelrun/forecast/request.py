@@ -40,6 +40,7 @@ GUIDE = "default, from Microsoft's tuning guide"
 ASSUMPTIONS: Mapping[str, Assumption] = {
     "run_time": Assumption("seconds of run() for one item; default: measured, as is its spread"),
     "failure_rate": Assumption("share of mini-batches whose first attempt fails; default: measured", "share"),
+    "retry_failure_rate": Assumption("share of retries that fail; default: measured", "share"),
     "init_time": Assumption("seconds from the start of a worker to the end of init(); default: measured"),
     "overhead": Assumption("seconds for each mini-batch besides run()", "seconds", Range(0.05, 0.05), GUIDE),
     "scheduling_rate": Assumption("mini-batches that the service schedules a second", "rate", Range(400, 400), GUIDE),
@@ -125,7 +126,7 @@ def _assumption(name: str, text: str, origin: str) -> Range:
     if name not in ASSUMPTIONS:
         raise SettingsError(f"{origin}={name}={text}: unknown name {name!r}. {did_you_mean(name, ASSUMPTIONS)}")
     unit = ASSUMPTIONS[name].unit
-    low, dash, high = text.partition("-")
+    low, dash, high = text.partition("-") if unit not in ("bytes", "number") else (text, "", "")
     values = []
     for part in (low, high) if dash else (text, text):
         try:
@@ -134,10 +135,10 @@ def _assumption(name: str, text: str, origin: str) -> Range:
             value = -1.0
         values.append(value)
     allowed = {
-        "share": "a share from 0 to 1, such as 0.01",
-        "bytes": "bytes, such as 64GB",
-        "rate": "a number above 0",
-        "number": "a number above 0",
+        "share": "a share from 0 to 1, such as 0.01, or a range, such as 0.01-0.02",
+        "bytes": "one number of bytes, such as 64GB",
+        "rate": "a number above 0, or a range, such as 200-400",
+        "number": "one number above 0",
         "seconds": "a number of seconds, such as 30, or a range, such as 20-40",
     }[unit]
     least = 0 if unit in ("share", "seconds") else 1e-6

@@ -56,7 +56,9 @@ class Resources:
         if memory is not None and self.peak:
             limits.append((int(MARGIN * memory / self.peak), "memory"))
         if cores is not None:
-            limits.append((max(1, int(cores / max(self.cores or 1.0, 0.05) + 0.05)), "cores"))
+            # In tenths: a worker with one thread is often measured with 1.02 cores.
+            used = max(round(1.0 if self.cores is None else self.cores, 1), 0.05)
+            limits.append((max(1, int(cores / used + 0.05)), "cores"))
         return min(limits) if limits else None
 
 

@@ -127,7 +127,8 @@ class Draws:
     """Full jobs that are compatible with the sample, one for each index.
 
     mean: seconds for an item. spread: of the logarithm of a mini-batch's seconds, nan where the mini-batches of the
-    sample are drawn again. fails, times_out, fails_again: probabilities. init, node_start: ranges.
+    sample are drawn again. fails, times_out, fails_again: probabilities; the first two of a mini-batch with rated_items.
+    given: ranges of the other values.
     """
 
     sample: Sample
@@ -136,6 +137,7 @@ class Draws:
     fails: np.ndarray
     times_out: np.ndarray
     fails_again: np.ndarray
+    rated_items: float
     given: Mapping[str, Range]
 
     def course(self, index: int, mini_batches: int, items: float, nodes: int, *, max_attempts: int) -> Course:
@@ -146,7 +148,7 @@ class Draws:
         seconds = self._shape(rng, index, mini_batches, items)
         seconds *= self.mean[index] * items
         # An item fails its mini-batch: with more items in it, more mini-batches fail.
-        ratio = items / self.sample.items
+        ratio = items / self.rated_items
         if self.times_out[index]:
             seconds[rng.random(mini_batches) < 1 - (1 - self.times_out[index]) ** ratio] = np.inf
         failing = rng.random(mini_batches) < 1 - (1 - self.fails[index]) ** ratio
@@ -160,6 +162,7 @@ class Draws:
         short = failing & (rng.random(mini_batches) < sample.short / max(sample.failed, 1))
         node_start = self._value("node_start", rng, nodes)
         init = self._value("init_time", rng, 1)[0] if "init_time" in self.given else rng.choice(sample.init)
+        overhead, rate = (float(self._value(name, rng, 1)[0]) for name in ("overhead", "scheduling_rate"))
         return Course(
             seconds=seconds,
             failures=failures,
@@ -167,6 +170,8 @@ class Draws:
             lost=sample.lost,
             node_start=tuple(map(float, node_start)),
             init=float(init) + sample.warm_up,
+            overhead=overhead,
+            scheduling_rate=rate,
         )
 
     def _value(self, name: str, rng: np.random.Generator, number: int) -> np.ndarray:
@@ -197,8 +202,10 @@ class Draws:
         return chosen
 
 
-def draw(sample: Sample, given: Mapping[str, Range], draws: int, *, seed: int = 0) -> Draws:
-    """So many jobs that are compatible with the sample and with what was given."""
+def draw(
+    sample: Sample, given: Mapping[str, Range], draws: int, *, items: float | None = None, seed: int = 0
+) -> Draws:
+    """So many jobs that are compatible with the sample and with what was given for mini-batches of so many items."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -215,20 +222,32 @@ def draw(sample: Sample, given: Mapping[str, Range], draws: int, *, seed: int = 
         # Half of the draws have the tail of a lognormal distribution, which may be longer than what was seen.
         deviation = _log_spread(sample.seconds) * np.sqrt((observed - 1) / rng.chisquare(observed - 1, draws))
         spread[::2] = np.minimum(deviation, 2.0)[::2]
-    if "failure_rate" in given:
-        fails = rng.uniform(*given["failure_rate"], size=draws)
-    else:
-        fails = _rate(rng, sample.failed - sample.timed_out, sample.tried, draws)
-        if not sample.failed:
-            fails[rng.random(draws) < _never(sample.tried)] = 0.0
+    rated_items = sample.items
     times_out = _rate(rng, sample.timed_out, sample.tried, draws) if sample.timed_out else np.zeros(draws)
+    if "failure_rate" in given:
+        # Timeouts keep their share of the failures.
+        rate, share = rng.uniform(*given["failure_rate"], size=draws), sample.timed_out / max(sample.failed, 1)
+        fails, times_out = rate * (1 - share), rate * share
+        rated_items = items or sample.items
+    elif sample.failed:
+        fails = _rate(rng, sample.failed - sample.timed_out, sample.tried, draws)
+    else:
+        fails = _rate(rng, 0, sample.tried, draws)
+        # As many draws as this says, by chance: their percentiles would differ from run to run.
+        fails[: round(draws * _never(sample.tried))] = 0.0
+        rng.shuffle(fails)
+    if "retry_failure_rate" in given:
+        fails_again = rng.uniform(*given["retry_failure_rate"], size=draws)
+    else:
+        fails_again = _rate(rng, sample.failed_again, sample.retried, draws)
     return Draws(
         sample=sample,
         mean=mean,
         spread=spread,
         fails=fails,
         times_out=times_out,
-        fails_again=_rate(rng, sample.failed_again, sample.retried, draws),
+        fails_again=fails_again,
+        rated_items=rated_items,
         given=known,
     )
 

@@ -37,7 +37,8 @@ class Course:
 
     seconds: of an attempt at each mini-batch, without a limit. failures: failed attempts before one succeeds, besides
     timeouts, which repeat. short: whether those return too few results; lost: the share of items that is missing then.
-    node_start: until each node is ready. init: seconds of a worker until its first mini-batch.
+    node_start: until each node is ready. init: seconds of a worker until its first mini-batch. overhead: seconds of a
+    mini-batch besides run(). scheduling_rate: mini-batches a second.
     """
 
     seconds: np.ndarray
@@ -46,6 +47,8 @@ class Course:
     lost: float
     node_start: Sequence[float]
     init: float
+    overhead: float
+    scheduling_rate: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +60,6 @@ class Shape:
     items: int
     kind: InputKind
     settings: JobSettings
-    overhead: float
-    scheduling_rate: float
     slowdown: float = 1.0
     mini_batches: int
     """Of the job; a course may have fewer, which then stand for all."""
@@ -120,8 +121,8 @@ class SimulatedEngine:
         self.retried: set[int] = set()
         self.timeouts = 0
         self.first_idle = 0.0
-        self._course, self._shape = course, shape
-        self._timeout, self._overhead = shape.timeout, shape.overhead
+        self._course = course
+        self._timeout, self._overhead = shape.timeout, course.overhead
         self._seconds: list[float] = (course.seconds * shape.slowdown).tolist()
         self._failures: list[int] = course.failures.tolist()
         self._short: list[bool] = course.short.tolist()
@@ -138,10 +139,10 @@ class SimulatedEngine:
         self._waiting.append(task)
 
     def collect(self, patience: Patience | None = None) -> AttemptEnded | None:
-        shape = self._shape
+        rate = self._course.scheduling_rate
         while self._waiting:
             task = self._waiting[0]
-            scheduled = self._scheduling + task.mini_batch.id / shape.scheduling_rate if task.number == 1 else 0.0
+            scheduled = self._scheduling + task.mini_batch.id / rate if task.number == 1 else 0.0
             begins = max(self._free[0][0], self._now, scheduled) if self._free else float("inf")
             if self._running and self._running[0][0] <= begins:
                 # That worker is free earlier than one that still starts.
@@ -232,7 +233,7 @@ def simulate_by_work(course: Course, shape: Shape) -> Run:
     max_attempts = settings.max_retries + 1
     late = course.seconds * np.float32(shape.slowdown) > shape.timeout
     cost = np.minimum(course.seconds * np.float32(shape.slowdown), np.float32(shape.timeout))
-    cost += np.float32(shape.overhead)
+    cost += np.float32(course.overhead)
     cost[late] += course.init
     failing = np.flatnonzero(late | (course.failures > 0))
     failures = np.where(late, max_attempts, course.failures)[failing]
@@ -249,13 +250,13 @@ def simulate_by_work(course: Course, shape: Shape) -> Run:
     wall = _filled(starts, work * weight + idle)
     scheduling = min(course.node_start[: shape.instances])
     last = cost[-min(number, MIN_TAIL) :]
-    until = (shape.mini_batches - np.arange(len(last), 0, -1)) / shape.scheduling_rate
+    until = (shape.mini_batches - np.arange(len(last), 0, -1)) / course.scheduling_rate
     of_retries = cost[failing] * extra
     wall = max(
         wall,
         scheduling + float((until + last).max()),
         scheduling
-        + shape.mini_batches / shape.scheduling_rate
+        + shape.mini_batches / course.scheduling_rate
         + max(float(of_retries.sum()) * weight / workers, float(of_retries.max(initial=0.0))),
         starts[0] + makespan,
     )

@@ -25,35 +25,33 @@ def forecast_title(forecast: Mapping[str, Any]) -> str:
     if "problem" in forecast:
         return f"no forecast: {forecast['problem']}"
     noun = str(forecast["noun"])
-    size = f"{forecast['size']} of a table, about " if noun == "row" else ""
-    return (
-        f"forecast of the full job: {size}{count_text(round(forecast['items']), noun)} in "
-        f"{count_text(forecast['mini_batches'], 'mini-batch')}"
-    )
+    items = count_text(round(forecast["items"]), noun)
+    if noun == "row":
+        size = str(forecast["size"])
+        items = f"a table of {f'{int(size):,} bytes' if size.isdigit() else size}, about {items},"
+    return f"forecast of the full job: {items} in {count_text(forecast['mini_batches'], 'mini-batch')}"
 
 
 def forecast_sentences(forecast: Mapping[str, Any]) -> Iterator[str]:
     """What is not in the tables."""
     own = forecast["configurations"][0]
-    yield (
-        f"wall time {_between(own['wall'], _duration)} with the settings of the job. "
-        "In brackets: the 5th and the 95th percentile"
-    )
+    yield f"wall time {_between(own['wall'], _duration)} with the settings of the job"
+    yield "each number is the median of the simulated jobs, with their 5th and 95th percentiles in brackets"
     yield (
         f"attempts: {_between(forecast['attempts'], _number)}; retries: {_between(forecast['retries'], _number)}; "
         f"mini-batches that reach the timeout: {_between(forecast['timeout_share'], _percent)}"
     )
-    yield (
-        f"stragglers, which take more than 3 times the median: {_between(forecast['stragglers'], _number)}; at the end "
-        f"workers wait up to {_between(own['ending'], _duration)}"
-    )
+    stragglers = f"stragglers, which take more than 3 times the median: {_between(forecast['stragglers'], _number)}"
+    if own["workers"] > 1:
+        stragglers += f"; the first idle worker waits {_between(own['ending'], _duration)} for the last mini-batch"
+    yield stragglers
     for threshold in forecast["thresholds"]:
         probability = _percent(threshold["probability"])
-        said = f"{threshold['name']} {threshold['limit']:g} is exceeded with a probability of {probability}"
+        said = f"{threshold['name']}={threshold['limit']} is exceeded with a probability of {probability}"
         if threshold["low"] != threshold["high"]:
             said += (
-                f"; {_percent(threshold['low'])} with the lowest failure rates that the sample allows, "
-                f"{_percent(threshold['high'])} with the highest"
+                f": {_percent(threshold['low'])} if failures are as rare as they may be after this sample, "
+                f"{_percent(threshold['high'])} if they are as frequent as they may be"
             )
         yield said
     if not forecast["thresholds"]:
@@ -102,10 +100,10 @@ def _resources(resources: Mapping[str, Any]) -> str:
     if resources["problem"]:
         return f"memory and processor time of a worker were not measured: {resources['problem']}"
     cores, number = resources["cores"], count_text(resources["mini_batches"], "mini-batch")
-    used = "an unknown share of a core, as run() is too short to measure" if cores is None else f"{cores:.2g} cores"
+    used = f"{cores:.1f} cores" if cores is not None else "probably one core (it is too short to measure)"
     said = (
-        f"a worker takes {_memory(resources['init_memory'])} in init(), and in run() "
-        f"{_memory(resources['run_memory'])} and {used}; measured in a worker process with {number}"
+        f"a worker takes up to {_memory(resources['init_memory'])} in init(), and in run() up to "
+        f"{_memory(resources['run_memory'])} and {used}, measured in a worker process with {number}"
     )
     largest = resources["largest_concurrency"]
     if largest is None:

@@ -49,7 +49,7 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
         for record in (grouped.record for grouped in grouped_findings(report, "advice")):
             yield from page.wrapped(f"advice ({record.name}): {record.headline}", "warning")
         if report.forecast is not None:
-            yield from islice(page.forecast(report.forecast), 2)
+            yield from page.forecast(report.forecast, brief=True)
         return
     job = report.job
     if job is not None and job["reason"]:
@@ -133,13 +133,15 @@ class _Page:
             # In one piece, for copying.
             yield Line(visible(f"{indent}replay: {grouped.command}"))
 
-    def forecast(self, forecast: Mapping[str, object]) -> Iterator[Line]:
-        """Its sentences and tables; a row that is too wide goes on in the next line."""
+    def forecast(self, forecast: Mapping[str, object], *, brief: bool = False) -> Iterator[Line]:
+        """Its sentences and tables; a row that is too wide goes on in the next line. brief: the wall time only."""
         yield from self.wrapped(forecast_title(forecast), "warning" if "problem" in forecast else "plain")
         if "problem" in forecast:
             return
-        for sentence in forecast_sentences(forecast):
+        for sentence in islice(forecast_sentences(forecast), 1 if brief else None):
             yield from self.wrapped(sentence, first="    ", following="      ")
+        if brief:
+            return
         for table in forecast_tables(forecast):
             yield Line(f"    {table.title.lower()}")
             rows = [table.head, *table.rows]

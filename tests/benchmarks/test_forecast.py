@@ -114,8 +114,6 @@ def test_a_job_in_worker_processes_takes_what_was_forecast(
         items=1,
         kind="files",
         settings=settings,
-        overhead=0.0005,
-        scheduling_rate=1e6,
         mini_batches=MINI_BATCHES,
     )
     courses = (known.course(index, MINI_BATCHES, 1, 1, max_attempts=4) for index in range(200))

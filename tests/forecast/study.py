@@ -32,8 +32,6 @@ SHAPE = Shape(
     items=10,
     kind="files",
     settings=SETTINGS,
-    overhead=0.05,
-    scheduling_rate=400,
     mini_batches=MINI_BATCHES,
 )
 
@@ -81,7 +79,14 @@ class Job:
             failures += (failures > 0) & (rng.random(number) < again) & (failures == failures.max())
         seconds = self.scale * DISTRIBUTIONS[self.distribution](rng, number)
         return Course(
-            seconds=seconds, failures=failures, short=np.zeros(number, bool), lost=1.0, node_start=(0.0, 0.0), init=INIT
+            seconds=seconds,
+            failures=failures,
+            short=np.zeros(number, bool),
+            lost=1.0,
+            node_start=(0.0, 0.0),
+            init=INIT,
+            overhead=0.05,
+            scheduling_rate=400,
         )
 
     def sample(self, rng: np.random.Generator) -> Sample:

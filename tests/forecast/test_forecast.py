@@ -113,6 +113,22 @@ def test_workers_that_fit_on_a_node(options: tuple[str, ...], largest: int | Non
     assert (resources["largest_concurrency"], resources["limited_by"]) == (largest, limit)
 
 
+@pytest.mark.parametrize(
+    ("options", "settings", "instances", "concurrency"),
+    [
+        (("node_cores=4",), {"max_concurrency_per_instance": 2}, "as set: with more", "more are of no use"),
+        (("node_cores=1",), {"instance_count": 2}, "with more", "as set: 1 fit on a node"),
+        (("node_memory=1GB",), {"max_concurrency_per_instance": 2}, "as set: with more", "not even one fits"),
+    ],
+)
+def test_the_reason_fits_what_is_recommended(
+    options: tuple[str, ...], settings: dict[str, int], instances: str, concurrency: str
+) -> None:
+    reasons = [str(each["reason"]) for each in made(size=100, options=options, **settings)["recommendation"]]
+    assert reasons[2].startswith(instances)
+    assert reasons[3].startswith(concurrency)
+
+
 def test_workers_that_need_more_cores_than_the_node_has_are_slower() -> None:
     options = ("node_start=0", "failure_rate=0", "node_cores=2")
     slow, quick = (made(options=options, max_concurrency_per_instance=number) for number in (8, 2))
@@ -124,6 +140,14 @@ def test_what_a_small_sample_cannot_show_is_told() -> None:
     notes = " ".join(made()["notes"])
     assert "no mini-batch of 20 failed" in notes
     assert "times are those of this machine" in notes
+    assert "repair the script first" not in notes
+
+
+def test_a_script_that_mostly_fails_is_to_be_repaired_first() -> None:
+    found = made(sample={"failed": 20, "retried": 40, "failed_again": 40})
+    assert "20 of 20 mini-batches of the sample failed at the first attempt: repair" in " ".join(found["notes"])
+    origins = {each["name"]: each["origin"] for each in found["inputs"]}
+    assert origins["retry_failure_rate"] == "40 of 40 later attempts of the sample failed"
 
 
 def test_a_million_mini_batches_are_simulated_by_their_work() -> None:

@@ -48,7 +48,9 @@ def test_without_the_option_there_is_none() -> None:
         (["10", "run_time=0"], "must be a number of seconds"),
         (["10", "scheduling_rate=0"], "must be a number above 0"),
         (["10", "node_memory=4"], None),
-        (["10", "node_memory=much"], "must be bytes, such as 64GB"),
+        (["10", "node_memory=much"], "must be one number of bytes, such as 64GB"),
+        (["10", "node_memory=4GB-8GB"], "must be one number of bytes, such as 64GB"),
+        (["10", "node_cores=4-8"], "must be one number above 0"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_origin(texts: list[str], message: str | None) -> None:

@@ -55,3 +55,8 @@ def test_a_worker_that_does_not_start_is_told(tmp_path: Path) -> None:
 def test_the_largest_concurrency(memory: float | None, cores: float | None, expected: tuple[int, str] | None) -> None:
     found = Resources(init_memory=500, run_memory=1_000, cores=None)
     assert found.largest_concurrency(memory, cores) == expected
+
+
+@pytest.mark.parametrize(("measured", "largest"), [(0.97, 16), (1.03, 16), (1.5, 10), (0.3, 53), (0.0, 320)])
+def test_cores_are_measured_in_tenths(measured: float, largest: int) -> None:
+    assert Resources(cores=measured).largest_concurrency(None, 16) == (largest, "cores")

@@ -52,6 +52,24 @@ def test_what_is_given_is_taken() -> None:
     assert 0.3 < (course.failures > 0).mean() < 0.7
 
 
+def test_a_given_failure_rate_is_that_of_all_first_attempts_of_the_job() -> None:
+    sample = Sample(items=1, seconds=[1.0] * 10, tried=20, failed=4, timed_out=2)
+    draws = draw(sample, {"failure_rate": Range(0.2, 0.2), "retry_failure_rate": Range(0, 0)}, 10, items=50)
+    course = draws.course(0, 20_000, 50, 1, max_attempts=4)
+    late = np.isinf(course.seconds)
+    assert late.mean() == pytest.approx(0.1, abs=0.01)
+    assert (late | (course.failures > 0)).mean() == pytest.approx(0.19, abs=0.01)
+    assert course.failures.max() == 1
+
+
+def test_a_given_range_of_the_overhead_and_of_the_rate_is_drawn() -> None:
+    sample = Sample(items=1, seconds=[1.0] * 20, tried=20)
+    draws = draw(sample, {"overhead": Range(0, 5), "scheduling_rate": Range(1, 400)}, 100)
+    courses = [draws.course(index, 1, 1, 1, max_attempts=1) for index in range(100)]
+    assert np.ptp([course.overhead for course in courses]) > 4
+    assert np.ptp([course.scheduling_rate for course in courses]) > 300
+
+
 @pytest.mark.parametrize("number", [1, 2, 4, 20, 200])
 def test_a_smaller_sample_has_a_wider_range(number: int) -> None:
     rng = np.random.default_rng(0)

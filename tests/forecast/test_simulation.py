@@ -13,6 +13,7 @@ from pytest_parallelrun.forecast.simulation import Course, Shape, simulate, simu
 def course(seconds: list[float], failures: list[int] | None = None, **values: Any) -> Course:
     number = len(seconds)
     fields: dict[str, Any] = {"short": np.zeros(number, bool), "lost": 1.0, "node_start": (0.0, 0.0, 0.0), "init": 0.0}
+    fields |= {"overhead": 0.0, "scheduling_rate": 1e9}
     return Course(
         seconds=np.asarray(seconds, np.float32), failures=np.asarray(failures or [0] * number), **{**fields, **values}
     )
@@ -25,8 +26,6 @@ def shape(mini_batches: int, instances: int = 1, concurrency: int = 1, **setting
         items=10,
         kind="files",
         settings=JobSettings(**settings),
-        overhead=0.0,
-        scheduling_rate=1e9,
         mini_batches=mini_batches,
     )
 
@@ -59,8 +58,7 @@ def test_a_mini_batch_that_is_too_slow_takes_its_timeout_at_each_attempt_and_a_n
 
 
 def test_the_service_schedules_only_so_many_a_second() -> None:
-    slow = shape(100, concurrency=50)
-    run = simulate_exactly(course([0.01] * 100), Shape(**{**vars(slow), "scheduling_rate": 10.0}))
+    run = simulate_exactly(course([0.01] * 100, scheduling_rate=10.0), shape(100, concurrency=50))
     assert run.wall == pytest.approx(9.9, abs=0.1)
 
 
@@ -92,7 +90,7 @@ def test_both_simulations_agree(
     failed = sample.get("failed", 0)
     seen = Sample(items=10, seconds=times, tried=20, init=(10.0,), retried=2 * failed, failed_again=failed, **sample)
     known = draw(seen, {}, draws)
-    made = Shape(**{**vars(shape(number, *workers, **settings)), "overhead": 0.05, "scheduling_rate": 400.0})
+    made = shape(number, *workers, **settings)
     walls = []
     for index in range(draws):
         one = known.course(index, number, 10, 10, max_attempts=made.settings.max_retries + 1)

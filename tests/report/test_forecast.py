@@ -31,6 +31,7 @@ FORECAST: dict[str, Any] = {
             "label": label,
             "instance_count": nodes,
             "max_concurrency_per_instance": 4,
+            "workers": 4 * nodes,
             "mini_batches": 2_000,
             "wall": [3_000.0, 3_661.0, 4_000.0],
             "worker_hours": [0.5, 1.0, 20.0],
@@ -55,9 +56,10 @@ FORECAST: dict[str, Any] = {
 
 
 def test_the_title_has_size_and_mini_batches() -> None:
-    assert forecast_title(FORECAST) == (
-        "forecast of the full job: 250GB of a table, about 1,000,000 rows in 2,000 mini-batches"
-    )
+    rest = "about 1,000,000 rows, in 2,000 mini-batches"
+    assert forecast_title(FORECAST) == f"forecast of the full job: a table of 250GB, {rest}"
+    in_bytes = {**FORECAST, "size": "5000000"}
+    assert forecast_title(in_bytes) == f"forecast of the full job: a table of 5,000,000 bytes, {rest}"
 
 
 def test_the_sentences_have_the_middle_and_the_range() -> None:
@@ -66,10 +68,11 @@ def test_the_sentences_have_the_middle_and_the_range() -> None:
     assert "attempts: 2,000 (2,000 to 2,100); retries: 0 (0 to 100)" in said
     assert "reach the timeout: 0 % (0 % to 1.2 %)" in said
     assert (
-        "error_threshold 5 is exceeded with a probability of 25 %; 0 % with the lowest failure rates that the sample "
-        "allows, 100 % with the highest"
+        "error_threshold=5 is exceeded with a probability of 25 %: 0 % if failures are as rare as they may be after "
+        "this sample, 100 % if they are as frequent as they may be"
     ) in said
-    assert "100 MB in init(), and in run() 200 MB and 1.5 cores; measured in a worker process" in said
+    assert "100 MB in init(), and in run() up to 200 MB and 1.5 cores, measured in a worker process" in said
+    assert "the first idle worker waits 30 s (0 ms to 0:01:30) for the last mini-batch" in said
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_the_sentences_have_the_middle_and_the_range() -> None:
         ),
         ({"largest_concurrency": 8, "limited_by": "memory"}, "8 workers fit on a node, limited by its memory"),
         ({"largest_concurrency": 0, "limited_by": "memory"}, "not even one fits into the memory of a node"),
-        ({"cores": None}, "an unknown share of a core"),
+        ({"cores": None}, "probably one core (it is too short to measure)"),
         ({"problem": "Windows"}, "were not measured: Windows"),
     ],
 )
@@ -120,6 +123,13 @@ def test_the_summary_has_it_and_quietly_its_wall_time(verbosity: int, shown: str
     lines = [line.text for line in summary_lines(made, width=100, verbosity=verbosity)]
     assert any(shown in line for line in lines)
     assert ("note: a note" in "\n".join(lines)) == (verbosity == 0)
+
+
+def test_quietly_a_line_that_is_too_wide_is_not_cut() -> None:
+    made = report(record())
+    made.forecast = FORECAST
+    quiet = [line.text.strip() for line in summary_lines(made, width=50, verbosity=-1)]
+    assert " ".join(quiet).endswith("wall time 1:01:01 (0:50:00 to 1:06:40) with the settings of the job")
 
 
 def test_without_a_forecast_the_reason_is_told() -> None:
