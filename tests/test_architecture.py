@@ -45,7 +45,7 @@ BUDGET = {
     "report": 2_540,
     "strategies": 1_420,
     "ring 3": 3_210,
-    "forecast": 1_300,
+    "forecast": 1_345,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

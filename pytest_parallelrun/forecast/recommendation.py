@@ -26,6 +26,7 @@ EACH_WORKER = 10
 START_SHARE = 0.1
 """Of the worker hours that may go into starting."""
 MAX_WORKERS = 1_000
+MAX_TIMEOUT = 259_200
 DRAWN = 20
 TAIL = 0.999
 
@@ -94,6 +95,8 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
     else:
         timeout = max(30, _rounded_up(MARGIN * slowest))
         timeout_reason = f"{MARGIN} times what the slowest mini-batches of this size may take, {seconds_text(slowest)}"
+        if timeout > MAX_TIMEOUT:
+            timeout_reason = f"the most that is allowed; the slowest mini-batches may take {seconds_text(slowest)}"
     if economic <= useful:
         reason = "with more workers, starting them costs more than a tenth of the worker hours"
     elif useful == at_most:
@@ -110,7 +113,7 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
         items=items,
         size=size,
         size_reason=size_reason,
-        timeout=min(math.ceil(timeout), 259_200),
+        timeout=min(math.ceil(timeout), MAX_TIMEOUT),
         timeout_reason=timeout_reason,
         instances=instances,
         concurrency=concurrency,
@@ -143,6 +146,9 @@ def _size(job: FullJob, per_item: float, workers: int) -> tuple[float, str, str]
         kilobytes = _rounded_down(max(1.0, items * job.bytes_per_item / 1024))
         items = max(1.0, kilobytes * 1024 / job.bytes_per_item)
         size = f"{kilobytes}KB"
+    if math.isclose(items, job.items, rel_tol=0.01):
+        why = "it cannot be smaller" if bound < 1 else why
+        return job.items, text, f"as set: a mini-batch takes {seconds_text(now)}; {why}"
     took = f"a mini-batch then takes {seconds_text(items * per_item)} instead of {seconds_text(now)}"
     return items, size, f"{took}; {why}"
 

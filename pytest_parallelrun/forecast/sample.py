@@ -127,8 +127,8 @@ class Draws:
     """Full jobs that are compatible with the sample, one for each index.
 
     mean: seconds for an item. spread: of the logarithm of a mini-batch's seconds, nan where the mini-batches of the
-    sample are drawn again. fails, times_out, fails_again: probabilities; the first two of a mini-batch with rated_items.
-    given: ranges of the other values.
+    sample are drawn again. fails, times_out, fails_again: probabilities; the first two are those of
+    a mini-batch with rated_items. given: ranges of the other values.
     """
 
     sample: Sample
@@ -202,9 +202,7 @@ class Draws:
         return chosen
 
 
-def draw(
-    sample: Sample, given: Mapping[str, Range], draws: int, *, items: float | None = None, seed: int = 0
-) -> Draws:
+def draw(sample: Sample, given: Mapping[str, Range], draws: int, *, items: float | None = None, seed: int = 0) -> Draws:
     """So many jobs that are compatible with the sample and with what was given for mini-batches of so many items."""
     import numpy as np
 

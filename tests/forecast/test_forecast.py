@@ -88,6 +88,8 @@ def test_the_probability_that_a_threshold_is_exceeded(
         ({"size": 10**5, "seconds": 2.0}, "mini_batch_size", "10", "as set: a mini-batch takes"),
         ({"size": 100, "seconds": 0.1}, "instance_count", "1", "more than a tenth of the worker hours"),
         ({"size": 10**5, "seconds": 2.0, "timeout": 60}, "timeout", "100", "slowest"),
+        ({"size": 10**5, "seconds": 10**5}, "timeout", "259200", "the most that is allowed"),
+        ({"size": 100, "seconds": 0.1}, "mini_batch_size", "10", "with larger ones, a worker has fewer than 10"),
     ],
 )
 def test_a_recommendation_has_its_reason(arguments: dict[str, Any], setting: str, value: str, reason: str) -> None:
