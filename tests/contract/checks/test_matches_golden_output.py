@@ -12,6 +12,7 @@ from pytest_parallelrun.contract.checks.matches_golden_output import Difference
 from pytest_parallelrun.contract.golden_file import golden_output
 from tests.conftest import Run, Write
 from tests.contract.conftest import Judge, Judged
+from tests.plugin.counts import TOTAL
 
 NAME = "matches_golden_output"
 UPDATE = "--parallelrun-update-golden"
@@ -90,7 +91,7 @@ def test_output_is_accepted_and_compared_and_a_change_is_shown(golden: Golden, p
     assert message.splitlines()[4].startswith(
         "fix: if the new output is right, accept it, review the file and commit it"
     )
-    run_pytest(*shlex.split(command)).assert_outcomes(passed=1, deselected=24)
+    run_pytest(*shlex.split(command)).assert_outcomes(passed=1, deselected=TOTAL)
     assert body_of(project)[1] == "item_2.txt\titem_2.txt: 2.75"
     assert golden(changed)[0] == "passed"
 
