@@ -180,14 +180,16 @@ def read_golden_file(file: Path) -> GoldenOutput:
 
 
 def write_golden_file(file: Path, text: str) -> None:
-    """Writes all of it or, with OSError, nothing."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Writes all of it or, with GoldenFileError, nothing."""
     beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text, encoding="utf-8", newline="\n")
         os.replace(beside, file)
-    finally:
-        beside.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise GoldenFileError(str(error.strerror)) from error
 
 
 def _read_head(lines: Sequence[str]) -> dict[str, object]:

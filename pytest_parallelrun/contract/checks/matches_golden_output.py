@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +33,7 @@ from pytest_parallelrun.contract.rows.comparison import (
     scales_of,
 )
 from pytest_parallelrun.contract.rows.items import UNIT, rows_by_item
-from pytest_parallelrun.contract.rows.leaves import Key, leaves_of, name_of, names_of_now, without_workers
+from pytest_parallelrun.contract.rows.leaves import DURATION, Key, leaves_of, name_of, names_of_now, without_workers
 from pytest_parallelrun.emulator.errors import ParallelRunError
 from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.probe import WorkerStartError
@@ -95,10 +96,11 @@ class _Gate(NamedTuple):
                 )
             )
         except GoldenFileError as error:
+            end = "" if str(error).endswith((".", "?")) else "."
             self.check.fail(
                 Finding(
-                    what=f"Golden output cannot be read: {self.golden.shown}: {error}.",
-                    fix=f"restore the file from version control, or write it again: {self.golden.command}",
+                    what=f"Golden output cannot be read: {self.golden.shown}: {error}{end}",
+                    fix=f"correct or restore the file, or write it again: {self.golden.command}",
                 )
             )
         current, ignoring = self._current(), set(accepted.not_compared)
@@ -127,39 +129,43 @@ class _Gate(NamedTuple):
         """Writes the current rows; unchanged ones stay as they are in the file."""
         __tracebackhide__ = True
         current = self._current()
-        excluded = self._not_random(current)
-        try:
-            accepted: GoldenOutput | None = read_golden_file(self.golden.file)
-        except (FileNotFoundError, GoldenFileError) as error:
-            accepted = None
-            if isinstance(error, GoldenFileError):
-                self.check.note(f"the golden output was replaced, because it could not be read: {error}")
-        if accepted is not None:
-            excluded |= {name for name in accepted.not_compared if name in current.names}
-        current = replace(self._current(excluded), not_compared=tuple(sorted(excluded)))
-        changed: set[str] = set()
-        if accepted is not None:
-            kept = {name: bounds for name, bounds in accepted.tolerance.items() if name in current.names}
-            changed = {item for item, _ in Difference(accepted, current, excluded).changes}
-            current = replace(current, tolerance=kept)
-            if accepted.of_texts == current.of_texts and accepted.not_compared == current.not_compared:
-                same = {item: accepted.lines[item] for item in current.lines if item not in changed}
-                current = replace(current, lines={**current.lines, **same})
+        random = self._not_random(current)
+        accepted, replaced = replace(current, columns={}, lines={}), ""
+        with suppress(FileNotFoundError):
+            try:
+                accepted = read_golden_file(self.golden.file)
+            except GoldenFileError as error:
+                replaced = f"; it replaces a file that could not be read: {error}"
+        excluded = random | current.names.intersection(accepted.not_compared)
+        current = replace(
+            self._current(excluded),
+            tolerance={name: bounds for name, bounds in accepted.tolerance.items() if name in current.names},
+            not_compared=tuple(sorted(excluded)),
+        )
+        difference = Difference(accepted, current, excluded)
+        changed = set(current.lines) if difference.columns else {item for item, _ in difference.changes}
+        before, now = accepted.lines.keys(), current.lines.keys()
+        if accepted.of_texts == current.of_texts and accepted.not_compared == current.not_compared:
+            same = {item: accepted.lines[item] for item in now - changed}
+            current = replace(current, lines={**current.lines, **same})
         try:
             write_golden_file(self.golden.file, current.text())
-        except (OSError, GoldenFileError) as error:
+        except GoldenFileError as error:
             self.check.fail(f"Golden output cannot be written: {self.golden.shown}: {error}.")
-        before = {} if accepted is None else accepted.lines
         counts = {
-            "new": len(current.lines.keys() - before.keys()),
-            "changed": len(changed & current.lines.keys() & before.keys()),
-            "removed": len(before.keys() - current.lines.keys()),
-            "unchanged": len(current.lines.keys() & before.keys() - changed),
+            "new": len(now - before),
+            "changed": len(now & before & changed),
+            "removed": len(before - now),
+            "unchanged": len(now & before - changed),
         }
         shown = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        self.check.note(f"golden output was written to {self.golden.shown}; items: {shown}")
-        if excluded:
-            self.check.note(f"not compared, because they differ in every run: {_listed(excluded)}")
+        self.check.note(f"golden output was written to {self.golden.shown}; items: {shown}{replaced}")
+        leaves = [leaf for row in current.all_rows for leaf in leaves_of(row).items()]
+        durations = {name_of(key) for key, value in leaves if value is DURATION} - excluded
+        reasons = {"they differ in every run": random, "their names are those of durations": durations}
+        for reason, names in reasons.items():
+            if names:
+                self.check.note(f"not compared, because {reason}: {_listed(names)}")
 
     def _current(self, without: Collection[str] = ()) -> GoldenOutput:
         """The output of this run; the check ends if it is too large."""
@@ -211,13 +217,15 @@ class _Gate(NamedTuple):
         """Whether there is another value than names of items, columns of the input, and constants."""
         columns = getattr(open_input(self.entry.copy_sample().input, self.entry.settings), "columns", ())
         values: dict[str, set[object]] = {}
+        others: set[str] = set()
         for item, rows in current.rows.items():
-            for key, value in (pair for row in rows for pair in leaves_of(row).items()):
+            for key, value in (leaf for row in rows for leaf in leaves_of(row).items()):
                 name = name_of(key)
-                text = str(value).strip("'\",:;")
-                if name not in without and name not in columns and name != "text" and text not in item:
+                if name not in without and name not in columns and key[-1:] != ("text",):
                     values.setdefault(name, set()).add(value)
-        return any(len(found) > 1 for found in values.values())
+                    if str(value).strip("'\",:;") not in item:
+                        others.add(name)
+        return any(len(values[name]) > 1 for name in others)
 
     def _others(self) -> str:
         folder = self.golden.file.parent
@@ -226,12 +234,12 @@ class _Gate(NamedTuple):
 
 
 class Difference:
-    """What is different from the accepted output; false if nothing is."""
+    """What is different from the accepted output; false if nothing is. columns: new or missing ones."""
 
     def __init__(self, accepted: GoldenOutput, current: GoldenOutput, ignoring: Collection[str]) -> None:
         self._accepted, self._current = accepted, current
-        self._columns = {name for name in accepted.columns.keys() ^ current.columns.keys() if name not in ignoring}
-        ignoring = {*ignoring, *self._columns}
+        self.columns = {name for name in accepted.columns.keys() ^ current.columns.keys() if name not in ignoring}
+        ignoring = {*ignoring, *self.columns}
         scales = scales_of([*accepted.all_rows, *current.all_rows], accepted.tolerance)
         same_form = accepted.of_texts == current.of_texts
         self.changes = [
@@ -242,7 +250,7 @@ class Difference:
         ]
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self._columns)
+        return bool(self.changes or self.columns)
 
     def settings(self) -> str:
         """The settings that changed, as text."""
@@ -291,8 +299,8 @@ class Difference:
 
     def _of_columns(self) -> Iterable[str]:
         before, now = self._accepted.columns, self._current.columns
-        if self._columns:
-            parts = (f"{name!r} is {'missing' if name in before else 'new'}" for name in sorted(self._columns))
+        if self.columns:
+            parts = (f"{name!r} is {'missing' if name in before else 'new'}" for name in sorted(self.columns))
             yield f"Its columns changed: {', '.join(parts)}."
         for name in before.keys() & now.keys():
             if before[name] != now[name] and before[name] and now[name]:
