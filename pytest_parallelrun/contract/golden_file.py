@@ -157,7 +157,8 @@ def read_golden_file(file: Path) -> GoldenOutput:
     for number, line in enumerate(body.split("\n"), head.count("\n") + 3):
         if line:
             try:
-                item, row = _split(line)
+                item, row = line.split("\t", 1)
+                item = str(json.loads(item)) if item.startswith('"') else item
                 leaves_of(_decoded(row, of_texts))
             except Exception as error:
                 # Whatever JSON and pandas raise at values that nobody has written.
@@ -308,16 +309,6 @@ def _value(content: object) -> object:
     if len(content) == 1 and content.keys() <= _TAGS:
         return from_plain(content)
     return {name: _value(element) for name, element in content.items()}
-
-
-def _split(line: str) -> tuple[str, str]:
-    if line.startswith('"'):
-        item, end = json.JSONDecoder().raw_decode(line)
-        if not isinstance(item, str) or line[end] != "\t":
-            raise ValueError(line)
-        return item, line[end + 1 :]
-    item, row = line.split("\t", 1)
-    return item, row
 
 
 def _as_text(text: str, *, tabs: bool = True) -> str:

@@ -29,11 +29,10 @@ from pytest_parallelrun.contract.rows.comparison import (
     RowChange,
     changed_rows,
     nondeterministic_values,
-    row_text,
     scales_of,
 )
 from pytest_parallelrun.contract.rows.items import UNIT, rows_by_item
-from pytest_parallelrun.contract.rows.leaves import DURATION, Key, leaves_of, name_of, names_of_now, without_workers
+from pytest_parallelrun.contract.rows.leaves import DURATION, leaves_of, name_of, names_of_now, without_workers
 from pytest_parallelrun.emulator.errors import ParallelRunError
 from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.probe import WorkerStartError
@@ -329,18 +328,13 @@ class Difference:
 
 def _random_values(first: GoldenOutput, second: GoldenOutput) -> NondeterministicValues:
     """What differs between two runs."""
-    keys: set[Key] = set()
-    harmless = True
-    if first.rows.keys() != second.rows.keys():
-        return NondeterministicValues(frozenset(), all_rows=True)
-    for item, rows in first.rows.items():
-        values = nondeterministic_values(rows, second.rows[item])
-        if values is not None and values.all_rows:
-            return values
-        if values is not None:
-            keys |= values.keys
-            harmless = harmless and values.harmless
-    return NondeterministicValues(frozenset(keys), harmless=harmless)
+    pairs = [nondeterministic_values(rows, second.rows.get(item, [])) for item, rows in first.rows.items()]
+    found = [values for values in pairs if values is not None]
+    return NondeterministicValues(
+        frozenset().union(*(values.keys for values in found)),
+        all_rows=first.rows.keys() != second.rows.keys() or any(values.all_rows for values in found),
+        harmless=all(values.harmless for values in found),
+    )
 
 
 def _side_by_side(change: RowChange) -> tuple[str, str]:
@@ -354,9 +348,8 @@ def _side_by_side(change: RowChange) -> tuple[str, str]:
 def _cell(row: object) -> str:
     if row is NO_SUCH_ROW:
         return "(no row)"
-    if not isinstance(row, str):
-        return row_text(row, MAX_CELL)
-    return row if len(row) <= MAX_CELL else f"{row[:MAX_CELL]}..."
+    text = row if isinstance(row, str) else repr(row)
+    return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}..."
 
 
 def _listed(names: Collection[str] | Sequence[str]) -> str:
