@@ -15,11 +15,11 @@ from pytest_parallelrun.contract.entry.entry_under_test import InitCalls, TooMan
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, why_random
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.golden_file import (
+    TOO_LARGE,
     GoldenFileError,
     GoldenOutput,
     golden_output,
     read_golden_file,
-    too_large,
     write_golden_file,
 )
 from pytest_parallelrun.contract.phrases import indented, sentences
@@ -83,44 +83,32 @@ class _Gate(NamedTuple):
     def compare(self) -> None:
         """Fails if the file is missing or unreadable, or if rows differ that are not random."""
         __tracebackhide__ = True
+        shown, command = self.golden.shown, self.golden.command
         try:
             accepted = read_golden_file(self.golden.file)
         except FileNotFoundError:
             self._not_random(self._current())
+            what = f"There is no golden output for this script: {shown} does not exist.{self._others()}"
             self.check.fail(
-                Finding(
-                    what=f"There is no golden output for this script: {self.golden.shown} does not exist."
-                    f"{self._others()}",
-                    fix=f"accept the current output, review the file and commit it: {self.golden.command}",
-                )
+                Finding(what=what, fix=f"accept the current output, review the file and commit it: {command}")
             )
         except GoldenFileError as error:
-            end = "" if str(error).endswith((".", "?")) else "."
-            self.check.fail(
-                Finding(
-                    what=f"Golden output cannot be read: {self.golden.shown}: {error}{end}",
-                    fix=f"correct or restore the file, or write it again: {self.golden.command}",
-                )
-            )
+            what = f"Golden output cannot be read: {shown}: {error}"
+            what += "" if what.endswith((".", "?")) else "."
+            self.check.fail(Finding(what=what, fix=f"correct or restore the file, or write it again: {command}"))
         current, ignoring = self._current(), set(accepted.not_compared)
         difference = Difference(accepted, current, ignoring)
         if difference and (random := self._not_random(current) - ignoring):
             difference = Difference(accepted, current, ignoring | random)
             self.check.note(f"not compared, because they differ in every run: {_listed(random)}")
         if difference:
-            items = {
-                str(name).replace(os.sep, "/")
-                for attempt in self.baseline.result.attempts
-                for name in self.baseline.item_names(attempt)
-            }
-            self.check.fail(
-                Finding(
-                    what=difference.text(self.golden.shown, items),
-                    fix="if the new output is right, accept it, review the file and commit it: "
-                    f"{self.golden.command}\nTo allow small differences of a value, or to leave it out, edit "
-                    '"tolerance" or "not compared" in the file.',
-                )
+            attempts = self.baseline.result.attempts
+            items = {str(name).replace(os.sep, "/") for one in attempts for name in self.baseline.item_names(one)}
+            fix = (
+                f"if the new output is right, accept it, review the file and commit it: {command}\n"
+                'To allow small differences, or to leave a value out, edit "tolerance" or "not compared" in the file.'
             )
+            self.check.fail(Finding(what=difference.text(shown, items), fix=fix))
         if settings := difference.settings():
             self.check.note(f"the output is the accepted one, although settings changed since: {settings}")
 
@@ -138,7 +126,7 @@ class _Gate(NamedTuple):
         excluded = random | current.names.intersection(accepted.not_compared)
         current = replace(
             self._current(excluded),
-            tolerance={name: bounds for name, bounds in accepted.tolerance.items() if name in current.names},
+            tolerance={name: bounds for name, bounds in accepted.tolerance.items() if name in current.numbers},
             not_compared=tuple(sorted(excluded)),
         )
         difference = Difference(accepted, current, excluded)
@@ -179,7 +167,7 @@ class _Gate(NamedTuple):
     def _output_of(self, baseline: Baseline, without: Collection[str] = ()) -> GoldenOutput:
         """GoldenFileError if it is too large."""
         if any(attempt.value is NOT_KEPT for attempt in baseline.last_returned):
-            raise GoldenFileError(too_large())
+            raise GoldenFileError(TOO_LARGE)
         roots = (baseline.sample.root, os.path.join(self.golden.base, ""))
 
         def clean(text: str) -> str:
@@ -272,12 +260,12 @@ class Difference:
     def _counts(self) -> str:
         both = [change for _, change in self.changes if change.expected is not NO_SUCH_ROW is not change.actual]
         by_name = Counter(name for change in both for name in change.values)
-        names = ", ".join(f"{name} in {count}" for name, count in by_name.most_common(MAX_SHOWN))
+        names = ", ".join(f"{name} in {count:,}" for name, count in by_name.most_common(MAX_SHOWN))
         gone = sum(change.actual is NO_SUCH_ROW for _, change in self.changes)
         new = sum(change.expected is NO_SUCH_ROW for _, change in self.changes)
         total = len(self._accepted.all_rows)
         parts = [
-            f"{len(both)} of {count_text(total, 'row')} changed ({names})" if both else "",
+            f"{len(both):,} of {count_text(total, 'row')} changed ({names})" if both else "",
             f"{count_text(gone, 'row')} missing" if gone else "",
             f"{count_text(new, 'row')} new" if new else "",
         ]
@@ -323,12 +311,16 @@ class Difference:
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [f"{item:<{widths[0]}}  {left:<{widths[1]}}  {right}" for item, left, right in rows]
         more = len(self.changes) - MAX_SHOWN
-        return indented("\n".join([*lines, *([f"and {more} more"] if more > 0 else [])])) if self.changes else ""
+        return indented("\n".join([*lines, *([f"and {more:,} more"] if more > 0 else [])])) if self.changes else ""
 
 
 def _random_values(first: GoldenOutput, second: GoldenOutput) -> NondeterministicValues:
     """What differs between two runs."""
-    pairs = [nondeterministic_values(rows, second.rows.get(item, [])) for item, rows in first.rows.items()]
+    pairs = [
+        nondeterministic_values(rows, second.rows.get(item, []))
+        for item, rows in first.rows.items()
+        if first.lines[item] != second.lines.get(item)
+    ]
     found = [values for values in pairs if values is not None]
     return NondeterministicValues(
         frozenset().union(*(values.keys for values in found)),
@@ -355,4 +347,4 @@ def _cell(row: object) -> str:
 def _listed(names: Collection[str] | Sequence[str]) -> str:
     shown = sorted(names) if isinstance(names, (set, frozenset)) else list(names)
     more = len(shown) - MAX_SHOWN
-    return ", ".join(shown[:MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(shown[:MAX_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -202,7 +202,7 @@ def test_a_tolerance_and_a_left_out_column_are_set_in_the_file(golden: Golden, p
     edit(project, '"abs": 0.1', '"rel": 0.01')
     assert "(score in 3)" in golden(other)[1]
     edit(project, '"score": {', '"scor": {')
-    assert "'tolerance' names 'scor', which no row has. Did you mean 'score'?" in golden(other)[1]
+    assert "'tolerance' names 'scor', which no row has as a decimal number. Did you mean 'score'?" in golden(other)[1]
 
 
 def test_another_sample_and_other_settings_are_named(golden: Golden, project: Path, write: Write) -> None:
