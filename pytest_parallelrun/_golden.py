@@ -27,19 +27,9 @@ UPDATE = "--parallelrun-update-golden"
 _OF_ROWS = ("profile", "mini_batch_rows", "partition_keys", "input_type", "encoding", "delimiter", "azureml")
 """Settings that affect rows, next to mini_batch_size."""
 CI_VARIABLES = (
-    "CI",
-    "bamboo.buildKey",
-    "BUILD_ID",
-    "BUILD_NUMBER",
-    "BUILDKITE",
-    "CIRCLECI",
-    "CONTINUOUS_INTEGRATION",
-    "GITHUB_ACTIONS",
-    "HUDSON_URL",
-    "JENKINS_URL",
-    "TEAMCITY_VERSION",
-    "TRAVIS",
-)
+    "CI", "bamboo.buildKey", "BUILD_ID", "BUILD_NUMBER", "BUILDKITE", "CIRCLECI", "CONTINUOUS_INTEGRATION",
+    "GITHUB_ACTIONS", "HUDSON_URL", "JENKINS_URL", "TEAMCITY_VERSION", "TRAVIS",
+)  # fmt: skip
 """Those by which inline-snapshot recognizes CI. PyCharm sets one of them too, and PYCHARM_HOSTED."""
 
 

@@ -136,10 +136,11 @@ def absolute_path(item: OptionValue) -> Path:
 
 
 def folder_to_write(item: OptionValue) -> Path:
-    """The folder of a value, which may exist. UsageError for a file."""
+    """The folder of a value, which may exist. UsageError for a file, and below one."""
     folder = absolute_path(item)
-    if folder.exists() and not folder.is_dir():
-        raise usage_error(f"{item}: is a file; give a folder.")
+    for path in (folder, *folder.parents):
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise usage_error(f"{item}: {'' if path == folder else f'{path.name} '}is a file; give a folder.")
     return folder
 
 

@@ -20,8 +20,8 @@ AFTER = 5.0
 EVERY = 1.0
 WORTH_SAYING = 10.0
 """Seconds that a gate must take to say so at its start."""
-INIT_CALLS, CALLS_PER_EXAMPLE = 8, 9
-"""Of a gate without findings: calls of init(), and of run() for each example of Hypothesis, both checks together."""
+INIT_CALLS, FIXED_CALLS, CALLS_PER_EXAMPLE = 8, 100, 6
+"""Of a gate without findings: calls of init(), calls of run(), and those for each example of Hypothesis."""
 TERMINAL = "/dev/tty"
 """pytest captures stdout, and a script replaces it, so neither reaches the terminal."""
 _BACK = "\r\x1b[K"
@@ -58,26 +58,25 @@ class ProgressLine:
             self._terminal.flush()
 
 
-def seconds_expected(baseline: Baseline, examples: int) -> float:
-    """What the rest of a gate takes after the run of its sample, as far as the script decides.
-
-    examples: of Hypothesis.
-    """
+def seconds_expected(baseline: Baseline) -> float:
+    """The rest of a gate after the run of its sample, as far as run() and init() decide; 0 if run() never returned."""
+    from pytest_parallelrun.contract.generation.examples import settings_of_examples
     from pytest_parallelrun.contract.generation.runner import MAX_SECONDS
 
     job = baseline.result
-    run = max(0.0, baseline.seconds - job.seconds_to_start) / max(len(job.attempts), 1)
+    if not baseline.last_returned:
+        return 0.0
+    run = max(0.0, baseline.seconds - job.seconds_to_start) / len(job.attempts)
     item = run * len(job.attempts) / max(job.total_items, 1)
     init = min(job.seconds_to_start, baseline.seconds) / max(job.init_calls, 1)
-    return (INIT_CALLS - 1) * init + CALLS_PER_EXAMPLE * examples * min(run, max(item, MAX_SECONDS))
+    calls = FIXED_CALLS + CALLS_PER_EXAMPLE * settings_of_examples().max_examples
+    return (INIT_CALLS - 1) * init + calls * min(run, max(item, MAX_SECONDS))
 
 
 def announce(config: pytest.Config, baseline: Baseline) -> None:
     """Says how long the gate will take, if that is long."""
-    from hypothesis import settings
-
     reporter, capture = (config.pluginmanager.get_plugin(name) for name in ("terminalreporter", "capturemanager"))
-    seconds = seconds_expected(baseline, settings.default.max_examples if settings.default else 0)
+    seconds = seconds_expected(baseline)
     if seconds < WORTH_SAYING or reporter is None or capture is None or hasattr(config, "workerinput"):
         return
     if config.get_verbosity() >= 0 and not config.option.keyword:

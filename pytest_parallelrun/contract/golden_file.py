@@ -12,7 +12,7 @@ import os
 import re
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,7 +27,8 @@ from pytest_parallelrun.emulator.errors import did_you_mean
 
 VERSION = 1
 MAX_BYTES = 1_000_000
-"""Maximum size of a file: what can still be reviewed."""
+"""Maximum size of the rows in a file: what can still be reviewed."""
+TOO_LARGE = f"the output of the sample has more than {MAX_BYTES // 1_000_000} MB, too much to be reviewed"
 
 _TITLE = "# Accepted output, one line for each row, written by pytest --parallelrun-update-golden"
 _TAGS = {"tuple", "dict", "float", "bytes", "text", "datetime", "date", "time", "null", "Timestamp", "Timedelta"}
@@ -84,6 +85,13 @@ class GoldenOutput:
         """The names of all values."""
         return {*self.columns, *(name_of(key) for row in self.all_rows for key in leaves_of(row))}
 
+    @cached_property
+    def numbers(self) -> set[str]:
+        """The names of those that may have a tolerance."""
+        leaves = (leaf for row in self.all_rows for leaf in leaves_of(row).items())
+        found = {name_of(key) for key, value in leaves if type(value) in (int, float)}
+        return found.union(name for name, kinds in self.columns.items() if "number" in kinds)
+
     def text(self) -> str:
         """The content of the file."""
         content = {
@@ -99,14 +107,7 @@ class GoldenOutput:
         }
         head = [_TITLE, *(f"# {name}: {_json(content[name])}" for name in _FORMS)]
         body = [f"{_as_text(item, tabs=False)}\t{line}" for item, lines in self.lines.items() for line in lines]
-        text = "\n".join([*head, "", *body, ""])
-        if len(text.encode()) > MAX_BYTES:
-            raise GoldenFileError(too_large())
-        return text
-
-
-def too_large() -> str:
-    return f"the output of the sample has more than {MAX_BYTES // 1_000_000} MB, too much to be reviewed"
+        return "\n".join([*head, "", *body, ""])
 
 
 def golden_output(
@@ -131,9 +132,9 @@ def golden_output(
                     kinds[name].update([] if written is None else [kind_of(value)])
                 content = {name: value for name, value in content.items() if name not in without}
             lines[item].append(_as_text(str(content)) if of_texts else _json(content))
-            size += len(lines[item][-1])
+            size += len(f"{item}\t{lines[item][-1]}\n".encode(errors="replace"))
             if size > MAX_BYTES:
-                raise GoldenFileError(too_large())
+                raise GoldenFileError(TOO_LARGE)
     columns = {name: " or ".join(sorted(found)) for name, found in kinds.items()}
     return GoldenOutput(settings=settings, of_texts=of_texts, columns=columns, lines=lines)
 
@@ -157,7 +158,8 @@ def read_golden_file(file: Path) -> GoldenOutput:
     for number, line in enumerate(body.split("\n"), head.count("\n") + 3):
         if line:
             try:
-                item, row = _split(line)
+                item, row = line.split("\t", 1)
+                item = str(json.loads(item)) if item.startswith('"') else item
                 leaves_of(_decoded(row, of_texts))
             except Exception as error:
                 # Whatever JSON and pandas raise at values that nobody has written.
@@ -172,22 +174,25 @@ def read_golden_file(file: Path) -> GoldenOutput:
         tolerance={name: Tolerance(**bounds) for name, bounds in tolerance.items()},
         not_compared=tuple(cast("list[str]", content["not compared"])),
     )
-    for key in ("tolerance", "not compared"):
-        for name in cast("Iterable[str]", content[key]):
-            if name not in golden.names:
-                raise GoldenFileError(f"'{key}' names {name!r}, which no row has. {did_you_mean(name, golden.names)}")
+    for name in golden.tolerance.keys() - golden.numbers:
+        allowed = did_you_mean(name, golden.numbers or ["{}"])
+        raise GoldenFileError(f"'tolerance' names {name!r}, which no row has as a decimal number. {allowed}")
+    for name in set(golden.not_compared) - golden.names:
+        raise GoldenFileError(f"'not compared' names {name!r}, which no row has. {did_you_mean(name, golden.names)}")
     return golden
 
 
 def write_golden_file(file: Path, text: str) -> None:
-    """Writes all of it or, with OSError, nothing."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Writes all of it or, with GoldenFileError, nothing."""
     beside = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text, encoding="utf-8", newline="\n")
         os.replace(beside, file)
-    finally:
-        beside.unlink(missing_ok=True)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise GoldenFileError(str(error.strerror)) from error
 
 
 def _read_head(lines: Sequence[str]) -> dict[str, object]:
@@ -306,16 +311,6 @@ def _value(content: object) -> object:
     if len(content) == 1 and content.keys() <= _TAGS:
         return from_plain(content)
     return {name: _value(element) for name, element in content.items()}
-
-
-def _split(line: str) -> tuple[str, str]:
-    if line.startswith('"'):
-        item, end = json.JSONDecoder().raw_decode(line)
-        if not isinstance(item, str) or line[end] != "\t":
-            raise ValueError(line)
-        return item, line[end + 1 :]
-    item, row = line.split("\t", 1)
-    return item, row
 
 
 def _as_text(text: str, *, tabs: bool = True) -> str:

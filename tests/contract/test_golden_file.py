@@ -141,6 +141,11 @@ def test_line_ends_a_byte_order_mark_and_a_missing_last_newline_do_not_matter(tm
     assert read_golden_file(tmp_path / "file").rows == golden.rows
 
 
+def test_the_names_of_items_count_for_the_maximum_size() -> None:
+    with pytest.raises(GoldenFileError, match="more than 1 MB"):
+        golden_output({"a" * MAX_BYTES: ["x"]}, {}, str)
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates() | st.datetimes() | st.binary(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -170,7 +175,15 @@ def test_what_is_written_is_read_back_as_equal(rows: list[object], item: str) ->
         (HEAD + '# tolerance: {"score": 0.1}\n\n', "'tolerance' cannot be {\"score\": 0.1}. Allowed: such as"),
         (HEAD + '# tolerance: {"score": {"abs": -1}}\n\n', "'tolerance' cannot be"),
         (HEAD + '# tolerance: {"score": {"abs": NaN}}\n\n', "'tolerance' cannot be"),
-        (HEAD + '# tolerance: {"scor": {"abs": 1}}\n\n', "'tolerance' names 'scor', which no row has. Did you mean"),
+        (
+            HEAD + '# tolerance: {"scor": {"abs": 1}}\n\n',
+            "'tolerance' names 'scor', which no row has as a decimal number. Did you mean",
+        ),
+        (
+            HEAD.replace("JSON", "text").replace('"score": "number"', "")
+            + '# tolerance: {"word 2": {"abs": 1}}\n\na\tb 7\n',
+            "'tolerance' names 'word 2', which no row has as a decimal number. Allowed: {}.",
+        ),
         (HEAD + '# not compared: ["sorce"]\n\n', "'not compared' names 'sorce', which no row has."),
         (HEAD + "# not compared: 1\n\n", "'not compared' cannot be 1. Allowed: a list of names"),
         (HEAD + "score\n\n", "line 5 is not '# NAME: VALUE': 'score'"),

@@ -9,6 +9,7 @@ import pytest
 from pytest_parallelrun._forecasting import Forecasting
 from pytest_parallelrun.forecast.resources import Resources
 from tests.conftest import Run, Write
+from tests.plugin.counts import TOTAL
 from tests.report.schema import read_valid
 
 SIZE = "--parallelrun-forecast=300"
@@ -30,7 +31,7 @@ def forecast(project: Path, run: Run, *arguments: str) -> dict[str, Any]:
 
 def test_every_report_has_it(project: Path, gate: Run) -> None:
     result = gate(SIZE, "-k", "job_completes", "--parallelrun-report=a.md", "--parallelrun-report=a.html")
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=1, deselected=TOTAL - 1)
     result.stdout.fnmatch_lines(["*forecast of the full job: 300 files in 300 mini-batches*", "*wall time *"])
     assert "### forecast of the full job: 300 files" in (project / "a.md").read_text(encoding="utf-8")
     page = (project / "a.html").read_text(encoding="utf-8")
@@ -91,7 +92,7 @@ def test_an_error_of_the_forecast_does_not_fail_the_gate(
 
     monkeypatch.setattr(Forecasting, "_forecast", broken)
     result = gate(SIZE, "-k", "job_completes")
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=1, deselected=TOTAL - 1)
     result.stdout.fnmatch_lines(["*no forecast: ZeroDivisionError: of ours*"])
 
 

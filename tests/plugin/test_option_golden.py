@@ -103,6 +103,10 @@ def test_steps_of_a_job_file_have_their_own_files(project: Path, write: Write, r
     ("arguments", "message"),
     [
         (("--parallelrun-golden=score.py",), "--parallelrun-golden=score.py: is a file; give a folder."),
+        (
+            ("--parallelrun-golden=score.py/x/y",),
+            "--parallelrun-golden=score.py/x/y: score.py is a file; give a folder.",
+        ),
         (("--parallelrun-golden=",), "--parallelrun-golden: the path is empty."),
         ((UPDATE,), f"{UPDATE} needs the folder of the golden output: add --parallelrun-golden=DIR."),
         (("--parallelrun-golden=data",), "--parallelrun-golden=data: the folder is in the input *data, so its files *"),
@@ -132,6 +136,15 @@ def test_without_an_entry_it_is_refused(project: Path, run_pytest: Run, option: 
     result = run_pytest(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: * needs an entry script to check: add --parallelrun-entry=PATH."])
+
+
+@pytest.mark.parametrize("option", ["-k=job_completes", "--deselect=score.py::test_matches_golden_output"])
+def test_an_update_that_would_write_nothing_is_refused(project: Path, gate: Run, option: str) -> None:
+    result = gate(GOLDEN, UPDATE, option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {UPDATE} would write nothing: test_matches_golden_output is not part of *"])
+    assert golden_files(project) == []
+    assert gate(GOLDEN, UPDATE, option, "--collect-only").ret == pytest.ExitCode.OK
 
 
 def test_an_update_is_refused_in_ci(project: Path, gate: Run, monkeypatch: pytest.MonkeyPatch) -> None:

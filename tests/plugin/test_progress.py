@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 
 import pytest
 
 from pytest_parallelrun import _progress
 from pytest_parallelrun._progress import ProgressLine
 from pytest_parallelrun.emulator.events import Progress
+from tests.conftest import Run, Write
 
 
 @pytest.fixture
@@ -49,3 +52,25 @@ def test_it_is_not_written_more_often_than_it_is_read(terminal: io.StringIO, mon
     for number in range(3):
         line(Progress(number, 4, 10.0))
     assert terminal.getvalue().count("parallelrun") == 1
+
+
+def test_a_long_gate_says_at_the_start_how_long_it_will_take(project: Path, gate: Run, write: Write) -> None:
+    slow = """
+        import time
+        def init():
+            ends = time.perf_counter() + SECONDS
+            while time.perf_counter() < ends: pass
+        def run(mini_batch):
+            return FAILS or list(mini_batch)
+    """
+    write("score.py", slow.replace("SECONDS", "0.1").replace("FAILS", "[]"))
+    assert "the checks will take" not in gate("-x").stdout.str()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_progress, "WORTH_SAYING", 0.5)
+        lines = gate("-x").outlines
+        assert [
+            line for line in lines if re.fullmatch(r"parallelrun: the checks will take about [1-9]\d* s \(.*\)", line)
+        ]
+        # Nothing is known of a script that returns nothing.
+        write("score.py", slow.replace("SECONDS", "0.1").replace("FAILS", "mini_batch[99]"))
+        assert "the checks will take" not in gate("-x").stdout.str()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,11 +15,11 @@ from pytest_parallelrun.contract.entry.entry_under_test import InitCalls, TooMan
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, why_random
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.golden_file import (
+    TOO_LARGE,
     GoldenFileError,
     GoldenOutput,
     golden_output,
     read_golden_file,
-    too_large,
     write_golden_file,
 )
 from pytest_parallelrun.contract.phrases import indented, sentences
@@ -28,11 +29,10 @@ from pytest_parallelrun.contract.rows.comparison import (
     RowChange,
     changed_rows,
     nondeterministic_values,
-    row_text,
     scales_of,
 )
 from pytest_parallelrun.contract.rows.items import UNIT, rows_by_item
-from pytest_parallelrun.contract.rows.leaves import Key, leaves_of, name_of, names_of_now, without_workers
+from pytest_parallelrun.contract.rows.leaves import DURATION, leaves_of, name_of, names_of_now, without_workers
 from pytest_parallelrun.emulator.errors import ParallelRunError
 from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.probe import WorkerStartError
@@ -83,43 +83,32 @@ class _Gate(NamedTuple):
     def compare(self) -> None:
         """Fails if the file is missing or unreadable, or if rows differ that are not random."""
         __tracebackhide__ = True
+        shown, command = self.golden.shown, self.golden.command
         try:
             accepted = read_golden_file(self.golden.file)
         except FileNotFoundError:
             self._not_random(self._current())
+            what = f"There is no golden output for this script: {shown} does not exist.{self._others()}"
             self.check.fail(
-                Finding(
-                    what=f"There is no golden output for this script: {self.golden.shown} does not exist."
-                    f"{self._others()}",
-                    fix=f"accept the current output, review the file and commit it: {self.golden.command}",
-                )
+                Finding(what=what, fix=f"accept the current output, review the file and commit it: {command}")
             )
         except GoldenFileError as error:
-            self.check.fail(
-                Finding(
-                    what=f"Golden output cannot be read: {self.golden.shown}: {error}.",
-                    fix=f"restore the file from version control, or write it again: {self.golden.command}",
-                )
-            )
+            what = f"Golden output cannot be read: {shown}: {error}"
+            what += "" if what.endswith((".", "?")) else "."
+            self.check.fail(Finding(what=what, fix=f"correct or restore the file, or write it again: {command}"))
         current, ignoring = self._current(), set(accepted.not_compared)
         difference = Difference(accepted, current, ignoring)
         if difference and (random := self._not_random(current) - ignoring):
             difference = Difference(accepted, current, ignoring | random)
             self.check.note(f"not compared, because they differ in every run: {_listed(random)}")
         if difference:
-            items = {
-                str(name).replace(os.sep, "/")
-                for attempt in self.baseline.result.attempts
-                for name in self.baseline.item_names(attempt)
-            }
-            self.check.fail(
-                Finding(
-                    what=difference.text(self.golden.shown, items),
-                    fix="if the new output is right, accept it, review the file and commit it: "
-                    f"{self.golden.command}\nTo allow small differences of a value, or to leave it out, edit "
-                    '"tolerance" or "not compared" in the file.',
-                )
+            attempts = self.baseline.result.attempts
+            items = {str(name).replace(os.sep, "/") for one in attempts for name in self.baseline.item_names(one)}
+            fix = (
+                f"if the new output is right, accept it, review the file and commit it: {command}\n"
+                'To allow small differences, or to leave a value out, edit "tolerance" or "not compared" in the file.'
             )
+            self.check.fail(Finding(what=difference.text(shown, items), fix=fix))
         if settings := difference.settings():
             self.check.note(f"the output is the accepted one, although settings changed since: {settings}")
 
@@ -127,39 +116,43 @@ class _Gate(NamedTuple):
         """Writes the current rows; unchanged ones stay as they are in the file."""
         __tracebackhide__ = True
         current = self._current()
-        excluded = self._not_random(current)
-        try:
-            accepted: GoldenOutput | None = read_golden_file(self.golden.file)
-        except (FileNotFoundError, GoldenFileError) as error:
-            accepted = None
-            if isinstance(error, GoldenFileError):
-                self.check.note(f"the golden output was replaced, because it could not be read: {error}")
-        if accepted is not None:
-            excluded |= {name for name in accepted.not_compared if name in current.names}
-        current = replace(self._current(excluded), not_compared=tuple(sorted(excluded)))
-        changed: set[str] = set()
-        if accepted is not None:
-            kept = {name: bounds for name, bounds in accepted.tolerance.items() if name in current.names}
-            changed = {item for item, _ in Difference(accepted, current, excluded).changes}
-            current = replace(current, tolerance=kept)
-            if accepted.of_texts == current.of_texts and accepted.not_compared == current.not_compared:
-                same = {item: accepted.lines[item] for item in current.lines if item not in changed}
-                current = replace(current, lines={**current.lines, **same})
+        random = self._not_random(current)
+        accepted, replaced = replace(current, columns={}, lines={}), ""
+        with suppress(FileNotFoundError):
+            try:
+                accepted = read_golden_file(self.golden.file)
+            except GoldenFileError as error:
+                replaced = f"; it replaces a file that could not be read: {error}"
+        excluded = random | current.names.intersection(accepted.not_compared)
+        current = replace(
+            self._current(excluded),
+            tolerance={name: bounds for name, bounds in accepted.tolerance.items() if name in current.numbers},
+            not_compared=tuple(sorted(excluded)),
+        )
+        difference = Difference(accepted, current, excluded)
+        changed = set(current.lines) if difference.columns else {item for item, _ in difference.changes}
+        before, now = accepted.lines.keys(), current.lines.keys()
+        if accepted.of_texts == current.of_texts and accepted.not_compared == current.not_compared:
+            same = {item: accepted.lines[item] for item in now - changed}
+            current = replace(current, lines={**current.lines, **same})
         try:
             write_golden_file(self.golden.file, current.text())
-        except (OSError, GoldenFileError) as error:
+        except GoldenFileError as error:
             self.check.fail(f"Golden output cannot be written: {self.golden.shown}: {error}.")
-        before = {} if accepted is None else accepted.lines
         counts = {
-            "new": len(current.lines.keys() - before.keys()),
-            "changed": len(changed & current.lines.keys() & before.keys()),
-            "removed": len(before.keys() - current.lines.keys()),
-            "unchanged": len(current.lines.keys() & before.keys() - changed),
+            "new": len(now - before),
+            "changed": len(now & before & changed),
+            "removed": len(before - now),
+            "unchanged": len(now & before - changed),
         }
         shown = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
-        self.check.note(f"golden output was written to {self.golden.shown}; items: {shown}")
-        if excluded:
-            self.check.note(f"not compared, because they differ in every run: {_listed(excluded)}")
+        self.check.note(f"golden output was written to {self.golden.shown}; items: {shown}{replaced}")
+        leaves = [leaf for row in current.all_rows for leaf in leaves_of(row).items()]
+        durations = {name_of(key) for key, value in leaves if value is DURATION} - excluded
+        reasons = {"they differ in every run": random, "their names are those of durations": durations}
+        for reason, names in reasons.items():
+            if names:
+                self.check.note(f"not compared, because {reason}: {_listed(names)}")
 
     def _current(self, without: Collection[str] = ()) -> GoldenOutput:
         """The output of this run; the check ends if it is too large."""
@@ -174,7 +167,7 @@ class _Gate(NamedTuple):
     def _output_of(self, baseline: Baseline, without: Collection[str] = ()) -> GoldenOutput:
         """GoldenFileError if it is too large."""
         if any(attempt.value is NOT_KEPT for attempt in baseline.last_returned):
-            raise GoldenFileError(too_large())
+            raise GoldenFileError(TOO_LARGE)
         roots = (baseline.sample.root, os.path.join(self.golden.base, ""))
 
         def clean(text: str) -> str:
@@ -211,13 +204,15 @@ class _Gate(NamedTuple):
         """Whether there is another value than names of items, columns of the input, and constants."""
         columns = getattr(open_input(self.entry.copy_sample().input, self.entry.settings), "columns", ())
         values: dict[str, set[object]] = {}
+        others: set[str] = set()
         for item, rows in current.rows.items():
-            for key, value in (pair for row in rows for pair in leaves_of(row).items()):
+            for key, value in (leaf for row in rows for leaf in leaves_of(row).items()):
                 name = name_of(key)
-                text = str(value).strip("'\",:;")
-                if name not in without and name not in columns and name != "text" and text not in item:
+                if name not in without and name not in columns and key[-1:] != ("text",):
                     values.setdefault(name, set()).add(value)
-        return any(len(found) > 1 for found in values.values())
+                    if str(value).strip("'\",:;") not in item:
+                        others.add(name)
+        return any(len(values[name]) > 1 for name in others)
 
     def _others(self) -> str:
         folder = self.golden.file.parent
@@ -226,12 +221,12 @@ class _Gate(NamedTuple):
 
 
 class Difference:
-    """What is different from the accepted output; false if nothing is."""
+    """What is different from the accepted output; false if nothing is. columns: new or missing ones."""
 
     def __init__(self, accepted: GoldenOutput, current: GoldenOutput, ignoring: Collection[str]) -> None:
         self._accepted, self._current = accepted, current
-        self._columns = {name for name in accepted.columns.keys() ^ current.columns.keys() if name not in ignoring}
-        ignoring = {*ignoring, *self._columns}
+        self.columns = {name for name in accepted.columns.keys() ^ current.columns.keys() if name not in ignoring}
+        ignoring = {*ignoring, *self.columns}
         scales = scales_of([*accepted.all_rows, *current.all_rows], accepted.tolerance)
         same_form = accepted.of_texts == current.of_texts
         self.changes = [
@@ -242,7 +237,7 @@ class Difference:
         ]
 
     def __bool__(self) -> bool:
-        return bool(self.changes or self._columns)
+        return bool(self.changes or self.columns)
 
     def settings(self) -> str:
         """The settings that changed, as text."""
@@ -265,12 +260,12 @@ class Difference:
     def _counts(self) -> str:
         both = [change for _, change in self.changes if change.expected is not NO_SUCH_ROW is not change.actual]
         by_name = Counter(name for change in both for name in change.values)
-        names = ", ".join(f"{name} in {count}" for name, count in by_name.most_common(MAX_SHOWN))
+        names = ", ".join(f"{name} in {count:,}" for name, count in by_name.most_common(MAX_SHOWN))
         gone = sum(change.actual is NO_SUCH_ROW for _, change in self.changes)
         new = sum(change.expected is NO_SUCH_ROW for _, change in self.changes)
         total = len(self._accepted.all_rows)
         parts = [
-            f"{len(both)} of {count_text(total, 'row')} changed ({names})" if both else "",
+            f"{len(both):,} of {count_text(total, 'row')} changed ({names})" if both else "",
             f"{count_text(gone, 'row')} missing" if gone else "",
             f"{count_text(new, 'row')} new" if new else "",
         ]
@@ -291,8 +286,8 @@ class Difference:
 
     def _of_columns(self) -> Iterable[str]:
         before, now = self._accepted.columns, self._current.columns
-        if self._columns:
-            parts = (f"{name!r} is {'missing' if name in before else 'new'}" for name in sorted(self._columns))
+        if self.columns:
+            parts = (f"{name!r} is {'missing' if name in before else 'new'}" for name in sorted(self.columns))
             yield f"Its columns changed: {', '.join(parts)}."
         for name in before.keys() & now.keys():
             if before[name] != now[name] and before[name] and now[name]:
@@ -316,23 +311,22 @@ class Difference:
         widths = [max(len(row[column]) for row in rows) for column in range(2)]
         lines = [f"{item:<{widths[0]}}  {left:<{widths[1]}}  {right}" for item, left, right in rows]
         more = len(self.changes) - MAX_SHOWN
-        return indented("\n".join([*lines, *([f"and {more} more"] if more > 0 else [])])) if self.changes else ""
+        return indented("\n".join([*lines, *([f"and {more:,} more"] if more > 0 else [])])) if self.changes else ""
 
 
 def _random_values(first: GoldenOutput, second: GoldenOutput) -> NondeterministicValues:
     """What differs between two runs."""
-    keys: set[Key] = set()
-    harmless = True
-    if first.rows.keys() != second.rows.keys():
-        return NondeterministicValues(frozenset(), all_rows=True)
-    for item, rows in first.rows.items():
-        values = nondeterministic_values(rows, second.rows[item])
-        if values is not None and values.all_rows:
-            return values
-        if values is not None:
-            keys |= values.keys
-            harmless = harmless and values.harmless
-    return NondeterministicValues(frozenset(keys), harmless=harmless)
+    pairs = [
+        nondeterministic_values(rows, second.rows.get(item, []))
+        for item, rows in first.rows.items()
+        if first.lines[item] != second.lines.get(item)
+    ]
+    found = [values for values in pairs if values is not None]
+    return NondeterministicValues(
+        frozenset().union(*(values.keys for values in found)),
+        all_rows=first.rows.keys() != second.rows.keys() or any(values.all_rows for values in found),
+        harmless=all(values.harmless for values in found),
+    )
 
 
 def _side_by_side(change: RowChange) -> tuple[str, str]:
@@ -346,12 +340,11 @@ def _side_by_side(change: RowChange) -> tuple[str, str]:
 def _cell(row: object) -> str:
     if row is NO_SUCH_ROW:
         return "(no row)"
-    if not isinstance(row, str):
-        return row_text(row, MAX_CELL)
-    return row if len(row) <= MAX_CELL else f"{row[:MAX_CELL]}..."
+    text = row if isinstance(row, str) else repr(row)
+    return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}..."
 
 
 def _listed(names: Collection[str] | Sequence[str]) -> str:
     shown = sorted(names) if isinstance(names, (set, frozenset)) else list(names)
     more = len(shown) - MAX_SHOWN
-    return ", ".join(shown[:MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(shown[:MAX_SHOWN]) + (f" and {more:,} more" if more > 0 else "")

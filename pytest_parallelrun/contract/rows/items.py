@@ -62,7 +62,9 @@ def _named(rows: Sequence[object], names: Sequence[ItemName], known: FileNames, 
     """The item that each row names, up to the first row that names none or several."""
     for row in rows:
         text = text_of(row)
-        named = sorted((name for name in names if known.is_named(text, name, root + name)), key=len)
+        # A number may be a result: 7 is not "7.png".
+        named = [name for name in names if not stem_of(name).isdigit() or os.path.basename(name) in text]
+        named = sorted((name for name in named if known.is_named(text, name, root + name)), key=len)
         # A text with "11.txt" has "1.txt" in it.
         if not named or not all(name in named[-1] for name in named):
             return

@@ -28,6 +28,8 @@ _YEAR = 366 * 24 * 3600
 _DAY = 24 * 3600
 _MINUTES = 10
 """Until then a time of day is that of this run."""
+DURATION = "a duration"
+"""Stands for the value of a number whose name says that it is a duration."""
 MANY = 8
 """Length from which on a sequence is a vector, whose elements have one scale."""
 Key = tuple[Hashable, ...]
@@ -43,6 +45,7 @@ def walk(value: object, key: Key) -> Iterator[tuple[Key, Hashable]]:
     if isinstance(value, dict):
         for name in sorted(value, key=repr):
             if isinstance(value[name], (int, float)) and _TIMING.search(str(name)):
+                yield (*key, repr(name)), DURATION
                 continue
             for location, leaf in walk(value[name], (*key, repr(name))):
                 # returns_same_columns reports whether a column without values exists.
@@ -94,8 +97,8 @@ def _words(text: str, key: Key) -> Iterator[tuple[Key, Hashable]]:
         name, separator, value = word.rpartition("=") if "=" in word else word.rpartition(":")
         if _FLOAT.fullmatch(value.strip("'\"")) and (not name or _NAME.match(name)):
             yield (*location, "name"), name + separator
-            if not _TIMING.search(name) and not of_timing:
-                yield location, float(value.strip("'\""))
+            is_duration = of_timing or _TIMING.search(name)
+            yield location, DURATION if is_duration else float(value.strip("'\""))
         else:
             yield location, word
         # '"elapsed": 0.1' has its name in the word before.

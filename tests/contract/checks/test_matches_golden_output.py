@@ -12,6 +12,7 @@ from pytest_parallelrun.contract.checks.matches_golden_output import Difference
 from pytest_parallelrun.contract.golden_file import golden_output
 from tests.conftest import Run, Write
 from tests.contract.conftest import Judge, Judged
+from tests.plugin.counts import TOTAL
 
 NAME = "matches_golden_output"
 UPDATE = "--parallelrun-update-golden"
@@ -90,7 +91,7 @@ def test_output_is_accepted_and_compared_and_a_change_is_shown(golden: Golden, p
     assert message.splitlines()[4].startswith(
         "fix: if the new output is right, accept it, review the file and commit it"
     )
-    run_pytest(*shlex.split(command)).assert_outcomes(passed=1, deselected=24)
+    run_pytest(*shlex.split(command)).assert_outcomes(passed=1, deselected=TOTAL)
     assert body_of(project)[1] == "item_2.txt\titem_2.txt: 2.75"
     assert golden(changed)[0] == "passed"
 
@@ -111,6 +112,30 @@ def test_unchanged_items_stay_as_they_are_and_an_update_says_what_it_wrote(
         'item_2.txt\t{"file": "item_2.txt", "score": 1.0, "label": "a"}',
         'item_4.txt\t{"file": "item_4.txt", "score": 2.0, "label": "a"}',
     ]
+
+
+def test_an_update_accepts_other_columns(golden: Golden, project: Path) -> None:
+    golden(FRAME, UPDATE)
+    before = body_of(project)
+    more = FRAME.replace('"label": "a"', '"label": "a", "more": 1')
+    for body, change in ((more, ', "more": 1}'), (FRAME, "}")):
+        assert "Its columns changed: 'more' is " in golden(body)[1]
+        assert "items: 3 changed" in golden(body, UPDATE)[2]
+        assert body_of(project) == [line.replace("}", change) for line in before]
+        assert golden(body)[0] == "passed"
+
+
+def test_numbers_that_are_durations_by_name_are_said_to_be_left_out(golden: Golden) -> None:
+    body = FRAME.replace('"label": "a"', '"predict_time": 1.5')
+    assert "not compared, because their names are those of durations: predict_time" in golden(body, UPDATE)[2]
+    assert golden(body.replace("1.5", "2.5"))[0] == "passed"
+
+
+def test_only_random_values_are_said_to_differ_in_every_run(golden: Golden, project: Path) -> None:
+    golden(FRAME, UPDATE)
+    edit(project, "not compared: []", 'not compared: ["label"]')
+    assert "not compared" not in golden(FRAME, UPDATE)[2]
+    assert 'not compared: ["label"]' in file_of(project).read_text()
 
 
 ROWS = [{"file": f"{n}.txt", "score": n / 4, "label": "a"} for n in (1, 2, 3)]
@@ -177,7 +202,7 @@ def test_a_tolerance_and_a_left_out_column_are_set_in_the_file(golden: Golden, p
     edit(project, '"abs": 0.1', '"rel": 0.01')
     assert "(score in 3)" in golden(other)[1]
     edit(project, '"score": {', '"scor": {')
-    assert "'tolerance' names 'scor', which no row has. Did you mean 'score'?" in golden(other)[1]
+    assert "'tolerance' names 'scor', which no row has as a decimal number. Did you mean 'score'?" in golden(other)[1]
 
 
 def test_another_sample_and_other_settings_are_named(golden: Golden, project: Path, write: Write) -> None:
@@ -248,6 +273,13 @@ def test_random_values_are_left_out_by_name(golden: Golden, project: Path, colum
     assert "3 of 3 rows changed (label in 3)" in golden(body.replace('"a"', '"b"'))[1]
 
 
+@pytest.mark.parametrize("column", ["'text': 'read ' + Path(path).read_text()", "'class': 1 + ('1' in path[-5:])"])
+def test_a_result_beside_a_random_column_is_stored(golden: Golden, column: str) -> None:
+    body = f"return [{{'file': Path(path).name, 'noise': random.random(), {column}}} for path in mini_batch]"
+    outcome, _, notes = golden(body, UPDATE)
+    assert (outcome, notes.rpartition(": ")[2]) == ("passed", "noise")
+
+
 def test_texts_with_an_id_and_a_time_are_compared_without_them(golden: Golden) -> None:
     body = (
         "return ['%s %s %s %.1f' % (Path(path).name, uuid.uuid4(), datetime.datetime.now().isoformat(' '), "
@@ -291,7 +323,7 @@ def test_an_unreadable_file_is_a_finding_and_is_replaced(golden: Golden, project
     outcome, message, _ = golden(TEXTS)
     assert outcome == "failed"
     assert "Golden output cannot be read: golden/score.py.golden: line 10 is not an item, a tab and a row" in message
-    assert "fix: restore the file from version control, or write it again: pytest " in message
+    assert "fix: correct or restore the file, or write it again: pytest " in message
     assert "could not be read" in golden(TEXTS, UPDATE)[2]
     assert golden(TEXTS)[0] == "passed"
     file_of(project).unlink()

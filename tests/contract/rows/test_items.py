@@ -52,6 +52,11 @@ def test_rows_of_files(tmp_path: Path, run: Callable[..., object], items: list[s
     assert list(by_item(tmp_path, run)) == sorted(items)
 
 
+def test_a_number_is_no_name_of_a_file(tmp_path: Path) -> None:
+    found = by_item(tmp_path, lambda paths: [2, 11, 2, 11])
+    assert found == {"1.txt": [2], "11.txt": [11], "2.txt": [2], "sub/1.txt": [11]}
+
+
 def test_all_rows_of_a_single_file_are_its_own(tmp_path: Path) -> None:
     assert by_item(tmp_path, lambda paths: ["a", "b"], size=1) == {name: ["a", "b"] for name in sorted(FILES)}
 
