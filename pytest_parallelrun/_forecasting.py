@@ -39,10 +39,9 @@ class Forecasting:
         if isinstance(entry := arguments.get("parallelrun_entry"), EntryUnderTest):
             self._entries[name] = entry
         following = None if nextitem is None else entry_module_of(nextitem)
-        if following is not None and following.plan.nodeid == name:
-            return
         # The last check may be one that is skipped, without any fixture.
-        if (entry := self._entries.get(name)) is None:
+        entry = self._entries.get(name)
+        if entry is None or (following is not None and following.plan.nodeid == name):
             return
         if hasattr(item.config, "workerinput"):
             # One worker of pytest-xdist is enough.

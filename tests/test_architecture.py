@@ -44,7 +44,7 @@ BUDGET = {
     "job_files": 5_150,
     "report": 2_540,
     "strategies": 1_420,
-    "ring 3": 3_210,
+    "ring 3": 3_212,
     "forecast": 1_345,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
