@@ -171,7 +171,8 @@ class Confirmation:
     @cached_property
     def _comes_up(self) -> bool:
         # Two: what they contend for, such as a port, is a flaw in processes too.
-        return startup_failure(self._entry_in_processes.probe_startup(workers=2)) is None
+        startup = self._entry_in_processes.probe_startup(workers=2)
+        return all(startup_failure(startup, worker) is None for worker in range(2))
 
 
 def _changes_in_process(observations: Observations, in_processes: Observations) -> bool:
