@@ -15,7 +15,7 @@ import pytest
 
 from pytest_parallelrun.contract.check import Check, CheckFailed
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, InitCalls, TooManyInitCalls
+from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.entry.questions import QUESTIONS
@@ -166,17 +166,13 @@ class Confirmation:
 
     @cached_property
     def _entry_in_processes(self) -> EntryUnderTest:
-        return replace(
-            self._entry,
-            engine="process",
-            folder=self._entry.new_folder("processes"),
-            # A confirmation must not use up the calls of later checks.
-            init_calls=InitCalls(shown_with=self._entry.init_calls),
-        )
+        return replace(self._entry, engine="process", folder=self._entry.new_folder("processes"))
 
     @cached_property
     def _comes_up(self) -> bool:
-        return startup_failure(self._entry_in_processes.probe_startup()) is None
+        # Two: what they contend for, such as a port, is a flaw in processes too.
+        startup = self._entry_in_processes.probe_startup(workers=2)
+        return all(startup_failure(startup, worker) is None for worker in range(2))
 
 
 def _changes_in_process(observations: Observations, in_processes: Observations) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract import confirmation
 from pytest_parallelrun.contract.confirmation import Confirmation
 from pytest_parallelrun.contract.entry import entry_under_test
-from pytest_parallelrun.contract.entry.entry_under_test import InitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.generation.runner import ExampleRunner
 from tests.conftest import Run, Write
@@ -104,6 +102,10 @@ COUNTS_CALLS = """
 """
 
 
+IN_ONE_PROCESS = 9
+"""Calls of init() that are allowed to find the flaw below, but not to confirm it."""
+
+
 @pytest.fixture(autouse=True)
 def _confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Confirmation, "_possible", POSSIBLE)
@@ -139,6 +141,24 @@ def test_a_package_that_refuses_a_second_init(judge: Judge) -> None:
     judged = judge(IN_INIT, *checks("init_runs", "valid_type", "job_completes"))
     assert set(judged.outcomes.values()) == {"passed"}
     assert noted(judged) == ["init_runs_in_every_worker"]
+
+
+def test_a_port_that_two_processes_contend_for_is_a_flaw(judge: Judge) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = f"""
+        import socket
+
+        def init():
+            global server
+            server = socket.create_server(("127.0.0.1", {port}), reuse_port=False)
+
+        def run(mini_batch):
+            return mini_batch
+    """
+    judged = judge(script, *checks("same_in_worker", "init_runs"))
+    assert judged.failed == {"init_runs_in_every_worker"}
+    assert noted(judged) == []
 
 
 @pytest.mark.usefixtures("registry")
@@ -201,9 +221,11 @@ def test_a_flaw_is_found_as_before(judge: Judge, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_cannot_be_confirmed_is_reported_and_said_to_be(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmation, "InitCalls", partial(InitCalls, entry_under_test.MAX_INIT_CALLS))
+    monkeypatch.setattr(entry_under_test, "MAX_INIT_CALLS", IN_ONE_PROCESS + entry_under_test.RESERVED_INIT_CALLS)
     judged = judge(COUNTS_CALLS, *checks("history"))
     assert judged.failed == {"independent_of_history"}
+    # The calls of worker processes count too.
+    assert judged.init_calls <= entry_under_test.MAX_INIT_CALLS
     assert "(not confirmed in worker processes: init() budget used up: " in (judged.messages["independent_of_history"])
 
 

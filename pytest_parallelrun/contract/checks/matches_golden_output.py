@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.confirmation import MAX_REPEATED
 from pytest_parallelrun.contract.entry.baseline import run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import InitCalls, TooManyInitCalls
+from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, why_random
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.golden_file import (
@@ -187,7 +187,6 @@ class _Gate(NamedTuple):
             self.entry,
             engine="process" if self.entry.engine == "inprocess" and busy <= MAX_REPEATED else self.entry.engine,
             folder=self.entry.new_folder("again"),
-            init_calls=InitCalls(shown_with=self.entry.init_calls),
         )
         try:
             found = _random_values(current, self._output_of(run_baseline(again)))

@@ -54,21 +54,18 @@ class TooManyInitCalls(Exception):
 class InitCalls:
     """Counts calls of init(), in all and since the last `take()`.
 
-    seconds: what they took, with the import, in real time. shown_with: counts shown together with these, each with its
-    own limit.
+    seconds: what they took, with the import, in real time. Worker processes count too.
     """
 
     total: int = 0
     seconds: float = 0.0
-    shown_with: InitCalls | None = None
     _since: tuple[int, float] = (0, 0.0)
 
     def add(self, calls: int, seconds: float = 0.0) -> None:
         """Adds calls."""
         self.total += calls
         self.seconds += seconds
-        shown = self.shown_with or self
-        shown._since = shown._since[0] + calls, shown._since[1] + seconds
+        self._since = self._since[0] + calls, self._since[1] + seconds
 
     def require(self, calls: int, *, reserved: bool = False) -> None:
         """TooManyInitCalls if the limit would be exceeded."""

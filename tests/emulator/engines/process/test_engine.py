@@ -254,6 +254,25 @@ def test_what_was_done_before_too_much_memory_is_seen_counts(tmp_path: Path, mon
     assert event.reason == "the worker process took 2,000 bytes of memory, more than memory_limit = 1,000"
 
 
+def seeds_of(folder: Path, **variables: str) -> list[str]:
+    script = "import os\ndef run(paths): return [os.environ['PYTHONHASHSEED'] for _ in paths]\n"
+    # The first worker does not survive the second mini-batch.
+    faults = (Fault.crashes(mini_batch=1, attempt=1),)
+    result = run_on_processes(folder, script, "a", "b", faults=faults, max_retries=1, environment_variables=variables)
+    return sorted(set(map(str, result.rows)))
+
+
+def test_workers_have_hash_seeds_of_their_own_that_no_variable_of_this_process_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "77")
+    assert seeds_of(tmp_path) == ["1", "2"]
+
+
+def test_the_hash_seed_of_the_job_is_that_of_all_workers(tmp_path: Path) -> None:
+    assert seeds_of(tmp_path, PYTHONHASHSEED="5") == ["5"]
+
+
 def test_a_worker_that_takes_too_long_to_come_up_is_ended(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     [worker] = scene.workers
