@@ -221,3 +221,12 @@ def test_ends_that_are_not_in_pairs_can_be_had() -> None:
     log.append_pair(attempt(batch, returned=1))
     log.append(ended(batch))
     assert list(log.ends()) == [ended(batch)]
+
+
+def test_below_the_limit_all_results_are_kept_though_not_each_is_measured() -> None:
+    log = EventLog(kept_bytes=1_000_000)
+    for number in range(300):
+        log.append(
+            attempt(MiniBatch(id=number, size=1, first_item=number, position=None))._replace(value=["x" * 1_000])
+        )
+    assert [each.value for each in log.attempts()] == [["x" * 1_000]] * 300

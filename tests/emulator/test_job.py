@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 import types
 from pathlib import Path
 
@@ -116,6 +117,11 @@ def test_there_are_as_many_workers_as_instances_times_their_concurrency(files: l
     instances = [event.instance for event in result.events if isinstance(event, WorkerStarted)]
     assert instances == [0, 0, 0, 1, 1, 1]
     assert result.init_calls == 6
+
+
+def test_the_time_to_start_is_that_of_all_workers_on_the_clock_of_the_job(files: list[str]) -> None:
+    entry = types.SimpleNamespace(init=lambda: time.sleep(20), run=list)
+    assert run_job(entry, files, instance_count=2).seconds_to_start == pytest.approx(40, abs=2)
 
 
 def test_workers_take_turns(files: list[str]) -> None:

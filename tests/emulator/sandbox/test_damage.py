@@ -18,6 +18,7 @@ BREAKS = {
     "del sys.modules['os'], sys.modules['warnings']": "removed modules from sys.modules that Python needs",
     "os.getpid = os.getcwd = None": "replaced os.getcwd, os.getpid with something that is not callable",
     "os.path.join = None": "replaced os.path.join with something that is not callable",
+    "del os.stat": "replaced os.stat with something that is not callable",
 }
 
 

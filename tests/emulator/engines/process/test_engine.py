@@ -14,7 +14,6 @@ from pytest_parallelrun import Fault, JobSettings, ParallelJob
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import outcome
 from pytest_parallelrun.emulator.engines.outcome import DispatchedTask, Judgement, judge_raised, judge_returned
-from pytest_parallelrun.emulator.engines.process import engine as engine_module
 from pytest_parallelrun.emulator.engines.process.engine import ProcessEngine
 from pytest_parallelrun.emulator.engines.process.worker_process import WorkerProcess
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
@@ -239,11 +238,9 @@ def test_results_that_do_not_arrive_in_time_are_no_fault_of_run(tmp_path: Path) 
 
 
 def test_what_was_done_before_too_much_memory_is_seen_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "memory_taken", lambda pid, limit: 2 * limit)
+    monkeypatch.setattr(Acted, "memory_taken", lambda self, limit: 2 * limit)
     scene = Scene(tmp_path)
     worker = scene.give()
-    worker.process = worker
-    worker.pid = 0  # type: ignore[attr-defined]
     worker.to_send = [RETURNED_ONE]
     scene.engine._watch_memory(1000)
     assert scene.ended().outcome == "succeeded"
