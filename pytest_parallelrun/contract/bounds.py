@@ -35,6 +35,8 @@ MAX_ROW_BYTES = 16 * 1024**2
 MAX_NAMED_RESULTS = 12
 MAX_NAMED_ROWS = 500
 """Results that are searched for the names of their items, rows of each, and items that may be named."""
+MAX_SEARCHED_PAIRS = 250_000
+"""Pairs of a row and an item of one mini-batch, up to which golden output assigns rows by the names in them."""
 MAX_SEARCHED_BYTES = 64 << 10
 """Of an item that is searched for ids."""
 

@@ -48,9 +48,9 @@ class Confirmation:
         if baseline is None or self._sample_asked or not self._possible:
             return
         self._sample_asked = True
-        attempts, lost = baseline.result.attempts, baseline.result.failed_items
-        # `rescues` handles workers that do not start. A process does not skip the script's sleep.
-        if not lost or sum(attempt.loading + attempt.running for attempt in attempts) > MAX_REPEATED:
+        lost = baseline.result.failed_items
+        # `rescues` handles workers that do not start.
+        if not lost or baseline.busy > MAX_REPEATED:
             return
         try:
             again = run_baseline(self._entry_in_processes)

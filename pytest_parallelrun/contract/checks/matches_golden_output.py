@@ -182,10 +182,11 @@ class _Gate(NamedTuple):
     def _not_random(self, current: GoldenOutput) -> set[str]:
         """The values that differ in every run; the check ends if nothing else is left."""
         __tracebackhide__ = True
-        busy = sum(attempt.loading + attempt.running for attempt in self.baseline.result.attempts)
         again = replace(
             self.entry,
-            engine="process" if self.entry.engine == "inprocess" and busy <= MAX_REPEATED else self.entry.engine,
+            engine="process"
+            if self.entry.engine == "inprocess" and self.baseline.busy <= MAX_REPEATED
+            else self.entry.engine,
             folder=self.entry.new_folder("again"),
         )
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_parallelrun.contract.check import SkipReason
+from pytest_parallelrun.contract.confirmation import MAX_REPEATED
 from pytest_parallelrun.contract.dependence.state import on_service, traceback_of
 from pytest_parallelrun.contract.entry.mini_batches import answer_of
 from pytest_parallelrun.contract.entry.preconditions import (
@@ -32,17 +33,12 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.events import Failure
 
-MAX_SECONDS = 30.0
-"""Seconds of run() for a sample that is run again in processes, which do not skip sleep."""
-
 SEED = "PYTHONHASHSEED"
 SEEDS = "1", "2"
 """Of two processes that differ in nothing else."""
-
-
 FIX_OF_PROCESS = (
-    "import and create in the script, or in init(), whatever it needs: what else this process has is missing on "
-    "the service"
+    "import and create whatever the script needs in the script itself or in init(): anything else that this process "
+    "has is missing on the service"
 )
 
 
@@ -74,10 +70,10 @@ def _with_processes(observations: Observations, check: Check) -> Observations:
         check_possible("process", entry.entry, entry.settings)
     except ParallelRunError as error:
         check.cannot_decide(str(error))
-    seconds = sum(attempt.loading + attempt.running for attempt in observations.baseline.result.attempts)
-    if seconds > MAX_SECONDS:
+    seconds = observations.baseline.busy
+    if seconds > MAX_REPEATED:
         check.cannot_decide(
-            f"run() takes {seconds:,.0f} s for the sample, and more than {MAX_SECONDS:g} s are not repeated in worker "
+            f"run() takes {seconds:,.0f} s for the sample, and more than {MAX_REPEATED:g} s are not repeated in worker "
             "processes; --parallelrun-engine=process uses them for the whole gate"
         )
     return observations.comparing_processes()

@@ -62,6 +62,11 @@ class Baseline:
             for attempt in self.result.attempts
         )
 
+    @property
+    def busy(self) -> float:
+        """Seconds that all attempts took together, with the sleep that was skipped: a worker process would sleep."""
+        return sum(attempt.loading + attempt.running for attempt in self.result.attempts)
+
     @cached_property
     def last_attempts(self) -> dict[int, AttemptEnded]:
         """The last attempt at each mini-batch, by and in the order of its id."""

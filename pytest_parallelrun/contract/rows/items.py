@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.bounds import MAX_SEARCHED_PAIRS
 from pytest_parallelrun.contract.rows.values import text_of
 from pytest_parallelrun.emulator.output import as_rows
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.emulator.splitting.model import ItemName
 
-MAX_SEARCHED = 250_000
-"""Pairs of a row and an item of one mini-batch, up to which rows are searched for the names of all items."""
 UNIT = "mini-batch of "
 """Begins the name of a mini-batch whose rows cannot be assigned to its items."""
 
@@ -52,7 +51,7 @@ def _owners(
             known.is_named(text_of(row), name, root + name) for row, name in zip(rows, names, strict=True)
         ):
             return list(names)
-        found = list(_named(rows, names, known, root)) if len(rows) * len(names) <= MAX_SEARCHED else []
+        found = list(_named(rows, names, known, root)) if len(rows) * len(names) <= MAX_SEARCHED_PAIRS else []
         if len(found) == len(rows):
             return found
     return list(names) if len(rows) == len(names) else None
