@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.emulator.splitting.model import count_text
-from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_files
+from pytest_parallelrun.emulator.worker.process_resources import close_files_left, files_left, open_descriptors
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.worker_plan import WorkerPlan
@@ -22,7 +22,7 @@ class Leftovers:
     def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
         self._threads = set(threading.enumerate())
-        self._open = open_files()
+        self._open = open_descriptors()
         self._left: list[str] = []
         self.processes: Sequence[str] = ()
         """Names of those that were killed."""
@@ -36,7 +36,7 @@ class Leftovers:
     def close(self, processes: Sequence[str]) -> None:
         """Closes what is still open after the script is gone. processes: names of those that were killed."""
         self.processes = processes
-        if self.processes or open_files() - self._open:
+        if self.processes or open_descriptors() - self._open:
             close_files_left()
 
     def notes(self) -> Iterator[str]:

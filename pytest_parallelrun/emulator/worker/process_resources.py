@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 
 class WorkerOutputFile:
@@ -84,21 +85,25 @@ def trace_crashes() -> None:
         return
 
 
-def open_files() -> set[str]:
-    """Paths of the regular files that this process has open; empty if unknown."""
-    paths: set[str] = set()
+def open_descriptors() -> set[str]:
+    """What this process has open: paths, and names such as `socket:[4711]`; empty if unknown."""
+    open_now: set[str] = set()
     try:
         numbers = os.listdir("/proc/self/fd")
     except OSError:
-        return paths
+        return open_now
     for number in numbers:
-        try:
-            path = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:
-            continue
-        if path.startswith("/") and not is_device(path) and os.path.isfile(path):
-            paths.add(path)
-    return paths
+        # The listing itself is closed by now.
+        with suppress(OSError):
+            open_now.add(os.readlink(f"/proc/self/fd/{number}"))
+    return open_now
+
+
+def open_files() -> set[str]:
+    """Paths of the regular files that this process has open; empty if unknown."""
+    return {
+        path for path in open_descriptors() if path.startswith("/") and not is_device(path) and os.path.isfile(path)
+    }
 
 
 def flush_files(paths: list[str]) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -792,6 +793,27 @@ def test_a_job_leaves_no_thread_file_or_folder_behind(tmp_path: Path, monkeypatc
     assert set(threading.enumerate()) == threads
     assert _open_files() == files
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("opens", ["open(__file__)", "socket.create_server(('127.0.0.1', 0))", "subprocess_pipe()"])
+def test_what_a_script_leaves_open_warns_nobody_later(tmp_path: Path, opens: str) -> None:
+    job = make_job(
+        tmp_path,
+        f"""
+        import os, socket
+        def subprocess_pipe():
+            return [os.fdopen(number) for number in os.pipe()]
+        def init():
+            global held
+            held = {opens}
+        def run(batch): return batch
+        """,
+    )
+    assert job.run().status == "Completed"
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(warning.message) for warning in seen] == []
 
 
 def _open_files() -> int:
