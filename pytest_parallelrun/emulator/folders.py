@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from atexit import register as call_at_exit
@@ -111,6 +112,11 @@ def remove_abandoned(temporary: Path) -> None:
 def is_in_job_folder(path: str) -> bool:
     """Whether it is below the folder of a job."""
     return os.path.realpath(path).startswith(os.path.join(os.path.realpath(tempfile.gettempdir()), _PREFIX))
+
+
+def without_job_folder(text: str) -> str:
+    """The text without what is different in the paths of another job."""
+    return re.sub(rf"{re.escape(os.sep + _PREFIX)}\w+{re.escape(os.sep)}[a-z]+-\w+", f"{os.sep}{_PREFIX}job", text)
 
 
 def sizes_of_files(folder: Path) -> dict[str, int]:

@@ -15,6 +15,7 @@ from pytest_parallelrun.emulator.folders import (
     make_folder,
     new_job_folder,
     sizes_of_files,
+    without_job_folder,
 )
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
 
@@ -23,6 +24,11 @@ def refusal(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         make_folder(folder, "output 'x'")
     return str(caught.value)
+
+
+def test_paths_in_the_folders_of_two_jobs_are_told_as_the_same() -> None:
+    one, other = new_job_folder(), new_job_folder()
+    assert without_job_folder(f"a={one}/x") == without_job_folder(f"a={other}/x") != without_job_folder(f"a={one}/y")
 
 
 def test_the_folder_of_a_job_is_told_from_others(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def _abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) ->
                 continue
             for option, dest in parsed.options.items():
                 got, wanted = parsed.values.get(dest), expected.values.get(dest)
-                if option.startswith(flag) and got != wanted:
+                if option.startswith(flag) and dest in parsed.given and got != wanted:
                     taken.append(Taken(flag, option, got, wanted))
     return taken
 
@@ -136,6 +136,6 @@ def _misplaced(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> l
     for parsed, expected in zip_longest(with_runtime, without[: len(with_runtime)]):
         for name in parsed.positionals:
             got, wanted = parsed.values.get(name), None if expected is None else expected.values.get(name)
-            if got != wanted:
+            if name in parsed.given and got != wanted:
                 misplaced.append(Misplaced(name, got, wanted))
     return misplaced

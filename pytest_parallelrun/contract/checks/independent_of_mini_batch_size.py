@@ -28,6 +28,7 @@ from pytest_parallelrun.contract.entry.mini_batches import (
 )
 from pytest_parallelrun.contract.entry.preconditions import pass_unless_random, require_rows, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause, Finding, Location
+from pytest_parallelrun.contract.rows.comparison import row_text
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ _FOR_EACH_ITEM = (
 _OF_CHUNKS = (
     "return a result for each item. A loop over chunks may drop or cut the last chunk if it is not full: process what "
     "is left after the loop too, as range(0, len(items), size) with items[start:start + size] does."
+)
+_OF_EXTRA_ROWS = (
+    "return rows of the items alone. A summary row or a header is repeated for each mini-batch; a listing of the "
+    "folder finds files of other mini-batches too: use only the paths in mini_batch. If such rows are wanted, add the "
+    "check to parallelrun_accept, with the reason."
 )
 
 
@@ -227,8 +233,12 @@ def _fix(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> s
             ". State kept between calls is often kept between items too"
         )
     merged_rows, rows = sizes.of_merged.rows, sizes.of_parts.rows
-    lost = merged_rows is not None and rows is not None and len(merged_rows) != len(rows)
-    return _OF_CHUNKS if lost else _FOR_EACH_ITEM
+    if merged_rows is None or rows is None or len(merged_rows) == len(rows):
+        return _FOR_EACH_ITEM
+    # Rows that a chunk lost are in the parts, once. A summary differs, and a listing gives each part the same rows.
+    together, apart = set(map(row_text, merged_rows)), {row_text(row) for row in rows}
+    extra = not together <= apart or len(apart) < len(rows) > sizes.split.merged.size
+    return _OF_EXTRA_ROWS if extra else _OF_CHUNKS
 
 
 def _of_size(observations: Observations, sizes: _SizeDifference, *, kept: bool) -> Finding:

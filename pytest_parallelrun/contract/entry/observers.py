@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from pytest_parallelrun.emulator.folders import without_job_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -81,12 +84,13 @@ def _wrong_parameters(name: str, function: object, allowed: tuple[int, ...], sha
 
 
 class Parsing(NamedTuple):
-    """One call of a parser: options by flag -> dest, positional dests, and the resulting values."""
+    """One call of a parser: options by flag -> dest, positional dests, the resulting values, and which were given."""
 
     allow_abbrev: bool
     options: dict[str, str]
     positionals: list[str]
     values: dict[str, object]
+    given: set[str]
 
 
 class RecordedParsers:
@@ -109,7 +113,9 @@ class RecordedParsers:
             values, unknown = parse(parser, args, namespace)
             options = {flag: action.dest for action in parser._actions for flag in action.option_strings}
             positionals = [action.dest for action in parser._actions if not action.option_strings]
-            parsings.append(Parsing(parser.allow_abbrev, options, positionals, dict(vars(values))))
+            # A default may be another one in each process: a time, a random name.
+            given = {name for name, value in vars(values).items() if value is not parser.get_default(name)}
+            parsings.append(Parsing(parser.allow_abbrev, options, positionals, dict(vars(values)), given))
             return values, unknown
 
         def complaining(parser: argparse.ArgumentParser, message: str) -> NoReturn:
@@ -133,5 +139,9 @@ class RecordedParsers:
 
 
 def _comparable(values: dict[str, object]) -> dict[str, object]:
-    """The values without objects created by a type=, which are never equal."""
-    return {name: value for name, value in values.items() if type(value).__eq__ is not object.__eq__}
+    """The values without objects created by a type=, which are never equal, and with paths of a job as in any other."""
+    return {
+        name: without_job_folder(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else value
+        for name, value in values.items()
+        if type(value).__eq__ is not object.__eq__
+    }

@@ -111,6 +111,17 @@ def test_scripts_that_leave_what_they_do_not_know_pass(judge: Judge, sound: str)
     assert judge(sound, APPEND).failed == set()
 
 
+@pytest.mark.parametrize("kind", ["str", "pathlib.Path"])
+def test_the_folder_of_a_job_is_no_value_of_the_runtime(judge: Judge, kind: str) -> None:
+    text = "import pathlib\n" + script(name="--output_dir", more=f", type={kind}", at_import=True)
+    assert judge(text, "--parallelrun-args=--output_dir ${{outputs.scored}}", APPEND).failed == set()
+
+
+def test_a_default_that_changes_is_no_value_of_the_runtime(judge: Judge) -> None:
+    text = script(name="--partition_keys_file", at_import=True).replace('"mine"', "__import__('uuid').uuid4().hex")
+    assert judge(text).failed == set()
+
+
 def test_arguments_of_the_user_that_are_given_are_read(judge: Judge) -> None:
     needs = script(more=", required=True", at_import=True)
     assert judge(needs, "--parallelrun-args=--threshold 3").failed == set()

@@ -57,6 +57,31 @@ def test_a_script_that_looks_at_one_item_is_found_where_the_size_is_one(judged: 
     assert "counts: 1 row in one mini-batch, 2 in 2" in found.messages[CHECK]
 
 
+@pytest.mark.parametrize(
+    ("rows", "fix"),
+    [
+        ("names + [f'total {sum(sizes)}']", "return rows of the items alone."),
+        ("sorted(os.listdir(os.path.dirname(mini_batch[0])))", "use only the paths in mini_batch."),
+        ("[f'{n} {k}' for n in names[:len(names) // 2 * 2] or names for k in 'ab']", "A loop over chunks"),
+    ],
+    ids=["summary", "listing", "chunks"],
+)
+def test_rows_that_were_lost_and_rows_that_are_too_many_need_other_fixes(judged: Judge, rows: str, fix: str) -> None:
+    found = judged(
+        f"""
+        import os
+
+        def run(mini_batch):
+            names = [os.path.basename(path) for path in mini_batch]
+            sizes = [os.path.getsize(path) for path in mini_batch]
+            return {rows}
+        """,
+        "--parallelrun-set=mini_batch_size=3",
+    )
+    assert found.failed == {CHECK}
+    assert fix in found.messages[CHECK].partition("fix: ")[2]
+
+
 def test_a_script_that_takes_one_item_alone_is_found(judged: Judge) -> None:
     found = judged(ONE_ONLY)
     assert found.failed == {CHECK}
