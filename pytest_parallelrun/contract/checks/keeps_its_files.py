@@ -76,6 +76,7 @@ def _where_to_write(settings: JobSettings) -> str:
             "folder that the script is given by its absolute path."
         )
     return (
-        "give the script a folder as a program argument, such as --out ${{outputs.NAME}}, and write below it. "
+        "give the script a folder as a program argument, such as --out ${{outputs.NAME}}, and write below it. A "
+        "relative path, such as ./out, is in the working folder of a worker, which nobody keeps. "
         "EntryScript().output_dir is the folder of the worker in a job without append_row_to."
     )

@@ -79,7 +79,7 @@ def _fails_the_job(trial: CorruptionTrial, costly: CorruptedAttempt, lost: int, 
         traceback="" if ended.failure is None else ended.failure.traceback,
         counts=f"1 bad item fails {lost} items of its mini-batch, and {lost} > {tolerated}",
         service=shown_for(ended.outcome),
-        fix=f"{_fix(trial)}; or choose an error_threshold of at least mini_batch_size",
+        fix=f"{_fix(trial)}; or choose error_threshold={lost} or more",
         cause=Cause.of_attempt(ended),
         case=trial.case_of(costly, "results"),
     )
