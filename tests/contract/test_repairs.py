@@ -196,7 +196,7 @@ REPAIRS = [
         check="one_bad_item_costs_one_item",
         outcome="advice",
         first="One bad item fails the job: ",
-        advice="or choose an error_threshold of at least mini_batch_size",
+        advice="or choose error_threshold=3 or more",
         options={"--parallelrun-set": "error_threshold=3"},
     ),
 ]
