@@ -109,8 +109,8 @@ class Patches:
                 places = (
                     name
                     for name, value in before.attributes.items()
-                    if (callable(value) or isinstance(value, (classmethod, staticmethod)))
-                    and now.get(name, _ABSENT) is not value
+                    if now.get(name, _ABSENT) is not value
+                    and (callable(value) or isinstance(value, (classmethod, staticmethod)))
                 )
                 replaced |= {(owner, name): now.get(name, _ABSENT) for name in places}
         by_package = any(map(self._is_kept, replaced.values()))

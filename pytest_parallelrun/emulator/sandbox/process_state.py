@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -62,14 +63,18 @@ class _Environment:
     """The content of os.environ. To decode it takes longer than all else that a switch of workers needs."""
 
     def __init__(self) -> None:
-        self._encoded: object = None
-        self._decoded: dict[str, str] = {}
+        self._known: deque[tuple[object, dict[str, str]]] = deque(maxlen=4)
+        """Encoded and decoded: those of the host and of the workers take turns."""
 
     def read(self) -> dict[str, str]:
         encoded = getattr(os.environ, "_data", None)
-        if encoded is None or encoded != self._encoded:
-            self._encoded, self._decoded = encoded and encoded.copy(), dict(os.environ)
-        return self._decoded.copy()
+        for known, decoded in self._known:
+            if known == encoded:
+                return decoded.copy()
+        decoded = dict(os.environ)
+        if encoded is not None:
+            self._known.append((encoded.copy(), decoded))
+        return decoded.copy()
 
 
 read_environment = _Environment().read

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Container
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import ModuleType
@@ -226,7 +227,7 @@ class Sandbox:
         sys.stdout, sys.stderr = self._host_streams[:2]
         sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
 
-    def _take_over(self, host_modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
+    def _take_over(self, host_modules: Container[str]) -> dict[str, ModuleType]:
         put_back = self._registrations.take_over(host_modules)
         self._interpreter.take_over()
         self._exits.take_over()
@@ -239,7 +240,7 @@ class Sandbox:
             return
         self._released = False
         self.processes.take_over()
-        self._take_over(dict(sys.modules))
+        self._take_over(set(sys.modules))
         for name in self._hidden:
             sys.modules.pop(name, None)
         # Modules that the host imported meanwhile belong to no worker.
@@ -287,8 +288,11 @@ class Sandbox:
             own_names |= folder.top_level_names()
         own_names -= sys.stdlib_module_names
         # The script must not find a real azureml loaded by the host.
+        known = {} if self._code_root is None else self._code_root.known_shared
         for name, module in {**self._host_modules, **put_back}.items():
             top = name.partition(".")[0]
+            if known.get(name) is module and top not in own_names:
+                continue
             if top in STAND_IN_PACKAGES:
                 hidden = self._plan.azureml == "standin"
             elif top == __name__.partition(".")[0]:
@@ -297,6 +301,8 @@ class Sandbox:
                 hidden = top in own_names
             else:
                 hidden = top in own_names or not is_shared(name, module, self._code_root)
+                if not hidden:
+                    known[name] = module
             if hidden:
                 self._hidden[name] = sys.modules.pop(name)
 
