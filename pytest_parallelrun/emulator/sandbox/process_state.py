@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from pytest_parallelrun.emulator.sandbox.process_exit import exits_guarded
 from pytest_parallelrun.emulator.service.mlflow_tracking import autologging_restored
@@ -103,18 +104,23 @@ def _environment() -> Iterator[None]:
         apply_environment(before)
 
 
+_SIGNALS = tuple(signal.valid_signals())
+_handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+"""Without conversion to an enum, which takes nearly all of its time."""
+
+
 @contextmanager
 def _handlers() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    before = [(number, _handler_of(number)) for number in _SIGNALS]
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in before:
             # None: set by C code, which Python can neither name nor restore.
-            if handler is not None and signal.getsignal(number) is not handler:
+            if handler is not None and _handler_of(number) is not handler:
                 signal.signal(number, handler)
 
 

@@ -113,7 +113,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
-        self._host_modules = dict(sys.modules)
+        self._host_modules = sys.modules.copy()
         self._host_argv, self._host_folder = sys.argv, os.getcwd()
         self._host_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
         self._released = False
@@ -127,7 +127,8 @@ class Sandbox:
         self._host_process_name = process_name() or MAIN_PROCESS
         # The import system's listing of the folder may not contain a script written a moment ago.
         importlib.invalidate_caches()
-        self._hide_modules(self._take_over(self._host_modules))
+        self._take_over(self._host_modules)
+        self._hide_modules()
         self._visible = set(sys.modules)
         return self
 
@@ -227,12 +228,11 @@ class Sandbox:
         sys.stdout, sys.stderr = self._host_streams[:2]
         sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
 
-    def _take_over(self, host_modules: Container[str]) -> dict[str, ModuleType]:
-        put_back = self._registrations.take_over(host_modules)
+    def _take_over(self, host_modules: Container[str]) -> None:
+        self._registrations.take_over(host_modules)
         self._interpreter.take_over()
         self._exits.take_over()
         self._patches.take_over()
-        return put_back
 
     def acquire(self) -> None:
         """Gives the process to the workers until `release`. What is patched from then on is not the host's."""
@@ -280,7 +280,7 @@ class Sandbox:
             return False
         return is_shared(name, module, self._code_root or _ANY_ROOT)
 
-    def _hide_modules(self, put_back: dict[str, ModuleType]) -> None:
+    def _hide_modules(self) -> None:
         own_names: set[str] = set()
         if self._code_root is not None:
             own_names = self._code_root.top_level_names()
@@ -289,7 +289,7 @@ class Sandbox:
         own_names -= sys.stdlib_module_names
         # The script must not find a real azureml loaded by the host.
         known = {} if self._code_root is None else self._code_root.known_shared
-        for name, module in {**self._host_modules, **put_back}.items():
+        for name, module in sys.modules.copy().items():
             top = name.partition(".")[0]
             if known.get(name) is module and top not in own_names:
                 continue
