@@ -114,6 +114,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         self._host_modules = sys.modules.copy()
+        self._host_names: Container[str] = self._host_modules
         self._host_argv, self._host_folder = sys.argv, os.getcwd()
         self._host_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
         self._released = False
@@ -227,6 +228,7 @@ class Sandbox:
         name_process(self._host_process_name)
         sys.stdout, sys.stderr = self._host_streams[:2]
         sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
+        self._last_module = _last_module()
 
     def _take_over(self, host_modules: Container[str]) -> None:
         self._registrations.take_over(host_modules)
@@ -240,11 +242,15 @@ class Sandbox:
             return
         self._released = False
         self.processes.take_over()
-        self._take_over(set(sys.modules))
+        host_imported = _last_module() != self._last_module
+        if host_imported:
+            self._host_names = set(sys.modules)
+        self._take_over(self._host_names)
         for name in self._hidden:
             sys.modules.pop(name, None)
-        # Modules that the host imported meanwhile belong to no worker.
-        self._visible.update(sys.modules)
+        if host_imported:
+            # What the host imported meanwhile belongs to no worker.
+            self._visible.update(sys.modules)
 
     def _suspend(self) -> None:
         worker, self.active = self.active, None
@@ -318,6 +324,11 @@ class Sandbox:
         for name, module in self._host_modules.items():
             if sys.modules.get(name) is not module:
                 sys.modules[name] = module
+
+
+def _last_module() -> tuple[int, str]:
+    """The number of loaded modules, and the name of the last one: an import changes one of them."""
+    return len(sys.modules), next(reversed(sys.modules))
 
 
 def _enter_folder(folder: str) -> None:
