@@ -54,7 +54,8 @@ class CheckHooks:
         module = entry_module_of(pyfuncitem)
         if module is None:
             return (yield)
-        _hide_from_hypothesis()
+        if getattr(pyfuncitem.obj, "is_hypothesis_test", False):
+            _hide_from_hypothesis()
         arguments = pyfuncitem.funcargs
         check = cast("Check", arguments["parallelrun_check"])
         subject = cast("EntryUnderTest", arguments["parallelrun_entry"])

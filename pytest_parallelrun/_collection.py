@@ -118,15 +118,18 @@ def checks_of(plan: EntryPlan) -> tuple[CheckSpec, ...]:
 def contract_module(nodeid: str, checks: Sequence[CheckSpec] = CHECKS) -> ModuleType:
     """A module with the test functions of the checks, in order.
 
-    Their modules are executed again: Hypothesis stores what it knows of a test with its function, so a shared function
-    would replay the failures of one entry on another.
+    Hypothesis stores what it knows of a test with its function, so a shared function would replay the failures of one
+    entry on another: modules of generated tests are executed again.
     """
     merged = ModuleType("pytest_parallelrun_gate")
     merged.__doc__ = f"Generated tests of {nodeid}"
     load_hypothesis()
     for check in checks:
         name = f"test_{check.name}"
-        setattr(merged, name, getattr(_execute(check.name), name))
+        function = getattr(importlib.import_module(f"{CHECKS_PACKAGE}.{check.name}"), name)
+        if getattr(function, "is_hypothesis_test", False):
+            function = getattr(_execute(check.name), name)
+        setattr(merged, name, function)
     return merged
 
 

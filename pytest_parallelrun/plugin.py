@@ -21,12 +21,13 @@ from pytest_parallelrun._fixtures import parallelrun_observations as parallelrun
 from pytest_parallelrun._fixtures import parallelrun_replay as parallelrun_replay
 from pytest_parallelrun._options import add_options, any_option_set, command_line_values, flag, option_values
 
-# With an editable install or `-p`, pytest does not rewrite asserts unless asked.
-pytest.register_assert_rewrite("pytest_parallelrun.contract")
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     add_options(parser)
+    # No user sees an assert of this package, and loading its modules with rewritten asserts takes twice as long. There is
+    # no public switch for it.
+    hook = getattr(pluginmanager, "rewrite_hook", None)
+    getattr(hook, "_must_rewrite", set[str]()).discard(__name__.partition(".")[0])
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -57,8 +57,8 @@ SOUND_SCRIPT = """
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _asserts_are_rewritten_once(bytecode: Path) -> Iterator[None]:
-    """Where no bytecode is to be written, each pytest inside this one would rewrite the contract anew: 0.3 s."""
+def _compiled_once(bytecode: Path) -> Iterator[None]:
+    """Where no bytecode is to be written, each process that a test starts would compile everything anew."""
     with pytest.MonkeyPatch.context() as patch:
         if sys.dont_write_bytecode:
             patch.setattr(sys, "dont_write_bytecode", False)

@@ -1,7 +1,6 @@
 """The checks: tests that are generated for an entry script.
 
-Each check is a module in `checks`. The modules are executed again for every entry, so that two entries never share a
-test function. `CHECKS` defines their order, level and needs.
+Each check is a module in `checks`. `CHECKS` defines their order, level and needs.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,6 +74,7 @@ class ProbeSession:
         self._settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
         self._probe_limit = probe_limit
         self._kind = kind
+        self._is_held = False
         self._workers = workers
         self._on_start = on_start
         self.seconds_to_start = 0.0
@@ -148,14 +150,27 @@ class ProbeSession:
             self._on_start()
         began = real_monotonic()
         try:
-            with files_watched(self.setting_up):
+            with self.held(), files_watched(self.setting_up):
                 event = self._engine.start_worker(worker, observer=observer)
         finally:
-            self._engine.release()
             self.seconds_to_start += real_monotonic() - began
         self._name_models(self.setting_up)
         if isinstance(event, WorkerFailed):
             raise WorkerStartError(event.failure, worker)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Around attempts in a row: the workers keep the process, since each change takes longer than a fast run().
+
+        What is done in between sees what the script has replaced, so do little.
+        """
+        outer, self._is_held = self._is_held, True
+        try:
+            yield
+        finally:
+            self._is_held = outer
+            if not outer:
+                self._engine.release()
 
     def renew(self, worker: int = 0) -> None:
         """Makes the next attempt of that worker the first one of a new worker."""
@@ -181,19 +196,16 @@ class ProbeSession:
 
         id, first_item, partition: for the context of the mini-batch. WorkerStartError if the worker does not start.
         """
-        self.start(worker)
-        engine = self._engine
-        engine.assign(self._splitter, self._settings, FaultPlan(()))
-        touched = FilesTouched()
-        engine.select_worker(worker)
+        engine, touched = self._engine, FilesTouched()
         mini_batch = MiniBatch(id=id, size=len(payload), first_item=first_item, position=payload, partition=partition)
-        engine.submit(Task(mini_batch, number))
-        try:
+        with self.held():
+            self.start(worker)
+            engine.assign(self._splitter, self._settings, FaultPlan(()))
+            engine.select_worker(worker)
+            engine.submit(Task(mini_batch, number))
             with files_watched(touched):
                 ended = engine.collect()
                 assert ended is not None
-        finally:
-            engine.release()
         self._name_models(touched)
         self.written.update(touched.written)
         return ProbeResult(ended, touched)

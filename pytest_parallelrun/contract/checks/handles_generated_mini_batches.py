@@ -140,13 +140,16 @@ def _try(runner: ExampleRunner, recipe: Recipe) -> Finding | None:
     sentinel = runner.sentinel
     payload = runner.build(recipe)
     before = runner.seen
-    ended = runner.attempt(payload, recipe)
     allowed = HARMLESS if recipe.odd else runner.valid_outcomes
-    finding = None
+    finding = afterwards = None
+    with runner.held():
+        ended = runner.attempt(payload, recipe)
+        if ended.outcome in allowed and recipe.odd and sentinel is not None:
+            afterwards = _sentinel_problem(runner)
     if ended.outcome not in allowed:
         finding = _confirmed(runner, recipe, payload, ended, allowed, before)
-    elif recipe.odd and sentinel is not None:
-        finding = _breaks_the_next(runner, recipe, payload)
+    elif afterwards is not None:
+        finding = _breaks_the_next(runner, recipe, payload, *afterwards)
     if finding is None:
         runner.discard(payload)
     return finding
@@ -213,10 +216,11 @@ def _with_only(recipe: Recipe, part: object, *, all_items: bool) -> Recipe:
     return Rows(rows=rows, cells=(Cell(position, cell.column, cell.kind),))
 
 
-def _breaks_the_next(runner: ExampleRunner, recipe: Recipe, payload: Payload) -> Finding | None:
+def _breaks_the_next(
+    runner: ExampleRunner, recipe: Recipe, payload: Payload, problem: str | None, after: AttemptEnded
+) -> Finding | None:
     """Whether a valid mini-batch afterwards fails, or differs from a fresh worker."""
-    before = runner.seen
-    problem, after = _sentinel_problem(runner)
+    before = runner.seen - 1
     if problem is None or not runner.renew():
         return None
     # Repeated on a fresh worker: an earlier mini-batch may be the cause.

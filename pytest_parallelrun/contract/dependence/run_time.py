@@ -128,10 +128,12 @@ def ask_times(observations: Observations, session: ProbeSession) -> Times:
     """What mini-batches of several sizes take."""
     answered = observations.answered
     if observations.entry.settings.partition_keys:
-        return _times_of_partitions(session, answered) if answered else Times({}, {})
+        with session.held():
+            return _times_of_partitions(session, answered) if answered else Times({}, {})
     # A mini-batch that takes too long may have items that do not.
     pool = joined([one.payload for one in answered or observations.timed_out])
-    return _times_of_sizes(observations, session, pool)
+    with session.held():
+        return _times_of_sizes(observations, session, pool)
 
 
 def full_size(observations: Observations) -> int:

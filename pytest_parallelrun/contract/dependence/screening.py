@@ -80,9 +80,10 @@ class Screening:
         attempts.restore()
         try:
             with attempts.entry.session(probe_limit=attempts.probe_limit) as worker:
-                for mini_batch in attempts.asked[::-1]:
-                    observation.attempts.append((mini_batch, attempts.attempt(worker, mini_batch)))
-                self._of_sizes = list(self._ask_other_sizes(worker, observation))
+                with worker.held():
+                    for mini_batch in attempts.asked[::-1]:
+                        observation.attempts.append((mini_batch, attempts.attempt(worker, mini_batch)))
+                    self._of_sizes = list(self._ask_other_sizes(worker, observation))
                 for files in (worker.setting_up, *(result.files for _, result in observation.attempts)):
                     self.opened.read.update(files.read)
                 for name, question in self._questions.items():

@@ -195,7 +195,7 @@ class SampleAttempts:
         """Attempts at the mini-batches in this order on a fresh worker. WorkerStartError if none starts."""
         observation = Observation()
         self.restore()
-        with self.entry.session(probe_limit=self.probe_limit) as session:
+        with self.entry.session(probe_limit=self.probe_limit) as session, session.held():
             for mini_batch in mini_batches:
                 observation.attempts.append((mini_batch, self.attempt(session, mini_batch)))
         return observation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,16 +176,17 @@ class ExampleRunner:
         repeatable = self.observations.nondeterministic is None
         expected = self.observations.forward.rows(smallest) if repeatable else None
         largest = max(mini_batches, key=lambda mini_batch: len(mini_batch.names))
-        for mini_batch in (smallest, largest, smallest):
-            ended = self.attempt_of_sample(mini_batch)
-            if ended.outcome not in self.valid_outcomes:
-                # It cannot even run twice: see retry_is_harmless.
-                return None
-            if mini_batch is not smallest or expected is None:
-                continue
-            if difference(expected, as_rows(ended.value)) is not None:
-                # It answers differently anyway: see independent_of_history.
-                expected = None
+        with self.held():
+            for mini_batch in (smallest, largest, smallest):
+                ended = self.attempt_of_sample(mini_batch)
+                if ended.outcome not in self.valid_outcomes:
+                    # It cannot even run twice: see retry_is_harmless.
+                    return None
+                if mini_batch is not smallest or expected is None:
+                    continue
+                if difference(expected, as_rows(ended.value)) is not None:
+                    # It answers differently anyway: see independent_of_history.
+                    expected = None
         return smallest, expected
 
     def kept_state(self) -> KeptState:
@@ -197,6 +198,10 @@ class ExampleRunner:
         """The cause of a failure that only a warm worker shows: that of the other checks if they found the same."""
         known = self.observations.recalled("dependence")
         return STATE_KEPT if isinstance(known, StateDependence) and known.origin == "memory" else cause
+
+    def held(self) -> AbstractContextManager[None]:
+        """Around attempts in a row: see ProbeSession.held()."""
+        return self._worker.held()
 
     def attempt(self, payload: Payload, recipe: Recipe, *, patient: bool = False) -> AttemptEnded:
         """One attempt at the mini-batch of a recipe, with a new id. patient: it may take longer."""

@@ -36,7 +36,7 @@ class Damage:
     """A context manager around a job; `mend` is to be called whenever the script has given control back."""
 
     def __enter__(self) -> Self:
-        self._table, self._modules = sys.modules, dict(sys.modules)
+        self._table, self._modules = sys.modules, sys.modules.copy()
         # The first three, and files that pytest has put in place of them, are put back elsewhere.
         files = {number: _file_of(number) for number in _descriptors() if number > 2}
         self._open = {number: file for number, file in files.items() if file is not None}

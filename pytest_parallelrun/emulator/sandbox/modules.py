@@ -81,6 +81,8 @@ class CodeRoot:
         # code root (an image with everything in /usr) says nothing about it.
         self._prefixes_inside = tuple(prefix for prefix in {sys.prefix, sys.base_prefix} if _below(prefix, self.folder))
         self._shared: dict[str, bool] = {}
+        self.known_shared: dict[str, ModuleType] = {}
+        """Loaded modules that an earlier job found to be shared, by name."""
 
     def owns(self, file: str) -> bool:
         """Whether a module of that file is part of the user's code, which every worker loads again."""

@@ -83,12 +83,14 @@ class Patches:
         """is_kept: whether a function or class belongs to an installed package, which outlives the job."""
         self._is_kept = is_kept
         self._of_workers: dict[_Place, Any] = {}
-        self._owners: list[Any] = []
+        self._of_host: dict[Any, _Content] = {}
 
     def take_over(self) -> None:
-        """From the host to the workers. Call it when everything else that we replace is in place."""
-        self._owners = self._owners or list(_owners())
-        self._of_host = {owner: self._seen(owner) for owner in self._owners}
+        """From the host to the workers. Call it when everything else that we replace is in place.
+
+        The host is looked at once: while it asks workers, it patches nothing.
+        """
+        self._of_host = self._of_host or {owner: self._seen(owner) for owner in _owners()}
         for place, value in self._of_workers.items():
             _put(place, value)
 
@@ -109,8 +111,8 @@ class Patches:
                 places = (
                     name
                     for name, value in before.attributes.items()
-                    if (callable(value) or isinstance(value, (classmethod, staticmethod)))
-                    and now.get(name, _ABSENT) is not value
+                    if now.get(name, _ABSENT) is not value
+                    and (callable(value) or isinstance(value, (classmethod, staticmethod)))
                 )
                 replaced |= {(owner, name): now.get(name, _ABSENT) for name in places}
         by_package = any(map(self._is_kept, replaced.values()))

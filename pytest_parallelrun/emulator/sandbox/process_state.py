@@ -11,8 +11,10 @@ import sys
 import threading
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from pytest_parallelrun.emulator.sandbox.process_exit import exits_guarded
 from pytest_parallelrun.emulator.service.mlflow_tracking import autologging_restored
@@ -62,14 +64,18 @@ class _Environment:
     """The content of os.environ. To decode it takes longer than all else that a switch of workers needs."""
 
     def __init__(self) -> None:
-        self._encoded: object = None
-        self._decoded: dict[str, str] = {}
+        self._known: deque[tuple[object, dict[str, str]]] = deque(maxlen=4)
+        """Encoded and decoded: those of the host and of the workers take turns."""
 
     def read(self) -> dict[str, str]:
         encoded = getattr(os.environ, "_data", None)
-        if encoded is None or encoded != self._encoded:
-            self._encoded, self._decoded = encoded and encoded.copy(), dict(os.environ)
-        return self._decoded.copy()
+        for known, decoded in self._known:
+            if known == encoded:
+                return decoded.copy()
+        decoded = dict(os.environ)
+        if encoded is not None:
+            self._known.append((encoded.copy(), decoded))
+        return decoded.copy()
 
 
 read_environment = _Environment().read
@@ -98,18 +104,23 @@ def _environment() -> Iterator[None]:
         apply_environment(before)
 
 
+_SIGNALS = tuple(signal.valid_signals())
+_handler_of: Callable[[int], Any] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+"""Without conversion to an enum, which takes nearly all of its time."""
+
+
 @contextmanager
 def _handlers() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    before = [(number, _handler_of(number)) for number in _SIGNALS]
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in before:
             # None: set by C code, which Python can neither name nor restore.
-            if handler is not None and signal.getsignal(number) is not handler:
+            if handler is not None and _handler_of(number) is not handler:
                 signal.signal(number, handler)
 
 

@@ -81,8 +81,8 @@ class Registrations:
         self._hooks: list[Any] | None = None
         self._codecs: list[Any] | None = None
 
-    def take_over(self, host_modules: Container[str]) -> dict[str, ModuleType]:
-        """From the host to the workers, who find these modules loaded too."""
+    def take_over(self, host_modules: Container[str]) -> None:
+        """From the host to the workers, who find the modules that were set aside loaded too."""
         self._host_modules = host_modules
         self.meta_path, self._path_hooks = sys.meta_path, sys.path_hooks
         self.host_finders, self._host_hooks = list(sys.meta_path), list(sys.path_hooks)
@@ -109,7 +109,6 @@ class Registrations:
         for function in self._codecs:
             codecs.register(function)
         codecs.register, codecs.unregister = self._register, self._unregister
-        return put_back
 
     def finders_for(self, finders: list[MetaPathFinderProtocol]) -> list[MetaPathFinderProtocol]:
         """Including additions of installed packages, whichever worker imported them."""

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Container
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import ModuleType
@@ -112,7 +113,8 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
-        self._host_modules = dict(sys.modules)
+        self._host_modules = sys.modules.copy()
+        self._host_names: Container[str] = self._host_modules
         self._host_argv, self._host_folder = sys.argv, os.getcwd()
         self._host_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
         self._released = False
@@ -126,7 +128,8 @@ class Sandbox:
         self._host_process_name = process_name() or MAIN_PROCESS
         # The import system's listing of the folder may not contain a script written a moment ago.
         importlib.invalidate_caches()
-        self._hide_modules(self._take_over(self._host_modules))
+        self._take_over(self._host_modules)
+        self._hide_modules()
         self._visible = set(sys.modules)
         return self
 
@@ -225,13 +228,13 @@ class Sandbox:
         name_process(self._host_process_name)
         sys.stdout, sys.stderr = self._host_streams[:2]
         sys.__stdout__, sys.__stderr__ = self._host_streams[2:]  # type: ignore[misc]
+        self._last_module = _last_module()
 
-    def _take_over(self, host_modules: dict[str, ModuleType]) -> dict[str, ModuleType]:
-        put_back = self._registrations.take_over(host_modules)
+    def _take_over(self, host_modules: Container[str]) -> None:
+        self._registrations.take_over(host_modules)
         self._interpreter.take_over()
         self._exits.take_over()
         self._patches.take_over()
-        return put_back
 
     def acquire(self) -> None:
         """Gives the process to the workers until `release`. What is patched from then on is not the host's."""
@@ -239,11 +242,15 @@ class Sandbox:
             return
         self._released = False
         self.processes.take_over()
-        self._take_over(dict(sys.modules))
+        host_imported = _last_module() != self._last_module
+        if host_imported:
+            self._host_names = set(sys.modules)
+        self._take_over(self._host_names)
         for name in self._hidden:
             sys.modules.pop(name, None)
-        # Modules that the host imported meanwhile belong to no worker.
-        self._visible.update(sys.modules)
+        if host_imported:
+            # What the host imported meanwhile belongs to no worker.
+            self._visible.update(sys.modules)
 
     def _suspend(self) -> None:
         worker, self.active = self.active, None
@@ -279,7 +286,7 @@ class Sandbox:
             return False
         return is_shared(name, module, self._code_root or _ANY_ROOT)
 
-    def _hide_modules(self, put_back: dict[str, ModuleType]) -> None:
+    def _hide_modules(self) -> None:
         own_names: set[str] = set()
         if self._code_root is not None:
             own_names = self._code_root.top_level_names()
@@ -287,8 +294,11 @@ class Sandbox:
             own_names |= folder.top_level_names()
         own_names -= sys.stdlib_module_names
         # The script must not find a real azureml loaded by the host.
-        for name, module in {**self._host_modules, **put_back}.items():
+        known = {} if self._code_root is None else self._code_root.known_shared
+        for name, module in sys.modules.copy().items():
             top = name.partition(".")[0]
+            if known.get(name) is module and top not in own_names:
+                continue
             if top in STAND_IN_PACKAGES:
                 hidden = self._plan.azureml == "standin"
             elif top == __name__.partition(".")[0]:
@@ -297,6 +307,8 @@ class Sandbox:
                 hidden = top in own_names
             else:
                 hidden = top in own_names or not is_shared(name, module, self._code_root)
+                if not hidden:
+                    known[name] = module
             if hidden:
                 self._hidden[name] = sys.modules.pop(name)
 
@@ -312,6 +324,11 @@ class Sandbox:
         for name, module in self._host_modules.items():
             if sys.modules.get(name) is not module:
                 sys.modules[name] = module
+
+
+def _last_module() -> tuple[int, str]:
+    """The number of loaded modules, and the name of the last one: an import changes one of them."""
+    return len(sys.modules), next(reversed(sys.modules))
 
 
 def _enter_folder(folder: str) -> None:
