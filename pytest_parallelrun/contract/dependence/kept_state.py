@@ -31,6 +31,7 @@ MAX_SENT = 400
 MAX_KEYS = 200
 MAX_SHOWN = 3
 """Changes that a finding names."""
+_GAINS = ", which gains "
 _FOLDER = ""
 """Key of the working folder among the globals: no name is empty."""
 
@@ -44,10 +45,14 @@ class Value(NamedTuple):
 
 
 class KeptState(NamedTuple):
-    """evidence: what run() changes. fix: what to do about each change. Both "" if nothing was seen."""
+    """evidence: what run() changes. fix: what to do about each change. Both "" if nothing was seen.
+
+    grows: whether a container has new entries and lost none.
+    """
 
     evidence: str = ""
     fix: str = ""
+    grows: bool = False
 
 
 def kept_state(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
@@ -82,6 +87,7 @@ def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observatio
     return KeptState(
         f"In a call, run() changes {items_text(tuple(changes), MAX_SHOWN)}.",
         "; ".join(dict.fromkeys(changes.values())),
+        grows=any(_GAINS in what for what in changes),
     )
 
 
@@ -122,7 +128,7 @@ def _change(name: str, then: Value | None, now: Value) -> tuple[str, str]:
             )
         if new and not lost:
             return (
-                f"'{name}', which gains {items_text(tuple(new), 2)}",
+                f"'{name}'{_GAINS}{items_text(tuple(new), 2)}",
                 f"start with an empty one in each call of run() in place of the global '{name}', or let it hold only "
                 "what is the same whatever came before",
             )
