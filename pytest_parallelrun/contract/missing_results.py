@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.bounds import MAX_SEARCHED_BYTES
+from pytest_parallelrun.contract.bounds import MAX_SEARCHED_BYTES, evenly
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.state import RESULTS_KEPT, STATE_KEPT
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
@@ -38,6 +38,8 @@ MAX_SECONDS = 20.0
 """In run(), until no further attempt starts."""
 MAX_TEXT = 60
 """Characters of a value that items share."""
+MAX_PAIRS = 6
+"""Pairs of items with the same key, and with different ones, that are run."""
 MAX_PAIRED = 8
 """Columns that are taken in pairs as a key."""
 CALLS = 4
@@ -75,14 +77,14 @@ def missing_results(observations: Observations, attempt: AttemptEnded) -> Missin
         observations.remember(RESULTS_KEPT, lambda: True)
         other = late.later
         return Missing(
-            _no_result_for(late.missing),
-            late.attempt,
-            f"The result of {late.item} came with mini-batch {other.mini_batch.id} ({baseline.items(other)}): run() "
-            "keeps results of one call for a later one.",
-            _OWN_ROWS,
-            STATE_KEPT,
+            which=_no_result_for(late.missing),
+            attempt=late.attempt,
+            evidence=f"The result of {late.item} came with mini-batch {other.mini_batch.id} ({baseline.items(other)}): "
+            "run() keeps results of one call for a later one.",
+            fix=_OWN_ROWS,
+            cause=STATE_KEPT,
         )
-    unknown = Missing(_among(observations, attempt, names), attempt)
+    unknown = Missing(which=_among(observations, attempt, names), attempt=attempt)
     if attempt.mini_batch.partition:
         # A single item would be a partition that does not exist.
         return unknown
@@ -221,22 +223,19 @@ def _shared_key(trials: _Trials, alone: Sequence[Sequence[object]] | None) -> tu
     for label, values in keys:
         if len({values[position] for position in with_result}) != trials.returned:
             continue
-        same = next((pair for pair in combinations(with_result, 2) if values[pair[0]] == values[pair[1]]), None)
-        other = next((pair for pair in combinations(range(len(values)), 2) if values[pair[0]] != values[pair[1]]), None)
-        if (
-            same is None
-            or other is None
-            or [trials.count(some) for some in (same, same[:1], same[1:], other)] != [1, 1, 1, 2]
-        ):
+        same = [pair for pair in combinations(with_result, 2) if values[pair[0]] == values[pair[1]]]
+        others = [pair for pair in combinations(range(len(values)), 2) if values[pair[0]] != values[pair[1]]]
+        if not same or not others or not _share_results(trials, same, others):
             continue
-        first, second = trials.names(same)
+        one, two = same[0]
+        first, second = trials.names((one, two))
         if label == "result":
             return (
-                f"Equal results are returned once: {first} and {second} have {values[same[0]][:MAX_TEXT]} each when "
+                f"Equal results are returned once: {first} and {second} have {values[one][:MAX_TEXT]} each when "
                 f"alone, and that once together. The mini-batch has {trials.returned} different results.",
                 "Return a list with a result for each item, equal ones too, in place of set() or drop_duplicates().",
             )
-        value = values[same[0]] if len(values[same[0]]) <= MAX_TEXT else f"{values[same[0]][:MAX_TEXT]}..."
+        value = values[one] if len(values[one]) <= MAX_TEXT else f"{values[one][:MAX_TEXT]}..."
         return (
             f"Items with the same {label} share one result: {first} and {second} ({value}) have one each when alone, "
             f"and one together. The mini-batch has {trials.returned} different values of it, and "
@@ -246,6 +245,16 @@ def _shared_key(trials: _Trials, alone: Sequence[Sequence[object]] | None) -> tu
             "drop_duplicates() and groupby().",
         )
     return None
+
+
+def _share_results(trials: _Trials, same: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> bool:
+    """Whether some pairs of each kind have one result and two."""
+    some = evenly(same, MAX_PAIRS)
+    return (
+        all(trials.count(pair) == 1 for pair in some)
+        and all(trials.count(pair) == 2 for pair in evenly(others, MAX_PAIRS))
+        and all(trials.count([item]) == 1 for item in some[0])
+    )
 
 
 def _keys(pool: SampleMiniBatch) -> Iterator[tuple[str, list[str]]]:

@@ -43,7 +43,7 @@ def test_returns_one_result_per_item(
     first = next(attempt for attempt in returned if attempt.mini_batch.id == min(short) and attempt.outcome == "short")
     all_short = len(short) == result.total_mini_batches
     mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short else None
-    lacks = missing_results(parallelrun_observations, first) if mistaken is None else Missing("", first)
+    lacks = missing_results(parallelrun_observations, first) if mistaken is None else Missing(which="", attempt=first)
     first = lacks.attempt
     finding = Finding(
         what=sentences(

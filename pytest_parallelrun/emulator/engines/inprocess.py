@@ -469,8 +469,7 @@ class InProcessEngine:
             raise guard.outside
         if interrupted is not None:
             over = self._over_time(late=False, due=ended >= deadline)
-            over = over._replace(traceback=interrupted.traceback, frames=interrupted.frames)
-            judgement = Judgement("timeout", over)
+            judgement = Judgement("timeout", interrupted._replace(error=over.error, chain=()))
         elif ended >= deadline and not guard.suspended and (judgement is None or judgement.outcome == "exception"):
             # It returned by itself after its limit: too late, whatever the result.
             self._late_returns += 1
