@@ -31,7 +31,6 @@ MAX_SENT = 400
 MAX_KEYS = 200
 MAX_SHOWN = 3
 """Changes that a finding names."""
-_GAINS = ", which gains "
 _FOLDER = ""
 """Key of the working folder among the globals: no name is empty."""
 
@@ -75,6 +74,7 @@ def _ask(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
 
 def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observations: Observations) -> KeptState:
     changes: dict[str, str] = {}
+    grows = False
     for name, now in after.items():
         then = before.get(name)
         if then == now and now.kind != "iterator":
@@ -82,12 +82,14 @@ def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observatio
         what, fix = _change(name, then and _shown(then, observations), _shown(now, observations))
         if what:
             changes[what] = fix
+            if then is not None and then.entries is not None:
+                grows = grows or set(then.entries) < set(now.entries or ())
     if not changes:
         return KeptState()
     return KeptState(
         f"In a call, run() changes {items_text(tuple(changes), MAX_SHOWN)}.",
         "; ".join(dict.fromkeys(changes.values())),
-        grows=any(_GAINS in what for what in changes),
+        grows=grows,
     )
 
 
@@ -128,7 +130,7 @@ def _change(name: str, then: Value | None, now: Value) -> tuple[str, str]:
             )
         if new and not lost:
             return (
-                f"'{name}'{_GAINS}{items_text(tuple(new), 2)}",
+                f"'{name}', which gains {items_text(tuple(new), 2)}",
                 f"start with an empty one in each call of run() in place of the global '{name}', or let it hold only "
                 "what is the same whatever came before",
             )

@@ -446,7 +446,7 @@ class InProcessEngine:
             guard.end()
         except AttemptTimeout as interrupt:
             clock.deadline = None
-            interrupted = failure_of("run", interrupt)
+            interrupted = failure_of("run", interrupt)._replace(chain=())
         except WorkerExit as death:
             clock.deadline = None
             judgement = Judgement("crashed", Failure(phase="run", error=str(death)))
@@ -469,9 +469,8 @@ class InProcessEngine:
             raise guard.outside
         if interrupted is not None:
             over = self._over_time(late=False, due=ended >= deadline)
-            judgement = Judgement("timeout", interrupted._replace(error=over.error, chain=()))
+            judgement = Judgement("timeout", interrupted._replace(error=over.error))
         elif ended >= deadline and not guard.suspended and (judgement is None or judgement.outcome == "exception"):
-            # It returned by itself after its limit: too late, whatever the result.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
         return (judgement or judge_value(value, task.mini_batch.size)).after_output(worker.tail.text), ended
