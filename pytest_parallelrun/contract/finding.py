@@ -61,17 +61,20 @@ class Cause:
     @classmethod
     def of_failure(cls, failure: Failure) -> Cause:
         """Equal for failures of the same kind from the same line of the script."""
-        return cls(kind=failure.phase, exception=failure.exception or failure.error, frame=failure.frame)
+        return cls(kind=failure.phase, exception=failure.exception, frame=failure.frame)
 
     @classmethod
     def of_attempt(cls, attempt: AttemptEnded) -> Cause:
         """The same for an attempt."""
-        failure = attempt.failure
-        if failure is None or attempt.outcome in ("short", "timeout"):
-            return cls(kind=attempt.outcome)
-        if attempt.outcome == "wrong_type":
-            return cls(kind="wrong_type", returned_type=failure.returned_type)
-        return cls.of_failure(failure)
+        failure, outcome = attempt.failure, attempt.outcome
+        if failure is None or outcome == "short":
+            return cls(kind=outcome)
+        if outcome == "timeout":
+            # Where run() was interrupted depends on the machine.
+            return cls(kind=outcome if failure.phase == "run" else f"timeout ({failure.phase})")
+        if outcome == "wrong_type":
+            return cls(kind=outcome, returned_type=failure.returned_type)
+        return cls.of_failure(failure) if failure.exception else cls(kind=outcome, frame=failure.frame)
 
 
 @dataclass(frozen=True, kw_only=True)

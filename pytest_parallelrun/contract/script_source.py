@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import Frame
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_ITERATORS = ("map", "filter", "zip", "iter", "reversed", "enumerate")
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp)
 
 
@@ -59,6 +60,47 @@ def run_has_loop(path: str) -> bool:
         for function in _called([functions["run"]], functions)
         for node in ast.walk(function)
     )
+
+
+def spent_iterator(path: str) -> tuple[str, str]:
+    """Evidence and fix if run(), or a function that it calls, goes through an iterator twice; "" if none does."""
+    tree = parsed(path)
+    functions = {node.name: node for node in ast.walk(tree) if isinstance(node, _Function)}
+    for function in _called([functions["run"]], functions) if "run" in functions else ():
+        for node in ast.walk(function):
+            if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+                continue
+            maker, name = functions.get(_name_called(node.value)), node.targets[0].id
+            yields = maker is not None and any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in ast.walk(maker))
+            stored = [each for each in _bound(function) if each == name]
+            if (
+                not yields
+                and not isinstance(node.value, ast.GeneratorExp)
+                and _name_called(node.value) not in _ITERATORS
+            ):
+                continue
+            used = sorted(
+                each.lineno
+                for parent in ast.walk(function)
+                for each in _gone_through(parent)
+                if isinstance(each, ast.Name) and each.id == name and each.lineno > node.lineno
+            )
+            if len(used) > 1 and len(stored) == 1:
+                return (
+                    f"'{name}' (line {node.lineno}) is an iterator, which line {used[0]} uses up: line {used[1]} gets "
+                    "nothing from it.",
+                    f"Make it a list: {name} = list(...).",
+                )
+    return "", ""
+
+
+def _gone_through(node: ast.AST) -> list[ast.expr]:
+    """Expressions that a node goes through to their end, or passes to a function."""
+    if isinstance(node, (ast.For, ast.comprehension)):
+        return [node.iter]
+    if isinstance(node, ast.Call) and _name_called(node) != "next":
+        return [each.value if isinstance(each, ast.Starred) else each for each in node.args]
+    return []
 
 
 def _is_main_guard(test: ast.expr) -> bool:

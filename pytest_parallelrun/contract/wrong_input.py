@@ -66,6 +66,9 @@ def wrong_kind_of_input(entry: EntryUnderTest, baseline: Baseline, attempt: Atte
         return None
     payload = entry.load(entry.copy_sample(lazily=True), attempt.mini_batch)
     got = _described(payload, baseline.items(attempt))
+    if attempt.outcome == "short" and attempt.returned != len(getattr(payload, "columns", ())):
+        # It is not the names of columns that were gone through: one item has enough results in any form.
+        return None
     for other in _alternatives(entry, payload):
         if _succeeds(other.entry):
             return WrongKind(f"run() got {got}, and expects {other.kind}: with that it succeeds.", other.fix)

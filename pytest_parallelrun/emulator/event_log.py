@@ -146,6 +146,10 @@ class MiniBatchResults(Sequence[MiniBatchResult]):
             attempts=tuple(_attempt(event) for event in attempts),
         )
 
+    def ended_alike(self, id: int) -> bool:
+        """Whether all attempts at a mini-batch ended in the same way, if not with the same text."""
+        return len({(it.outcome, it.failure and it.failure.kind) for it in self._attempts.get(id, ())}) == 1
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (MiniBatchResults, tuple, list)) and tuple(self) == tuple(other)
 

@@ -67,6 +67,11 @@ class Failure(NamedTuple):
         return self.chain[0].type if self.chain else ""
 
     @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal for failures of one kind; texts are not, as they contain seconds, paths and addresses."""
+        return self.phase, self.exception, self.frame, self.returned_type
+
+    @property
     def retry(self) -> bool:
         """False if the script asked for no retry."""
         return self.retry_request is None or self.retry_request[0] != "Retry.NoRetry"

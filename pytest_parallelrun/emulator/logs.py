@@ -119,11 +119,12 @@ def _write_texts(logs: Path, result: JobResult, began: float) -> None:
         _write(logs / f"job_error.{stamp}.txt", f"{result.reason}\n")
     errors = list(_errors(result))
     if errors:
-        counts = Counter(failure.error for _, _, failure in errors)
-        _write(logs / "user" / "error.txt", "".join(f"{count} x {error}\n" for error, count in counts.most_common()))
+        first = {(outcome, failure.kind): failure.error for _, outcome, _, failure in reversed(errors)}
+        counts = Counter((outcome, failure.kind) for _, outcome, _, failure in errors).most_common()
+        _write(logs / "user" / "error.txt", "".join(f"{count} x {first[kind]}\n" for kind, count in counts))
     instances = _instances(result)
     by_worker: dict[Path, list[str]] = {}
-    for worker, step, failure in errors:
+    for worker, _, step, failure in errors:
         path = logs / "user" / "error" / instance_name(instances.get(worker, 0)) / f"process{worker:03d}.txt"
         by_worker.setdefault(path, []).append(f"{step}: {failure.error}\n{failure.traceback}".rstrip() + "\n\n")
     for path, texts in by_worker.items():
@@ -155,13 +156,18 @@ def _overview(result: JobResult) -> Iterator[str]:
     yield str(Progress(processed, result.total_mini_batches, result.duration))
 
 
-def _errors(result: JobResult) -> Iterator[tuple[int, str, Failure]]:
-    """Worker, failed step and failure of all workers that failed."""
+def _errors(result: JobResult) -> Iterator[tuple[int, str, str, Failure]]:
+    """Worker, how it ended, failed step and failure of all workers that failed."""
     for event in result.events:
         if isinstance(event, AttemptEnded) and event.failure is not None:
-            yield event.worker, f"mini-batch {event.mini_batch.id}, attempt {event.number}", event.failure
+            yield (
+                event.worker,
+                event.outcome,
+                f"mini-batch {event.mini_batch.id}, attempt {event.number}",
+                event.failure,
+            )
         elif isinstance(event, (WorkerFailed, WorkerStopped)) and event.failure is not None:
-            yield event.worker, event.failure.phase, event.failure
+            yield event.worker, "", event.failure.phase, event.failure
 
 
 def _instances(result: JobResult) -> dict[int, int]:

@@ -185,7 +185,8 @@ class JobResult:
         )
         troubled = [batch for batch in self.mini_batches if batch.failed or batch.status == "failed"]
         for batch in troubled[:MAX_SHOWN]:
-            lines.extend(_mini_batch_lines(batch, self.item_names(batch.id)))
+            alike = self.mini_batches.ended_alike(batch.id)
+            lines.extend(_mini_batch_lines(batch, self.item_names(batch.id), alike=alike))
         if len(troubled) > MAX_SHOWN:
             lines.append(f"  and {count_text(len(troubled) - MAX_SHOWN, 'mini-batch')} more with failed items")
         if not self.attempts:
@@ -217,14 +218,15 @@ def appended_values(events: Sequence[Event], rule: str) -> list[object]:
     return values
 
 
-def _mini_batch_lines(batch: MiniBatchResult, names: tuple[str, ...]) -> Iterator[str]:
-    """A line for each attempt; one for all if they ended alike."""
+def _mini_batch_lines(batch: MiniBatchResult, names: tuple[str, ...], *, alike: bool) -> Iterator[str]:
+    """A line for each attempt; one for all if they ended alike, if only in other words."""
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     yield f"  mini-batch {batch.id} ({shown}): {batch.failed} of {count_text(batch.size, 'item')} failed"
     total = len(batch.attempts)
     endings = [f"{a.outcome}: {a.error}" if a.error is not None else a.outcome for a in batch.attempts]
-    if total > 1 and len(set(endings)) == 1:
-        yield f"    {total} attempts, each: {endings[0]}"
+    if total > 1 and alike:
+        which = "each" if len(set(endings)) == 1 else "all of one kind, the last"
+        yield f"    {total} attempts, {which}: {endings[-1]}"
         return
     for attempt, ending in zip(batch.attempts, endings, strict=True):
         yield f"    attempt {attempt.number} of {total} on worker {attempt.worker}: {ending}"

@@ -129,6 +129,8 @@ def test_another_error_phase_or_line_is_another_cause(other: Failure) -> None:
 def test_the_cause_of_an_attempt_is_that_of_its_failure_or_its_outcome() -> None:
     assert Cause.of_attempt(ended("exception", failure())) == Cause.of_failure(failure())
     assert Cause.of_attempt(ended("timeout", Failure("run", "run() was interrupted at 60 s"))) == Cause(kind="timeout")
+    loading = ended("timeout", Failure("load", "loading took longer"))
+    assert Cause.of_attempt(loading) == Cause(kind="timeout (load)")
     assert Cause.of_attempt(ended("short", Failure("return", "1 missing"))) == Cause(kind="short")
     assert Cause.of_attempt(ended("succeeded", None)) == Cause(kind="succeeded")
 

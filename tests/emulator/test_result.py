@@ -202,11 +202,17 @@ def test_a_failed_mini_batch_is_told_with_its_items_and_attempts(nine_files: lis
     )
 
 
+def test_attempts_that_differ_only_in_their_text_are_told_in_one_line(nine_files: list[str]) -> None:
+    entry = Scripted(at0=[ValueError("at 0x7f10"), ValueError("at 0x7f20")])
+    text = run_job(entry, nine_files, max_retries=1).explain()
+    assert "    2 attempts, all of one kind, the last: exception: ValueError: at 0x7f20" in text
+
+
 def test_attempts_that_ended_otherwise_are_told_one_by_one(nine_files: list[str]) -> None:
-    entry = Scripted(at0=[ValueError("bad"), ValueError("worse")])
+    entry = Scripted(at0=[ValueError("bad"), KeyError("worse")])
     text = run_job(entry, nine_files, max_retries=1).explain()
     assert "    attempt 1 of 2 on worker 0: exception: ValueError: bad\n" in text
-    assert "    attempt 2 of 2 on worker 0: exception: ValueError: worse" in text
+    assert "    attempt 2 of 2 on worker 0: exception: KeyError: 'worse'" in text
 
 
 def test_a_mini_batch_that_lost_items_is_told_though_it_did_not_fail(nine_files: list[str]) -> None:

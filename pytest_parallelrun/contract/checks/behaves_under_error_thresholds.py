@@ -153,7 +153,7 @@ def _confirmed(
         + f"{count_text(result.failed_mini_batches, 'mini-batch')} failed",
         service=shown_for(culprit.outcome),
         fix=kept.fix or _fix(culprit.outcome, unreadable=unreadable, again=bool(earlier or history)),
-        cause=runner.cause_of_state(Cause.of_attempt(culprit)) if warm else Cause.of_attempt(culprit),
+        cause=runner.cause_of_state(Cause.of_attempt(culprit)) if warm else runner.cause_of(culprit),
         case=Case(
             kind=runner.observations.kind,
             mini_batches=tuple(parts) * (2 if history else 1),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.dependence.run_time import run_time
+from pytest_parallelrun.contract.dependence.run_time import MARGIN, fix_of, rounded, run_time, safe_timeout
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import shown_for
+from pytest_parallelrun.emulator.events import seconds_text
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.dependence.run_time import RunTimeModel
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.observations import Observations
-
-MARGIN = 2
-"""A machine of the service may be slower, and some items larger than those of the sample."""
 
 
 def test_fits_timeout(
@@ -42,8 +39,8 @@ def test_fits_timeout(
             is_solid=model.is_solid,
             is_least=model.cut is not None,
             full_size=model.full_size,
-            largest_size=_rounded(model.items_within(limit / MARGIN)),
-            smallest_timeout=_safe_timeout(model.seconds(model.full_size)),
+            largest_size=rounded(model.items_within(limit / MARGIN)),
+            smallest_timeout=safe_timeout(model.seconds(model.full_size)),
             margin=MARGIN,
         )
     if over is not None:
@@ -64,12 +61,12 @@ def test_fits_timeout(
     if expected * MARGIN > limit:
         parallelrun_check.advise(
             Finding(
-                what=f"A mini-batch takes {'at least' if model.cut else 'about'} {_seconds(expected)}, and timeout "
+                what=f"A mini-batch takes {'at least' if model.cut else 'about'} {seconds_text(expected)}, and timeout "
                 f"is {limit:g} s: {limit / expected:.2g} times the time needed, where less than {MARGIN} leaves no "
                 "margin.",
                 counts=_figures(model, limit),
                 service=shown_for("timeout"),
-                fix=_fix(model, limit, expected),
+                fix=fix_of(model, limit, expected),
             )
         )
 
@@ -81,14 +78,14 @@ def _figures(model: RunTimeModel, limit: float) -> str:
     measured = f"measured with {sizes} {model.noun}{'' if model.sizes == (1,) else 's'} on this machine"
     if model.cut:
         size, spent = model.cut
-        measured = f"as a mini-batch of {count_text(size, model.noun)} ran into its limit of {_seconds(spent)}"
+        measured = f"as a mini-batch of {count_text(size, model.noun)} ran into its limit of {seconds_text(spent)}"
     factor = f"{'at most ' if model.cut else ''}{_factor_text(limit / max(full, 1e-9))} the time needed"
     return (
-        f"{sure}{_seconds(per_item)} per {model.noun}"
-        + (f" and {_seconds(model.at_once)} per mini-batch" if model.is_solid else "")
-        + f", {measured}; a mini-batch of {model.full_size:,} takes {sure}{_seconds(full)} of timeout {limit:g} s "
+        f"{sure}{seconds_text(per_item)} per {model.noun}"
+        + (f" and {seconds_text(model.at_once)} per mini-batch" if model.is_solid else "")
+        + f", {measured}; a mini-batch of {model.full_size:,} takes {sure}{seconds_text(full)} of timeout {limit:g} s "
         f"({factor}); largest {model.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(model, limit)}; "
-        f"smallest timeout: {'above ' if model.cut else ''}{_safe_timeout(full)} s"
+        f"smallest timeout: {'above ' if model.cut else ''}{safe_timeout(full)} s"
     )
 
 
@@ -96,48 +93,18 @@ def _largest(model: RunTimeModel, limit: float) -> str:
     items = model.items_within(limit / MARGIN)
     if items < 1:
         return f"none, one {model.noun} takes too long"
-    text = f"{_rounded(items):,} {model.noun}{'s' if items > 1 else ''}"
+    text = f"{rounded(items):,} {model.noun}{'s' if items > 1 else ''}"
     if model.bytes_per_item:
-        text += f" (about {max(1, int(_rounded(items) * model.bytes_per_item / 1024)):,} KB)"
+        text += f" (about {max(1, int(rounded(items) * model.bytes_per_item / 1024)):,} KB)"
     return f"at most {text}" if model.cut else text if model.is_solid else f"{text} or more"
-
-
-def _fix(model: RunTimeModel, limit: float, expected: float) -> str:
-    largest = _rounded(model.items_within(limit / MARGIN))
-    less, more = (" or less", " or more") if model.cut else ("", "")
-    timeout = f"timeout={_safe_timeout(expected)}{more}"
-    if largest < 1 or largest >= model.full_size:
-        return f"set {timeout}, or make run() quicker"
-    if model.bytes_per_item:
-        return f"set mini_batch_size={max(1, int(largest * model.bytes_per_item / 1024))}KB{less}, or {timeout}"
-    if not model.sized_by:
-        return f"set {timeout}, or add a partition key that makes smaller partitions"
-    return f"set {model.sized_by}={largest}{less}, or {timeout}"
 
 
 def _fix_of_a_timeout(model: RunTimeModel | None, limit: float, *, partitions: bool) -> str:
     if model is not None and model.seconds(model.full_size) >= limit:
-        return _fix(model, limit, model.seconds(model.full_size))
+        return fix_of(model, limit, model.seconds(model.full_size))
     # The measurements do not explain it.
     return ("use " if partitions else "use a smaller mini_batch_size or ") + "a larger timeout, or make run() quicker"
 
 
-def _safe_timeout(seconds: float) -> int:
-    return max(1, math.ceil(seconds * MARGIN))
-
-
-def _rounded(items: int) -> int:
-    """Two digits of a large number: more would be noise."""
-    scale = int(10 ** max(0, len(str(items)) - 2))
-    return items // scale * scale
-
-
 def _factor_text(factor: float) -> str:
-    return f"{_rounded(int(factor)):,} times" if factor >= 10 else f"{factor:.2g} times"
-
-
-def _seconds(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    scaled, unit = (seconds * 1e3, "ms") if seconds >= 1e-4 else (max(seconds, 1e-7) * 1e6, "us")
-    return f"{float(f'{scaled:.2g}'):g} {unit}"
+    return f"{rounded(int(factor)):,} times" if factor >= 10 else f"{factor:.2g} times"

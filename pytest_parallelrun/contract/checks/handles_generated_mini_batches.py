@@ -324,7 +324,7 @@ def _finding(runner: ExampleRunner, recipe: Recipe, payload: Payload, ended: Att
         counts=f"{count_text(recipe.size, 'item')} in, results out: {returned}",
         service=shown_for(ended.outcome),
         fix=FIXES.get(ended.outcome, ""),
-        cause=Cause.of_attempt(ended),
+        cause=runner.cause_of(ended),
         example=f"mini-batch: {recipe!r}",
         # With the timeout of the job: a fixed script may wait longer than a probe may.
         case=_case(runner, recipe, payload),

@@ -8,8 +8,8 @@ from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.dependence.state import cause_of_losses
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.known_causes import hints
-from pytest_parallelrun.contract.losses import finding_of_total_failure
-from pytest_parallelrun.contract.phrases import ERROR_LOG
+from pytest_parallelrun.contract.losses import cause_and_fix, finding_of_total_failure
+from pytest_parallelrun.contract.phrases import ERROR_LOG, sentences
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
@@ -38,21 +38,28 @@ def test_job_completes(
     losing, failures = parallelrun_baseline.losing_attempts, result.worker_failures
     if parallelrun_baseline.nothing_succeeded and losing:
         finding = finding_of_total_failure(
-            parallelrun_entry,
-            parallelrun_baseline,
+            parallelrun_observations,
             job=f"the job fails: {result.reason}",
             service="the job fails with exit code 42; ",
         )
     else:
+        evidence, fix = (
+            cause_and_fix(parallelrun_observations, losing[0])
+            if losing
+            else ("", hints(parallelrun_baseline.shown_failures(), parallelrun_entry))
+        )
         finding = Finding(
-            what=f"The job fails: {result.reason}"
-            if result.attempts or not failures
-            else f"No worker could start: {failures[0].failure.error}",
+            what=sentences(
+                f"The job fails: {result.reason}"
+                if result.attempts or not failures
+                else f"No worker could start: {failures[0].failure.error}",
+                evidence,
+            ),
             location=parallelrun_baseline.location_of(losing[0]) if losing else None,
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"a job that fails ends with exit code 42, the error is in {ERROR_LOG}",
-            fix=hints(parallelrun_baseline.shown_failures(), parallelrun_entry),
+            fix=fix,
             cause=cause_of_losses(parallelrun_observations),
             case=case_of(parallelrun_entry, losing[0]) if losing else None,
         )

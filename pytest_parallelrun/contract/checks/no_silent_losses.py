@@ -8,8 +8,7 @@ from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.dependence.state import cause_of_losses
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Finding
-from pytest_parallelrun.contract.known_causes import hints
-from pytest_parallelrun.contract.losses import finding_of_total_failure
+from pytest_parallelrun.contract.losses import cause_and_fix, finding_of_total_failure
 from pytest_parallelrun.contract.phrases import (
     THRESHOLDS,
     sentences,
@@ -56,22 +55,25 @@ def test_no_silent_losses(
     if parallelrun_baseline.nothing_succeeded:
         set_on_purpose = values_text(result.settings, thresholds_set(result.settings))
         finding = finding_of_total_failure(
-            parallelrun_entry,
-            parallelrun_baseline,
+            parallelrun_observations,
             job="the job would still be Completed, because "
             + (f"{set_on_purpose} allows it" if set_on_purpose else "no threshold is set (such as error_threshold=0)"),
             service="the job is green; ",
         )
     else:
+        evidence, fix = cause_and_fix(parallelrun_observations, losing[0])
         finding = Finding(
-            what=f"The job would be reported as Completed although {_losses(result.failed_items, result)}: "
-            + _why_it_passed(result),
+            what=sentences(
+                f"The job would be reported as Completed although {_losses(result.failed_items, result)}: "
+                + _why_it_passed(result),
+                evidence,
+            ),
             location=parallelrun_baseline.location_of(losing[0]),
             traceback=parallelrun_baseline.first_traceback(),
             counts=parallelrun_baseline.explain(),
             service=f"the job is green; {shown_for(losing[0].outcome)}",
             fix=sentences(
-                hints(parallelrun_baseline.shown_failures(), parallelrun_entry),
+                fix,
                 f"One of these settings would have failed the job: {_catching(result)}. Set one, or set "
                 "error_threshold=-1 explicitly if losing items is acceptable.",
             ),

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding
-from pytest_parallelrun.contract.phrases import (
-    items_text,
-    rows_text,
-    sentences,
-    shown_for,
-    values_text,
-)
+from pytest_parallelrun.contract.missing_results import Missing, missing_results
+from pytest_parallelrun.contract.phrases import sentences, shown_for, values_text
 from pytest_parallelrun.contract.wrong_input import wrong_kind_of_input
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.events import AttemptEnded
+
+_FIX = "Return one result for every item, an error row for one that could not be scored."
 
 
 def test_returns_one_result_per_item(
-    parallelrun_entry: EntryUnderTest, parallelrun_baseline: Baseline, parallelrun_check: Check
+    parallelrun_entry: EntryUnderTest,
+    parallelrun_baseline: Baseline,
+    parallelrun_observations: Observations,
+    parallelrun_check: Check,
 ) -> None:
     """run() returns at least as many results as items."""
     __tracebackhide__ = True
@@ -42,23 +39,25 @@ def test_returns_one_result_per_item(
         _advise_on_more(parallelrun_baseline, parallelrun_check, returned)
         return
     missing = sum(_missing(attempt) for attempt in short.values())
-    first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
+    # A later attempt may suffer from an earlier one.
+    first = next(attempt for attempt in returned if attempt.mini_batch.id == min(short) and attempt.outcome == "short")
     all_short = len(short) == result.total_mini_batches
     mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short else None
+    lacks = missing_results(parallelrun_observations, first) if mistaken is None else Missing(which="", attempt=first)
+    first = lacks.attempt
     finding = Finding(
         what=sentences(
             f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
             f"{result.total_mini_batches} mini-batches.",
-            "" if mistaken is None else mistaken.evidence,
+            lacks.evidence if mistaken is None else mistaken.evidence,
             _repaired(parallelrun_baseline, set(short)),
         ),
         location=parallelrun_baseline.location_of(first),
         counts=f"{count_text(first.mini_batch.size, 'item')} in, {count_text(first.returned or 0, 'result')} out, "
-        f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. "
-        + _culprits(parallelrun_entry, parallelrun_baseline, first),
+        f"{first.mini_batch.size} - {first.returned} = {_missing(first)} missing. " + lacks.which,
         service=f"{shown_for('short')}; by the documents the whole mini-batch fails and is retried",
-        fix=_fix(short.values(), returned) if mistaken is None else mistaken.fix,
-        cause=Cause.of_attempt(first),
+        fix=(lacks.fix or _FIX) if mistaken is None else mistaken.fix,
+        cause=lacks.cause or Cause.of_attempt(first),
         case=case_of(parallelrun_entry, first),
     )
     readings = parallelrun_baseline.readings
@@ -71,57 +70,8 @@ def test_returns_one_result_per_item(
         parallelrun_check.advise(finding)
 
 
-def _fix(short: Collection[AttemptEnded], all_attempts: Collection[AttemptEnded]) -> str:
-    fix = "Return one result for every item, an error row for one that could not be scored."
-    size = math.gcd(*(attempt.returned or 0 for attempt in all_attempts))
-    # Only whole chunks are returned, and less than one is missing.
-    if size > 1 and all(_missing(attempt) < size for attempt in short):
-        fix += (
-            f" Each number of results is a multiple of {size}: a loop that works in chunks may leave out the last "
-            "one where it is not full. Work on what is left after the loop too."
-        )
-    return fix
-
-
 def _missing(attempt: AttemptEnded) -> int:
     return attempt.mini_batch.size - (attempt.returned or 0)
-
-
-def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) -> str:
-    """The items without a result when alone in a mini-batch, or rows missing from the index."""
-    if baseline.result.splitter_kind != "files" and attempt.mini_batch.size > 1:
-        rows = _rows_not_in_index(attempt)
-        names = baseline.item_names(attempt)
-        if rows:
-            return f"By the index of what it returned: {items_text(tuple(names[row] for row in rows))}."
-        return f"They are among {rows_text(names)}."
-    if attempt.mini_batch.size == 1:
-        return f"Items: {baseline.items(attempt)}."
-    if attempt.mini_batch.partition:
-        # A single item would be a partition that does not exist.
-        return f"They are among {baseline.items(attempt)}."
-    alone = entry.items_without_result(attempt)
-    if not alone:
-        return f"Each of its items has a result when it is alone in a mini-batch; items: {baseline.items(attempt)}."
-    return f"No result for: {items_text(alone)}."
-
-
-def _rows_not_in_index(attempt: AttemptEnded) -> list[int]:
-    """Positions of rows that a returned DataFrame lacks; none if its index does not show it.
-
-    An index that counts from 0 without gaps may be new.
-    """
-    pandas = sys.modules.get("pandas")
-    if pandas is None or not isinstance(attempt.value, pandas.DataFrame):
-        return []
-    index = attempt.value.index
-    if index.name is not None or not pandas.api.types.is_integer_dtype(index.dtype):
-        return []
-    kept = list(index)
-    every = range(attempt.mini_batch.size)
-    if len(set(kept)) != len(kept) or not set(kept).issubset(every) or sorted(kept) == list(range(len(kept))):
-        return []
-    return sorted(set(every).difference(kept))
 
 
 def _repaired(baseline: Baseline, short: set[int]) -> str:

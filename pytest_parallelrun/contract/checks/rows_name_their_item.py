@@ -16,7 +16,7 @@ from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counte
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
 from pytest_parallelrun.contract.rows.comparison import row_text
-from pytest_parallelrun.contract.rows.items import FileNames, stem_of
+from pytest_parallelrun.contract.rows.items import FileNames, identifying_columns, stem_of
 from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, text_of, values_of
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.splitting.model import count_text
@@ -131,7 +131,7 @@ def _unnamed_row_of_table(
     several = {id: len(cast("Sized", values[id])) > len(frame) for id, frame in frames.items()}
     if not returned:
         check.cannot_decide(NO_ROWS)
-    keys, others = _identifying_columns(rows_of(joined([frames[id].head(MAX_ROWS) for id in returned])))
+    keys, others = identifying_columns(rows_of(joined([frames[id].head(MAX_ROWS) for id in returned])))
     candidates = keys + others
     # The rows in the same places are enough where run() keeps their order.
     for whole in (False, True):
@@ -164,7 +164,7 @@ def _named_in_partition(rows: Sequence[object], frame: pd.DataFrame, partition: 
     """Whether each row has the value of its partition, and one that no other row of the partition has."""
     if not all(_tells_partition(text_of(row), partition) for row in rows):
         return False
-    keys, others = _identifying_columns(frame)
+    keys, others = identifying_columns(frame)
     return len(frame) == 1 or bool(_echoed(rows, frame, keys + others, several=several))
 
 
@@ -201,18 +201,6 @@ def _ids_in_file(path: str) -> set[str]:
     except (OSError, UnicodeDecodeError):
         return set()
     return set(_ids(text))
-
-
-def _identifying_columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """(key columns, other columns without duplicates): a measurement is unique by chance."""
-    keys: list[str] = []
-    others: list[str] = []
-    for position, name in enumerate(frame.columns):
-        column = frame.iloc[:, position]
-        if len(column) < 2 or column.isna().any() or not column.is_unique:
-            continue
-        (others if column.dtype.kind in "fb" else keys).append(str(name))
-    return keys, others
 
 
 def _echoed(

@@ -44,10 +44,14 @@ class Value(NamedTuple):
 
 
 class KeptState(NamedTuple):
-    """evidence: what run() changes. fix: what to do about each change. Both "" if nothing was seen."""
+    """evidence: what run() changes. fix: what to do about each change. Both "" if nothing was seen.
+
+    grows: whether a container has new entries and lost none.
+    """
 
     evidence: str = ""
     fix: str = ""
+    grows: bool = False
 
 
 def kept_state(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
@@ -70,6 +74,7 @@ def _ask(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
 
 def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observations: Observations) -> KeptState:
     changes: dict[str, str] = {}
+    grows = False
     for name, now in after.items():
         then = before.get(name)
         if then == now and now.kind != "iterator":
@@ -77,11 +82,14 @@ def _changes(before: Mapping[str, Value], after: Mapping[str, Value], observatio
         what, fix = _change(name, then and _shown(then, observations), _shown(now, observations))
         if what:
             changes[what] = fix
+            if then is not None and then.entries is not None:
+                grows = grows or set(then.entries) < set(now.entries or ())
     if not changes:
         return KeptState()
     return KeptState(
         f"In a call, run() changes {items_text(tuple(changes), MAX_SHOWN)}.",
         "; ".join(dict.fromkeys(changes.values())),
+        grows=grows,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -28,6 +29,8 @@ MAX_ROWS = 4096
 CLEAR = 0.005
 """Minimum difference in seconds between the largest and the smallest size; less is noise."""
 
+MARGIN = 2
+"""A machine of the service may be slower, and some items larger than those of the sample."""
 CONTRADICTED = 1.1
 """Times what the line tells: an attempt that was cut, and took that much, is not explained by it."""
 
@@ -37,6 +40,7 @@ class RunTimeModel(NamedTuple):
 
     full_size: items in a mini-batch of the size that is set. is_solid: whether the line is more than noise; if not,
     per_item is an upper bound, with the whole time of the largest size ascribed to its items.
+    in_time: the largest size that returned, 0 if none did.
     bytes_per_item: of a table, else 0. sized_by: the setting that decides on the size; "" where partitions do.
     cut: (items, seconds) of an attempt that ran into its limit, and took longer than the others tell: per_item is then
     a lower bound.
@@ -51,6 +55,7 @@ class RunTimeModel(NamedTuple):
     bytes_per_item: float = 0.0
     sized_by: str = "mini_batch_size"
     cut: tuple[int, float] | None = None
+    in_time: int = 0
 
     @property
     def qualifier(self) -> str:
@@ -80,7 +85,11 @@ class Times(NamedTuple):
 
 
 def run_time(observations: Observations) -> RunTimeModel | None:
-    """The run time of one warm worker; None if it cannot be measured."""
+    """The run time of one warm worker, measured once; None if it cannot be."""
+    return observations.remember("run time", lambda: _measure(observations))
+
+
+def _measure(observations: Observations) -> RunTimeModel | None:
     settings, answered = observations.entry.settings, observations.answered
     bytes_per_item, sized_by = 0.0, "mini_batch_size" if settings.mini_batch_rows is None else "mini_batch_rows"
     if not (answered or observations.timed_out):
@@ -102,6 +111,7 @@ def run_time(observations: Observations) -> RunTimeModel | None:
         Times(times.seconds, {**times.cut, **cut}),
         full_size=full_size(observations),
         noun="file" if observations.kind == "files" else "row",
+        in_time=max(times.seconds, default=0),
         bytes_per_item=bytes_per_item,
         sized_by=sized_by,
     )
@@ -243,3 +253,26 @@ def line(times: dict[int, list[float]]) -> tuple[float, float, bool]:
     at_once = mean - slope * mean_size
     # A line that starts below zero promises too much for small sizes: use zero and the largest size.
     return (at_once, slope, True) if at_once >= 0 else (0.0, slowest / largest, True)
+
+
+def fix_of(model: RunTimeModel, limit: float, expected: float) -> str:
+    largest = rounded(model.items_within(limit / MARGIN))
+    less, more = (" or less", " or more") if model.cut else ("", "")
+    timeout = f"timeout={safe_timeout(expected)}{more}"
+    if largest < 1 or largest >= model.full_size:
+        return f"set {timeout}, or make run() quicker"
+    if model.bytes_per_item:
+        return f"set mini_batch_size={max(1, int(largest * model.bytes_per_item / 1024))}KB{less}, or {timeout}"
+    if not model.sized_by:
+        return f"set {timeout}, or add a partition key that makes smaller partitions"
+    return f"set {model.sized_by}={largest}{less}, or {timeout}"
+
+
+def safe_timeout(seconds: float) -> int:
+    return max(1, math.ceil(seconds * MARGIN))
+
+
+def rounded(items: int) -> int:
+    """Two digits of a large number: more would be noise."""
+    scale = int(10 ** max(0, len(str(items)) - 2))
+    return items // scale * scale

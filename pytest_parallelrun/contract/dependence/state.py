@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 STATE_KEPT = Cause(kind="run() keeps something between its calls")
 """The common cause of findings of several checks."""
 
+RESULTS_KEPT = "results kept"
+"""What is remembered where run() returned too few results for that reason."""
+
 Origin = Literal["memory", "files", "random numbers", "unclear"]
 
 
@@ -107,6 +110,8 @@ def dependence(observations: Observations) -> StateDependence | None:
 def cause_of_losses(observations: Observations) -> Cause | None:
     """Why the job lost items: kept state, if checks found some and a fresh worker returns their results."""
     baseline = observations.baseline
+    if observations.recalled(RESULTS_KEPT):
+        return STATE_KEPT
     known = observations.recalled("dependence")
     if isinstance(known, StateDependence) and known.origin == "memory":
         lost = {attempt.mini_batch.id for attempt in baseline.losing_attempts}

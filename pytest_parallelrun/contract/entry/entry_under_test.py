@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.bounds import MAX_COPIED_BYTES, MAX_COPIED_FILES
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
-from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of, table_itself
+from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_of, table_itself
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.errors import InputError
@@ -28,16 +27,12 @@ from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.engines.protocol import Observer
     from pytest_parallelrun.emulator.entry import EntryFile
-    from pytest_parallelrun.emulator.events import AttemptEnded, Failure, Progress
+    from pytest_parallelrun.emulator.events import Failure, Progress
     from pytest_parallelrun.emulator.job_environment import JobEnvironment
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Payload, Source, Splitter
-
-MAX_ALONE = 50
-"""Maximum items of a mini-batch that are run one by one to find the one without a result."""
-
 
 MAX_INIT_CALLS = 30
 """Calls of init() for one entry: a real one loads models for 5 to 60 seconds."""
@@ -248,21 +243,6 @@ class EntryUnderTest:
     def reads_tables(self) -> bool:
         """Whether the service reads tables for the job, according to sample and job file."""
         return self.splits_mltable if self.sample is None else self.kind == "tabular"
-
-    def items_without_result(self, attempt: AttemptEnded) -> tuple[str, ...]:
-        """Files of a mini-batch for which run() returns nothing when they are alone."""
-        folder = self.new_folder("alone")
-        paths = cast("list[str]", self.opened.load(attempt.mini_batch))
-        named = zip(paths, self.opened.item_names(attempt.mini_batch), strict=True)
-        for path, name in islice(named, MAX_ALONE):
-            copy_file(path, str(folder / name))
-        alone = self.settings.without_thresholds().replace(mini_batch_size=1, max_retries=0)
-        result = self._run(self.job_of(folder, alone))
-        return tuple(
-            result.item_names(batch.id)[0]
-            for batch in result.mini_batches
-            if batch.attempts and batch.attempts[0].returned == 0
-        )
 
     def _first_mini_batch(self) -> Source:
         first = next(self.opened.mini_batches())

@@ -123,6 +123,10 @@ class SampleAttempts:
         smallest = sorted(chosen, key=lambda last: last.mini_batch.size)[:1]
         return tuple(self._loaded(last, last.mini_batch.size) for last in fitting or smallest)
 
+    def whole(self, attempt: AttemptEnded) -> SampleMiniBatch:
+        """The mini-batch of an attempt, up to MAX_ITEMS of its items."""
+        return self._loaded(attempt, MAX_ITEMS)
+
     def _loaded(self, attempt: AttemptEnded, most_items: int) -> SampleMiniBatch:
         batch = attempt.mini_batch
         positions = evenly(range(batch.size), most_items)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTES, evenly
 from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
 from pytest_parallelrun.contract.dependence.run_time import rows_of_sample
-from pytest_parallelrun.contract.dependence.state import STATE_KEPT, StateDependence
+from pytest_parallelrun.contract.dependence.state import RESULTS_KEPT, STATE_KEPT, StateDependence
 from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
+from pytest_parallelrun.contract.finding import Cause
 from pytest_parallelrun.contract.phrases import consenting
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
-    from pytest_parallelrun.contract.finding import Cause, Finding
+    from pytest_parallelrun.contract.finding import Finding
     from pytest_parallelrun.emulator.events import AttemptEnded, Outcome
     from pytest_parallelrun.emulator.faults import Fault
     from pytest_parallelrun.emulator.probe import ProbeSession
@@ -202,6 +203,11 @@ class ExampleRunner:
     def held(self) -> AbstractContextManager[None]:
         """Around attempts in a row: see ProbeSession.held()."""
         return self._worker.held()
+
+    def cause_of(self, attempt: AttemptEnded) -> Cause:
+        """The cause of a failed attempt: that of the other checks if they found what keeps results back."""
+        kept = attempt.outcome == "short" and self.observations.recalled(RESULTS_KEPT)
+        return STATE_KEPT if kept else Cause.of_attempt(attempt)
 
     def attempt(self, payload: Payload, recipe: Recipe, *, patient: bool = False) -> AttemptEnded:
         """One attempt at the mini-batch of a recipe, with a new id. patient: it may take longer."""

@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.bounds import MAX_SEARCHED_PAIRS
+from pytest_parallelrun.contract.bounds import MAX_NAMED_RESULTS, MAX_SEARCHED_PAIRS
+from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
 from pytest_parallelrun.contract.rows.values import text_of
+from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.output import as_rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+    from pytest_parallelrun.emulator.events import AttemptEnded
     from pytest_parallelrun.emulator.splitting.model import ItemName
 
 UNIT = "mini-batch of "
@@ -68,6 +75,74 @@ def _named(rows: Sequence[object], names: Sequence[ItemName], known: FileNames, 
         if not named or not all(name in named[-1] for name in named):
             return
         yield named[-1]
+
+
+class LateRow(NamedTuple):
+    """A row in the results of a later mini-batch than its item was in.
+
+    attempt: the first one that got the item and lacks its row. missing: all items whose rows it lacks. later: the one
+    that has the row.
+    """
+
+    item: ItemName
+    attempt: AttemptEnded
+    missing: Sequence[ItemName]
+    later: AttemptEnded
+
+
+def late_row(entry: EntryUnderTest, baseline: Baseline) -> LateRow | None:
+    """The first row that came late; None if there is none, or rows do not name their items."""
+    attempts = [one for one in baseline.result.attempts if one.returned is not None and one.value is not NOT_KEPT]
+    attempts = attempts[:MAX_NAMED_RESULTS]
+    for named in _items_named(entry, baseline, attempts):
+        waiting: dict[ItemName, tuple[AttemptEnded, Sequence[ItemName]]] = {}
+        for attempt, owners in zip(attempts, named, strict=True):
+            for item in owners:
+                if item in waiting and waiting[item][0].mini_batch.id != attempt.mini_batch.id:
+                    return LateRow(item, *waiting[item], attempt)
+            missing = [item for item in baseline.item_names(attempt) if item not in owners]
+            for item in missing:
+                waiting.setdefault(item, (attempt, missing))
+    return None
+
+
+def _items_named(
+    entry: EntryUnderTest, baseline: Baseline, attempts: Sequence[AttemptEnded]
+) -> Iterator[list[list[ItemName]]]:
+    """The item that each row of the attempts names, for each way of naming them by which each row names just one."""
+    batches = {attempt.mini_batch.id: attempt for attempt in attempts}
+    items = {name: None for attempt in batches.values() for name in baseline.item_names(attempt)}
+    texts = [[text_of(row) for row in as_rows(attempt.value)] for attempt in attempts]
+    if sum(map(len, texts)) * len(items) > MAX_SEARCHED_PAIRS:
+        return
+    ways: list[Callable[[str], list[ItemName]]]
+    if baseline.result.splitter_kind == "files":
+        known, root = FileNames(items), baseline.sample.root
+        ways = [lambda text: [item for item in items if known.is_named(text, item, root + item)]]
+    else:
+        table = rows_of(joined([entry.opened.load(attempt.mini_batch) for attempt in batches.values()]))
+        columns = [dict(zip(map(str, table[column]), items, strict=True)) for column in identifying_columns(table)[0]]
+        ways = [partial(_named_in, column) for column in columns]
+    for way in ways:
+        named = [[way(text) for text in rows] for rows in texts]
+        if all(len(items_of_row) == 1 for rows in named for items_of_row in rows):
+            yield [[items_of_row[0] for items_of_row in rows] for rows in named]
+
+
+def _named_in(column: Mapping[str, ItemName], text: str) -> list[ItemName]:
+    return [column[word] for word in set(re.split(r"[,;|\s]+", text)) if word in column]
+
+
+def identifying_columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """(key columns, other columns without duplicates): a measurement is unique by chance."""
+    keys: list[str] = []
+    others: list[str] = []
+    for position, name in enumerate(frame.columns):
+        column = frame.iloc[:, position]
+        if len(column) < 2 or column.isna().any() or not column.is_unique:
+            continue
+        (others if column.dtype.kind in "fb" else keys).append(str(name))
+    return keys, others
 
 
 class FileNames:

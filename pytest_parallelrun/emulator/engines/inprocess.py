@@ -433,7 +433,7 @@ class InProcessEngine:
         clock, guard = self._clock, self._guard
         value: object = None
         judgement: Judgement | None = None
-        timed_out = False
+        interrupted: Failure | None = None
         ending: BaseException | None = None
         clock.probe_limit = self.probe_limit
         try:
@@ -444,9 +444,9 @@ class InProcessEngine:
             if drops and count_returned(value) is not None:
                 value = value[:-drops]  # type: ignore[index]
             guard.end()
-        except AttemptTimeout:
+        except AttemptTimeout as interrupt:
             clock.deadline = None
-            timed_out = True
+            interrupted = failure_of("run", interrupt)._replace(chain=())
         except WorkerExit as death:
             clock.deadline = None
             judgement = Judgement("crashed", Failure(phase="run", error=str(death)))
@@ -467,10 +467,10 @@ class InProcessEngine:
         ended = real_perf_counter() + clock.skipped
         if guard.outside is not None:
             raise guard.outside
-        if timed_out:
-            judgement = Judgement("timeout", self._over_time(late=False, due=ended >= deadline))
+        if interrupted is not None:
+            over = self._over_time(late=False, due=ended >= deadline)
+            judgement = Judgement("timeout", interrupted._replace(error=over.error))
         elif ended >= deadline and not guard.suspended and (judgement is None or judgement.outcome == "exception"):
-            # It returned by itself after its limit: too late, whatever the result.
             self._late_returns += 1
             judgement = Judgement("timeout", self._over_time(late=True))
         return (judgement or judge_value(value, task.mini_batch.size)).after_output(worker.tail.text), ended
