@@ -19,7 +19,7 @@ from pytest_parallelrun._saved_cases import CaseSaver
 from pytest_parallelrun._show import explain_command
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.contract.confirmation import Confirmation
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.finding import Finding
     from pytest_parallelrun.contract.generation.runner import ExampleRunner
 
+
+LAST_GENERATED = "behaves_under_error_thresholds"
+"""The check after which the worker of generated mini-batches ends."""
 
 MAX_EXAMPLE_LINES = 12
 """Maximum lines of a Hypothesis example that are shown."""
@@ -102,7 +105,7 @@ class CheckHooks:
         finally:
             # Two, if worker processes replaced it.
             for runner in {given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
-                cast("ExampleRunner", runner).close()
+                cast("ExampleRunner", runner).end_test(is_last=check.spec.name == LAST_GENERATED)
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
             advice = check.advice if check.advice.cause is None else check.advice.after_gaps(subject.gaps)
             finding = replace(advice, explained=explain_command(check.spec.name))

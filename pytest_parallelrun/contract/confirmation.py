@@ -15,7 +15,8 @@ import pytest
 
 from pytest_parallelrun.contract.check import Check, CheckFailed
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, TooManyInitCalls
+from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.entry.questions import QUESTIONS

@@ -15,7 +15,7 @@ from io import IOBase
 from types import FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.phrases import items_text
 from pytest_parallelrun.emulator.errors import ParallelRunError

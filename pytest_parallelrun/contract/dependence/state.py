@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import Generators
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, answer_of
 from pytest_parallelrun.contract.finding import Cause
 from pytest_parallelrun.contract.phrases import shown_for

@@ -194,6 +194,7 @@ def run_baseline(
         on_progress=on_progress,
         beyond_threshold=needs_attempts_beyond(entry.settings),
         kept_bytes=MAX_KEPT_BYTES,
+        of_gate=True,
     )
     return Baseline(result, sample, time.perf_counter() - began)
 

@@ -17,7 +17,7 @@ from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTE
 from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
 from pytest_parallelrun.contract.dependence.run_time import rows_of_sample
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, StateDependence
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.phrases import consenting
@@ -71,7 +71,7 @@ FIXES: dict[Outcome, str] = {
 
 
 class ExampleRunner:
-    """The session of one generated test at a time, opened when it is first needed."""
+    """The session of the generated tests, opened when it is first needed; of one at a time if it finds anything."""
 
     def __init__(self, observations: Observations) -> None:
         self.observations = observations
@@ -83,9 +83,21 @@ class ExampleRunner:
         self.close()
 
     def close(self) -> None:
-        """Ends the worker; the next test starts with a fresh one and no memory."""
+        """Ends the worker; the next test starts with a fresh one."""
         self._session = None
         self._stack.close()
+        self.seen = 0
+        """Mini-batches that the worker has run so far."""
+        self._forget()
+
+    def end_test(self, *, is_last: bool) -> None:
+        """Another test gets the same worker, unless this one found anything or had to replace it; and no memory."""
+        if is_last or self._replaced or self._no_more_workers or any(self._findings.values()):
+            self.close()
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
         self._findings: dict[object, Finding | None] = {}
         self.hanging: dict[object, Finding] = {}
         """What is known to hang: a part of a recipe -> its finding."""
@@ -97,8 +109,6 @@ class ExampleRunner:
         """Whether the rows of the sentinel are meaningful; they are not if any mini-batch changes them."""
         self.attempts = 0
         """Generated mini-batches or jobs of this test."""
-        self.seen = 0
-        """Mini-batches that the worker has run so far."""
         self._seconds_afterwards: float | None = None
         self._attempts_before_finding = 0
         self._waited = 0.0
@@ -282,6 +292,7 @@ class ExampleRunner:
         before = real_monotonic()
         calls = self._worker.init_calls
         result = self._worker.run(self.observations.entry.job_of(input, settings, faults))
+        self.seen += len(result.attempts)
         if self._worker.init_calls > calls:
             self._replaced += self._worker.init_calls - calls
             self._waited += real_monotonic() - before
