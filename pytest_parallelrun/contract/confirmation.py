@@ -51,7 +51,7 @@ class Confirmation:
         self._sample_asked = True
         lost = baseline.result.failed_items
         # `rescues` handles workers that do not start.
-        if not lost or baseline.busy > MAX_REPEATED:
+        if not lost or baseline.nothing_on_purpose or baseline.busy > MAX_REPEATED:
             return
         try:
             again = run_baseline(self._entry_in_processes)

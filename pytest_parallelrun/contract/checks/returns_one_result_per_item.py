@@ -44,7 +44,8 @@ def test_returns_one_result_per_item(
     missing = sum(_missing(attempt) for attempt in short.values())
     first = min(short.values(), key=lambda attempt: attempt.mini_batch.id)
     all_short = len(short) == result.total_mini_batches
-    mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short else None
+    meant = parallelrun_baseline.nothing_on_purpose
+    mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short and not meant else None
     finding = Finding(
         what=sentences(
             f"run() returned fewer results than it got items: {missing} missing, in {len(short)} of "
@@ -100,6 +101,8 @@ def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) 
     if attempt.mini_batch.partition:
         # A single item would be a partition that does not exist.
         return f"They are among {baseline.items(attempt)}."
+    if baseline.nothing_on_purpose:
+        return f"run() returns nothing for any mini-batch; items: {baseline.items(attempt)}."
     alone = entry.items_without_result(attempt)
     if not alone:
         return f"Each of its items has a result when it is alone in a mini-batch; items: {baseline.items(attempt)}."

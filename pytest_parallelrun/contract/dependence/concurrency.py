@@ -104,12 +104,12 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
             result.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, result.files)
         run.observed = session.observed
-        run.left = files.snapshot()
+        run.left = _files_of_both(files)
         for worker in (0, 1):
             result = attempts.attempt(session, mini_batches[0], worker=worker, number=worker + 1)
             files.saw(result.files, worker)
             run.again.append(result.ended)
-            run.left_again.append(files.snapshot())
+            run.left_again.append(_files_of_both(files))
     for file, made in writes.items():
         _judge(run, file, made)
         for write in made:
@@ -117,6 +117,11 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
                 run.written_for.setdefault(mini_batches[write.attempt].id, set()).add(file)
     run.written = {file: made[0].attempt for file, made in writes.items() if made[0].worker == 0}
     return run
+
+
+def _files_of_both(files: WrittenFiles) -> Snapshot:
+    """All current files; of one that both have in their working folders, that of the first."""
+    return {**files.snapshot(1), **files.snapshot(0)}
 
 
 def _record(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_KEPT_BYTES, MAX_RESULTS, MAX_ROW_BYTES, MAX_ROWS, evenly
 from pytest_parallelrun.contract.finding import Cause, Location
-from pytest_parallelrun.contract.phrases import items_text, rows_text
+from pytest_parallelrun.contract.phrases import consenting, items_text, rows_text
 from pytest_parallelrun.contract.readings import Readings, needs_attempts_beyond
 from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.output import size_of
@@ -150,6 +150,13 @@ class Baseline:
     def explain(self) -> str:
         """The job as text."""
         return self.sample.without_root(self.result.explain())
+
+    @cached_property
+    def nothing_on_purpose(self) -> bool:
+        """Whether run() returned no result for any mini-batch, as a threshold allows that was set."""
+        result = self.result
+        returned = [attempt.returned for attempt in result.attempts if attempt.returned is not None]
+        return bool(returned and consenting(result.settings, result.outcome)) and not any(returned)
 
     @property
     def nothing_succeeded(self) -> bool:

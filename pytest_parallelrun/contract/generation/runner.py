@@ -20,7 +20,6 @@ from pytest_parallelrun.contract.dependence.state import STATE_KEPT, StateDepend
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
-from pytest_parallelrun.contract.phrases import consenting
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.output import as_rows
@@ -149,12 +148,8 @@ class ExampleRunner:
     @cached_property
     def valid_outcomes(self) -> frozenset[Outcome]:
         """Allowed outcomes of a valid mini-batch: "short" too, if a script may return nothing."""
-        result = self.observations.baseline.result
-        returned = [attempt for attempt in result.attempts if attempt.returned is not None]
-        on_purpose = bool(consenting(result.settings, result.outcome)) and all(
-            attempt.returned == 0 for attempt in returned
-        )
-        return frozenset({"succeeded", "short"} if returned and on_purpose else {"succeeded"})
+        on_purpose = self.observations.baseline.nothing_on_purpose
+        return frozenset({"succeeded", "short"} if on_purpose else {"succeeded"})
 
     @cached_property
     def _valid_mini_batches(self) -> Sequence[MiniBatch]:
