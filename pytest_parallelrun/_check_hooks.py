@@ -65,8 +65,7 @@ class CheckHooks:
         if check.spec.needs_input and module.plan.sample.paths is None:
             check.cannot_decide(module.plan.sample.no_input)
         confirmation = self._confirmations.setdefault(module.plan.nodeid, Confirmation(subject))
-        confirmation.begin(check, arguments)
-        if confirmation.switched:
+        if confirmation.serves(check, arguments):
             arguments.update(confirmation.with_processes(arguments))
         function = cast("Callable[..., object]", pyfuncitem.obj)
         names = list(inspect.signature(function).parameters)

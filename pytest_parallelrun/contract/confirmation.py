@@ -27,10 +27,21 @@ from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.finding import Cause
+    from pytest_parallelrun.contract.finding import Cause, Finding
 
 MAX_REPEATED = 30.0
 """Seconds of run() for a sample that is run again."""
+
+COMPARING = frozenset(
+    {
+        "independent_of_history",
+        "retry_is_harmless",
+        "independent_of_mini_batch_size",
+        "independent_of_order",
+        "workers_do_not_collide",
+    }
+)
+"""Checks that share what they find out about differing rows: worker processes answer all of it at once."""
 
 
 class Confirmation:
@@ -43,8 +54,20 @@ class Confirmation:
         self._sample_asked = self._fresh_asked = False
         self.switched = False
 
-    def begin(self, check: Check, arguments: Mapping[str, object]) -> None:
-        """Called before a check: worker processes serve it if the sample fails only without them."""
+    def serves(self, check: Check, arguments: Mapping[str, object]) -> bool:
+        """Whether worker processes serve a check, so that what it finds is confirmed."""
+        self._begin(check, arguments)
+        observations = _observations_in(arguments)
+        return self.switched or (
+            check.spec.name in COMPARING
+            and self._possible
+            and observations is not None
+            and observations.processes_agree
+            and not observations.is_known
+        )
+
+    def _begin(self, check: Check, arguments: Mapping[str, object]) -> None:
+        """Switches to worker processes if the sample fails only without them."""
         baseline = next((value for value in arguments.values() if isinstance(value, Baseline)), None)
         if baseline is None or self._sample_asked or not self._possible:
             return
@@ -75,24 +98,24 @@ class Confirmation:
 
     def _fails_beside_others_only(self, arguments: Mapping[str, object]) -> bool:
         """Whether a fresh worker fails for mini-batches that succeeded in the sample, and a fresh process does not."""
-        observations = next((value for value in arguments.values() if isinstance(value, Observations)), None)
+        observations = _observations_in(arguments)
         if observations is None or self._fresh_asked:
             return False
         try:
             if not (observations.groups and _failed(observations)):
                 return False
             self._fresh_asked = True
-            return not _failed(self._observe(observations.baseline))
+            return not _failed(self._observe(observations.baseline, observations))
         except (WorkerStartError, TooManyInitCalls, ParallelRunError):
             return False
 
     def _repeats(self, arguments: Mapping[str, object]) -> bool:
         """Whether two worker processes give the same results."""
-        observations = next((value for value in arguments.values() if isinstance(value, Observations)), None)
+        observations = _observations_in(arguments)
         if observations is None or self._observations is not None:
             return False
         try:
-            in_processes = self._observe(observations.baseline)
+            in_processes = self._observe(observations.baseline, observations)
             if _changes_in_process(observations, in_processes):
                 return False
             nondeterministic = in_processes.nondeterministic
@@ -108,6 +131,10 @@ class Confirmation:
         if not check.spec.shares_process or check.skipped is not None or not self._possible:
             return failed
         if finding.cause in self._causes:
+            return failed
+        observations = _observations_in(arguments)
+        if observations is not None and observations is self._observations:
+            self._confirmed(finding)
             return failed
         again = Check(strict=False)
         again.begin(check.spec)
@@ -127,12 +154,18 @@ class Confirmation:
             self._switch(check, f"seen only when workers share a process: {finding.what}")
             check.notes += again.notes
             return None
+        self._confirmed(finding)
+        return failed if found.what == finding.what else CheckFailed(found)
+
+    def _confirmed(self, finding: Finding) -> None:
         if finding.cause is not None:
             self._causes.add(finding.cause)
-        return failed if found.what == finding.what else CheckFailed(found)
 
     def with_processes(self, arguments: Mapping[str, object]) -> dict[str, object]:
         """The arguments of a check, with worker processes."""
+        observations = _observations_in(arguments)
+        if observations is not None:
+            self._observe(observations.baseline, observations)
         return {name: self._in_processes(value) for name, value in arguments.items()}
 
     def _in_processes(self, value: object) -> object:
@@ -146,11 +179,14 @@ class Confirmation:
             return ExampleRunner(self._observe(value.observations.baseline))
         return value
 
-    def _observe(self, baseline: Baseline) -> Observations:
+    def _observe(self, baseline: Baseline, observations: Observations | None = None) -> Observations:
         if self._observations is None:
             entry = self._entry_in_processes
-            baseline = baseline if baseline.result.attempts else run_baseline(entry)
-            self._observations = Observations(entry, baseline, QUESTIONS)
+            if observations is not None and baseline.result.attempts:
+                self._observations = observations.asking(entry)
+            else:
+                baseline = baseline if baseline.result.attempts else run_baseline(entry)
+                self._observations = Observations(entry, baseline, QUESTIONS)
         return self._observations
 
     @property
@@ -174,6 +210,10 @@ class Confirmation:
         # Two: what they contend for, such as a port, is a flaw in processes too.
         startup = self._entry_in_processes.probe_startup(workers=2)
         return all(startup_failure(startup, worker) is None for worker in range(2))
+
+
+def _observations_in(arguments: Mapping[str, object]) -> Observations | None:
+    return next((value for value in arguments.values() if isinstance(value, Observations)), None)
 
 
 def _changes_in_process(observations: Observations, in_processes: Observations) -> bool:

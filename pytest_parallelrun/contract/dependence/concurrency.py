@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _LOCK = re.compile(r"lock|lck|mutex|semaphore|guard|busy|in.?progress|running", re.IGNORECASE)
 _TEMPORARY = re.compile(r"te?mp|part|work|scratch|staging", re.IGNORECASE)
 
+SIDE_BY_SIDE = "side by side"
+"""Name under which this is remembered."""
+
 CollisionKind = Literal["different content", "appended", "a temporary file"]
 
 
@@ -71,7 +74,7 @@ class ConcurrentRun:
 
 def side_by_side(attempts: SampleAttempts) -> ConcurrentRun:
     """Two fresh workers with the mini-batches of the sample in turn. Asked once."""
-    return attempts.remember("side by side", lambda: _run(attempts))
+    return attempts.remember(SIDE_BY_SIDE, lambda: _run(attempts))
 
 
 def _run(attempts: SampleAttempts) -> ConcurrentRun:

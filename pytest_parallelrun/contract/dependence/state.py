@@ -111,7 +111,7 @@ def cause_of_losses(observations: Observations) -> Cause | None:
     if isinstance(known, StateDependence) and known.origin == "memory":
         lost = {attempt.mini_batch.id for attempt in baseline.losing_attempts}
         for mini_batch in observations.asked:
-            orders = (observations.forward, observations.backward)
+            orders = (observations.answering.forward, observations.answering.backward)
             if mini_batch.id in lost and any(order.rows(mini_batch) is not None for order in orders):
                 return STATE_KEPT
     return baseline.cause_of_losses()

@@ -178,8 +178,8 @@ class ExampleRunner:
         if not mini_batches:
             return None
         smallest = min(mini_batches, key=lambda mini_batch: len(mini_batch.names))
-        repeatable = self.observations.nondeterministic is None
-        expected = self.observations.forward.rows(smallest) if repeatable else None
+        known = self.observations.answering
+        expected = known.forward.rows(smallest) if known.nondeterministic is None else None
         largest = max(mini_batches, key=lambda mini_batch: len(mini_batch.names))
         for mini_batch in (smallest, largest, smallest):
             ended = self.attempt_of_sample(mini_batch)
