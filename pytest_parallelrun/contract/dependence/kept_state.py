@@ -53,8 +53,10 @@ class KeptState(NamedTuple):
 def kept_state(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
     """What run() of a mini-batch changes in its worker, determined once for all checks."""
     known = observations.recalled("kept state")
-    return known if isinstance(known, KeptState) else observations.remember(
-        "kept state", lambda: _ask(observations, mini_batch)
+    return (
+        known
+        if isinstance(known, KeptState)
+        else observations.remember("kept state", lambda: _ask(observations, mini_batch))
     )
 
 

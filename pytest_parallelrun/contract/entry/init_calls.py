@@ -80,9 +80,7 @@ MAX_WORKERS = 2
 def sparing(make_engine: PersistentEngineMaker, calls: InitCalls) -> PersistentEngineMaker:
     """Makes engines with at most MAX_WORKERS workers, which end a job that calls init() too often."""
 
-    def made(
-        plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan
-    ) -> PersistentEngine:
+    def made(plan: WorkerPlan, splitter: Splitter, settings: JobSettings, faults: FaultPlan) -> PersistentEngine:
         instances = min(settings.instance_count, MAX_WORKERS)
         each = min(settings.max_concurrency_per_instance, MAX_WORKERS // instances)
         calls.require(instances * each)
