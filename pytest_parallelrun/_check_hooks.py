@@ -59,7 +59,7 @@ class CheckHooks:
             return (yield)
         _hide_from_hypothesis()
         arguments = pyfuncitem.funcargs
-        check = cast("Check", arguments["parallelrun_check"])
+        check, shared = cast("Check", arguments["parallelrun_check"]), arguments.get("parallelrun_examples")
         subject = cast("EntryUnderTest", arguments["parallelrun_entry"])
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
         if check.spec.needs_input and module.plan.sample.paths is None:
@@ -102,9 +102,10 @@ class CheckHooks:
             failed.finding = self._case_saver.keep(module.plan, check.spec.name, finding)
             raise
         finally:
-            # Two, if worker processes replaced it.
-            for runner in {given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
-                cast("ExampleRunner", runner).end_test(is_last=check.spec.name == LAST_GENERATED)
+            for runner in {shared, given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
+                # Others are of worker processes, and of this test.
+                keep = runner is shared and not confirmation.switched and check.spec.name != LAST_GENERATED
+                cast("ExampleRunner", runner).end_test(keep=keep)
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
             advice = check.advice if check.advice.cause is None else check.advice.after_gaps(subject.gaps)
             finding = replace(advice, explained=explain_command(check.spec.name))

@@ -208,7 +208,10 @@ class Confirmation:
     @cached_property
     def _comes_up(self) -> bool:
         # Two: what they contend for, such as a port, is a flaw in processes too.
-        startup = self._entry_in_processes.probe_startup(workers=2)
+        try:
+            startup = self._entry_in_processes.probe_startup(workers=2)
+        except TooManyInitCalls:
+            return False
         return all(startup_failure(startup, worker) is None for worker in range(2))
 
 

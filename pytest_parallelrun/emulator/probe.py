@@ -56,8 +56,8 @@ class ProbeSession:
 
     job: defines entry, arguments, models and settings; its input is not used. kind: of the mini-batches. workers: how
     many, numbered from 0 by `worker`. probe_limit: seconds for run(), see `probe_time_left`, in addition to the setting
-    `timeout`, which alone limits skipped sleep, and init(). starting: entered around each start of a worker; may raise to
-    prevent it. A worker that a job has replaced is started already.
+    `timeout`, which alone limits skipped sleep, and init(). starting: entered around each start of a worker; may
+    raise to prevent it. A worker that a job has replaced is started already.
     """
 
     def __init__(
@@ -74,8 +74,7 @@ class ProbeSession:
         self._probe_limit = probe_limit
         self._kind = kind
         self._workers = workers
-        self._starting = starting
-        self._announced = 0
+        self._starting, self._announced = starting, 0
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
         self.written: dict[str, None] = {}

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.phrases import (
@@ -103,7 +104,10 @@ def _culprits(entry: EntryUnderTest, baseline: Baseline, attempt: AttemptEnded) 
         return f"They are among {baseline.items(attempt)}."
     if baseline.nothing_on_purpose:
         return f"run() returns nothing for any mini-batch; items: {baseline.items(attempt)}."
-    alone = entry.items_without_result(attempt)
+    try:
+        alone = entry.items_without_result(attempt)
+    except TooManyInitCalls as error:
+        return f"They are among {baseline.items(attempt)}, which were not run one by one: {error}."
     if not alone:
         return f"Each of its items has a result when it is alone in a mini-batch; items: {baseline.items(attempt)}."
     return f"No result for: {items_text(alone)}."

@@ -90,10 +90,11 @@ def sparing(make_engine: PersistentEngineMaker, calls: InitCalls) -> PersistentE
         collect, notes = engine.collect, engine.notes
 
         def collect_within_limit(patience: Patience | None = None) -> AttemptEnded | None:
-            try:
-                calls.require(engine.workers_made - 1)
-            except TooManyInitCalls as error:
-                raise NoWorkersLeft(f"the script ended too many of its workers: {error}") from error
+            if calls.total + engine.workers_made > MAX_INIT_CALLS - RESERVED_INIT_CALLS:
+                raise NoWorkersLeft(
+                    f"the script ended its workers, and {engine.workers_made} were started: a gate calls init() at "
+                    f"most {MAX_INIT_CALLS} times, {RESERVED_INIT_CALLS} of them for generated mini-batches"
+                )
             return collect(patience)
 
         def notes_on_workers() -> Sequence[str]:

@@ -53,9 +53,7 @@ class SampleAttempts:
         self.process_limit = max(MIN_PROBE, PROBE_FACTOR * slowest)
         # One includes skipped sleep, the other contains other mini-batches.
         self.probe_limit = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
-        """Seconds of real time for an attempt, in addition to the setting `timeout`; `process_limit` is that in a worker
-        process.
-        """
+        """Seconds of real time for an attempt, in addition to the setting `timeout`; in a process, `process_limit`."""
         if entry.engine != "inprocess":
             self.probe_limit = self.process_limit
         self._remembered: dict[str, object] = {}

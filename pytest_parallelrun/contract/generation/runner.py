@@ -89,9 +89,9 @@ class ExampleRunner:
         """Mini-batches that the worker has run so far."""
         self._forget()
 
-    def end_test(self, *, is_last: bool) -> None:
-        """Another test gets the same worker, unless this one found anything or had to replace it; and no memory."""
-        if is_last or self._replaced or self._no_more_workers or any(self._findings.values()):
+    def end_test(self, *, keep: bool) -> None:
+        """Keeps the worker for another test, without the memory, unless this one found anything or replaced it."""
+        if not keep or self._replaced or self._no_more_workers or any(self._findings.values()):
             self.close()
         else:
             self._forget()
