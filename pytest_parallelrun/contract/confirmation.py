@@ -50,14 +50,15 @@ class Confirmation:
     def __init__(self, entry: EntryUnderTest) -> None:
         self._entry = entry
         self._causes: set[Cause] = set()
+        self._emulated: Observations | None = None
         self._observations: Observations | None = None
         self._sample_asked = self._fresh_asked = False
         self.switched = False
 
     def serves(self, check: Check, arguments: Mapping[str, object]) -> bool:
         """Whether worker processes serve a check, so that what it finds is confirmed."""
+        observations = self._emulated = _observations_in(arguments) or self._emulated
         self._begin(check, arguments)
-        observations = _observations_in(arguments)
         return self.switched or (
             check.spec.name in COMPARING
             and self._possible
@@ -105,7 +106,7 @@ class Confirmation:
             if not (observations.groups and _failed(observations)):
                 return False
             self._fresh_asked = True
-            return not _failed(self._observe(observations.baseline, observations))
+            return not _failed(self._observe(observations.baseline))
         except (WorkerStartError, TooManyInitCalls, ParallelRunError):
             return False
 
@@ -115,7 +116,7 @@ class Confirmation:
         if observations is None or self._observations is not None:
             return False
         try:
-            in_processes = self._observe(observations.baseline, observations)
+            in_processes = self._observe(observations.baseline)
             if _changes_in_process(observations, in_processes):
                 return False
             nondeterministic = in_processes.nondeterministic
@@ -163,9 +164,6 @@ class Confirmation:
 
     def with_processes(self, arguments: Mapping[str, object]) -> dict[str, object]:
         """The arguments of a check, with worker processes."""
-        observations = _observations_in(arguments)
-        if observations is not None:
-            self._observe(observations.baseline, observations)
         return {name: self._in_processes(value) for name, value in arguments.items()}
 
     def _in_processes(self, value: object) -> object:
@@ -179,11 +177,11 @@ class Confirmation:
             return ExampleRunner(self._observe(value.observations.baseline))
         return value
 
-    def _observe(self, baseline: Baseline, observations: Observations | None = None) -> Observations:
+    def _observe(self, baseline: Baseline) -> Observations:
         if self._observations is None:
             entry = self._entry_in_processes
-            if observations is not None and baseline.result.attempts:
-                self._observations = observations.asking(entry)
+            if self._emulated is not None and baseline.result.attempts:
+                self._observations = self._emulated.asking(entry)
             else:
                 baseline = baseline if baseline.result.attempts else run_baseline(entry)
                 self._observations = Observations(entry, baseline, QUESTIONS)

@@ -45,7 +45,10 @@ def sample(tmp_path: Path) -> Sample:
 
 def observed(sample: Sample, script: str, **settings: object) -> Observations:
     trials = sample.trials(script, **settings)  # type: ignore[arg-type]
-    return Observations(trials.entry, trials.baseline, QUESTIONS)
+    observations = Observations(trials.entry, trials.baseline, QUESTIONS)
+    assert observations.nondeterministic is None
+    assert observations.is_known
+    return observations
 
 
 @pytest.mark.parametrize(("instances", "each"), [(4, 1), (1, 8), (3, 5)])
@@ -83,12 +86,12 @@ def test_starts_without_a_job_keep_to_the_limit(sample: Sample) -> None:
 @pytest.mark.parametrize(
     ("script", "calls", "needs"),
     [
-        pytest.param(READS, 3, {"needed"}, id="reads its items"),
-        pytest.param(ECHO, 4, {"not needed"}, id="reads none"),
-        pytest.param(CACHES, 5, {"needed"}, id="caches what it read"),
+        pytest.param(READS, 0, {"needed"}, id="reads its items"),
+        pytest.param(ECHO, 1, {"not needed"}, id="reads none"),
+        pytest.param(CACHES, 1, {"needed"}, id="caches what it read"),
     ],
 )
-def test_bad_items_cost_few_workers(sample: Sample, script: str, calls: int, needs: set[str]) -> None:
+def test_bad_items_cost_few_further_workers(sample: Sample, script: str, calls: int, needs: set[str]) -> None:
     observations = observed(sample, script)
     check = Check(strict=False)
     check.begin(next(spec for spec in CHECKS if spec.name == "reports_failures"))
