@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,11 +36,16 @@ SLEEPING = ("flawed/close_to_the_timeout",)
 """Examples that sleep, which takes its time in worker processes: in hundreds of mini-batches, many minutes."""
 
 
+MAX_INIT_CALLS = 30
+MAX_OF_VALID = 8
+"""Calls of init() for a valid example, worker processes included."""
+
+
 class Expected(TypedDict):
     """An expected.json. `{scratch}` in an option is a folder that is removed afterwards.
 
     needs: packages without which the example is left out. failed, advice: exactly the checks with that outcome.
-    job: some of its counts.
+    job: some of its counts. max_init_calls: instead of MAX_OF_VALID, at most 10 for random results.
     """
 
     options: list[str]
@@ -48,6 +54,7 @@ class Expected(TypedDict):
     failed: list[str]
     advice: list[str]
     job: dict[str, object]
+    max_init_calls: NotRequired[int]
 
 
 class Check(TypedDict):
@@ -100,6 +107,7 @@ def main() -> int:
     drawn = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     runs = [(file, seed) for seed in drawn or [None] for file in files]
     failures = 0
+    valid: Counter[int] = Counter()
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for gated in pool.map(lambda run: gate(*run, arguments.engine), runs):
             good = "FAILED" if gated.differences else "ok    "
@@ -107,9 +115,13 @@ def main() -> int:
                 f"{good}  {gated.seconds:5.1f} s  {gated.init_calls:3} init() calls  {gated.name}: {gated.verdict}",
                 flush=True,
             )
+            if not (arguments.seeds or gated.name.startswith("flawed/")):
+                valid[gated.init_calls] += 1
             if gated.differences:
                 failures += 1
                 print(gated.output, *gated.differences, sep="\n")
+    for calls, number in sorted(valid.items()):
+        print(f"{calls:3} init() calls: {number} valid examples")
     print(f"{len(runs)} runs of {len(files)} examples, {failures} not as expected")
     return 1 if failures else 0
 
@@ -155,7 +167,10 @@ def gate(file: Path, seed: int | None, engine: str) -> Gated:
         report: Report | None = None
         if path.is_file():
             [report] = json.loads(path.read_text(encoding="utf-8"))["entries"]
-    differences = ["no report was written"] if report is None else list(compare(expected, report, seed is not None))
+    differences = ["no report was written"]
+    if report is not None:
+        is_flawed = name_of(file).startswith("flawed/")
+        differences = list(compare(expected, report, is_flawed=is_flawed, generated_only=seed is not None))
     wanted = 1 if any(failed in GENERATED or seed is None for failed in expected["failed"]) else 0
     if done.returncode != wanted:
         differences.append(f"exit code: expected {wanted}, got {done.returncode}")
@@ -170,7 +185,7 @@ def gate(file: Path, seed: int | None, engine: str) -> Gated:
     )
 
 
-def compare(expected: Expected, report: Report, generated_only: bool) -> Iterator[str]:
+def compare(expected: Expected, report: Report, *, is_flawed: bool, generated_only: bool) -> Iterator[str]:
     """A line for each difference."""
     for outcome, names in (("failed", expected["failed"]), ("advice", expected["advice"])):
         wanted = [name for name in names if name in GENERATED or not generated_only]
@@ -185,6 +200,9 @@ def compare(expected: Expected, report: Report, generated_only: bool) -> Iterato
         job = report["job"] or {}
         if job.get(name) != value:
             yield f"job, {name}: expected {value}, got {job.get(name)}"
+    most = MAX_INIT_CALLS if is_flawed else expected.get("max_init_calls", MAX_OF_VALID)
+    if report["init_calls"] > most:
+        yield f"init() calls: expected at most {most}, got {report['init_calls']}"
 
 
 if __name__ == "__main__":

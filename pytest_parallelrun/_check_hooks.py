@@ -19,7 +19,7 @@ from pytest_parallelrun._saved_cases import CaseSaver
 from pytest_parallelrun._show import explain_command
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.contract.confirmation import Confirmation
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.emulator.settings import JobSettings
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.finding import Finding
     from pytest_parallelrun.contract.generation.runner import ExampleRunner
 
+
+LAST_GENERATED = "behaves_under_error_thresholds"
+"""The check after which the worker of generated mini-batches ends."""
 
 MAX_EXAMPLE_LINES = 12
 """Maximum lines of a Hypothesis example that are shown."""
@@ -57,14 +60,13 @@ class CheckHooks:
         if getattr(pyfuncitem.obj, "is_hypothesis_test", False):
             _hide_from_hypothesis()
         arguments = pyfuncitem.funcargs
-        check = cast("Check", arguments["parallelrun_check"])
+        check, shared = cast("Check", arguments["parallelrun_check"]), arguments.get("parallelrun_examples")
         subject = cast("EntryUnderTest", arguments["parallelrun_entry"])
         check.begin(next(spec for spec in checks_of(module.plan) if pyfuncitem.name == f"test_{spec.name}"))
         if check.spec.needs_input and module.plan.sample.paths is None:
             check.cannot_decide(module.plan.sample.no_input)
         confirmation = self._confirmations.setdefault(module.plan.nodeid, Confirmation(subject))
-        confirmation.begin(check, arguments)
-        if confirmation.switched:
+        if confirmation.serves(check, arguments):
             arguments.update(confirmation.with_processes(arguments))
         function = cast("Callable[..., object]", pyfuncitem.obj)
         names = list(inspect.signature(function).parameters)
@@ -101,9 +103,10 @@ class CheckHooks:
             failed.finding = self._case_saver.keep(module.plan, check.spec.name, finding)
             raise
         finally:
-            # Two, if worker processes replaced it.
-            for runner in {given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
-                cast("ExampleRunner", runner).close()
+            for runner in {shared, given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
+                # Others are of worker processes, and of this test.
+                keep = runner is shared and not confirmation.switched and check.spec.name != LAST_GENERATED
+                cast("ExampleRunner", runner).end_test(keep=keep)
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
             advice = check.advice if check.advice.cause is None else check.advice.after_gaps(subject.gaps)
             finding = replace(advice, explained=explain_command(check.spec.name))

@@ -15,7 +15,8 @@ import pytest
 
 from pytest_parallelrun.contract.check import Check, CheckFailed
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, TooManyInitCalls
+from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.entry.preconditions import startup_failure
 from pytest_parallelrun.contract.entry.questions import QUESTIONS
@@ -26,10 +27,21 @@ from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
 
 if TYPE_CHECKING:
-    from pytest_parallelrun.contract.finding import Cause
+    from pytest_parallelrun.contract.finding import Cause, Finding
 
 MAX_REPEATED = 30.0
 """Seconds of run() for a sample that is run again."""
+
+COMPARING = frozenset(
+    {
+        "independent_of_history",
+        "retry_is_harmless",
+        "independent_of_mini_batch_size",
+        "independent_of_order",
+        "workers_do_not_collide",
+    }
+)
+"""Checks that share what they find out about differing rows: worker processes answer all of it at once."""
 
 
 class Confirmation:
@@ -38,19 +50,32 @@ class Confirmation:
     def __init__(self, entry: EntryUnderTest) -> None:
         self._entry = entry
         self._causes: set[Cause] = set()
+        self._emulated: Observations | None = None
         self._observations: Observations | None = None
         self._sample_asked = self._fresh_asked = False
         self.switched = False
 
-    def begin(self, check: Check, arguments: Mapping[str, object]) -> None:
-        """Called before a check: worker processes serve it if the sample fails only without them."""
+    def serves(self, check: Check, arguments: Mapping[str, object]) -> bool:
+        """Whether worker processes serve a check, so that what it finds is confirmed."""
+        observations = self._emulated = _observations_in(arguments) or self._emulated
+        self._begin(check, arguments)
+        return self.switched or (
+            check.spec.name in COMPARING
+            and self._possible
+            and observations is not None
+            and observations.processes_agree
+            and not observations.is_known
+        )
+
+    def _begin(self, check: Check, arguments: Mapping[str, object]) -> None:
+        """Switches to worker processes if the sample fails only without them."""
         baseline = next((value for value in arguments.values() if isinstance(value, Baseline)), None)
         if baseline is None or self._sample_asked or not self._possible:
             return
         self._sample_asked = True
         lost = baseline.result.failed_items
         # `rescues` handles workers that do not start.
-        if not lost or baseline.busy > MAX_REPEATED:
+        if not lost or baseline.nothing_on_purpose or baseline.busy > MAX_REPEATED:
             return
         try:
             again = run_baseline(self._entry_in_processes)
@@ -74,7 +99,7 @@ class Confirmation:
 
     def _fails_beside_others_only(self, arguments: Mapping[str, object]) -> bool:
         """Whether a fresh worker fails for mini-batches that succeeded in the sample, and a fresh process does not."""
-        observations = next((value for value in arguments.values() if isinstance(value, Observations)), None)
+        observations = _observations_in(arguments)
         if observations is None or self._fresh_asked:
             return False
         try:
@@ -87,7 +112,7 @@ class Confirmation:
 
     def _repeats(self, arguments: Mapping[str, object]) -> bool:
         """Whether two worker processes give the same results."""
-        observations = next((value for value in arguments.values() if isinstance(value, Observations)), None)
+        observations = _observations_in(arguments)
         if observations is None or self._observations is not None:
             return False
         try:
@@ -108,6 +133,10 @@ class Confirmation:
             return failed
         if finding.cause in self._causes:
             return failed
+        observations = _observations_in(arguments)
+        if observations is not None and observations is self._observations:
+            self._confirmed(finding)
+            return failed
         again = Check(strict=False)
         again.begin(check.spec)
         in_processes = self.with_processes({**arguments, "parallelrun_check": again})
@@ -126,9 +155,12 @@ class Confirmation:
             self._switch(check, f"seen only when workers share a process: {finding.what}")
             check.notes += again.notes
             return None
+        self._confirmed(finding)
+        return failed if found.what == finding.what else CheckFailed(found)
+
+    def _confirmed(self, finding: Finding) -> None:
         if finding.cause is not None:
             self._causes.add(finding.cause)
-        return failed if found.what == finding.what else CheckFailed(found)
 
     def with_processes(self, arguments: Mapping[str, object]) -> dict[str, object]:
         """The arguments of a check, with worker processes."""
@@ -148,8 +180,11 @@ class Confirmation:
     def _observe(self, baseline: Baseline) -> Observations:
         if self._observations is None:
             entry = self._entry_in_processes
-            baseline = baseline if baseline.result.attempts else run_baseline(entry)
-            self._observations = Observations(entry, baseline, QUESTIONS)
+            if self._emulated is not None and baseline.result.attempts:
+                self._observations = self._emulated.asking(entry)
+            else:
+                baseline = baseline if baseline.result.attempts else run_baseline(entry)
+                self._observations = Observations(entry, baseline, QUESTIONS)
         return self._observations
 
     @property
@@ -171,8 +206,15 @@ class Confirmation:
     @cached_property
     def _comes_up(self) -> bool:
         # Two: what they contend for, such as a port, is a flaw in processes too.
-        startup = self._entry_in_processes.probe_startup(workers=2)
+        try:
+            startup = self._entry_in_processes.probe_startup(workers=2)
+        except TooManyInitCalls:
+            return False
         return all(startup_failure(startup, worker) is None for worker in range(2))
+
+
+def _observations_in(arguments: Mapping[str, object]) -> Observations | None:
+    return next((value for value in arguments.values() if isinstance(value, Observations)), None)
 
 
 def _changes_in_process(observations: Observations, in_processes: Observations) -> bool:

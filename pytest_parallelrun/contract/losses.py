@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.bounds import MAX_SINGLES
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.dependence.run_time import MAX_PROBE, fix_of, run_time, safe_timeout
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import singles_of
 from pytest_parallelrun.contract.entry.sample_attempts import MIN_PROBE
 from pytest_parallelrun.contract.finding import Cause, Finding

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_parallelrun.contract.bounds import MAX_SEARCHED_BYTES, evenly
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.state import RESULTS_KEPT, STATE_KEPT
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import is_files, merged, paths_of, rows_of
 from pytest_parallelrun.contract.phrases import items_text, sentences
 from pytest_parallelrun.contract.rows.items import late_row, stem_of

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import paths_of
 from pytest_parallelrun.contract.script_source import parameters_used
 from pytest_parallelrun.emulator.errors import ParallelRunError
@@ -128,7 +129,7 @@ def _succeeds(entry: EntryUnderTest) -> bool:
     """Whether run() returns results for its first mini-batch."""
     try:
         attempt = entry.probe_startup(first_attempt=True).attempt
-    except ParallelRunError:
+    except (ParallelRunError, TooManyInitCalls):
         return False
     return attempt is not None and attempt.outcome == "succeeded"
 

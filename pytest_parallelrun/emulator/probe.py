@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.engines import engine_maker
 from pytest_parallelrun.emulator.engines.protocol import NoWorkersLeft, Task
 from pytest_parallelrun.emulator.events import AttemptEnded, Event, Failure, WorkerFailed, WorkerStarted
@@ -57,8 +56,8 @@ class ProbeSession:
 
     job: defines entry, arguments, models and settings; its input is not used. kind: of the mini-batches. workers: how
     many, numbered from 0 by `worker`. probe_limit: seconds for run(), see `probe_time_left`, in addition to the setting
-    `timeout`, which alone limits skipped sleep, and init(). on_start: called before each start of a worker; may raise
-    to prevent it.
+    `timeout`, which alone limits skipped sleep, and init(). starting: entered around each start of a worker; may
+    raise to prevent it. A worker that a job has replaced is started already.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class ProbeSession:
         *,
         workers: int = 1,
         probe_limit: float | None = None,
-        on_start: Callable[[], None] | None = None,
+        starting: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._job = job
         self._settings = job.settings.replace(instance_count=1, max_concurrency_per_instance=workers)
@@ -76,9 +75,7 @@ class ProbeSession:
         self._kind = kind
         self._is_held = False
         self._workers = workers
-        self._on_start = on_start
-        self.seconds_to_start = 0.0
-        """What import and init() of the workers took, in real time."""
+        self._starting, self._announced = starting, 0
         self.setting_up = FilesTouched()
         """What import and init() of the workers opened."""
         self.written: dict[str, None] = {}
@@ -146,14 +143,10 @@ class ProbeSession:
         """
         if self._engine.is_up(worker):
             return
-        if self._on_start is not None:
-            self._on_start()
-        began = real_monotonic()
-        try:
-            with self.held(), files_watched(self.setting_up):
-                event = self._engine.start_worker(worker, observer=observer)
-        finally:
-            self.seconds_to_start += real_monotonic() - began
+        self.announce_replaced()
+        with self._starting(), self.held(), files_watched(self.setting_up):
+            self._announced += 1
+            event = self._engine.start_worker(worker, observer=observer)
         self._name_models(self.setting_up)
         if isinstance(event, WorkerFailed):
             raise WorkerStartError(event.failure, worker)
@@ -171,6 +164,12 @@ class ProbeSession:
             self._is_held = outer
             if not outer:
                 self._engine.release()
+
+    def announce_replaced(self) -> None:
+        """Announces workers that a job has started in place of others."""
+        while self._announced < self._engine.workers_made:
+            with self._starting():
+                self._announced += 1
 
     def renew(self, worker: int = 0) -> None:
         """Makes the next attempt of that worker the first one of a new worker."""
@@ -226,6 +225,7 @@ class ProbeSession:
         The session decides the number of workers, and shutdown() is not called.
         """
         result = job.run_on(self._warm)
+        self.announce_replaced()
         self.gaps.update(dict.fromkeys(result.gaps))
         return result
 
@@ -258,6 +258,7 @@ class _WarmEngine:
         self._engine.submit(task)
 
     def collect(self, patience: Patience | None = None) -> AttemptEnded | None:
+        self._session.announce_replaced()
         return self._engine.collect(patience)
 
     def worker_events(self) -> Sequence[Event]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun.contract.confirmation import Confirmation
-from pytest_parallelrun.contract.entry import entry_under_test
+from pytest_parallelrun.contract.entry import init_calls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.generation.runner import ExampleRunner
 from tests.conftest import Run, Write
@@ -221,11 +221,11 @@ def test_a_flaw_is_found_as_before(judge: Judge, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_cannot_be_confirmed_is_reported_and_said_to_be(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry_under_test, "MAX_INIT_CALLS", IN_ONE_PROCESS + entry_under_test.RESERVED_INIT_CALLS)
+    monkeypatch.setattr(init_calls, "MAX_INIT_CALLS", IN_ONE_PROCESS + init_calls.RESERVED_INIT_CALLS)
     judged = judge(COUNTS_CALLS, *checks("history"))
     assert judged.failed == {"independent_of_history"}
     # The calls of worker processes count too.
-    assert judged.init_calls <= entry_under_test.MAX_INIT_CALLS
+    assert judged.init_calls <= init_calls.MAX_INIT_CALLS
     assert "(not confirmed in worker processes: init() budget used up: " in (judged.messages["independent_of_history"])
 
 

@@ -8,7 +8,7 @@ import random
 import sys
 import time
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +23,8 @@ from pytest_parallelrun.emulator.splitting.model import PrebuiltInput
 from tests.emulator._scripts import make_job, write_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import Self
 
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
@@ -274,12 +276,14 @@ def _first_of_numpy(seed: int) -> float:
 def test_somebody_may_prevent_a_start(script: Path) -> None:
     started: list[int] = []
 
-    def once() -> None:
+    @contextmanager
+    def once() -> Iterator[None]:
         if started:
             raise RuntimeError("no more")
         started.append(1)
+        yield
 
-    with ProbeSession(ParallelJob(script, []), "files", on_start=once) as bench:
+    with ProbeSession(ParallelJob(script, []), "files", starting=once) as bench:
         bench.attempt(["a"])
         bench.attempt(["a"])
         bench.renew()

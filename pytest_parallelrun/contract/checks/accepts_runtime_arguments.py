@@ -36,8 +36,8 @@ def test_accepts_runtime_arguments(
     else:
         startup = parallelrun_entry.probe_startup(observer=RecordedParsers)
         failure, (with_runtime, complaints) = startup_failure(startup), _parsings(startup.observed)
-    if failure is None and not with_runtime:
-        # Without parsing, no argument can be taken for another.
+    if failure is None and not any(parsed.positionals or _alike(parsed) for parsed in with_runtime):
+        # No argument can be taken for another.
         return
     without_them = parallelrun_entry.probe_startup(observer=RecordedParsers, runtime_arguments=False)
     failure_without, (without, _) = startup_failure(without_them), _parsings(without_them.observed)
@@ -115,16 +115,18 @@ def _abbreviated(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) ->
     """
     taken = []
     for parsed, expected in zip(with_runtime, without, strict=False):
-        if not parsed.allow_abbrev:
-            continue
-        for flag in RUNTIME_FLAGS:
-            if flag in parsed.options:
-                continue
-            for option, dest in parsed.options.items():
-                got, wanted = parsed.values.get(dest), expected.values.get(dest)
-                if option.startswith(flag) and dest in parsed.given and got != wanted:
-                    taken.append(Taken(flag, option, got, wanted))
+        for flag, option in _alike(parsed):
+            dest = parsed.options[option]
+            got, wanted = parsed.values.get(dest), expected.values.get(dest)
+            if dest in parsed.given and got != wanted:
+                taken.append(Taken(flag, option, got, wanted))
     return taken
+
+
+def _alike(parsed: Parsing) -> list[tuple[str, str]]:
+    """The runtime's flags that abbreviate an option of the script, with that option."""
+    flags = [flag for flag in RUNTIME_FLAGS if flag not in parsed.options] if parsed.allow_abbrev else []
+    return [(flag, option) for flag in flags for option in parsed.options if option.startswith(flag)]
 
 
 def _misplaced(with_runtime: Sequence[Parsing], without: Sequence[Parsing]) -> list[Misplaced]:

@@ -123,7 +123,7 @@ def _confirmed(
         elif culprit.outcome in ("timeout", "crashed"):
             return None
         else:
-            history = ", on a worker that had other jobs before, and not on a fresh one"
+            history = ", on a worker that had other mini-batches before, and not on a fresh one"
     failure = culprit.failure
     assert failure is not None
     size = culprit.mini_batch.size

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.confirmation import MAX_REPEATED
 from pytest_parallelrun.contract.entry.baseline import run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, why_random
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.golden_file import (

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_parallelrun.contract.check import SkipReason
-from pytest_parallelrun.contract.corruption.items import ends_for_bad_items
+from pytest_parallelrun.contract.corruption.items import ends_for_bad_items, reads_no_items
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import Generators
 from pytest_parallelrun.contract.dependence.state import STATE_KEPT, case_of_history, dependence, traceback_of
@@ -132,7 +132,7 @@ def _was_screened(observations: Observations, check: Check, mini_batch: SampleMi
         before = after
     if any(not one.file.is_log for one in differences) or any(file.names_its_process for file in before):
         return False
-    if observations.kind == "files":
+    if observations.kind == "files" and not reads_no_items(observations):
         # Off the main thread unless it hangs there: equal results show that the thread does not matter either.
         thread = "worker" if ends_for_bad_items(observations) else None
         _, retried = _deliver_after_a_failure(observations, mini_batch, thread)

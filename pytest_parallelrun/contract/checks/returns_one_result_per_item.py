@@ -42,8 +42,15 @@ def test_returns_one_result_per_item(
     # A later attempt may suffer from an earlier one.
     first = next(attempt for attempt in returned if attempt.mini_batch.id == min(short) and attempt.outcome == "short")
     all_short = len(short) == result.total_mini_batches
-    mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short else None
-    lacks = missing_results(parallelrun_observations, first) if mistaken is None else Missing(which="", attempt=first)
+    meant = parallelrun_baseline.nothing_on_purpose
+    mistaken = wrong_kind_of_input(parallelrun_entry, parallelrun_baseline, first) if all_short and not meant else None
+    if meant:
+        items = parallelrun_baseline.items(first)
+        lacks = Missing(which=f"run() returns nothing for any mini-batch; items: {items}.", attempt=first)
+    elif mistaken is not None:
+        lacks = Missing(which="", attempt=first)
+    else:
+        lacks = missing_results(parallelrun_observations, first)
     first = lacks.attempt
     finding = Finding(
         what=sentences(

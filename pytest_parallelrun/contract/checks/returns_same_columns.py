@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.entry.baseline import ReturnedRows
-from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
+from pytest_parallelrun.contract.entry.questions import PARTS, ask_parts
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.rows.errors import ValidRows
 from pytest_parallelrun.contract.rows.values import is_null, kind_of
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.entry.baseline import Baseline
+    from pytest_parallelrun.contract.entry.mini_batches import SampleMiniBatch
     from pytest_parallelrun.contract.entry.observations import Observations
+    from pytest_parallelrun.emulator.events import AttemptEnded
 
 
 def test_returns_same_columns(
@@ -55,23 +57,20 @@ def test_returns_same_columns(
 
 
 def _of_parts(observations: Observations) -> list[ReturnedRows]:
-    """Results for single items and halves of the first mini-batch, if the sample has only one."""
+    """Results for parts of the first mini-batch, if the sample has only one."""
     if not observations.groups:
         return []
-    mini_batch = observations.groups[0]
-    size = mini_batch.size
-    if size < 2 or mini_batch.partition:
-        return []
-    parts = [mini_batch.part(0), mini_batch.part(size - 1), mini_batch.part(*range((size + 1) // 2))]
-    observations.restore()
-    returned = []
-    with observations.entry.session(probe_limit=observations.probe_limit) as session:
-        for part in parts:
-            ended = attempt(session, part).ended
-            if ended.returned is not None:
-                label = f"a mini-batch of {part.items()} alone"
-                returned.append(ReturnedRows(part.id, label.__str__, cast("Sized", ended.value)))
-    return returned
+    if observations.is_known:
+        attempts = cast("list[tuple[SampleMiniBatch, AttemptEnded]]", observations.screening.answers[PARTS])
+    else:
+        observations.restore()
+        with observations.entry.session(probe_limit=observations.probe_limit) as session:
+            attempts = ask_parts(observations, session)
+    return [
+        ReturnedRows(part.id, f"a mini-batch of {part.items()} alone".__str__, cast("Sized", ended.value))
+        for part, ended in attempts
+        if ended.returned is not None
+    ]
 
 
 def _first_difference(

@@ -43,7 +43,7 @@ def test_runs_off_main_thread(
         return
     mini_batch = observations.answered[0]
     with skip_without_worker(parallelrun_check):
-        usual = observations.forward.ended(mini_batch)
+        usual = observations.answering.forward.ended(mini_batch)
     assert usual is not None
     ended, failure = _attempt_on(observations, mini_batch, "worker")
     if not _is_worse(usual, ended, mini_batch):

@@ -7,7 +7,7 @@ import filecmp
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -43,11 +43,15 @@ def try_bad_file(
     mini_batch: SampleMiniBatch,
     state: State | bytes,
     description: str = "",
+    *,
+    whole: bool = False,
 ) -> CorruptedAttempt:
-    """The first file in that state, or with that content, which `description` is about."""
-    path = paths_of(mini_batch.payload)[0]
+    """The first file in that state, or with that content, which `description` is about. whole: every file."""
+    paths = paths_of(mini_batch.payload)
     observations.restore()
-    with _corrupted(path, state, observations.entry.new_folder("aside")):
+    with ExitStack() as stack:
+        for path in paths if whole else paths[:1]:
+            stack.enter_context(_corrupted(path, state, observations.entry.new_folder("aside")))
         result = observations.attempt(session, mini_batch)
     failed = result.ended.outcome != "succeeded"
     return CorruptedAttempt(
@@ -69,7 +73,7 @@ def with_needs(
     path = paths_of(mini_batch.payload)[0]
     results = [valid, *(corrupted.result for corrupted in attempts)]
     need: Need = "unknown"
-    if any(_opens(result.files, path) for result in results):
+    if any(opens(result.files, path) for result in results):
         need = "needed"
     elif any(corrupted.ended.outcome == "succeeded" for corrupted in attempts):
         depends = _depends_on_content(observations, session, mini_batch, as_rows(valid.ended.value))
@@ -77,7 +81,7 @@ def with_needs(
     return [corrupted._replace(need=need) for corrupted in attempts]
 
 
-def _opens(files: FilesTouched, path: str) -> bool:
+def opens(files: FilesTouched, path: str) -> bool:
     """Whether a file was opened, or an attempt was made."""
     paths = {path, os.path.realpath(path)}
     return not paths.isdisjoint(files.read) or not paths.isdisjoint(files.written)

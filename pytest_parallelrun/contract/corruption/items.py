@@ -5,16 +5,18 @@ A missing file, a folder in its place, a cell that is not a number: the script i
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
 from pytest_parallelrun.contract.corruption.broken_content import damages_of
-from pytest_parallelrun.contract.corruption.injection import State, try_bad_file, try_cells, with_needs
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.corruption.injection import State, opens, try_bad_file, try_cells, with_needs
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import answer_of, merged, paths_of
 from pytest_parallelrun.contract.entry.preconditions import require_answers, skip_without_worker
+from pytest_parallelrun.contract.entry.sample_attempts import OFF_MAIN_THREAD
 from pytest_parallelrun.contract.rows.errors import only_flags_differ
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
@@ -56,7 +58,7 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
             "test_returns_valid_type and test_returns_one_result_per_item"
         )
     several, single = _several_items(observations), _single_item(observations)
-    known = _of_known_worker(observations)
+    known = _of_known_worker(observations) or _of_one_fresh_worker(observations)
     if known is not None:
         return known
     observations.restore()
@@ -90,13 +92,7 @@ def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTr
     valid = observations.attempt(session, mini_batch)
     if valid.ended.outcome != "succeeded":
         return None
-    trial = CorruptionTrial(
-        observations=observations,
-        mini_batch=mini_batch,
-        valid=valid,
-        setting_up=observations.screening.opened,
-        attempts=[],
-    )
+    trial = _trial_with(observations, mini_batch, valid)
     if observations.kind != "files":
         return KnownTrial(replace(trial, attempts=try_cells(session, mini_batch, valid)), [], [])
     after = []
@@ -114,21 +110,83 @@ def ask_corruption(observations: Observations, session: ProbeSession) -> KnownTr
     return KnownTrial(trial, after, broken)
 
 
+def _trial_with(observations: Observations, mini_batch: SampleMiniBatch, valid: ProbeResult) -> CorruptionTrial:
+    return CorruptionTrial(
+        observations=observations,
+        mini_batch=mini_batch,
+        valid=valid,
+        setting_up=observations.screening.opened,
+        attempts=[],
+    )
+
+
 def _of_known_worker(observations: Observations) -> CorruptionTrial | None:
     """Results of that worker; None if they may depend on what it had seen.
 
     They do not if each bad item shows and the valid ones have the same results afterwards.
     """
-    known = cast("KnownTrial | None", observations.screening.answers[CORRUPTION]) if observations.is_known else None
-    if known is None:
+    known = _known(observations)
+    if known is None or any(_is_hidden(observations, known.trial, tried) for tried in known.broken):
         return None
-    trial, valid = known.trial, answer_of(known.trial.valid.ended)
-    if any(observations.first_difference(valid, answer_of(result.ended)) is not None for result in known.after):
-        return None
-    if any(_is_hidden(observations, trial, tried) for tried in known.broken):
-        return None
+    return known.trial if _tells(observations, known.trial, known.after) else None
+
+
+def _known(observations: Observations) -> KnownTrial | None:
+    return cast("KnownTrial | None", observations.screening.answers[CORRUPTION]) if observations.is_known else None
+
+
+def _tells(observations: Observations, trial: CorruptionTrial, after: list[ProbeResult]) -> bool:
+    """Whether each bad item shows, and changes nothing for the valid ones afterwards."""
+    valid = answer_of(trial.valid.ended)
+    if any(observations.first_difference(valid, answer_of(result.ended)) is not None for result in after):
+        return False
     shows = (bad.ended.outcome in ("exception", "short") or trial.names_error(bad) for bad in trial.attempts)
-    return trial if observations.kind != "files" or all(shows) else None
+    return observations.kind != "files" or all(shows)
+
+
+def _of_one_fresh_worker(observations: Observations) -> CorruptionTrial | None:
+    """Results of a worker that gets bad files first, and then valid ones; None if several are needed.
+
+    That is enough if it does not read its items, or if it kept only what it read of valid ones.
+    """
+    known = _known(observations)
+    if known is None or observations.kind != "files":
+        return None
+    mini_batch, reads = known.trial.mini_batch, observations.screening.opened.read
+    # Where it opens its items, they may hang, and off the main thread nothing can stop that.
+    unread = not any(path in reads or os.path.realpath(path) in reads for path in paths_of(mini_batch.payload))
+    thread = "worker" if unread else observations.entry.settings.thread
+    trial = _trial_with(observations, mini_batch, known.trial.valid)
+    observations.restore()
+    with (
+        suppress(TooManyInitCalls, WorkerStartError),
+        observations.entry.session(probe_limit=observations.probe_limit, thread=thread) as session,
+    ):
+        if unread:
+            for state in _UNREADABLE:
+                bad = try_bad_file(observations, session, mini_batch, state, whole=True)
+                trial.attempts.append(bad._replace(need="not needed"))
+            results = [*(bad.result for bad in trial.attempts), observations.attempt(session, mini_batch)]
+            valid = answer_of(trial.valid.ended)
+            if any(observations.first_difference(valid, answer_of(one.ended)) is not None for one in results):
+                return None
+            if any(opens(one.files, path) for one in results for path in paths_of(mini_batch.payload)):
+                return None
+            observations.remember(OFF_MAIN_THREAD, lambda: True)
+            return trial
+        for state in _UNREADABLE:
+            trial.attempts.append(try_bad_file(observations, session, mini_batch, state)._replace(need="needed"))
+        if all(bad.lost <= 1 for bad in trial.attempts):
+            empty = try_bad_file(observations, session, mini_batch, "empty")
+            trial = replace(trial, empty=empty if empty.ended.outcome in ("exception", "short") else None)
+        observations.restore()
+        if not _tells(observations, trial, [observations.attempt(session, mini_batch)]):
+            return None
+        session.renew()
+        damages = damages_of(_first_path(mini_batch))
+        tried = [_try_damage(observations, session, mini_batch, damage) for damage in damages]
+        return None if any(_is_hidden(observations, trial, one) for one in tried) else trial
+    return None
 
 
 def _may_hide(observations: Observations, trial: CorruptionTrial, broken: CorruptedAttempt) -> bool:
@@ -193,8 +251,16 @@ def _first_path(mini_batch: SampleMiniBatch) -> str:
 
 def ends_for_bad_items(observations: Observations) -> bool:
     """Whether run() is known to fail or return at once if a file of its mini-batch is unreadable."""
-    trial = _of_known_worker(observations)
-    return trial is not None and all(bad.ended.outcome not in ("timeout", "crashed") for bad in trial.attempts)
+    trial = observations.recalled("corruption") or _of_known_worker(observations)
+    return isinstance(trial, CorruptionTrial) and all(
+        bad.ended.outcome not in ("timeout", "crashed") for bad in trial.attempts
+    )
+
+
+def reads_no_items(observations: Observations) -> bool:
+    """Whether run() is known not to read the files of its mini-batch: then it cannot fail for one."""
+    trial = observations.recalled("corruption")
+    return isinstance(trial, CorruptionTrial) and all(bad.need == "not needed" for bad in trial.attempts)
 
 
 def _try_mini_batch(

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _LOCK = re.compile(r"lock|lck|mutex|semaphore|guard|busy|in.?progress|running", re.IGNORECASE)
 _TEMPORARY = re.compile(r"te?mp|part|work|scratch|staging", re.IGNORECASE)
 
+SIDE_BY_SIDE = "side by side"
+"""Name under which this is remembered."""
+
 CollisionKind = Literal["different content", "appended", "a temporary file"]
 
 
@@ -71,7 +74,7 @@ class ConcurrentRun:
 
 def side_by_side(attempts: SampleAttempts) -> ConcurrentRun:
     """Two fresh workers with the mini-batches of the sample in turn. Asked once."""
-    return attempts.remember("side by side", lambda: _run(attempts))
+    return attempts.remember(SIDE_BY_SIDE, lambda: _run(attempts))
 
 
 def _run(attempts: SampleAttempts) -> ConcurrentRun:
@@ -104,12 +107,12 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
             result.files.written.update(dict.fromkeys(natively))
             _record(files, writes, number, worker, result.files)
         run.observed = session.observed
-        run.left = files.snapshot()
+        run.left = _files_of_both(files)
         for worker in (0, 1):
             result = attempts.attempt(session, mini_batches[0], worker=worker, number=worker + 1)
             files.saw(result.files, worker)
             run.again.append(result.ended)
-            run.left_again.append(files.snapshot())
+            run.left_again.append(_files_of_both(files))
     for file, made in writes.items():
         _judge(run, file, made)
         for write in made:
@@ -117,6 +120,11 @@ def _run(attempts: SampleAttempts) -> ConcurrentRun:
                 run.written_for.setdefault(mini_batches[write.attempt].id, set()).add(file)
     run.written = {file: made[0].attempt for file, made in writes.items() if made[0].worker == 0}
     return run
+
+
+def _files_of_both(files: WrittenFiles) -> Snapshot:
+    """All current files; of one that both have in their working folders, that of the first."""
+    return {**files.snapshot(1), **files.snapshot(0)}
 
 
 def _record(

@@ -15,7 +15,7 @@ from io import IOBase
 from types import FunctionType, GeneratorType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt
 from pytest_parallelrun.contract.phrases import items_text
 from pytest_parallelrun.emulator.errors import ParallelRunError
@@ -56,7 +56,12 @@ class KeptState(NamedTuple):
 
 def kept_state(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:
     """What run() of a mini-batch changes in its worker, determined once for all checks."""
-    return observations.remember("kept state", lambda: _ask(observations, mini_batch))
+    known = observations.recalled("kept state")
+    return (
+        known
+        if isinstance(known, KeptState)
+        else observations.remember("kept state", lambda: _ask(observations, mini_batch))
+    )
 
 
 def _ask(observations: Observations, mini_batch: SampleMiniBatch) -> KeptState:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.randomness import Generators
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import RunOutcome, answer_of
 from pytest_parallelrun.contract.finding import Cause
 from pytest_parallelrun.contract.phrases import shown_for
@@ -116,7 +116,7 @@ def cause_of_losses(observations: Observations) -> Cause | None:
     if isinstance(known, StateDependence) and known.origin == "memory":
         lost = {attempt.mini_batch.id for attempt in baseline.losing_attempts}
         for mini_batch in observations.asked:
-            orders = (observations.forward, observations.backward)
+            orders = (observations.answering.forward, observations.answering.backward)
             if mini_batch.id in lost and any(order.rows(mini_batch) is not None for order in orders):
                 return STATE_KEPT
     return baseline.cause_of_losses()

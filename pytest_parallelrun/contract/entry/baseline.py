@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_KEPT_BYTES, MAX_RESULTS, MAX_ROW_BYTES, MAX_ROWS, evenly
 from pytest_parallelrun.contract.finding import Cause, Location
-from pytest_parallelrun.contract.phrases import items_text, rows_text
+from pytest_parallelrun.contract.phrases import consenting, items_text, rows_text
 from pytest_parallelrun.contract.readings import Readings, needs_attempts_beyond
 from pytest_parallelrun.emulator.event_log import NOT_KEPT
 from pytest_parallelrun.emulator.output import size_of
@@ -151,6 +151,13 @@ class Baseline:
         """The job as text."""
         return self.sample.without_root(self.result.explain())
 
+    @cached_property
+    def nothing_on_purpose(self) -> bool:
+        """Whether run() returned no result for any mini-batch, as a threshold allows that was set."""
+        result = self.result
+        returned = [attempt.returned for attempt in result.attempts if attempt.returned is not None]
+        return bool(returned and consenting(result.settings, result.outcome)) and not any(returned)
+
     @property
     def nothing_succeeded(self) -> bool:
         """Whether run() was called, and every attempt at every mini-batch failed."""
@@ -194,6 +201,7 @@ def run_baseline(
         on_progress=on_progress,
         beyond_threshold=needs_attempts_beyond(entry.settings),
         kept_bytes=MAX_KEPT_BYTES,
+        of_gate=True,
     )
     return Baseline(result, sample, time.perf_counter() - began)
 

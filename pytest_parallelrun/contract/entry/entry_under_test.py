@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_parallelrun.contract.bounds import MAX_COPIED_BYTES, MAX_COPIED_FILES
+from pytest_parallelrun.contract.entry.init_calls import InitCalls, sparing
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_of, table_itself
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -33,48 +34,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Payload, Source, Splitter
-
-MAX_INIT_CALLS = 30
-"""Calls of init() for one entry: a real one loads models for 5 to 60 seconds."""
-
-RESERVED_INIT_CALLS = 6
-"""Reserved for the last checks: others must not use them up to explain a finding."""
-
-
-class TooManyInitCalls(Exception):
-    """The budget of init() calls of this entry is used up; the text says so."""
-
-
-@dataclass
-class InitCalls:
-    """Counts calls of init(), in all and since the last `take()`.
-
-    seconds: what they took, with the import, in real time. Worker processes count too.
-    """
-
-    total: int = 0
-    seconds: float = 0.0
-    _since: tuple[int, float] = (0, 0.0)
-
-    def add(self, calls: int, seconds: float = 0.0) -> None:
-        """Adds calls."""
-        self.total += calls
-        self.seconds += seconds
-        self._since = self._since[0] + calls, self._since[1] + seconds
-
-    def require(self, calls: int, *, reserved: bool = False) -> None:
-        """TooManyInitCalls if the limit would be exceeded."""
-        limit = MAX_INIT_CALLS if reserved else MAX_INIT_CALLS - RESERVED_INIT_CALLS
-        if self.total + calls > limit:
-            raise TooManyInitCalls(
-                f"init() budget used up: {self.total} of {MAX_INIT_CALLS} calls made"
-                + ("" if reserved else f", {RESERVED_INIT_CALLS} reserved for generated mini-batches and jobs")
-            )
-
-    def take(self) -> tuple[int, float]:
-        """The calls, and what they took, since the last call of this."""
-        since, self._since = self._since, (0, 0.0)
-        return since
 
 
 _PHASES = ("import", "define", "init")
@@ -131,18 +90,19 @@ class EntryUnderTest:
         on_progress: Callable[[Progress], None] | None = None,
         beyond_threshold: bool = False,
         kept_bytes: int | None = None,
+        of_gate: bool = False,
         **settings: object,
     ) -> JobResult:
         """Runs a job with this entry; `settings` are fields of JobSettings and override those of the options.
 
         Without an input it uses a fresh copy of the sample. output, logs, on_progress: those of ParallelJob;
-        beyond_threshold, kept_bytes: those of its `run_on`.
+        beyond_threshold, kept_bytes: those of its `run_on`. of_gate: with few calls of init(), see `sparing`.
         """
         if input is None:
             input = self.copy_sample().input
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
         job = self.job_of(input, chosen, faults, output=output, logs=logs, on_progress=on_progress)
-        return self._run(job, beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
+        return self._run(job, beyond_threshold=beyond_threshold, kept_bytes=kept_bytes, of_gate=of_gate)
 
     def probe_startup(
         self,
@@ -153,7 +113,11 @@ class EntryUnderTest:
         first_attempt: bool = False,
         observer: type[Observer] | None = None,
     ) -> StartupResult:
-        """Starts workers without a job; `first_attempt` then runs the first mini-batch of the sample."""
+        """Starts workers without a job; `first_attempt` then runs the first mini-batch of the sample.
+
+        TooManyInitCalls if there would be too many.
+        """
+        self.init_calls.require(workers if init else 0)
         input: Source = self._first_mini_batch() if first_attempt else []
         began = real_monotonic()
         startup = probe_startup(
@@ -197,15 +161,8 @@ class EntryUnderTest:
             settings.setdefault("environment_variables", redirected.environment)
         chosen = self.settings.replace(**settings)  # type: ignore[arg-type]
         job = self.job_of([], chosen, models=models, arguments=arguments, entry=entry)
-        announced = 0
-
-        def announce() -> None:
-            nonlocal announced
-            self.init_calls.require(1, reserved=reserved)
-            self.init_calls.add(1)
-            announced += 1
-
-        session = ProbeSession(job, self.kind, workers=workers, probe_limit=probe_limit, on_start=announce)
+        starting = partial(self.init_calls.one, reserved=reserved)
+        session = ProbeSession(job, self.kind, workers=workers, probe_limit=probe_limit, starting=starting)
         with self.outputs.kept():
             try:
                 with session:
@@ -214,8 +171,6 @@ class EntryUnderTest:
                 self.starts.note(error.failure)
                 raise
             finally:
-                # Workers replaced by a job are not announced.
-                self.init_calls.add(session.init_calls - announced, session.seconds_to_start)
                 self.outputs.note(session.setting_up)
                 self.outputs.note(FilesTouched(written=session.written))
                 self.gaps.update(session.gaps)
@@ -257,11 +212,21 @@ class EntryUnderTest:
             return open_input(copy.input, self.settings).load(mini_batch)
         return copy.with_files(cast("list[str]", self.opened.load(mini_batch)))
 
-    def _run(self, job: ParallelJob, *, beyond_threshold: bool = False, kept_bytes: int | None = None) -> JobResult:
+    def _run(
+        self,
+        job: ParallelJob,
+        *,
+        beyond_threshold: bool = False,
+        kept_bytes: int | None = None,
+        of_gate: bool = False,
+    ) -> JobResult:
+        make_engine = engine_maker(job.engine)
+        if of_gate:
+            make_engine = sparing(make_engine, self.init_calls)
         paths = paths_in(self.arguments, job.settings.environment_variables)
         began = real_monotonic()
         with self.outputs.watched(paths, ignoring=(self.folder, job.output, job.logs)):
-            result = job.run_on(engine_maker(job.engine), beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
+            result = job.run_on(make_engine, beyond_threshold=beyond_threshold, kept_bytes=kept_bytes)
         # The clock of a job runs on where a script sleeps.
         self.init_calls.add(result.init_calls, min(real_monotonic() - began, result.seconds_to_start))
         self.gaps.update(dict.fromkeys(result.gaps))

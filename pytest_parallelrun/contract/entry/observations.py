@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from pytest_parallelrun.contract.dependence.concurrency import SIDE_BY_SIDE
 from pytest_parallelrun.contract.dependence.screening import Screening
 from pytest_parallelrun.contract.entry.mini_batches import Observation, RunOutcome, SampleMiniBatch, first_difference
 from pytest_parallelrun.contract.entry.sample_attempts import SampleAttempts
@@ -34,13 +35,33 @@ class Observations(SampleAttempts):
 
     def __init__(self, entry: EntryUnderTest, baseline: Baseline, questions: Mapping[str, Ask] | None = None) -> None:
         super().__init__(entry, baseline)
-        self.screening = Screening(self, {name: partial(ask, self) for name, ask in (questions or {}).items()})
+        self._questions = questions or {}
+        self.screening = Screening(self, {name: partial(ask, self) for name, ask in self._questions.items()})
+        self._asking: Observations | None = None
+        self.processes_agree = False
+        """Whether worker processes are known to answer like emulated workers, if these have seen the same before."""
 
     def comparing_processes(self) -> Observations:
         """These, with worker processes as the first two workers; others, if emulated ones were asked already."""
         observations = Observations(self.entry, self.baseline) if self.screening.has_begun else self
         observations.pair_entry = replace(self.entry, engine="process")
         return observations
+
+    def asking(self, entry: EntryUnderTest) -> Observations:
+        """The same mini-batches for another engine, with the answers of the first two workers if it gave them."""
+        other = self._asking = Observations(entry, self.baseline, self._questions)
+        self.share_with(other, SIDE_BY_SIDE if self.pair_entry.engine == entry.engine else None)
+        return other
+
+    @property
+    def answering(self) -> Observations:
+        """Those of the other engine, if that has answered, else these."""
+        return self._asking if self._asking is not None and "forward" in self._asking.__dict__ else self
+
+    def recalled(self, name: str) -> object:
+        """What `remember` returned here or for the other engine, if it was asked, else None."""
+        known = super().recalled(name)
+        return self._asking.recalled(name) if known is None and self._asking is not None else known
 
     @property
     def is_known(self) -> bool:

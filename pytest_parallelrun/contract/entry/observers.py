@@ -115,7 +115,15 @@ class RecordedParsers:
             positionals = [action.dest for action in parser._actions if not action.option_strings]
             # A default may be another one in each process: a time, a random name.
             given = {name for name, value in vars(values).items() if value is not parser.get_default(name)}
-            parsings.append(Parsing(parser.allow_abbrev, options, positionals, dict(vars(values)), given))
+            parsings.append(
+                Parsing(
+                    allow_abbrev=parser.allow_abbrev,
+                    options=options,
+                    positionals=positionals,
+                    values=dict(vars(values)),
+                    given=given,
+                )
+            )
             return values, unknown
 
         def complaining(parser: argparse.ArgumentParser, message: str) -> NoReturn:

@@ -53,9 +53,9 @@ class SampleAttempts:
         self.process_limit = max(MIN_PROBE, PROBE_FACTOR * slowest)
         # One includes skipped sleep, the other contains other mini-batches.
         self.probe_limit = max(MIN_PROBE, PROBE_FACTOR * min(slowest, baseline.seconds))
-        """Seconds of real time for a generated attempt, in addition to the setting `timeout`; `process_limit` is that
-        in a worker process.
-        """
+        """Seconds of real time for an attempt, in addition to the setting `timeout`; in a process, `process_limit`."""
+        if entry.engine != "inprocess":
+            self.probe_limit = self.process_limit
         self._remembered: dict[str, object] = {}
         self._strays: set[str] = set()
         self._originals: dict[str, tuple[str, tuple[int, int]]] = {}
@@ -194,6 +194,13 @@ class SampleAttempts:
         if name not in self._remembered:
             self._remembered[name] = ask()
         return cast("T", self._remembered[name])
+
+    def share_with(self, other: SampleAttempts, remembered: str | None) -> None:
+        """Gives another one this copy of the sample, and what is remembered under a name, if anything is."""
+        other.__dict__["_copy"] = self._copy
+        other._strays, other._originals = self._strays, self._originals
+        if remembered in self._remembered:
+            other._remembered[remembered] = self._remembered[remembered]
 
     def observe(self, mini_batches: Sequence[SampleMiniBatch]) -> Observation:
         """Attempts at the mini-batches in this order on a fresh worker. WorkerStartError if none starts."""

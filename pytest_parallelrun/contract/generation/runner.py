@@ -17,11 +17,10 @@ from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTE
 from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
 from pytest_parallelrun.contract.dependence.run_time import rows_of_sample
 from pytest_parallelrun.contract.dependence.state import RESULTS_KEPT, STATE_KEPT, StateDependence
-from pytest_parallelrun.contract.entry.entry_under_test import TooManyInitCalls
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Cause
-from pytest_parallelrun.contract.phrases import consenting
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.clock import real_monotonic
 from pytest_parallelrun.emulator.output import as_rows
@@ -72,7 +71,7 @@ FIXES: dict[Outcome, str] = {
 
 
 class ExampleRunner:
-    """The session of one generated test at a time, opened when it is first needed."""
+    """The session of the generated tests, opened when it is first needed; of one at a time if it finds anything."""
 
     def __init__(self, observations: Observations) -> None:
         self.observations = observations
@@ -84,9 +83,21 @@ class ExampleRunner:
         self.close()
 
     def close(self) -> None:
-        """Ends the worker; the next test starts with a fresh one and no memory."""
+        """Ends the worker; the next test starts with a fresh one."""
         self._session = None
         self._stack.close()
+        self.seen = 0
+        """Mini-batches that the worker has run so far."""
+        self._forget()
+
+    def end_test(self, *, keep: bool) -> None:
+        """Keeps the worker for another test, without the memory, unless this one found anything or replaced it."""
+        if not keep or self._replaced or self._no_more_workers or any(self._findings.values()):
+            self.close()
+        else:
+            self._forget()
+
+    def _forget(self) -> None:
         self._findings: dict[object, Finding | None] = {}
         self.hanging: dict[object, Finding] = {}
         """What is known to hang: a part of a recipe -> its finding."""
@@ -98,8 +109,6 @@ class ExampleRunner:
         """Whether the rows of the sentinel are meaningful; they are not if any mini-batch changes them."""
         self.attempts = 0
         """Generated mini-batches or jobs of this test."""
-        self.seen = 0
-        """Mini-batches that the worker has run so far."""
         self._seconds_afterwards: float | None = None
         self._attempts_before_finding = 0
         self._waited = 0.0
@@ -140,12 +149,8 @@ class ExampleRunner:
     @cached_property
     def valid_outcomes(self) -> frozenset[Outcome]:
         """Allowed outcomes of a valid mini-batch: "short" too, if a script may return nothing."""
-        result = self.observations.baseline.result
-        returned = [attempt for attempt in result.attempts if attempt.returned is not None]
-        on_purpose = bool(consenting(result.settings, result.outcome)) and all(
-            attempt.returned == 0 for attempt in returned
-        )
-        return frozenset({"succeeded", "short"} if returned and on_purpose else {"succeeded"})
+        on_purpose = self.observations.baseline.nothing_on_purpose
+        return frozenset({"succeeded", "short"} if on_purpose else {"succeeded"})
 
     @cached_property
     def _valid_mini_batches(self) -> Sequence[MiniBatch]:
@@ -174,8 +179,8 @@ class ExampleRunner:
         if not mini_batches:
             return None
         smallest = min(mini_batches, key=lambda mini_batch: len(mini_batch.names))
-        repeatable = self.observations.nondeterministic is None
-        expected = self.observations.forward.rows(smallest) if repeatable else None
+        known = self.observations.answering
+        expected = known.forward.rows(smallest) if known.nondeterministic is None else None
         largest = max(mini_batches, key=lambda mini_batch: len(mini_batch.names))
         with self.held():
             for mini_batch in (smallest, largest, smallest):
@@ -293,6 +298,7 @@ class ExampleRunner:
         before = real_monotonic()
         calls = self._worker.init_calls
         result = self._worker.run(self.observations.entry.job_of(input, settings, faults))
+        self.seen += len(result.attempts)
         if self._worker.init_calls > calls:
             self._replaced += self._worker.init_calls - calls
             self._waited += real_monotonic() - before
