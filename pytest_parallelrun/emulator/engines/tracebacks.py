@@ -152,6 +152,11 @@ def _standard_library() -> tuple[str, ...]:
     return tuple(os.path.join(folder, "") for folder in folders)
 
 
+def is_of_user(filename: str) -> bool:
+    """Whether it is a file of the user, not of an installed package, the standard library or this one."""
+    return not _is_machinery(filename) and not _library_of(filename)
+
+
 def _is_machinery(filename: str) -> bool:
     return filename.startswith((_OUR_PACKAGE, *_NOBODYS)) or Path(filename).parts[-2:] == ("importlib", "__init__.py")
 
