@@ -186,7 +186,10 @@ def _into_a_wrong_type(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> F
         location=trial.location(),
         counts=f"results with that item intact: {trial.mini_batch.size} of {trial.mini_batch.size}",
         service=shown_for("wrong_type") + ". The original error is in none of the service's logs",
-        fix=f"let the exception propagate, or {AN_ERROR_ROW}",
+        fix=sentences(
+            f"let the exception propagate, or {AN_ERROR_ROW}",
+            hints([corrupted.ended.failure] if corrupted.ended.failure else [], trial.observations.entry),
+        ),
         case=trial.case_of(corrupted),
     )
 

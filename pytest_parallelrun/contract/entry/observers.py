@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_parallelrun.emulator.engines.tracebacks import failure_of, is_of_user
 
@@ -99,16 +99,14 @@ class Parsing(NamedTuple):
 
 
 class RecordedParsers:
-    """Records every successful parsing, and every error of a parser."""
+    """Records every successful parsing."""
 
     def __init__(self) -> None:
         self.parsings: list[Parsing] = []
-        self.complaints: list[str] = []
 
     def __enter__(self) -> RecordedParsers:
         self._parse = parse = argparse.ArgumentParser.parse_known_args
-        self._error = error = argparse.ArgumentParser.error
-        parsings, complaints = self.parsings, self.complaints
+        parsings = self.parsings
 
         def recorded(
             parser: argparse.ArgumentParser,
@@ -121,24 +119,18 @@ class RecordedParsers:
             parsings.append(Parsing(parser.allow_abbrev, options, positionals, dict(vars(values))))
             return values, unknown
 
-        def complaining(parser: argparse.ArgumentParser, message: str) -> NoReturn:
-            complaints.append(message)
-            error(parser, message)
-
         argparse.ArgumentParser.parse_known_args = recorded  # type: ignore[method-assign, assignment]
-        argparse.ArgumentParser.error = complaining  # type: ignore[method-assign, assignment]
         return self
 
     def inspect(self, functions: object) -> None:
         """The definitions do not matter here."""
 
-    def result(self) -> tuple[list[Parsing], list[str]]:
-        """The parsings and the errors."""
-        return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings], self.complaints
+    def result(self) -> list[Parsing]:
+        """The parsings."""
+        return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings]
 
     def __exit__(self, *exc_info: object) -> None:
         argparse.ArgumentParser.parse_known_args = self._parse  # type: ignore[method-assign]
-        argparse.ArgumentParser.error = self._error  # type: ignore[method-assign]
 
 
 def _comparable(values: dict[str, object]) -> dict[str, object]:
