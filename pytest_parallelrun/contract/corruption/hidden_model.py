@@ -73,9 +73,8 @@ def _is_of_a_model(failure: Failure) -> bool:
     error = failure.chain[0]
     if error.module and any("import" in line for line in lines[-1:]):
         return False
-    if error.path:
-        return names_a_model(_tail(error.path))
-    return any(map(names_a_model, (error.message, *lines)))
+    said = _tail(error.path) if error.path else error.message
+    return any(names_a_model(f"{said} {line}") for line in lines)
 
 
 def _tail(path: str) -> str:
