@@ -39,12 +39,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_650,
-    "contract": 14_270,
+    "emulator": 16_670,
+    "contract": 14_630,
     "job_files": 5_150,
     "report": 2_540,
     "strategies": 1_420,
-    "ring 3": 3_220,
+    "ring 3": 3_226,
     "forecast": 1_340,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
