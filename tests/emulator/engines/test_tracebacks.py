@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of, user_traceback
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of, is_of_user, user_traceback
 from pytest_parallelrun.emulator.policy import init_limit
 
 
@@ -58,6 +58,11 @@ def test_the_exit_of_argparse_is_described_by_its_objection(arguments: list[str]
     assert failure.chain[0].type == "argparse.SystemExit"
     assert failure.chain[0].message.startswith(says)
     assert "During handling" not in failure.traceback
+
+
+def test_a_file_of_the_user_is_neither_installed_nor_ours() -> None:
+    assert is_of_user("/user/score.py")
+    assert not any(map(is_of_user, (traceback.__file__, pytest.__file__, init_limit.__code__.co_filename, "<string>")))
 
 
 def test_any_other_exit_has_no_objection() -> None:
