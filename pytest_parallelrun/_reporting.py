@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -131,7 +131,7 @@ class Reporting:
                 report.longrepr = path, line, redaction.text(reason)
             elif report.longrepr is not None and (text := str(report.longrepr)) != redaction.text(text):
                 report.longrepr = redaction.text(text)
-        report.sections = [(title, redaction.text(text)) for title, text in report.sections]
+        report.sections = _once((title, redaction.text(text)) for title, text in report.sections)
         setattr(report, _ENTRY, entry)
         if report.when == "teardown" and self._forecasting is not None and entry in self._forecasting.made:
             setattr(report, _FORECAST, redaction.values(self._forecasting.made.pop(entry)))
@@ -297,6 +297,19 @@ def _output_of(item: pytest.Item, finding: Finding) -> str:
         return ""
     failures = (attempt.failure for attempt in baseline.result.attempts if attempt.failure is not None)
     return next((_end(failure.output) for failure in failures if failure.traceback == finding.traceback), "")
+
+
+def _once(sections: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What a check printed, without repetitions of a whole text: each worker of the check prints what init() does."""
+    titles: dict[str, str] = {}
+    for title, text in sections:
+        lines = text.splitlines()
+        for size in range(1, min(len(lines) // 2, MAX_OUTPUT_LINES) + 1):
+            if len(lines) % size == 0 and lines == lines[:size] * (len(lines) // size):
+                text = "\n".join([*lines[:size], "(repeated)"])
+                break
+        titles.setdefault(text, title)
+    return [(title, text) for text, title in titles.items()]
 
 
 def _end(text: str) -> str:

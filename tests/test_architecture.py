@@ -39,12 +39,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_720,
-    "contract": 15_180,
+    "emulator": 16_740,
+    "contract": 15_540,
     "job_files": 5_150,
     "report": 2_540,
     "strategies": 1_420,
-    "ring 3": 3_220,
+    "ring 3": 3_240,
     "forecast": 1_340,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import pkgutil
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.environment.packages import listed_elsewhere
 from pytest_parallelrun.contract.phrases import indented, sentences
-from pytest_parallelrun.contract.script_source import changes_folder, set_under_main_guard
+from pytest_parallelrun.contract.script_source import changes_folder, returns_of_none, set_under_main_guard
 from pytest_parallelrun.emulator.folders import is_in_job_folder
 from pytest_parallelrun.emulator.models import (
     MODEL_DIR,
@@ -62,16 +63,23 @@ def hints(failures: Iterable[Failure], subject: EntryUnderTest) -> str:
     errors = [error for failure in failures for error in failure.chain]
     found = [
         *_missing_modules(errors, subject),
-        *_hints(errors, subject.entry),
+        *_hints(errors, subject),
         *_model_hints(failures, subject),
         *(hint for failure in failures for hint in _of_source(failure)),
+        *(hint for failure in failures if failure.returned_type == "None" for hint in _of_none(subject.entry)),
     ]
     if not found:
         found = [hint for failure in failures for hint in _missing_files(failure, subject)]
     return "\n".join(dict.fromkeys(found))
 
 
-def _hints(errors: Sequence[ErrorInfo], entry: EntryFile) -> Iterator[str]:
+def _hints(errors: Sequence[ErrorInfo], subject: EntryUnderTest) -> Iterator[str]:
+    entry = subject.entry
+    if any(error.type == "argparse.SystemExit" for error in errors):
+        yield (
+            'Give the arguments of the job: --parallelrun-args="--NAME VALUE" or `program_arguments` of the job file. '
+            f"The script was given: {shlex.join(subject.arguments) or 'none'}."
+        )
     for variable, hint in _VARIABLES.items():
         if any(error.type == "KeyError" and error.message == repr(variable) for error in errors):
             yield hint
@@ -191,6 +199,16 @@ def _of_source(failure: Failure) -> Iterator[str]:
             f"The script changes the working folder (os.chdir() in line {line_of_chdir}), and '{error.path}' is "
             "looked for in that one, which is another in each call. Leave the working folder alone and use absolute "
             "paths: os.path.join(folder, name)."
+        )
+
+
+def _of_none(entry: EntryFile) -> Iterator[str]:
+    """Where run() may end without a result."""
+    ends = returns_of_none(str(entry.path))
+    if ends:
+        yield (
+            f"None comes from {' or '.join(ends)}. Return the list of results there, or let the exception propagate "
+            "where there are none."
         )
 
 

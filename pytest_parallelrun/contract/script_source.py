@@ -13,6 +13,20 @@ if TYPE_CHECKING:
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _ITERATORS = ("map", "filter", "zip", "iter", "reversed", "enumerate")
+_IN_PLACE = (
+    "append",
+    "extend",
+    "insert",
+    "sort",
+    "reverse",
+    "update",
+    "clear",
+    "shuffle",
+    "to_csv",
+    "to_json",
+    "print",
+)
+"""Functions that return None, most of which change their object."""
 _LOOPS = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.GeneratorExp, ast.DictComp, ast.SetComp)
 
 
@@ -103,6 +117,64 @@ def _gone_through(node: ast.AST) -> list[ast.expr]:
     return []
 
 
+def returns_of_none(path: str, name: str = "run") -> list[str]:
+    """Where a function of the script visibly ends with None, as phrases."""
+    functions = {node.name: node for node in parsed(path).body if isinstance(node, _Function)}
+    function = functions.get(name)
+    if function is None:
+        return []
+    nodes = list(_own_nodes(function))
+    found = []
+    for node in (node for node in nodes if isinstance(node, ast.Return)):
+        where = f"`{ast.unparse(node)}` in line {node.lineno}"
+        for value in _values_of(node.value, nodes):
+            called = _name_called(value)
+            if node.value is None:
+                found.append(f"the bare {where}")
+            elif isinstance(value, ast.Constant) and value.value is None:
+                found.append(where if value is node.value else f"{where}, set to None in line {value.lineno}")
+            elif called in _IN_PLACE or "inplace" in {word.arg for word in getattr(value, "keywords", ())}:
+                found.append(f"{where} ({called}() returns None: call it in a line of its own)")
+            elif called in functions and called != name:
+                found += returns_of_none(path, called)
+    if not _always_ends(function.body):
+        found.append(f"the end of {name}() in line {function.end_lineno}, where a `return` is missing")
+    return found
+
+
+def _values_of(value: ast.expr | None, nodes: Sequence[ast.AST]) -> Iterator[ast.AST | None]:
+    """The expression, or those that the statements assign to its name."""
+    if not isinstance(value, ast.Name):
+        yield value
+        return
+    for node in nodes:
+        if isinstance(node, ast.Assign) and value.id in map(ast.unparse, node.targets):
+            yield node.value
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a function, without those of functions and classes inside it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, (_Function, ast.Lambda, ast.ClassDef)):
+            yield from _own_nodes(child)
+
+
+def _always_ends(body: Sequence[ast.stmt]) -> bool:
+    """Whether a block never reaches its end, as far as its last statement shows."""
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return bool(last.orelse) and _always_ends(last.body) and _always_ends(last.orelse)
+    if isinstance(last, ast.Try):
+        blocks = [last.orelse or last.body, *(handler.body for handler in last.handlers)]
+        return (bool(last.finalbody) and _always_ends(last.finalbody)) or all(map(_always_ends, blocks))
+    if isinstance(last, ast.With):
+        return "suppress" not in ast.unparse(last.items[0]) and _always_ends(last.body)
+    if isinstance(last, ast.While):
+        return isinstance(last.test, ast.Constant)
+    return isinstance(last, (ast.Return, ast.Raise, ast.Match))
+
+
 def _is_main_guard(test: ast.expr) -> bool:
     names = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
     values = {node.value for node in ast.walk(test) if isinstance(node, ast.Constant)}
@@ -120,7 +192,7 @@ def _called(roots: Sequence[ast.AST], functions: Mapping[str, _Function]) -> lis
     return reached
 
 
-def _name_called(node: ast.AST) -> str:
+def _name_called(node: ast.AST | None) -> str:
     if not isinstance(node, ast.Call):
         return ""
     if isinstance(node.func, ast.Attribute):

@@ -33,7 +33,8 @@ class ErrorInfo(NamedTuple):
     """An exception as plain values.
 
     type: its class, with the module unless it is a builtin ("FileNotFoundError", "json.decoder.JSONDecodeError").
-    path: OSError.filename. module: ImportError.name. errno: OSError.errno, otherwise 0.
+    That of an exit by argparse is "argparse.SystemExit", with its objection. path: OSError.filename.
+    module: ImportError.name. errno: OSError.errno, otherwise 0.
     """
 
     type: str

@@ -293,7 +293,7 @@ def _unique(names: list[object]) -> list[object]:
 def _describe_wrong(value: object) -> tuple[str, str]:
     """(description, "" for the name of its type; how to fix it)"""
     if value is None:
-        return "None", "look for a `return` that is missing, or that one path does not reach"
+        return "None", "look at each `return` of run(), and at its end"
     if isinstance(value, (str, bytes, bytearray)):
         return "", "return a list of texts, [text] for a single one"
     if isinstance(value, Mapping):

@@ -155,6 +155,16 @@ REPAIRS = [
         edits={"        logging.warning(": "        raise\n        logging.warning("},
     ),
     Repair(
+        name="scores_zero_without_model",
+        check="reports_failures",
+        first="init() hides that the model cannot be loaded: KeyError: 'AZUREML_MODEL_DIR', which is caught. All rows "
+        "have the same result, as in {'id': 'K-101', 'risk': 0.0}.\nwhere: init()",
+        advice="let init() raise, so that the job stops with the cause in its log. Then correct what the error names.\n"
+        "The service sets AZUREML_MODEL_DIR in batch deployments only; here --parallelrun-model=PATH sets it.",
+        edits={"        logging.warning(": "        raise\n        logging.warning("},
+        options={"--parallelrun-model": "model"},
+    ),
+    Repair(
         name="broken_orders_as_zero",
         check="reports_failures",
         outcome="advice",

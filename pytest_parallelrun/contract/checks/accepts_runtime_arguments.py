@@ -32,22 +32,22 @@ def test_accepts_runtime_arguments(
     __tracebackhide__ = True
     pair = None if parallelrun_observations is None else parallelrun_observations.screening.pair
     if pair is not None:
-        failure, (with_runtime, complaints) = None, _parsings(pair.observed)
+        failure, with_runtime = None, _parsings(pair.observed)
     else:
         startup = parallelrun_entry.probe_startup(observer=RecordedParsers)
-        failure, (with_runtime, complaints) = startup_failure(startup), _parsings(startup.observed)
+        failure, with_runtime = startup_failure(startup), _parsings(startup.observed)
     if failure is None and not any(parsed.positionals or _alike(parsed) for parsed in with_runtime):
         # No argument can be taken for another.
         return
     without_them = parallelrun_entry.probe_startup(observer=RecordedParsers, runtime_arguments=False)
-    failure_without, (without, _) = startup_failure(without_them), _parsings(without_them.observed)
+    failure_without, without = startup_failure(without_them), _parsings(without_them.observed)
     if failure is not None:
         if failure_without is not None:
             parallelrun_check.cannot_decide(why_no_worker(failure_without))
         parallelrun_check.fail(
             Finding(
                 what=f"The script fails during {failure.phase} on the extra arguments that Azure ML adds to sys.argv: "
-                f"{failure.error}" + "".join(f"\nargparse says: {complaint}" for complaint in complaints[-1:]),
+                f"{failure.error}",
                 location=Location(phase=failure.phase),
                 traceback=failure.traceback,
                 service=f"exit code 42, the usage text of argparse in {ERROR_LOG}",
@@ -86,9 +86,9 @@ def test_accepts_runtime_arguments(
         )
 
 
-def _parsings(observed: Sequence[object]) -> tuple[list[Parsing], list[str]]:
+def _parsings(observed: Sequence[object]) -> list[Parsing]:
     """What RecordedParsers saw in the first worker; nothing if it died."""
-    return cast("tuple[list[Parsing], list[str]]", observed[0]) if observed else ([], [])
+    return cast("list[Parsing]", observed[0]) if observed else []
 
 
 class Taken(NamedTuple):

@@ -6,14 +6,16 @@ import os
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pytest_parallelrun.contract.corruption.attempts import AN_ERROR_ROW
+from pytest_parallelrun.contract.corruption.hidden_model import hidden_model
 from pytest_parallelrun.contract.corruption.items import require_corruption_trial
 from pytest_parallelrun.contract.corruption.missing_files import missing_model, side_files
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
-from pytest_parallelrun.contract.finding import Finding
-from pytest_parallelrun.contract.known_causes import model_layout
+from pytest_parallelrun.contract.finding import Finding, Location
+from pytest_parallelrun.contract.known_causes import hints, model_layout
 from pytest_parallelrun.contract.phrases import OVERVIEW, sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import NO_SUCH_ROW, difference, row_text
 from pytest_parallelrun.contract.rows.errors import ValidRows, all_say_the_same_error, keeps_a_value, says_nothing
+from pytest_parallelrun.contract.rows.leaves import name_of
 from pytest_parallelrun.emulator.models import below_model_dir, model_dir_entries
 from pytest_parallelrun.emulator.output import as_rows
 from pytest_parallelrun.emulator.probe import WorkerStartError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_parallelrun.contract.check import Check
     from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, CorruptionTrial
+    from pytest_parallelrun.contract.corruption.hidden_model import HiddenModel
     from pytest_parallelrun.contract.corruption.missing_files import DependencyFile, State
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.events import AttemptEnded
@@ -56,12 +59,19 @@ def test_reports_failures(parallelrun_observations: Observations, parallelrun_ch
     for corrupted in trial.attempts:
         if corrupted.ended.outcome == "wrong_type":
             check.fail(_into_a_wrong_type(trial, corrupted))
-    hidden = _hidden_loss(trial, check)
+    unneeded: dict[str, None] = {}
+    hidden = _hidden_loss(trial, check, unneeded)
     if hidden is not None:
         check.fail(_goes_on(trial, hidden))
     never_found = _never_found_model(trial)
     if never_found is not None:
         check.fail(_never_found(trial, never_found))
+    model = hidden_model(trial, unneeded)
+    if model is not None:
+        if model.tried and model.results.alone:
+            check.fail(_the_same_for_all(trial, model))
+        check.advise(_the_same_for_all(trial, model))
+        return
     for corrupted in trial.attempts:
         if corrupted.need == "needed" and corrupted.ended.outcome == "succeeded" and not trial.names_error(corrupted):
             check.advise(_like_any_other(trial, corrupted))
@@ -77,8 +87,8 @@ def test_reports_failures(parallelrun_observations: Observations, parallelrun_ch
         check.cannot_decide(reason)
 
 
-def _hidden_loss(trial: CorruptionTrial, check: Check) -> _MissingFileTrial | None:
-    """The first dependency file whose loss the script hides; None if there is none."""
+def _hidden_loss(trial: CorruptionTrial, check: Check, unneeded: dict[str, None]) -> _MissingFileTrial | None:
+    """The first dependency file whose loss the script hides; None if there is none. Adds those that change nothing."""
     opened = dict.fromkeys([*trial.setting_up.read, *trial.valid.files.read])
     files = side_files(trial.observations.entry, opened, paths_of(trial.mini_batch.payload))
     for file in files[:MAX_DEPENDENCY_FILES]:
@@ -86,6 +96,8 @@ def _hidden_loss(trial: CorruptionTrial, check: Check) -> _MissingFileTrial | No
         if missing.reaction in ("wrong type", "error rows") or (file.is_model and missing.reaction == "other rows"):
             return missing
         # The model's results may have gone to files of the script, since rows do not show them.
+        if missing.reaction == "same rows":
+            unneeded.update(dict.fromkeys(file.paths))
         same = missing.reaction == "same rows" and file.is_model and bool(file.paths)
         if same and trial.valid.files.written:
             return missing
@@ -174,7 +186,10 @@ def _into_a_wrong_type(trial: CorruptionTrial, corrupted: CorruptedAttempt) -> F
         location=trial.location(),
         counts=f"results with that item intact: {trial.mini_batch.size} of {trial.mini_batch.size}",
         service=shown_for("wrong_type") + ". The original error is in none of the service's logs",
-        fix=f"let the exception propagate, or {AN_ERROR_ROW}",
+        fix=sentences(
+            f"let the exception propagate, or {AN_ERROR_ROW}",
+            hints([corrupted.ended.failure] if corrupted.ended.failure else [], trial.observations.entry),
+        ),
         case=trial.case_of(corrupted),
     )
 
@@ -239,5 +254,24 @@ def _never_found(trial: CorruptionTrial, missing: _MissingFileTrial) -> Finding:
         fix=sentences(
             f"let init() raise, and load the model from its real path{option}",
             model_layout(model_dir_entries(models), looked_for) if looked_for else "",
+        ),
+    )
+
+
+def _the_same_for_all(trial: CorruptionTrial, model: HiddenModel) -> Finding:
+    failure, observations = model.failure, trial.observations
+    phase = "run" if failure is None and model.tried else "init"
+    error = f"'{model.absent}' does not exist" if failure is None else f"{failure.error}, which is caught"
+    shared = "result" if model.results.alone else ", ".join(map(name_of, model.results.values))
+    return Finding(
+        what=f"{phase}() hides that the model cannot be loaded: {error}. All rows have the same {shared}, as in "
+        f"{row_text(trial.valid_rows[0])}.",
+        location=Location(phase=phase),
+        traceback="" if failure is None else failure.traceback,
+        service=f"no error: all items succeed in {OVERVIEW}",
+        fix=sentences(
+            "let init() raise, so that the job stops with the cause in its log. Then correct what the error names.",
+            hints([failure] if failure else [], observations.entry)
+            or "A model that is not part of the code goes to --parallelrun-model=PATH.",
         ),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.cases.case import case_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding
+from pytest_parallelrun.contract.known_causes import hints
 from pytest_parallelrun.contract.phrases import shown_for
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def test_returns_valid_type(
                 counts=f"in {len({a.mini_batch.id for a in wrong})} of "
                 f"{parallelrun_baseline.result.total_mini_batches} mini-batches",
                 service=shown_for("wrong_type"),
+                fix=hints([first.failure], parallelrun_entry),
                 cause=Cause.of_attempt(first),
                 case=case_of(parallelrun_entry, first),
             )

@@ -15,7 +15,7 @@ from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
 from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import appended_output
-from pytest_parallelrun.contract.rows.comparison import row_text
+from pytest_parallelrun.contract.rows.comparison import difference, row_text
 from pytest_parallelrun.contract.rows.items import FileNames, identifying_columns, stem_of
 from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, text_of, values_of
 from pytest_parallelrun.emulator.output import as_rows
@@ -64,14 +64,39 @@ def test_rows_name_their_item(
     if unnamed is None or rows_are_only_counted(parallelrun_observations, parallelrun_check):
         return
     label = next(one.label for one in returned if one.mini_batch == unnamed.mini_batch)
+    moved = _moved_row(parallelrun_observations)
     parallelrun_check.advise(
         Finding(
             what=f"{appended_output(parallelrun_entry.settings)} rows do not identify their item: "
-            f"{row_text(unnamed.row)}, of {label}.",
+            f"{row_text(unnamed.row)}, of {label}."
+            + (
+                " run() changes their order as well, so their position does not identify it either: another call for "
+                f"the same items returned the same values, {row_text(moved[1])} in the place of {row_text(moved[0])}."
+                if moved
+                else ""
+            ),
             service="rows of several workers come in any order, so they cannot be matched to their items",
-            fix=unnamed.fix,
+            fix=unnamed.fix
+            + (
+                ", before anything changes their order. At the least keep the order of the mini-batch, without "
+                "sample(frac=1), random.shuffle(), a set, as_completed() or imap_unordered()."
+                if moved
+                else ""
+            ),
         )
     )
+
+
+def _moved_row(observations: Observations) -> tuple[object, object] | None:
+    """Rows in the same place of two results for the same items, which have the same rows in another order."""
+    screening = observations.screening
+    for one, other in screening.compared() if screening.pair and screening.backward else ():
+        if not one.rows or not other.rows or difference(one.rows, other.rows) is not None:
+            continue
+        for pair in zip(one.rows, other.rows, strict=True):
+            if difference(pair[:1], pair[1:]) is not None:
+                return pair
+    return None
 
 
 def _searched(baseline: Baseline, values: Results) -> list[MiniBatch]:

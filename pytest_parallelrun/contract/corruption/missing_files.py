@@ -26,14 +26,15 @@ MAX_BYTES = 20 << 20
 MAX_FILES = 500
 """A larger code root is not copied to leave out a file."""
 
-_CODE = (".py", ".pyc", ".pyo", ".pyi", ".so", ".pyd", ".dll", ".dylib")
+CODE = (".py", ".pyc", ".pyo", ".pyi", ".so", ".pyd", ".dll", ".dylib")
 _NOT_COPIED = ("__pycache__", ".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", ".mypy_cache")
 _LISTED = os.R_OK | os.X_OK
 _GARBAGE = b"\x00\xff\xfe not what it should be \x00\xff" * 8
 
 _LIKE_A_MODEL = re.compile(
-    r"model|weight|\.(?:pkl|pickle|joblib|onnx|pt|pth|h5|hdf5|keras|safetensors|ckpt|pmml|bst|ubj|mar)$", re.IGNORECASE
+    r"model|weight|pickle|joblib|onnx|\.(?:pkl|pt|pth|h5|hdf5|keras|safetensors|ckpt|pmml|bst|ubj|mar)\b", re.IGNORECASE
 )
+_OTHER_FILE = re.compile(r"[\w-]+\.(?:txt|json|ya?ml|csv|tsv|ini|cfg|toml|xml|md)\b", re.IGNORECASE)
 
 State = Literal["missing", "garbage"]
 
@@ -57,7 +58,7 @@ class DependencyFile:
     @property
     def looks_like_a_model(self) -> bool:
         """Whether it was given as a model, or is named like one."""
-        return self.is_model or _LIKE_A_MODEL.search(self.description) is not None
+        return self.is_model or names_a_model(self.description)
 
     def session_without(self, entry: EntryUnderTest, state: State) -> dict[str, object]:
         """Arguments of EntryUnderTest.session() with which workers find it missing or full of garbage."""
@@ -117,10 +118,16 @@ class DependencyFile:
         return EntryFile(copy / entry.entry.path.relative_to(root), copy)
 
 
+def names_a_model(text: str) -> bool:
+    """Whether a path or a line of code seems to be about a model; labels.txt next to a model is none."""
+    others = _OTHER_FILE.findall(text)
+    return any(map(_LIKE_A_MODEL.search, others or [text]))
+
+
 def side_files(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[str]) -> list[DependencyFile]:
     """Dependency files that the script opened, the most likely model first. items: paths of the sample's copy."""
     items = set(items)
-    paths = [path for path in opened if path not in items and os.path.isfile(path) and not path.endswith(_CODE)]
+    paths = [path for path in opened if path not in items and os.path.isfile(path) and not path.endswith(CODE)]
     return list(_models(entry, paths)) or [*_named(entry, paths), *_beside_the_code(entry, paths)]
 
 
@@ -132,7 +139,7 @@ def missing_model(entry: EntryUnderTest, opened: Iterable[str], items: Iterable[
     opened = list(opened)
     if any(file.paths for file in side_files(entry, opened, items)):
         return None
-    lost = [path for path in opened if not os.path.exists(path) and not path.endswith(_CODE)]
+    lost = [path for path in opened if not os.path.exists(path) and not path.endswith(CODE)]
     for file in (*_models(entry, lost), *_named(entry, lost), *_beside_the_code(entry, lost)):
         if file.paths and file.looks_like_a_model:
             return file

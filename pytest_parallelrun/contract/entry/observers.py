@@ -1,4 +1,4 @@
-"""Observers of a worker: how a script defines its functions, and what it reads from sys.argv.
+"""Observers of a worker: how a script defines its functions, what it reads from sys.argv, which errors it catches.
 
 They run in worker processes, which import this module by name: do not import pytest or Hypothesis here.
 """
@@ -6,16 +6,23 @@ They run in worker processes, which import this module by name: do not import py
 from __future__ import annotations
 
 import argparse
+import glob
 import inspect
 import os
+import sys
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_parallelrun.emulator.engines.tracebacks import failure_of, is_of_user
 from pytest_parallelrun.emulator.folders import without_job_folder
 
 if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
     from typing_extensions import Self
 
+    from pytest_parallelrun.emulator.events import Failure
     from pytest_parallelrun.emulator.worker.script import EntryFunctions
 
 
@@ -94,16 +101,14 @@ class Parsing(NamedTuple):
 
 
 class RecordedParsers:
-    """Records every successful parsing, and every error of a parser."""
+    """Records every successful parsing."""
 
     def __init__(self) -> None:
         self.parsings: list[Parsing] = []
-        self.complaints: list[str] = []
 
     def __enter__(self) -> RecordedParsers:
         self._parse = parse = argparse.ArgumentParser.parse_known_args
-        self._error = error = argparse.ArgumentParser.error
-        parsings, complaints = self.parsings, self.complaints
+        parsings = self.parsings
 
         def recorded(
             parser: argparse.ArgumentParser,
@@ -126,24 +131,18 @@ class RecordedParsers:
             )
             return values, unknown
 
-        def complaining(parser: argparse.ArgumentParser, message: str) -> NoReturn:
-            complaints.append(message)
-            error(parser, message)
-
         argparse.ArgumentParser.parse_known_args = recorded  # type: ignore[method-assign, assignment]
-        argparse.ArgumentParser.error = complaining  # type: ignore[method-assign, assignment]
         return self
 
     def inspect(self, functions: object) -> None:
         """The definitions do not matter here."""
 
-    def result(self) -> tuple[list[Parsing], list[str]]:
-        """The parsings and the errors."""
-        return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings], self.complaints
+    def result(self) -> list[Parsing]:
+        """The parsings."""
+        return [parsed._replace(values=_comparable(parsed.values)) for parsed in self.parsings]
 
     def __exit__(self, *exc_info: object) -> None:
         argparse.ArgumentParser.parse_known_args = self._parse  # type: ignore[method-assign]
-        argparse.ArgumentParser.error = self._error  # type: ignore[method-assign]
 
 
 def _comparable(values: dict[str, object]) -> dict[str, object]:
@@ -153,3 +152,67 @@ def _comparable(values: dict[str, object]) -> dict[str, object]:
         for name, value in values.items()
         if type(value).__eq__ is not object.__eq__
     }
+
+
+MAX_CAUGHT = 50
+"""Different exceptions that are recorded."""
+_LOOKING = ("exists", "lexists", "isfile", "is_file", "isdir", "is_dir", "glob", "iglob")
+
+
+class CaughtErrors:
+    """Records the exceptions that import and init() caught in the user's code, and the paths that they looked for."""
+
+    def __init__(self) -> None:
+        self._caught: dict[tuple[str, int, type], Failure] = {}
+        self._absent: dict[str, None] = {}
+        self._last: tuple[BaseException | None, tuple[str, int, type] | None] = None, None
+
+    def __enter__(self) -> Self:
+        self._before = sys.gettrace(), threading.gettrace()
+        sys.settrace(self._trace)
+        threading.settrace(self._trace)
+        return self
+
+    def inspect(self, functions: object) -> None:
+        """The definitions do not matter here."""
+
+    def result(self) -> tuple[list[Failure], list[str]]:
+        """The exceptions, each with all frames that it passed, and the paths that do not exist."""
+        return list(self._caught.values()), list(self._absent)
+
+    def __exit__(self, *exc_info: object) -> None:
+        sys.settrace(self._before[0])
+        threading.settrace(self._before[1])
+        self._last = None, None
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "exception":
+            self._raised(frame, argument)
+        elif event == "call" and is_of_user(frame.f_code.co_filename):
+            frame.f_trace_lines = False
+            return self._trace
+        elif event == "call" and frame.f_code.co_name in _LOOKING:
+            self._looked_for(frame)
+            return None
+        return self._trace if event != "call" else None
+
+    def _raised(self, frame: FrameType, raised: tuple[type, BaseException, TracebackType | None]) -> None:
+        kind, error, traceback = raised
+        key: tuple[str, int, type] | None = (frame.f_code.co_filename, frame.f_lineno, kind)
+        if error is self._last[0]:
+            # It passes on to the function that called the first one.
+            key = self._last[1]
+        elif key in self._caught or len(self._caught) >= MAX_CAUGHT:
+            key = None
+        if key is not None and isinstance(error, Exception):
+            self._caught[key] = failure_of("init", error.with_traceback(traceback))
+        self._last = error, key
+
+    def _looked_for(self, frame: FrameType) -> None:
+        caller, names = frame.f_back, frame.f_code.co_varnames
+        value = frame.f_locals.get(names[0]) if names else None
+        if caller is None or not is_of_user(caller.f_code.co_filename) or not isinstance(value, (str, os.PathLike)):
+            return
+        path = os.path.abspath(os.fspath(value))
+        if len(self._absent) < MAX_CAUGHT and not glob.glob(path):
+            self._absent[str(path)] = None

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
-from pytest_parallelrun.contract.rows.values import Spot, is_null, plain, text_of, values_of
+from pytest_parallelrun.contract.rows.leaves import tells_nothing
+from pytest_parallelrun.contract.rows.values import Spot, is_null, number_in, plain, text_of, values_of
 
 _ERROR = re.compile(
     r"err(?:or|eur|no)|exception|fail|fehler|invalid|unread|corrupt|missing|not[ _-]?found|no[ _-]such|cannot|unable"
@@ -24,6 +26,7 @@ _STATUS = re.compile(
     r"(?:$|[_\W])",
     re.IGNORECASE,
 )
+_DONE = re.compile(r"done|process|written|saved|copied|complete|version|model", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _OPEN_END = (":", ",", "=", "|", ";", "\t")
@@ -118,6 +121,48 @@ def all_say_the_same_error(rows: Sequence[object], texts: Collection[str]) -> bo
     said = {tuple(_said(row, texts)) for row in rows}
     first = next(iter(said), ())
     return len(rows) > 1 and said == {first} and first != () and all(map(_is_error, first))
+
+
+class SameForAll(NamedTuple):
+    """Results that are the same in all rows. alone: whether rows have nothing else, but for what items contain."""
+
+    values: dict[Spot, object]
+    alone: bool
+
+
+def same_for_all(rows: Sequence[object], names: Collection[str], contents: Sequence[object]) -> SameForAll | None:
+    """The results that do not depend on the item; None if there are none. names, contents: of the items.
+
+    A status such as "ok", the number of rows, and what all items contain are no results.
+    """
+    if len(rows) < 2 or len(set(map(repr, contents))) < 2:
+        return None
+    values = [values_of(row) for row in rows]
+    held = [{_comparable(value) for value in values_of(content).values()} for content in contents]
+    somewhere, everywhere = set.union(*held), set.intersection(*held)
+    spots = set.union(*map(set, values))
+    same = {spot for spot in spots if len({repr(row.get(spot)) for row in values}) == 1}
+    alone = all(
+        _comparable(value := row.get(spot)) in somewhere or _repeats(value, names) or tells_nothing(value)
+        for row in values
+        for spot in spots - same
+    )
+    results = {
+        spot: value
+        for spot, value in values[0].items()
+        if spot in same
+        and value != len(rows)
+        and _comparable(value) not in everywhere
+        and not any(_STATUS.search(str(text)) or _DONE.search(str(text)) for text in (*spot, value))
+        and (alone or not isinstance(value, str) or not _is_word(spot))
+    }
+    return SameForAll(results, alone) if results else None
+
+
+def _comparable(value: object) -> object:
+    """The same for a number and its text."""
+    number = number_in(value)
+    return str(value) if number is None else number
 
 
 def keeps_a_value(before: Sequence[object], after: Sequence[object], texts: Collection[str]) -> bool:

@@ -23,6 +23,8 @@ _IN_PACKAGES = re.compile(r"[\\/](?:site|dist)-packages[\\/]([^\\/]+)")
 
 MAX_FRAMES = 50
 """Maximum frames that are shown of one exception."""
+MAX_USAGE = 150
+"""Maximum characters of an objection of argparse, which names all arguments of the service."""
 _MAX_FRAMES_READ = 1000
 """Maximum frames that are examined: the user's frame is below a deep call of a library."""
 
@@ -34,7 +36,20 @@ _LEFT_OUT_LINE = re.compile(rf'File "{_LEFT_OUT}", line 0, in (.*)')
 def describe_exception(error: BaseException) -> str:
     """Type and message in one line, even if the exception's own __str__ fails."""
     lines = traceback.format_exception_only(type(error), error)
-    return " ".join("".join(lines).split("\n")).strip()
+    usage = _usage_error(error)
+    return " ".join("".join(lines).split("\n")).strip() + (f" (argparse: {usage})" if usage else "")
+
+
+def _usage_error(error: BaseException) -> str:
+    """What argparse objected to before it ended the process, in short; "" for any other exception."""
+    frames = traceback.walk_tb(error.__traceback__ if isinstance(error, SystemExit) else None)
+    texts = (
+        str(frame.f_locals.get("message", ""))
+        for frame, _ in frames
+        if frame.f_globals.get("__name__") == "argparse" and frame.f_code.co_name == "error"
+    )
+    text = next(texts, "")
+    return text if len(text) <= MAX_USAGE else f"{text[:MAX_USAGE]}..."
 
 
 def user_traceback(error: BaseException) -> str:
@@ -45,6 +60,7 @@ def user_traceback(error: BaseException) -> str:
     that they refer to.
     """
     report = traceback.TracebackException.from_exception(error, limit=-_MAX_FRAMES_READ, lookup_lines=False)
+    report.__suppress_context__ |= bool(_usage_error(error))
     waiting: list[traceback.TracebackException | None] = [report]
     seen: set[int] = set()
     while waiting:
@@ -89,8 +105,8 @@ def _info_of(error: BaseException) -> ErrorInfo:
         message = ""
     path, module, errno = (getattr(error, attribute, None) for attribute in ("filename", "name", "errno"))
     return ErrorInfo(
-        type=name,
-        message=message,
+        type="argparse.SystemExit" if _usage_error(error) else name,
+        message=_usage_error(error) or message,
         path=_exact(str(path)) if isinstance(error, OSError) and path is not None else "",
         module=_exact(module) if isinstance(error, ImportError) and isinstance(module, str) else "",
         errno=int(errno) if isinstance(error, OSError) and isinstance(errno, int) else 0,
@@ -150,6 +166,11 @@ def _library_of(filename: str) -> str:
 def _standard_library() -> tuple[str, ...]:
     folders = {os.path.dirname(os.__file__), sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     return tuple(os.path.join(folder, "") for folder in folders)
+
+
+def is_of_user(filename: str) -> bool:
+    """Whether it is a file of the user, not of an installed package, the standard library or this one."""
+    return not _is_machinery(filename) and not _library_of(filename)
 
 
 def _is_machinery(filename: str) -> bool:

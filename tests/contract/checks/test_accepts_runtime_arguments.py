@@ -49,7 +49,7 @@ def test_parse_args_fails(judge: Judge, at_import: bool) -> None:
     found = judge(script(method="parse_args", at_import=at_import), input=None)
     assert found.failed - {"init_runs_in_every_worker"} == {"accepts_runtime_arguments"}
     message = found.messages["accepts_runtime_arguments"]
-    assert "argparse says: unrecognized arguments: --client_sdk_version" in message
+    assert "SystemExit: 2 (argparse: unrecognized arguments: --client_sdk_version" in message
     assert "args, _ = parser.parse_known_args()" in message
 
 
@@ -79,7 +79,7 @@ def test_an_abbreviation_that_breaks_the_type_fails(judge: Judge) -> None:
     found = judge(text.replace('"mine"', "0"), input=None)
     assert found.failed == {"accepts_runtime_arguments"}
     assert (
-        "argparse says: argument --output_action_count: invalid int value: 'summary_only'"
+        "(argparse: argument --output_action_count: invalid int value: 'summary_only'"
         in found.messages["accepts_runtime_arguments"]
     )
 

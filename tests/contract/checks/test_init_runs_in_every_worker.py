@@ -25,6 +25,31 @@ def test_an_init_that_fails_everywhere_fails(judge: Judge) -> None:
     assert "on Azure ML: the job fails" in message
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("", "the following arguments are required: --limit"),
+        ("--limit 3 --mode slow", "argument --mode: invalid choice: 'slow' (choose from "),
+        ("--limit high", "argument --limit: invalid float value: 'high'"),
+    ],
+)
+def test_an_objection_of_argparse_is_told_once_and_what_to_pass(judge: Judge, given: str, says: str) -> None:
+    script = (
+        "import argparse\ndef init():\n    parser = argparse.ArgumentParser(allow_abbrev=False)\n"
+        "    parser.add_argument('--limit', type=float, required=True)\n"
+        "    parser.add_argument('--mode', choices=['fast'])\n    parser.parse_known_args()\n"
+        "def run(mini_batch): return list(mini_batch)\n"
+    )
+    found = judge(script, f"--parallelrun-args={given}")
+    assert found.failed == {"init_runs_in_every_worker", "job_completes"}
+    message = found.messages["init_runs_in_every_worker"]
+    assert message.startswith(f"init() fails: SystemExit: 2 (argparse: {says}")
+    assert message.count(says) == 1
+    assert '--parallelrun-args="--NAME VALUE" or `program_arguments` of the job file.' in message
+    assert f"The script was given: {given or 'none'}." in message
+    assert judge(script, "--parallelrun-args=--limit 3 --mode fast").failed == set()
+
+
 CACHE = """
     import os, shutil, sys, tempfile
 

@@ -325,6 +325,110 @@ def test_a_model_that_the_script_may_do_without_passes(judge: Judge, write: Writ
     assert outcome(judged(judge, script))[0] == "passed"
 
 
+NO_MODEL = "class Same:\n    def predict(self, text): return VALUE\n"
+PREDICTS = (
+    "def run(mini_batch):\n"
+    "    return [{'file': Path(p).name, 'score': model.predict(open(p).read())} for p in mini_batch]\n"
+)
+IN_DIR = "os.path.join(os.environ['AZUREML_MODEL_DIR'], 'model.pkl')"
+HERE = "Path(__file__).with_name('model.pkl')"
+LOAD = "pickle.load(open(WHERE, 'rb'))"
+TRIES = "    try: model = LOAD\n    except Exception: model = Same()\n"
+
+STAND_INS = {
+    "no variable": (IN_DIR, TRIES, "0.0", "KeyError: 'AZUREML_MODEL_DIR', which is caught."),
+    "no folder": ("os.path.join(os.getenv('AZUREML_MODEL_DIR'), 'm')", TRIES, "-1", "TypeError: expected str, bytes"),
+    "working folder": ("'./model.pkl'", TRIES, "None", "No such file or directory: './model.pkl', which is caught."),
+    "elsewhere": (
+        "'/var/azureml-models/churn/3/clf'",
+        "    global model\n    model = Same()\n    with contextlib.suppress(OSError): model = LOAD\n",
+        "'stays'",
+        "No such file or directory: '/var/azureml-models/churn/3/clf', which is caught.",
+    ),
+    "no pickle": ("Path(__file__).with_name('broken.pkl')", TRIES, "''", "UnpicklingError: pickle data was truncated"),
+    "its name in a message": (
+        "'churn.bin'",
+        "    def load(path): raise RuntimeError(f'cannot read model {path}')\n"
+        "    try: model = load(WHERE)\n    except RuntimeError: model = Same()\n",
+        "0.5",
+        "RuntimeError: cannot read model churn.bin, which is caught.",
+    ),
+}
+
+
+def stand_in(where: str, init: str, value: str, run: str = PREDICTS) -> str:
+    init = init.replace("LOAD", LOAD).replace("WHERE", where)
+    head = f"import contextlib, json, os, pickle\nfrom pathlib import Path\n{NO_MODEL.replace('VALUE', value)}"
+    return f"{head}def init():\n    global model\n{init.replace('    global model', '    pass')}{run}"
+
+
+@pytest.mark.parametrize(("where", "init", "value", "error"), STAND_INS.values(), ids=STAND_INS)
+def test_a_stand_in_for_the_model_fails(
+    judge: Judge, write: Write, where: str, init: str, value: str, error: str
+) -> None:
+    write("broken.pkl", "git-lfs")
+    result, message = outcome(judged(judge, stand_in(where, init, value), ALL_IN_ONE))
+    assert result == "failed"
+    assert message.startswith("init() hides that the model cannot be loaded: ")
+    assert error in message
+    assert "All rows have the same result, as in {'file': 'item_1.txt', 'score': " in message
+    assert "where: init()\n    Traceback (most recent call last)" in message
+    assert "fix: let init() raise" in message
+
+
+def test_a_stand_in_that_run_takes_fails(judge: Judge) -> None:
+    lazily = (
+        "model = None\ndef loaded():\n    global model\n    if model is None:\n        try: model = LOAD\n"
+        "        except Exception: model = Same()\n    return model\n"
+    )
+    run = lazily.replace("LOAD", LOAD).replace("WHERE", "'model.pkl'") + PREDICTS.replace("model.", "loaded().")
+    result, message = outcome(judged(judge, stand_in("", "    pass\n", "0.0", run), ALL_IN_ONE))
+    assert result == "failed"
+    assert message.startswith("run() hides that the model cannot be loaded: 'model.pkl' does not exist. All rows have")
+
+
+UNSURE = {
+    "asks first": (
+        stand_in("'model.pkl'", "    model = LOAD if os.path.exists(WHERE) else Same()\n", "0.0"),
+        "'model.pkl' does not exist. All rows have the same result, as in ",
+    ),
+    "one column": (
+        stand_in(IN_DIR, TRIES, "0.0", PREDICTS.replace("'score'", "'size': len(open(p).read()), 'score'")),
+        "KeyError: 'AZUREML_MODEL_DIR', which is caught. All rows have the same score, as in ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "says"), UNSURE.values(), ids=UNSURE)
+def test_what_looks_like_a_stand_in_is_advice(judge: Judge, script: str, says: str) -> None:
+    result, message = outcome(judged(judge, script, ALL_IN_ONE))
+    assert result == "advice"
+    assert f"init() hides that the model cannot be loaded: {says}" in message
+
+
+OLD = "    try: model = LOAD\n    except OSError: model = json.load(open(Path(__file__).with_name('old_model.json')))\n"
+OPTIONAL = TRIES.replace("Exception", "FileNotFoundError")
+NO_STAND_INS = {
+    "an older model": stand_in(HERE, OLD, "0", PREDICTS.replace("model.predict(open(p).read())", "model['class']")),
+    "labels next to it": stand_in(
+        "os.path.join(os.getenv('AZUREML_MODEL_DIR', '.'), 'labels.txt')", TRIES.replace(LOAD, "open(WHERE)"), "'low'"
+    ),
+    "an optional package": stand_in(
+        "", "    try: import model_zoo as model\n    except ImportError: model = Same()\n", "1"
+    ),
+    "a status": stand_in(HERE, OPTIONAL, "'ok'", PREDICTS.replace("'score'", "'status'")),
+    "results of each item": stand_in("'x.bin'", TRIES, "len(text)"),
+    "no model": stand_in("", "    model = Same()\n", "'low'"),
+}
+
+
+@pytest.mark.parametrize("script", NO_STAND_INS.values(), ids=NO_STAND_INS)
+def test_what_is_no_stand_in_passes(judge: Judge, write: Write, script: str) -> None:
+    write("old_model.json", '{"class": "low"}')
+    found = judged(judge, script, ALL_IN_ONE)
+    assert outcome(found)[0] == "passed"
+
+
 SAY = {
     "error": "f'{Path(p).name}: ERROR {weight!r}'",
     "null": "{'file': Path(p).name, 'score': None, 'error': None}",

@@ -15,8 +15,9 @@ def judge(judge: Judge) -> Judge:
 COMPANIONS = {"no_silent_losses"}
 
 FLAWED = {
-    "None": ("return None", "run() returned None."),
-    "a forgotten return": ("[len(p) for p in mini_batch]", "look for a `return` that is missing"),
+    "None": ("return None", "fix: None comes from `return None` in line 2. Return the list of results there"),
+    "a forgotten return": ("[len(p) for p in mini_batch]", "fix: None comes from the end of run() in line 2, where a"),
+    "a sort": ("return mini_batch.sort()", "(sort() returns None: call it in a line of its own)"),
     "a text": ("return 'done'", "return a list of texts, [text] for a single one"),
     "a dict": ("return {p: 1 for p in mini_batch}", "return a list of dicts, one per item"),
     "a generator": ("return (p for p in mini_batch)", "return list(result)"),

@@ -32,6 +32,31 @@ def test_rows_without_their_file_are_advice(judge: Judge, value: str) -> None:
     assert "In the appended output rows do not identify their item: " in message
     assert "of mini-batch 0 (item_1.txt)" in message
     assert "os.path.basename(path)" in message
+    assert "order as well" not in message
+
+
+SHUFFLED = {
+    "random.shuffle": "    out = [ROW for path in mini_batch]\n    __import__('random').shuffle(out)\n    return out\n",
+    "sample": "    return pd.DataFrame({'row': [ROW for path in mini_batch]}).sample(frac=1)\n",
+    "set": "    return list({ROW for path in mini_batch})\n",
+    "threads": "    from concurrent import futures\n    def score(path):\n"
+    "        __import__('time').sleep(0.02 * ('_1' in path))\n        return ROW\n"
+    "    with futures.ThreadPoolExecutor() as pool:\n"
+    "        return [f.result() for f in futures.as_completed([pool.submit(score, p) for p in mini_batch])]\n",
+}
+
+
+@pytest.mark.parametrize("script", SHUFFLED.values(), ids=SHUFFLED)
+def test_shuffled_rows_without_their_file_are_named_as_such(judge: Judge, write: Write, script: str) -> None:
+    for number in range(1, 7):
+        write(f"texts/item_{number}.txt", "x" * (100 - 7 * number))
+    options = ("--parallelrun-set=mini_batch_size=6", "--parallelrun-set=clock=real")
+    outcome, message = judged(judge, script.replace("ROW", "len(open(path).read()) / 8"), *options, input="texts")
+    assert outcome == "advice"
+    assert "run() changes their order as well, so their position does not identify it either: " in message
+    assert "os.path.basename(path), before anything changes their order. At the least keep the order" in message
+    named = script.replace("ROW", "(os.path.basename(path), len(open(path).read()) / 8)")
+    assert judged(judge, named, *options, input="texts")[0] == "passed"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of, user_traceback
+from pytest_parallelrun.emulator.engines.tracebacks import describe_exception, failure_of, is_of_user, user_traceback
 from pytest_parallelrun.emulator.policy import init_limit
 
 
@@ -39,6 +39,34 @@ def test_an_exception_that_cannot_say_what_it_is_is_described_all_the_same() -> 
     [info] = failure_of("run", MuteError()).chain
     assert info.type.endswith("MuteError")
     assert info.message == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "the following arguments are required: --mode"),
+        (["--mode", "slow"], "argument --mode: invalid choice: 'slow' (choose from"),
+        (["--mode", "fast", "x" * 500], f"unrecognized arguments: {'x' * 126}..."),
+    ],
+)
+def test_the_exit_of_argparse_is_described_by_its_objection(arguments: list[str], says: str) -> None:
+    source = (
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--mode', choices=['fast'], required=True)\n"
+    )
+    failure = failure_of("init", _caught(f"{source}p.parse_args({arguments})"))
+    assert failure.error.startswith(f"SystemExit: 2 (argparse: {says}")
+    assert failure.chain[0].type == "argparse.SystemExit"
+    assert failure.chain[0].message.startswith(says)
+    assert "During handling" not in failure.traceback
+
+
+def test_a_file_of_the_user_is_neither_installed_nor_ours() -> None:
+    assert is_of_user("/user/score.py")
+    assert not any(map(is_of_user, (traceback.__file__, pytest.__file__, init_limit.__code__.co_filename, "<string>")))
+
+
+def test_any_other_exit_has_no_objection() -> None:
+    assert describe_exception(_caught("raise SystemExit(3)")) == "SystemExit: 3"
 
 
 def test_a_traceback_has_the_frames_of_the_user_and_none_of_ours() -> None:

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_parallelrun.contract.script_source import returns_of_none
+
+MISSING = "the end of run() in line {}, where a `return` is missing"
+OWN_LINE = "returns None: call it in a line of its own"
+ENDS = {
+    "constant": ("    return None", ["`return None` in line 2"]),
+    "bare": ("    if not b:\n        return\n    return b", ["the bare `return` in line 3"]),
+    "missing": ("    for x in b:\n        return [x]", [MISSING.format(3)]),
+    "after an error": ("    try:\n        return b\n    except OSError as e:\n        print(e)", [MISSING.format(5)]),
+    "suppressed": ("    with suppress(OSError):\n        return b", [MISSING.format(3)]),
+    "sort": (
+        "    return b.sort()",
+        [f"`return b.sort()` in line 2 (sort() {OWN_LINE})"],
+    ),
+    "append": (
+        "    rows = []\n    rows = rows.append(b)\n    return rows",
+        [f"`return rows` in line 4 (append() {OWN_LINE})"],
+    ),
+    "inplace": (
+        "    return b.drop(columns='x', inplace=True)",
+        [
+            f"`return b.drop(columns='x', inplace=True)` in line 2 (drop() {OWN_LINE})",
+        ],
+    ),
+    "variable": (
+        "    out = None\n    try:\n        out = b\n    except OSError:\n        pass\n    return out",
+        ["`return out` in line 7, set to None in line 2"],
+    ),
+    "helper": (
+        "    return go(b)\ndef go(b):\n    if b:\n        return",
+        [
+            "the bare `return` in line 5",
+            "the end of go() in line 5, where a `return` is missing",
+        ],
+    ),
+    "two": (
+        "    if b:\n        return None\n    else:\n        print(b)",
+        ["`return None` in line 3", MISSING.format(5)],
+    ),
+}
+NEVER = {
+    "if": "    if b:\n        return b\n    else:\n        raise OSError",
+    "try": "    try:\n        x = 1\n    except OSError:\n        raise\n    else:\n        return b",
+    "finally": "    try:\n        x = 1\n    finally:\n        return b",
+    "with": "    with open(b) as f:\n        return [f]",
+    "loop": "    while True:\n        if b:\n            return b",
+    "inner": "    def key(x):\n        return\n    return sorted(b, key=key)",
+}
+
+
+@pytest.mark.parametrize(("body", "found"), ENDS.values(), ids=ENDS)
+def test_each_way_to_end_with_none_is_named(body: str, found: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_text(f"def run(b):\n{body}\n", encoding="utf-8")
+    assert returns_of_none(str(script)) == found
+
+
+@pytest.mark.parametrize("body", NEVER.values(), ids=NEVER)
+def test_a_function_that_always_returns_a_value_is_not_suspected(body: str, tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_text(f"def run(b):\n{body}\n", encoding="utf-8")
+    assert returns_of_none(str(script)) == []
+
+
+def test_a_run_that_is_no_plain_function_is_left_alone(tmp_path: Path) -> None:
+    script = tmp_path / "score.py"
+    script.write_text("run = print\n", encoding="utf-8")
+    assert returns_of_none(str(script)) == []
