@@ -144,7 +144,7 @@ def _tried(trials: _Trials, unknown: Missing) -> Missing:
     if len(none) == trials.missing == trials.size:
         return _of_no_results(trials, unknown)
     if len(none) == trials.missing:
-        return unknown._replace(which=_no_result_for(trials.names(none)), evidence=_in_common(trials, none))
+        return unknown._replace(which=f"{_no_result_for(trials.names(none))}{_in_common(trials, none)}")
     if 0 < len(none) < trials.size and _stops_at(trials, none[0]):
         return unknown._replace(
             which=_no_result_for(trials.names(every[none[0] :])),
@@ -195,14 +195,15 @@ def _of_kept_state(trials: _Trials, unknown: Missing, before: int) -> Missing:
 
 
 def _in_common(trials: _Trials, without: Sequence[int]) -> str:
-    """What just the items without a result have in common; "" if there is nothing."""
+    """What only the items without a result have in common, as a sentence; "" if there is nothing."""
+    alone = "It alone has" if len(without) == 1 else "They alone have"
     for label, values in _keys(trials.mini_batch):
         value = values[without[0]]
         if [position for position, other in enumerate(values) if other == value] == list(without):
             if value in _NO_VALUE:
-                return f"Just these have no {label}."
+                return f" {alone} no {label}."
             if len(without) > 1:
-                return f"Just these have '{value[:MAX_TEXT]}' as {label}."
+                return f" {alone} '{value[:MAX_TEXT]}' as {label}."
     return ""
 
 

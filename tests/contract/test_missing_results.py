@@ -130,8 +130,7 @@ FLAWS = [
         name="rows without a value",
         script=TABLE + "def run(batch):\n    return batch.dropna().reset_index(drop=True)\n",
         size=1000,
-        evidence="Just these have no note.",
-        which="9 - 8 = 1 missing. No result for: row 6 of t.csv.",
+        which="9 - 8 = 1 missing. No result for: row 6 of t.csv. It alone has no note.",
         fix=ALL_ROWS,
         edits={"dropna()": "fillna('ERROR')"},
     ),
@@ -140,8 +139,8 @@ FLAWS = [
         script=TABLE + "KNOWN = pd.DataFrame({'city': ['Bern', 'Oslo']})\ndef run(batch):\n"
         "    return batch.merge(KNOWN, on='city', how='inner')\n",
         size=1000,
-        evidence="Just these have 'Lima' as city.",
-        which="9 - 6 = 3 missing. No result for: row 3 of t.csv, row 6 of t.csv, row 9 of t.csv.",
+        which="9 - 6 = 3 missing. No result for: row 3 of t.csv, row 6 of t.csv, row 9 of t.csv. They alone have "
+        "'Lima' as city.",
         fix=ALL_ROWS,
         edits={"how='inner'": "how='left'"},
     ),
