@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from pytest_parallelrun.contract.bounds import MAX_COPIED_BYTES, MAX_COPIED_FILES
+from pytest_parallelrun.contract.bounds import MAX_ALONE, MAX_COPIED_BYTES, MAX_COPIED_FILES
 from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, Redirected, paths_in
 from pytest_parallelrun.contract.entry.sample_copy import SampleCopy, copy_file, copy_of, table_itself
 from pytest_parallelrun.emulator.clock import real_monotonic
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.service.missing_api import StandInGap
     from pytest_parallelrun.emulator.settings import JobSettings
     from pytest_parallelrun.emulator.splitting.model import InputKind, MiniBatch, Payload, Source, Splitter
-
-MAX_ALONE = 50
-"""Maximum items of a mini-batch that are run one by one to find the one without a result."""
 
 
 MAX_INIT_CALLS = 30

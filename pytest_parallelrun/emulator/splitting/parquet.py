@@ -139,7 +139,7 @@ class ParquetSplitter:
                 size = rows = 0
 
     def _frame(self, file: pq.ParquetFile, span: _Groups) -> pd.DataFrame:
-        """Its rows. Of a large row group a few columns are read and converted at a time, so that memory holds it once."""
+        """Its rows. Of a large row group a few columns are read and converted at a time: memory holds it once."""
         import pandas as pd
         import pyarrow as pa
 
