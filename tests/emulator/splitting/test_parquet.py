@@ -94,7 +94,7 @@ def test_a_large_row_group_read_by_columns_is_the_same_frame(tmp_path: Path, mon
         "a": [1, 2, None],
         "flag": [True, None, False],
         "text": ["x", None, "z"],
-        "a.b": pd.to_datetime(["2026-01-01", "2026-01-02", None]),
+        "a.b": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
         "nested": [[1], [], None],
         "record": [{"b": 1}, {"b": 2}, {"b": 3}],
         "number": [0.5, 1.5, 2.5],
