@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.entry.redirected_outputs import MAX_OUTPUT_BYTES, Outputs, paths_in
+from pytest_parallelrun.contract.bounds import MAX_OUTPUT_BYTES
+from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, paths_in
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 
