@@ -35,14 +35,54 @@ MAX_ROW_BYTES = 16 * 1024**2
 MAX_NAMED_RESULTS = 12
 MAX_NAMED_ROWS = 500
 """Results that are searched for the names of their items, rows of each, and items that may be named."""
+MAX_SEARCHED_ROWS = 100_000
+"""Of a mini-batch of a table that is searched for the row that a result is about."""
 MAX_SEARCHED_PAIRS = 250_000
-"""Pairs of a row and an item of one mini-batch, up to which golden output assigns rows by the names in them."""
+"""Pairs of a row of the output and an item of one mini-batch, of which one is searched for the other."""
 MAX_SEARCHED_BYTES = 64 << 10
 """Of an item that is searched for ids."""
 
 MAX_DRAWN_BATCHES = 32
 MAX_DRAWN_BYTES = 32 * 1024**2
 """Mini-batches from which the generated checks take their items, and their bytes in the input."""
+
+MAX_REPEATS = 40
+MAX_REPEAT_SECONDS = 30.0
+"""Runs of one mini-batch whose results are random, to tell chance from rows in the wrong place."""
+MAX_SUSPECTS = 2
+"""Mini-batches that seem to depend on the size, and that fresh workers try again."""
+MAX_ALONE = 50
+"""Items of a mini-batch that are run one by one to find the one without a result."""
+MAX_PAIRS = 6
+"""Pairs of items with the same key, and with different ones, that are run to find out what is lost."""
+MAX_TRIED_SECONDS = 20.0
+"""In run(), until no further attempt is made to find out what is lost."""
+
+MAX_CORRUPTED_ITEMS = 4
+MAX_CORRUPTED_COLUMNS = 8
+MAX_CORRUPTED_SECONDS = 1.0
+"""Items of a mini-batch with one bad item, numeric columns of a table that get a bad cell, and seconds in run()."""
+MAX_BROKEN_BYTES = 4 * 1024**2
+"""Files whose content is broken; larger ones are left as they are."""
+MAX_DEPENDENCY_FILES = 2
+"""Dependency files that are taken away: each costs an init()."""
+MAX_CODE_FILES = 500
+MAX_CODE_BYTES = 20 * 1024**2
+"""A larger code root is not copied to leave out a file."""
+
+MAX_WRITTEN_BYTES = 4 * 1024**2
+"""Of a file of the script that is compared line by line; a larger one is compared as a whole."""
+MAX_OUTPUT_BYTES = 16 * 1024**2
+"""Of a file in the user's results that is restored; a larger one stays as the script leaves it."""
+
+MAX_TIMED_ROWS = 4096
+MAX_TIMED_REPETITIONS = 5
+MAX_TIMED_SECONDS = 0.1
+"""Rows of a table that may be repeated to time run(), attempts at each size, and seconds until no further one starts;
+each size gets at least one.
+"""
+MAX_TIMED_PROBE = 10.0
+"""Seconds of real time for an attempt at items whose mini-batches all timed out."""
 
 MAX_ALIGNED = 100
 """Rows that are aligned by the values that they have in common."""

@@ -7,9 +7,9 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.bounds import MAX_SINGLES
+from pytest_parallelrun.contract.bounds import MAX_SINGLES, MAX_TIMED_PROBE
 from pytest_parallelrun.contract.cases.case import case_of
-from pytest_parallelrun.contract.dependence.run_time import MAX_PROBE, fix_of, run_time, safe_timeout
+from pytest_parallelrun.contract.dependence.run_time import fix_of, run_time, safe_timeout
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import singles_of
 from pytest_parallelrun.contract.entry.sample_attempts import MIN_PROBE
@@ -127,7 +127,7 @@ def _of_one_item(observations: Observations, size: int, limit: float) -> tuple[s
     """One item alone takes too long: it gets more time."""
     mini_batch = observations.timed_out[0]
     one = mini_batch if mini_batch.partition else mini_batch.part(0)
-    patience = min(PATIENCE * limit, max(limit, MAX_PROBE))
+    patience = min(PATIENCE * limit, max(limit, MAX_TIMED_PROBE))
     # The processor time counts, and sleep that is simulated.
     with observations.entry.session(probe_limit=patience, timeout=math.ceil(10 * patience)) as session:
         ended = observations.attempt(session, one)[0]

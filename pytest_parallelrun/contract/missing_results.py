@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.bounds import MAX_SEARCHED_BYTES, evenly
+from pytest_parallelrun.contract.bounds import MAX_ALONE, MAX_PAIRS, MAX_SEARCHED_BYTES, MAX_TRIED_SECONDS, evenly
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.state import RESULTS_KEPT, STATE_KEPT
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
@@ -32,14 +32,8 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession
     from pytest_parallelrun.emulator.splitting.model import ItemName
 
-MAX_ALONE = 50
-"""Items of a mini-batch that are run alone."""
-MAX_SECONDS = 20.0
-"""In run(), until no further attempt starts."""
 MAX_TEXT = 60
 """Characters of a value that items share."""
-MAX_PAIRS = 6
-"""Pairs of items with the same key, and with different ones, that are run."""
 MAX_PAIRED = 8
 """Columns that are taken in pairs as a key."""
 CALLS = 4
@@ -116,7 +110,7 @@ class _Trials:
 
     def rows(self, positions: Sequence[int]) -> list[object]:
         """What run() returns for these items."""
-        if self._seconds > MAX_SECONDS:
+        if self._seconds > MAX_TRIED_SECONDS:
             raise _CannotTell
         if self.on_fresh_workers:
             self.session.renew()

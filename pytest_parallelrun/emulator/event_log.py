@@ -280,7 +280,11 @@ class EventLog(Sequence[Event]):
 
     def attempts(self) -> Iterator[AttemptEnded]:
         """All attempts in order of completion."""
-        return (event for event in self if isinstance(event, AttemptEnded))
+        for each in self._in_order():
+            if isinstance(each, int):
+                yield self.attempt_of(each)
+            elif isinstance(each, AttemptEnded):
+                yield each
 
     def __len__(self) -> int:
         return 2 * len(self._ids) + len(self.others)
@@ -303,13 +307,19 @@ class EventLog(Sequence[Event]):
         return self.end_of(pair) if end else self.attempt_of(pair)
 
     def __iter__(self) -> Iterator[Event]:
-        pair = 0
-        for number, event in enumerate(self.others):
-            for each in range(pair, (self._other_positions[number] - number) // 2):
+        for each in self._in_order():
+            if isinstance(each, int):
                 yield self.attempt_of(each)
                 yield self.end_of(each)
-            pair = max(pair, (self._other_positions[number] - number) // 2)
+            else:
+                yield each
+
+    def _in_order(self) -> Iterator[int | Event]:
+        """Numbers of pairs, and the other events."""
+        pair = 0
+        for number, event in enumerate(self.others):
+            before = (self._other_positions[number] - number) // 2
+            yield from range(pair, before)
+            pair = max(pair, before)
             yield event
-        for each in range(pair, len(self._ids)):
-            yield self.attempt_of(each)
-            yield self.end_of(each)
+        yield from range(pair, len(self._ids))

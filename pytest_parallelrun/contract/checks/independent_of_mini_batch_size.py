@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_parallelrun.contract.bounds import MAX_MERGED, MAX_SINGLES
+from pytest_parallelrun.contract.bounds import MAX_MERGED, MAX_SINGLES, MAX_SUSPECTS
 from pytest_parallelrun.contract.cases.case import Case
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import is_drawn
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.observations import Observations
     from pytest_parallelrun.emulator.probe import ProbeSession
 
-MAX_SUSPECTS = 2
-"""Number of mini-batches that are tried."""
 
 _ONE_ITEM = "the sample has a single item, which makes mini-batches of one size only"
 _FOR_EACH_ITEM = (

@@ -8,7 +8,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_parallelrun.contract.bounds import MAX_SINGLES
+from pytest_parallelrun.contract.bounds import MAX_REPEAT_SECONDS, MAX_REPEATS, MAX_SINGLES
 from pytest_parallelrun.contract.dependence.concurrency import side_by_side
 from pytest_parallelrun.contract.dependence.kept_state import kept_state
 from pytest_parallelrun.contract.dependence.randomness import changes_undrawn
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.contract.rows.comparison import Reassigned
     from pytest_parallelrun.emulator.probe import ProbeSession
 
-MAX_RUNS = 40
-MAX_SECONDS = 30.0
-"""For more runs of a mini-batch."""
 CHANCE_OF_LABELS = 1 / 3
 """That independent random values, of which some changed, are still the same in all: of two labels at most that."""
 CHANCE_OF_SPECIAL = 1e-3
@@ -137,9 +134,9 @@ def _misplaced(
     ignoring = unsteady(own, first).union(() if changing is None or not alone else changing.keys)
     items = [os.path.basename(path).partition(".")[0] for path in paths_of(mini_batch.payload)]
     seen: Counter[Hashable] = Counter()
-    deadline = time.monotonic() + MAX_SECONDS
+    deadline = time.monotonic() + MAX_REPEAT_SECONDS
     evidence = None
-    while seen.total() < MAX_RUNS and time.monotonic() < deadline:
+    while seen.total() < MAX_REPEATS and time.monotonic() < deadline:
         rows = ask(mini_batch)
         found = None if rows is None else reassigned(own, rows, ignoring, items)
         if rows is None or (found is None and difference(own, rows, ignoring=ignoring) is not None):

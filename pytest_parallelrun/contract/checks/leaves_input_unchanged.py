@@ -134,10 +134,8 @@ def _changes_of(sample: str | tuple[str, ...], copy: SampleCopy, settings: Split
             root = copied.removesuffix(os.path.relpath(os.path.abspath(os.path.expanduser(original)), location.root))
         known.setdefault(root, set()).update([*names, MLTABLE] if described else names)
         for name in names:
-            if not os.path.lexists(root + name):
-                gone[name] = None
-            elif not _same(base + name, root + name):
-                modified[name] = None
+            if not _same(base + name, root + name):
+                (modified if os.path.lexists(root + name) else gone)[name] = None
     return Changes(tuple(modified), tuple(gone), tuple(_new(known)))
 
 
@@ -146,7 +144,7 @@ def _same(original: str, copied: str) -> bool:
         before, after = os.stat(original), os.stat(copied)
     except OSError:
         # A dangling link, as in the copy.
-        return not os.path.exists(original) and not os.path.exists(copied)
+        return os.path.lexists(copied) and not os.path.exists(original) and not os.path.exists(copied)
     if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
         return True
     return os.path.isfile(copied) and os.access(original, os.R_OK) and filecmp.cmp(original, copied, shallow=False)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pytest_parallelrun.contract.bounds import MAX_DEPENDENCY_FILES
 from pytest_parallelrun.contract.corruption.attempts import AN_ERROR_ROW
 from pytest_parallelrun.contract.corruption.hidden_model import hidden_model
+from pytest_parallelrun.contract.corruption.injection import numeric_columns
 from pytest_parallelrun.contract.corruption.items import require_corruption_trial
 from pytest_parallelrun.contract.corruption.missing_files import missing_model, side_files
-from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
+from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
 from pytest_parallelrun.contract.finding import Finding, Location
 from pytest_parallelrun.contract.known_causes import hints, model_layout
 from pytest_parallelrun.contract.phrases import OVERVIEW, sentences, shown_for
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
     from pytest_parallelrun.emulator.events import AttemptEnded
 
 
-MAX_DEPENDENCY_FILES = 2
-"""Maximum number of dependency files that are removed: each costs an init()."""
-
 Reaction = Literal["reported", "wrong type", "error rows", "other rows", "same rows"]
 
 
@@ -56,6 +55,10 @@ def test_reports_failures(parallelrun_observations: Observations, parallelrun_ch
     __tracebackhide__ = True
     check = parallelrun_check
     trial = require_corruption_trial(parallelrun_observations, check)
+    if parallelrun_observations.kind != "files":
+        columns = len(numeric_columns(rows_of(trial.mini_batch.payload)))
+        if len(trial.attempts) < columns:
+            check.note(f"put a bad cell into {len(trial.attempts):,} of {columns:,} numeric columns")
     for corrupted in trial.attempts:
         if corrupted.ended.outcome == "wrong_type":
             check.fail(_into_a_wrong_type(trial, corrupted))
@@ -91,6 +94,8 @@ def _hidden_loss(trial: CorruptionTrial, check: Check, unneeded: dict[str, None]
     """The first dependency file whose loss the script hides; None if there is none. Adds those that change nothing."""
     opened = dict.fromkeys([*trial.setting_up.read, *trial.valid.files.read])
     files = side_files(trial.observations.entry, opened, paths_of(trial.mini_batch.payload))
+    if len(files) > MAX_DEPENDENCY_FILES:
+        check.note(f"took away {MAX_DEPENDENCY_FILES} of the {len(files):,} other files that the script reads")
     for file in files[:MAX_DEPENDENCY_FILES]:
         missing = _try_without(trial, file)
         if missing.reaction in ("wrong type", "error rows") or (file.is_model and missing.reaction == "other rows"):

@@ -9,7 +9,15 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_parallelrun.contract.bounds import MAX_NAMED_RESULTS, MAX_NAMED_ROWS, MAX_ROWS, MAX_SEARCHED_BYTES, evenly
+from pytest_parallelrun.contract.bounds import (
+    MAX_NAMED_RESULTS,
+    MAX_NAMED_ROWS,
+    MAX_ROWS,
+    MAX_SEARCHED_BYTES,
+    MAX_SEARCHED_PAIRS,
+    MAX_SEARCHED_ROWS,
+    evenly,
+)
 from pytest_parallelrun.contract.entry.baseline import part_of
 from pytest_parallelrun.contract.entry.mini_batches import joined, rows_of
 from pytest_parallelrun.contract.entry.preconditions import rows_are_only_counted, skip_without_results
@@ -160,6 +168,13 @@ def _unnamed_row_of_table(
     candidates = keys + others
     # The rows in the same places are enough where run() keeps their order.
     for whole in (False, True):
+        if whole and all(_has_whole_row(results, frames[id]) for id, results in returned.items()):
+            return None
+        if whole and max(map(len, frames.values())) > MAX_SEARCHED_ROWS:
+            check.cannot_decide(
+                "the output does not name the rows of the input in their order, and mini-batches of more than "
+                f"{MAX_SEARCHED_ROWS:,} rows are not searched for them"
+            )
         parts = {id: frames[id] if whole else _some_rows(frames[id], len(returned[id])) for id in returned}
         echoes = [_echoed(rows, parts[id], candidates, several=several[id]) for id, rows in returned.items()]
         if set.intersection(*echoes):
@@ -247,10 +262,11 @@ def _echoed(
 
 
 def _names_somewhere(rows: Sequence[object], frame: pd.DataFrame, columns: Sequence[str]) -> bool:
-    """Whether the text of each row contains a value of a text column."""
+    """Whether the text of each row, or of some of them if there are many, contains a value of a text column."""
+    searched = [text_of(row) for row in evenly(rows, max(1, MAX_SEARCHED_PAIRS // max(len(frame), 1)))]
     for name in columns:
         texts = [cell for cell in _column(frame, name) if isinstance(cell, str) and len(cell.strip()) > 1]
-        if len(texts) == len(frame) and all(any(text in text_of(row) for text in texts) for row in rows):
+        if len(texts) == len(frame) and all(any(text in row for text in texts) for row in searched):
             return True
     return False
 

@@ -14,10 +14,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from pytest_parallelrun.contract.bounds import MAX_BROKEN_BYTES
 from pytest_parallelrun.contract.rows.values import number_in
-
-MAX_BYTES = 4 << 20
-"""Larger files are left as they are."""
 
 _JUNK = b"\x07\x13\xfb\xfe not what it should be"
 _BINARY = {
@@ -39,7 +37,7 @@ class Damage(NamedTuple):
 def damages_of(path: str) -> list[Damage]:
     """How the content of a file can be broken; none where its format is not known."""
     try:
-        if os.path.getsize(path) > MAX_BYTES:
+        if os.path.getsize(path) > MAX_BROKEN_BYTES:
             return []
         with open(path, "rb") as stream:
             content = stream.read()

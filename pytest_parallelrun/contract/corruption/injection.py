@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from pytest_parallelrun.contract.bounds import MAX_CORRUPTED_COLUMNS, MAX_CORRUPTED_SECONDS
 from pytest_parallelrun.contract.corruption.attempts import CorruptedAttempt, Need
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
@@ -175,24 +176,21 @@ def _copied(mini_batch: SampleMiniBatch, state: State | bytes, folder: Path) -> 
 
 NO_NUMBER = "?"
 """Content of the cell. Not a word for an error, so that a row that repeats it does not name one."""
-MAX_COLUMNS = 8
-MAX_SECONDS = 1.0
-"""Maximum number of columns, and of seconds in run()."""
 
 
 def try_cells(session: ProbeSession, mini_batch: SampleMiniBatch, valid: ProbeResult) -> list[CorruptedAttempt]:
     """A bad cell in the first row, in one numeric column after the other."""
     attempts: list[CorruptedAttempt] = []
     seconds = 0.0
-    for position in _numeric(rows_of(mini_batch.payload))[:MAX_COLUMNS]:
-        if seconds > MAX_SECONDS:
+    for position in numeric_columns(rows_of(mini_batch.payload))[:MAX_CORRUPTED_COLUMNS]:
+        if seconds > MAX_CORRUPTED_SECONDS:
             break
         attempts.append(_try_cell(session, mini_batch, valid, position))
         seconds += attempts[-1].ended.running
     return attempts
 
 
-def _numeric(frame: pd.DataFrame) -> list[int]:
+def numeric_columns(frame: pd.DataFrame) -> list[int]:
     """Positions of the numeric columns."""
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from pytest_parallelrun.contract.bounds import MAX_CORRUPTED_ITEMS
 from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
 from pytest_parallelrun.contract.corruption.broken_content import damages_of
 from pytest_parallelrun.contract.corruption.injection import State, opens, try_bad_file, try_cells, with_needs
@@ -35,9 +36,6 @@ CORRUPTION = "corruption"
 
 _UNREADABLE: tuple[State, ...] = ("missing", "folder")
 
-MAX_ITEMS = 4
-"""In the mini-batch: enough to see what one bad item does to the others."""
-
 
 def require_corruption_trial(observations: Observations, check: Check) -> CorruptionTrial:
     """The attempts, made once for the two checks that need them. Ends the check if none is possible."""
@@ -51,7 +49,7 @@ def require_corruption_trial(observations: Observations, check: Check) -> Corrup
 
 
 def _try_items(observations: Observations) -> CorruptionTrial | str:
-    """One mini-batch of up to MAX_ITEMS items, with one bad item at a time; or why there is none."""
+    """One mini-batch of up to MAX_CORRUPTED_ITEMS items, with one bad item at a time; or why there is none."""
     if not observations.groups:
         return (
             "no mini-batch of the sample has a result for each of its items, so a loss would not show: see "
@@ -330,8 +328,8 @@ def _several_items(observations: Observations) -> SampleMiniBatch:
     if observations.entry.settings.partition_keys:
         return several or mini_batches[0]
     if several is not None:
-        return several.part(*range(min(several.size, MAX_ITEMS)))
-    return merged(mini_batches[:MAX_ITEMS])
+        return several.part(*range(min(several.size, MAX_CORRUPTED_ITEMS)))
+    return merged(mini_batches[:MAX_CORRUPTED_ITEMS])
 
 
 def _try_valid(observations: Observations, session: ProbeSession, mini_batch: SampleMiniBatch) -> ProbeResult | None:

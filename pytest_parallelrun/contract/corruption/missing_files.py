@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pytest_parallelrun.contract.bounds import MAX_CODE_BYTES, MAX_CODE_FILES
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.entry import EntryFile
@@ -21,10 +22,6 @@ from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
 
-
-MAX_BYTES = 20 << 20
-MAX_FILES = 500
-"""A larger code root is not copied to leave out a file."""
 
 CODE = (".py", ".pyc", ".pyo", ".pyi", ".so", ".pyd", ".dll", ".dylib")
 _NOT_COPIED = ("__pycache__", ".git", ".hg", ".tox", ".nox", ".venv", "venv", "node_modules", ".mypy_cache")
@@ -214,6 +211,6 @@ def _is_small(root: str) -> bool:
                 size += os.path.getsize(os.path.join(folder, name))
             except OSError:
                 continue
-            if count > MAX_FILES or size > MAX_BYTES:
+            if count > MAX_CODE_FILES or size > MAX_CODE_BYTES:
                 return False
     return True

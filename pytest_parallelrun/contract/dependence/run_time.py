@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from pytest_parallelrun.contract.bounds import MAX_TIMED_PROBE, MAX_TIMED_REPETITIONS, MAX_TIMED_ROWS, MAX_TIMED_SECONDS
 from pytest_parallelrun.contract.entry.mini_batches import attempt, joined, some_of
 from pytest_parallelrun.emulator.splitting.input_paths import locate
 
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 TIMES = "times"
 """Name of this question to the worker that is asked everything."""
-MAX_SECONDS = 0.1
-"""In run(), until no further attempt starts; each size gets at least one."""
-MAX_REPETITIONS = 5
-MAX_PROBE = 10.0
-"""Seconds of real time for an attempt at items whose mini-batches all timed out."""
-MAX_ROWS = 4096
-"""Of a table, whose rows may be repeated."""
 CLEAR = 0.005
 """Minimum difference in seconds between the largest and the smallest size; less is noise."""
 
@@ -102,7 +96,7 @@ def _measure(observations: Observations) -> RunTimeModel | None:
         times = cast("Times", observations.screening.answers[TIMES])
     else:
         observations.restore()
-        probe_limit = observations.probe_limit if answered else min(observations.probe_limit, MAX_PROBE)
+        probe_limit = observations.probe_limit if answered else min(observations.probe_limit, MAX_TIMED_PROBE)
         with observations.entry.session(probe_limit=probe_limit, reserved=True) as session:
             times = ask_times(observations, session)
     attempts = [one for one in observations.baseline.result.attempts if one.outcome == "timeout"]
@@ -162,9 +156,9 @@ def _times_of_partitions(session: ProbeSession, mini_batches: Sequence[SampleMin
     spent = 0.0
     # The first call is slower: it fills caches.
     attempt(session, mini_batches[0])
-    for _ in range(MAX_REPETITIONS):
+    for _ in range(MAX_TIMED_REPETITIONS):
         for mini_batch in mini_batches:
-            if spent > MAX_SECONDS and times.seconds:
+            if spent > MAX_TIMED_SECONDS and times.seconds:
                 continue
             ended = attempt(session, mini_batch).ended
             spent += ended.running
@@ -180,16 +174,16 @@ def _times_of_sizes(observations: Observations, session: ProbeSession, pool: Pay
     if first.outcome == "timeout":
         return Times({}, {1: first.running})
     if observations.kind != "files" and answered:
-        pool = _enlarged(session, pool, min(wanted, MAX_ROWS))
+        pool = _enlarged(session, pool, min(wanted, MAX_TIMED_ROWS))
     largest = min(len(pool), max(wanted, 4))
     sizes = sorted({1, (largest + 1) // 2, largest})
     times = Times({}, {})
     if not answered:
         times.add(first, 1)
     spent = first.running
-    for repetition in range(MAX_REPETITIONS):
+    for repetition in range(MAX_TIMED_REPETITIONS):
         for size in sizes:
-            if (spent > MAX_SECONDS or size not in times.seconds) if repetition else size in times.seconds:
+            if (spent > MAX_TIMED_SECONDS or size not in times.seconds) if repetition else size in times.seconds:
                 continue
             ended = _attempt(session, pool, size)
             spent += ended.running
@@ -207,7 +201,7 @@ def _attempt(session: ProbeSession, pool: Payload, size: int) -> AttemptEnded:
 def _enlarged(session: ProbeSession, pool: Payload, rows: int) -> Payload:
     """The rows repeated up to this number, while run() stays fast: a sample is smaller than the input of a job."""
     seconds = _attempt(session, pool, len(pool)).running
-    affordable = min(rows, int(len(pool) * MAX_SECONDS / 4 / max(seconds, 1e-6)))
+    affordable = min(rows, int(len(pool) * MAX_TIMED_SECONDS / 4 / max(seconds, 1e-6)))
     if affordable <= len(pool):
         return pool
     return some_of(joined([pool] * -(-affordable // len(pool))), 0, affordable)

@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_parallelrun.contract.bounds import MAX_WRITTEN_BYTES
 from pytest_parallelrun.contract.rows.comparison import difference, nondeterministic_values
 from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
@@ -22,8 +23,6 @@ from pytest_parallelrun.emulator.worker.process_resources import flush_files, is
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.probe import ProbeSession
 
-MAX_READ_BYTES = 4 * 1024**2
-"""Maximum bytes of a file that is compared line by line; a larger one is only compared as a whole."""
 
 _OUTPUT = "the output folder"
 WORKING_FOLDER = "the working folder"
@@ -164,7 +163,7 @@ def content_of(path: str) -> Content | None:
     try:
         if not os.path.isfile(path):
             return None
-        if os.path.getsize(path) > MAX_READ_BYTES:
+        if os.path.getsize(path) > MAX_WRITTEN_BYTES:
             with open(path, "rb") as stream:
                 return Content(_digest_of(stream), None)
         data = Path(path).read_bytes()

@@ -214,5 +214,5 @@ def part_of(value: Any, most: int) -> Sized:
     if isinstance(value, (list, tuple)):
         return [value[row] for row in chosen]
     part: Sized = value.iloc[list(chosen)]
-    counts = value.index.name is None and value.index.tolist() == list(range(len(value)))
+    counts = value.index.name is None and value.index.equals(type(value.index)(range(len(value))))
     return part.reset_index(drop=True) if counts else part  # type: ignore[attr-defined]

@@ -230,7 +230,7 @@ class EntryUnderTest:
         # The clock of a job runs on where a script sleeps.
         self.init_calls.add(result.init_calls, min(real_monotonic() - began, result.seconds_to_start))
         self.gaps.update(dict.fromkeys(result.gaps))
-        for event in result.events:
+        for event in result.events.others:
             if isinstance(event, (WorkerStarted, WorkerFailed)):
                 self.starts.note(event.failure if isinstance(event, WorkerFailed) else None)
         return result

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from pytest_parallelrun.contract.bounds import MAX_OUTPUT_BYTES
 from pytest_parallelrun.contract.entry.sample_copy import copy_file
 from pytest_parallelrun.emulator.arguments import split_option
 from pytest_parallelrun.emulator.folders import is_in_job_folder
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched, files_watched
-
-MAX_KEPT_BYTES = 16 * 1024**2
-"""Maximum bytes of a file that is restored; larger ones stay as the script leaves them."""
 
 
 class Redirected(NamedTuple):
@@ -151,7 +149,7 @@ def _names(folder: str) -> set[str]:
 def _content(path: str) -> bytes | Path | None:
     """The content; None if there is no file, the path itself if it is too large to keep."""
     try:
-        if os.path.getsize(path) > MAX_KEPT_BYTES:
+        if os.path.getsize(path) > MAX_OUTPUT_BYTES:
             return Path(path)
         return Path(path).read_bytes()
     except OSError:

@@ -150,7 +150,7 @@ class SampleAttempts:
                     self._originals.setdefault(path, (original, (stat.st_size, stat.st_mtime_ns)))
         return payload
 
-    @property
+    @cached_property
     def left_out(self) -> str:
         """What `answered` lacks of the sample, as text; "" if it is the whole sample."""
         ids, compared = self._answered_ids, sum(one.size for one in self.answered)

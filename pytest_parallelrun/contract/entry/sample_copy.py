@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,11 @@ from pytest_parallelrun.emulator.splitting.model import ItemName
 
 if TYPE_CHECKING:
     from pytest_parallelrun.emulator.splitting.model import SplitSettings
+
+
+SMALL = 64 * 1024
+"""Bytes of a file that is copied in one step."""
+_BINARY = getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -116,11 +122,11 @@ def copy_file(source: str, target: str) -> None:
         return
     try:
         try:
-            shutil.copy2(source, target)
+            _copy(source, target)
         except FileNotFoundError:
             # Only then: for most of 100,000 files their folder exists.
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copy2(source, target)
+            _copy(source, target)
     except OSError as error:
         # (What could be copied, but for its times and attributes, is a copy.)
         if isinstance(error, PermissionError) and not os.path.lexists(target):
@@ -131,6 +137,26 @@ def copy_file(source: str, target: str) -> None:
             os.chmod(target, 0)
         elif not os.path.lexists(target):
             os.symlink(source, target)
+
+
+def _copy(source: str, target: str) -> None:
+    """As shutil.copy2(), which takes five times as long for a small file; a sample may have 100,000."""
+    file = os.open(source, os.O_RDONLY | _BINARY)
+    try:
+        status = os.fstat(file)
+        content = os.read(file, SMALL)
+    finally:
+        os.close(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_size != len(content):
+        shutil.copy2(source, target)
+        return
+    file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY)
+    try:
+        os.write(file, content)
+    finally:
+        os.close(file)
+    os.chmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _relative_roots(locations: list[InputLocation]) -> list[str]:

@@ -8,6 +8,7 @@ step: mini-batches never cross files).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+BYTES_READ_AT_ONCE = 4 * 1024**2
+"""Compressed bytes of a mini-batch up to which all columns are read together."""
 
 
 class _File(NamedTuple):
@@ -95,8 +99,7 @@ class ParquetSplitter:
         span = cast("_Groups", mini_batch.position)
         try:
             with _opened(span.file.path) as file:
-                table = file.read_row_groups(list(range(span.first, span.last)))
-            frame = self._frame(table)
+                frame = self._frame(file, span)
         except (InputError, OSError, ValueError) as error:
             raise LoadError(f"'{span.file.path}' changed since it was split: {error}") from error
         check_unchanged(span.file.path, len(frame), mini_batch)
@@ -135,23 +138,60 @@ class ParquetSplitter:
                 first, before = number, before + rows
                 size = rows = 0
 
-    def _frame(self, table: pa.Table) -> pd.DataFrame:
+    def _frame(self, file: pq.ParquetFile, span: _Groups) -> pd.DataFrame:
+        """Its rows. Of a large row group a few columns are read and converted at a time: memory holds it once."""
+        import pandas as pd
         import pyarrow as pa
 
-        length = table.num_rows
-        columns = [
-            table.column(field.name).cast(field.type)
-            if field.name in table.column_names
-            else pa.nulls(length, field.type)
-            for field in self._schema
-        ]
-        frame = cast("pd.DataFrame", pa.Table.from_arrays(columns, schema=self._schema).to_pandas(ignore_metadata=True))
+        fields = list(self._schema)
+        size = sum(compressed for _, compressed in span.file.groups[span.first : span.last])
+        if size <= BYTES_READ_AT_ONCE:
+            frame = self._columns(file, span, fields)
+        else:
+            step = max(1, len(fields) * BYTES_READ_AT_ONCE // size)
+            with _tidy_memory():
+                parts = [self._columns(file, span, fields[at : at + step]) for at in range(0, len(fields), step)]
+                # Not pd.concat(), which keeps the parts apart: inserting a column next to more than 100 of them warns.
+                frame = pd.DataFrame({name: part[name] for part in parts for name in part})
+                del parts
         for field in self._schema:
             if field.name in self._nulls and pa.types.is_integer(field.type):
                 frame[field.name] = frame[field.name].astype("float64")
             elif field.name in self._nulls and pa.types.is_boolean(field.type):
                 frame[field.name] = frame[field.name].astype(object)
         return frame
+
+    def _columns(self, file: pq.ParquetFile, span: _Groups, fields: Sequence[pa.Field]) -> pd.DataFrame:
+        import pyarrow as pa
+
+        groups, names = list(range(span.first, span.last)), [field.name for field in fields]
+        table = file.read_row_groups(groups, columns=names, use_threads=False)
+        table = pa.Table.from_arrays(
+            [
+                table.column(field.name).cast(field.type)
+                if field.name in table.column_names
+                else pa.nulls(table.num_rows, field.type)
+                for field in fields
+            ],
+            schema=pa.schema(fields),
+        )
+        return cast("pd.DataFrame", table.to_pandas(ignore_metadata=True, self_destruct=True))
+
+
+@contextmanager
+def _tidy_memory() -> Iterator[None]:
+    """Memory that is freed is returned to the system: by default Arrow keeps more than is in use."""
+    import pyarrow as pa
+
+    default, pool = pa.default_memory_pool(), pa.system_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        # What remains of the mini-batch before.
+        pool.release_unused()
+        yield
+        pool.release_unused()
+    finally:
+        pa.set_memory_pool(default)
 
 
 def _opened(path: str) -> pq.ParquetFile:
@@ -163,7 +203,7 @@ def _opened(path: str) -> pq.ParquetFile:
             f"input '{path}': reading Parquet needs pyarrow: pip install 'pytest-parallelrun[parquet]'."
         ) from None
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)
     except OSError as error:
         raise InputError(f"input '{path}' cannot be read: {error.strerror or error}.") from error
     except pa.ArrowException as error:

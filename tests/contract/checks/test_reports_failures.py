@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_parallelrun.contract.corruption import injection
 from tests.conftest import FEW, Write
 from tests.contract.conftest import Judge, Judged
 
@@ -259,6 +260,15 @@ def test_a_cell_that_is_no_number(judge: Judge, write: Write, value: str, expect
     assert result == expected
     if expected == "advice":
         assert "row 1 of table.csv cannot be read (its column 'size' holds the text '?'" in message
+
+
+def test_columns_that_are_left_out_are_noted(judge: Judge, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(injection, "MAX_CORRUPTED_COLUMNS", 1)
+    write("table.csv", TABLE)
+    found = judged(
+        judge, "def run(mini_batch):\n    return mini_batch.assign(x=mini_batch.id * 2.5)\n", input="table.csv"
+    )
+    assert found.notes["reports_failures"] == ["put a bad cell into 1 of 2 numeric columns"]
 
 
 def test_a_cell_that_becomes_none_fails(judge: Judge, write: Write) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_parallelrun.contract import bounds
 from tests.conftest import Write
 from tests.contract.conftest import Judge
 
@@ -171,3 +172,14 @@ def test_items_that_run_deletes_are_looked_up_all_the_same(judge: Judge) -> None
     body = "    import os\n    for p in mini_batch: os.remove(p)\n    return [{} for p in mini_batch]\n"
     assert judged(judge, body.format("Path(p).name"))[0] == "passed"
     assert judged(judge, body.format("1"))[0] == "advice"
+
+
+def test_a_large_mini_batch_is_not_searched_for_rows_in_another_order(
+    judge: Judge, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MAX_SEARCHED_ROWS", 3)
+    write("table.csv", TABLE)
+    outcome, message = judged(judge, "    return (mini_batch['size'] * 2).tolist()\n", input="table.csv")
+    assert outcome == "skipped"
+    assert "mini-batches of more than 3 rows are not searched" in message
+    assert judged(judge, "    return mini_batch\n", input="table.csv")[0] == "passed"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun.contract.entry.redirected_outputs import MAX_KEPT_BYTES, Outputs, paths_in
+from pytest_parallelrun.contract.bounds import MAX_OUTPUT_BYTES
+from pytest_parallelrun.contract.entry.redirected_outputs import Outputs, paths_in
 from pytest_parallelrun.emulator.worker.file_watch import FilesTouched
 
 
@@ -129,7 +130,7 @@ def test_of_new_files_beside_it_those_of_the_script_are_taken_away(tmp_path: Pat
 def test_a_file_that_is_too_large_to_keep_stays_as_it_is(tmp_path: Path) -> None:
     outputs = watched(tmp_path)
     with open(tmp_path / "out" / "a.txt", "wb") as file:
-        file.truncate(MAX_KEPT_BYTES + 1)
+        file.truncate(MAX_OUTPUT_BYTES + 1)
     with outputs.kept():
         (tmp_path / "out" / "a.txt").write_text("small")
     assert (tmp_path / "out" / "a.txt").read_text() == "small"

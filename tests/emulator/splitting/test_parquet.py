@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_parallelrun.emulator.errors import EmptyInputError, InputError
-from pytest_parallelrun.emulator.splitting import open_input
+from pytest_parallelrun.emulator.splitting import open_input, parquet
 from pytest_parallelrun.emulator.splitting.model import LoadError
 from pytest_parallelrun.emulator.splitting.parquet import ParquetSplitter
 from tests.emulator.splitting._settings import Split
@@ -78,15 +78,34 @@ def test_only_the_row_groups_of_the_mini_batch_are_read(tmp_path: Path, monkeypa
     read: list[list[int]] = []
     real = pq.ParquetFile.read_row_groups
 
-    def counted(self: Any, groups: list[int]) -> Any:
+    def counted(self: Any, groups: list[int], **options: Any) -> Any:
         read.append(groups)
-        return real(self, groups)
+        return real(self, groups, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
     found = list(split.mini_batches())
     assert read == []
     split.load(found[1])
     assert read == [[1]]
+
+
+def test_a_large_row_group_read_by_columns_is_the_same_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns: dict[str, Any] = {
+        "a": [1, 2, None],
+        "flag": [True, None, False],
+        "text": ["x", None, "z"],
+        "a.b": pd.to_datetime(["2026-01-01", "2026-01-02", "2026-01-03"]),
+        "nested": [[1], [], None],
+        "record": [{"b": 1}, {"b": 2}, {"b": 3}],
+        "number": [0.5, 1.5, 2.5],
+    }
+    split = opened(write(tmp_path / "a.parquet", **columns), write(tmp_path / "b.parquet", extra=["only here"]))
+    expected, pool = frames(split), pa.default_memory_pool().backend_name
+    monkeypatch.setattr(parquet, "BYTES_READ_AT_ONCE", 1)
+    for frame, other in zip(frames(split), expected, strict=True):
+        pd.testing.assert_frame_equal(frame, other)
+        frame.iloc[:, -1] = None  # A script may write to it.
+    assert pa.default_memory_pool().backend_name == pool
 
 
 def test_types_hold_for_every_mini_batch_though_nulls_are_in_one(tmp_path: Path) -> None:
