@@ -106,8 +106,8 @@ def _simulated(job: FullJob, known: Draws, shapes: Sequence[Shape]) -> tuple[lis
         course = known.course(index, number, job.items, nodes, max_attempts=job.settings.max_retries + 1)
         some = course.seconds[:MAX_EXACT]
         slow.append(float((some > SLOW * np.median(some)).mean()) * job.mini_batches)
-        for shape, found in zip(shapes, runs, strict=True):
-            found.append(simulate(course, shape))
+        for run, found in zip(simulate(course, shapes), runs, strict=True):
+            found.append(run)
     return runs, slow
 
 

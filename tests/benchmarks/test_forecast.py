@@ -117,7 +117,7 @@ def test_a_job_in_worker_processes_takes_what_was_forecast(
         mini_batches=MINI_BATCHES,
     )
     courses = (known.course(index, MINI_BATCHES, 1, 1, max_attempts=4) for index in range(200))
-    low, middle, high = np.quantile([simulate_by_work(course, made).wall for course in courses], [0.05, 0.5, 0.95])
+    low, middle, high = np.quantile([simulate_by_work(course, [made])[0].wall for course in courses], [0.05, 0.5, 0.95])
     began = time.perf_counter()
     result = ParallelJob(tmp_path / "score.py", tmp_path / "full", settings, engine="process").run()
     wall = time.perf_counter() - began
