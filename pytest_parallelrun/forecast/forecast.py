@@ -20,6 +20,8 @@ DRAWS = 200
 MAX_HANDED_OUT = 500_000
 """Mini-batches that the real scheduler hands out in all simulations together; few draws are made of large jobs."""
 MIN_DRAWS = 20
+ENOUGH = 20
+"""Mini-batches of a sample."""
 MAX_DRAWN = 1_000_000
 """Mini-batches of a draw; those of a larger job are like them."""
 SLOW = 3
@@ -27,8 +29,10 @@ SLOW = 3
 PERCENTILES = (0.05, 0.5, 0.95)
 
 
-def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int = DRAWS) -> dict[str, object]:
-    """All of it as JSON types."""
+def forecast(
+    job: FullJob, sample: Sample, resources: Resources, notes: Sequence[str] = (), *, draws: int = DRAWS
+) -> dict[str, object]:
+    """All of it as JSON types. notes: more of them."""
     known = draw(sample, job.request.given, draws, items=job.items)
     advice = recommend(job, known, resources)
     own = _shape(job, known, resources)
@@ -61,7 +65,7 @@ def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int =
         "thresholds": _thresholds(job, runs[0]),
         "recommendation": advice.as_json(job),
         "resources": _resources(known, resources, job.settings.max_concurrency_per_instance),
-        "notes": _notes(job, sample, len(slow)),
+        "notes": [*notes, *_notes(job, sample)],
     }
 
 
@@ -140,14 +144,14 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
     sample, given = known.sample, job.request.given
     seen = f"measured in {count_text(len(sample.seconds), 'mini-batch')} of the sample"
     failures = f"{sample.failed} of {count_text(sample.tried, 'mini-batch')} of the sample failed at the first attempt"
-    retries = f"{sample.failed_again} of {count_text(sample.retried, 'later attempt')} of the sample failed"
+    retries = f"{sample.failed_again} of {count_text(sample.retried, 'later attempt')} in the sample failed"
     if not sample.retried:
-        retries = "unknown, as the sample has no retry"
+        retries = "unknown: no mini-batch of the sample was retried"
     processes = "measured in a worker process" if resources.init else "measured in this process"
     fails = [a + b for a, b in zip(known.fails, known.times_out, strict=True)]
     rows: list[tuple[str, str, Sequence[float], str, bool]] = [
         ("run_time", f"run() for one {job.noun}", _of(known.mean.tolist()), seen, True),
-        ("spread", "spread of run() between mini-batches", [sample.spread] * 3, seen, False),
+        ("spread", "spread between mini-batches", [sample.spread] * 3, seen, False),
         ("failure_rate", "first attempts that fail", _of(fails), failures, True),
         ("retry_failure_rate", "retries that fail", _of(known.fails_again.tolist()), retries, True),
         (
@@ -159,10 +163,10 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
         ),
     ]
     if sample.warm_up:
-        rows.append(("warm_up", "extra time of the first run() in a worker", [sample.warm_up] * 3, seen, False))
+        rows.append(("warm_up", "warm-up of a worker", [sample.warm_up] * 3, seen, False))
     for name, title in (
         ("overhead", "overhead of each mini-batch"),
-        ("scheduling_rate", "mini-batches scheduled per second"),
+        ("scheduling_rate", "mini-batches scheduled"),
         ("node_start", "start of a node"),
     ):
         low, high = known.given[name]
@@ -231,22 +235,28 @@ def _resources(known: Draws, resources: Resources, concurrency: int) -> dict[str
     }
 
 
-def _notes(job: FullJob, sample: Sample, draws: int) -> list[str]:
+def _notes(job: FullJob, sample: Sample) -> list[str]:
     notes = []
-    if len(sample.seconds) < 20 and "run_time" not in job.request.given:
+    if 2 * sample.failed >= sample.tried:
         notes.append(
-            f"run() was measured with {count_text(len(sample.seconds), 'mini-batch')} only, so the interval is wide: "
-            "give a sample of 20 or more"
+            f"{sample.failed} of {count_text(sample.tried, 'mini-batch')} of the sample failed at the first attempt: "
+            "fix the script first; this forecast is that of a failing job"
+        )
+    if sample.retried > sample.failed_again:
+        notes.append(
+            f"failures depend on chance: {sample.retried - sample.failed_again} of "
+            f"{count_text(sample.retried, 'later attempt')} succeeded. Another run may have more or fewer of them, as "
+            "the ranges allow for"
+        )
+    if sample.tried < ENOUGH and "run_time" not in job.request.given:
+        notes.append(
+            f"the sample has {count_text(sample.tried, 'mini-batch')} only, so the ranges are wide: give "
+            f"{ENOUGH} or more"
         )
     if not sample.failed and "failure_rate" not in job.request.given:
         notes.append(
-            f"no mini-batch of {sample.tried} failed, so most of the simulated jobs have no failure; up to about "
-            f"{100 * (1 - 0.05 ** (1 / sample.tried)):.0f} % could still fail. Give failure_rate=0 if none will"
-        )
-    if 2 * sample.failed >= sample.tried:
-        notes.append(
-            f"{sample.failed} of {sample.tried} mini-batches of the sample failed at the first attempt: repair the "
-            "script first, as this forecast is one of its failures"
+            f"no mini-batch of {sample.tried} failed, so most of the simulated jobs have no failure, but up to about "
+            f"{100 * (1 - 0.05 ** (1 / sample.tried)):.0f} % could fail. Give failure_rate=0 if none will"
         )
     if abs(sample.items / job.items - 1) > 0.1:
         notes.append(
@@ -255,7 +265,5 @@ def _notes(job: FullJob, sample: Sample, draws: int) -> list[str]:
         )
     if job.mini_batches > MAX_DRAWN:
         notes.append(f"{MAX_DRAWN:,} mini-batches were simulated and stand for all")
-    if draws < DRAWS:
-        notes.append(f"{draws} jobs were simulated instead of {DRAWS}, as this one is large")
     notes.append("times are those of this machine; a node of the service may be faster or slower")
     return notes
