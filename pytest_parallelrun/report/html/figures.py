@@ -252,7 +252,7 @@ def forecast_plot(forecast: Mapping[str, Any]) -> str:
         (0.0, longest * factor * 1.05),
         None,
         height=54 + LANE * len(made),
-        left=150,
+        left=175,
     )
     for place, each in enumerate(made):
         low, middle, high = (seconds * factor for seconds in each["wall"])
