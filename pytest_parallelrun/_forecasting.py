@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,9 +26,7 @@ class Forecasting:
 
     def __init__(self, request: ForecastRequest) -> None:
         self._request = request
-        self._baselines: dict[str, Baseline] = {}
-        self._observations: dict[str, Observations] = {}
-        self._entries: dict[str, EntryUnderTest] = {}
+        self._fixtures: dict[str, dict[type, Any]] = {}
         self.made: dict[str, dict[str, object]] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -37,16 +35,11 @@ class Forecasting:
         if module is None or module.plan.replay is not None:
             return
         name = module.plan.nodeid
-        arguments = getattr(item, "funcargs", {})
-        if isinstance(baseline := arguments.get("parallelrun_baseline"), Baseline):
-            self._baselines[name] = baseline
-        if isinstance(observations := arguments.get("parallelrun_observations"), Observations):
-            self._observations[name] = observations
-        if isinstance(entry := arguments.get("parallelrun_entry"), EntryUnderTest):
-            self._entries[name] = entry
+        fixtures = self._fixtures.setdefault(name, {})
+        fixtures |= {type(value): value for value in getattr(item, "funcargs", {}).values()}
         following = None if nextitem is None else entry_module_of(nextitem)
         # The last check may be one that is skipped, without any fixture.
-        entry = self._entries.get(name)
+        entry = fixtures.get(EntryUnderTest)
         if entry is None or (following is not None and following.plan.nodeid == name):
             return
         if hasattr(item.config, "workerinput"):
@@ -57,17 +50,17 @@ class Forecasting:
             except FileExistsError:
                 return
         try:
-            self.made[name] = self._forecast(name, entry, module.plan.sample.no_input)
+            self.made[name] = self._forecast(entry, fixtures, module.plan.sample.no_input)
         except Exception as error:
             self.made[name] = {"problem": f"{type(error).__name__}: {error}"}
 
-    def _forecast(self, name: str, entry: EntryUnderTest, no_input: str) -> dict[str, object]:
+    def _forecast(self, entry: EntryUnderTest, fixtures: Mapping[type, Any], no_input: str) -> dict[str, object]:
         from pytest_parallelrun.forecast.forecast import forecast
         from pytest_parallelrun.forecast.sample import sample_of
 
         if entry.sample is None:
             return {"problem": no_input}
-        baseline = self._baselines.get(name) or run_baseline(entry)
+        baseline = fixtures.get(Baseline) or run_baseline(entry)
         result = baseline.result
         if not any(attempt.returned is not None for attempt in result.attempts):
             why = result.reason or "run() was never called"
@@ -79,7 +72,7 @@ class Forecasting:
         resources = _measured(entry)
         sample = sample_of(result, resources.init)
         assert sample is not None
-        observations = self._observations.get(name) or Observations(entry, baseline)
+        observations = fixtures.get(Observations) or Observations(entry, baseline)
         items = full_size(observations)
         if entry.settings.partition_keys or not items:
             items = round(sample.items)

@@ -17,7 +17,7 @@ import pytest
 from pytest_parallelrun._options import flag, folder_to_write, read_last, usage_error
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.tree import shown
-from pytest_parallelrun.report.sanitize import masked_arguments
+from pytest_parallelrun.report.sanitize import masked_arguments, printable_line
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.golden_file import GoldenRequest
@@ -61,9 +61,9 @@ class UpdateWatch:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        for entry, outcome in self._outcomes.items():
-            if outcome != "passed":
-                terminalreporter.write_line(f"golden output of {entry} was not written: see above", red=True, bold=True)
+        for entry in (entry for entry, outcome in self._outcomes.items() if outcome != "passed"):
+            text = f"golden output of {entry} was not written: see above"
+            terminalreporter.write_line(printable_line(text), red=True, bold=True)
 
 
 @dataclass(frozen=True)

@@ -183,25 +183,20 @@ class Draws:
         import numpy as np
 
         narrower = math.sqrt(self.sample.items / items)
-        spread = float(self.spread[index])
-        if not math.isnan(spread):
-            spread *= narrower
-            noise = rng.standard_normal(number, np.float32)
-            noise *= np.float32(spread)
-            noise -= np.float32(spread**2 / 2)
-            return np.exp(noise, out=noise)
-        known = np.asarray(self.sample.seconds) ** narrower
-        # A table to draw from, as choosing by weight is slow.
-        known = np.repeat(known, rng.multinomial(TABLE, rng.dirichlet(np.ones(len(known)))))
-        known /= known.mean()
-        # Blurred, because no mini-batch of the job takes exactly what one of the sample took.
-        blur = _log_spread(self.sample.seconds) * len(self.sample.seconds) ** -0.2 * narrower / 2
-        chosen = known.astype(np.float32)[rng.integers(0, TABLE, number, np.uint16)]
+        spread = float(self.spread[index]) * narrower
+        observed: np.ndarray | None = None
+        if math.isnan(spread):
+            known = np.asarray(self.sample.seconds) ** narrower
+            # A table to draw from, as choosing by weight is slow.
+            known = np.repeat(known, rng.multinomial(TABLE, rng.dirichlet(np.ones(len(known)))))
+            observed = (known / known.mean()).astype(np.float32)[rng.integers(0, TABLE, number, np.uint16)]
+            # Blurred, because no mini-batch of the job takes exactly what one of the sample took.
+            spread = _log_spread(self.sample.seconds) * len(self.sample.seconds) ** -0.2 * narrower / 2
         noise = rng.standard_normal(number, np.float32)
-        noise *= np.float32(blur)
-        noise -= np.float32(blur**2 / 2)
-        chosen *= np.exp(noise, out=noise)
-        return chosen
+        noise *= np.float32(spread)
+        noise -= np.float32(spread**2 / 2)
+        np.exp(noise, out=noise)
+        return noise if observed is None else np.multiply(noise, observed, out=noise)
 
 
 def draw(sample: Sample, given: Mapping[str, Range], draws: int, *, items: float | None = None, seed: int = 0) -> Draws:

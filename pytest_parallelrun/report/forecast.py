@@ -11,9 +11,10 @@ from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.report.sanitize import count_of
 
 MEMORY = 1024**2
-TIMES: Sequence[tuple[float, float, str]] = (
-    (1, 1000, "ms"),
-    (120, 1, "s"),
+UNITS = {"number": (1.0, ""), "rate": (1.0, "per second"), "share": (100.0, "%")}
+TIMES = (
+    (1, 1000.0, "ms"),
+    (120, 1.0, "s"),
     (7_200, 1 / 60, "min"),
     (259_200, 1 / 3600, "h"),
     (math.inf, 1 / 86_400, "days"),
@@ -103,9 +104,7 @@ def _resources(resources: Mapping[str, Any]) -> str:
     if resources["problem"]:
         return f"memory and processor time of a worker were not measured: {resources['problem']}"
     cores, number = resources["cores"], count_text(resources["mini_batches"], "mini-batch")
-    used = "probably one core (it is too short to measure)"
-    if cores is not None:
-        used = "less than 0.1 cores" if cores < 0.05 else f"{cores:.1f} cores"
+    used = "probably one core (it is too short to measure)" if cores is None else f"{max(cores, 0.1):.1f} cores"
     said = (
         f"a worker takes up to {_memory(resources['init_memory'])} in init(), and in run() up to "
         f"{_memory(resources['run_memory'])} and {used}, measured in a worker process with {number}"
@@ -124,18 +123,12 @@ def _resources(resources: Mapping[str, Any]) -> str:
 def between(values: Sequence[float], unit: str = "number") -> str:
     """The middle, and the ends if they differ, with the digits that can be known: two, or three without a range."""
     low, middle, high = values
-    size = middle or high
-    factor, suffix = 1.0, {"rate": " per second"}.get(unit, "")
-    if unit == "share":
-        factor, suffix = 100.0, " %"
-    elif unit == "seconds":
-        if high < SHORTEST:
-            return seconds_text(high)
-        factor, suffix = time_unit(size)
-        suffix = f" {suffix}"
+    if unit == "seconds" and high < SHORTEST:
+        return seconds_text(high)
+    factor, name = UNITS[unit] if unit in UNITS else time_unit(middle or high)
     digits = 2 if low < high else 3
     least, usual, most = (_rounded(value * factor, digits) for value in values)
-    return f"{usual}{suffix}" + ("" if least == most else f" ({least} to {most})")
+    return f"{usual} {name}".rstrip() + ("" if least == most else f" ({least} to {most})")
 
 
 def _rounded(number: float, digits: int) -> str:

@@ -107,7 +107,7 @@ def test_numbers_have_the_digits_that_can_be_known(values: list[float], unit: st
         ),
         ({"largest_concurrency": 8, "limited_by": "memory"}, "8 workers fit on a node, limited by its memory"),
         ({"largest_concurrency": 0, "limited_by": "memory"}, "not even one fits into the memory of a node"),
-        ({"cores": 0.01}, "200 MB and less than 0.1 cores, measured"),
+        ({"cores": 0.01}, "200 MB and 0.1 cores, measured"),
         ({"cores": None}, "probably one core (it is too short to measure)"),
         ({"problem": "Windows"}, "were not measured: Windows"),
     ],
