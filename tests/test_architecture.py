@@ -39,13 +39,13 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_650,
-    "contract": 14_270,
+    "emulator": 16_655,
+    "contract": 14_280,
     "job_files": 5_150,
-    "report": 2_540,
+    "report": 2_550,
     "strategies": 1_420,
-    "ring 3": 3_220,
-    "forecast": 1_340,
+    "ring 3": 3_255,
+    "forecast": 1_335,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
 TEST_TOOLS = {"pytest", "_pytest", "hypothesis", "pluggy", "xdist", "pytest_timeout"}

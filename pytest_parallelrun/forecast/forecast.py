@@ -154,13 +154,7 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
         ("spread", "spread between mini-batches", [sample.spread] * 3, seen, False),
         ("failure_rate", "first attempts that fail", _of(fails), failures, True),
         ("retry_failure_rate", "retries that fail", _of(known.fails_again.tolist()), retries, True),
-        (
-            "init_time",
-            "start of a worker with init()",
-            [min(sample.init), sample.init[0], max(sample.init)],
-            processes,
-            True,
-        ),
+        ("init_time", "start of a worker with init()", [sample.init[0]] * 3, processes, True),
     ]
     if sample.warm_up:
         rows.append(("warm_up", "warm-up of a worker", [sample.warm_up] * 3, seen, False))
@@ -177,15 +171,8 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
             low, high = given[name]
             values, origin = [low, (low + high) / 2, high], "given"
         unit = ASSUMPTIONS[name].unit if name in ASSUMPTIONS else "share" if name == "spread" else "seconds"
-        found.append(
-            {
-                "name": name if can_be_given else "",
-                "title": title,
-                "unit": unit,
-                "values": list(values),
-                "origin": origin,
-            }
-        )
+        given_as = name if can_be_given else ""
+        found.append({"name": given_as, "title": title, "unit": unit, "values": list(values), "origin": origin})
     return found
 
 
