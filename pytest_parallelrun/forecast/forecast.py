@@ -37,7 +37,6 @@ def forecast(
     advice = recommend(job, known, resources)
     own = _shape(job, known, resources)
     others = _alternatives(own)
-    runs, slow = _simulated(job, known, [own, *others])
     recommended = replace(
         _shape(job.with_items(advice.items), known, resources),
         settings=job.settings.replace(timeout=advice.timeout),
@@ -45,10 +44,13 @@ def forecast(
         concurrency=advice.concurrency,
     )
     recommended = replace(recommended, slowdown=_slowdown(recommended.concurrency, known, resources))
-    of_advice, _ = _simulated(job.with_items(advice.items), known, [recommended])
-    configurations_made = [_configuration("as set", own, runs[0])]
-    configurations_made += [_configuration("", shape, run) for shape, run in zip(others, runs[1:], strict=True)]
-    configurations_made.append(_configuration("recommended", recommended, of_advice[0]))
+    if advice.items == job.items:
+        runs, slow = _simulated(job, known, [own, *others], [recommended])
+    else:
+        runs, slow = _simulated(job, known, [own, *others])
+        runs += _simulated(job.with_items(advice.items), known, [recommended])[0]
+    shapes = [("as set", own), *(("", other) for other in others), ("recommended", recommended)]
+    configurations_made = [_configuration(*shape, made) for shape, made in zip(shapes, runs, strict=True)]
     return {
         "size": job.request.written,
         "items": job.total_items,
@@ -95,22 +97,25 @@ def _alternatives(own: Shape) -> list[Shape]:
     return [replace(own, instances=number) for number in numbers[:3]]
 
 
-def _simulated(job: FullJob, known: Draws, shapes: Sequence[Shape]) -> tuple[list[list[Run]], list[float]]:
-    """The runs of each shape, and the stragglers of each draw; of fewer draws if the scheduler has much to do."""
+def _simulated(job: FullJob, known: Draws, *groups: Sequence[Shape]) -> tuple[list[list[Run]], list[float]]:
+    """The runs of each shape, and the stragglers of each draw; of fewer draws if the scheduler has much to do.
+
+    groups: of shapes that differ in their instances only.
+    """
     import numpy as np
 
     draws = len(known.mean)
     if job.mini_batches <= MAX_EXACT:
         draws = min(draws, max(MIN_DRAWS, MAX_HANDED_OUT // (5 * job.mini_batches)))
     number = min(job.mini_batches, MAX_DRAWN)
-    nodes = max(shape.instances for shape in shapes)
-    runs: list[list[Run]] = [[] for _ in shapes]
+    nodes = max(shape.instances for group in groups for shape in group)
+    runs: list[list[Run]] = [[] for group in groups for _ in group]
     slow = []
     for index in np.linspace(0, len(known.mean) - 1, draws).astype(int).tolist():
         course = known.course(index, number, job.items, nodes, max_attempts=job.settings.max_retries + 1)
         some = course.seconds[:MAX_EXACT]
         slow.append(float((some > SLOW * np.median(some)).mean()) * job.mini_batches)
-        for run, found in zip(simulate(course, shapes), runs, strict=True):
+        for found, run in zip(runs, (run for group in groups for run in simulate(course, group)), strict=True):
             found.append(run)
     return runs, slow
 
@@ -144,7 +149,7 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
     sample, given = known.sample, job.request.given
     seen = f"measured in {count_text(len(sample.seconds), 'mini-batch')} of the sample"
     failures = f"{sample.failed} of {count_text(sample.tried, 'mini-batch')} of the sample failed at the first attempt"
-    retries = f"{sample.failed_again} of {count_text(sample.retried, 'later attempt')} in the sample failed"
+    retries = f"{sample.failed_again} of {count_text(sample.retried, 'later attempt')} of the sample failed"
     if not sample.retried:
         retries = "unknown: no mini-batch of the sample was retried"
     processes = "measured in a worker process" if resources.init else "measured in this process"
