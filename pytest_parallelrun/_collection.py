@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_parallelrun._entries import EntryPlan
-from pytest_parallelrun._golden import UPDATE
 from pytest_parallelrun._options import command_line_values, usage_error
 from pytest_parallelrun.contract import CHECKS, CheckSpec
 
@@ -213,16 +212,6 @@ class SampleNeedsUse:
             return
         [*_, sample] = command_line_values(session.config, "input")
         raise usage_error(f"{sample}: no entry is given, so nothing is gated. Add --parallelrun-entry=PATH.")
-
-
-class UpdateNeedsCheck:
-    """Refuses --parallelrun-update-golden on the command line if the test that writes is not part of the run."""
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if session.testsfailed or session.config.option.collectonly:
-            return
-        if "test_matches_golden_output" not in {item.name for item in session.items if entry_module_of(item)}:
-            raise usage_error(f"{UPDATE} would write nothing: test_matches_golden_output is not part of this run.")
 
 
 def _is_test_module(collector: pytest.Collector) -> bool:

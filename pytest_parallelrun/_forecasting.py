@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_parallelrun._collection import entry_module_of
+from pytest_parallelrun.contract.confirmation import MAX_REPEATED
 from pytest_parallelrun.contract.dependence.run_time import full_size, rows_of_sample
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.emulator.errors import ParallelRunError
+from pytest_parallelrun.emulator.probe import WorkerStartError
 from pytest_parallelrun.forecast.request import ForecastRequest, FullJob
 
 if TYPE_CHECKING:
@@ -23,8 +26,7 @@ class Forecasting:
 
     def __init__(self, request: ForecastRequest) -> None:
         self._request = request
-        self._baselines: dict[str, Baseline] = {}
-        self._entries: dict[str, EntryUnderTest] = {}
+        self._fixtures: dict[str, dict[type, Any]] = {}
         self.made: dict[str, dict[str, object]] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -33,14 +35,11 @@ class Forecasting:
         if module is None or module.plan.replay is not None:
             return
         name = module.plan.nodeid
-        arguments = getattr(item, "funcargs", {})
-        if isinstance(baseline := arguments.get("parallelrun_baseline"), Baseline):
-            self._baselines[name] = baseline
-        if isinstance(entry := arguments.get("parallelrun_entry"), EntryUnderTest):
-            self._entries[name] = entry
+        fixtures = self._fixtures.setdefault(name, {})
+        fixtures |= {type(value): value for value in getattr(item, "funcargs", {}).values()}
         following = None if nextitem is None else entry_module_of(nextitem)
         # The last check may be one that is skipped, without any fixture.
-        entry = self._entries.get(name)
+        entry = fixtures.get(EntryUnderTest)
         if entry is None or (following is not None and following.plan.nodeid == name):
             return
         if hasattr(item.config, "workerinput"):
@@ -51,17 +50,17 @@ class Forecasting:
             except FileExistsError:
                 return
         try:
-            self.made[name] = self._forecast(entry, self._baselines.get(name), module.plan.sample.no_input)
+            self.made[name] = self._forecast(entry, fixtures, module.plan.sample.no_input)
         except Exception as error:
             self.made[name] = {"problem": f"{type(error).__name__}: {error}"}
 
-    def _forecast(self, entry: EntryUnderTest, baseline: Baseline | None, no_input: str) -> dict[str, object]:
+    def _forecast(self, entry: EntryUnderTest, fixtures: Mapping[type, Any], no_input: str) -> dict[str, object]:
         from pytest_parallelrun.forecast.forecast import forecast
         from pytest_parallelrun.forecast.sample import sample_of
 
         if entry.sample is None:
             return {"problem": no_input}
-        baseline = baseline or run_baseline(entry)
+        baseline = fixtures.get(Baseline) or run_baseline(entry)
         result = baseline.result
         if not any(attempt.returned is not None for attempt in result.attempts):
             why = result.reason or "run() was never called"
@@ -73,7 +72,7 @@ class Forecasting:
         resources = _measured(entry)
         sample = sample_of(result, resources.init)
         assert sample is not None
-        observations = Observations(entry, baseline)
+        observations = fixtures.get(Observations) or Observations(entry, baseline)
         items = full_size(observations)
         if entry.settings.partition_keys or not items:
             items = round(sample.items)
@@ -84,7 +83,27 @@ class Forecasting:
             bytes_per_item=0.0 if entry.kind == "files" else rows_of_sample(observations)[0],
             items=items,
         )
-        return forecast(job, sample, resources)
+        return forecast(job, sample, resources, _note_on_random(observations))
+
+
+def _note_on_random(observations: Observations) -> Sequence[str]:
+    """A note if results are random. A sample that takes long is not run again to find out."""
+    try:
+        if observations.screening.has_begun:
+            found = observations.nondeterministic
+        elif observations.baseline.busy > MAX_REPEATED:
+            return ()
+        else:
+            first, second = (observations.observe(observations.asked) for _ in range(2))
+            found = observations.differing(first, second)
+    except (WorkerStartError, TooManyInitCalls):
+        return ()
+    if found is None or found.harmless:
+        return ()
+    return [
+        f"results are random: two identical runs differ in {found}. Run times and failures are those of one run of the "
+        "sample, and another run may give another forecast"
+    ]
 
 
 def _measured(entry: EntryUnderTest) -> Resources:

@@ -17,13 +17,14 @@ import pytest
 from pytest_parallelrun._options import flag, folder_to_write, read_last, usage_error
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.tree import shown
-from pytest_parallelrun.report.sanitize import masked_arguments
+from pytest_parallelrun.report.sanitize import masked_arguments, printable_line
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.golden_file import GoldenRequest
 
 SUFFIX = ".golden"
 UPDATE = "--parallelrun-update-golden"
+_TEST = "::test_matches_golden_output"
 _OF_ROWS = ("profile", "mini_batch_rows", "partition_keys", "input_type", "encoding", "delimiter", "azureml")
 """Settings that affect rows, next to mini_batch_size."""
 CI_VARIABLES = (
@@ -31,6 +32,38 @@ CI_VARIABLES = (
     "GITHUB_ACTIONS", "HUDSON_URL", "JENKINS_URL", "TEAMCITY_VERSION", "TRAVIS",
 )  # fmt: skip
 """Those by which inline-snapshot recognizes CI. PyCharm sets one of them too, and PYCHARM_HOSTED."""
+
+
+class UpdateWatch:
+    """Refuses --parallelrun-update-golden on the command line if no test that writes is part of the run, and says what
+    was not written.
+    """
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, str] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if not session.testsfailed and not session.config.option.collectonly:
+            self.pytest_xdist_node_collection_finished([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        if not any(nodeid.endswith(_TEST) for nodeid in ids):
+            raise usage_error(f"{UPDATE} would write nothing: test_matches_golden_output is not part of this run.")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.nodeid.endswith(_TEST) and (report.when == "call" or not report.passed):
+            self._outcomes[report.nodeid.removesuffix(_TEST)] = report.outcome
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self._outcomes and "passed" not in self._outcomes.values() and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for entry in (entry for entry, outcome in self._outcomes.items() if outcome != "passed"):
+            text = f"golden output of {entry} was not written: see above"
+            terminalreporter.write_line(printable_line(text), red=True, bold=True)
 
 
 @dataclass(frozen=True)

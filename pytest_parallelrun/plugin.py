@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # --help must work with wrong options too.
     if not any_option_set(config) or config.option.help:
         return
-    from pytest_parallelrun._collection import Collection, SampleNeedsUse, UpdateNeedsCheck, add_to_arguments
+    from pytest_parallelrun._collection import Collection, SampleNeedsUse, add_to_arguments
     from pytest_parallelrun._entries import entries_of
     from pytest_parallelrun.emulator.sandbox.process_exit import terminations_as_interrupts
 
@@ -72,7 +72,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not entries.plans and command_line_values(config, "input") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SampleNeedsUse(), "parallelrun-sample-needs-use")
     if config.getoption("parallelrun_update_golden") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(UpdateNeedsCheck(), "parallelrun-update-needs-check")
+        from pytest_parallelrun._golden import UpdateWatch
+
+        config.pluginmanager.register(UpdateWatch(), "parallelrun-update-watch")
     if entries.gated:
         add_to_arguments(config, entries.gated)
         config.pluginmanager.register(Collection(entries.gated), "parallelrun-collection")

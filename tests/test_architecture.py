@@ -39,12 +39,12 @@ ALLOWED = {
 }
 """Parts of the package that each ring may import; what is not in a folder is ring 3, which may import all."""
 BUDGET = {
-    "emulator": 16_790,
-    "contract": 15_590,
+    "emulator": 16_800,
+    "contract": 15_600,
     "job_files": 5_150,
-    "report": 2_540,
+    "report": 2_550,
     "strategies": 1_420,
-    "ring 3": 3_240,
+    "ring 3": 3_280,
     "forecast": 1_340,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""

@@ -196,8 +196,14 @@ def in_hours(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
+SHORTEST = 1e-4
+"""Seconds; less is not known exactly."""
+
+
 def seconds_text(seconds: float) -> str:
     """Seconds with three significant digits."""
+    if 0 < seconds < SHORTEST:
+        return "less than 0.1 ms"
     if seconds >= 1000:
         return f"{seconds:,.0f} s"
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

@@ -20,6 +20,8 @@ DRAWS = 200
 MAX_HANDED_OUT = 500_000
 """Mini-batches that the real scheduler hands out in all simulations together; few draws are made of large jobs."""
 MIN_DRAWS = 20
+ENOUGH = 20
+"""Mini-batches of a sample."""
 MAX_DRAWN = 1_000_000
 """Mini-batches of a draw; those of a larger job are like them."""
 SLOW = 3
@@ -27,13 +29,14 @@ SLOW = 3
 PERCENTILES = (0.05, 0.5, 0.95)
 
 
-def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int = DRAWS) -> dict[str, object]:
-    """All of it as JSON types."""
+def forecast(
+    job: FullJob, sample: Sample, resources: Resources, notes: Sequence[str] = (), *, draws: int = DRAWS
+) -> dict[str, object]:
+    """All of it as JSON types. notes: more of them."""
     known = draw(sample, job.request.given, draws, items=job.items)
     advice = recommend(job, known, resources)
     own = _shape(job, known, resources)
     others = _alternatives(own)
-    runs, slow = _simulated(job, known, [own, *others])
     recommended = replace(
         _shape(job.with_items(advice.items), known, resources),
         settings=job.settings.replace(timeout=advice.timeout),
@@ -41,10 +44,13 @@ def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int =
         concurrency=advice.concurrency,
     )
     recommended = replace(recommended, slowdown=_slowdown(recommended.concurrency, known, resources))
-    of_advice, _ = _simulated(job.with_items(advice.items), known, [recommended])
-    configurations_made = [_configuration("as set", own, runs[0])]
-    configurations_made += [_configuration("", shape, run) for shape, run in zip(others, runs[1:], strict=True)]
-    configurations_made.append(_configuration("recommended", recommended, of_advice[0]))
+    if advice.items == job.items:
+        runs, slow = _simulated(job, known, [own, *others], [recommended])
+    else:
+        runs, slow = _simulated(job, known, [own, *others])
+        runs += _simulated(job.with_items(advice.items), known, [recommended])[0]
+    shapes = [("as set", own), *(("", other) for other in others), ("recommended", recommended)]
+    configurations_made = [_configuration(*shape, made) for shape, made in zip(shapes, runs, strict=True)]
     return {
         "size": job.request.written,
         "items": job.total_items,
@@ -61,7 +67,7 @@ def forecast(job: FullJob, sample: Sample, resources: Resources, *, draws: int =
         "thresholds": _thresholds(job, runs[0]),
         "recommendation": advice.as_json(job),
         "resources": _resources(known, resources, job.settings.max_concurrency_per_instance),
-        "notes": _notes(job, sample, len(slow)),
+        "notes": [*notes, *_notes(job, sample)],
     }
 
 
@@ -91,23 +97,26 @@ def _alternatives(own: Shape) -> list[Shape]:
     return [replace(own, instances=number) for number in numbers[:3]]
 
 
-def _simulated(job: FullJob, known: Draws, shapes: Sequence[Shape]) -> tuple[list[list[Run]], list[float]]:
-    """The runs of each shape, and the stragglers of each draw; of fewer draws if the scheduler has much to do."""
+def _simulated(job: FullJob, known: Draws, *groups: Sequence[Shape]) -> tuple[list[list[Run]], list[float]]:
+    """The runs of each shape, and the stragglers of each draw; of fewer draws if the scheduler has much to do.
+
+    groups: of shapes that differ in their instances only.
+    """
     import numpy as np
 
     draws = len(known.mean)
     if job.mini_batches <= MAX_EXACT:
         draws = min(draws, max(MIN_DRAWS, MAX_HANDED_OUT // (5 * job.mini_batches)))
     number = min(job.mini_batches, MAX_DRAWN)
-    nodes = max(shape.instances for shape in shapes)
-    runs: list[list[Run]] = [[] for _ in shapes]
+    nodes = max(shape.instances for group in groups for shape in group)
+    runs: list[list[Run]] = [[] for group in groups for _ in group]
     slow = []
     for index in np.linspace(0, len(known.mean) - 1, draws).astype(int).tolist():
         course = known.course(index, number, job.items, nodes, max_attempts=job.settings.max_retries + 1)
         some = course.seconds[:MAX_EXACT]
         slow.append(float((some > SLOW * np.median(some)).mean()) * job.mini_batches)
-        for shape, found in zip(shapes, runs, strict=True):
-            found.append(simulate(course, shape))
+        for found, run in zip(runs, (run for group in groups for run in simulate(course, group)), strict=True):
+            found.append(run)
     return runs, slow
 
 
@@ -142,27 +151,21 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
     failures = f"{sample.failed} of {count_text(sample.tried, 'mini-batch')} of the sample failed at the first attempt"
     retries = f"{sample.failed_again} of {count_text(sample.retried, 'later attempt')} of the sample failed"
     if not sample.retried:
-        retries = "unknown, as the sample has no retry"
+        retries = "unknown: no mini-batch of the sample was retried"
     processes = "measured in a worker process" if resources.init else "measured in this process"
     fails = [a + b for a, b in zip(known.fails, known.times_out, strict=True)]
     rows: list[tuple[str, str, Sequence[float], str, bool]] = [
         ("run_time", f"run() for one {job.noun}", _of(known.mean.tolist()), seen, True),
-        ("spread", "spread of run() between mini-batches", [sample.spread] * 3, seen, False),
+        ("spread", "spread between mini-batches", [sample.spread] * 3, seen, False),
         ("failure_rate", "first attempts that fail", _of(fails), failures, True),
         ("retry_failure_rate", "retries that fail", _of(known.fails_again.tolist()), retries, True),
-        (
-            "init_time",
-            "start of a worker with init()",
-            [min(sample.init), sample.init[0], max(sample.init)],
-            processes,
-            True,
-        ),
+        ("init_time", "start of a worker with init()", [sample.init[0]] * 3, processes, True),
     ]
     if sample.warm_up:
-        rows.append(("warm_up", "extra time of the first run() in a worker", [sample.warm_up] * 3, seen, False))
+        rows.append(("warm_up", "warm-up of a worker", [sample.warm_up] * 3, seen, False))
     for name, title in (
         ("overhead", "overhead of each mini-batch"),
-        ("scheduling_rate", "mini-batches scheduled per second"),
+        ("scheduling_rate", "mini-batches scheduled"),
         ("node_start", "start of a node"),
     ):
         low, high = known.given[name]
@@ -173,15 +176,8 @@ def _inputs(job: FullJob, known: Draws, resources: Resources) -> list[dict[str, 
             low, high = given[name]
             values, origin = [low, (low + high) / 2, high], "given"
         unit = ASSUMPTIONS[name].unit if name in ASSUMPTIONS else "share" if name == "spread" else "seconds"
-        found.append(
-            {
-                "name": name if can_be_given else "",
-                "title": title,
-                "unit": unit,
-                "values": list(values),
-                "origin": origin,
-            }
-        )
+        given_as = name if can_be_given else ""
+        found.append({"name": given_as, "title": title, "unit": unit, "values": list(values), "origin": origin})
     return found
 
 
@@ -231,22 +227,28 @@ def _resources(known: Draws, resources: Resources, concurrency: int) -> dict[str
     }
 
 
-def _notes(job: FullJob, sample: Sample, draws: int) -> list[str]:
+def _notes(job: FullJob, sample: Sample) -> list[str]:
     notes = []
-    if len(sample.seconds) < 20 and "run_time" not in job.request.given:
+    if 2 * sample.failed >= sample.tried:
         notes.append(
-            f"run() was measured with {count_text(len(sample.seconds), 'mini-batch')} only, so the interval is wide: "
-            "give a sample of 20 or more"
+            f"{sample.failed} of {count_text(sample.tried, 'mini-batch')} of the sample failed at the first attempt: "
+            "fix the script first; this forecast is that of a failing job"
+        )
+    if sample.retried > sample.failed_again:
+        notes.append(
+            f"failures depend on chance: {sample.retried - sample.failed_again} of "
+            f"{count_text(sample.retried, 'later attempt')} succeeded. Another run may have more or fewer of them, as "
+            "the ranges allow for"
+        )
+    if sample.tried < ENOUGH and "run_time" not in job.request.given:
+        notes.append(
+            f"the sample has {count_text(sample.tried, 'mini-batch')} only, so the ranges are wide: give "
+            f"{ENOUGH} or more"
         )
     if not sample.failed and "failure_rate" not in job.request.given:
         notes.append(
-            f"no mini-batch of {sample.tried} failed, so most of the simulated jobs have no failure; up to about "
-            f"{100 * (1 - 0.05 ** (1 / sample.tried)):.0f} % could still fail. Give failure_rate=0 if none will"
-        )
-    if 2 * sample.failed >= sample.tried:
-        notes.append(
-            f"{sample.failed} of {sample.tried} mini-batches of the sample failed at the first attempt: repair the "
-            "script first, as this forecast is one of its failures"
+            f"no mini-batch of {sample.tried} failed, so most of the simulated jobs have no failure, but up to about "
+            f"{100 * (1 - 0.05 ** (1 / sample.tried)):.0f} % could fail. Give failure_rate=0 if none will"
         )
     if abs(sample.items / job.items - 1) > 0.1:
         notes.append(
@@ -255,7 +257,5 @@ def _notes(job: FullJob, sample: Sample, draws: int) -> list[str]:
         )
     if job.mini_batches > MAX_DRAWN:
         notes.append(f"{MAX_DRAWN:,} mini-batches were simulated and stand for all")
-    if draws < DRAWS:
-        notes.append(f"{draws} jobs were simulated instead of {DRAWS}, as this one is large")
     notes.append("times are those of this machine; a node of the service may be faster or slower")
     return notes

@@ -11,7 +11,7 @@ from pytest_parallelrun.emulator.events import seconds_text
 if TYPE_CHECKING:
     from pytest_parallelrun.forecast.request import FullJob
     from pytest_parallelrun.forecast.resources import Resources
-    from pytest_parallelrun.forecast.sample import Draws
+    from pytest_parallelrun.forecast.sample import Draws, Sample
 
 TARGET = 30.0
 """Seconds of a mini-batch: tens of them, by Microsoft's tuning guide."""
@@ -87,7 +87,7 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
         elif concurrency < fitting:
             fits = f"more are of no use, see instance_count; {fits}"
     instances = max(1, round(workers / concurrency))
-    items, size, size_reason = _size(job, per_item, instances * concurrency)
+    items, size, size_reason = _size(job, known.sample, per_item, instances * concurrency)
     slowest = _slowest(known, items)
     timeout = settings.timeout
     if MARGIN * slowest <= timeout <= max(20 * slowest, 60):
@@ -122,7 +122,7 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
     )
 
 
-def _size(job: FullJob, per_item: float, workers: int) -> tuple[float, str, str]:
+def _size(job: FullJob, sample: Sample, per_item: float, workers: int) -> tuple[float, str, str]:
     """Items of a mini-batch, as the setting has them, and why."""
     settings = job.settings
     now = per_item * job.items
@@ -136,6 +136,7 @@ def _size(job: FullJob, per_item: float, workers: int) -> tuple[float, str, str]
         (TARGET / per_item, "tens of seconds are right"),
         (balanced, f"with larger ones, a worker has fewer than {EACH_WORKER} of them"),
         *([(float(MAX_FILES), f"more than {MAX_FILES:,} names do not fit into a message")] * (job.kind == "files")),
+        *([(job.items, "with more items, mini-batches fail more often")] * (sample.failed > sample.short)),
     ]
     bound, why = min(bounds)
     items = max(1.0, bound)

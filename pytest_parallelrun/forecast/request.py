@@ -109,12 +109,13 @@ def read_request(values: Iterable[tuple[str, str]]) -> ForecastRequest | None:
         else:
             try:
                 found = _SIZE.parse(name), name, origin
-            except ValueError as error:
+            except ValueError:
+                found = 0, name, origin
+            if not 0 < found[0] <= MAX_SIZE:
                 raise SettingsError(
-                    f"{origin}={text}: must be the size of the full job, {error}; or NAME=VALUE."
-                ) from None
-            if found[0] > MAX_SIZE:
-                raise SettingsError(f"{origin}={text}: must be at most {MAX_SIZE:,}.")
+                    f"{origin}={text}: must be the size of the full job, a number of files such as 1000000 or bytes of "
+                    f"a table such as 250GB, at most {MAX_SIZE:,}; or NAME=VALUE."
+                )
     if found is None:
         if first:
             raise SettingsError(f"{first}: the size of the full job is missing. Add --parallelrun-forecast=SIZE.")

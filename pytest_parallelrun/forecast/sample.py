@@ -28,6 +28,8 @@ FEW = 5
 """Mini-batches below which the bootstrap has nothing to draw from."""
 MIN_WARM = 8
 """Warm attempts with which the first one of each worker is left out."""
+TABLE = 2**16
+"""Values of a distribution that is drawn from, so that two bytes select one."""
 LEAST = 1e-6
 """Seconds of an attempt."""
 
@@ -151,15 +153,14 @@ class Draws:
         ratio = items / self.rated_items
         if self.times_out[index]:
             seconds[rng.random(mini_batches) < 1 - (1 - self.times_out[index]) ** ratio] = np.inf
-        failing = rng.random(mini_batches) < 1 - (1 - self.fails[index]) ** ratio
-        failures = np.zeros(mini_batches, np.int16)
-        places = np.flatnonzero(failing)
+        failures, short = np.zeros(mini_batches, np.int16), np.zeros(mini_batches, bool)
+        places = np.flatnonzero(rng.random(mini_batches) < 1 - (1 - self.fails[index]) ** ratio)
+        sample = self.sample
+        short[places] = rng.random(len(places)) < sample.short / max(sample.failed, 1)
         failures[places] = 1
         for _ in range(max_attempts - 1):
             places = places[rng.random(len(places)) < self.fails_again[index]]
             failures[places] += 1
-        sample = self.sample
-        short = failing & (rng.random(mini_batches) < sample.short / max(sample.failed, 1))
         node_start = self._value("node_start", rng, nodes)
         init = self._value("init_time", rng, 1)[0] if "init_time" in self.given else rng.choice(sample.init)
         overhead, rate = (float(self._value(name, rng, 1)[0]) for name in ("overhead", "scheduling_rate"))
@@ -182,24 +183,20 @@ class Draws:
         import numpy as np
 
         narrower = math.sqrt(self.sample.items / items)
-        spread = float(self.spread[index])
-        if not math.isnan(spread):
-            spread *= narrower
-            noise = rng.standard_normal(number, np.float32)
-            noise *= np.float32(spread)
-            noise -= np.float32(spread**2 / 2)
-            return np.exp(noise, out=noise)
-        known = np.asarray(self.sample.seconds) ** narrower
-        weights = rng.dirichlet(np.ones(len(known)))
-        known /= weights @ known
-        # Blurred, because no mini-batch of the job takes exactly what one of the sample took.
-        blur = _log_spread(self.sample.seconds) * len(known) ** -0.2 * narrower / 2
-        chosen = known.astype(np.float32)[rng.choice(len(known), number, p=weights)]
+        spread = float(self.spread[index]) * narrower
+        observed: np.ndarray | None = None
+        if math.isnan(spread):
+            known = np.asarray(self.sample.seconds) ** narrower
+            # A table to draw from, as choosing by weight is slow.
+            known = np.repeat(known, rng.multinomial(TABLE, rng.dirichlet(np.ones(len(known)))))
+            observed = (known / known.mean()).astype(np.float32)[rng.integers(0, TABLE, number, np.uint16)]
+            # Blurred, because no mini-batch of the job takes exactly what one of the sample took.
+            spread = _log_spread(self.sample.seconds) * len(self.sample.seconds) ** -0.2 * narrower / 2
         noise = rng.standard_normal(number, np.float32)
-        noise *= np.float32(blur)
-        noise -= np.float32(blur**2 / 2)
-        chosen *= np.exp(noise, out=noise)
-        return chosen
+        noise *= np.float32(spread)
+        noise -= np.float32(spread**2 / 2)
+        np.exp(noise, out=noise)
+        return noise if observed is None else np.multiply(noise, observed, out=noise)
 
 
 def draw(sample: Sample, given: Mapping[str, Range], draws: int, *, items: float | None = None, seed: int = 0) -> Draws:

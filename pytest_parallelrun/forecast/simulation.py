@@ -96,10 +96,12 @@ class Run(NamedTuple):
     ending: float
 
 
-def simulate(course: Course, shape: Shape) -> Run:
-    """The job; no threshold ends it."""
-    exact = shape.mini_batches <= MAX_EXACT and len(course.seconds) == shape.mini_batches
-    return simulate_exactly(course, shape) if exact else simulate_by_work(course, shape)
+def simulate(course: Course, shapes: Sequence[Shape]) -> list[Run]:
+    """The job in shapes that differ in their instances only; no threshold ends it."""
+    number = shapes[0].mini_batches
+    if number <= MAX_EXACT and len(course.seconds) == number:
+        return [simulate_exactly(course, shape) for shape in shapes]
+    return simulate_by_work(course, shapes)
 
 
 class _NoEvents(EventLog):
@@ -219,59 +221,64 @@ def simulate_exactly(course: Course, shape: Shape) -> Run:
     )
 
 
-def simulate_by_work(course: Course, shape: Shape) -> Run:
-    """The same without handing out each mini-batch.
+def simulate_by_work(course: Course, shapes: Sequence[Shape]) -> list[Run]:
+    """The same without handing out each mini-batch, in shapes that differ in their instances only.
 
     Until the queue is empty no worker is idle, so that the wall time is all work, and the idle time at the end, over
     the workers. The end is followed attempt by attempt. The other bound is the rate at which the service schedules.
     """
     import numpy as np
 
-    settings, workers = shape.settings, shape.workers
+    shape = shapes[0]
+    settings = shape.settings
     number = len(course.seconds)
     weight = shape.mini_batches / number
     max_attempts = settings.max_retries + 1
-    late = course.seconds * np.float32(shape.slowdown) > shape.timeout
-    cost = np.minimum(course.seconds * np.float32(shape.slowdown), np.float32(shape.timeout))
+    cost = course.seconds * np.float32(shape.slowdown)
+    late = cost > shape.timeout
+    np.minimum(cost, np.float32(shape.timeout), out=cost)
     cost += np.float32(course.overhead)
     cost[late] += course.init
     failing = np.flatnonzero(late | (course.failures > 0))
-    failures = np.where(late, max_attempts, course.failures)[failing]
-    short = course.short[failing] & ~late[failing]
+    of_late = late[failing]
+    failures = np.where(of_late, max_attempts, course.failures[failing])
+    short = course.short[failing] & ~of_late
     retried = ~short if settings.rules.short_return == "items_only" else np.ones(len(failing), bool)
     attempts = np.where(retried, np.minimum(failures + 1, max_attempts), 1)
-    lost = np.where(short, round(shape.items * course.lost), shape.items)
+    # A partition that is given up counts as one item.
+    given_up = 1 if settings.rules.failed_unit == "partition" and shape.kind == "tabular" else shape.items
+    lost = np.where(short, round(shape.items * course.lost), given_up)
     failed = failures >= np.where(retried, max_attempts, 1)
     extra = attempts - 1
-    work = float(cost.sum(dtype=np.float64)) + float((cost[failing] * extra).sum(dtype=np.float64))
-    length = min(max(MIN_TAIL, workers, min(TAIL_EACH * workers, MAX_TAIL)), number + int(extra.sum()))
-    makespan, idle, ending = _end_of_queue(cost, failing, attempts, length, workers)
-    starts = shape.worker_starts(course)
-    wall = _filled(starts, work * weight + idle)
-    scheduling = min(course.node_start[: shape.instances])
-    last = cost[-min(number, MIN_TAIL) :]
-    until = (shape.mini_batches - np.arange(len(last), 0, -1)) / course.scheduling_rate
     of_retries = cost[failing] * extra
-    wall = max(
-        wall,
-        scheduling + float((until + last).max()),
-        scheduling
-        + shape.mini_batches / course.scheduling_rate
-        + max(float(of_retries.sum()) * weight / workers, float(of_retries.max(initial=0.0))),
-        starts[0] + makespan,
-    )
-    given_up_is_one = settings.rules.failed_unit == "partition" and shape.kind == "tabular"
-    if given_up_is_one:
-        lost = np.where(short, lost, 1)
-    return Run(
-        wall=wall,
-        attempts=(number + int(extra.sum())) * weight,
-        timeouts=int(late.sum()) * weight,
-        waiting=int((extra > 0).sum()) * weight,
-        failed_mini_batches=int((failed & retried).sum()) * weight,
-        failed_items=float(lost[failed].sum()) * weight,
-        ending=ending,
-    )
+    work = (float(cost.sum(dtype=np.float64)) + float(of_retries.sum(dtype=np.float64))) * weight
+    last = cost[-min(number, MIN_TAIL) :]
+    scheduled = shape.mini_batches / course.scheduling_rate
+    until = scheduled - np.arange(len(last), 0, -1) / course.scheduling_rate
+    runs = []
+    for shape in shapes:
+        workers = shape.workers
+        length = min(max(MIN_TAIL, min(TAIL_EACH * workers, MAX_TAIL), workers), number + int(extra.sum()))
+        makespan, idle, ending = _end_of_queue(cost, failing, attempts, length, workers)
+        starts = shape.worker_starts(course)
+        scheduling = min(course.node_start[: shape.instances])
+        after = max(float(of_retries.sum()) * weight / workers, float(of_retries.max(initial=0.0)))
+        run = Run(
+            wall=max(
+                _filled(starts, work + idle),
+                scheduling + float((until + last).max()),
+                scheduling + scheduled + after,
+                starts[0] + makespan,
+            ),
+            attempts=(number + int(extra.sum())) * weight,
+            timeouts=int(late.sum()) * weight,
+            waiting=int((extra > 0).sum()) * weight,
+            failed_mini_batches=int((failed & retried).sum()) * weight,
+            failed_items=float(lost[failed].sum()) * weight,
+            ending=ending,
+        )
+        runs.append(run)
+    return runs
 
 
 def _end_of_queue(
@@ -282,24 +289,19 @@ def _end_of_queue(
     """
     import numpy as np
 
-    rounds = [failing[attempts > number] for number in range(1, int(attempts.max(initial=1)))]
-    left: dict[int, int] = {}
-    room = length
-    for of_round in reversed(rounds):
-        for each in of_round[-room:].tolist() if room else ():
-            left[each] = left.get(each, 0) + 1
-        room -= min(room, len(of_round))
-    fresh = range(len(cost) - room, len(cost))
-    for each in fresh:
-        left[each] = left.get(each, 0) + 1
-    seconds = {each: float(cost[each]) for each in left}
-    # Those that the queue hands out first, then retries in the order of their rounds.
-    queue = deque([*fresh, *sorted(left.keys() - set(fresh))])
-    work = sum(seconds[each] * number for each, number in left.items())
+    # Retries come after all first attempts, those of a round in the order of the round before.
+    first = np.arange(max(0, len(cost) - length), len(cost))
+    rounds = (failing[attempts > number] for number in range(1, int(attempts.max(initial=1))))
+    handed_out = np.concatenate([first, *rounds])[-length:]
+    numbers, times = np.unique(handed_out, return_counts=True)
+    left = dict(zip(numbers.tolist(), times.tolist(), strict=True))
+    seconds = dict(zip(numbers.tolist(), cost[numbers].tolist(), strict=True))
+    queue = deque(dict.fromkeys(handed_out.tolist()))
+    work = float(cost[handed_out].sum(dtype=np.float64))
     # Workers are in the middle of something.
     rng = np.random.default_rng(length)
     busy = rng.random(workers) * cost[rng.integers(0, len(cost), workers)]
-    free = sorted(map(float, busy))
+    free = sorted(busy.tolist())
     offsets = sum(free)
     later: list[tuple[float, int]] = []
     end, first_idle = free[-1], 0.0

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pytest_parallelrun.emulator.events import in_hours, seconds_text
+from pytest_parallelrun.emulator.events import SHORTEST, seconds_text
 from pytest_parallelrun.emulator.splitting.model import count_text
 from pytest_parallelrun.report.sanitize import count_of
 
 MEMORY = 1024**2
+UNITS = {"number": (1.0, ""), "rate": (1.0, "per second"), "share": (100.0, "%")}
+TIMES = (
+    (1, 1000.0, "ms"),
+    (120, 1.0, "s"),
+    (7_200, 1 / 60, "min"),
+    (259_200, 1 / 3600, "h"),
+    (math.inf, 1 / 86_400, "days"),
+)
+"""Seconds below which a unit is used, its factor and its name."""
 
 
 class Table(NamedTuple):
@@ -33,45 +43,44 @@ def forecast_title(forecast: Mapping[str, Any]) -> str:
 
 
 def forecast_sentences(forecast: Mapping[str, Any]) -> Iterator[str]:
-    """What is not in the tables."""
+    """What is not in the tables; the wall time first."""
     own = forecast["configurations"][0]
-    yield f"wall time {_between(own['wall'], _duration)} with the settings of the job"
-    yield "each number is the median of the simulated jobs, with their 5th and 95th percentiles in brackets"
     yield (
-        f"attempts: {_between(forecast['attempts'], _number)}; retries: {_between(forecast['retries'], _number)}; "
-        f"mini-batches that reach the timeout: {_between(forecast['timeout_share'], _percent)}"
+        f"wall time {between(own['wall'], 'seconds')} with the settings of the job; brackets have the 5th and 95th "
+        f"percentiles of {count_text(forecast['draws'], 'simulated job')}"
     )
-    stragglers = f"stragglers, which take more than 3 times the median: {_between(forecast['stragglers'], _number)}"
-    if own["workers"] > 1:
-        stragglers += f"; the first idle worker waits {_between(own['ending'], _duration)} for the last mini-batch"
-    yield stragglers
     for threshold in forecast["thresholds"]:
-        probability = _percent(threshold["probability"])
-        said = f"{threshold['name']}={threshold['limit']} is exceeded with a probability of {probability}"
-        if threshold["low"] != threshold["high"]:
-            said += (
-                f": {_percent(threshold['low'])} if failures are as rare as they may be after this sample, "
-                f"{_percent(threshold['high'])} if they are as frequent as they may be"
-            )
+        low, middle, high = (between([threshold[name]] * 3, "share") for name in ("low", "probability", "high"))
+        said = f"{threshold['name']}={threshold['limit']} is exceeded with a probability of {middle}"
+        if low != high:
+            said += f"; after this sample it may be {low} to {high}"
+        if threshold["probability"]:
+            said += ". The job then ends early: other numbers are those of a job without the threshold"
         yield said
     if not forecast["thresholds"]:
         yield "no threshold is set, so no number of failures ends the job"
+    yield (
+        f"attempts: {between(forecast['attempts'])}; retries: {between(forecast['retries'])}; mini-batches that "
+        f"reach the timeout: {between(forecast['timeout_share'], 'share')}"
+    )
+    stragglers = f"stragglers, which take more than 3 times the median: {between(forecast['stragglers'])}"
+    if own["workers"] > 1:
+        stragglers += f"; the first idle worker waits {between(own['ending'], 'seconds')} for the last mini-batch"
+    yield stragglers
     yield _resources(forecast["resources"])
 
 
 def forecast_tables(forecast: Mapping[str, Any]) -> Iterator[Table]:
-    """Configurations, recommendation and inputs."""
+    """Configurations, recommendation and inputs; the last column may have long texts."""
     yield Table(
         "Nodes and workers",
-        ("nodes x workers", "mini-batches", "wall time", "worker hours", "node hours"),
+        ("nodes x workers", "wall time", "worker hours"),
         [
             (
                 f"{each['instance_count']} x {each['max_concurrency_per_instance']}"
                 + (f" ({each['label']})" if each["label"] else ""),
-                f"{each['mini_batches']:,}",
-                _between(each["wall"], _duration),
-                _between(each["worker_hours"], _number),
-                _between(each["node_hours"], _number),
+                between(each["wall"], "seconds"),
+                between(each["worker_hours"]),
             )
             for each in forecast["configurations"]
         ],
@@ -83,14 +92,9 @@ def forecast_tables(forecast: Mapping[str, Any]) -> Iterator[Table]:
     )
     yield Table(
         "Inputs of the forecast",
-        ("what", "value", "origin", "to be given as"),
+        ("what", "value", "to be given as", "origin"),
         [
-            (
-                str(each["title"]),
-                _between(each["values"], {"share": _percent, "rate": _number}.get(each["unit"], seconds_text)),
-                str(each["origin"]),
-                str(each["name"]),
-            )
+            (str(each["title"]), between(each["values"], each["unit"]), str(each["name"]), str(each["origin"]))
             for each in forecast["inputs"]
         ],
     )
@@ -100,7 +104,7 @@ def _resources(resources: Mapping[str, Any]) -> str:
     if resources["problem"]:
         return f"memory and processor time of a worker were not measured: {resources['problem']}"
     cores, number = resources["cores"], count_text(resources["mini_batches"], "mini-batch")
-    used = f"{cores:.1f} cores" if cores is not None else "probably one core (it is too short to measure)"
+    used = "probably one core (it is too short to measure)" if cores is None else f"{max(cores, 0.1):.1f} cores"
     said = (
         f"a worker takes up to {_memory(resources['init_memory'])} in init(), and in run() up to "
         f"{_memory(resources['run_memory'])} and {used}, measured in a worker process with {number}"
@@ -116,22 +120,28 @@ def _resources(resources: Mapping[str, Any]) -> str:
     return said
 
 
-def _between(values: Sequence[float], text: Any) -> str:
-    """The middle, with the ends if they differ."""
-    low, middle, high = map(text, values)
-    return str(middle) if low == high else f"{middle} ({low} to {high})"
+def between(values: Sequence[float], unit: str = "number") -> str:
+    """The middle, and the ends if they differ, with the digits that can be known: two, or three without a range."""
+    low, middle, high = values
+    if unit == "seconds" and high < SHORTEST:
+        return seconds_text(high)
+    factor, name = UNITS[unit] if unit in UNITS else time_unit(middle or high)
+    digits = 2 if low < high else 3
+    least, usual, most = (_rounded(value * factor, digits) for value in values)
+    return f"{usual} {name}".rstrip() + ("" if least == most else f" ({least} to {most})")
 
 
-def _duration(seconds: float) -> str:
-    return in_hours(seconds) if seconds >= 60 else seconds_text(seconds)
+def _rounded(number: float, digits: int) -> str:
+    """All digits before the point, otherwise so many significant ones."""
+    if number == int(number):
+        return f"{number:,.0f}"
+    text = f"{number:,.{max(0, digits - 1 - math.floor(math.log10(number)))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _number(number: float) -> str:
-    return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.2g}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if not share or share > 0.095 else f"{100 * share:.2g} %"
+def time_unit(seconds: float) -> tuple[float, str]:
+    """What to multiply seconds with for a time of that size, and the unit of the product."""
+    return next((factor, name) for end, factor, name in TIMES if seconds < end)
 
 
 def _memory(number: int) -> str:

@@ -134,7 +134,7 @@ class _Page:
             yield Line(visible(f"{indent}replay: {grouped.command}"))
 
     def forecast(self, forecast: Mapping[str, object], *, brief: bool = False) -> Iterator[Line]:
-        """Its sentences and tables; a row that is too wide goes on in the next line. brief: the wall time only."""
+        """Its sentences and tables. brief: the wall time only."""
         yield from self.wrapped(forecast_title(forecast), "warning" if "problem" in forecast else "plain")
         if "problem" in forecast:
             return
@@ -146,9 +146,13 @@ class _Page:
             yield Line(f"    {table.title.lower()}")
             rows = [table.head, *table.rows]
             widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
+            # Where a table is too wide, its last column goes below the others.
+            below = 6 + sum(widths) + 2 * len(widths) - 2 > self._width
             for row in rows:
-                cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                cells = "  ".join(cell.ljust(width) for cell, width in zip(row[: -below or None], widths, strict=False))
                 yield Line(visible(f"      {cells.rstrip()}"))
+                if below and row is not table.head:
+                    yield from self.wrapped(row[-1], first=" " * 8, following=" " * 8)
         for note in forecast["notes"] if isinstance(forecast["notes"], list) else ():
             yield from self.wrapped(f"note: {note}", first="    ", following="      ")
 

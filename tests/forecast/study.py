@@ -117,7 +117,7 @@ def forecast_of(sample: Sample, draws: int = DRAWS) -> tuple[float, float]:
     """The 90 % interval of the wall time."""
     known = draw(sample, GIVEN, draws)
     courses = (known.course(each, MINI_BATCHES, SHAPE.items, 2, max_attempts=4) for each in range(draws))
-    walls = [simulate_by_work(course, SHAPE).wall for course in courses]
+    walls = [simulate_by_work(course, [SHAPE])[0].wall for course in courses]
     low, high = np.quantile(walls, [0.05, 0.95])
     return float(low), float(high)
 
@@ -130,7 +130,7 @@ def oracle(distribution: str, failures: str) -> tuple[float, float]:
     ratios = []
     for _ in range(300):
         mean = job.course(rng, OBSERVED).seconds.mean()
-        ratios.append(simulate_by_work(job.course(rng, MINI_BATCHES), SHAPE).wall / mean)
+        ratios.append(simulate_by_work(job.course(rng, MINI_BATCHES), [SHAPE])[0].wall / mean)
     low, high = np.quantile(ratios, [0.05, 0.95])
     return float(low), float(high)
 
@@ -140,7 +140,7 @@ def known_parameters(distribution: str, failures: str) -> float:
     """The width of the 90 % interval of who knows the parameters as well, as a multiple of the scale."""
     job = Job(distribution=distribution, failures=failures, scale=10.0, seed=0)
     rng = np.random.default_rng(2)
-    walls = [simulate_by_work(job.course(rng, MINI_BATCHES), SHAPE).wall for _ in range(200)]
+    walls = [simulate_by_work(job.course(rng, MINI_BATCHES), [SHAPE])[0].wall for _ in range(200)]
     low, high = np.quantile(walls, [0.05, 0.95])
     return float(high - low) / job.scale
 

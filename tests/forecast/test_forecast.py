@@ -89,6 +89,7 @@ def test_the_probability_that_a_threshold_is_exceeded(
         ({"size": 100, "seconds": 0.1}, "instance_count", "1", "more than a tenth of the worker hours"),
         ({"size": 10**5, "seconds": 2.0, "timeout": 60}, "timeout", "100", "slowest"),
         ({"size": 10**5, "seconds": 10**5}, "timeout", "259200", "the most that is allowed"),
+        ({"size": 10**6, "seconds": 0.1, "sample": {"failed": 2}}, "mini_batch_size", "10", "fail more often"),
         ({"size": 100, "seconds": 0.1}, "mini_batch_size", "10", "with larger ones, a worker has fewer than 10"),
     ],
 )
@@ -147,7 +148,7 @@ def test_what_a_small_sample_cannot_show_is_told() -> None:
 
 def test_a_script_that_mostly_fails_is_to_be_repaired_first() -> None:
     found = made(sample={"failed": 20, "retried": 40, "failed_again": 40})
-    assert "20 of 20 mini-batches of the sample failed at the first attempt: repair" in " ".join(found["notes"])
+    assert "20 of 20 mini-batches of the sample failed at the first attempt: fix" in " ".join(found["notes"])
     origins = {each["name"]: each["origin"] for each in found["inputs"]}
     assert origins["retry_failure_rate"] == "40 of 40 later attempts of the sample failed"
 

@@ -35,10 +35,10 @@ def test_without_the_option_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["many"], "many: must be the size of the full job, a whole number of 1 or more"),
+        (["many"], "many: must be the size of the full job, a number of files such as 1000000"),
         (["0"], "0: must be the size"),
-        (["250 GB"], "Did you mean '250gb'"),
-        (["999999999999999999"], "999999999999999999: must be at most"),
+        (["250 GB"], "bytes of a table such as 250GB"),
+        (["999999999999999999"], "at most 1,048,576,000,000,000"),
         (["node_cores=4"], "node_cores=4: the size of the full job is missing"),
         (["10", "cores=4"], "cores=4: unknown name 'cores'. Did you mean 'node_cores'?"),
         (["10", "failure_rate=2"], "must be a share from 0 to 1"),

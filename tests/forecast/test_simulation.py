@@ -94,7 +94,7 @@ def test_both_simulations_agree(
     walls = []
     for index in range(draws):
         one = known.course(index, number, 10, 10, max_attempts=made.settings.max_retries + 1)
-        exact, fast = simulate_exactly(one, made), simulate_by_work(one, made)
+        exact, fast = simulate_exactly(one, made), simulate_by_work(one, [made])[0]
         assert fast[1:6] == exact[1:6]
         assert fast.wall == pytest.approx(exact.wall, rel=0.04)
         walls.append((exact.wall, fast.wall))
@@ -104,6 +104,6 @@ def test_both_simulations_agree(
 
 def test_a_job_of_many_mini_batches_is_simulated_by_its_work_and_a_part_stands_for_all() -> None:
     some = course([1.0] * 20_000, [9, *[0] * 19_999])
-    run = simulate(some, shape(200_000, concurrency=10, max_retries=0))
+    (run,) = simulate(some, [shape(200_000, concurrency=10, max_retries=0)])
     assert run.wall == pytest.approx(20_000, rel=0.01)
     assert (run.attempts, run.failed_mini_batches) == (200_000, 10)

@@ -80,9 +80,27 @@ def test_without_a_sample_there_is_none(project: Path, run_pytest: Run) -> None:
     result.stdout.fnmatch_lines(["*no forecast: there is no sample input*"])
 
 
-def test_a_random_script_has_one(project: Path, gate: Run, write: Write) -> None:
-    write("score.py", "import random\ndef run(mini_batch):\n    return [random.random() for _ in mini_batch]\n")
-    assert forecast(project, gate, SIZE)["mini_batches"] == 300
+@pytest.mark.parametrize(
+    ("checks", "body", "notes"),
+    [
+        ("job_completes", "return [random.random() for _ in mini_batch]", ["results are random: two identical runs"]),
+        ("order", "return [random.random() for _ in mini_batch]", ["results are random: two identical runs"]),
+        ("order", "return [time.time() for _ in mini_batch]", []),
+        (
+            "job_completes",
+            "tried.append(1)\n    if len(tried) == 2: raise ValueError('at times')\n    return mini_batch",
+            ["failures depend on chance: 1 of 1 later attempt succeeded"],
+        ),
+    ],
+)
+def test_a_random_script_has_one_that_says_so(
+    project: Path, gate: Run, write: Write, checks: str, body: str, notes: list[str]
+) -> None:
+    write("score.py", f"import random, time\ntried = []\ndef run(mini_batch):\n    {body}\n")
+    found = forecast(project, gate, SIZE, "-k", checks)
+    assert found["mini_batches"] == 300
+    said = [note for note in found["notes"] if note.startswith(("results are random", "failures depend"))]
+    assert [note[: len(start)] for note, start in zip(said, notes, strict=True)] == notes
 
 
 def test_an_error_of_the_forecast_does_not_fail_the_gate(

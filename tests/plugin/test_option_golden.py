@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_parallelrun._golden import CI_VARIABLES, ci_variable
+from pytest_parallelrun._golden import CI_VARIABLES, UpdateWatch, ci_variable
 from pytest_parallelrun.contract import confirmation
 from tests.conftest import SOUND_SCRIPT, Run, Write
 from tests.plugin.counts import TOTAL, WITH_ENVIRONMENT
@@ -145,6 +145,27 @@ def test_an_update_that_would_write_nothing_is_refused(project: Path, gate: Run,
     result.stderr.fnmatch_lines([f"ERROR: {UPDATE} would write nothing: test_matches_golden_output is not part of *"])
     assert golden_files(project) == []
     assert gate(GOLDEN, UPDATE, option, "--collect-only").ret == pytest.ExitCode.OK
+
+
+def test_with_pytest_xdist_it_is_refused_by_what_the_workers_collected() -> None:
+    watch = UpdateWatch()
+    watch.pytest_xdist_node_collection_finished(
+        ["score.py::test_job_completes", "score.py::test_matches_golden_output"]
+    )
+    with pytest.raises(pytest.UsageError, match="would write nothing"):
+        watch.pytest_xdist_node_collection_finished(["score.py::test_job_completes"])
+
+
+@pytest.mark.parametrize(("entries", "code"), [(["random.py"], 1), (["random.py", "score.py"], 0)])
+def test_an_update_says_what_it_did_not_write_and_fails_if_it_wrote_nothing(
+    project: Path, run_pytest: Run, write: Write, entries: list[str], code: int
+) -> None:
+    write("random.py", "import os\ndef run(mini_batch):\n    return [os.urandom(4).hex() for _ in mini_batch]\n")
+    options = [f"--parallelrun-entry={entry}" for entry in entries]
+    result = run_pytest(*options, "--parallelrun-input=data", GOLDEN, UPDATE, *CHECK)
+    assert result.ret == code
+    result.stdout.fnmatch_lines(["golden output of random.py was not written: see above"])
+    assert golden_files(project / "golden") == [f"{entry}.golden" for entry in entries[1:]]
 
 
 def test_an_update_is_refused_in_ci(project: Path, gate: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
+from pytest_parallelrun.report.forecast import between, forecast_sentences, forecast_tables, forecast_title
 from pytest_parallelrun.report.html.figures import forecast_plot
 from pytest_parallelrun.report.terminal import summary_lines
 from tests.report.reports import record, report
@@ -26,6 +26,7 @@ FORECAST: dict[str, Any] = {
     "items": 1_000_000.4,
     "noun": "row",
     "mini_batches": 2_000,
+    "draws": 200,
     "configurations": [
         {
             "label": label,
@@ -64,15 +65,36 @@ def test_the_title_has_size_and_mini_batches() -> None:
 
 def test_the_sentences_have_the_middle_and_the_range() -> None:
     said = "\n".join(forecast_sentences(FORECAST))
-    assert "wall time 1:01:01 (0:50:00 to 1:06:40) with the settings of the job" in said
+    assert said.startswith("wall time 61 min (50 to 67) with the settings of the job; brackets have the 5th and 95th ")
+    assert "percentiles of 200 simulated jobs" in said
     assert "attempts: 2,000 (2,000 to 2,100); retries: 0 (0 to 100)" in said
-    assert "reach the timeout: 0 % (0 % to 1.2 %)" in said
+    assert "reach the timeout: 0 % (0 to 1.2)" in said
     assert (
-        "error_threshold=5 is exceeded with a probability of 25 %: 0 % if failures are as rare as they may be after "
-        "this sample, 100 % if they are as frequent as they may be"
+        "error_threshold=5 is exceeded with a probability of 25 %; after this sample it may be 0 % to 100 %. The job "
+        "then ends early: other numbers are those of a job without the threshold"
     ) in said
     assert "100 MB in init(), and in run() up to 200 MB and 1.5 cores, measured in a worker process" in said
-    assert "the first idle worker waits 30 s (0 ms to 0:01:30) for the last mini-batch" in said
+    assert "the first idle worker waits 30 s (0 to 90) for the last mini-batch" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "text"),
+    [
+        ([0.0118, 0.0146, 0.0172], "seconds", "15 ms (12 to 17)"),
+        ([4e-7, 4e-7, 4e-7], "seconds", "less than 0.1 ms"),
+        ([0, 2e-5, 0.5], "seconds", "0.02 ms (0 to 500)"),
+        ([119.97, 119.97, 119.97], "seconds", "120 s"),
+        ([50_000, 88_000, 130_000], "seconds", "24 h (14 to 36)"),
+        ([1_234_500, 2_000_000, 3_000_000], "seconds", "23 days (14 to 35)"),
+        ([0.007, 0.527, 0.995], "share", "53 % (0.7 to 100)"),
+        ([400, 400.0, 400], "rate", "400 per second"),
+        ([9.96, 9.98, 10.2], "number", "10"),
+        ([0.1967, 0.256, 0.2757], "number", "0.26 (0.2 to 0.28)"),
+        ([0, 0, 0], "number", "0"),
+    ],
+)
+def test_numbers_have_the_digits_that_can_be_known(values: list[float], unit: str, text: str) -> None:
+    assert between(values, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -85,6 +107,7 @@ def test_the_sentences_have_the_middle_and_the_range() -> None:
         ),
         ({"largest_concurrency": 8, "limited_by": "memory"}, "8 workers fit on a node, limited by its memory"),
         ({"largest_concurrency": 0, "limited_by": "memory"}, "not even one fits into the memory of a node"),
+        ({"cores": 0.01}, "200 MB and 0.1 cores, measured"),
         ({"cores": None}, "probably one core (it is too short to measure)"),
         ({"problem": "Windows"}, "were not measured: Windows"),
     ],
@@ -99,24 +122,18 @@ def test_without_a_threshold_nothing_ends_the_job() -> None:
 
 def test_the_tables() -> None:
     nodes, settings, inputs = forecast_tables(FORECAST)
-    assert nodes.rows[0] == (
-        "2 x 4 (as set)",
-        "2,000",
-        "1:01:01 (0:50:00 to 1:06:40)",
-        "1 (0.5 to 20)",
-        "1",
-    )
+    assert nodes.rows[0] == ("2 x 4 (as set)", "61 min (50 to 67)", "1 (0.5 to 20)")
     assert settings.rows == [("timeout", "60", "90", "slow")]
-    assert [row[1] for row in inputs.rows] == ["200 ms (100 ms to 300 ms)", "250 %"]
+    assert [row[1] for row in inputs.rows] == ["200 ms (100 to 300)", "250 %"]
 
 
 def test_the_plot_has_a_line_for_each_configuration() -> None:
     drawn = forecast_plot(FORECAST)
     assert drawn.count('class="counted"') == drawn.count("<title>") == 2
-    assert "2 x 4 as set: 1.02 hours, 0.833 to 1.11" in drawn
+    assert "2 x 4 as set: 61 min (50 to 67)" in drawn
 
 
-@pytest.mark.parametrize(("verbosity", "shown"), [(0, "recommended settings"), (-1, "wall time 1:01:01")])
+@pytest.mark.parametrize(("verbosity", "shown"), [(0, "recommended settings"), (-1, "wall time 61 min")])
 def test_the_summary_has_it_and_quietly_its_wall_time(verbosity: int, shown: str) -> None:
     made = report(record())
     made.forecast = FORECAST
@@ -129,7 +146,16 @@ def test_quietly_a_line_that_is_too_wide_is_not_cut() -> None:
     made = report(record())
     made.forecast = FORECAST
     quiet = [line.text.strip() for line in summary_lines(made, width=50, verbosity=-1)]
-    assert " ".join(quiet).endswith("wall time 1:01:01 (0:50:00 to 1:06:40) with the settings of the job")
+    assert " ".join(quiet).endswith("5th and 95th percentiles of 200 simulated jobs")
+
+
+def test_in_a_narrow_terminal_long_texts_are_below_their_row() -> None:
+    made = report(record())
+    made.forecast = {**FORECAST, "recommendation": [{**FORECAST["recommendation"][0], "reason": "slow " * 20}]}
+    lines = [line.text for line in summary_lines(made, width=80)]
+    place = lines.index("      timeout  60   90")
+    assert lines[place + 1].startswith("        slow slow")
+    assert max(map(len, lines)) <= 80
 
 
 def test_without_a_forecast_the_reason_is_told() -> None:

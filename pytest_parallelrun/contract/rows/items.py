@@ -59,9 +59,19 @@ def _owners(
         ):
             return list(names)
         found = list(_named(rows, names, known, root)) if len(rows) * len(names) <= MAX_SEARCHED_PAIRS else []
-        if len(found) == len(rows):
+        if len(found) == len(rows) and not (len(rows) == len(names) and _are_labels(rows, found, names)):
             return found
     return list(names) if len(rows) == len(names) else None
+
+
+def _are_labels(rows: Sequence[object], found: Sequence[ItemName], names: Sequence[ItemName]) -> bool:
+    """Whether rows are results that happen to be names, such as "cat" for dog.jpg, where there is a cat.jpg too."""
+    if any(os.path.basename(name) in text_of(row) for row, name in zip(rows, found, strict=True)):
+        return False
+    values = (next(iter(row.values())) if isinstance(row, Mapping) and len(row) == 1 else row for row in rows)
+    return set(found) != set(names) or all(
+        str(value) in _stems_of(name) for value, name in zip(values, found, strict=True)
+    )
 
 
 def _named(rows: Sequence[object], names: Sequence[ItemName], known: FileNames, root: str) -> Iterator[ItemName]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from pytest_parallelrun.emulator.events import Outcome, seconds_text
+from pytest_parallelrun.report.forecast import between, time_unit
 from pytest_parallelrun.report.sanitize import count_of, in_one_line
 from pytest_parallelrun.report.trace import Bar, CellState, Lane, Trace, TraceCell
 
@@ -243,19 +244,21 @@ def safe_size(trace: Trace, figures: Mapping[str, float | str]) -> str:
 def forecast_plot(forecast: Mapping[str, Any]) -> str:
     """The wall time of each configuration: its middle as a point on the line from the 5th to the 95th percentile."""
     made = forecast["configurations"]
-    hours = [[seconds / 3600 for seconds in each["wall"]] for each in made]
+    longest = max(high for each in made for high in each["wall"]) or 1.0
+    factor, unit = time_unit(longest)
     chart = Chart(
-        "hours",
+        unit,
         "",
-        (0.0, max(high for _, _, high in hours) * 1.05 or 1.0),
+        (0.0, longest * factor * 1.05),
         None,
         height=54 + LANE * len(made),
-        left=150,
+        left=175,
     )
-    for place, (each, (low, middle, high)) in enumerate(zip(made, hours, strict=True)):
+    for place, each in enumerate(made):
+        low, middle, high = (seconds * factor for seconds in each["wall"])
         at = chart.top + LANE * (place + 0.5)
         label = f"{each['instance_count']} x {each['max_concurrency_per_instance']} {each['label']}"
-        says = f"{label}: {middle:.3g} hours, {low:.3g} to {high:.3g}"
+        says = f"{label}: {between(each['wall'], 'seconds')}"
         chart.parts += [
             f'<text x="{chart.left - 8}" y="{at:g}" dy=".35em" text-anchor="end">{text_of(label)}</text>',
             f'<polyline class="counted" points="{chart.x(low):.1f},{at:g} {chart.x(high):.1f},{at:g}"/>',

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,8 +22,10 @@ class Script:
         self.run = run
 
 
-def by_item(tmp_path: Path, run: Callable[..., object], size: int = 4) -> dict[str, list[object]]:
-    for name in FILES:
+def by_item(
+    tmp_path: Path, run: Callable[..., object], size: int = 4, files: Sequence[str] = FILES
+) -> dict[str, list[object]]:
+    for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x", encoding="utf-8")
     result = ParallelJob(Script(run), str(tmp_path), JobSettings(mini_batch_size=size)).run()
@@ -55,6 +58,24 @@ def test_rows_of_files(tmp_path: Path, run: Callable[..., object], items: list[s
 def test_a_number_is_no_name_of_a_file(tmp_path: Path) -> None:
     found = by_item(tmp_path, lambda paths: [2, 11, 2, 11])
     assert found == {"1.txt": [2], "11.txt": [11], "2.txt": [2], "sub/1.txt": [11]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "by_position"),
+    [
+        (["dog", "cat"], True),
+        (["dog", "dog"], True),
+        (["dog 0.9", "dog 0.8"], True),
+        ([{"label": "dog"}, {"label": "cat"}], True),
+        ([{"label": "dog", "p": 0.5}, {"label": "dog", "p": 0.6}], True),
+        (["dog 0.9", "cat 0.8"], False),
+        (["dog.jpg", "cat.jpg"], False),
+        (["dog.jpg 1", "dog.jpg 2"], False),
+    ],
+)
+def test_a_label_is_no_name_of_a_file(tmp_path: Path, rows: list[Any], by_position: bool) -> None:
+    found = by_item(tmp_path, lambda paths: rows, files=("cat.jpg", "dog.jpg"))
+    assert (found == {"cat.jpg": rows[:1], "dog.jpg": rows[1:]}) == by_position
 
 
 def test_all_rows_of_a_single_file_are_its_own(tmp_path: Path) -> None:
