@@ -200,7 +200,7 @@ class ExampleRunner:
         return STATE_KEPT if isinstance(known, StateDependence) and known.origin == "memory" else cause
 
     def held(self) -> AbstractContextManager[None]:
-        """Around attempts in a row: see ProbeSession.held()."""
+        """See ProbeSession."""
         return self._worker.held()
 
     def attempt(self, payload: Payload, recipe: Recipe, *, patient: bool = False) -> AttemptEnded:
