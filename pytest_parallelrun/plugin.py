@@ -24,8 +24,7 @@ from pytest_parallelrun._options import add_options, any_option_set, command_lin
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     add_options(parser)
-    # No user sees an assert of this package, and loading its modules with rewritten asserts takes twice as long. There
-    # is no public switch for it.
+    # No user sees an assert of this package, and rewriting them makes it slower to load. There is no public switch.
     hook = getattr(pluginmanager, "rewrite_hook", None)
     getattr(hook, "_must_rewrite", set[str]()).discard(__name__.partition(".")[0])
 

@@ -122,6 +122,16 @@ def test_between_attempts_the_process_is_the_hosts(script: Path, monkeypatch: py
         assert "colorsys" in sys.modules
 
 
+def test_attempts_in_a_row_leave_the_process_to_the_workers(script: Path) -> None:
+    host = sys.stdout
+    with bench_of(script) as bench:
+        with bench.held():
+            for _ in range(2):
+                bench.attempt(["a"])
+                assert sys.stdout is not host
+        assert sys.stdout is host
+
+
 def test_between_attempts_time_is_real() -> None:
     class Sleeper:
         def run(self, paths: list[str]) -> list[float]:

@@ -58,7 +58,7 @@ def test_where_no_file_may_be_a_job_definition_none_is_parsed(pytester: pytest.P
 def test_its_modules_are_loaded_without_rewriting_their_asserts(pytester: pytest.Pytester) -> None:
     # As for an installed package, pytest marks what it is told to load.
     config = pytester.parseconfig("-p", "pytest_parallelrun", "-p", "tests.plugin.counts")
-    marked = config.pluginmanager.rewrite_hook._must_rewrite  # type: ignore[attr-defined]
+    marked = getattr(config.pluginmanager.rewrite_hook, "_must_rewrite")  # noqa: B009 - private
     assert "tests.plugin.counts" in marked
     assert "pytest_parallelrun" not in marked
 

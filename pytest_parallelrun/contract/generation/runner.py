@@ -206,7 +206,7 @@ class ExampleRunner:
         return STATE_KEPT if isinstance(known, StateDependence) and known.origin == "memory" else cause
 
     def held(self) -> AbstractContextManager[None]:
-        """Around attempts in a row: see ProbeSession.held()."""
+        """See ProbeSession."""
         return self._worker.held()
 
     def cause_of(self, attempt: AttemptEnded) -> Cause:
