@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FEW, Run
+from tests.conftest import Run
+from tests.light import FEW
 from tests.report.schema import read_valid
 
 FLAWED = Path(__file__).parents[2] / "example_scripts" / "flawed"
@@ -202,6 +203,7 @@ REPAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repair", REPAIRS, ids=lambda repair: f"{repair.name}-{repair.advice[:12]}")
 def test_a_script_repaired_as_the_finding_says_passes(
     repair: Repair, pytester: pytest.Pytester, run_pytest: Run

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SOME, Write
+from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
+from tests.light import SOME
 
 CHECK = "handles_generated_mini_batches"
 
 READ = "[len(open(p, 'rb').read()) for p in mini_batch]"
+
+
+@pytest.fixture
+def few_edge_cases() -> None:
+    """All of them are tried here."""
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import FEW, Write
+from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
+from tests.light import FEW
 
 ALL_IN_ONE = "--parallelrun-set=mini_batch_size=3"
 
