@@ -7,6 +7,7 @@ import pytest
 
 from tests.conftest import Run, Write
 from tests.plugin.counts import NAMES, TOTAL, assert_gated
+from tests.report.schema import read_valid
 
 
 def ids(result: pytest.RunResult) -> list[str]:
@@ -237,8 +238,24 @@ def test_pdb_stops_at_a_finding(project: Path, pytester: pytest.Pytester, write:
     result.stdout.fnmatch_lines(["run() returned None.*", "*(Pdb)*", "*1 failed*"])
 
 
-def test_two_workers_of_xdist_share_the_checks(project: Path, gate_in_two: Run) -> None:
-    result = gate_in_two("--parallelrun-report=gate.json", "--junitxml=junit.xml")
-    assert_gated(result, TOTAL)
+def test_two_workers_of_xdist_share_the_checks_and_write_each_file_once(
+    project: Path, gate_in_two: Run, write: Write
+) -> None:
+    write(
+        "test_mine.py",
+        """
+        import pytest
+
+        @pytest.mark.parametrize("size", [1, 2, 3])
+        def test_it(parallelrun, size):
+            assert parallelrun(mini_batch_size=size).succeeded_items == 3
+        """,
+    )
+    reports = ("--parallelrun-report=gate.json", "--junitxml=junit.xml", "--parallelrun-forecast=6")
+    result = gate_in_two(*reports, "--parallelrun-set=output_action=append_row", "--parallelrun-output=out")
+    assert_gated(result, TOTAL + 3)
     result.stdout.fnmatch_lines([f"score.py: passed: {TOTAL} checks, 3 of 3 mini-batches*"])
-    assert (project / "gate.json").is_file()
+    (entry,) = read_valid(project / "gate.json")["entries"]
+    assert [check["name"] for check in entry["checks"]] == NAMES
+    assert entry["forecast"]["mini_batches"] == 6
+    assert len((project / "out" / "parallel_run_step.txt").read_text().splitlines()) == 3

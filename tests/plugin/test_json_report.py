@@ -200,13 +200,6 @@ def test_the_course_of_the_job_is_sent_by_the_workers_of_xdist(project: Path, an
     assert trace["steps"][-1] == {"attempts": 5, "failed_items": 1, "failed_mini_batches": 1}
 
 
-def test_checks_come_in_the_order_of_their_table_whoever_ran_them(project: Path, gate_in_two: Run) -> None:
-    (entry,) = report(project, gate_in_two, "-k", "entry or returns or silent or completes")["entries"]
-    names = [check["name"] for check in entry["checks"]]
-    assert len(names) > 5
-    assert names == [name for name in NAMES if name in names]
-
-
 def test_an_entry_that_cannot_be_imported_is_told_as_any_other(project: Path, gate: Run, write: Write) -> None:
     write("score.py", "import nowhere_to_be_found\n")
     (entry,) = report(project, gate)["entries"]
