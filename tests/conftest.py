@@ -8,7 +8,6 @@ import pkgutil
 import signal
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,21 +47,17 @@ SOUND_SCRIPT = """
 """
 
 
-CASES = 2
-"""So many cases of a test that gates a table of scripts are in the default run."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow what starts pytest-xdist, and further cases of tests that gate scripts."""
-    cases: Counter[str] = Counter()
+    """Marks as slow what starts pytest-xdist, and all cases but the first of a test that gates scripts."""
+    seen: set[str] = set()
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         test, _, case = item.nodeid.partition("[")
-        cases[test] += 1
         elsewhere = "in_two" in fixtures or "xdist" in case or "gate_in_one" in case
-        if elsewhere or ("judge" in fixtures and cases[test] > CASES):
+        if elsewhere or ("judge" in fixtures and test in seen):
             item.add_marker("slow")
+        seen.add(test)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -69,6 +69,7 @@ def test_no_check_takes_a_partition_of_files_apart(judge: Judge, write: Write) -
     assert found.skipped == SIZE_ALONE
 
 
+@pytest.mark.slow
 def test_a_case_of_partitions_is_run_again_with_what_their_context_told(
     judge: Judge, write: Write, project: Path
 ) -> None:
