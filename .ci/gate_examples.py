@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,11 @@ class Gate:
         arguments += [f"--hypothesis-profile={'ci' if self._seed is None else 'default'}"]
         if self._seed is not None:
             arguments += [f"--hypothesis-seed={self._seed}", "-k", " or ".join(GENERATED)]
-        return os.fork() or _run_pytest(arguments, environment, self._log)
+        with warnings.catch_warnings():
+            # Python 3.12 counts the threads of NumPy's library.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = os.fork()
+        return process or _run_pytest(arguments, environment, self._log)
 
     def end(self, code: int) -> Gated:
         """The process ended with this exit code."""

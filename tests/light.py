@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import hypothesis
 import pytest
 
@@ -12,6 +14,9 @@ from pytest_parallelrun.contract.confirmation import Confirmation
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.contract.generation import examples
 from pytest_parallelrun.strategies import Sample
+
+if TYPE_CHECKING:
+    from pytest_parallelrun.contract.generation.runner import Recipe
 
 FEW = "few"
 """A profile for gates that are about something else than what Hypothesis finds."""
@@ -33,7 +38,7 @@ def without_processes(patch: pytest.MonkeyPatch) -> None:
 
 
 def with_few_edge_cases(patch: pytest.MonkeyPatch) -> None:
-    def few(sample: Sample, most: int) -> tuple[examples.Recipe, ...]:
+    def few(sample: Sample, most: int) -> tuple[Recipe, ...]:
         return all_edge_cases(sample, most)[::ONE_OF]
 
     patch.setattr(examples, "_edge_cases", few)
