@@ -20,6 +20,9 @@ nox.options.error_on_missing_interpreters = True
 # All but `ci`, which takes longest and has some of these in it, and those that need something that is not always there.
 nox.options.sessions = ["style", "types", "docs", "tests", "lowest", "newest", "without_xdist", "wheel"]
 
+ALL = ["-n", "auto", "-m", ""]
+"""With the tests that are marked as slow."""
+
 # Nothing from outside decides here.
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")
 
@@ -50,7 +53,7 @@ def tests(session: nox.Session) -> None:
     """All tests."""
     clean(session)
     session.install("-e", ".[test]")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ALL))
 
 
 @nox.session(python=OLDEST, venv_backend="uv")
@@ -58,7 +61,7 @@ def lowest(session: nox.Session) -> None:
     """All tests with the lowest versions that pyproject.toml allows."""
     clean(session)
     session.install("--resolution", "lowest-direct", "-e", ".[test]")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ALL))
 
 
 @nox.session(python=NEWEST)
@@ -67,7 +70,7 @@ def newest(session: nox.Session) -> None:
     clean(session)
     session.install("--upgrade", "--upgrade-strategy=eager", "-e", ".[test]")
     session.run("python", "-m", "pip", "list")
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ALL))
 
 
 @nox.session(python=OLDEST)
@@ -77,7 +80,7 @@ def without_xdist(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     session.run("python", "-m", "pip", "uninstall", "--yes", "pytest-xdist")
     session.env["FAIL_WITHOUT_PACKAGES"] = None
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *(session.posargs or ["-m", ""]))
 
 
 @nox.session(python=NEWEST)
@@ -97,7 +100,7 @@ def wheel(session: nox.Session) -> None:
     where = "import pytest_parallelrun as package; assert 'site-packages' in package.__file__, package.__file__"
     session.run("python", "-c", where)
     session.run("python", "-m", "pytest", "--parallelrun-explain=job_completes", silent=True)
-    session.run("python", "-m", "pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ALL))
 
 
 @nox.session(python=OLDEST)

@@ -11,19 +11,21 @@ python .ci/gate_examples.py --engine process     with worker processes
 from __future__ import annotations
 
 import argparse
+import atexit
+import importlib
 import importlib.util
 import json
 import os
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NoReturn, TypedDict
 
 if TYPE_CHECKING:
     from typing_extensions import NotRequired
@@ -32,6 +34,8 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "example_scripts"
 GENERATED = ("handles_generated_mini_batches", "behaves_under_error_thresholds")
 """The checks that Hypothesis drives."""
+PRELOADED = ("pandas", "hypothesis.strategies", "pytest", "pytest_parallelrun.plugin")
+"""Imported once, before the process of each gate is forked: to import them takes half of the time of a gate."""
 SLEEPING = ("flawed/close_to_the_timeout",)
 """Examples that sleep, which takes its time in worker processes: in hundreds of mini-batches, many minutes."""
 
@@ -108,18 +112,16 @@ def main() -> int:
     runs = [(file, seed) for seed in drawn or [None] for file in files]
     failures = 0
     valid: Counter[int] = Counter()
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for gated in pool.map(lambda run: gate(*run, arguments.engine), runs):
-            good = "FAILED" if gated.differences else "ok    "
-            print(
-                f"{good}  {gated.seconds:5.1f} s  {gated.init_calls:3} init() calls  {gated.name}: {gated.verdict}",
-                flush=True,
-            )
-            if not (arguments.seeds or gated.name.startswith("flawed/")):
-                valid[gated.init_calls] += 1
-            if gated.differences:
-                failures += 1
-                print(gated.output, *gated.differences, sep="\n")
+    for gated in gate_all(runs, arguments.engine):
+        good = "FAILED" if gated.differences else "ok    "
+        print(f"{good}  {gated.seconds:5.1f} s  {gated.init_calls:3} init() calls  {gated.name}: {gated.verdict}")
+        if not (arguments.seeds or gated.name.startswith("flawed/")):
+            valid[gated.init_calls] += 1
+        if gated.differences:
+            failures += 1
+            print(gated.output, *gated.differences, sep="\n")
+        # What a forked process finds unwritten it would write too.
+        sys.stdout.flush()
     for calls, number in sorted(valid.items()):
         print(f"{calls:3} init() calls: {number} valid examples")
     print(f"{len(runs)} runs of {len(files)} examples, {failures} not as expected")
@@ -137,52 +139,98 @@ def name_of(file: Path) -> str:
     return file.parent.relative_to(EXAMPLES).as_posix()
 
 
-def gate(file: Path, seed: int | None, engine: str) -> Gated:
-    """Runs pytest for one example; with a seed only the checks that Hypothesis drives."""
-    expected: Expected = json.loads(file.read_text(encoding="utf-8"))
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "report.json")
-        options = [option.replace("{scratch}", folder) for option in expected["options"]]
+def gate_all(runs: Sequence[tuple[Path, int | None]], engine: str) -> Iterator[Gated]:
+    """Gates as many examples at once as there are processors."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    waiting = list(runs)
+    running: dict[int, Gate] = {}
+    while waiting or running:
+        while waiting and len(running) < (os.cpu_count() or 1):
+            gate = Gate(*waiting.pop(0), engine)
+            running[gate.start()] = gate
+        process, status = os.wait()
+        yield running.pop(process).end(os.waitstatus_to_exitcode(status))
+
+
+class Gate:
+    """pytest for one example, in a process of its own; with a seed only the checks that Hypothesis drives."""
+
+    def __init__(self, file: Path, seed: int | None, engine: str) -> None:
+        self._file, self._seed, self._engine = file, seed, engine
+        self._expected: Expected = json.loads(file.read_text(encoding="utf-8"))
+
+    def start(self) -> int:
+        """The id of the process."""
+        self._started = time.monotonic()
+        # No TemporaryDirectory: the forked process would remove it at its end.
+        self._folder = folder = tempfile.mkdtemp()
+        self._report = Path(folder, "report.json")
+        self._log = Path(folder, "log.txt")
+        options = [option.replace("{scratch}", folder) for option in self._expected["options"]]
         # The folder: a job definition names its script, the options need not.
-        command = [sys.executable, "-m", "pytest", str(file.parent), *options, f"--parallelrun-report={path}"]
-        command += [f"--parallelrun-engine={engine}"]
+        arguments = [str(self._file.parent), *options, f"--parallelrun-report={self._report}"]
+        arguments += [f"--parallelrun-engine={self._engine}"]
+        # What is imported already keeps its asserts as they are.
+        arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         # The flaws of the examples are not to be annotated in a CI run of this project.
         ci = ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "TF_BUILD")
         environment = {name: value for name, value in os.environ.items() if name not in ci}
         # None profits from what another one found, and without a seed all runs are the same.
         environment["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
-        command += [f"--hypothesis-profile={'ci' if seed is None else 'default'}"]
-        if seed is not None:
-            command += [f"--hypothesis-seed={seed}", "-k", " or ".join(GENERATED)]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        )
+        arguments += [f"--hypothesis-profile={'ci' if self._seed is None else 'default'}"]
+        if self._seed is not None:
+            arguments += [f"--hypothesis-seed={self._seed}", "-k", " or ".join(GENERATED)]
+        with warnings.catch_warnings():
+            # Python 3.12 counts the threads of NumPy's library.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = os.fork()
+        return process or _run_pytest(arguments, environment, self._log)
+
+    def end(self, code: int) -> Gated:
+        """The process ended with this exit code."""
+        expected, seed = self._expected, self._seed
         report: Report | None = None
-        if path.is_file():
-            [report] = json.loads(path.read_text(encoding="utf-8"))["entries"]
-    differences = ["no report was written"]
-    if report is not None:
-        is_flawed = name_of(file).startswith("flawed/")
-        differences = list(compare(expected, report, is_flawed=is_flawed, generated_only=seed is not None))
-    wanted = 1 if any(failed in GENERATED or seed is None for failed in expected["failed"]) else 0
-    if done.returncode != wanted:
-        differences.append(f"exit code: expected {wanted}, got {done.returncode}")
-    name = name_of(file) if seed is None else f"{name_of(file)}, seed {seed}"
-    return Gated(
-        name=name,
-        verdict=expected["verdict"],
-        init_calls=0 if report is None else report["init_calls"],
-        output=done.stdout,
-        differences=differences,
-        seconds=time.monotonic() - started,
-    )
+        if self._report.is_file():
+            [report] = json.loads(self._report.read_text(encoding="utf-8"))["entries"]
+        differences = ["no report was written"]
+        if report is not None:
+            is_flawed = name_of(self._file).startswith("flawed/")
+            differences = list(compare(expected, report, is_flawed=is_flawed, generated_only=seed is not None))
+        wanted = 1 if any(failed in GENERATED or seed is None for failed in expected["failed"]) else 0
+        if code != wanted:
+            differences.append(f"exit code: expected {wanted}, got {code}")
+        output = self._log.read_text(encoding="utf-8", errors="replace")
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return Gated(
+            name=name_of(self._file) if seed is None else f"{name_of(self._file)}, seed {seed}",
+            verdict=expected["verdict"],
+            init_calls=0 if report is None else report["init_calls"],
+            output=output,
+            differences=differences,
+            seconds=time.monotonic() - self._started,
+        )
+
+
+def _run_pytest(arguments: list[str], environment: Mapping[str, str], log: Path) -> NoReturn:
+    """What `python -m pytest` does, in a process that was forked for it, which ends here."""
+    code = 70
+    try:
+        for stream in (1, 2):
+            os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(ROOT)
+        sys.path[0] = str(ROOT)
+        sys.argv = ["pytest", *arguments]
+        import pytest
+
+        code = int(pytest.main(arguments))
+        atexit._run_exitfuncs()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def compare(expected: Expected, report: Report, *, is_flawed: bool, generated_only: bool) -> Iterator[str]:

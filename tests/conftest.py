@@ -23,9 +23,7 @@ import pytest_parallelrun._show
 import pytest_parallelrun.contract
 import pytest_parallelrun.job_files
 from pytest_parallelrun._golden import CI_VARIABLES
-from pytest_parallelrun.contract.confirmation import Confirmation
-from pytest_parallelrun.contract.entry.observations import Observations
-from pytest_parallelrun.contract.generation.examples import EXAMPLES
+from tests.light import FEW, with_few_edge_cases, without_processes
 
 # A pytest that runs inside this one forgets what it imported: what stays is what is imported here.
 for _package in (pytest_parallelrun.contract, pytest_parallelrun.job_files):
@@ -38,13 +36,6 @@ pytest_plugins = ["pytester", "tests.optional_packages"]
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-FEW = "few"
-"""A profile for gates that are about something else than what Hypothesis finds."""
-hypothesis.settings.register_profile(FEW, max_examples=3, derandomize=True, database=None)
-SOME = "some"
-"""A profile for the checks that Hypothesis drives."""
-hypothesis.settings.register_profile(SOME, max_examples=EXAMPLES, derandomize=True, database=None)
-
 Write = Callable[[str, str], Path]
 Run = Callable[..., pytest.RunResult]
 
@@ -54,6 +45,19 @@ SOUND_SCRIPT = """
     def run(mini_batch):
         return [f"{Path(path).name}: {len(Path(path).read_bytes())}" for path in mini_batch]
 """
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as slow what starts pytest-xdist, and all cases but the first of a test that gates scripts."""
+    seen: set[str] = set()
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        test, _, case = item.nodeid.partition("[")
+        elsewhere = "in_two" in fixtures or "xdist" in case or "gate_in_one" in case
+        if elsewhere or ("judge" in fixtures and test in seen):
+            item.add_marker("slow")
+        seen.add(test)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,9 +79,13 @@ def _not_on_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _not_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a check finds is not asked again of worker processes, which takes seconds: test_confirmation.py does."""
-    monkeypatch.setattr(Confirmation, "_possible", False)
-    monkeypatch.setattr(Observations, "comparing_processes", lambda self: self)
+    without_processes(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def few_edge_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of tests that are about generated mini-batches have a fixture of this name that does nothing."""
+    with_few_edge_cases(monkeypatch)
 
 
 @pytest.fixture
@@ -145,9 +153,11 @@ def in_two(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
         # What the first of these processes compiles the others need not.
         monkeypatch.setenv("PYTHONPYCACHEPREFIX", sys.pycache_prefix)
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
+    light = ("-p", "tests.light", f"--hypothesis-profile={FEW}")
 
     def in_two(*arguments: str | Path) -> pytest.RunResult:
-        return pytester.runpytest_subprocess("-n2", "-q", "--color=no", *arguments)
+        return pytester.runpytest_subprocess("-n2", "-q", "--color=no", *light, *arguments)
 
     return in_two
 

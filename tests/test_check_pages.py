@@ -15,7 +15,8 @@ import pytest
 
 from pytest_parallelrun.contract import CHECKS
 from pytest_parallelrun.contract.entry.observations import Observations
-from tests.conftest import FEW, SOME, Run, Write
+from tests.conftest import Run, Write
+from tests.light import FEW, SOME
 from tests.pages import CHECK_PAGES, DOCS, blocks, commands, compare, file_name, page_id
 
 IN_PROCESSES = Observations.comparing_processes
@@ -23,6 +24,11 @@ IN_PROCESSES = Observations.comparing_processes
 
 HEADINGS = ["## A script that fails", "## On Azure ML", "## How to fix it", "## How to accept it"]
 INDEX = DOCS / "checks" / "index.md"
+
+
+@pytest.fixture
+def few_edge_cases() -> None:
+    """All of them are tried here."""
 
 
 @pytest.fixture
@@ -40,6 +46,7 @@ def folder(pytester: pytest.Pytester, write: Write, monkeypatch: pytest.MonkeyPa
     return pytester.path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", CHECK_PAGES, ids=lambda page: page.stem)
 def test_a_page_shows_what_the_check_finds_and_how_to_fix_it(
     page: Path, folder: Path, write: Write, run_pytest: Run

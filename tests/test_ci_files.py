@@ -121,6 +121,7 @@ def test_the_action_installs_itself_and_runs_the_command_of_the_page(recording: 
     assert "--junit-xml=a b/junit.xml" in odd.stdout
 
 
+@pytest.mark.slow
 def test_the_action_fails_if_a_check_fails(repository: Path) -> None:
     pytest.importorskip("jinja2")
     passed = run_action(repository, "Gate the scoring scripts", options="--parallelrun-entry=score.py")
@@ -151,6 +152,7 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 def test_the_hook_gates_the_scripts_before_a_commit(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     home = str(tmp_path_factory.mktemp("home"))

@@ -25,6 +25,7 @@ from pytest_parallelrun import ParallelJob, Rules
 from pytest_parallelrun._options import OPTIONS
 from pytest_parallelrun.emulator.rules import CHOICES
 from pytest_parallelrun.emulator.setting_table import setting_table
+from tests.light import FEW
 from tests.pages import (
     BLOCK,
     CHECK_PAGES,
@@ -51,6 +52,7 @@ NEEDED = {"iris": "sklearn", "gate.html": "jinja2", "parquet": "pyarrow", " -n":
 RUN_PAGES = [page for page in PAGES if page not in CHECK_PAGES and any(is_run(block) for block in blocks(page))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN_PAGES, ids=page_id)
 def test_examples_of_a_page_run_and_print_what_it_shows(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "".join(block.text for block in blocks(page) if is_run(block))
@@ -74,7 +76,9 @@ def _run(block: Block, folder: Path, where: str) -> None:
         path.write_text(block.text, encoding="utf-8")
     elif block.language == "console":
         for command, expected in commands(block.text):
-            output, status = _execute(shlex.split(command), folder)
+            # Most examples are about something else than what is generated.
+            light = not re.search("generated|replay", f"{command}{expected}")
+            output, status = _execute(shlex.split(command), folder, light=light)
             if expected:
                 compare(expected, output, folder, f"{where}: $ {command}")
             else:
@@ -84,12 +88,14 @@ def _run(block: Block, folder: Path, where: str) -> None:
         assert status == 0, f"{where}\n{output}"
 
 
-def _execute(command: list[str], folder: Path) -> tuple[str, int]:
+def _execute(command: list[str], folder: Path, *, light: bool = False) -> tuple[str, int]:
     # With CI set or in a wide terminal, pytest prints other lines; options of this run must not reach the example.
     foreign = re.compile(r"CI|BUILD_NUMBER|TF_BUILD|GITHUB_.*|PYTEST_.*|COV.*|PARALLELRUN.*|PY_COLORS|FORCE_COLOR")
     environment = {name: value for name, value in os.environ.items() if not foreign.fullmatch(name)}
     environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), environment.get("PATH", "")])
     environment |= {"COLUMNS": "80", "NO_COLOR": "1", "PYTHONUTF8": "1"}
+    if light:
+        environment |= {"PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": f"-p tests.light --hypothesis-profile={FEW}"}
     done = subprocess.run(
         command,
         cwd=folder,
@@ -167,8 +173,10 @@ def test_vs_code_attaches_where_the_command_listens() -> None:
 def test_ci_runs_exactly_the_test_command_of_the_readme() -> None:
     commands = TEST_COMMAND.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(commands) == 1
-    lines = map(str.strip, (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines())
+    lines = [line.strip() for line in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()]
     assert f'{commands[0]} "$@"' in lines
+    # With the slow tests.
+    assert any(line.startswith('test_command_of_the_readme -m "" ') for line in lines)
 
 
 def _test_names(path: Path) -> set[str]:

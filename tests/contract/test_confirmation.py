@@ -210,6 +210,7 @@ def test_files_named_by_the_number_of_the_process(judge: Judge, tmp_path: Path) 
     assert judged.outcomes == {"workers_do_not_collide": "passed"}
 
 
+@pytest.mark.slow
 def test_a_flaw_is_found_as_before(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     found = judge(COUNTS_CALLS, *checks("history", "order"))
     monkeypatch.setattr(Confirmation, "_possible", False)

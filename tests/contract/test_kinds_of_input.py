@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pytest_parallelrun import load_case
+from pytest_parallelrun.contract.generation import examples
 from tests.conftest import Write
 from tests.contract.conftest import Judge
+from tests.light import all_edge_cases
 
 SIZE_ALONE = {"independent_of_mini_batch_size"}
 
@@ -67,6 +69,7 @@ def test_no_check_takes_a_partition_of_files_apart(judge: Judge, write: Write) -
     assert found.skipped == SIZE_ALONE
 
 
+@pytest.mark.slow
 def test_a_case_of_partitions_is_run_again_with_what_their_context_told(
     judge: Judge, write: Write, project: Path
 ) -> None:
@@ -124,10 +127,11 @@ def test_all_checks_are_made_of_json_lines(judge: Judge, write: Write) -> None:
     ],
 )
 def test_flaws_with_json_lines_are_found_and_their_cases_run_again(
-    judge: Judge, write: Write, project: Path, script: str, check: str
+    judge: Judge, write: Write, project: Path, monkeypatch: pytest.MonkeyPatch, script: str, check: str
 ) -> None:
-    found = judge(script, ROW_MODE, "--parallelrun-save=saved", input=lines(write))
-    (name,) = [failed for failed in found.failed if check in failed]
+    monkeypatch.setattr(examples, "_edge_cases", all_edge_cases)
+    found = judge(script, "-k", check, ROW_MODE, "--parallelrun-save=saved", input=lines(write))
+    (name,) = found.failed
     case = load_case(project / "saved" / "score" / name)
     assert case.kind == "records"
     assert case.problem(case.run(project / "score.py"))

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FEW, Run
+from pytest_parallelrun.contract.generation import examples
+from tests.conftest import Run
+from tests.light import FEW, all_edge_cases
 from tests.report.schema import read_valid
 
 FLAWED = Path(__file__).parents[2] / "example_scripts" / "flawed"
@@ -212,11 +214,14 @@ REPAIRS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repair", REPAIRS, ids=lambda repair: f"{repair.name}-{repair.advice[:12]}")
 def test_a_script_repaired_as_the_finding_says_passes(
-    repair: Repair, pytester: pytest.Pytester, run_pytest: Run
+    repair: Repair, pytester: pytest.Pytester, run_pytest: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(repair.needs)
+    if repair.check == "handles_generated_mini_batches":
+        monkeypatch.setattr(examples, "_edge_cases", all_edge_cases)
     shutil.copytree(FLAWED / repair.name, pytester.path, dirs_exist_ok=True)
     expected = json.loads((pytester.path / "expected.json").read_text(encoding="utf-8"))
     options = [option.replace(f"example_scripts/flawed/{repair.name}/", "") for option in expected["options"]]

@@ -305,6 +305,7 @@ def pytest_run(tmp_path: Path) -> Callable[[str, str], subprocess.CompletedProce
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "forever",
     [
@@ -329,6 +330,7 @@ def test_pytest_ends_although_a_script_left_something_that_does_not(
     assert "2 passed" in answer.stdout
 
 
+@pytest.mark.slow
 def test_pytest_goes_on_after_a_script_that_closed_every_stream(
     pytest_run: Callable[[str, str], subprocess.CompletedProcess[str]],
 ) -> None:
@@ -346,6 +348,7 @@ def test_pytest_goes_on_after_a_script_that_closed_every_stream(
     assert "2 passed" in answer.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_joblib_works_inside_a_job_and_after_it(
     pytest_run: Callable[[str, str], subprocess.CompletedProcess[str]], backend: str

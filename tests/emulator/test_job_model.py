@@ -254,6 +254,7 @@ def under_the_other_rules(scenario: Scenario) -> Scenario:
     return Scenario(**{**vars(scenario), "rules": other})
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(scenarios("files"))
 @example(Scenario(items=2, plan={(0, 1): "drops1"}, rules="observed", max_retries=0, error_threshold=0))
@@ -262,6 +263,7 @@ def test_a_job_over_files_agrees_with_the_model(all_files: list[str], scenario: 
     agree(scenario, all_files)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(scenarios("table"))
 @example(Scenario(kind="table", items=2, plan={(0, 1): "no_retry", (1, 1): "raises"}, allowed_failed_percent=25))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.conftest import WHOLE
 from tests.plugin.counts import TOTAL
 
 OPTIONS = """
@@ -40,7 +41,7 @@ def test_what_is_listed_is_what_is_run_and_the_script_is_not_imported(
             session.items.clear()
         """,
     )
-    listed, run = ([line for line in run_pytest(*mode).outlines if "item: " in line] for mode in (["--co"], []))
+    listed, run = ([line for line in run_pytest(*mode).outlines if "item: " in line] for mode in (["--co"], WHOLE))
     assert len(listed) == TOTAL + 2
     assert [line.split()[:-1] for line in listed] == [line.split()[:-1] for line in run]
     # A line of the script, not of a file that is not open.

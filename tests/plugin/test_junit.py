@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.conftest import WHOLE
 from tests.plugin.counts import NAMES
 
 
@@ -16,7 +17,7 @@ def cases(project: Path, run: Run, *arguments: str) -> dict[str, ElementTree.Ele
 
 
 def test_each_check_is_a_test_case_of_the_script(project: Path, gate: Run) -> None:
-    found = cases(project, gate)
+    found = cases(project, gate, *WHOLE)
     assert list(found) == [f"test_{name}" for name in NAMES]
     assert {case.attrib["classname"] for case in found.values()} == {"score"}
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.plugin.conftest import WHOLE
 from tests.plugin.counts import TOTAL, assert_gated
 
 
@@ -13,7 +14,7 @@ def test_the_engine_in_process_can_be_named(project: Path, gate: Run) -> None:
 
 
 def test_all_checks_are_made_with_worker_processes(project: Path, gate: Run) -> None:
-    assert_gated(gate("--parallelrun-engine=process"), TOTAL)
+    assert_gated(gate("--parallelrun-engine=process", *WHOLE), TOTAL)
 
 
 def test_a_script_that_ends_its_process_is_judged_and_ends_nothing_else(project: Path, gate: Run) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
-from tests.plugin.counts import NAMES, NEED_INPUT, TOTAL, WITHOUT_INPUT
+from tests.plugin.conftest import WHOLE
+from tests.plugin.counts import NAMES, NEED_INPUT, TOTAL, WITHOUT_INPUT, assert_gated
 
 
 def test_a_script_is_gated_without_any_test_file(project: Path, gate: Run) -> None:
-    gate().assert_outcomes(passed=TOTAL)
+    gate(*WHOLE).assert_outcomes(passed=TOTAL)
 
 
 def test_each_check_is_a_test_below_the_script(project: Path, gate: Run) -> None:
@@ -24,7 +25,7 @@ def test_a_path_is_relative_to_where_pytest_was_started(
     folder.mkdir()
     monkeypatch.chdir(folder)
     result = run_pytest("--parallelrun-entry=../score.py", "--parallelrun-input=../data")
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
 
 
 def test_several_entries_are_gated_side_by_side(project: Path, run_pytest: Run, write: Write) -> None:
@@ -41,12 +42,12 @@ def test_several_entries_are_gated_side_by_side(project: Path, run_pytest: Run, 
 
 
 def test_an_entry_that_is_given_twice_is_gated_once(project: Path, gate: Run) -> None:
-    gate("--parallelrun-entry=./score.py").assert_outcomes(passed=TOTAL)
+    assert_gated(gate("--parallelrun-entry=./score.py"), TOTAL)
 
 
 def test_the_ini_twin_gives_entries_too(project: Path, pytester: pytest.Pytester, run_pytest: Run) -> None:
     pytester.makeini("[pytest]\nparallelrun_entry = score.py")
-    result = run_pytest()
+    result = run_pytest(*WHOLE)
     result.assert_outcomes(passed=WITHOUT_INPUT, skipped=NEED_INPUT)
 
 
@@ -56,7 +57,7 @@ def test_a_path_in_the_ini_file_is_relative_to_that_file(
     pytester.makeini("[pytest]\nparallelrun_entry = score.py\nparallelrun_input = data")
     (project / "elsewhere").mkdir()
     monkeypatch.chdir(project / "elsewhere")
-    run_pytest().assert_outcomes(passed=TOTAL)
+    assert_gated(run_pytest(), TOTAL)
 
 
 def test_the_command_line_replaces_the_entries_of_the_ini_file(
@@ -65,7 +66,7 @@ def test_the_command_line_replaces_the_entries_of_the_ini_file(
     write("other.py", "def run(mini_batch):\n    return None\n")
     pytester.makeini("[pytest]\nparallelrun_entry = other.py")
     result = gate()
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
     result.stdout.no_fnmatch_line("*other.py*")
 
 
@@ -77,7 +78,7 @@ def test_a_path_with_spaces_and_other_letters_works(project: Path, run_pytest: R
     result = run_pytest(
         "--parallelrun-entry=mein Größter Ordner/bewerten é.py", "--parallelrun-input=mein Größter Ordner/daten ü"
     )
-    result.assert_outcomes(passed=TOTAL)
+    assert_gated(result, TOTAL)
 
 
 def test_two_entries_that_share_a_check_do_not_share_its_function(project: Path, pytester: pytest.Pytester) -> None:

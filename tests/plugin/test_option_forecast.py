@@ -19,6 +19,7 @@ SIZE = "--parallelrun-forecast=300"
 def _nothing_is_measured(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """A worker process takes a second, which one test has, and 200 draws of each job take several."""
     monkeypatch.setattr("pytest_parallelrun.forecast.forecast.MAX_HANDED_OUT", 1)
+    monkeypatch.setattr("pytest_parallelrun.forecast.forecast.MIN_DRAWS", 3)
     if "measured" not in request.node.name:
         monkeypatch.setattr("pytest_parallelrun._forecasting._measured", lambda entry: Resources(problem="not now"))
 
@@ -142,8 +143,3 @@ def test_memory_is_measured_in_a_worker_process(project: Path, gate: Run) -> Non
     assert resources["problem"] == ""
     assert resources["run_memory"] > 1024**2
     assert resources["largest_concurrency"] > 1
-
-
-def test_with_pytest_xdist_there_is_one(project: Path, gate_in_two: Run) -> None:
-    gate_in_two(SIZE, "--parallelrun-report=gate.json", "-k", "job_completes or entry_imports")
-    assert read_valid(project / "gate.json")["entries"][0]["forecast"]["mini_batches"] == 300

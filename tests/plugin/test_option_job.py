@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.conftest import WHOLE
 from tests.plugin.counts import NEED_INPUT, WITH_ENVIRONMENT, assert_gated
 
 TASK = """
@@ -288,7 +289,7 @@ def test_without_a_local_input_the_checks_that_need_one_are_skipped_and_say_whic
     project: Path, run_pytest: Run, write: Write
 ) -> None:
     write("pipeline.yml", PIPELINE.replace("./data", "azureml:items@latest"))
-    result = run_pytest("--parallelrun-job=pipeline.yml", "-rs")
+    result = run_pytest("--parallelrun-job=pipeline.yml", "-rs", *WHOLE)
     assert result.parseoutcomes()["skipped"] >= NEED_INPUT
     result.stdout.fnmatch_lines(
         [

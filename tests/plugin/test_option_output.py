@@ -35,12 +35,6 @@ def test_it_makes_the_folders_above_it(project: Path, gate: Run) -> None:
     assert (project / "a" / "b c" / "out" / "parallel_run_step.txt").is_file()
 
 
-def test_workers_of_xdist_do_not_get_into_each_others_way(project: Path, gate_in_two: Run) -> None:
-    result = gate_in_two(APPEND, "--parallelrun-output=out", "-k", "completes or one_result or silent or valid_type")
-    result.assert_outcomes(passed=4)
-    assert len((project / "out" / "parallel_run_step.txt").read_text().splitlines()) == 3
-
-
 def test_several_entries_have_a_folder_each_even_if_their_names_are_the_same(
     project: Path, run_pytest: Run, write: Write
 ) -> None:

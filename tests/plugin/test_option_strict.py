@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.conftest import WHOLE
 from tests.plugin.counts import NEED_INPUT, TOTAL, WITHOUT_INPUT
 
 
@@ -31,7 +32,7 @@ def test_with_it_advice_fails(advised: Path, gate: Run) -> None:
 
 
 def test_with_it_a_check_that_could_not_be_made_fails(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-strict")
+    result = run_pytest("--parallelrun-entry=score.py", "--parallelrun-strict", *WHOLE)
     result.assert_outcomes(passed=WITHOUT_INPUT, failed=NEED_INPUT)
     result.stdout.fnmatch_lines(["could not be checked: there is no sample input*"])
 

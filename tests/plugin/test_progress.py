@@ -12,6 +12,7 @@ from pytest_parallelrun import _progress
 from pytest_parallelrun._progress import ProgressLine
 from pytest_parallelrun.emulator.events import Progress
 from tests.conftest import Run, Write
+from tests.plugin.conftest import WHOLE
 
 
 @pytest.fixture
@@ -64,13 +65,13 @@ def test_a_long_gate_says_at_the_start_how_long_it_will_take(project: Path, gate
             return FAILS or list(mini_batch)
     """
     write("score.py", slow.replace("SECONDS", "0.1").replace("FAILS", "[]"))
-    assert "the checks will take" not in gate("-x").stdout.str()
+    assert "the checks will take" not in gate("-x", *WHOLE).stdout.str()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_progress, "WORTH_SAYING", 0.5)
-        lines = gate("-x").outlines
+        lines = gate("-x", *WHOLE).outlines
         assert [
             line for line in lines if re.fullmatch(r"parallelrun: the checks will take about [1-9]\d* s \(.*\)", line)
         ]
         # Nothing is known of a script that returns nothing.
         write("score.py", slow.replace("SECONDS", "0.1").replace("FAILS", "mini_batch[99]"))
-        assert "the checks will take" not in gate("-x").stdout.str()
+        assert "the checks will take" not in gate("-x", *WHOLE).stdout.str()

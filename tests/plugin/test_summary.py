@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, Write
+from tests.plugin.conftest import WHOLE
 from tests.plugin.counts import ALWAYS, NEED_INPUT, TOTAL, WITHOUT_INPUT
 
 
@@ -88,7 +89,7 @@ def test_checks_share_one_run_of_the_sample(project: Path, gate: Run, write: Wri
 
 
 def test_skipped_checks_are_named_with_their_reason_once(project: Path, run_pytest: Run) -> None:
-    result = run_pytest("--parallelrun-entry=score.py")
+    result = run_pytest("--parallelrun-entry=score.py", *WHOLE)
     result.assert_outcomes(passed=WITHOUT_INPUT, skipped=NEED_INPUT)
     result.stdout.fnmatch_lines(
         [

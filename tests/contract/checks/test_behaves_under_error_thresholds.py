@@ -5,8 +5,9 @@ import re
 import hypothesis
 import pytest
 
-from tests.conftest import SOME, Write
+from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
+from tests.light import SOME
 
 CHECK = "behaves_under_error_thresholds"
 ONE = "one"

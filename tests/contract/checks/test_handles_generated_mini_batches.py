@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SOME, Write
+from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
+from tests.light import SOME
 
 CHECK = "handles_generated_mini_batches"
 
 READ = "[len(open(p, 'rb').read()) for p in mini_batch]"
+
+
+@pytest.fixture
+def few_edge_cases() -> None:
+    """All of them are tried here."""
 
 
 @pytest.fixture
@@ -140,6 +146,7 @@ HANGS_ON_EMPTY = """
 """
 
 
+@pytest.mark.slow
 def test_a_hang_is_found_in_seconds_and_waited_for_no_more_than_needed(found: Judge) -> None:
     before = time.monotonic()
     result = found(HANGS_ON_EMPTY, "--parallelrun-set=timeout=600")
@@ -276,6 +283,7 @@ KEEPS_ONE_BACK = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_where_init_may_be_called_no_more_what_was_found_before_is_told_alone(judge: Judge, seed: int) -> None:
     result = judge(KEEPS_ONE_BACK, f"--hypothesis-seed={seed}")

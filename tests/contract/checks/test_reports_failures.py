@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from pytest_parallelrun.contract.corruption import injection
-from tests.conftest import FEW, Write
+from tests.conftest import Write
 from tests.contract.conftest import Judge, Judged
+from tests.light import FEW
 
 ALL_IN_ONE = "--parallelrun-set=mini_batch_size=3"
 

@@ -148,6 +148,7 @@ def test_files_that_a_second_delivery_adds_to_are_found(judged: Judge, line: str
     assert what in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["inprocess", "process"])
 def test_rows_that_an_open_file_still_holds_back_are_found(judged: Judge, engine: str) -> None:
     held = "globals()['held'] = open(out / 'all.csv', 'w')"

@@ -183,6 +183,7 @@ def chosen_settings() -> st.SearchStrategy[dict[str, object]]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(items=st.integers(1, 8), plan=plans(), faults=faults(), chosen=chosen_settings())
 def test_drawn_jobs_have_the_same_result_on_all_engines(
@@ -385,6 +386,7 @@ EXAMPLES = Path(__file__).parents[3] / "example_scripts"
 QUICK = ("text_files", "iris_table", "sound/error_rows", "sound/class_based", "flawed/returns_none_for_empty_file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_example_scripts_have_the_same_result_on_all_engines(
     tmp_path: Path, engines: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch
