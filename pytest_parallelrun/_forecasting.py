@@ -11,7 +11,8 @@ from pytest_parallelrun._collection import entry_module_of
 from pytest_parallelrun.contract.confirmation import MAX_REPEATED
 from pytest_parallelrun.contract.dependence.run_time import full_size, rows_of_sample
 from pytest_parallelrun.contract.entry.baseline import Baseline, run_baseline
-from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest, TooManyInitCalls
+from pytest_parallelrun.contract.entry.entry_under_test import EntryUnderTest
+from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.observations import Observations
 from pytest_parallelrun.emulator.errors import ParallelRunError
 from pytest_parallelrun.emulator.probe import WorkerStartError
