@@ -27,7 +27,10 @@ def test_a_mini_batch_that_needs_more_than_half_its_timeout_is_advice(judge: Jud
     assert found.outcomes[NAME] == "advice"
     message = found.messages[NAME]
     assert "A mini-batch takes about 41.2 s, and timeout is 60 s: 1.5 times the time needed" in message
-    assert "13 s per file and 2.2 s per mini-batch, measured with 1, 2, 3 files on this machine" in message
+    # What a busy machine adds goes to the second number.
+    assert re.search(
+        r"13 s per file and [23](\.\d)? s per mini-batch, measured with 1, 2, 3 files on this mach", message
+    )
     assert "largest mini_batch_size with a margin of 2: 2 files" in message
     assert "set mini_batch_size=2, or timeout=83" in message
 
@@ -97,7 +100,7 @@ def test_a_quick_script_passes_and_its_figures_are_noted(judge: Judge) -> None:
     found = judged(judge, "def run(mini_batch):\n    return list(mini_batch)\n", "--parallelrun-set=mini_batch_size=3")
     assert found.outcomes[NAME] == "passed"
     (note,) = found.notes[NAME]
-    assert re.match(r"at most [\d.]+ ms per file, measured with 1, 2, 3 files on this machine; a mini-batch", note)
+    assert re.match(r"at most [\d.]+ [um]s per file, measured with 1, 2, 3 files on this machine; a mini-batch", note)
     assert "smallest timeout: 1 s" in note
 
 

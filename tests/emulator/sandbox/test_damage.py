@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,22 @@ def test_a_script_closes_what_it_has_opened(tmp_path: Path) -> None:
             return batch
     """
     assert outcomes(run_script(tmp_path, script, files=1)) == ["succeeded"]
+
+
+@pytest.mark.parametrize("file", [os.__file__, damage.__file__], ids=["standard library", "this package"])
+def test_an_owner_that_is_collected_meanwhile_closes_what_it_has_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    made: dict[str, Any] = {}
+    exec(compile("import os\ndef collected(number): os.close(number)", file, "exec"), made)
+    monkeypatch.setattr(gc, "collected", made["collected"], raising=False)
+    number = os.open(os.devnull, os.O_RDONLY)
+    result = run_script(
+        tmp_path, f"import gc\ndef run(batch):\n    gc.collected({number})\n    return batch\n", files=1
+    )
+    assert (outcomes(result), errors(result)) == (["succeeded"], [])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
 
 
 def test_a_forked_child_may_close_what_it_wants(tmp_path: Path) -> None:
