@@ -8,7 +8,7 @@ from pytest_parallelrun.contract.dependence.run_time import MARGIN, fix_of, roun
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
 from pytest_parallelrun.contract.finding import Finding
 from pytest_parallelrun.contract.phrases import shown_for
-from pytest_parallelrun.emulator.events import seconds_text
+from pytest_parallelrun.emulator.events import SHORTEST, seconds_text
 from pytest_parallelrun.emulator.splitting.model import count_text
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_fits_timeout(
 
 def _figures(model: RunTimeModel, limit: float) -> str:
     """Cost, headroom, the largest safe size and the smallest safe timeout in one line."""
-    full, per_item, sure = model.seconds(model.full_size), model.per_item, model.qualifier
+    full, per_item = model.seconds(model.full_size), model.per_item
     sizes = ", ".join(f"{size:,}" for size in model.sizes)
     measured = f"measured with {sizes} {model.noun}{'' if model.sizes == (1,) else 's'} on this machine"
     if model.cut:
@@ -81,12 +81,16 @@ def _figures(model: RunTimeModel, limit: float) -> str:
         measured = f"as a mini-batch of {count_text(size, model.noun)} ran into its limit of {seconds_text(spent)}"
     factor = f"{'at most ' if model.cut else ''}{_factor_text(limit / max(full, 1e-9))} the time needed"
     return (
-        f"{sure}{seconds_text(per_item)} per {model.noun}"
+        f"{_told(model, per_item)} per {model.noun}"
         + (f" and {seconds_text(model.at_once)} per mini-batch" if model.is_solid else "")
-        + f", {measured}; a mini-batch of {model.full_size:,} takes {sure}{seconds_text(full)} of timeout {limit:g} s "
+        + f", {measured}; a mini-batch of {model.full_size:,} takes {_told(model, full)} of timeout {limit:g} s "
         f"({factor}); largest {model.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(model, limit)}; "
         f"smallest timeout: {'above ' if model.cut else ''}{safe_timeout(full)} s"
     )
+
+
+def _told(model: RunTimeModel, seconds: float) -> str:
+    return f"{model.qualifier if seconds >= SHORTEST else ''}{seconds_text(seconds)}"
 
 
 def _largest(model: RunTimeModel, limit: float) -> str:
