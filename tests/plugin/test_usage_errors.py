@@ -27,7 +27,10 @@ OF_A_GATE = [
         "--parallelrun-explain=job_complete",
         "--parallelrun-explain=job_complete: there is no such check. Did you mean 'job_completes'?",
     ),
-    ("--parallelrun-forecast=many", "--parallelrun-forecast=many: must be the size of the full job, a whole number*"),
+    (
+        "--parallelrun-forecast=many",
+        "--parallelrun-forecast=many: must be the size of the full job, a number of files such as *",
+    ),
     ("--parallelrun-forecast=5GB", "--parallelrun-forecast=5GB: is a size in bytes, but this input is files. Give *"),
     ("--parallelrun-forecast=node_cores=4", "*: the size of the full job is missing. Add --parallelrun-forecast=SIZE."),
     ("--parallelrun-input=table.csv", "--parallelrun-input: input mixes a table ('*table.csv') with other paths*"),

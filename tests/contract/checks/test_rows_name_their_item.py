@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_parallelrun.contract import bounds
+from pytest_parallelrun.contract.checks import rows_name_their_item
 from tests.conftest import Write
 from tests.contract.conftest import Judge
 
@@ -177,7 +177,7 @@ def test_items_that_run_deletes_are_looked_up_all_the_same(judge: Judge) -> None
 def test_a_large_mini_batch_is_not_searched_for_rows_in_another_order(
     judge: Judge, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounds, "MAX_SEARCHED_ROWS", 3)
+    monkeypatch.setattr(rows_name_their_item, "MAX_SEARCHED_ROWS", 3)
     write("table.csv", TABLE)
     outcome, message = judged(judge, "    return (mini_batch['size'] * 2).tolist()\n", input="table.csv")
     assert outcome == "skipped"
