@@ -160,6 +160,8 @@ def _of_no_results(trials: _Trials, unknown: Missing) -> Missing:
     if kept.grows:
         return unknown._replace(evidence=kept.evidence, fix=_OWN_ROWS)
     evidence, fix = spent_iterator(str(trials.observations.entry.entry.path))
+    if not evidence and trials.size < len(trials.pool.names):
+        evidence, fix = _by_number(trials) or ("", "")
     return unknown._replace(evidence=evidence, fix=fix)
 
 

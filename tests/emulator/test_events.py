@@ -45,7 +45,15 @@ def test_a_job_tells_while_an_attempt_goes_on_elsewhere_that_it_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(100_000, "100,000 s"), (1000, "1,000 s"), (12.34, "12.3 s"), (0.5, "500 ms"), (0, "0 ms")]
+    ("seconds", "text"),
+    [
+        (100_000, "100,000 s"),
+        (1000, "1,000 s"),
+        (12.34, "12.3 s"),
+        (0.5, "500 ms"),
+        (1e-5, "less than 0.1 ms"),
+        (0, "0 ms"),
+    ],
 )
 def test_a_time_is_told_without_powers_of_ten(seconds: float, text: str) -> None:
     assert seconds_text(seconds) == text

@@ -80,7 +80,7 @@ def test_lists_tuples_and_dataframes_count_their_elements_or_rows(value: object,
 
 
 WRONG: list[tuple[Callable[[], object], str, str]] = [
-    (lambda: None, "returned None", "`return` that is missing"),
+    (lambda: None, "returned None", "each `return` of"),
     (lambda: "text", "returned str", r"\[text\]"),
     (lambda: b"text", "returned bytes", r"\[text\]"),
     (lambda: {"a": 1}, "returned dict", "list of dicts"),

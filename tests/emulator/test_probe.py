@@ -302,6 +302,31 @@ def test_somebody_may_prevent_a_start(script: Path) -> None:
     assert bench.init_calls == 1
 
 
+def test_a_worker_that_a_job_replaces_is_announced(tmp_path: Path) -> None:
+    ends_once = f"""
+        import os
+        ENDED = {str(tmp_path / "ended")!r}
+        def run(paths):
+            if not os.path.exists(ENDED):
+                open(ENDED, "w").close()
+                os._exit(1)
+            return paths
+    """
+    script = write_files(tmp_path / "code", {"score.py": ends_once}) / "score.py"
+    job = ParallelJob(script, PrebuiltInput([["a"]], kind="files"), JobSettings(max_retries=1))
+    started: list[int] = []
+
+    @contextmanager
+    def announced() -> Iterator[None]:
+        started.append(1)
+        yield
+
+    with ProbeSession(job, "files", starting=announced) as bench:
+        result = bench.run(job)
+        assert [attempt.outcome for attempt in result.attempts] == ["crashed", "succeeded"]
+    assert len(started) == bench.init_calls == 2
+
+
 def test_a_probe_limits_real_time_and_neither_skipped_sleep_nor_init() -> None:
     class Patient:
         def init(self) -> None:

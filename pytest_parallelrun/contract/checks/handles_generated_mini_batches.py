@@ -19,7 +19,7 @@ from pytest_parallelrun.contract.generation.examples import (
     recipe_of,
     settings_of_examples,
 )
-from pytest_parallelrun.contract.generation.runner import FIXES, HARMLESS, conclude, require_valid_items
+from pytest_parallelrun.contract.generation.runner import HARMLESS, conclude, require_valid_items
 from pytest_parallelrun.contract.phrases import sentences, shown_for
 from pytest_parallelrun.contract.rows.comparison import difference
 from pytest_parallelrun.emulator.output import as_rows
@@ -323,7 +323,7 @@ def _finding(runner: ExampleRunner, recipe: Recipe, payload: Payload, ended: Att
         traceback=ended.failure.traceback,
         counts=f"{count_text(recipe.size, 'item')} in, results out: {returned}",
         service=shown_for(ended.outcome),
-        fix=FIXES.get(ended.outcome, ""),
+        fix=runner.fix_of(ended.outcome),
         cause=runner.cause_of(ended),
         example=f"mini-batch: {recipe!r}",
         # With the timeout of the job: a fixed script may wait longer than a probe may.

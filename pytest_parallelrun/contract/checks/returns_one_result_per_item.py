@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_parallelrun.contract.cases.case import case_of
+from pytest_parallelrun.contract.dependence.state import FIX_OF_MISSING
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results
 from pytest_parallelrun.contract.finding import Cause, Finding
 from pytest_parallelrun.contract.missing_results import Missing, missing_results
@@ -51,6 +52,8 @@ def test_returns_one_result_per_item(
         lacks = Missing(which="", attempt=first)
     else:
         lacks = missing_results(parallelrun_observations, first)
+        if lacks.fix:
+            parallelrun_observations.remember(FIX_OF_MISSING, lambda: lacks.fix)
     first = lacks.attempt
     finding = Finding(
         what=sentences(

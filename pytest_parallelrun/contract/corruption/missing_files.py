@@ -74,8 +74,14 @@ class DependencyFile:
         return {"entry": self._code_without(entry, state)}
 
     def _instead(self, entry: EntryUnderTest, original: str, state: State) -> Path:
-        """A path of the same name: an empty folder, or files of the same names with garbage."""
-        instead = entry.new_folder("missing") / os.path.basename(os.path.normpath(original))
+        """A path of the same name: an empty folder, or files of the same names with garbage.
+
+        A single file that is a model has another name if it is missing: exists() and isfile() are then both False.
+        """
+        name = os.path.basename(os.path.normpath(original))
+        if state == "missing" and self.is_model and not os.path.isdir(original):
+            name = "elsewhere"
+        instead = entry.new_folder("missing") / name
         for path in self.paths if state == "garbage" else ():
             if _is_below(path, original):
                 relative = os.path.relpath(os.path.realpath(path), os.path.realpath(original))
@@ -83,7 +89,7 @@ class DependencyFile:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(_GARBAGE)
         if not instead.exists() and (self.is_model or os.path.isdir(original)):
-            # For a file too: a model must exist, and a folder cannot be read as a file either.
+            # For a file too: a model must exist, and an argument may name it. A folder cannot be read as a file.
             instead.mkdir()
         return instead
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 STATE_KEPT = Cause(kind="run() keeps something between its calls")
 """The common cause of findings of several checks."""
 
+FIX_OF_MISSING = "fix of missing results"
+"""The name under which `Observations` know what returns too few results needs."""
 RESULTS_KEPT = "results kept"
 """What is remembered where run() returned too few results for that reason."""
 

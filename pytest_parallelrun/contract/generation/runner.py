@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_parallelrun.contract.bounds import MAX_DRAWN_BATCHES, MAX_DRAWN_BYTES, evenly
 from pytest_parallelrun.contract.dependence.kept_state import KeptState, kept_state
 from pytest_parallelrun.contract.dependence.run_time import rows_of_sample
-from pytest_parallelrun.contract.dependence.state import RESULTS_KEPT, STATE_KEPT, StateDependence
+from pytest_parallelrun.contract.dependence.state import FIX_OF_MISSING, RESULTS_KEPT, STATE_KEPT, StateDependence
 from pytest_parallelrun.contract.entry.init_calls import TooManyInitCalls
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of
 from pytest_parallelrun.contract.entry.preconditions import skip_without_results, skip_without_worker
@@ -208,6 +208,11 @@ class ExampleRunner:
     def held(self) -> AbstractContextManager[None]:
         """See ProbeSession."""
         return self._worker.held()
+
+    def fix_of(self, outcome: Outcome) -> str:
+        """What another check found to be needed, or else what usually is."""
+        known = self.observations.recalled(FIX_OF_MISSING) if outcome == "short" else None
+        return known if isinstance(known, str) else FIXES.get(outcome, "")
 
     def cause_of(self, attempt: AttemptEnded) -> Cause:
         """The cause of a failed attempt: that of the other checks if they found what keeps results back."""
