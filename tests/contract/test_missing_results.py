@@ -101,6 +101,14 @@ FLAWS = [
         edits={"len(batch) // 2": "-(-len(batch) // 2)"},
     ),
     Flaw(
+        name="the last chunk is all that is left",
+        script=FILES + "def run(batch):\n    return list(batch[: len(batch) // 4 * 4])\n",
+        size=8,
+        evidence="results for 1, 3, 4, 5, 7, 8, 9 items, whichever they are.",
+        fix="fix: A loop that works in chunks of 4 leaves out the last one where it is not full.",
+        edits={"batch[: len(batch) // 4 * 4]": "batch"},
+    ),
+    Flaw(
         name="it stops at an item",
         script=FILES + "def run(batch):\n    rows = []\n    for path in batch:\n"
         "        if held(path)['value'] == 3: break\n        rows.append(path)\n    return rows\n",

@@ -219,6 +219,19 @@ def test_a_missing_model_that_is_hidden_fails(
     assert all(message in text for message in messages)
 
 
+@pytest.mark.parametrize(
+    ("name", "option"), [("models/weights.json", "models"), ("weights.json", "models/weights.json")]
+)
+def test_a_model_that_is_only_asked_for_is_missing_then(judge: Judge, write: Write, name: str, option: str) -> None:
+    write("models/weights.json", "7")
+    script = (
+        f"WHERE = Path(os.environ['AZUREML_MODEL_DIR'], {name!r})\n"
+        "def init():\n    global weight\n    weight = json.load(open(WHERE)) if WHERE.exists() else 0\n"
+    )
+    found = judged(judge, LOADS + script + "def run(mini_batch):\n" + READS, f"--parallelrun-model={option}")
+    assert outcome(found)[0] == "failed"
+
+
 SOUND_LOADING = {
     "raises": "    global weight\n    weight = json.load(open(WHERE))\n",
     "by choice": "    global weight\n    weight = json.load(open(WHERE)) if os.path.exists(WHERE) else 1\n",
