@@ -66,8 +66,8 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
             if trial is not None:
                 return trial
     return (
-        f"run() succeeds for {several.items()} in the sample, and not when it gets the same again: see "
-        "test_independent_of_mini_batch_size and test_independent_of_history"
+        f"a bad item would not show: run() succeeds for the mini-batches of the sample, and not for {several.items()} "
+        "alone on a fresh worker"
     )
 
 
