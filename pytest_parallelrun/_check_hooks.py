@@ -104,8 +104,10 @@ class CheckHooks:
             raise
         finally:
             for runner in {shared, given.get("parallelrun_examples"), arguments.get("parallelrun_examples")} - {None}:
-                # Others are of worker processes, and of this test.
-                keep = runner is shared and not confirmation.switched and check.spec.name != LAST_GENERATED
+                # Others are of worker processes, and of this test. In this process, a worker would keep what pytest
+                # sets anew for each test: warnings, environment, logging.
+                of_processes = subject.engine != "inprocess" and not confirmation.switched
+                keep = runner is shared and of_processes and check.spec.name != LAST_GENERATED
                 cast("ExampleRunner", runner).end_test(keep=keep)
         if check.advice is not None and not self._is_accepted(module, check, check.advice):
             advice = check.advice if check.advice.cause is None else check.advice.after_gaps(subject.gaps)

@@ -108,3 +108,21 @@ def test_hypothesis_reads_no_constants_of_the_plugin(project: Path, pytester: py
     pytester.runpytest_subprocess("--parallelrun-entry=score.py", "--parallelrun-input=data", *ONE)
     read = [path.read_text(encoding="utf-8") for path in (project / ".hypothesis/constants").glob("*")]
     assert not [text for text in read if "/pytest_parallelrun/" in text.splitlines()[0]]
+
+
+def test_warnings_that_pytest_turns_into_errors_reach_no_check(project: Path, gate: Run, write: Write) -> None:
+    # A worker that lived longer than a test would have the filters that pytest sets for the next one.
+    write(
+        "score.py",
+        """
+        import warnings
+
+        def run(mini_batch):
+            warnings.warn("old", DeprecationWarning)
+            return list(mini_batch)
+        """,
+    )
+    names = "same_in or independent or handles_generated or behaves_under"
+    result = gate("-k", names, "-W", "error", PLAIN)
+    assert result.ret == 0
+    result.stdout.no_fnmatch_line("*a process of its own*")

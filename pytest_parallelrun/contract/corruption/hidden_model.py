@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_SEARCHED_BYTES
-from pytest_parallelrun.contract.corruption.missing_files import CODE, names_a_model
+from pytest_parallelrun.contract.corruption.missing_files import CODE, names_a_model, side_files
 from pytest_parallelrun.contract.entry.mini_batches import attempt, paths_of, rows_of
 from pytest_parallelrun.contract.entry.observers import CaughtErrors
 from pytest_parallelrun.contract.rows.errors import same_for_all
 from pytest_parallelrun.emulator.models import MODEL_DIR, below_model_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from pytest_parallelrun.contract.corruption.attempts import CorruptionTrial
     from pytest_parallelrun.contract.rows.errors import SameForAll
@@ -47,12 +47,23 @@ def hidden_model(trial: CorruptionTrial, unneeded: Collection[str]) -> HiddenMod
     results = same_for_all(trial.valid_rows, trial.mini_batch.names, _contents(trial))
     if results is None:
         return None
-    observations = trial.observations
+    observations, items = trial.observations, paths_of(trial.mini_batch.payload)
+    opened = [*trial.setting_up.read, *trial.valid.files.read]
+    if not results.alone and any(
+        file.is_model and file.paths for file in side_files(observations.entry, opened, items)
+    ):
+        # One column alone says less than the model that was given and read.
+        return None
+
+    def models_in(opened: Iterable[str]) -> list[str]:
+        named = (path for path in opened if names_a_model(_tail(path)))
+        return [path for path in named if path not in {*items, *unneeded} and not path.endswith(CODE)]
+
+    if any(map(os.path.exists, models_in(opened))):
+        return None
     with observations.entry.session(probe_limit=observations.probe_limit) as session:
         session.start(observer=CaughtErrors)
-        opened = [*session.setting_up.read, *attempt(session, trial.mini_batch).files.read]
-    others = {*paths_of(trial.mini_batch.payload), *unneeded}
-    models = [path for path in opened if path not in others and not path.endswith(CODE) and names_a_model(_tail(path))]
+        models = models_in([*session.setting_up.read, *attempt(session, trial.mini_batch).files.read])
     if any(map(os.path.exists, models)):
         return None
     caught, looked_for = cast("tuple[list[Failure], list[str]]", session.observed[0])
