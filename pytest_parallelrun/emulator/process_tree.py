@@ -48,19 +48,24 @@ def kill_all(leader: int, traces: Traces, started: Iterable[psutil.Process] = ()
     names = names_of(left)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
-    kill(left, traces)
+    kill(left, traces, sparing=leader)
     return names
 
 
-def kill(strays: set[psutil.Process], traces: Traces) -> None:
-    """Kills processes, and what else the traces tell of that they start meanwhile."""
+def kill(strays: set[psutil.Process], traces: Traces, *, sparing: int = 0) -> None:
+    """Kills processes, and what else the traces tell of that they start meanwhile.
+
+    sparing: number of one that somebody else waits for, to learn how it ended.
+    """
     killed: set[psutil.Process] = set()
     for _ in range(_ROUNDS):
         for process in strays:
             with suppress(psutil.Error):
                 process.kill()
         killed |= strays
-        strays = {process for orphan in left_by(traces) for process in (orphan, *descendants(orphan.pid))} - killed
+        found = {process for orphan in left_by(traces) for process in (orphan, *descendants(orphan.pid))} - killed
+        # A worker that was killed a moment ago bears the marks of its script until it is gone.
+        strays = {process for process in found if process.pid != sparing}
         if not strays:
             break
     until = real_monotonic() + _LAST_WAIT

@@ -215,6 +215,14 @@ def test_who_was_there_before_the_worker_is_not_of_it(tmp_path: Path) -> None:
         other.communicate(b"\n")
 
 
+def test_how_a_worker_ended_is_left_to_who_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as worker:
+        # Killed a moment ago, it is still found by its marks.
+        monkeypatch.setattr(process_tree, "left_by", lambda traces: [psutil.Process(worker.pid)])
+        assert process_tree.kill_all(worker.pid, traces_of(tmp_path)) == []
+        assert worker.wait() == -signal.SIGKILL
+
+
 def test_one_that_starts_another_whenever_it_is_killed_is_left_to_itself_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
