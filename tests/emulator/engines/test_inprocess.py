@@ -670,9 +670,12 @@ def test_a_real_fork_does_not_double_the_test_run(tmp_path: Path) -> None:
 @pytest.fixture
 def untraced() -> Iterator[None]:
     """No tracing by coverage: a signal that arrives while coverage holds its own lock would hang the test run."""
-    tracer = sys.gettrace()
+    tracer, of_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
+    # A thread of the script is hit too, where the machine is so slow that it is just starting.
+    threading.settrace(None)
     yield
+    threading.settrace(of_threads)
     sys.settrace(tracer)
 
 
