@@ -55,7 +55,7 @@ def kill_all(leader: int, traces: Traces, started: Iterable[psutil.Process] = ()
 def kill(strays: set[psutil.Process], traces: Traces, *, sparing: int = 0) -> None:
     """Kills processes, and what else the traces tell of that they start meanwhile.
 
-    sparing: number of one that somebody else waits for, to learn how it ended.
+    sparing: pid of a process that the caller waits for itself, to learn how it ended.
     """
     killed: set[psutil.Process] = set()
     for _ in range(_ROUNDS):

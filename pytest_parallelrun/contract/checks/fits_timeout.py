@@ -81,15 +81,15 @@ def _figures(model: RunTimeModel, limit: float) -> str:
         measured = f"as a mini-batch of {count_text(size, model.noun)} ran into its limit of {seconds_text(spent)}"
     factor = f"{'at most ' if model.cut else ''}{_factor_text(limit / max(full, 1e-9))} the time needed"
     return (
-        f"{_told(model, per_item)} per {model.noun}"
+        f"{_bound_text(model, per_item)} per {model.noun}"
         + (f" and {seconds_text(model.at_once)} per mini-batch" if model.is_solid else "")
-        + f", {measured}; a mini-batch of {model.full_size:,} takes {_told(model, full)} of timeout {limit:g} s "
+        + f", {measured}; a mini-batch of {model.full_size:,} takes {_bound_text(model, full)} of timeout {limit:g} s "
         f"({factor}); largest {model.sized_by or 'partition'} with a margin of {MARGIN}: {_largest(model, limit)}; "
         f"smallest timeout: {'above ' if model.cut else ''}{safe_timeout(full)} s"
     )
 
 
-def _told(model: RunTimeModel, seconds: float) -> str:
+def _bound_text(model: RunTimeModel, seconds: float) -> str:
     return f"{model.qualifier if seconds >= SHORTEST else ''}{seconds_text(seconds)}"
 
 

@@ -66,8 +66,8 @@ def _try_items(observations: Observations) -> CorruptionTrial | str:
             if trial is not None:
                 return trial
     return (
-        f"a bad item would not show: run() succeeds for the mini-batches of the sample, and not for {several.items()} "
-        "alone on a fresh worker"
+        "a bad item would not show: run() succeeds for the mini-batches of the sample, but fails for "
+        f"{several.items()} on a fresh worker"
     )
 
 

@@ -146,7 +146,7 @@ class RecordedParsers:
 
 
 def _comparable(values: dict[str, object]) -> dict[str, object]:
-    """The values without objects created by a type=, which are never equal, and with paths of a job as in any other."""
+    """The values without objects created by a type=, which are never equal; paths of all jobs look alike."""
     return {
         name: without_job_folder(os.fspath(value)) if isinstance(value, (str, os.PathLike)) else value
         for name, value in values.items()
