@@ -75,6 +75,19 @@ def _umask() -> int:
     return mask
 
 
+_FROZEN_BEFORE = gc.get_freeze_count()
+"""Not always 0: Python 3.12.1 starts with some."""
+
+
+def _is_frozen() -> bool:
+    return gc.get_freeze_count() > _FROZEN_BEFORE
+
+
+def _freeze(frozen: bool) -> None:
+    if frozen != _is_frozen():
+        (gc.freeze if frozen else gc.unfreeze)()
+
+
 def _zone() -> tuple[str | None, object, object]:
     return os.environ.get("TZ"), time.tzname, time.timezone
 
@@ -155,7 +168,7 @@ _SETTINGS: tuple[Pair, ...] = (
     (lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)),
     *([(_zone, _set_zone)] if hasattr(time, "tzset") else []),
     (gc.isenabled, lambda on: (gc.enable if on else gc.disable)()),
-    (lambda: gc.get_freeze_count() > 0, lambda frozen: (gc.freeze if frozen else gc.unfreeze)()),
+    (_is_frozen, _freeze),
     (gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
     (lambda: list(gc.callbacks), lambda callbacks: gc.callbacks.__setitem__(slice(None), callbacks)),
     (sys.getswitchinterval, sys.setswitchinterval),
