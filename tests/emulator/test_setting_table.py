@@ -289,7 +289,7 @@ def test_spellings_of_other_places_lead_to_the_name(name: str, nearest: str) -> 
         ("batch_size", "mini_batch_size"),
         ("output_file_name", "append_row_file_name"),
         ("compute", "There is no compute here"),
-        ("program_arguments", "beside its settings"),
+        ("program_arguments", "--parallelrun-args"),
     ],
 )
 def test_words_of_other_tools_get_advice_rather_than_a_guess(name: str, advice: str) -> None:

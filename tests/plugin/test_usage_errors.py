@@ -60,7 +60,7 @@ OF_A_GATE = [
     ("--parallelrun-set=max_retries=few", "max_retries='few' (from --parallelrun-set): must be a whole number of 0 *"),
     ("--parallelrun-set=rules=obsreved", "rules='obsreved' (from --parallelrun-set): must be 'documented' or *"),
     ("--parallelrun-set=max_retries", "--parallelrun-set 'max_retries': give NAME=VALUE."),
-    ("--parallelrun-set=entry_script=x.py", "--parallelrun-set entry_script=x.py: unknown *beside its settings*"),
+    ("--parallelrun-set=entry_script=x.py", "--parallelrun-set entry_script=x.py: unknown *with --parallelrun-entry*"),
     ("--parallelrun-set=mini_batch_size=1MB", "--parallelrun-set: mini_batch_size='1MB' is a size in bytes, but*"),
 ]
 """With the gate of a script that is in order."""
