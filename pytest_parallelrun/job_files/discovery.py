@@ -91,7 +91,7 @@ def _candidates(folder: Path, script: Path) -> Iterator[tuple[Path, str, int]]:
 
 def _read(path: Path, text: str, size: int) -> tuple[JobFile | None, list[Problem]]:
     # PyYAML takes 20 ms to import, which a run without such a file should not pay.
-    from pytest_parallelrun.job_files.job_table import read_job_table
+    from pytest_parallelrun.job_files.job_file import read_job_table
 
     problems = Problems()
     table = None if is_too_large(size, path, problems) else parse_yaml(text, path, problems)
