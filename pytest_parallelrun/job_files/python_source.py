@@ -138,7 +138,7 @@ class PythonSource:
                 self.problems.add(item.location, f"params_override cannot be read: it is {value_text(item)}")
                 continue
             for key, value in item.entries.items():
-                table = _with_entry(table, tuple(key.split(".")), value, item.keys[key])
+                table = _with_change(table, tuple(key.split(".")), value, item.keys[key])
         return table
 
     def _skip(self, node: ast.Call, function: str, why: str) -> None:
@@ -152,17 +152,17 @@ class PythonSource:
         table = self._apply(call.table, call.node)
         environment = table.entries.get("environment")
         if isinstance(environment, Table):
-            table = _entry(table, "environment", self._changed_inside(environment), table.keys["environment"])
+            table = table.with_entry("environment", self._changed_inside(environment), table.keys["environment"])
         return table
 
     def _changed_inside(self, table: Table) -> Table:
         """A mapping created by a call, with changes to it and to those inside."""
         for change in self._changes:
             if self._values.location(change.base) == table.location:
-                table = _with_change(table, change.path, change)
+                table = _with_change(table, change.path, change.value, change.location)
         for name, node in table.entries.items():
             if isinstance(node, Table):
-                table = _entry(table, name, self._changed_inside(node), table.keys[name])
+                table = table.with_entry(name, self._changed_inside(node), table.keys[name])
         return table
 
     def nodes_of(self, call: JobCall) -> Iterator[tuple[str, Table]]:
@@ -196,12 +196,12 @@ class PythonSource:
         merged = declared
         for name, node in given.entries.items():
             merged = _with_input(merged, name, node, given.keys[name])
-        return _entry(table, "inputs", merged, declared.location)
+        return table.with_entry("inputs", merged, declared.location)
 
     def _apply(self, table: Table, base: ast.Call) -> Table:
         for change in self._changes:
             if change.base is base:
-                table = _with_change(table, change.path, change)
+                table = _with_change(table, change.path, change.value, change.location)
         return table
 
     def _all_changes(self) -> Iterator[Change]:
@@ -312,10 +312,6 @@ def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
             return target, tuple(names)
 
 
-def _entry(table: Table, name: str, node: Node, key: SourceLocation) -> Table:
-    return table.with_entries(Table(table.location, {name: node}, {name: key}))
-
-
 def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Table:
     """The declared inputs with what a call gives for one of them."""
     declaration = inputs.entries.get(name)
@@ -323,27 +319,23 @@ def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Ta
         # A string is a path if data are declared.
         node = Table(node.location, {"path": node}, {"path": key})
     if isinstance(declaration, Table) and isinstance(node, Table):
-        return _entry(inputs, name, replace(declaration.with_entries(node), location=node.location), key)
-    return _entry(inputs, name, node, key) if isinstance(node, (Table, Scalar)) else inputs
+        return inputs.with_entry(name, replace(declaration.with_entries(node), location=node.location), key)
+    return inputs.with_entry(name, node, key) if isinstance(node, (Table, Scalar)) else inputs
 
 
-def _with_change(table: Table, path: tuple[str, ...], change: Change) -> Table:
-    return _with_entry(table, path, change.value, change.location)
-
-
-def _with_entry(table: Table, path: tuple[str, ...], value: Node, location: SourceLocation) -> Table:
+def _with_change(table: Table, path: tuple[str, ...], value: Node, location: SourceLocation) -> Table:
     name, *below = path
     present = table.entries.get(name)
     if not below:
         # A number at the root overrides that in `resources`.
-        return _entry(table.without(name), name, value, location)
+        return table.without(name).with_entry(name, value, location)
     if isinstance(present, Opaque):
         # Its value is unknown before and after the change.
         return table
     inner = present if isinstance(present, Table) else Table(location, {}, {})
     if name == "inputs" and len(below) == 1:
-        return _entry(table, name, _with_input(inner, below[0], value, location), location)
-    made = _with_entry(inner, tuple(below), value, location)
+        return table.with_entry(name, _with_input(inner, below[0], value, location), location)
+    made = _with_change(inner, tuple(below), value, location)
     if name == "resources":
         table = table.without(*below)
-    return _entry(table, name, made, table.keys.get(name, location))
+    return table.with_entry(name, made, table.keys.get(name, location))

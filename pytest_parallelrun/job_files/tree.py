@@ -77,6 +77,9 @@ class Table:
         """This table, overridden by the entries of another one."""
         return Table(self.location, {**self.entries, **other.entries}, {**self.keys, **other.keys})
 
+    def with_entry(self, name: str, node: Node, key: SourceLocation) -> Table:
+        return Table(self.location, {**self.entries, name: node}, {**self.keys, name: key})
+
     def without(self, *names: str) -> Table:
         kept = {name: node for name, node in self.entries.items() if name not in names}
         return Table(self.location, kept, {name: self.keys[name] for name in kept})
