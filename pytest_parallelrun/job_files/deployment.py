@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_parallelrun.emulator.splitting.input_paths import REMOTE
 from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import ALONE, InputValue, local_path, look_up
-from pytest_parallelrun.job_files.job_step import JobStep, StepReading
+from pytest_parallelrun.job_files.job_step import JobStep, ReadSettings, StepReading
 from pytest_parallelrun.job_files.keys import (
     DEPLOYMENT_SETTINGS,
     NEW_DEPLOYMENT,
@@ -20,7 +20,7 @@ from pytest_parallelrun.job_files.keys import (
     check_keys,
 )
 from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
-from pytest_parallelrun.job_files.settings import Read, read_settings
+from pytest_parallelrun.job_files.settings import read_settings
 from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, entry_text, present, text_of, type_of
 
 ONLINE = (
@@ -96,7 +96,7 @@ def _read(
     keys: Mapping[str, Key],
     problems: Problems,
     given: GivenCode,
-    dropped: Mapping[str, str],
+    dropped: dict[str, str],
 ) -> StepReading:
     configuration = present(table.entries.get("code_configuration"))
     if configuration is None and "scoring_script" in table.entries:
@@ -117,7 +117,7 @@ def _read(
     code, script = parts.entries.get("code"), parts.entries.get("scoring_script")
     entry = find_script(code, script, problems, names=names, given=given)
 
-    read = Read()
+    read = ReadSettings(notes=dropped)
     read.put("profile", "batch", table.location)
     read_settings(table, keys, lambda binding, location: look_up(binding, {}, ALONE, location), problems, read)
     if read.values.get("output_action") == "summary_only" and "append_row_file_name" in read.values:
@@ -135,13 +135,9 @@ def _read(
         location=table.location,
         profile="batch",
         entry=entry,
-        values=read.values,
-        origins=read.origins,
+        **vars(read),
         inputs={INPUT: InputValue(name=INPUT, location=table.location, why="comes with each call of the endpoint")},
         split=(INPUT,),
-        unresolved=read.unresolved,
-        notes={**dropped, **read.notes},
-        not_emulated=tuple(read.not_emulated),
         model=model_path,
         environment=read_environment(table.entries.get("environment")),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_parallelrun.emulator.arguments import ProgramArguments, apply_program_arguments, parse_program_arguments
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.job_environment import JobEnvironment
-from pytest_parallelrun.emulator.setting_table import Profile
+from pytest_parallelrun.emulator.setting_table import Profile, resolve_setting
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import (
     Binding,
@@ -31,34 +31,51 @@ from pytest_parallelrun.job_files.tree import STARS, JobFileError, Problem, Prob
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobStep:
+class ReadSettings:
+    """What a job file sets, filled as it is read.
+
+    values: by setting or v1 name, as JobSettings takes them. origins: file and line, by setting. unresolved: by
+    setting, the problem that holds unless it is given elsewhere; `environment_variables.NAME` for one variable. notes:
+    sentences by the setting that they are about, or by a key that the client drops. not_emulated: keys without effect
+    here, each with its line.
+    """
+
+    values: dict[str, object] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    locations: dict[str, SourceLocation] = field(default_factory=dict)
+    unresolved: dict[str, Problem] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    not_emulated: list[str] = field(default_factory=list)
+
+    def put(self, name: str, value: object, location: SourceLocation) -> None:
+        """Adds a value by the name of its setting, or its v1 name."""
+        setting, _ = resolve_setting(name)
+        self.values[name] = value
+        self.origins[setting] = location.origin
+        self.locations[setting] = location
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStep(ReadSettings):
     """One entry script with what its job file says about it.
 
     Its methods take `options`: values of --parallelrun-input by the name of the input, which override those of the job
     file.
 
-    values: by setting or v1 name, as JobSettings takes them. origins: file and line, by setting. arguments: the text of
-    the program arguments, or the list of them in v1. split: the inputs that make mini-batches. unresolved: by setting,
-    the problem that holds unless the setting is given elsewhere. An environment variable has the name
-    `environment_variables.NAME` there. notes: sentences by the setting that they are about, or by a key that the client
-    drops. not_emulated: keys without effect here, each with its line. model: a local one of a batch deployment.
+    arguments: the text of the program arguments, or the list of them in v1. split: the inputs that make mini-batches.
+    model: a local one of a batch deployment.
     """
 
     name: str
     location: SourceLocation
     profile: Profile
     entry: EntryFile
-    values: Mapping[str, object]
-    origins: Mapping[str, str]
     arguments: str | Sequence[str] = ()
     arguments_location: SourceLocation | None = None
     inputs: Mapping[str, InputValue] = field(default_factory=dict)
     outputs: Mapping[str, OutputValue] = field(default_factory=dict)
     context: StepContext = ALONE
     split: tuple[str, ...] = ()
-    unresolved: Mapping[str, Problem] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
-    not_emulated: tuple[str, ...] = ()
     model: Path | None = None
     environment: JobEnvironment | None = None
 

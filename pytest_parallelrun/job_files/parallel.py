@@ -26,10 +26,10 @@ from pytest_parallelrun.job_files.inputs import (
     read_outputs,
     refused_type,
 )
-from pytest_parallelrun.job_files.job_step import JobStep, StepReading
+from pytest_parallelrun.job_files.job_step import JobStep, ReadSettings, StepReading
 from pytest_parallelrun.job_files.keys import COMPONENT, FUNCTION, PARALLEL, STEP, Key, check_keys
 from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
-from pytest_parallelrun.job_files.settings import Read, check_arguments, note_size_without_effect, read_settings
+from pytest_parallelrun.job_files.settings import check_arguments, note_size_without_effect, read_settings
 from pytest_parallelrun.job_files.tree import (
     Listing,
     Node,
@@ -170,7 +170,7 @@ class _Parts:
     inputs: Mapping[str, InputValue]
     outputs: Mapping[str, OutputValue]
     keys: Mapping[str, Key]
-    dropped: Mapping[str, str]
+    dropped: dict[str, str]
     context: StepContext = ALONE
 
     def look_up(self, binding: Binding, location: SourceLocation) -> InputValue:
@@ -199,7 +199,7 @@ def _read(parts: _Parts, problems: Problems, given: GivenCode) -> StepReading:
     code, script = task.entries.get("code"), task.entries.get("entry_script")
     entry = find_script(code, script, problems, names=names, given=given)
 
-    read = Read()
+    read = ReadSettings(notes=parts.dropped)
     read.put("profile", "v2", table.location)
     read_settings(table, parts.keys, parts.look_up, problems, read)
     note_size_without_effect(table, read)
@@ -218,23 +218,19 @@ def _read(parts: _Parts, problems: Problems, given: GivenCode) -> StepReading:
         location=table.location,
         profile="v2",
         entry=entry,
-        values=read.values,
-        origins=read.origins,
+        **vars(read),
         arguments=arguments,
         arguments_location=location,
         inputs=parts.inputs,
         outputs=parts.outputs,
         context=parts.context,
         split=split,
-        unresolved=read.unresolved,
-        notes={**parts.dropped, **read.notes},
-        not_emulated=tuple(read.not_emulated),
         environment=read_environment(task.entries.get("environment")),
     )
     return StepReading(parts.name, entry.path, step)
 
 
-def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: Read) -> None:
+def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: ReadSettings) -> None:
     """Appended results go to an output and have its file name, if it has one."""
     node = present(node)
     if node is None:
@@ -258,7 +254,7 @@ def _append_row_to(node: Node | None, parts: _Parts, problems: Problems, read: R
         read.put("append_row_file_name", file_name, node.location)
 
 
-def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: Read) -> tuple[str, ...]:
+def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: ReadSettings) -> tuple[str, ...]:
     node = present(node)
     if node is None:
         return ()
@@ -283,7 +279,7 @@ def _split_input(node: Node | None, parts: _Parts, problems: Problems, read: Rea
 
 
 def _arguments(
-    node: Node | None, parts: _Parts, problems: Problems, read: Read
+    node: Node | None, parts: _Parts, problems: Problems, read: ReadSettings
 ) -> tuple[str | tuple[str, ...], SourceLocation | None]:
     """The text of the program arguments, validated as far as possible without the values of inputs."""
     node = present(node)

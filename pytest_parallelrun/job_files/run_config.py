@@ -13,10 +13,10 @@ from pytest_parallelrun.emulator.settings import V1_REFUSED_IN_FILE_NAMES
 from pytest_parallelrun.job_files.bindings import Binding, BindingError
 from pytest_parallelrun.job_files.environment import read_environment
 from pytest_parallelrun.job_files.inputs import InputValue, local_path
-from pytest_parallelrun.job_files.job_step import JobFile, JobStep, StepReading
+from pytest_parallelrun.job_files.job_step import JobFile, JobStep, ReadSettings, StepReading
 from pytest_parallelrun.job_files.keys import CONFIG, CONFIG_STEP, PIPELINE_STEP, check_keys
 from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
-from pytest_parallelrun.job_files.settings import Read, check_arguments, check_exclusive, read_settings
+from pytest_parallelrun.job_files.settings import check_arguments, check_exclusive, read_settings
 from pytest_parallelrun.job_files.tree import (
     STARS,
     Listing,
@@ -197,7 +197,7 @@ def read_config(
     source = config.entries.get("source_directory", Scalar(config.location, "."))
     entry = find_script(source, config.entries.get("entry_script"), problems, names=names, given=given)
 
-    read = Read()
+    read = ReadSettings()
     read.put("profile", "v1", config.location)
     read_settings(config, CONFIG, _no_binding, problems, read)
     _check_together(config, problems, read)
@@ -218,15 +218,11 @@ def read_config(
         location=config.location if step is None else step.location,
         profile="v1",
         entry=entry,
-        values=read.values,
-        origins=read.origins,
+        **vars(read),
         arguments=arguments,
         arguments_location=location,
         inputs=inputs,
         split=split,
-        unresolved=read.unresolved,
-        notes=read.notes,
-        not_emulated=tuple(read.not_emulated),
         environment=read_environment(config.entries.get("environment")),
     )
     return StepReading(name, entry.path, job_step)
@@ -236,7 +232,7 @@ def _no_binding(binding: Binding, location: SourceLocation) -> InputValue:
     raise BindingError(f"{binding.text} is of v2, and means nothing to ParallelRunConfig()")
 
 
-def _check_together(config: Table, problems: Problems, read: Read) -> None:
+def _check_together(config: Table, problems: Problems, read: ReadSettings) -> None:
     check_exclusive(config, problems)
     file_name = str(read.values.get("append_row_file_name", ""))
     refused = [sign for sign in file_name if sign in V1_REFUSED_IN_FILE_NAMES]
@@ -247,7 +243,7 @@ def _check_together(config: Table, problems: Problems, read: Read) -> None:
         )
 
 
-def _check_output(step: Table, read: Read, problems: Problems) -> None:
+def _check_output(step: Table, read: ReadSettings, problems: Problems) -> None:
     """The client requires an output unless nothing is appended."""
     if "output" in step.entries:
         return
@@ -268,7 +264,7 @@ def _check_name(node: Node | None, problems: Problems) -> None:
 
 
 def _arguments(
-    node: Node | None, problems: Problems, read: Read, inputs: dict[str, InputValue]
+    node: Node | None, problems: Problems, read: ReadSettings, inputs: dict[str, InputValue]
 ) -> tuple[tuple[str, ...], SourceLocation | None]:
     """The list of program arguments; numbers become strings.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from pytest_parallelrun.emulator.arguments import ORIGIN, parse_program_arguments
 from pytest_parallelrun.emulator.setting_table import Profile, resolve_setting
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError, bindings_in, whole_binding
 from pytest_parallelrun.job_files.inputs import InputValue
+from pytest_parallelrun.job_files.job_step import ReadSettings
 from pytest_parallelrun.job_files.keys import WHOLE, Key, deciding_below
 from pytest_parallelrun.job_files.tree import (
     STARS,
@@ -34,25 +34,6 @@ LookUp = Callable[[Binding, SourceLocation], InputValue]
 """The input of a binding; BindingError if there is none."""
 
 
-@dataclass
-class Read:
-    """What was read: see the fields of JobStep."""
-
-    values: dict[str, object] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    locations: dict[str, SourceLocation] = field(default_factory=dict)
-    unresolved: dict[str, Problem] = field(default_factory=dict)
-    not_emulated: list[str] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def put(self, name: str, value: object, location: SourceLocation) -> None:
-        """Adds a value by the name of its setting, or its v1 name."""
-        field_name = field_of(name)
-        self.values[name] = value
-        self.origins[field_name] = location.origin
-        self.locations[field_name] = location
-
-
 def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
     """SettingsError for program arguments that the runtime would refuse; unresolved bindings are ignored."""
     parsed = parse_program_arguments(arguments, profile=profile)
@@ -60,12 +41,9 @@ def check_arguments(arguments: Sequence[str], profile: Profile) -> None:
     JobSettings.from_mapping(known, ORIGIN)
 
 
-def field_of(name: str) -> str:
-    """The field of JobSettings behind a name."""
-    return resolve_setting(name)[0]
-
-
-def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, problems: Problems, read: Read) -> None:
+def read_settings(
+    table: Table, keys: Mapping[str, Key], look_up: LookUp, problems: Problems, read: ReadSettings
+) -> None:
     """Reads all keys that set something, here and below, into `read`."""
     for name, node in table.entries.items():
         key = keys.get(name)
@@ -83,7 +61,7 @@ def read_settings(table: Table, keys: Mapping[str, Key], look_up: LookUp, proble
             read.not_emulated.append(f"{name} ({table.keys[name].origin})")
 
 
-def note_size_without_effect(table: Table, read: Read) -> None:
+def note_size_without_effect(table: Table, read: ReadSettings) -> None:
     """A mini-batch size next to partition keys, which v2 accepts and does not use."""
     if _size_and_keys(table):
         size, keys = table.keys["mini_batch_size"], table.keys["partition_keys"]
@@ -107,7 +85,7 @@ def _size_and_keys(table: Table) -> bool:
     return all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys"))
 
 
-def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read) -> None:
+def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: ReadSettings) -> None:
     """A mapping that is not a literal leaves all its settings unresolved."""
     options = " and ".join(f"--parallelrun-set={setting}=VALUE" for setting in settings)
     for setting in settings:
@@ -115,7 +93,7 @@ def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: Read
         read.unresolved[setting] = Problem(node.location, message)
 
 
-def _stars_unread(node: Opaque, read: Read) -> None:
+def _stars_unread(node: Opaque, read: ReadSettings) -> None:
     """`**expression` leaves all other settings unresolved."""
     message = f"`{node.text}` cannot be read: {node.why}, or give what it sets with --parallelrun-set=NAME=VALUE"
     read.unresolved[STARS] = Problem(node.location, message)
@@ -130,9 +108,9 @@ def _option(setting: str) -> str:
     return f"--parallelrun-set={setting}=VALUE"
 
 
-def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Problems, read: Read) -> None:
+def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Problems, read: ReadSettings) -> None:
     assert key.setting is not None
-    setting = field_of(key.setting)
+    setting, kind = resolve_setting(key.setting)
     bound = _bound(name, setting, node, look_up, problems, read)
     if bound is None:
         return
@@ -146,7 +124,6 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
     raw = _plain(name, setting, node, look_up, problems, read)
     if raw is None:
         return
-    kind = resolve_setting(key.setting)[1]
     if key.setting == "instance_count" and _is_whole(raw) and int(str(raw)) == ALL_NODES:
         # No value: a check must not take it for a choice of one instance.
         read.notes[setting] = (
@@ -184,7 +161,7 @@ def _is_whole(raw: object) -> bool:
     return isinstance(raw, int) and not isinstance(raw, bool)
 
 
-def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> Node | None:
+def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: ReadSettings) -> Node | None:
     """The value of a binding, at the location of the binding; any other node unchanged; None if it fails."""
     if not isinstance(node, Scalar) or not isinstance(node.value, str):
         return node
@@ -205,7 +182,7 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
     return Scalar(node.location, value.literal)
 
 
-def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: Read) -> object:
+def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Problems, read: ReadSettings) -> object:
     """A native value; None, with a problem, if parts of it are not literals.
 
     A variable whose value is an expression is left out and unresolved on its own.
