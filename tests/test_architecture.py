@@ -41,10 +41,10 @@ ALLOWED = {
 BUDGET = {
     "emulator": 16_810,
     "contract": 15_640,
-    "job_files": 5_150,
-    "report": 2_550,
+    "job_files": 4_985,
+    "report": 2_440,
     "strategies": 1_420,
-    "ring 3": 3_280,
+    "ring 3": 3_340,
     "forecast": 1_340,
 }
 """Lines of each ring. What needs more deletes something, or raises the number in a commit that says why."""
@@ -215,7 +215,7 @@ def test_all_that_is_printed_goes_through_the_functions_that_make_it_harmless() 
         ("_reporting.py", "line"),
         ("_reporting.py", "self._text"),
         ("_show.py", "'\\n'.join((_page(check) for check in checks))"),
-        ("_show.py", "'\\n\\n'.join(('\\n'.join(_lines(plan, engine, verbosity)) for plan in entries.gated)) + '\\n'"),
+        ("_show.py", "'\\n\\n'.join(texts) + '\\n'"),
         ("_show.py", "text.encode(encoding, errors).decode(encoding)"),
     }
     printed = {
