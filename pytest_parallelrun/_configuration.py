@@ -32,8 +32,7 @@ from pytest_parallelrun.emulator.errors import InputError, ParallelRunError, Set
 from pytest_parallelrun.emulator.folders import check_folder
 from pytest_parallelrun.emulator.settings import JobSettings
 from pytest_parallelrun.forecast.request import ForecastRequest, read_request
-from pytest_parallelrun.report.files import MAKERS
-from pytest_parallelrun.report.html import INSTALL, missing
+from pytest_parallelrun.report.files import INSTALL, MAKERS, missing
 
 if TYPE_CHECKING:
     from pytest_parallelrun.contract.cases.saved_case import SavedCase

@@ -17,8 +17,7 @@ from pytest_parallelrun._entries import EntryPlan, RunEntries
 from pytest_parallelrun._show import explain_command, page_of
 from pytest_parallelrun.contract.check import CheckFailed
 from pytest_parallelrun.report.ci import ci_parts, on_ci, script_location, source_around
-from pytest_parallelrun.report.files import write_report
-from pytest_parallelrun.report.html import INSTALL
+from pytest_parallelrun.report.files import INSTALL, write_report
 from pytest_parallelrun.report.records import (
     AcceptanceRecord,
     CheckOutcome,

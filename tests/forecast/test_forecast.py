@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pytest_parallelrun.emulator.settings import JobSettings
-from pytest_parallelrun.forecast.forecast import forecast
-from pytest_parallelrun.forecast.recommendation import recommend
+from pytest_parallelrun.forecast.forecast import forecast, recommend
 from pytest_parallelrun.forecast.request import FullJob, read_request
 from pytest_parallelrun.forecast.resources import Resources
 from pytest_parallelrun.forecast.sample import Sample, draw

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from pytest_parallelrun.report.html.figures import (
+from pytest_parallelrun.report.figures import (
     OUTCOMES,
     PATTERNS,
     STARTS,

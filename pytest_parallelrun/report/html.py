@@ -1,4 +1,4 @@
-"""The page: the data of the template, and its scripts and plots.
+"""The report as one HTML page that opens offline: the data of the template, and its scripts and plots.
 
 Nothing of a report is ever a script. The template and the plots escape texts, the cells of a grid lie in a block of
 JSON in which no tag can end or begin, and by its content security policy the page runs just the script whose hash it
@@ -18,8 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_parallelrun.emulator.events import seconds_text
-from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
-from pytest_parallelrun.report.html.figures import (
+from pytest_parallelrun.report.figures import (
     MEANINGS,
     OUTCOMES,
     SIGNS,
@@ -34,6 +33,7 @@ from pytest_parallelrun.report.html.figures import (
     threshold,
     timeline,
 )
+from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
 from pytest_parallelrun.report.records import (
     NOT_CHECKABLE,
     SIMULATED,
