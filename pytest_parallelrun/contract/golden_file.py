@@ -21,8 +21,7 @@ from typing import cast
 
 from pytest_parallelrun.contract.cases.plain_json import from_plain, to_plain
 from pytest_parallelrun.contract.rows.comparison import Tolerance
-from pytest_parallelrun.contract.rows.leaves import leaves_of, name_of
-from pytest_parallelrun.contract.rows.values import json_in, kind_of, plain
+from pytest_parallelrun.contract.rows.values import json_in, kind_of, leaves_of, name_of, plain
 from pytest_parallelrun.emulator.errors import did_you_mean
 
 VERSION = 1

@@ -16,16 +16,16 @@ from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from pytest_parallelrun.contract.bounds import MAX_ALIGNED
-from pytest_parallelrun.contract.rows.leaves import (
+from pytest_parallelrun.contract.rows.values import (
     Key,
     column_of,
+    is_plain_array,
     leaves_of,
     name_of,
     spot_text,
     tells_nothing,
     walk,
 )
-from pytest_parallelrun.contract.rows.values import is_plain_array
 
 RELATIVE = 1e-4
 """Relative tolerance of a float; float32 models differ by 1e-5 between sizes of a mini-batch."""
