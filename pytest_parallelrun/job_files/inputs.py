@@ -168,7 +168,8 @@ def _input(name: str, node: Node, context: StepContext, problems: Problems) -> I
         of_step = MODES if written not in ("mltable", None) else TABLE_MODES
         _check_mode(node, of_step if context.exists else COMPONENT_MODES, problems, owner=f"input '{name}'")
     start = replace(start, type=written, type_location=node.entries["type"].location if written else None)
-    start = replace(start, optional=_flag(node.entries.get("optional")))
+    optional = node.entries.get("optional")
+    start = replace(start, optional=isinstance(optional, Scalar) and str(optional.value).lower() == "true")
     path = present(node.entries.get("path"))
     if path is not None:
         start = replace(start, location=path.location)
@@ -241,10 +242,6 @@ def _check_mode(node: Table, allowed: Sequence[str], problems: Problems, *, owne
         problems.add(mode.location, f"{owner}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
 
 
-def _flag(node: Node | None) -> bool:
-    return isinstance(node, Scalar) and str(node.value).lower() == "true"
-
-
 def _output(name: str, node: Node, context: StepContext, problems: Problems) -> OutputValue:
     text = text_of(node)
     if text is not None:
@@ -309,7 +306,8 @@ def typed_input(value: InputValue, sample: Sequence[str] | None, *, row_mode: bo
     paths = [value.path or ""] if sample is None else list(sample)
     described = [path for path in paths if os.path.isfile(os.path.join(path, MLTABLE))]
     location = value.type_location or value.location
-    where = f"the input '{value.name}' is {_article(value.type or FOLDER)} ({location.origin})"
+    kind = value.type or FOLDER
+    where = f"the input '{value.name}' is {'an' if kind.startswith('m') else 'a'} {kind} ({location.origin})"
     if row_mode:
         return TypedInput()
     if value.type == FOLDER or (value.type is None and sample is None):
@@ -350,7 +348,3 @@ def _wrong_path(value: InputValue) -> str | None:
 
 def _described(path: str) -> str:
     return f"put '{os.path.basename(path)}' into a folder with an {MLTABLE} file, and give that with type: mltable"
-
-
-def _article(kind: str) -> str:
-    return f"an {kind}" if kind.startswith("m") else f"a {kind}"

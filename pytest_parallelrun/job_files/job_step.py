@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,6 +135,10 @@ class JobStep(ReadSettings):
         paths = [options.get(name) or self.inputs[name].path for name in self.split]
         return tuple(path for path in paths if path) if all(paths) else ()
 
+    def without_path(self, options: Mapping[str, str]) -> Iterator[str]:
+        """The inputs that make mini-batches and have no path."""
+        return (name for name in self.split if name not in options and self.inputs[name].path is None)
+
     def sample_origin(self, options: Mapping[str, str]) -> str | None:
         """Where the job file has the paths of `sample()`; None if an option gives them."""
         origins = (self.inputs[name].location.origin for name in self.split if name not in options)
@@ -157,12 +161,10 @@ class JobStep(ReadSettings):
 
     def missing_sample(self, options: Mapping[str, str]) -> str | None:
         """Why there is no sample, and the option that provides one; None if there is one."""
-        for name in self.split:
+        for name in self.without_path(options):
             value = self.inputs[name]
-            if name not in options and value.path is None:
-                why = f" {value.why}" if value.why else " is no path"
-                at = value.location.origin
-                return f"the input '{name}' ({at}){why}; give a sample with --parallelrun-input={name}=PATH"
+            why, at = value.why or "is no path", value.location.origin
+            return f"the input '{name}' ({at}) {why}; give a sample with --parallelrun-input={name}=PATH"
         return None if self.split else "the job definition names no input; give one with --parallelrun-input=PATH"
 
     def program_arguments(self, options: Mapping[str, str]) -> tuple[str, ...]:

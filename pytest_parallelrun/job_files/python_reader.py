@@ -129,10 +129,10 @@ class Values:
             value, home, why = scope.find(node.id)
             if value is None and node.id in home.parameters:
                 value, home = self._names.argument(node.id, home) or (None, home)
-            if node.id == "__file__" and not scope.has(node.id):
+            if node.id == "__file__" and not scope.home(node.id):
                 return Scalar(location, os.path.abspath(self._source.file))
             if value is None:
-                imported = None if scope.has(node.id) else self._imported(node.id)
+                imported = None if scope.home(node.id) else self._imported(node.id)
                 return self._opaque(node, why) if imported is None else _moved(imported, location, node.id)
             return _moved(self.node(value, home), location, node.id)
         if isinstance(node, ast.Dict):
@@ -285,7 +285,7 @@ class Values:
             elif text is not None and len(values) == 1 and isinstance(values[0], Listing):
                 parts = [text_of(item) for item in values[0].items]
                 made = text.join(part for part in parts if part is not None) if None not in parts else None
-        elif isinstance(node.func, ast.Name) and len(plain) == 1 and not scope.has(node.func.id):
+        elif isinstance(node.func, ast.Name) and len(plain) == 1 and not scope.home(node.func.id):
             made = converted(node.func.id, plain[0])
         return None if made is None else Scalar(self.location(node), made)
 

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from pytest_parallelrun.job_files.environment import ADDED
 from pytest_parallelrun.job_files.inputs import DATA_TYPES, local_path
@@ -43,8 +42,6 @@ UNCHANGED = (*METADATA, "outputs", "type", "component")
 
 ADDING = ("add_pip_package", "add_conda_package", "add_tensorflow_pip_package", "add_tensorflow_conda_package")
 """Methods of CondaDependencies of v1."""
-
-_N = TypeVar("_N", bound=ast.AST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +80,8 @@ class PythonSource:
         self._names = Names(module)
         self._values = Values(source, self._names, Modules(source.file))
         self._parents = {id(child): node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
-        self._calls = self._all(ast.Call)
+        calls = (node for node in ast.walk(module) if isinstance(node, ast.Call))
+        self._calls = sorted(calls, key=lambda node: (node.lineno, node.col_offset))
         self._changes = list(self._all_changes())
         self.problems = Problems()
         self.skipped: list[str] = []
@@ -91,26 +89,22 @@ class PythonSource:
 
     def calls(self) -> Iterator[JobCall]:
         """Calls that make jobs, in the order of the file."""
-        assigned = {
-            id(node.value): node.targets[0].id
-            for node in ast.walk(self._module)
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        }
         for node in self._calls:
+            variable = self._variable_of(node)
             scope = self._names.scope_of(node)
             dotted = self._names.dotted(node.func, scope) or ""
             function = dotted.rpartition(".")[2]
-            if function in LOADERS and not scope.has(function):
-                yield from self._loaded(node, scope, function, assigned.get(id(node)))
+            if function in LOADERS and not scope.home(function):
+                yield from self._loaded(node, scope, function, variable)
             elif dotted.endswith(LOAD_CONFIG):
                 made = self._values.node(node, scope)
                 if isinstance(made, Table):
-                    yield JobCall(function="ParallelRunConfig", table=made, variable=assigned.get(id(node)), node=node)
+                    yield JobCall(function="ParallelRunConfig", table=made, variable=variable, node=node)
                 else:
                     self._skip(node, LOAD_CONFIG, value_text(made))
             elif function in FUNCTIONS and dotted.partition(".")[0] in SDK:
                 table, unread = self._values.keywords(node, scope)
-                yield JobCall(function=function, table=table, unread=unread, variable=assigned.get(id(node)), node=node)
+                yield JobCall(function=function, table=table, unread=unread, variable=variable, node=node)
 
     def _loaded(self, node: ast.Call, scope: Scope, function: str, variable: str | None) -> Iterator[JobCall]:
         """`load_component("file.yml")` and similar, if that is a local file."""
@@ -180,9 +174,9 @@ class PythonSource:
             for use in uses:
                 location = self._values.location(use)
                 own = self._apply(self._with_inputs(table, use), use)
-                yield self._name_of(use) or f"{call.name} line {location.line}", replace(own, location=location)
+                yield self._variable_of(use) or f"{call.name} line {location.line}", replace(own, location=location)
 
-    def _name_of(self, use: ast.Call) -> str | None:
+    def _variable_of(self, use: ast.Call) -> str | None:
         parent = self._parents.get(id(use))
         target = parent.targets[0] if isinstance(parent, ast.Assign) else None
         return target.id if isinstance(target, ast.Name) else None
@@ -290,10 +284,6 @@ class PythonSource:
             return None if argument is None else self._made_by(argument[0], argument[0], depth + 1)
         value = scope.latest(node.id, getattr(at, "lineno", 0))
         return None if value is None else self._made_by(value, value, depth + 1)
-
-    def _all(self, kind: type[_N]) -> list[_N]:
-        nodes = [node for node in ast.walk(self._module) if isinstance(node, kind)]
-        return sorted(nodes, key=lambda node: (node.lineno, node.col_offset))  # type: ignore[attr-defined]
 
 
 def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
