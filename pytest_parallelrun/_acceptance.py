@@ -80,14 +80,8 @@ def _read(line: str, origin: str) -> Acceptance:
     return Acceptance(line=line.strip(), check=check, pattern=pattern, reason=reason, until=until)
 
 
-def judge_acceptances(
-    acceptances: Iterable[Acceptance], reports: Sequence[EntryReport]
-) -> tuple[AcceptanceRecord, ...]:
-    """The state of each line after a run."""
-    return tuple(_judge(acceptance, reports) for acceptance in acceptances)
-
-
-def _judge(acceptance: Acceptance, reports: Sequence[EntryReport]) -> AcceptanceRecord:
+def judged(acceptance: Acceptance, reports: Sequence[EntryReport]) -> AcceptanceRecord:
+    """The state of a line after a run."""
     entries = [report for report in reports if acceptance.covers_entry(report.entry)]
     records = [report.checks[acceptance.check] for report in entries if acceptance.check in report.checks]
     outcomes = {record.outcome for record in records}
@@ -102,12 +96,4 @@ def _judge(acceptance: Acceptance, reports: Sequence[EntryReport]) -> Acceptance
     elif not records:
         state = "unknown"
     until = None if acceptance.until is None else acceptance.until.isoformat()
-    return AcceptanceRecord(
-        line=acceptance.line,
-        check=acceptance.check,
-        pattern=acceptance.pattern,
-        reason=acceptance.reason,
-        until=until,
-        state=state,
-        message=message,
-    )
+    return AcceptanceRecord(**{**vars(acceptance), "until": until}, state=state, message=message)

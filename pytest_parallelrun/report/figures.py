@@ -160,7 +160,9 @@ def timeline(trace: Trace) -> str:
     ]
     for lane in trace.lanes:
         kind = "not-up" if lane.error else "start"
-        chart.parts.append(_box(chart, lane, tops[lane.worker] + 5, LANE - 10, f"bar {kind}", _start_text(lane)))
+        came_up = lane.error or f"up in {seconds_text(lane.seconds)}"
+        says = f"worker {lane.worker} on instance {lane.instance}: {came_up}"
+        chart.parts.append(_box(chart, lane, tops[lane.worker] + 5, LANE - 10, f"bar {kind}", says))
     for bar in trace.bars:
         height = (LANE - 10) / (2 if (bar.number or 1) > 1 else 1)
         at = tops[bar.worker] + (LANE - height) / 2
@@ -170,7 +172,7 @@ def timeline(trace: Trace) -> str:
             chart.parts.append(_box(chart, bar, at, share, f"bar {outcome}", says))
             at += share
         width = chart.x(bar.started + bar.seconds) - chart.x(bar.started)
-        label = _number(bar) if numbered else ""
+        label = f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)") if numbered else ""
         if label and width > 7 * len(label) + 2 and height > 12:
             middle = chart.x(bar.started) + width / 2
             place = f'x="{middle:.1f}" y="{tops[bar.worker] + LANE / 2:g}" dy=".35em" text-anchor="middle"'
@@ -289,15 +291,6 @@ def bar_text(bar: Bar) -> str:
     return text + (f"; {bar.error}" if bar.error else "")
 
 
-def _start_text(lane: Lane) -> str:
-    text = f"worker {lane.worker} on instance {lane.instance}"
-    return f"{text}: {lane.error}" if lane.error else f"{text}: up in {seconds_text(lane.seconds)}"
-
-
-def _number(bar: Bar) -> str:
-    return f"{bar.mini_batch}" + ("" if bar.number == 1 else f" ({bar.number}.)")
-
-
 def _box(chart: Chart, bar: Bar | Lane, top: float, height: float, kind: str, says: str) -> str:
     start = chart.x(bar.started)
     # The outline shows what is too short for a bar.
@@ -341,7 +334,6 @@ PATTERNS: dict[Outcome, str] = {
 }
 """What is drawn over the colour of a bar, in a tile of 8 by 8."""
 STARTS = "#9aa8bd"
-NOT_UP = STATES["failed"]
 SYMBOLS: dict[CellState, str] = {
     "succeeded": "circle",
     "retried": "diamond",

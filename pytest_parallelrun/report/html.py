@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -39,7 +39,6 @@ from pytest_parallelrun.report.records import (
     SIMULATED,
     AcceptanceRecord,
     EntryReport,
-    GroupedFinding,
     gate_headline,
     grouped_findings,
     worst_verdict,
@@ -65,28 +64,6 @@ class Plot:
     svg: str
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EntryPage:
-    """One entry as the template shows it."""
-
-    key: str
-    report: EntryReport
-    failed: Sequence[GroupedFinding]
-    advice: Sequence[GroupedFinding]
-    skipped: Mapping[str, Sequence[str]]
-    trace: Trace | None
-    plots: Sequence[Plot]
-    thresholds: Sequence[Plot]
-    cells: str
-    forecast: Sequence[Plot]
-    losses: Sequence[Loss]
-    left_out: int
-    kinds: Mapping[str, int]
-    states: Mapping[str, int]
-    attempted: Collection[str]
-    aggregated: str
 
 
 def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
@@ -132,32 +109,34 @@ def json_block(values: object) -> str:
     return _NOT_IN_A_BLOCK.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def _entry(number: int, report: EntryReport) -> EntryPage:
+def _entry(number: int, report: EntryReport) -> dict[str, object]:
+    """One entry as the template shows it."""
     trace = None if report.trace is None else Trace.from_json(report.trace)
     key = f"entry-{number}"
-    losses = [] if trace is None else list(_losses_that_fit(trace))
-    return EntryPage(
-        key=key,
-        report=report,
-        failed=grouped_findings(report, "failed"),
-        advice=grouped_findings(report, "advice"),
-        skipped=report.not_checked(),
-        trace=trace,
-        plots=() if trace is None else tuple(_plots(key, trace, report)),
-        thresholds=() if trace is None else tuple(_thresholds(key, trace)),
-        cells=_cells(trace) if trace is not None and trace.per_cell == 1 else "",
-        forecast=() if report.forecast is None else tuple(_forecast(key, report.forecast)),
-        losses=losses,
-        left_out=0 if trace is None else trace.total_losses - len(losses),
-        kinds=dict(Counter(loss.kind for loss in losses).most_common()),
-        states={} if trace is None else dict(sum((Counter(cell.states) for cell in trace.cells), Counter())),
-        attempted=() if trace is None else {name for bar in trace.bars for name in bar.outcomes or (bar.outcome,)},
-        aggregated="" if trace is None else _aggregated(trace),
-    )
-
-
-def _cells(trace: Trace) -> str:
-    return json_block([asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells])
+    shown: dict[str, object] = {
+        "key": key,
+        "report": report,
+        "failed": grouped_findings(report, "failed"),
+        "advice": grouped_findings(report, "advice"),
+        "skipped": report.not_checked(),
+        "forecast": () if report.forecast is None else tuple(_forecast(key, report.forecast)),
+        "trace": trace,
+    }
+    if trace is None:
+        return shown
+    losses = list(_losses_that_fit(trace))
+    cells = [asdict(cell) | {"says": cell_text(cell)} for cell in trace.cells]
+    return shown | {
+        "plots": tuple(_plots(key, trace, report)),
+        "thresholds": tuple(_thresholds(key, trace)),
+        "cells": json_block(cells) if trace.per_cell == 1 else "",
+        "losses": losses,
+        "left_out": trace.total_losses - len(losses),
+        "kinds": dict(Counter(loss.kind for loss in losses).most_common()),
+        "states": dict(sum((Counter(cell.states) for cell in trace.cells), Counter())),
+        "attempted": {name for bar in trace.bars for name in bar.outcomes or (bar.outcome,)},
+        "aggregated": _aggregated(trace),
+    }
 
 
 def _losses_that_fit(trace: Trace) -> Iterator[Loss]:
