@@ -112,7 +112,6 @@ class EntryPlan:
         return Redaction(self.settings.environment_variables, self.arguments.argv)
 
     def step_text(self) -> str | None:
-        """The step of the job file, with its location."""
         return None if self.step is None else f"{self.step.name} ({self.step.location.origin})"
 
     def all_notes(self) -> Iterator[str]:

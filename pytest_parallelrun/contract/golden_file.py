@@ -81,7 +81,6 @@ class GoldenOutput:
 
     @cached_property
     def names(self) -> set[str]:
-        """The names of all values."""
         return {*self.columns, *(name_of(key) for row in self.all_rows for key in leaves_of(row))}
 
     @cached_property
@@ -92,7 +91,6 @@ class GoldenOutput:
         return found.union(name for name, kinds in self.columns.items() if "number" in kinds)
 
     def text(self) -> str:
-        """The content of the file."""
         content = {
             "version": VERSION,
             "settings": self.settings,

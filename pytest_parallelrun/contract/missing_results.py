@@ -107,7 +107,6 @@ class _Trials:
         self._seconds = 0.0
 
     def rows(self, positions: Sequence[int]) -> list[object]:
-        """What run() returns for these items."""
         if self._seconds > MAX_TRIED_SECONDS:
             raise _CannotTell
         if self.on_fresh_workers:
@@ -330,7 +329,7 @@ def _edge(trials: _Trials, positions: Sequence[int], counts: Mapping[int, int]) 
 
 
 class _Law(NamedTuple):
-    """A number of results by the number of items. room: items beyond which it is told from others, by its number."""
+    """A number of results by the number of items, and what to look for in the script."""
 
     results: Callable[[int, int], int]
     is_shown_by: Callable[[int, int], bool]

@@ -82,7 +82,7 @@ def forecast(
         "timeout_share": _percentiles(runs[0], lambda run: run.timeouts / job.mini_batches),
         "stragglers": _of(slow),
         "thresholds": _thresholds(job, runs[0]),
-        "recommendation": advice.as_json(job),
+        "recommendation": advice.rows,
         "resources": _resources(known, resources, job.settings.max_concurrency_per_instance),
         "notes": [*notes, *_notes(job, sample)],
     }
@@ -280,32 +280,13 @@ def _notes(job: FullJob, sample: Sample) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """Recommended values, each with the reason."""
+    """Recommended values. rows: each as a text, next to the value that is set, with the reason."""
 
     items: float
-    size: str
-    size_reason: str
     timeout: int
-    timeout_reason: str
     instances: int
     concurrency: int
-    workers_reason: str
-    concurrency_reason: str
-
-    def as_json(self, job: FullJob) -> list[dict[str, object]]:
-        settings = job.settings
-        rows = [
-            ("mini_batch_size", settings.mini_batch_size_text, self.size, self.size_reason),
-            ("timeout", f"{settings.timeout:g}", str(self.timeout), self.timeout_reason),
-            ("instance_count", str(settings.instance_count), str(self.instances), self.workers_reason),
-            (
-                "max_concurrency_per_instance",
-                str(settings.max_concurrency_per_instance),
-                str(self.concurrency),
-                self.concurrency_reason,
-            ),
-        ]
-        return [dict(zip(("setting", "set", "recommended", "reason"), row, strict=True)) for row in rows]
+    rows: list[dict[str, object]]
 
 
 def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
@@ -356,16 +337,19 @@ def recommend(job: FullJob, known: Draws, resources: Resources) -> Advice:
         reason = f"as set: {reason}"
     if largest is not None and concurrency == settings.max_concurrency_per_instance:
         fits = f"as set: {fits}"
+    timeout = min(math.ceil(timeout), MAX_TIMEOUT)
+    rows = [
+        ("mini_batch_size", settings.mini_batch_size_text, size, size_reason),
+        ("timeout", f"{settings.timeout:g}", str(timeout), timeout_reason),
+        ("instance_count", str(settings.instance_count), str(instances), reason),
+        ("max_concurrency_per_instance", str(settings.max_concurrency_per_instance), str(concurrency), fits),
+    ]
     return Advice(
         items=items,
-        size=size,
-        size_reason=size_reason,
-        timeout=min(math.ceil(timeout), MAX_TIMEOUT),
-        timeout_reason=timeout_reason,
+        timeout=timeout,
         instances=instances,
         concurrency=concurrency,
-        workers_reason=reason,
-        concurrency_reason=fits,
+        rows=[dict(zip(("setting", "set", "recommended", "reason"), row, strict=True)) for row in rows],
     )
 
 

@@ -56,7 +56,6 @@ def is_deployment(table: Table) -> bool:
 
 
 def read_deployment(table: Table, *, given: GivenCode) -> StepReading:
-    """The only entry of a batch deployment."""
     problems = Problems()
     name = entry_text(table, "name") or table.location.file.stem
     kind = type_of(table)

@@ -88,7 +88,6 @@ ALONE = StepContext({}, {}, exists=False)
 
 
 def read_inputs(node: Node | None, context: StepContext, problems: Problems) -> dict[str, InputValue]:
-    """The inputs that a mapping declares or gives."""
     return {name: _input(name, value, context, problems) for name, value in _entries(node, "inputs", problems)}
 
 

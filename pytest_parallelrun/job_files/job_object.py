@@ -58,7 +58,6 @@ def step_of(job: object, code: Path | None = None) -> JobStep:
 
 
 def read_object(job: object, given: GivenCode) -> JobFile:
-    """All parallel jobs of an object or file."""
     if isinstance(job, (str, os.PathLike)):
         path = Path(os.path.abspath(job))
         if not path.is_file():

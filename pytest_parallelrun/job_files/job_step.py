@@ -127,7 +127,6 @@ class JobStep(ReadSettings):
 
     @property
     def splits_mltable(self) -> bool:
-        """Whether the input that is split is declared as an MLTable."""
         return any(self.inputs[name].type == "mltable" for name in self.split)
 
     def sample(self, options: Mapping[str, str]) -> tuple[str, ...]:
@@ -249,7 +248,6 @@ class StepReading:
 
     @classmethod
     def failed(cls, name: str, entry: EntryFile | None, problems: Problems) -> StepReading:
-        """A step that has problems."""
         return cls(name, None if entry is None else entry.path, None, tuple(problems))
 
 

@@ -106,16 +106,25 @@ def read_step(
     dropped: dict[str, str] = {}
     inputs = read_inputs(table.entries.get("inputs"), context, problems)
     outputs = read_outputs(table.entries.get("outputs"), context, problems)
-    if component is None:
-        check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", dropped=dropped)
-        parts = _Parts(
-            name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped
-        )
-        return _read(parts, problems, given)
-    optional = ("task", "input_data")
+    optional = () if component is None else ("task", "input_data")
     check_keys(table, STEP, problems, owner=f"the parallel step '{name}'", optional=optional, dropped=dropped)
-    check_keys(component, PARALLEL, problems, owner="a parallel component", dropped=dropped)
-    component = component.without(*(key for key in component.entries if key not in PARALLEL))
+    if component is not None:
+        check_keys(component, PARALLEL, problems, owner="a parallel component", dropped=dropped)
+        component = component.without(*(key for key in component.entries if key not in PARALLEL))
+        _check_falsy(table, component, problems)
+        declared = read_inputs(component.entries.get("inputs"), ALONE, problems)
+        inputs = filled_inputs(declared, inputs, str(component.location.origin), problems)
+        outputs = {
+            **read_outputs(component.entries.get("outputs"), ALONE, problems),
+            **_typed_outputs(outputs, table.entries.get("outputs"), component, problems),
+        }
+        own = table.without("inputs", "outputs", "component", "type")
+        table = replace(component.with_entries(own), location=table.location)
+    parts = _Parts(name=name, table=table, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped)
+    return _read(parts, problems, given)
+
+
+def _check_falsy(table: Table, component: Table, problems: Problems) -> None:
     for key in FALSY_IN_A_STEP:
         value, default = table.entries.get(key), component.entries.get(key)
         if not isinstance(value, Scalar) or value.value != 0 or not isinstance(default, Scalar):
@@ -126,17 +135,6 @@ def read_step(
                 f"{key}=0 does not hold: the client takes 0 in a step for 'not set', and sends the component's "
                 f"{default.value} ({default.location.origin}). Set it there",
             )
-    declared = read_inputs(component.entries.get("inputs"), ALONE, problems)
-    inputs = filled_inputs(declared, inputs, str(component.location.origin), problems)
-    outputs = {
-        **read_outputs(component.entries.get("outputs"), ALONE, problems),
-        **_typed_outputs(outputs, table.entries.get("outputs"), component, problems),
-    }
-    merged = replace(
-        component.with_entries(table.without("inputs", "outputs", "component", "type")), location=table.location
-    )
-    parts = _Parts(name=name, table=merged, inputs=inputs, outputs=outputs, keys=STEP, context=context, dropped=dropped)
-    return _read(parts, problems, given)
 
 
 def _typed_outputs(

@@ -220,7 +220,6 @@ class Names:
 
 
 def _is_collection(value: ast.expr | None) -> bool:
-    """Whether a value is a literal mapping or list."""
     called = value.func if isinstance(value, ast.Call) else None
     return isinstance(value, (ast.Dict, ast.List)) or (isinstance(called, ast.Name) and called.id in ("dict", "list"))
 

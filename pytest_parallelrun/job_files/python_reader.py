@@ -1,19 +1,21 @@
 """The expressions of a Python file, read without running it.
 
-`Values` turns them into nodes; anything that is not a literal becomes an Opaque that says so.
+`Values` turns them into nodes; anything that is not a literal becomes an Opaque that says so. Operators and
+functions are applied to literals in bounded time and memory.
 """
 
 from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from pytest_parallelrun.job_files.inputs import COMPONENT_MODES, DATA_TYPES, local_path
 from pytest_parallelrun.job_files.notebook import SourceText, parse_source, read_source
-from pytest_parallelrun.job_files.python_literals import computed, converted, filled, formatted
 from pytest_parallelrun.job_files.python_names import Names, Scope, is_own
 from pytest_parallelrun.job_files.run_config import config_of, is_config_file
 from pytest_parallelrun.job_files.tree import (
@@ -74,6 +76,26 @@ ENUMERATIONS = {
 """Enumerations of the SDK, by class; a member is its value in capitals. SDK reference of azure.ai.ml.constants."""
 LOGGING_LEVELS = {"DEBUG": "DEBUG", "INFO": "INFO", "WARN": "WARNING", "WARNING": "WARNING"}
 
+Value: TypeAlias = str | int | float
+
+MAX_NUMBER = 10**15
+MAX_POWER = 60
+MAX_TEXT = 10_000
+_PERCENT = re.compile(r"(?:[^%]|%[sd%])*")
+_BRACES = re.compile(r"(?:[^{}]|\{\w*\})*")
+"""Formats without widths, with which a few letters could produce gigabytes."""
+
+_NUMBERS: dict[type[ast.operator], Callable[[float, float], object]] = {
+    ast.Add: lambda left, right: left + right,
+    ast.Sub: lambda left, right: left - right,
+    ast.Mult: lambda left, right: left * right,
+    ast.Div: lambda left, right: left / right,
+    ast.FloorDiv: lambda left, right: left // right,
+    ast.Mod: lambda left, right: left % right,
+    ast.Pow: lambda left, right: left**right,
+}
+_CONVERSIONS: dict[str, type[Value]] = {"str": str, "int": int, "float": float}
+
 
 class Values:
     """Evaluates expressions of one module."""
@@ -89,7 +111,6 @@ class Values:
         return self._source.location(node.lineno, node.col_offset + 1)
 
     def node(self, node: ast.expr, scope: Scope) -> Node:
-        """The value of an expression."""
         self._steps += 1
         if id(node) in self._open:
             return self._opaque(node, "it is made of itself; write a literal")
@@ -265,9 +286,9 @@ class Values:
         if isinstance(node.op, ast.Div) and text_of(left) is not None:
             return self._joined_path(node, (node.left, node.right), scope)
         if isinstance(left, Scalar) and isinstance(right, Scalar):
-            made = computed(node.op, left.value, right.value)
+            made = _computed_literal(node.op, left.value, right.value)
         elif isinstance(left, Scalar) and isinstance(left.value, str) and isinstance(right, Listing):
-            made = formatted(left.value, [item.value if isinstance(item, Scalar) else None for item in right.items])
+            made = _formatted(left.value, [item.value if isinstance(item, Scalar) else None for item in right.items])
         why = next((side.why for side in (left, right) if isinstance(side, Opaque)), LITERAL)
         return self._opaque(node, why) if made is None else Scalar(self.location(node), made)
 
@@ -281,12 +302,12 @@ class Values:
             table, _ = self.keywords(node, scope, [""] * len(node.args))
             named = {name: one.value for name, one in table.entries.items() if name and isinstance(one, Scalar)}
             if text is not None and node.func.attr == "format":
-                made = filled(text, plain, named)
+                made = _filled(text, plain, named)
             elif text is not None and len(values) == 1 and isinstance(values[0], Listing):
                 parts = [text_of(item) for item in values[0].items]
                 made = text.join(part for part in parts if part is not None) if None not in parts else None
         elif isinstance(node.func, ast.Name) and len(plain) == 1 and not scope.home(node.func.id):
-            made = converted(node.func.id, plain[0])
+            made = _converted(node.func.id, plain[0])
         return None if made is None else Scalar(self.location(node), made)
 
     def _item(self, node: ast.Subscript, scope: Scope) -> Node:
@@ -413,3 +434,54 @@ def _moved(node: Node, location: SourceLocation, name: str) -> Node:
     if isinstance(node, Scalar):
         return Scalar(location, node.value)
     return replace(node, location=location, text=name) if isinstance(node, Opaque) else node
+
+
+def _computed_literal(operator: ast.operator, left: object, right: object) -> Value | None:
+    """`left + right` and similar for numbers, `+` and `%` for strings; otherwise None."""
+    if isinstance(left, str):
+        if isinstance(operator, ast.Add) and isinstance(right, str):
+            return _short(left + right)
+        return _formatted(left, [right]) if isinstance(operator, ast.Mod) else None
+    if not isinstance(left, (int, float)) or not isinstance(right, (int, float)) or type(operator) not in _NUMBERS:
+        return None
+    if max(abs(left), abs(right)) > MAX_NUMBER or (isinstance(operator, ast.Pow) and abs(right) > MAX_POWER):
+        return None
+    try:
+        made = _NUMBERS[type(operator)](left, right)
+    except (ArithmeticError, ValueError):
+        return None
+    return made if isinstance(made, (int, float)) else None
+
+
+def _formatted(text: str, values: Sequence[object]) -> str | None:
+    """`text % values`, only for plain formats."""
+    if not _PERCENT.fullmatch(text) or not all(isinstance(value, (str, int, float)) for value in values):
+        return None
+    try:
+        return _short(text % tuple(values))
+    except (TypeError, ValueError):
+        return None
+
+
+def _filled(text: str, values: Sequence[object], named: Mapping[str, object]) -> str | None:
+    """`text.format(*values, **named)`, only for plain formats."""
+    if not _BRACES.fullmatch(text) or not all(isinstance(one, (str, int, float)) for one in (*values, *named.values())):
+        return None
+    try:
+        return _short(text.format(*values, **named))
+    except (IndexError, KeyError, ValueError):
+        return None
+
+
+def _converted(function: str, value: object) -> Value | None:
+    """`str(value)`, `int(value)` or `float(value)`; None for any other function, or where it would fail."""
+    if function not in _CONVERSIONS or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        return _CONVERSIONS[function](value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _short(text: str) -> str | None:
+    return text if len(text) <= MAX_TEXT else None

@@ -126,7 +126,6 @@ def text_of(node: Node | None) -> str | None:
 
 
 def entry_text(table: Table, name: str) -> str | None:
-    """The text that a table has by a name."""
     return text_of(table.entries.get(name))
 
 
@@ -136,7 +135,6 @@ def type_of(table: Table) -> str:
 
 
 def kind_of(node: Node) -> str:
-    """The kind of a value, for messages."""
     if isinstance(node, Table):
         return "a mapping"
     if isinstance(node, Listing):

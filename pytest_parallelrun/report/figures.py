@@ -88,7 +88,6 @@ class Chart:
         self.parts.append(f'<path class="mark" {place} d="{SHAPES[sign]}"><title>{text_of(says)}</title></path>')
 
     def svg(self) -> str:
-        """The whole drawing."""
         size = f'viewBox="0 0 {self.width} {self.height}" width="{self.width}" height="{self.height}"'
         return f"<svg {size}>{''.join([*self._x_axis(), *self._y_axis(), *self.parts])}</svg>"
 
@@ -271,7 +270,6 @@ def forecast_plot(forecast: Mapping[str, Any]) -> str:
 
 
 def cell_text(cell: TraceCell) -> str:
-    """A cell of the grid as text."""
     if cell.count == 1:
         text = f"mini-batch {cell.first}: {cell.state}"
         text += f", {count_of(cell.attempts, 'attempt')}" if cell.attempts else ""
@@ -283,7 +281,6 @@ def cell_text(cell: TraceCell) -> str:
 
 
 def bar_text(bar: Bar) -> str:
-    """A bar of the timeline as text."""
     if bar.mini_batch is None:
         outcomes = ", ".join(f"{number} {outcome}" for outcome, number in bar.outcomes.items())
         return f"{bar.attempts} attempts: {outcomes}" + (f"; {bar.error}" if bar.error else "")

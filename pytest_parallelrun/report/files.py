@@ -21,7 +21,6 @@ VERSION = 2
 
 
 def json_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
-    """The whole report as a string."""
     content = {
         "version": VERSION,
         "entries": [_entry(report) for report in reports],

@@ -67,7 +67,6 @@ class Plot:
 
 
 def html_report(reports: Sequence[EntryReport], acceptances: Sequence[AcceptanceRecord] = ()) -> str:
-    """The whole page as a string."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

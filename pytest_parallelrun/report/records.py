@@ -73,7 +73,6 @@ class CheckRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> CheckRecord:
-        """The record that `as_json` wrote."""
         fields = dict(values)
         for name in ("notes", "details"):
             fields[name] = tuple(cast("list[str]", fields[name]))

@@ -78,7 +78,6 @@ def summary_lines(report: EntryReport, *, width: int = 80, verbosity: int = 0) -
 
 
 def headline(report: EntryReport) -> str:
-    """The verdict and all counts in one line."""
     parts = [count_of(len(report.checks), "check")]
     parts += [f"{number} {outcome}" for outcome, number in report.counts()]
     job = report.job

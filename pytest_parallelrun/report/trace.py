@@ -147,7 +147,6 @@ class Trace:
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Trace:
-        """The same from the plain values of `as_json()`."""
         parts = {"losses": Loss, "cells": TraceCell, "bars": Bar, "lanes": Lane, "steps": Step}
         made = {name: tuple(kind(**each) for each in values[name]) for name, kind in parts.items()}  # type: ignore[attr-defined]
         return cls(**{**values, **made})  # type: ignore[arg-type]

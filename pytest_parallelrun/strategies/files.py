@@ -110,7 +110,6 @@ class Files:
 
     @property
     def size(self) -> int:
-        """Files of the mini-batch."""
         return len(self.items)
 
     @property
@@ -135,7 +134,6 @@ class Files:
         return tuple(targets)
 
     def first_item(self, sample: Sample) -> int:
-        """The number of its first item in the sample."""
         return sample.names.index(self.items[0].name)
 
     def build(self, sample: Sample, folder: str | os.PathLike[str] | None = None) -> list[str]:

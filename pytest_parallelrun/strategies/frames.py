@@ -77,7 +77,6 @@ class Rows:
 
     @property
     def size(self) -> int:
-        """Rows of the mini-batch."""
         return len(self.rows)
 
     @property
@@ -86,7 +85,6 @@ class Rows:
         return bool(self.cells) or len(set(self.rows)) < len(self.rows)
 
     def first_item(self, sample: Sample) -> int:
-        """The number of its first item in the sample."""
         return self.rows[0]
 
     def build(

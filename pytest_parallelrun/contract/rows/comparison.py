@@ -324,7 +324,6 @@ def _differing(left: dict[Key, object], right: dict[Key, object], scales: Scales
 
 
 def row_text(row: object, most: int = 200) -> str:
-    """A row as shown in findings."""
     text = repr(row)
     return text if len(text) <= most else f"{text[:most]}..."
 
