@@ -21,7 +21,7 @@ from pytest_parallelrun.job_files.keys import (
 )
 from pytest_parallelrun.job_files.script import GivenCode, check_found, find_script
 from pytest_parallelrun.job_files.settings import read_settings
-from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, entry_text, present, text_of, type_of
+from pytest_parallelrun.job_files.tree import Node, Opaque, Problems, Table, text_of
 
 ONLINE = (
     "instance_type",
@@ -46,10 +46,10 @@ INPUT = "input"
 
 def is_deployment(table: Table) -> bool:
     """Whether the file is a batch deployment, not an online one, which has the same keys."""
-    schema = (entry_text(table, "$schema") or "").lower()
+    schema = (table.text("$schema") or "").lower()
     if "deployment" in schema:
         return "batch" in schema or "online" not in schema
-    kind = type_of(table)
+    kind = table.type
     if kind not in ("", "model", "pipeline") or any(name in table.entries for name in ONLINE):
         return False
     return any(name in table.entries for name in BATCH)
@@ -57,8 +57,8 @@ def is_deployment(table: Table) -> bool:
 
 def read_deployment(table: Table, *, given: GivenCode) -> StepReading:
     problems = Problems()
-    name = entry_text(table, "name") or table.location.file.stem
-    kind = type_of(table)
+    name = table.text("name") or table.location.file.stem
+    kind = table.type
     if kind == "pipeline":
         problems.add(
             table.entries["type"].location,
@@ -97,14 +97,14 @@ def _read(
     given: GivenCode,
     dropped: dict[str, str],
 ) -> StepReading:
-    configuration = present(table.entries.get("code_configuration"))
+    configuration = table.get("code_configuration")
     if configuration is None and "scoring_script" in table.entries:
         # Keywords of a call.
         renamed = {"code_path": "code", "scoring_script": "scoring_script"}
         entries = {new: table.entries[old] for old, new in renamed.items() if old in table.entries}
         configuration = Table(table.location, entries, dict.fromkeys(entries, table.location))
     if configuration is None:
-        model = f" Its model ({entry_text(table, 'model')})" if entry_text(table, "model") else " A model of MLflow"
+        model = f" Its model ({table.text('model')})" if table.text("model") else " A model of MLflow"
         problems.add(
             table.location,
             f"there is no script to gate: the deployment has no code_configuration.{model} is scored by a script that "
@@ -138,7 +138,7 @@ def _read(
         inputs={INPUT: InputValue(name=INPUT, location=table.location, why="comes with each call of the endpoint")},
         split=(INPUT,),
         model=model_path,
-        environment=read_environment(table.entries.get("environment")),
+        environment=read_environment(table.get("environment")),
     )
     return StepReading(name, entry.path, step)
 

@@ -27,9 +27,6 @@ from pytest_parallelrun.job_files.tree import (
     Scalar,
     SourceLocation,
     Table,
-    entry_text,
-    kind_of,
-    present,
     shown,
     text_of,
 )
@@ -110,7 +107,6 @@ def read_environment_file(path: Path, named: str) -> JobEnvironment:
 
 def read_environment(node: Node | None) -> JobEnvironment | None:
     """The environment of a job file; None if it has none. Errors are in `problems`."""
-    node = present(node)
     if node is None:
         return None
     origin = node.location.origin
@@ -120,7 +116,7 @@ def read_environment(node: Node | None) -> JobEnvironment | None:
         return _of_table(node, origin)
     text = text_of(node)
     if text is None:
-        problem = f"{node.location}: environment must be a name, a file or a mapping, and is {kind_of(node)}"
+        problem = f"{node.location}: environment must be a name, a file or a mapping, and is {node.kind}"
         return JobEnvironment(origin=origin, problems=(problem,))
     if text.startswith("file:") or Path(text).suffix.lower() in YAML:
         return _of_path(text, node.location, origin, "environment")
@@ -161,7 +157,7 @@ def _of_table(table: Table, origin: str) -> JobEnvironment:
     if isinstance(inner, Table):
         return _of_table(inner, origin)
     for key in (*FILE_KEYS, *MAPPING_KEYS):
-        node = present(table.entries.get(key))
+        node = table.get(key)
         if isinstance(node, Table):
             return _of_conda(node, origin)
         if isinstance(node, Opaque):
@@ -170,10 +166,10 @@ def _of_table(table: Table, origin: str) -> JobEnvironment:
         if node is not None and text is not None:
             return _of_path(text, node.location, origin, key)
         if node is not None:
-            problem = f"{node.location}: {key} must be a file or a mapping, and is {kind_of(node)}"
+            problem = f"{node.location}: {key} must be a file or a mapping, and is {node.kind}"
             return JobEnvironment(origin=origin, problems=(problem,))
     if any(key in table.entries for key in ("build", "image", "docker")):
-        kind = "is built by a Dockerfile" if "build" in table.entries else f"is the image {entry_text(table, 'image')}"
+        kind = "is built by a Dockerfile" if "build" in table.entries else f"is the image {table.text('image')}"
         return JobEnvironment(origin=origin, unknown=f"{kind}, whose packages no file here lists")
     return JobEnvironment(origin=origin, unknown="names no file of packages")
 
@@ -205,14 +201,14 @@ def _made(packages: Packages, origin: str) -> JobEnvironment:
 
 def _read_created(table: Table, packages: Packages) -> None:
     """`CondaDependencies.create()` of v1, which adds azureml-defaults if no pip packages are given."""
-    conda, pip = (present(table.entries.get(name)) for name in ("conda_packages", "pip_packages"))
+    conda, pip = (table.get(name) for name in ("conda_packages", "pip_packages"))
     packages.add_list(conda or Listing(table.location, []), conda=True)
     packages.add_list(pip or Listing(table.location, [Scalar(table.location, "azureml-defaults")]), conda=False)
 
 
 def _read_conda(table: Table, packages: Packages) -> None:
     packages.conda = True
-    dependencies = present(table.entries.get("dependencies"))
+    dependencies = table.get("dependencies")
     if dependencies is None:
         packages.problems.add(table.location, "a conda file needs 'dependencies', a list of packages")
     else:
@@ -279,7 +275,7 @@ class Packages:
             # Conda adds it if there is such a list.
             self.packages.append(ListedPackage(Requirement("pip"), node.location.origin))
         if not isinstance(node, (Listing, Opaque)):
-            self.problems.add(node.location, f"'{name}' must be a list of packages, and is {kind_of(node)}")
+            self.problems.add(node.location, f"'{name}' must be a list of packages, and is {node.kind}")
             return
         for item in node.items if isinstance(node, Listing) else [node]:
             text = text_of(item)
@@ -288,10 +284,10 @@ class Packages:
             elif isinstance(item, Opaque):
                 self.unread.append(f"`{item.text}` ({item.location.origin})")
             elif conda and isinstance(item, Table) and item.entries.keys() == {"pip"}:
-                if pip := present(item.entries["pip"]):
+                if pip := item.get("pip"):
                     self.add_list(pip, conda=False)
             else:
-                self.problems.add(item.location, f"{wanted}, and is {kind_of(item)}")
+                self.problems.add(item.location, f"{wanted}, and is {item.kind}")
 
     def finished(self) -> tuple[ListedPackage, ...]:
         """The packages, with the constraints on their versions."""

@@ -13,19 +13,7 @@ from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.emulator.setting_types import FILE_NAME
 from pytest_parallelrun.emulator.splitting.input_paths import MLTABLE, REMOTE, ROW_MODE
 from pytest_parallelrun.job_files.bindings import Binding, BindingError, whole_binding
-from pytest_parallelrun.job_files.tree import (
-    Node,
-    Opaque,
-    Problem,
-    Problems,
-    Scalar,
-    SourceLocation,
-    Table,
-    entry_text,
-    kind_of,
-    present,
-    text_of,
-)
+from pytest_parallelrun.job_files.tree import Node, Opaque, Problem, Problems, Scalar, SourceLocation, Table, text_of
 
 VALUE_TYPES = ("string", "number", "integer", "boolean")
 DATA_TYPES = ("uri_folder", "uri_file", "mltable", "custom_model", "mlflow_model", "triton_model", "path")
@@ -138,12 +126,11 @@ def look_up(
 
 
 def _entries(node: Node | None, key: str, problems: Problems) -> list[tuple[str, Node]]:
-    node = present(node)
     if node is None:
         return []
     if isinstance(node, Table):
         return list(node.entries.items())
-    problems.add(node.location, f"'{key}' must be a mapping of names, and is {kind_of(node)}")
+    problems.add(node.location, f"'{key}' must be a mapping of names, and is {node.kind}")
     return []
 
 
@@ -154,9 +141,7 @@ def _input(name: str, node: Node, context: StepContext, problems: Problems) -> I
     if isinstance(node, Opaque):
         return replace(start, why=f"is `{node.text}`: {node.why}", elsewhere=True)
     if not isinstance(node, Table):
-        problems.add(
-            node.location, f"the input '{name}' is {kind_of(node)}; it must be a value, or a mapping with a type"
-        )
+        problems.add(node.location, f"the input '{name}' is {node.kind}; it must be a value, or a mapping with a type")
         return start
     for key in node.entries:
         if key not in INPUT_KEYS:
@@ -169,14 +154,14 @@ def _input(name: str, node: Node, context: StepContext, problems: Problems) -> I
     start = replace(start, type=written, type_location=node.entries["type"].location if written else None)
     optional = node.entries.get("optional")
     start = replace(start, optional=isinstance(optional, Scalar) and str(optional.value).lower() == "true")
-    path = present(node.entries.get("path"))
+    path = node.get("path")
     if path is not None:
         start = replace(start, location=path.location)
         if isinstance(path, Opaque):
             return replace(start, why=f"has the path `{path.text}`: {path.why}")
         text = text_of(path)
         if text is None:
-            problems.add(path.location, f"the path of the input '{name}' must be a text, and is {kind_of(path)}")
+            problems.add(path.location, f"the path of the input '{name}' must be a text, and is {path.kind}")
             return start
         return _bound(start, text, context, problems) or _at(start, text)
     default = node.entries.get("default", node.entries.get("value"))
@@ -232,12 +217,12 @@ def _type(node: Table, problems: Problems) -> str | None:
 
 def _check_mode(node: Table, allowed: Sequence[str], problems: Problems, *, owner: str) -> None:
     """The mode of data has no effect here; values that the client refuses are reported all the same."""
-    mode = present(node.entries.get("mode"))
+    mode = node.get("mode")
     text = text_of(mode)
     if mode is None or isinstance(mode, Opaque) or (text is not None and "${{" in text):
         return
     if text is None or text.lower() not in allowed:
-        shown = kind_of(mode) if text is None else repr(text)
+        shown = mode.kind if text is None else repr(text)
         problems.add(mode.location, f"{owner}: there is no mode {shown}. {did_you_mean(text or '', allowed)}")
 
 
@@ -259,7 +244,7 @@ def _output(name: str, node: Node, context: StepContext, problems: Problems) -> 
     _check_mode(node, OUTPUT_MODES, problems, owner=f"output '{name}'")
     if (_type(node, problems) or "") != "uri_file":
         return OutputValue(name)
-    last = Path((entry_text(node, "path") or "").replace("\\", "/")).name
+    last = Path((node.text("path") or "").replace("\\", "/")).name
     try:
         file_name = FILE_NAME.parse(last) if "${{" not in last else None
     except ValueError:

@@ -19,7 +19,7 @@ from pytest_parallelrun.job_files.run_config import (
     read_pipeline_v1,
 )
 from pytest_parallelrun.job_files.script import NO_CODE, GivenCode
-from pytest_parallelrun.job_files.tree import Problems, SourceLocation, Table, entry_text
+from pytest_parallelrun.job_files.tree import Problems, SourceLocation, Table
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
 TAKES = (
@@ -97,7 +97,7 @@ def read_job_table(table: Table, file: Path, given: GivenCode = NO_CODE) -> JobF
     if is_deployment(table):
         return JobFile(path=file, steps=(read_deployment(table, given=given),), files=files)
     if is_parallel(table):
-        name = entry_text(table, "name") or file.stem
+        name = table.text("name") or file.stem
         return JobFile(path=file, steps=(read_component(table, name, given=given),), files=files)
     if is_config_file(table):
         return read_config_file(table, file, given)
@@ -113,7 +113,7 @@ def read_job_table(table: Table, file: Path, given: GivenCode = NO_CODE) -> JobF
             files=files | reader.files.keys(),
         )
     problems = Problems()
-    kind = entry_text(table, "type")
+    kind = table.text("type")
     location = table.entries["type"].location if kind else table.location
     appears = next(
         (f", and appears to be {other}" for keys, other in OTHER_YAML if table.entries.keys() >= {*keys}), ""

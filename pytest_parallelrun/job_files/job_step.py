@@ -54,6 +54,10 @@ class ReadSettings:
         self.origins[setting] = location.origin
         self.locations[setting] = location
 
+    def leave(self, setting: str, location: SourceLocation, message: str) -> None:
+        """Adds a problem that holds unless the setting is given elsewhere."""
+        self.unresolved[setting] = Problem(location, message)
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobStep(ReadSettings):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pytest_parallelrun.job_files.tree import STARS, Opaque, Problems, Table, present, value_text
+from pytest_parallelrun.job_files.tree import STARS, Opaque, Problems, Table
 
 
 @dataclass(frozen=True)
@@ -249,14 +249,14 @@ def check_keys(
                 f"the key '{name}' in {owner} ({location.origin}) has no effect: the client drops it"
             ) + _elsewhere(name, keys)
     for name, key in keys.items():
-        node = present(table.entries.get(name))
+        node = table.get(name)
         if key.required and name not in optional and node is None:
             problems.add(table.location, f"{owner} needs the key '{name}'")
         elif key.below is not None and node is not None:
             if isinstance(node, Table):
                 check_keys(node, key.below, problems, owner=f"'{name}'", optional=optional, dropped=dropped)
             elif not (isinstance(node, Opaque) and (deciding_below(key.below) or name == "task")):
-                problems.add(node.location, f"'{name}' must be a mapping, and is {value_text(node)}")
+                problems.add(node.location, f"'{name}' must be a mapping, and is {node.described}")
 
 
 def deciding_below(keys: Mapping[str, Key]) -> list[str]:

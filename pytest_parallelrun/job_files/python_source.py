@@ -22,11 +22,8 @@ from pytest_parallelrun.job_files.tree import (
     Scalar,
     SourceLocation,
     Table,
-    entry_text,
     shown,
     text_of,
-    type_of,
-    value_text,
 )
 from pytest_parallelrun.job_files.yaml_reader import read_yaml
 
@@ -56,7 +53,7 @@ class JobCall:
 
     @property
     def name(self) -> str:
-        return entry_text(self.table, "name") or self.variable or f"line {self.table.location.line}"
+        return self.table.text("name") or self.variable or f"line {self.table.location.line}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +98,7 @@ class PythonSource:
                 if isinstance(made, Table):
                     yield JobCall(function="ParallelRunConfig", table=made, variable=variable, node=node)
                 else:
-                    self._skip(node, LOAD_CONFIG, value_text(made))
+                    self._skip(node, LOAD_CONFIG, made.described)
             elif function in FUNCTIONS and dotted.partition(".")[0] in SDK:
                 table, unread = self._values.keywords(node, scope)
                 yield JobCall(function=function, table=table, unread=unread, variable=variable, node=node)
@@ -113,7 +110,7 @@ class PythonSource:
         text = text_of(source)
         if source is None or not text:
             no_source = "its arguments cannot be read" if STARS in arguments.entries else "it is not given a file"
-            self._skip(node, function, no_source if source is None else f"its file is {value_text(source)}")
+            self._skip(node, function, no_source if source is None else f"its file is {source.described}")
             return
         file = Path(local_path(text, source.location))
         if not file.is_file():
@@ -129,7 +126,7 @@ class PythonSource:
         """A file with the changes of `params_override`: a list of mappings with dotted keys."""
         for item in node.items if isinstance(node, Listing) else [] if node is None else [node]:
             if not isinstance(item, Table):
-                self.problems.add(item.location, f"params_override cannot be read: it is {value_text(item)}")
+                self.problems.add(item.location, f"params_override cannot be read: it is {item.described}")
                 continue
             for key, value in item.entries.items():
                 table = _with_change(table, tuple(key.split(".")), value, item.keys[key])
@@ -305,7 +302,7 @@ def _path(target: ast.expr) -> tuple[ast.expr, tuple[str, ...]]:
 def _with_input(inputs: Table, name: str, node: Node, key: SourceLocation) -> Table:
     """The declared inputs with what a call gives for one of them."""
     declaration = inputs.entries.get(name)
-    if isinstance(declaration, Table) and type_of(declaration) in DATA_TYPES and text_of(node) is not None:
+    if isinstance(declaration, Table) and declaration.type in DATA_TYPES and text_of(node) is not None:
         # A string is a path if data are declared.
         node = Table(node.location, {"path": node}, {"path": key})
     if isinstance(declaration, Table) and isinstance(node, Table):

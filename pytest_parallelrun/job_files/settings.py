@@ -12,20 +12,7 @@ from pytest_parallelrun.job_files.bindings import BINDING, Binding, BindingError
 from pytest_parallelrun.job_files.inputs import InputValue
 from pytest_parallelrun.job_files.job_step import ReadSettings
 from pytest_parallelrun.job_files.keys import WHOLE, Key, deciding_below
-from pytest_parallelrun.job_files.tree import (
-    STARS,
-    Listing,
-    Node,
-    Opaque,
-    Problem,
-    Problems,
-    Scalar,
-    SourceLocation,
-    Table,
-    kind_of,
-    present,
-    value_text,
-)
+from pytest_parallelrun.job_files.tree import STARS, Listing, Node, Opaque, Problems, Scalar, SourceLocation, Table
 
 ALL_NODES = -1
 """An instance_count that the client accepts and sends, for all nodes of the cluster."""
@@ -49,7 +36,7 @@ def read_settings(
         key = keys.get(name)
         if name == STARS and isinstance(node, Opaque):
             _stars_unread(node, read)
-        if key is None or present(node) is None:
+        if key is None or table.get(name) is None:
             continue
         if key.below is not None and isinstance(node, Table):
             read_settings(node, key.below, look_up, problems, read)
@@ -82,21 +69,20 @@ def check_exclusive(table: Table, problems: Problems) -> None:
 
 
 def _size_and_keys(table: Table) -> bool:
-    return all(present(table.entries.get(name)) for name in ("mini_batch_size", "partition_keys"))
+    return all(table.get(name) for name in ("mini_batch_size", "partition_keys"))
 
 
 def _mapping_unread(name: str, node: Opaque, settings: Sequence[str], read: ReadSettings) -> None:
     """A mapping that is not a literal leaves all its settings unresolved."""
     options = " and ".join(f"--parallelrun-set={setting}=VALUE" for setting in settings)
     for setting in settings:
-        message = f"{name} is the expression `{node.text}`: {node.why}, or give {options}"
-        read.unresolved[setting] = Problem(node.location, message)
+        read.leave(setting, node.location, f"{name} is {node.described}, or give {options}")
 
 
 def _stars_unread(node: Opaque, read: ReadSettings) -> None:
     """`**expression` leaves all other settings unresolved."""
     message = f"`{node.text}` cannot be read: {node.why}, or give what it sets with --parallelrun-set=NAME=VALUE"
-    read.unresolved[STARS] = Problem(node.location, message)
+    read.leave(STARS, node.location, message)
     read.notes[STARS] = (
         f"`{node.text}` ({node.location.origin}) is not read: of what it sets, only what --parallelrun-set gives counts"
     )
@@ -116,10 +102,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
         return
     node = bound
     if isinstance(node, Opaque):
-        read.unresolved[setting] = Problem(
-            node.location,
-            f"{name} is the expression `{node.text}`: {node.why}, or give {_option(setting)}",
-        )
+        read.leave(setting, node.location, f"{name} is {node.described}, or give {_option(setting)}")
         return
     raw = _plain(name, setting, node, look_up, problems, read)
     if raw is None:
@@ -136,7 +119,7 @@ def _read_one(name: str, key: Key, node: Node, look_up: LookUp, problems: Proble
         if key.type in ("text", "word") and not isinstance(raw, str):
             written = "true" if raw is True else "false" if raw is False else raw
             hint = f": put it in quotes, '{written}'" if isinstance(node, Scalar) else ""
-            problems.add(node.location, f"{name} must be a text, and is {kind_of(node)}{hint}")
+            problems.add(node.location, f"{name} must be a text, and is {node.kind}{hint}")
             return
         if key.type == WHOLE and not _is_whole(raw):
             # Before the type, which would accept fractions of a second.
@@ -174,10 +157,8 @@ def _bound(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
         problems.add(node.location, f"{name}: {error}")
         return None
     if value.literal is None:
-        read.unresolved[setting] = Problem(
-            node.location,
-            f"{name} is {binding.text}, whose value is not in the file: give {_option(setting)}",
-        )
+        message = f"{name} is {binding.text}, whose value is not in the file: give {_option(setting)}"
+        read.leave(setting, node.location, message)
         return None
     return Scalar(node.location, value.literal)
 
@@ -195,8 +176,7 @@ def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
     if isinstance(node, Listing):
         for item in node.items:
             if isinstance(item, Opaque):
-                message = f"{name} holds the expression `{item.text}`: {item.why}, or give {_option(setting)}"
-                read.unresolved[setting] = Problem(item.location, message)
+                read.leave(setting, item.location, f"{name} holds {item.described}, or give {_option(setting)}")
                 return None
         items = [_part(name, item, look_up, problems) for item in node.items]
         return None if None in items else items
@@ -205,10 +185,9 @@ def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
         for key, item in node.entries.items():
             if isinstance(item, Opaque):
                 message = (
-                    f"{name}.{key} is the expression `{item.text}`, whose value is not in the file: "
-                    f"give --parallelrun-env={key}=VALUE"
+                    f"{name}.{key} is {item.kind}, whose value is not in the file: give --parallelrun-env={key}=VALUE"
                 )
-                read.unresolved[f"{setting}.{key}"] = Problem(item.location, message)
+                read.leave(f"{setting}.{key}", item.location, message)
         parts = {key: _part(f"{name}.{key}", item, look_up, problems) for key, item in known.items()}
         return None if None in parts.values() else parts
     return None
@@ -220,7 +199,7 @@ def _part(name: str, node: Node, look_up: LookUp, problems: Problems) -> str | N
         shown = (
             ""
             if name.startswith("environment_variables") and isinstance(node, Scalar)
-            else f", and is {value_text(node)}"
+            else f", and is {node.described}"
         )
         problems.add(node.location, f"{name} must be a text{shown or ': put it in quotes'}")
         return None
