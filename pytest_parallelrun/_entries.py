@@ -16,11 +16,7 @@ import pytest
 from pytest_parallelrun._configuration import RunConfiguration, configuration_of, usage_errors
 from pytest_parallelrun._options import OptionValue, absolute_path, command_line_values, usage_error
 from pytest_parallelrun._targets import Target, find_targets
-from pytest_parallelrun.emulator.arguments import (
-    ProgramArguments,
-    apply_program_arguments,
-    parse_program_arguments,
-)
+from pytest_parallelrun.emulator.arguments import ProgramArguments, apply_program_arguments, parse_program_arguments
 from pytest_parallelrun.emulator.engines import check_possible
 from pytest_parallelrun.emulator.entry import EntryFile
 from pytest_parallelrun.emulator.errors import InputError, SettingsError, did_you_mean

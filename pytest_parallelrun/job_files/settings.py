@@ -184,10 +184,8 @@ def _plain(name: str, setting: str, node: Node, look_up: LookUp, problems: Probl
         known = {key: item for key, item in node.entries.items() if not isinstance(item, Opaque)}
         for key, item in node.entries.items():
             if isinstance(item, Opaque):
-                message = (
-                    f"{name}.{key} is {item.kind}, whose value is not in the file: give --parallelrun-env={key}=VALUE"
-                )
-                read.leave(f"{setting}.{key}", item.location, message)
+                message = f"{name}.{key} is {item.kind}, whose value is not in the file"
+                read.leave(f"{setting}.{key}", item.location, f"{message}: give --parallelrun-env={key}=VALUE")
         parts = {key: _part(f"{name}.{key}", item, look_up, problems) for key, item in known.items()}
         return None if None in parts.values() else parts
     return None

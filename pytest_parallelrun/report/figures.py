@@ -34,7 +34,7 @@ def text_of(text: str) -> str:
 class Chart:
     """A plot with two axes; points are given in values, and `x` and `y` say where they are in the drawing.
 
-    y_range: None for one without an axis of its own.
+    y_range: None for one without an axis of its own, whose heights are those of the drawing.
     """
 
     x_title: str
@@ -55,8 +55,9 @@ class Chart:
         return start + (end - start) * _share(value, self.x_range, logarithmic=self.logarithmic[0])
 
     def y(self, value: float) -> float:
+        if self.y_range is None:
+            return value
         start, end = self.height - self.bottom, self.top
-        assert self.y_range is not None
         return start + (end - start) * _share(value, self.y_range, logarithmic=self.logarithmic[1])
 
     def line(
@@ -86,6 +87,11 @@ class Chart:
         """A point; says: what it tells when it is pointed at."""
         place = f'transform="translate({self.x(x):.1f} {self.y(y):.1f})" fill="{colour}"'
         self.parts.append(f'<path class="mark" {place} d="{SHAPES[sign]}"><title>{text_of(says)}</title></path>')
+
+    def label(self, y: float, text: str) -> None:
+        """A text left of the axis, at a height of the drawing."""
+        place = f'x="{self.left - 8}" y="{y:g}" dy=".35em" text-anchor="end"'
+        self.parts.append(f"<text {place}>{text_of(text)}</text>")
 
     def svg(self) -> str:
         size = f'viewBox="0 0 {self.width} {self.height}" width="{self.width}" height="{self.height}"'
@@ -153,10 +159,8 @@ def timeline(trace: Trace) -> str:
     )
     numbered = len(trace.bars) <= MAX_NUMBERED
     tops = {worker: chart.top + LANE * place for place, worker in enumerate(order)}
-    chart.parts += [
-        f'<text x="{chart.left - 8}" y="{top + LANE / 2:g}" dy=".35em" text-anchor="end">worker {worker}</text>'
-        for worker, top in tops.items()
-    ]
+    for worker, top in tops.items():
+        chart.label(top + LANE / 2, f"worker {worker}")
     for lane in trace.lanes:
         kind = "not-up" if lane.error else "start"
         came_up = lane.error or f"up in {seconds_text(lane.seconds)}"
@@ -259,13 +263,9 @@ def forecast_plot(forecast: Mapping[str, Any]) -> str:
         low, middle, high = (seconds * factor for seconds in each["wall"])
         at = chart.top + LANE * (place + 0.5)
         label = f"{each['instance_count']} x {each['max_concurrency_per_instance']} {each['label']}"
-        says = f"{label}: {between(each['wall'], 'seconds')}"
-        chart.parts += [
-            f'<text x="{chart.left - 8}" y="{at:g}" dy=".35em" text-anchor="end">{text_of(label)}</text>',
-            f'<polyline class="counted" points="{chart.x(low):.1f},{at:g} {chart.x(high):.1f},{at:g}"/>',
-            f'<path class="mark" transform="translate({chart.x(middle):.1f} {at:g})" fill="{STATES["retried"]}" '
-            f'd="{SHAPES["circle"]}"><title>{text_of(says)}</title></path>',
-        ]
+        chart.label(at, label)
+        chart.line([(low, at), (high, at)], "counted")
+        chart.mark(middle, at, STATES["retried"], says=f"{label}: {between(each['wall'], 'seconds')}")
     return chart.svg()
 
 

@@ -8,13 +8,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from pytest_parallelrun.report.forecast import forecast_sentences, forecast_tables, forecast_title
-from pytest_parallelrun.report.records import (
-    AcceptanceRecord,
-    EntryReport,
-    GroupedFinding,
-    Verdict,
-    grouped_findings,
-)
+from pytest_parallelrun.report.records import AcceptanceRecord, EntryReport, GroupedFinding, Verdict, grouped_findings
 from pytest_parallelrun.report.sanitize import count_of, visible
 from pytest_parallelrun.report.trace import Bar, Trace
 
