@@ -34,11 +34,6 @@ class DiscoveredStep:
     file: JobFile
     reading: StepReading
 
-    @property
-    def address(self) -> str:
-        """The value of --parallelrun-job for just this one."""
-        return f"{self.file.path}::{self.reading.name}"
-
 
 def discover(script: Path, root: Path) -> tuple[list[DiscoveredStep], list[Problem]]:
     """The steps that run a script, and problems of files that name it but are not YAML.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_parallelrun.emulator.events import Outcome, seconds_text
 from pytest_parallelrun.report.forecast import between, time_unit
@@ -211,7 +211,7 @@ def run_time(trace: Trace) -> str:
     for cell, seconds in zip(cells, shown, strict=True):
         # What stands for several has the colour of none of them.
         state = cell.state if cell.count == 1 else None
-        colour, sign = (STARTS, "circle") if state is None else (STATES[state], SYMBOLS[state])
+        colour, sign = (STARTS, "circle") if state is None else (LOOKS[state].colour, LOOKS[state].shape)
         chart.mark(cell.first, seconds, colour, says=cell_text(cell), sign=sign)
     chart.line([(0, trace.timeout), (end, trace.timeout)], "limit", name=f"timeout {trace.timeout:g} s")
     chart.line([(0, trace.timeout / 2), (end, trace.timeout / 2)], "warning", name="half of it", last=False)
@@ -296,48 +296,35 @@ def _box(chart: Chart, bar: Bar | Lane, top: float, height: float, kind: str, sa
     return f'<rect class="{kind}" {place}><title>{text_of(says)}</title></rect>'
 
 
-STATES: dict[CellState, str] = {
-    "succeeded": "#15b86f",
-    "retried": "#3d65f3",
-    "short": "#ee8800",
-    "failed": "#c8281c",
-    "unfinished": "#74777d",
+class Look(NamedTuple):
+    """How a state of mini-batches is shown: in the grid by its colour and sign, among the run times by its shape."""
+
+    colour: str
+    sign: str
+    shape: str
+    meaning: str
+
+
+LOOKS: dict[CellState, Look] = {
+    "succeeded": Look("#15b86f", "", "circle", "succeeded at the first attempt"),
+    "retried": Look("#3d65f3", "↻", "diamond", "succeeded after a retry"),
+    "short": Look("#ee8800", "−", "triangle", "succeeded, with failed items"),
+    "failed": Look("#c8281c", "×", "cross", "failed"),
+    "unfinished": Look("#74777d", "·", "ring", "not ended when the job did"),
 }
-SIGNS: dict[CellState, str] = {"succeeded": "", "retried": "↻", "short": "−", "failed": "×", "unfinished": "·"}
-MEANINGS: dict[CellState, str] = {
-    "succeeded": "succeeded at the first attempt",
-    "retried": "succeeded after a retry",
-    "short": "succeeded, with failed items",
-    "failed": "failed",
-    "unfinished": "not ended when the job did",
+STATES = {state: look.colour for state, look in LOOKS.items()}
+FILLS: dict[Outcome, tuple[str, str]] = {
+    "succeeded": (STATES["succeeded"], ""),
+    "short": (STATES["short"], "M0 4H8"),
+    "exception": (STATES["failed"], "M0 0L8 8M8 0L0 8"),
+    "timeout": ("#cc85e5", "M0 8L8 0"),
+    "wrong_type": ("#e8d44d", "M0 4H8M4 0V8"),
+    "load_error": ("#3d65f3", "M0 0L8 8"),
+    "crashed": ("#7a1256", "M3 4H5"),
 }
-OUTCOMES: dict[Outcome, str] = {
-    "succeeded": STATES["succeeded"],
-    "short": STATES["short"],
-    "exception": STATES["failed"],
-    "timeout": "#cc85e5",
-    "wrong_type": "#e8d44d",
-    "load_error": "#3d65f3",
-    "crashed": "#7a1256",
-}
-PATTERNS: dict[Outcome, str] = {
-    "succeeded": "",
-    "short": "M0 4H8",
-    "exception": "M0 0L8 8M8 0L0 8",
-    "timeout": "M0 8L8 0",
-    "wrong_type": "M0 4H8M4 0V8",
-    "load_error": "M0 0L8 8",
-    "crashed": "M3 4H5",
-}
-"""What is drawn over the colour of a bar, in a tile of 8 by 8."""
+"""The colour of a bar, and what is drawn over it, in a tile of 8 by 8."""
+OUTCOMES = {outcome: colour for outcome, (colour, _) in FILLS.items()}
 STARTS = "#9aa8bd"
-SYMBOLS: dict[CellState, str] = {
-    "succeeded": "circle",
-    "retried": "diamond",
-    "short": "triangle",
-    "failed": "cross",
-    "unfinished": "ring",
-}
 SHAPES = {
     "circle": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
     "diamond": "M0-5L5 0L0 5L-5 0Z",
@@ -351,9 +338,9 @@ def patterns() -> str:
     """The fills of bars, which a page has once for all of its plots."""
     made = "".join(
         f'<pattern id="fill-{outcome}" width="8" height="8" patternUnits="userSpaceOnUse">'
-        f'<rect width="8" height="8" fill="{OUTCOMES[outcome]}"/>'
-        f'<path d="{lines}" stroke="{ink_on(OUTCOMES[outcome])}" stroke-opacity=".45"/></pattern>'
-        for outcome, lines in PATTERNS.items()
+        f'<rect width="8" height="8" fill="{colour}"/>'
+        f'<path d="{lines}" stroke="{ink_on(colour)}" stroke-opacity=".45"/></pattern>'
+        for outcome, (colour, lines) in FILLS.items()
     )
     return f'<svg width="0" height="0" aria-hidden="true"><defs>{made}</defs></svg>'
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from pytest_parallelrun.emulator.errors import did_you_mean
 from pytest_parallelrun.emulator.splitting import MiniBatch, open_input
 from pytest_parallelrun.emulator.splitting.model import count_text
-from pytest_parallelrun.strategies.sample import check_whole_number, invalid
+from pytest_parallelrun.strategies.sample import Printed, check_whole_number, invalid
 from pytest_parallelrun.strategies.subsets import MAX_EDGE_CASES, add_duplicate, item_numbers
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from hypothesis.strategies import DrawFn, SearchStrategy
-    from hypothesis.vendor.pretty import RepresentationPrinter
 
     from pytest_parallelrun.strategies.sample import Sample
 
@@ -65,7 +64,7 @@ class Cell:
 
 
 @dataclass(frozen=True, repr=False)
-class Rows:
+class Rows(Printed):
     """A recipe of a mini-batch of rows.
 
     rows: numbers of rows of the sample, from 0, in the order of the mini-batch; a repeated number is a duplicate.
@@ -136,10 +135,6 @@ class Rows:
 
     def __repr__(self) -> str:
         return f"Rows(rows={self.rows!r}{f', cells={self.cells!r}' if self.cells else ''})"
-
-    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
-        # Hypothesis would show all fields of a dataclass.
-        printer.text(repr(self))
 
 
 def rows(sample: Sample, *, odd: bool, min_size: int, max_size: int | None) -> SearchStrategy[Rows]:

@@ -19,12 +19,11 @@ from pytest_parallelrun.emulator.splitting.files import FileSplitter
 from pytest_parallelrun.strategies.files import Files
 from pytest_parallelrun.strategies.frames import Rows
 from pytest_parallelrun.strategies.mini_batches import recipes
-from pytest_parallelrun.strategies.sample import Sample, as_sample, check_names, check_whole_number, invalid
+from pytest_parallelrun.strategies.sample import Printed, Sample, as_sample, check_names, check_whole_number, invalid
 
 if TYPE_CHECKING:
     import pandas as pd
     from hypothesis.strategies import DrawFn, SearchStrategy
-    from hypothesis.vendor.pretty import RepresentationPrinter
 
     from pytest_parallelrun.emulator.result import JobResult
     from pytest_parallelrun.strategies.sample import SampleSource
@@ -187,7 +186,7 @@ class _EntryFixture(Protocol):
 
 
 @dataclass(frozen=True)
-class JobCase:
+class JobCase(Printed):
     """A job without its entry script.
 
     recipe: of the whole input, which the job splits by `settings`. faults: all of them happen unless a threshold or the
@@ -230,10 +229,6 @@ class JobCase:
         from pytest_parallelrun.emulator.job import ParallelJob
 
         return ParallelJob(entry, self.input(), settings=self.settings, faults=self.faults).run()
-
-    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
-        # Hypothesis would show all fields of a dataclass.
-        printer.text(repr(self))
 
 
 def jobs(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     BuiltMiniBatch: TypeAlias = pd.DataFrame | list[str] | list[dict[str, object]]
     SampleSource: TypeAlias = StrPath | Sequence[StrPath] | pd.DataFrame | Splitter
     from hypothesis.errors import InvalidArgument
+    from hypothesis.vendor.pretty import RepresentationPrinter
 
 
 def invalid(message: str) -> InvalidArgument:
@@ -80,6 +81,13 @@ MAX_BYTES = 100 * 1024**2
 CHUNK_BYTES = 8 * 1024**2
 FOLDERS_KEPT = 10
 """For examples that have ended: a debugger that stops at the last one finds its files."""
+
+
+class Printed:
+    """Printed by Hypothesis as its repr, and not with all fields of a dataclass."""
+
+    def _repr_pretty_(self, printer: RepresentationPrinter, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 class Recipe(Protocol):
