@@ -175,22 +175,18 @@ class JobStep(ReadSettings):
 
         JobFileError if the value of an input is unknown.
         """
-        location = self.arguments_location or self.location
-        problems = Problems()
+        location, problems = self.arguments_location or self.location, Problems()
 
         def fill(binding: Binding) -> str:
             if binding.source.endswith("outputs"):
                 return self._output(binding)
-            value = self._value(binding, options, location)
+            value = self._value(binding, options)
             if value is None:
-                problems.add(location, self._needed(binding, location))
-                return ""
-            return value
+                problems.add(location, self._needed(binding))
+            return value or ""
 
         if isinstance(self.arguments, str):
-            kept = without_missing_options(
-                self.arguments, lambda binding: self._is_left_out(binding, options, location)
-            )
+            kept = without_missing_options(self.arguments, lambda binding: self._is_left_out(binding, options))
             filled = tuple(split_arguments(kept, fill))
         else:
             bound = ((text, whole_binding(text) if "inputs." in text else None) for text in self.arguments)
@@ -199,10 +195,13 @@ class JobStep(ReadSettings):
             raise JobFileError(problems)
         return filled
 
-    def _value(self, binding: Binding, options: Mapping[str, str], location: SourceLocation) -> str | None:
+    def _look_up(self, binding: Binding) -> InputValue:
+        return look_up(binding, self.inputs, self.context, self.arguments_location or self.location)
+
+    def _value(self, binding: Binding, options: Mapping[str, str]) -> str | None:
         if binding.source == "inputs" and binding.name in options:
             return options[binding.name]
-        value = look_up(binding, self.inputs, self.context, location)
+        value = self._look_up(binding)
         if value.name in options and binding.source != "inputs":
             return options[value.name]
         return value.path if value.path is not None else None if value.literal is None else str(value.literal)
@@ -212,14 +211,14 @@ class JobStep(ReadSettings):
         text = f"${{{{outputs.{binding.name}}}}}"
         return f"{text}/{output.file_name or output.name}" if output is not None and output.is_file else text
 
-    def _is_left_out(self, binding: Binding, options: Mapping[str, str], location: SourceLocation) -> bool:
+    def _is_left_out(self, binding: Binding, options: Mapping[str, str]) -> bool:
         if binding.source.endswith("outputs"):
             return False
-        value = look_up(binding, self.inputs, self.context, location)
-        return value.optional and self._value(binding, options, location) is None and not value.elsewhere
+        value = self._look_up(binding)
+        return value.optional and self._value(binding, options) is None and not value.elsewhere
 
-    def _needed(self, binding: Binding, location: SourceLocation) -> str:
-        value = look_up(binding, self.inputs, self.context, location)
+    def _needed(self, binding: Binding) -> str:
+        value = self._look_up(binding)
         placeholder = "VALUE" if value.is_value else "PATH"
         name = binding.name if binding.source == "inputs" else value.name
         text = (

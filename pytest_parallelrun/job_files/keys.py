@@ -192,19 +192,12 @@ OTHER_VERSION = {
 }
 """v1 name -> v2 name. Source: migration guide from ParallelRunStep to parallel jobs."""
 
-_FROM_V2 = {
-    "mini_batch_error_threshold": "allowed_failed_count",
-    "max_retries": "run_max_try",
+_FROM_V2 = {v2.rpartition(".")[2]: v1 for v1, v2 in OTHER_VERSION.items() if v1 != "side_inputs"} | {
     "retry_settings": "run_max_try and run_invocation_timeout",
-    "timeout": "run_invocation_timeout",
-    "instance_count": "node_count",
     "resources": "node_count",
-    "max_concurrency_per_instance": "process_count_per_node",
-    "code": "source_directory",
     "task": "source_directory and entry_script",
     "program_arguments": "arguments, of ParallelRunStep",
     "append_row_to": "output_action and append_row_file_name",
-    "compute": "compute_target",
 }
 _FROM_PARALLEL_JOB = {
     "program_arguments": "environment_variables, since a batch deployment has no program arguments",
