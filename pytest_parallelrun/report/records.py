@@ -83,15 +83,18 @@ class CheckRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptanceRecord:
-    """One accepted finding of the ini file, and its state. `until`: its last day as YYYY-MM-DD."""
+    """A line of the ini file: accepts findings of `check` in entries whose node id matches `pattern`.
+
+    until: its last day as YYYY-MM-DD. state, message: after a run.
+    """
 
     line: str
     check: str
     pattern: str
     reason: str
     until: str | None
-    state: AcceptanceState
-    message: str
+    state: AcceptanceState = "unknown"
+    message: str = ""
 
 
 @dataclass(kw_only=True)
